@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Instantiates every micro-kernel for one instruction set and emits its table. An isa_*.c stub sets the
+ * target, FC_ISA, FC_VECTOR_BYTES, FC_FMA and the tile numbers FC_TALL, FC_ROWS, FC_COLS, FC_COLS_OF and
+ * FC_COLS_MAX (kernels.h tells what they mean), then includes this.
+ */
+#include "kernels.h"
+
+#define FC_F32
+#include "vec.h"
+#include "corr_tmpl.h"
+#include "gemm_tmpl.h"
+#include "peak_tmpl.h"
+#include "vec_end.h"
+#undef FC_F32
+
+#define FC_F64
+#include "vec.h"
+#include "corr_tmpl.h"
+#include "gemm_tmpl.h"
+#include "peak_tmpl.h"
+#include "vec_end.h"
+#undef FC_F64
+
+#define FC_STRING2(s) #s
+#define FC_STRING(s) FC_STRING2(s)
+#define FC_ENTRY2(op, type, isa) .op##_##type = op##_##type##_##isa,
+#define FC_ENTRY1(op, type, isa) FC_ENTRY2(op, type, isa)
+#define FC_ENTRY(op, type) FC_ENTRY1(op, type, FC_ISA)
+#define FC_TABLE2(isa) fc_kernels_##isa
+#define FC_TABLE(isa) FC_TABLE2(isa)
+
+extern const fc_kernels FC_TABLE(FC_ISA);
+const fc_kernels FC_TABLE(FC_ISA) = {
+    .isa = FC_STRING(FC_ISA),
+    .fma = FC_FMA,
+    .vector_bytes = FC_VECTOR_BYTES,
+    .tall = FC_TALL,
+    .rows = FC_ROWS,
+    .cols = FC_COLS,
+    .cols_of = {0, FC_COLS_OF(1), FC_COLS_OF(2), FC_COLS_OF(3), FC_COLS_OF(4), FC_COLS_OF(5), FC_COLS_OF(6),
+                FC_COLS_OF(7), FC_COLS_OF(8)},
+    FC_KERNEL_LIST(FC_ENTRY)
+};

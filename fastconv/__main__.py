@@ -1,0 +1,517 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line: ``fastconv``, or ``python -m fastconv``.
+
+    fastconv filter photo.jpg --kernel sobel -o edges.png    filter a picture
+    fastconv tour                                            what convolution does
+    fastconv info                                            what this build runs on
+
+Pictures are read and written by Pillow (the extra "image"), imported only where a
+picture is touched. Exit codes: 0 done, 1 a result differs from the reference, 2 the
+request cannot be met; then one line on stderr says why and nothing is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import reduce
+from inspect import signature
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fastconv
+from fastconv import kernels, reference
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Array = NDArray[Any]
+
+MODES = ("same", "valid", "full")
+BOUNDARIES = ("edge", "constant", "reflect", "symmetric", "wrap")
+RANGES = ("auto", "clip", "abs", "stretch")
+
+
+class RequestError(Exception):
+    """The user asked for something that cannot be done; the text says why."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Argument parser that reports its errors as every other error is reported."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and leaving the process."""
+        raise RequestError(message)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The arguments, by default those of the process.
+
+    Returns
+    -------
+    int
+        0 done, 1 a result differs from the reference, 2 the request cannot be met.
+
+    Raises
+    ------
+    SystemExit
+        With code 0, by ``--help`` and ``--version``.
+
+    Examples
+    --------
+    >>> from fastconv.__main__ import main
+    >>> main(["filter", "photo.jpg", "--kernel", "sobol", "-o", "edges.png"])
+    2
+    """
+    parser = _parser()
+    try:
+        arguments = parser.parse_args(argv)
+        if arguments.run is None:
+            parser.print_help()
+            return 2
+        arguments.run(arguments)
+    except RequestError as error:
+        return _fail(2, " ".join(str(error).split()))
+    except fastconv.CheckError as error:
+        return _fail(1, f"the result differs from the reference: {error}")
+    except ModuleNotFoundError as error:
+        if error.name != "PIL":
+            raise
+        return _fail(2, 'pictures need Pillow: pip install "fastconv[image]"')
+    return 0
+
+
+def _fail(code: int, message: str) -> int:
+    print(f"fastconv: error: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="fastconv", description="Fast convolution on the CPU.")
+    parser.add_argument(
+        "--version", action="version", version=f"fastconv {fastconv.__version__}"
+    )
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    task = commands.add_parser(
+        "filter",
+        help="filter a picture with a small kernel",
+        description="Correlate a picture with a small kernel, each colour by itself. "
+        "Alpha is kept as it is; of an animation the first picture is taken.",
+    )
+    task.set_defaults(run=_filter)
+    task.add_argument("photo", type=Path, help="any picture Pillow reads")
+    task.add_argument(
+        "--kernel",
+        required=True,
+        help=f"a name ({', '.join(kernels.NAMED)}) or a .npy or .txt file of one "
+        "matrix; sobel, scharr and prewitt give the magnitude of the gradient",
+    )
+    task.add_argument("-o", "--output", required=True, type=Path, metavar="OUT")
+    task.add_argument("--size", type=int, help="of an identity, box or gaussian kernel")
+    task.add_argument("--mode", choices=MODES, default="same", help="default: same")
+    task.add_argument(
+        "--boundary", choices=BOUNDARIES, help="beyond the border; default: edge"
+    )
+    task.add_argument(
+        "--fillvalue", type=float, help="of --boundary constant; default: 0"
+    )
+    task.add_argument(
+        "--range",
+        choices=RANGES,
+        default="auto",
+        help="how results become pixels: clip them, clip their magnitude (abs), or "
+        "stretch them over the whole range; auto is abs for a kernel of sum 0, else "
+        "clip",
+    )
+    task.add_argument(
+        "--check", action="store_true", help="compare with the reference as it runs"
+    )
+
+    task = commands.add_parser("tour", help="a short lecture: what convolution does")
+    task.set_defaults(run=_tour)
+    task.add_argument("-o", "--output", type=Path, default=Path("tour.png"))
+
+    task = commands.add_parser("info", help="versions, instruction sets, threads")
+    task.set_defaults(run=lambda _: fastconv.show_config())
+    return parser
+
+
+# fastconv filter ----------------------------------------------------------------------
+
+
+def _filter(arguments: argparse.Namespace) -> None:
+    where = _where(arguments)
+    bank = _kernels(arguments.kernel, arguments.size)
+    file_format = _file_format(arguments.output)
+    image = _load(arguments.photo)
+
+    # (H, W) or (H, W, C) pixels are seen as C planes, which corr2d takes as a batch.
+    pixels = np.atleast_3d(np.asarray(image))
+    planes = np.moveaxis(pixels, -1, 0)
+    colours = len(planes) - image.mode.endswith("A")
+    x = planes[:colours].astype(np.result_type(pixels, np.float32))
+    bank = [kernel.astype(x.dtype) for kernel in bank]
+
+    start = perf_counter()
+    with fastconv.checked() if arguments.check else contextlib.nullcontext():
+        try:
+            y = _apply(fastconv.corr2d, x, bank, **where)
+        except ValueError as error:
+            raise RequestError(str(error)) from error
+    milliseconds = (perf_counter() - start) * 1e3
+
+    rule = arguments.range
+    if rule == "auto":
+        rule = "abs" if _sums_to_zero(bank[0]) else "clip"
+    result = _to_pixels(y, rule, pixels.dtype)
+    alpha = _follow(planes[colours:], result.shape, bank[0].shape, where["mode"])
+    result = np.concatenate([result, alpha])
+    _save(_image(result), arguments.output, file_format)
+
+    print(
+        f"{arguments.photo}: {image.mode} {image.width} x {image.height}, "
+        f"{arguments.kernel} {bank[0].shape[0]} x {bank[0].shape[1]}, "
+        f"{', '.join(f'{key} {value}' for key, value in where.items())}, range {rule}"
+        f" -> {arguments.output}: {result.shape[2]} x {result.shape[1]}, "
+        f"{milliseconds:.2f} ms{' with the check' if arguments.check else ''}"
+    )
+
+
+def _where(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Mode and boundary as corr2d's keywords; refuses what would be ignored."""
+    if arguments.mode == "valid":
+        if arguments.boundary is not None:
+            raise RequestError(
+                f"--boundary {arguments.boundary} has no meaning with --mode valid, "
+                "which never looks beyond the border; accepted with: same, full"
+            )
+        where = {"mode": "valid"}
+    else:
+        where = {"mode": arguments.mode, "boundary": arguments.boundary or "edge"}
+    if arguments.fillvalue is not None:
+        if where.get("boundary") != "constant":
+            raise RequestError(
+                f"--fillvalue {arguments.fillvalue:g} needs --boundary constant"
+            )
+        if not math.isfinite(arguments.fillvalue):
+            raise RequestError(f"--fillvalue {arguments.fillvalue} is not finite")
+        where["fillvalue"] = arguments.fillvalue
+    return where
+
+
+def _kernels(name: str, size: int | None) -> list[Array]:
+    """Kernels of that name, or the one in that file."""
+    makers = kernels.NAMED.get(name, ())
+    path = Path(name)
+    if not makers and path.suffix not in (".npy", ".txt"):
+        raise RequestError(
+            f"unknown kernel {name!r}; accepted: {', '.join(kernels.NAMED)}, or a "
+            ".npy or .txt file"
+        )
+    if size is None:
+        return [make() for make in makers] or [_kernel_file(path)]
+    if not makers or "size" not in signature(makers[0]).parameters:
+        raise RequestError(
+            f"--size {size} does not apply to kernel {name!r}; it is accepted with: "
+            "identity, box, gaussian"
+        )
+    try:
+        return [make(size) for make in makers]
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+
+
+def _kernel_file(path: Path) -> Array:
+    """Two-dimensional kernel from a .npy file, or from rows of numbers in a .txt."""
+    try:
+        if path.suffix == ".npy":
+            kernel = np.asarray(np.load(path, allow_pickle=False))
+        else:
+            lines = path.read_text().replace(",", " ").splitlines()
+            kernel = np.array([line.split() for line in lines if line.strip()], float)
+    except OSError as error:
+        raise RequestError(f"cannot read {path}: {_reason(error)}") from error
+    except (ValueError, EOFError) as error:
+        raise RequestError(f"{path} is not a matrix of numbers: {error}") from error
+    if kernel.ndim != 2 or kernel.size == 0 or kernel.dtype.kind not in "biuf":
+        raise RequestError(
+            f"{path} holds a {kernel.dtype} array of shape {kernel.shape}; "
+            "accepted: a matrix of real numbers, not empty"
+        )
+    if not (np.abs(kernel) < 1e30).all():
+        raise RequestError(f"{path} holds NaN or a number that is not below 1e30")
+    return kernel
+
+
+def _load(path: Path) -> Image.Image:
+    """Upright picture of mode L, LA, RGB, RGBA, or with one wide channel (I;16, I, F).
+
+    Palette, bilevel and printing pictures become grey or RGB, with alpha where they
+    have transparency.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+        if image.mode[0] in "IF":
+            return image
+        grey = image.mode in ("1", "L", "LA")
+        return image.convert(
+            ("L" if grey else "RGB") + "A" * image.has_transparency_data
+        )
+    except Exception as error:  # a damaged file makes Pillow raise nearly anything
+        raise RequestError(f"cannot read {path}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> object:
+    """Say what went wrong, without the number and the path an OSError adds."""
+    return getattr(error, "strerror", None) or error
+
+
+def _apply(
+    corr2d: Callable[..., Array], x: Array, bank: Sequence[Array], **where: Any
+) -> Array:
+    """Correlate with one kernel; of a pair, take the gradient's magnitude."""
+    return reduce(np.hypot, [corr2d(x, kernel, **where) for kernel in bank])
+
+
+def _sums_to_zero(kernel: Array) -> bool:
+    """Whether flat areas give 0, but for the rounding of the weights."""
+    return bool(abs(kernel.sum()) <= 1e-5 * np.abs(kernel).sum())
+
+
+def _to_pixels(y: Array, rule: str, dtype: np.dtype[Any]) -> Array:
+    """Results as pixels of the given type: ranged by the rule, rounded to nearest.
+
+    Floating pixels have no range: clip leaves them alone and stretch takes 0 to 1.
+    """
+    whole = dtype.kind in "iu"
+    low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if whole else (0, 1)
+    if rule == "abs":
+        y = np.abs(y)
+    elif rule == "stretch":
+        y = y - y.min()
+        y = low + y * ((high - low) / (y.max() or 1))
+    return (np.rint(y).clip(low, high) if whole else y).astype(dtype)
+
+
+def _follow(
+    alpha: Array, size: Sequence[int], kernel: Sequence[int], mode: str
+) -> Array:
+    """Unfiltered alpha for a result of that size: cropped in valid, grown in full."""
+    for axis in (1, 2):
+        k = kernel[axis - 1]
+        start = {"same": 0, "valid": (k - 1) // 2, "full": -(k // 2)}[mode]
+        source = np.arange(start, start + size[axis])
+        alpha = alpha.take(source.clip(0, alpha.shape[axis] - 1), axis)
+    return alpha
+
+
+def _image(planes: Array) -> Image.Image:
+    from PIL import Image
+
+    return Image.fromarray(
+        planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, -1)
+    )
+
+
+def _file_format(path: Path) -> str:
+    """Pillow's name of the format that the file's extension asks for."""
+    from PIL import Image
+
+    if not os.path.isdir(path.parent):  # Path.is_dir raises where it may not look
+        raise RequestError(f"cannot write {path}: no folder {path.parent}")
+    formats = Image.registered_extensions()
+    writable = {ending for ending, name in formats.items() if name in Image.SAVE}
+    ending = path.suffix.lower()
+    if ending not in writable:
+        raise RequestError(
+            f"cannot write {path}: unknown extension {ending!r}; accepted: "
+            f"{', '.join(sorted(writable))}"
+        )
+    return formats[ending]
+
+
+def _save(image: Image.Image, path: Path, file_format: str) -> None:
+    """Write the whole picture or nothing: to a neighbour first, then renamed."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            with part.open("xb") as file:
+                image.save(file, file_format)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except Exception as error:  # what a format cannot hold it refuses in its own way
+        raise RequestError(f"cannot write {path}: {_reason(error)}") from error
+
+
+# fastconv tour ------------------------------------------------------------------------
+
+
+class Step(NamedTuple):
+    """One filter of the tour: what it is called, what it does, how it is shown."""
+
+    title: str
+    text: str
+    bank: list[Array]
+    gain: float = 1
+    offset: float = 0
+
+
+STEPS = (
+    Step("d/dx", "Sobel across; grey means no change", [kernels.sobel(1)], 1 / 6, 0.5),
+    Step("d/dy", "Sobel down; grey means no change", [kernels.sobel(0)], 1 / 6, 0.5),
+    Step(
+        "edges", "length of (d/dx, d/dy)", [kernels.sobel(1), kernels.sobel(0)], 1 / 2
+    ),
+    Step("sharpen", "the picture minus its Laplacian", [kernels.sharpen()]),
+    Step("blur", "Gaussian, 15 x 15", [kernels.gaussian(15)]),
+)
+
+
+def _tour(arguments: argparse.Namespace) -> None:
+    where = {"mode": "same", "boundary": "edge"}
+    x = np.arange(9, dtype=np.float32).reshape(3, 3)
+    k = np.arange(4, dtype=np.float32).reshape(2, 2)
+    with fastconv.checked():
+        y = fastconv.corr2d(x, k)
+    print(f"""\
+1. Two small matrices
+
+   A kernel K slides over X. Each result is the sum of the products underneath:
+
+       Y[i, j] = sum over a, b of X[i + a, j + b] * K[a, b]
+
+       X = {x.astype(int).tolist()}
+       K = {k.astype(int).tolist()}
+       Y = {y.astype(int).tolist()}
+
+       Y[0, 0] = 0*0 + 1*1 + 3*2 + 4*3 = 19
+""")
+
+    picture = _picture()
+    size = f"{picture.shape[1]} x {picture.shape[0]}"
+    print(f"""\
+2. A picture of {size} pixels, filtered by small kernels
+
+   Compared with the reference written in NumPy, and timed beside it:
+
+               kernels     fastconv       NumPy   ratio   largest difference""")
+    panels = [("picture", f"{size}, drawn by formulas", picture)]
+    for step in STEPS:
+        with fastconv.checked():
+            y = _apply(fastconv.corr2d, picture, step.bank, **where)
+        expected = _apply(reference.corr2d, picture, step.bank, **where)
+        ours = _best_time(fastconv.corr2d, picture, step.bank, **where)
+        numpys = _best_time(reference.corr2d, picture, step.bank, **where)
+        rows, columns = step.bank[0].shape
+        print(
+            f"   {step.title:9}{len(step.bank)} of {f'{rows} x {columns}':7}"
+            f"{ours * 1e3:9.2f} ms{numpys * 1e3:9.2f} ms{numpys / ours:8.1f}"
+            f"   {np.abs(y - expected).max():.1e}"
+        )
+        panels.append((step.title, step.text, step.gain * y + step.offset))
+
+    weights = 12_000_000 * 3 * 100
+    gigabytes = weights * np.dtype(np.float32).itemsize / 1e9
+    print(f"""
+3. Why a kernel
+
+   A photo has 12 megapixels in 3 colours. A layer that connects all of it to 100
+   hidden units has {weights / 1e9} billion weights, {gigabytes:.0f} GB in float32.
+   A kernel of 3 x 3 has 9, whatever the size of the photo: it looks at one
+   neighbourhood at a time, and for the same thing everywhere.
+""")
+    _save(_sheet(panels), arguments.output, _file_format(arguments.output))
+    print(f"Pictures: {arguments.output}")
+
+
+def _best_time(
+    corr2d: Callable[..., Array], x: Array, bank: Sequence[Array], **where: Any
+) -> float:
+    """Seconds of the fastest of five runs."""
+    times = []
+    for _ in range(5):
+        start = perf_counter()
+        _apply(corr2d, x, bank, **where)
+        times.append(perf_counter() - start)
+    return min(times)
+
+
+def _picture() -> Array:
+    """Scene of 512 x 512 in [0, 1]: shading, edges of every direction, fine detail.
+
+    Each shape is a signed distance, negative inside, painted with a soft edge.
+    """
+    y, x = np.mgrid[:512, :512].astype(np.float32)
+    scene: Array = 0.85 - 0.5 * y / 512
+
+    def paint(distance: Array, tone: float | Array) -> None:
+        scene[:] += (tone - scene) * (0.5 - distance / 2).clip(0, 1)
+
+    def disc(cx: float, cy: float, radius: float, tone: float | Array) -> None:
+        paint(np.hypot(x - cx, y - cy) - radius, tone)
+
+    def block(cx: float, cy: float, w: float, h: float, tone: float | Array) -> None:
+        paint(np.maximum(abs(x - cx) - w / 2, abs(y - cy) - h / 2), tone)
+
+    def line(ax: float, ay: float, dx: float, dy: float, width: float) -> None:
+        along = (((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy)).clip(0, 1)
+        paint(np.hypot(x - ax - along * dx, y - ay - along * dy) - width / 2, 0.06)
+
+    paint(330 + 14 * np.sin(x / 60) - y, 0.3 + (y - 330) / 900)  # a hill
+    disc(120, 120, 78, 1 - np.hypot(x - 92, y - 92) / 170)  # a ball in the light
+    block(100, 420, 120, 120, 0.06 + 0.88 * ((x // 20 + y // 20) % 2))  # a checkerboard
+    for i, width in enumerate((12, 9, 6, 4, 3, 2)):  # bars, finer and finer
+        block(360 + 22 * i, 420, width, 120, 0.94)
+    for angle in np.linspace(0, np.pi / 2, 10):  # a fan of thin lines
+        line(480, 32, -190 * np.cos(angle), 190 * np.sin(angle), 1.4)
+    for dx in (-1, 1):  # a figure, waving
+        line(256, 340, 30 * dx, 72, 12)
+        line(256, 288, 44 * dx, -32, 12)
+    line(256, 260, 0, 80, 12)
+    disc(256, 236, 24, 0.06)
+    disc(256, 236, 18, 0.94)
+    return scene
+
+
+def _sheet(panels: Sequence[tuple[str, str, Array]]) -> Image.Image:
+    """Contact sheet, three to a row, each panel under its title and text."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    columns, margin, caption = 3, 32, 64
+    height, width = panels[0][2].shape
+    right, down = width + margin, caption + height + margin
+    rows = -(-len(panels) // columns)
+    sheet = Image.new("L", (margin + columns * right, margin + rows * down), 250)
+    draw = ImageDraw.Draw(sheet)
+    title_font, text_font = ImageFont.load_default(26), ImageFont.load_default(18)
+    for i, (title, text, values) in enumerate(panels):
+        left = margin + i % columns * right
+        top = margin + i // columns * down
+        draw.text((left, top), title, 0, title_font)
+        draw.text((left, top + 34), text, 90, text_font)
+        panel = _to_pixels(255 * values, "clip", np.dtype(np.uint8))
+        sheet.paste(Image.fromarray(panel), (left, top + caption))
+    return sheet
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is asked? The arguments of a correlation, checked once and put into the form every engine takes.
+
+`correlation.py` and `reference.py` both start here, so they accept the same input and raise the same
+errors.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+MODES = ("valid", "same", "full")
+BOUNDARIES = {
+    "constant": "constant",
+    "edge": "edge",
+    "reflect": "reflect",
+    "symmetric": "symmetric",
+    "wrap": "wrap",
+    "fill": "constant",  # scipy.signal's names
+    "symm": "symmetric",
+}
+
+
+class Correlation(NamedTuple):
+    """One 2-D correlation, ready to be computed.
+
+    Output pixel (i, j) is the sum of ``k * X[i - top : i - top + h, j - left : j - left + w]``, X being x
+    continued by `boundary`.
+    """
+
+    x: NDArray[Any]  # (..., H, W)
+    k: NDArray[Any]  # (h, w), already flipped for a convolution
+    dtype: np.dtype[Any]  # of the result
+    shape: tuple[int, ...]  # of the result
+    top: int
+    left: int
+    boundary: str
+    fillvalue: Any  # a scalar of `dtype`
+    out: NDArray[Any] | None
+
+    @property
+    def compute_dtype(self) -> np.dtype[Any]:
+        """What the sums are made in: float16 is computed in float32."""
+        return np.dtype(np.float32) if self.dtype == np.float16 else self.dtype
+
+    def deliver(self, result: NDArray[Any]) -> NDArray[Any]:
+        """The result in its own dtype, in `out` when there is one."""
+        if self.out is None:
+            return result.astype(self.dtype, copy=False)
+        if result is not self.out:
+            self.out[...] = result
+        return self.out
+
+
+def correlation_arguments(
+    x: ArrayLike,
+    k: ArrayLike,
+    mode: str,
+    boundary: str,
+    fillvalue: Any,
+    out: Any,
+    *,
+    convolve: bool = False,
+) -> Correlation:
+    """Check the arguments of corr2d (or convolve2d) and derive geometry and dtype.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument, what it was and what is accepted.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}; got {mode!r}")
+    if not isinstance(boundary, str) or boundary not in BOUNDARIES:
+        raise ValueError(f"boundary must be one of {', '.join(BOUNDARIES)}; got {boundary!r}")
+    boundary = BOUNDARIES[boundary]
+    x, k = _array(x, "x"), _array(k, "k")
+    if x.ndim < 2:
+        raise ValueError(f"x must have at least 2 dimensions (..., H, W); got shape {x.shape}")
+    if k.ndim != 2:
+        raise ValueError(f"k must have 2 dimensions (h, w); got shape {k.shape}")
+    (H, W), (h, w) = x.shape[-2:], k.shape
+    if h == 0 or w == 0:
+        raise ValueError(f"k must not be empty; got shape {k.shape}")
+
+    if mode == "valid":
+        if h > H or w > W:
+            raise ValueError(
+                f"k of shape {k.shape} does not fit into x of shape {x.shape} in mode 'valid'; "
+                "exchange the two, or use mode 'same' or 'full'"
+            )
+        OH, OW, top, left = H - h + 1, W - w + 1, 0, 0
+    elif mode == "same":
+        # SciPy's centring: correlate2d at (h-1)//2, convolve2d (of the flipped kernel) at h//2.
+        OH, OW = H, W
+        top, left = (h // 2, w // 2) if convolve else ((h - 1) // 2, (w - 1) // 2)
+    else:
+        OH, OW, top, left = H + h - 1, W + w - 1, h - 1, w - 1
+    shape = (*x.shape[:-2], OH, OW)
+    if boundary != "constant" and 0 in (H, W) and 0 not in shape:
+        raise ValueError(f"x of shape {x.shape} is empty: boundary {boundary!r} has nothing to continue")
+
+    dtype = _result_dtype(x.dtype, k.dtype)
+    if math.prod(shape) * dtype.itemsize > sys.maxsize:
+        raise ValueError(
+            f"the result would have shape {shape} and take {math.prod(shape) * dtype.itemsize} bytes: too large; "
+            f"x has shape {x.shape}, k has shape {k.shape}, mode is {mode!r}"
+        )
+    return Correlation(
+        x,
+        k[::-1, ::-1] if convolve else k,
+        dtype,
+        shape,
+        top,
+        left,
+        boundary,
+        _fillvalue(fillvalue, dtype),
+        _out(out, shape, dtype),
+    )
+
+
+def _array(value: ArrayLike, name: str) -> NDArray[Any]:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask would be ignored; pass {name}.filled(value)")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # ragged nesting
+        raise ValueError(f"{name} is not an array of numbers: {error}") from None
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; bool, integers, float16, float32 and float64 are supported"
+        )
+    return array
+
+
+def _result_dtype(x: np.dtype[Any], k: np.dtype[Any]) -> np.dtype[Any]:
+    """NumPy's promotion for floats; like numpy.sum, int64 for bool and integers."""
+    if x.kind in "biu" and k.kind in "biu":
+        return np.dtype(np.int64)
+    return np.result_type(x, k).newbyteorder("=")
+
+
+def _fillvalue(value: Any, dtype: np.dtype[Any]) -> Any:
+    try:
+        if not isinstance(value, (bool, int, float, np.generic, np.ndarray)) or np.ndim(value) != 0:
+            raise TypeError
+        number: int | float = np.asarray(value).item()
+        if not isinstance(number, (int, float)):
+            raise TypeError
+    except TypeError:
+        raise TypeError(f"fillvalue must be a real scalar; got {value!r}") from None
+    if dtype.kind == "i":
+        if number != number or number in (math.inf, -math.inf) or number != int(number):
+            raise ValueError(f"fillvalue must be an integer, because x and k are; got {value!r}")
+        number, info = int(number), np.iinfo(dtype)
+        if not info.min <= number <= info.max:
+            raise ValueError(f"fillvalue does not fit into the result's dtype {dtype}; got {value!r}")
+        return dtype.type(number)
+    try:
+        with np.errstate(over="ignore"):
+            scalar = dtype.type(number)
+    except OverflowError:
+        scalar = dtype.type(math.inf)
+    if math.isinf(scalar) and not (isinstance(number, float) and math.isinf(number)):
+        raise ValueError(f"fillvalue does not fit into the result's dtype {dtype}; got {value!r}")
+    return scalar
+
+
+def _out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    if out is None:
+        return None
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"out must be a numpy.ndarray; got {type(out).__name__}")
+    if out.dtype != dtype:
+        raise TypeError(f"out has dtype {out.dtype}; the result has dtype {dtype}")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}; the result has shape {shape}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only")
+    return out
