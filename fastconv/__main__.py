@@ -101,9 +101,7 @@ def _fail(code: int, message: str) -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="fastconv", description="Fast convolution on the CPU.")
-    parser.add_argument(
-        "--version", action="version", version=f"fastconv {fastconv.__version__}"
-    )
+    parser.add_argument("--version", action="version", version=f"fastconv {fastconv.__version__}")
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
@@ -124,12 +122,8 @@ def _parser() -> Parser:
     task.add_argument("-o", "--output", required=True, type=Path, metavar="OUT")
     task.add_argument("--size", type=int, help="of an identity, box or gaussian kernel")
     task.add_argument("--mode", choices=MODES, default="same", help="default: same")
-    task.add_argument(
-        "--boundary", choices=BOUNDARIES, help="beyond the border; default: edge"
-    )
-    task.add_argument(
-        "--fillvalue", type=float, help="of --boundary constant; default: 0"
-    )
+    task.add_argument("--boundary", choices=BOUNDARIES, help="beyond the border; default: edge")
+    task.add_argument("--fillvalue", type=float, help="of --boundary constant; default: 0")
     task.add_argument(
         "--range",
         choices=RANGES,
@@ -138,9 +132,7 @@ def _parser() -> Parser:
         "stretch them over the whole range; auto is abs for a kernel of sum 0, else "
         "clip",
     )
-    task.add_argument(
-        "--check", action="store_true", help="compare with the reference as it runs"
-    )
+    task.add_argument("--check", action="store_true", help="compare with the reference as it runs")
 
     task = commands.add_parser("tour", help="a short lecture: what convolution does")
     task.set_defaults(run=_tour)
@@ -205,9 +197,7 @@ def _where(arguments: argparse.Namespace) -> dict[str, Any]:
         where = {"mode": arguments.mode, "boundary": arguments.boundary or "edge"}
     if arguments.fillvalue is not None:
         if where.get("boundary") != "constant":
-            raise RequestError(
-                f"--fillvalue {arguments.fillvalue:g} needs --boundary constant"
-            )
+            raise RequestError(f"--fillvalue {arguments.fillvalue:g} needs --boundary constant")
         if not math.isfinite(arguments.fillvalue):
             raise RequestError(f"--fillvalue {arguments.fillvalue} is not finite")
         where["fillvalue"] = arguments.fillvalue
@@ -219,16 +209,12 @@ def _kernels(name: str, size: int | None) -> list[Array]:
     makers = kernels.NAMED.get(name, ())
     path = Path(name)
     if not makers and path.suffix not in (".npy", ".txt"):
-        raise RequestError(
-            f"unknown kernel {name!r}; accepted: {', '.join(kernels.NAMED)}, or a "
-            ".npy or .txt file"
-        )
+        raise RequestError(f"unknown kernel {name!r}; accepted: {', '.join(kernels.NAMED)}, or a .npy or .txt file")
     if size is None:
         return [make() for make in makers] or [_kernel_file(path)]
     if not makers or "size" not in signature(makers[0]).parameters:
         raise RequestError(
-            f"--size {size} does not apply to kernel {name!r}; it is accepted with: "
-            "identity, box, gaussian"
+            f"--size {size} does not apply to kernel {name!r}; it is accepted with: identity, box, gaussian"
         )
     try:
         return [make(size) for make in makers]
@@ -272,9 +258,7 @@ def _load(path: Path) -> Image.Image:
         if image.mode[0] in "IF":
             return image
         grey = image.mode in ("1", "L", "LA")
-        return image.convert(
-            ("L" if grey else "RGB") + "A" * image.has_transparency_data
-        )
+        return image.convert(("L" if grey else "RGB") + "A" * image.has_transparency_data)
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         raise RequestError(f"cannot read {path}: {_reason(error)}") from error
 
@@ -284,9 +268,7 @@ def _reason(error: Exception) -> object:
     return getattr(error, "strerror", None) or error
 
 
-def _apply(
-    corr2d: Callable[..., Array], x: Array, bank: Sequence[Array], **where: Any
-) -> Array:
+def _apply(corr2d: Callable[..., Array], x: Array, bank: Sequence[Array], **where: Any) -> Array:
     """Correlate with one kernel; of a pair, take the gradient's magnitude."""
     return reduce(np.hypot, [corr2d(x, kernel, **where) for kernel in bank])
 
@@ -311,9 +293,7 @@ def _to_pixels(y: Array, rule: str, dtype: np.dtype[Any]) -> Array:
     return (np.rint(y).clip(low, high) if whole else y).astype(dtype)
 
 
-def _follow(
-    alpha: Array, size: Sequence[int], kernel: Sequence[int], mode: str
-) -> Array:
+def _follow(alpha: Array, size: Sequence[int], kernel: Sequence[int], mode: str) -> Array:
     """Unfiltered alpha for a result of that size: cropped in valid, grown in full."""
     for axis in (1, 2):
         k = kernel[axis - 1]
@@ -326,9 +306,7 @@ def _follow(
 def _image(planes: Array) -> Image.Image:
     from PIL import Image
 
-    return Image.fromarray(
-        planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, -1)
-    )
+    return Image.fromarray(planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, -1))
 
 
 def _file_format(path: Path) -> str:
@@ -342,8 +320,7 @@ def _file_format(path: Path) -> str:
     ending = path.suffix.lower()
     if ending not in writable:
         raise RequestError(
-            f"cannot write {path}: unknown extension {ending!r}; accepted: "
-            f"{', '.join(sorted(writable))}"
+            f"cannot write {path}: unknown extension {ending!r}; accepted: {', '.join(sorted(writable))}"
         )
     return formats[ending]
 
@@ -378,9 +355,7 @@ class Step(NamedTuple):
 STEPS = (
     Step("d/dx", "Sobel across; grey means no change", [kernels.sobel(1)], 1 / 6, 0.5),
     Step("d/dy", "Sobel down; grey means no change", [kernels.sobel(0)], 1 / 6, 0.5),
-    Step(
-        "edges", "length of (d/dx, d/dy)", [kernels.sobel(1), kernels.sobel(0)], 1 / 2
-    ),
+    Step("edges", "length of (d/dx, d/dy)", [kernels.sobel(1), kernels.sobel(0)], 1 / 2),
     Step("sharpen", "the picture minus its Laplacian", [kernels.sharpen()]),
     Step("blur", "Gaussian, 15 x 15", [kernels.gaussian(15)]),
 )
@@ -443,9 +418,7 @@ def _tour(arguments: argparse.Namespace) -> None:
     print(f"Pictures: {arguments.output}")
 
 
-def _best_time(
-    corr2d: Callable[..., Array], x: Array, bank: Sequence[Array], **where: Any
-) -> float:
+def _best_time(corr2d: Callable[..., Array], x: Array, bank: Sequence[Array], **where: Any) -> float:
     """Seconds of the fastest of five runs."""
     times = []
     for _ in range(5):

@@ -40,7 +40,7 @@ class Correlation(NamedTuple):
     top: int
     left: int
     boundary: str
-    fillvalue: Any  # a scalar of `dtype`
+    fillvalue: int | float  # to be rounded to `dtype`
     out: NDArray[Any] | None
 
     @property
@@ -132,9 +132,7 @@ def _array(value: ArrayLike, name: str) -> NDArray[Any]:
     except ValueError as error:  # ragged nesting
         raise ValueError(f"{name} is not an array of numbers: {error}") from None
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        raise TypeError(
-            f"{name} has dtype {array.dtype}; bool, integers, float16, float32 and float64 are supported"
-        )
+        raise TypeError(f"{name} has dtype {array.dtype}; bool, integers, float16, float32 and float64 are supported")
     return array
 
 
@@ -145,30 +143,21 @@ def _result_dtype(x: np.dtype[Any], k: np.dtype[Any]) -> np.dtype[Any]:
     return np.result_type(x, k).newbyteorder("=")
 
 
-def _fillvalue(value: Any, dtype: np.dtype[Any]) -> Any:
-    try:
-        if not isinstance(value, (bool, int, float, np.generic, np.ndarray)) or np.ndim(value) != 0:
-            raise TypeError
-        number: int | float = np.asarray(value).item()
-        if not isinstance(number, (int, float)):
-            raise TypeError
-    except TypeError:
-        raise TypeError(f"fillvalue must be a real scalar; got {value!r}") from None
+def _fillvalue(value: Any, dtype: np.dtype[Any]) -> int | float:
+    if type(value) is not int and type(value) is not float:
+        scalar = np.asarray(value)[()] if isinstance(value, (bool, int, float, np.generic, np.ndarray)) else None
+        if not isinstance(scalar, (np.bool, np.integer, np.floating)):  # an array, complex, a string, ...
+            raise TypeError(f"fillvalue must be a real scalar; got {value!r}")
+        value = scalar.item()
     if dtype.kind == "i":
-        if number != number or number in (math.inf, -math.inf) or number != int(number):
+        if not math.isfinite(value) or value != int(value):
             raise ValueError(f"fillvalue must be an integer, because x and k are; got {value!r}")
-        number, info = int(number), np.iinfo(dtype)
-        if not info.min <= number <= info.max:
-            raise ValueError(f"fillvalue does not fit into the result's dtype {dtype}; got {value!r}")
-        return dtype.type(number)
-    try:
-        with np.errstate(over="ignore"):
-            scalar = dtype.type(number)
-    except OverflowError:
-        scalar = dtype.type(math.inf)
-    if math.isinf(scalar) and not (isinstance(number, float) and math.isinf(number)):
+        value = int(value)
+    number: int | float = value
+    limit = int(np.iinfo(dtype).max) if dtype.kind == "i" else float(np.finfo(dtype).max)
+    if abs(number) > limit and not (isinstance(number, float) and math.isinf(number)):
         raise ValueError(f"fillvalue does not fit into the result's dtype {dtype}; got {value!r}")
-    return scalar
+    return number
 
 
 def _out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:

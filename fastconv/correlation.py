@@ -189,21 +189,25 @@ def _run(c: Correlation, method: str, threads: int | None, what: str) -> NDArray
     return result
 
 
-def _planes(
-    c: Correlation, x: NDArray[Any], k: NDArray[Any], out: NDArray[Any], method: str, threads: int
-) -> None:
+def _planes(c: Correlation, x: NDArray[Any], k: NDArray[Any], out: NDArray[Any], method: str, threads: int) -> None:
     """One call of C for all planes whose batch axes have a common stride, else one for each."""
     assert _core is not None
-    planes = math.prod(x.shape[:-2])
     try:
-        x3 = np.reshape(x, (planes, *x.shape[-2:]), copy=False)
-        out3 = np.reshape(out, (planes, *out.shape[-2:]), copy=False)
+        x3, out3 = (a[None] if a.ndim == 2 else np.reshape(a, (-1, *a.shape[-2:]), copy=False) for a in (x, out))
     except ValueError:
         for plane, out_plane in zip(x, out, strict=True):
             _planes(c, plane, k, out_plane, method, threads)
         return
     _core.corr2d(
-        x3, k, out3, c.top, c.left, _core.BOUNDARY[c.boundary], float(c.fillvalue), _core.METHOD[method], threads
+        x3,
+        k,
+        out3,
+        c.top,
+        c.left,
+        _core.BOUNDARY[c.boundary],
+        float(c.fillvalue),
+        _core.METHOD[method],
+        threads,
     )
 
 
@@ -277,15 +281,20 @@ def explain(
     threads  2, over 8 chunks; about ... us on one thread
     """
     zero = np.zeros((), dtype)
-    arguments = (np.broadcast_to(zero, shape) for shape in (x_shape, k_shape))
-    c = correlation_arguments(*arguments, mode, boundary, 0, None)
+    x, k = np.broadcast_to(zero, x_shape), np.broadcast_to(zero, k_shape)
+    c = correlation_arguments(x, k, mode, boundary, 0, None)
     method, why = _choose(c, method)
     threads = get_num_threads() if threads is None else thread_count(threads, "threads")
     if method == "numpy":
         return Explanation(method, why, c.dtype, c.shape, "", "", 1, 1, math.nan)
     assert _core is not None
     used, chunks, serial_us = _core.corr2d_plan(
-        c.compute_dtype == np.float32, math.prod(c.shape[:-2]), c.x.shape[-2:], c.k.shape, c.shape[-2:], threads
+        c.compute_dtype == np.float32,
+        math.prod(c.shape[:-2]),
+        c.x.shape[-2:],
+        c.k.shape,
+        c.shape[-2:],
+        threads,
     )
     table = _core.table()
     lanes = table["vector_bytes"] // c.compute_dtype.itemsize

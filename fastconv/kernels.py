@@ -94,9 +94,7 @@ def box(size: int = 3, *, dtype: DTypeLike = np.float32) -> Kernel:
     return _average(np.ones(_checked_size(size)), dtype)
 
 
-def gaussian(
-    size: int = 5, sigma: float | None = None, *, dtype: DTypeLike = np.float32
-) -> Kernel:
+def gaussian(size: int = 5, sigma: float | None = None, *, dtype: DTypeLike = np.float32) -> Kernel:
     """Gaussian blur: samples of ``exp(-(x**2 + y**2) / (2 sigma**2))``, of sum 1.
 
     Parameters

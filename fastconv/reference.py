@@ -55,8 +55,8 @@ def convolve2d(
     >>> import numpy as np
     >>> from fastconv import reference
     >>> reference.convolve2d(np.eye(3), np.arange(4.0).reshape(2, 2))
-    array([[3., 2.],
-           [1., 3.]])
+    array([[3., 1.],
+           [2., 3.]])
     """
     return run(correlation_arguments(x, k, mode, boundary, fillvalue, out, convolve=True))
 
@@ -83,7 +83,7 @@ def _continued(c: Correlation, x: NDArray[Any]) -> NDArray[Any]:
     (H, W), (OH, OW), (h, w) = x.shape[-2:], c.shape[-2:], c.k.shape
     rows = source_index(np.arange(-c.top, OH + h - 1 - c.top), H, c.boundary)
     cols = source_index(np.arange(-c.left, OW + w - 1 - c.left), W, c.boundary)
-    X = np.full((*x.shape[:-2], rows.size, cols.size), c.fillvalue, x.dtype)
+    X = np.full((*x.shape[:-2], rows.size, cols.size), c.dtype.type(c.fillvalue), x.dtype)
     i, j = np.flatnonzero(rows >= 0), np.flatnonzero(cols >= 0)
     X[..., i[:, None], j] = x[..., rows[i][:, None], cols[j]]
     return X
@@ -97,7 +97,7 @@ def source_index(i: NDArray[np.intp], n: int, boundary: str) -> NDArray[np.intp]
     wrap ``2 3 | 1 2 3 | 1 2``.
     """
     if boundary == "constant" or n == 0:
-        return np.where((0 <= i) & (i < n), i, -1)
+        return np.where((i >= 0) & (i < n), i, -1)
     if boundary == "edge":
         return np.clip(i, 0, n - 1)
     if boundary == "wrap":
@@ -118,10 +118,10 @@ def _integers(c: Correlation) -> NDArray[Any]:
         If a sum does not fit into int64.
     """
     int64 = np.iinfo(np.int64)
-    largest = max(_magnitude(c.x), abs(int(c.fillvalue)))
-    if _magnitude(c.k) <= int64.max:
-        if largest * sum(abs(tap) for tap in c.k.ravel().tolist()) <= int64.max:
-            return _slide(c, c.x, c.k, np.dtype(np.int64))
+    largest = max(_magnitude(c.x), abs(c.fillvalue))
+    heaviest = sum(abs(tap) for tap in c.k.ravel().tolist())  # in Python's integers
+    if max(largest, 1) * heaviest <= int64.max:
+        return _slide(c, c.x, c.k, np.dtype(np.int64))
     exact = _slide(c, c.x, c.k, np.dtype(object))
     if exact.size and not (int64.min <= exact.min() and exact.max() <= int64.max):
         raise OverflowError(
@@ -147,7 +147,7 @@ def error_bound(c: Correlation) -> NDArray[np.float64]:
     with np.errstate(all="ignore"):
         X = np.abs(np.where(np.isfinite(c.x), c.x, 0))
         K = np.abs(np.where(np.isfinite(c.k), c.k, 0))
-        fill = abs(float(c.fillvalue)) if np.isfinite(c.fillvalue) else 0.0
+        fill = abs(c.fillvalue) if np.isfinite(c.fillvalue) else 0.0
         magnitude = _slide(c._replace(fillvalue=fill), X, K, np.dtype(np.float64))
         compute, result, float64 = (np.finfo(t) for t in (c.compute_dtype, c.dtype, np.float64))
         u = (n * float(compute.eps) + n * float(float64.eps) + 2 * float(result.eps)) / 2

@@ -113,7 +113,7 @@ def isas() -> list[str]:
     return [t["isa"] for t in _core.tables()] if _core else []
 
 
-def use_isa(name: str) -> contextlib.AbstractContextManager[None]:
+def use_isa(name: str) -> contextlib.AbstractContextManager[Any]:
     """Use the micro-kernels of one instruction set from now on, in the whole process.
 
     Parameters

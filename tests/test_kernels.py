@@ -136,9 +136,7 @@ def test_against_opencv():
             rtol=1e-12,
         )
     profile = cv2.getGaussianKernel(31, 0, cv2.CV_64F)  # 0 asks for the rule
-    np.testing.assert_allclose(
-        kernels.gaussian(31, dtype=np.float64), profile @ profile.T, rtol=1e-12
-    )
+    np.testing.assert_allclose(kernels.gaussian(31, dtype=np.float64), profile @ profile.T, rtol=1e-12)
     for ksize, make in ((3, kernels.sobel), (cv2.FILTER_SCHARR, kernels.scharr)):
         for axis in (0, 1):
             across, down = cv2.getDerivKernels(axis, 1 - axis, ksize)

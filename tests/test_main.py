@@ -59,16 +59,9 @@ def by_hand(x, kernel, pad="edge", **options):
     """Correlate two-dimensional integers one pixel at a time."""
     h, w = np.shape(kernel)
     above, left = (h - 1) // 2, (w - 1) // 2
-    x = np.pad(
-        x.astype(int), ((above, h - 1 - above), (left, w - 1 - left)), pad, **options
-    )
+    x = np.pad(x.astype(int), ((above, h - 1 - above), (left, w - 1 - left)), pad, **options)
     rows, columns = x.shape[0] - h + 1, x.shape[1] - w + 1
-    return np.array(
-        [
-            [(x[i : i + h, j : j + w] * kernel).sum() for j in range(columns)]
-            for i in range(rows)
-        ]
-    )
+    return np.array([[(x[i : i + h, j : j + w] * kernel).sum() for j in range(columns)] for i in range(rows)])
 
 
 # pictures -----------------------------------------------------------------------------
@@ -88,9 +81,7 @@ def test_boundaries(save, run):
         _, y = run(photo, "--kernel", "sobel-y", "--boundary", boundary)
         expected = abs(by_hand(x, np.transpose(SOBEL_X), boundary)).clip(0, 255)
         np.testing.assert_array_equal(y, expected, boundary)
-    _, y = run(
-        photo, "--kernel", "sharpen", "--boundary", "constant", "--fillvalue", "99"
-    )
+    _, y = run(photo, "--kernel", "sharpen", "--boundary", "constant", "--fillvalue", "99")
     expected = by_hand(x, kernels.sharpen(dtype=int), "constant", constant_values=99)
     np.testing.assert_array_equal(y, expected.clip(0, 255))
 
@@ -104,9 +95,7 @@ def test_rgb_filters_each_colour_by_itself(save, run):
         np.testing.assert_array_equal(y[..., c], expected)
 
 
-@pytest.mark.parametrize(
-    ("channels", "mode"), [(2, "LA"), (4, "RGBA")], ids=["LA", "RGBA"]
-)
+@pytest.mark.parametrize(("channels", "mode"), [(2, "LA"), (4, "RGBA")], ids=["LA", "RGBA"])
 def test_alpha_is_kept(save, run, channels, mode):
     x = noise(8, 10, channels)
     got_mode, y = run(save(x), "--kernel", "sharpen")
@@ -122,9 +111,7 @@ def test_alpha_follows_the_size(save, run):
     _, y = run(photo, "--kernel", "box", "--mode", "valid")
     np.testing.assert_array_equal(y[..., 3], x[1:-1, 1:-1, 3])
     _, y = run(photo, "--kernel", "box", "--mode", "full", "--size", "2")
-    np.testing.assert_array_equal(
-        y[..., 3], np.pad(x[..., 3], ((1, 0), (1, 0)), "edge")
-    )
+    np.testing.assert_array_equal(y[..., 3], np.pad(x[..., 3], ((1, 0), (1, 0)), "edge"))
 
 
 def test_palette(pillow, save, run):
@@ -280,9 +267,7 @@ def test_failed_check(save, tmp_path, monkeypatch, capsys, command):
     options = [photo, "--kernel", "box", "--check"] if command == "filter" else []
     output = tmp_path / "out.png"
     assert main([command, *options, "-o", str(output)]) == 1
-    assert capsys.readouterr().err == (
-        "fastconv: error: the result differs from the reference: off by 1\n"
-    )
+    assert capsys.readouterr().err == ("fastconv: error: the result differs from the reference: off by 1\n")
     assert not output.exists()
 
 
@@ -425,9 +410,7 @@ def test_failed_write_keeps_the_old_file(save, pillow, tmp_path, monkeypatch, ca
     output.write_bytes(b"old")
     monkeypatch.setattr(pillow.Image, "save", full_disk)
     assert main(["filter", photo, "--kernel", "box", "-o", str(output)]) == 2
-    assert capsys.readouterr().err == (
-        f"fastconv: error: cannot write {output}: No space left on device\n"
-    )
+    assert capsys.readouterr().err == (f"fastconv: error: cannot write {output}: No space left on device\n")
     assert output.read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.png", "out.png"]
 
@@ -436,9 +419,7 @@ def test_failed_write_keeps_the_old_file(save, pillow, tmp_path, monkeypatch, ca
 def test_without_pillow(tmp_path, monkeypatch, capsys, command):
     monkeypatch.setitem(sys.modules, "PIL", None)
     assert main([*command.split(), "-o", str(tmp_path / "out.png")]) == 2
-    assert capsys.readouterr().err == (
-        'fastconv: error: pictures need Pillow: pip install "fastconv[image]"\n'
-    )
+    assert capsys.readouterr().err == ('fastconv: error: pictures need Pillow: pip install "fastconv[image]"\n')
 
 
 # the other commands -------------------------------------------------------------------

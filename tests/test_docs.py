@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every example in README.md and in the docstrings runs and prints what it shows, and every public function
+has one."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import fastconv
+
+MODULES = sorted(m.name for m in pkgutil.iter_modules(fastconv.__path__) if m.name != "_core")
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name):
+    module = importlib.import_module(f"fastconv.{name}")
+    assert doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
+
+
+def test_readme_examples():
+    result = doctest.testfile(str(README), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.attempted > 5 and result.failed == 0
+
+
+PUBLIC = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module in (fastconv, fastconv.kernels, fastconv.reference)
+    for name in module.__all__
+    if inspect.isfunction(getattr(module, name))
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_functions_have_examples(name):
+    assert ">>>" in inspect.getdoc(PUBLIC[name])
+
+
+def test_readme_lists_every_source_file():
+    text = README.read_text()
+    root = README.parent
+    for folder in ("fastconv", "csrc"):
+        for path in (root / folder).glob("*.[cph]*"):
+            if path.suffix in (".py", ".pyx", ".pyi", ".c", ".h") and path.name != "_core.c":
+                assert path.name in text, f"README.md's table lacks {folder}/{path.name}"
