@@ -109,7 +109,7 @@ def summarize(rows: list[dict[str, Any]]) -> None:
         mean = math.exp(sum(math.log(r["ratio"]) for r in mine) / len(mine))
         H, W = worst["shape"]
         print(
-            f"  {key[0]:<26} {key[1]}  {mean:7.2f}  {worst['ratio']:7.2f} ({H}x{W}, {worst['kernel']}x{worst['kernel']})"
+            f"  {key[0]:<26} {key[1]}  {mean:7.2f}  {worst['ratio']:7.2f} ({H}x{W}, kernel {worst['kernel']})"
         )
 
 

@@ -25,6 +25,7 @@ enum {
     TILE_ROWS = 64,    /* scratch tile: with its halo it stays in L2 */
     TILE_COLS = 512,
     BLOCK_COLS = 8192, /* a chunk is a band of rows x a block of columns */
+    MIN_BAND_ROWS = 32,
     PANEL_BYTES = 1 << 17,
     SMALL = 1024,      /* bytes of packed taps that live on the stack */
 };
@@ -55,21 +56,25 @@ static size_t element_size(const fc_corr2d *g)
 
 void fc_corr2d_plan(const fc_corr2d *g, fc_plan *plan)
 {
-    ptrdiff_t bands = (g->OH + band_rows - 1) / band_rows;
-    if (bands > 4)
-        bands = bands / 4 * 4; /* so that 2 or 4 threads share evenly */
-    plan->bands = bands;
-    plan->blocks = (g->OW + BLOCK_COLS - 1) / BLOCK_COLS;
-
     /* Estimate: two fma a cycle at 3.5 GHz, and 30 GB/s in and out. It only has to tell microseconds
      * from milliseconds. */
     double size = (double)element_size(g), out = (double)g->planes * (double)g->OH * (double)g->OW;
     double fma_us = out * (double)g->h * (double)g->w * size / (7e3 * fc->vector_bytes);
     double memory_us = 2 * out * size / 3e4;
     plan->serial_us = fma_us > memory_us ? fma_us : memory_us;
+    ptrdiff_t threads = plan->serial_us < threads_from_us ? 1 : g->threads;
 
+    /* Bands as tall as a strip may be with its rows in cache; two chunks a thread where there are fewer
+     * planes, and the same number for each. Bits do not depend on any of this. */
+    plan->blocks = (g->OW + BLOCK_COLS - 1) / BLOCK_COLS;
+    ptrdiff_t bands = (g->OH + band_rows - 1) / band_rows;
+    if (threads > 1 && g->planes < 2 * threads) {
+        ptrdiff_t even = ((bands > 2 * threads ? bands : 2 * threads) + threads - 1) / threads * threads;
+        bands = clamp(g->OH / MIN_BAND_ROWS, bands, even);
+    }
+    plan->bands = bands;
     double chunks = (double)g->planes * (double)plan->bands * (double)plan->blocks;
-    plan->threads = plan->serial_us < threads_from_us ? 1 : g->threads < chunks ? g->threads : (int)chunks;
+    plan->threads = (int)(threads < chunks ? threads : (ptrdiff_t)chunks);
 }
 
 /* ---- boundary --------------------------------------------------------------------------------- */
@@ -145,6 +150,18 @@ static void copy_row(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t fr
             memcpy(to, from, 8);
 }
 
+/* n adjacent elements from the columns of a row, or the fill value where the column is negative */
+static void pick_row(char *to, const char *row, ptrdiff_t step, const ptrdiff_t *column, const void *fill,
+                     ptrdiff_t n, size_t size)
+{
+    if (size == 4)
+        for (ptrdiff_t q = 0; q < n; q++)
+            memcpy(to + 4 * q, column[q] < 0 ? fill : row + column[q] * step, 4);
+    else
+        for (ptrdiff_t q = 0; q < n; q++)
+            memcpy(to + 8 * q, column[q] < 0 ? fill : row + column[q] * step, 8);
+}
+
 /* im2col: panel[t][p] = src[i][j + p] at tap t, one row of pixels at a time, then 1 x hw times hw x p */
 static void by_im2col(const call *c, char *panel, const char *src, ptrdiff_t src_stride, char *out,
                       ptrdiff_t out_stride, ptrdiff_t rows, ptrdiff_t cols)
@@ -200,25 +217,19 @@ static void gather(const call *c, const scratch *s, ptrdiff_t plane, ptrdiff_t i
     ptrdiff_t size = (ptrdiff_t)c->size;
     ptrdiff_t inside = clamp(-j, 0, cols), outside = clamp(g->W - j, inside, cols);
     for (ptrdiff_t q = 0; q < cols; q++)
-        s->column[q] = source_index(j + q, g->W, g->boundary);
+        if (q < inside || q >= outside)
+            s->column[q] = source_index(j + q, g->W, g->boundary);
     for (ptrdiff_t r = 0; r < rows; r++) {
         char *to = s->tile + r * c->tile_stride * size;
         ptrdiff_t from_row = source_index(i + r, g->H, g->boundary);
-        const char *from = g->x + plane * g->x_plane + from_row * g->x_row;
         if (from_row < 0) {
             copy_row(to, size, (const char *)&c->fill, 0, cols, c->size);
             continue;
         }
-        for (ptrdiff_t q = 0; q < cols; q++) {
-            if (q == inside && outside > inside) {
-                copy_row(to + q * size, size, from + (j + q) * g->x_col, g->x_col, outside - inside, c->size);
-                q = outside;
-                if (q == cols)
-                    break;
-            }
-            memcpy(to + q * size, s->column[q] < 0 ? (const char *)&c->fill : from + s->column[q] * g->x_col,
-                   c->size);
-        }
+        const char *from = g->x + plane * g->x_plane + from_row * g->x_row;
+        pick_row(to, from, g->x_col, s->column, &c->fill, inside, c->size);
+        copy_row(to + inside * size, size, from + (j + inside) * g->x_col, g->x_col, outside - inside, c->size);
+        pick_row(to + outside * size, from, g->x_col, s->column + outside, &c->fill, cols - outside, c->size);
     }
 }
 

@@ -105,8 +105,8 @@ FC_INLINE void NAME(corr_strip)(const int H, const int V, const T *x, ptrdiff_t 
 #error "FC_TALL must be 6 or 8"
 #endif
 
-/* Per slice height H: as wide as the registers allow; the common width of the slices of one kernel (none is
- * taller than FC_ROWS); one vector, the only one that can be partial. */
+/* Per slice height H: as wide as the registers allow; as wide as a slice of H+1 rows, beside which it may
+ * have to work; one vector, the only one that can be partial. */
 #define FC_STRIP(H, vectors, width)                                                                          \
     static void NAME(corr_##H##_##width)(const T *x, ptrdiff_t xs, const T *k, ptrdiff_t ks, ptrdiff_t w,    \
                                          T *out, ptrdiff_t os, ptrdiff_t rows, ptrdiff_t n, int add)         \
@@ -115,7 +115,7 @@ FC_INLINE void NAME(corr_strip)(const int H, const int V, const T *x, ptrdiff_t 
         NAME(corr_strip)(H, V, x, xs, k, ks, w, out, os, rows, V > 1 ? V * VLEN : n, add);                   \
     }
 #define FC_STRIPS(H)                                                                                         \
-    FC_STRIP(H, FC_COLS_OF(H), wide) FC_STRIP(H, H <= FC_ROWS ? FC_COLS : 1, common) FC_STRIP(H, 1, single)
+    FC_STRIP(H, FC_COLS_OF(H), wide) FC_STRIP(H, FC_COLS_OF(H + 1), next) FC_STRIP(H, 1, single)
 FC_HEIGHTS(FC_STRIPS)
 #undef FC_STRIPS
 #undef FC_STRIP
@@ -127,10 +127,12 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const void *kv, ptrdiff_t h
                           ptrdiff_t, int);
     static const struct {
         ptrdiff_t vectors;
-        strip_fn *wide, *common, *single;
+        strip_fn *wide, *next, *single;
     } strips[FC_TALL + 1] = {
-#define FC_STRIPS(H) \
-    [H] = {FC_COLS_OF(H), NAME(corr_##H##_wide), NAME(corr_##H##_common), NAME(corr_##H##_single)},
+#define FC_STRIPS(H)                                                                                         \
+    [H] = {FC_COLS_OF(H), NAME(corr_##H##_wide),                                                             \
+           FC_COLS_OF(H + 1) == FC_COLS_OF(H) ? NAME(corr_##H##_wide) : NAME(corr_##H##_next),               \
+           NAME(corr_##H##_single)},
         FC_HEIGHTS(FC_STRIPS)
 #undef FC_STRIPS
     };
@@ -141,12 +143,15 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const void *kv, ptrdiff_t h
     if (tallest > rows)
         tallest = rows;
     ptrdiff_t slices = (h + tallest - 1) / tallest;
-    ptrdiff_t full = (slices == 1 ? strips[h].vectors : FC_COLS) * VLEN;
+    tallest = (h + slices - 1) / slices;
+    ptrdiff_t full = strips[tallest].vectors * VLEN;
     for (ptrdiff_t j = 0, n; j < cols; j += n) {
+        if (cols >= full && cols - j < full && cols - j > VLEN)
+            j = cols - full; /* one more full strip: it writes some columns again, with the same bits */
         n = cols - j >= full ? full : VLEN;
         for (ptrdiff_t a = 0, left = slices, H; left > 0; a += H, left--) {
             H = (h - a + left - 1) / left;
-            strip_fn *strip = n == VLEN ? strips[H].single : slices == 1 ? strips[H].wide : strips[H].common;
+            strip_fn *strip = n == VLEN ? strips[H].single : H == tallest ? strips[H].wide : strips[H].next;
             strip(x + a * xs + j, xs, k + a, h, w, out + j, os, rows, cols - j, a > 0);
         }
     }

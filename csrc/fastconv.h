@@ -69,6 +69,6 @@ FC_API void fc_alloc_fail_after(long allocations); /* for tests; negative: never
 
 /* For tests and tuning: rows of a band, and the serial work in us that is worth a second thread. */
 FC_API void fc_tune(ptrdiff_t band_rows, double threads_from_us);
-enum { FC_BAND_ROWS = 128, FC_THREADS_FROM_US = 200 };
+enum { FC_BAND_ROWS = 256, FC_THREADS_FROM_US = 200 };
 
 #endif

@@ -37,8 +37,8 @@ typedef struct {
     const char *isa;
     int fma;         /* multiply and add round once: all such tables give the same bits */
     int vector_bytes;
-    /* K3 tile: a kernel of h <= tall rows runs in one slice, cols_of[h] vectors wide; a taller one in
-     * slices of at most rows, cols vectors wide. K1 tile: rows x cols, or 1 x 8. */
+    /* K3 tile: a kernel of h <= tall rows runs in one slice, a taller one in slices of at most `rows`; H
+     * tap rows are cols_of[H] vectors wide. K1 tile: rows x cols, or 1 x 8. */
     int tall, rows, cols, cols_of[9];
 #define FC_FIELD(op, type) fc_##op##_fn *op##_##type;
     FC_KERNEL_LIST(FC_FIELD)

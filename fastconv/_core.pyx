@@ -17,7 +17,7 @@ cnp.import_array()
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_kernels:
         const char *isa
-        int fma, vector_bytes, tall, rows, cols
+        int fma, vector_bytes, tall, rows
         int cols_of[9]
         double (*peak_f32)(ptrdiff_t) noexcept
         double (*peak_f64)(ptrdiff_t) noexcept
@@ -172,10 +172,9 @@ def table():
 
 def corr_tile(ptrdiff_t h):
     """(tap rows, vectors) of the widest tile of the direct method for a kernel of h rows."""
-    if h <= fc.tall:
-        return h, fc.cols_of[h]
-    slices = (h + fc.rows - 1) // fc.rows
-    return (h + slices - 1) // slices, fc.cols
+    slices = 1 if h <= fc.tall else (h + fc.rows - 1) // fc.rows
+    height = (h + slices - 1) // slices
+    return height, fc.cols_of[height]
 
 
 def use(int i):

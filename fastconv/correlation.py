@@ -278,7 +278,7 @@ def explain(
     method   direct: the fastest for floats
     isa      ...
     tile     ... tap rows x ... columns in registers
-    threads  2, over 8 chunks; about ... us on one thread
+    threads  2, over 6 chunks; about ... us on one thread
     """
     zero = np.zeros((), dtype)
     x, k = np.broadcast_to(zero, x_shape), np.broadcast_to(zero, k_shape)
