@@ -74,7 +74,7 @@ void fc_corr2d_plan(const fc_corr2d *g, fc_plan *plan)
     }
     plan->bands = bands;
     double chunks = (double)g->planes * (double)plan->bands * (double)plan->blocks;
-    plan->threads = (int)(threads < chunks ? threads : (ptrdiff_t)chunks);
+    plan->threads = (int)(threads < chunks ? threads : chunks > 1 ? (ptrdiff_t)chunks : 1);
 }
 
 /* ---- boundary --------------------------------------------------------------------------------- */

@@ -103,6 +103,7 @@ def corr2d(
         mode == "valid"
         and boundary == "constant"
         and type(fillvalue) is int
+        and fillvalue == 0
         and out is None
         and method == "auto"
         and threads is None
@@ -176,12 +177,19 @@ def _run(c: Correlation, method: str, threads: int | None, what: str) -> NDArray
 
     dtype = c.compute_dtype
     x, k = c.x.astype(dtype, copy=False), c.k.astype(dtype, copy=False)
-    if c.out is None or dtype != c.dtype or np.may_share_memory(c.out, x) or np.may_share_memory(c.out, k):
-        result = np.empty(c.shape, dtype)
-    else:
+    x3 = _stack(x)
+    if c.out is not None and c.out.dtype == dtype and _writable_at_once(c.out, x, k):
         result = c.out
+    else:
+        result = np.empty(c.shape, dtype)
     if result.size:
-        _planes(c, x, k, result, method, threads)
+        assert _core is not None
+        geometry = c.top, c.left, _core.BOUNDARY[c.boundary], float(c.fillvalue), _core.METHOD[method], threads
+        if x3 is not None:
+            _core.corr2d(x3, k, _stack(result), *geometry)
+        else:
+            for i in np.ndindex(x.shape[:-2]):
+                _core.corr2d(x[i][None], k, result[i][None], *geometry)
     with np.errstate(over="ignore"):
         result = c.deliver(result)
     if check:
@@ -189,26 +197,20 @@ def _run(c: Correlation, method: str, threads: int | None, what: str) -> NDArray
     return result
 
 
-def _planes(c: Correlation, x: NDArray[Any], k: NDArray[Any], out: NDArray[Any], method: str, threads: int) -> None:
-    """One call of C for all planes whose batch axes have a common stride, else one for each."""
-    assert _core is not None
+def _writable_at_once(out: NDArray[Any], x: NDArray[Any], k: NDArray[Any]) -> bool:
+    """Whether one call of C can fill out: it neither changes the input on the way nor can stop half-way."""
+    shared = np.may_share_memory(out, x) or np.may_share_memory(out, k)
+    return not shared and _stack(x) is not None and _stack(out) is not None
+
+
+def _stack(a: NDArray[Any]) -> NDArray[Any] | None:
+    """a (..., H, W) as (n, H, W) without a copy; None when its batch axes have no common stride."""
+    if a.ndim == 2:
+        return a[None]
     try:
-        x3, out3 = (a[None] if a.ndim == 2 else np.reshape(a, (-1, *a.shape[-2:]), copy=False) for a in (x, out))
+        return np.reshape(a, (-1, *a.shape[-2:]), copy=False)
     except ValueError:
-        for plane, out_plane in zip(x, out, strict=True):
-            _planes(c, plane, k, out_plane, method, threads)
-        return
-    _core.corr2d(
-        x3,
-        k,
-        out3,
-        c.top,
-        c.left,
-        _core.BOUNDARY[c.boundary],
-        float(c.fillvalue),
-        _core.METHOD[method],
-        threads,
-    )
+        return None
 
 
 class Explanation(NamedTuple):

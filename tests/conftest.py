@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fixtures: every instruction set, seeded random data, tiny chunks, a fresh interpreter.
+
+Without the extension the fixtures that need it raise: the tests of compiled code fail, none is skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+import fastconv
+
+settings.register_profile("local", deadline=None, max_examples=60)
+settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
+settings.load_profile("ci" if "CI" in os.environ else "local")
+
+SEED = int(os.environ.get("FASTCONV_TEST_SEED") or np.random.SeedSequence().generate_state(1)[0])
+
+
+@pytest.fixture(params=fastconv.isas() or ["no extension"])
+def isa(request):
+    """Each instruction set of this CPU in turn."""
+    with fastconv.use_isa(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def rng():
+    """Random numbers; set FASTCONV_TEST_SEED to what a failed test printed to see them again."""
+    print(f"FASTCONV_TEST_SEED={SEED}")
+    return np.random.default_rng(SEED)
+
+
+@pytest.fixture
+def tiny_chunks():
+    """Bands of 8 rows, and threads however short the call."""
+    from fastconv import _core
+
+    _core.tune(8, 0.0)
+    yield
+    _core.tune()
+
+
+@pytest.fixture
+def python():
+    """Function that runs code in a fresh interpreter, with FASTCONV_* as given, and returns how it ended."""
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(Path(fastconv.__file__).parents[1]), str(here)])
+
+    def run(code, timeout=120, **variables):
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("FASTCONV_")}
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            env=clean | {"PYTHONPATH": path} | variables,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,386 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Instruction sets, threads, environment, self-checks, explain(), and what an import brings along."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+
+import cases
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import _core, correlation
+
+ISAS = fastconv.isas()
+
+
+# instruction sets ---------------------------------------------------------------------
+
+
+def test_isas():
+    assert [t["isa"] for t in _core.tables()] == ISAS
+    assert len(set(ISAS)) == len(ISAS)
+    assert ISAS[-1] in ("base", "neon")
+
+
+def test_use_isa_as_a_function_and_as_a_context():
+    before = _core.table()["isa"]
+    for name in ISAS:
+        with fastconv.use_isa(name):
+            assert _core.table()["isa"] == name
+            with fastconv.use_isa(ISAS[0]):
+                assert _core.table()["isa"] == ISAS[0]
+            assert _core.table()["isa"] == name
+        assert _core.table()["isa"] == before
+        with pytest.raises(KeyError), fastconv.use_isa(name):
+            raise KeyError
+        assert _core.table()["isa"] == before
+    restore = fastconv.use_isa(ISAS[-1])
+    assert _core.table()["isa"] == ISAS[-1]
+    with restore:
+        pass
+    assert _core.table()["isa"] == before
+
+
+@pytest.mark.parametrize("name", ["avx1024", "AVX2", "", None, 0])
+def test_unknown_isa(name):
+    before = _core.table()["isa"]
+    with pytest.raises(ValueError, match=rf"isa must be one of {', '.join(ISAS)}; got {name!r}"):
+        fastconv.use_isa(name)
+    assert _core.table()["isa"] == before
+
+
+# threads ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def threads():
+    before = fastconv.get_num_threads()
+    yield
+    fastconv.set_num_threads(before)
+
+
+def test_num_threads(threads):
+    for n, expected in ((1, 1), (3, 3), (np.int8(5), 5), (256, 256), (10**9, 256)):
+        fastconv.set_num_threads(n)
+        assert fastconv.get_num_threads() == expected
+        told = fastconv.explain((9999, 9999), (9, 9))
+        assert told.threads == min(expected, told.chunks)
+    for n, error in ((0, ValueError), (-1, ValueError), (2.0, TypeError), (True, TypeError), (None, TypeError)):
+        with pytest.raises(error, match=f"n must be .*; got {n}"):
+            fastconv.set_num_threads(n)
+        assert fastconv.get_num_threads() == 256
+
+
+# environment --------------------------------------------------------------------------
+
+STATE = """
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import fastconv
+for warning in caught:
+    print(warning.category.__name__, warning.message)
+from fastconv.runtime import checking
+print(fastconv.get_num_threads(), fastconv._core.table()["isa"], checking.get(), fastconv.corr2d([[2.0]], [[3.0]]))
+"""
+
+
+def state(python, **variables):
+    """(warnings, last line) of a program that imports the package."""
+    done = python(STATE, **variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    *caught, last = done.stdout.splitlines()
+    return caught, last
+
+
+def test_environment(python):
+    caught, default = state(python)
+    assert not caught
+    n, isa, *rest = default.split()
+    assert int(n) >= 1 and isa == ISAS[0] and rest == ["False", "[[6.]]"]
+    for isa in ISAS:
+        assert state(python, FASTCONV_MAX_ISA=isa) == ([], f"{n} {isa} False [[6.]]")
+    for value, used in (("1", "1"), ("5", "5"), (" 3 ", "3"), ("9999", "256"), ("", n)):
+        assert state(python, FASTCONV_NUM_THREADS=value) == ([], f"{used} {ISAS[0]} False [[6.]]")
+    for value, checks in (("1", True), ("0", False), ("", False)):
+        assert state(python, FASTCONV_CHECK=value) == ([], f"{n} {ISAS[0]} {checks} [[6.]]")
+    assert state(python, FASTCONV_SPREAD="0") == ([], default)
+
+
+@pytest.mark.parametrize("value", ["0", "-2", "2.5", "many"])
+def test_nonsense_number_of_threads(python, value):
+    (warning,), last = state(python, FASTCONV_NUM_THREADS=value)
+    assert warning == f"RuntimeWarning FASTCONV_NUM_THREADS must be a positive integer; got {value!r}"
+    assert last == state(python)[1]
+
+
+def test_nonsense_isa(python):
+    (warning,), last = state(python, FASTCONV_MAX_ISA="mmx")
+    assert warning == f"RuntimeWarning FASTCONV_MAX_ISA: isa must be one of {', '.join(ISAS)}; got 'mmx'"
+    assert last == state(python)[1]
+
+
+# checked() ----------------------------------------------------------------------------
+
+
+def corrupt(monkeypatch, index, change):
+    """Let the compiled result be off at one place."""
+
+    def wrong(x, k, out, *rest):
+        _core.corr2d(x, k, out, *rest)
+        out[index] += change
+
+    monkeypatch.setattr(correlation, "_core", SimpleNamespace(**vars(_core) | {"corr2d": wrong}))
+
+
+@pytest.mark.parametrize("name", ["corr2d", "convolve2d"])
+@pytest.mark.parametrize("method", [*cases.METHODS, "numpy"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_checked_passes_what_is_right(isa, rng, dtype, method, name):
+    x, k = cases.reals(rng, (2, 20, 40), dtype), cases.reals(rng, (5, 4), dtype)
+    x[0, 3, 4], x[1, 5, 6] = np.nan, np.inf
+    function = getattr(fastconv, name)
+    for mode in cases.MODES:
+        plain = function(x, k, mode, "reflect", method=method)
+        with fastconv.checked():
+            np.testing.assert_array_equal(function(x, k, mode, "reflect", method=method), plain)
+            if mode == "same":  # out is x itself: the reference must have seen x before
+                copy = x.copy()
+                np.testing.assert_array_equal(function(copy, k, mode, "reflect", method=method, out=copy), plain)
+
+
+@pytest.mark.parametrize("change", [1e-3, -2.0, np.nan, np.inf])
+@pytest.mark.parametrize("dtype", cases.FLOATS)
+@pytest.mark.parametrize("name", ["corr2d", "convolve2d"])
+def test_checked_finds_what_is_wrong(monkeypatch, rng, name, dtype, change):
+    x, k = cases.integers(rng, (2, 6, 7), dtype), np.ones((3, 3), dtype)
+    function = getattr(fastconv, name)
+    right = function(x, k)
+    corrupt(monkeypatch, (1, 2, 3), change)
+    assert (right != function(x, k)).sum() == 1  # unseen without the check
+    with fastconv.checked(), pytest.raises(fastconv.CheckError) as error:
+        function(x, k)
+    text = str(error.value)
+    assert text.startswith(f"{name}: 1 of 40 elements differ from the reference; the worst, at (1, 2, 3), is ")
+    assert repr(right[1, 2, 3]) in text
+    assert repr(right[1, 2, 3] + np.dtype(dtype).type(change)) in text
+    assert function(x, k).shape == right.shape
+
+
+def test_checked_finds_a_lost_nan(monkeypatch):
+    x = np.ones((5, 6))
+    x[2, 3] = np.nan
+
+    def deaf(x, k, out, *_):
+        out[...] = 1
+
+    monkeypatch.setattr(correlation, "_core", SimpleNamespace(**vars(_core) | {"corr2d": deaf}))
+    with fastconv.checked(), pytest.raises(fastconv.CheckError, match=r"1 of 30 .* at \(2, 3\)"):
+        fastconv.corr2d(x, [[1.0]])
+
+
+def test_check_error_is_an_assertion_and_the_plain_path_is_checked(monkeypatch):
+    assert issubclass(fastconv.CheckError, AssertionError)
+    corrupt(monkeypatch, (0, 0, 0), 1)
+    x, k = np.ones((5, 6)), np.ones((2, 2))
+    fastconv.corr2d(x, k)
+    with fastconv.checked(), pytest.raises(fastconv.CheckError):
+        fastconv.corr2d(x, k)
+    with fastconv.checked(), fastconv.checked():
+        pass
+    fastconv.corr2d(x, k, "same")
+
+
+def test_integers_and_the_reference_need_no_check(monkeypatch):
+    corrupt(monkeypatch, (0, 0, 0), 1)
+    x, k = np.arange(30).reshape(5, 6), np.ones((2, 2), int)
+    with fastconv.checked():
+        assert fastconv.corr2d(x, k)[0, 0] == 14
+        assert fastconv.corr2d(x * 1.0, k, method="numpy")[0, 0] == 14
+
+
+def test_checked_is_of_its_own_thread():
+    from fastconv.runtime import checking
+
+    seen = []
+    with fastconv.checked():
+        other = threading.Thread(target=lambda: seen.append(checking.get()))
+        other.start()
+        other.join()
+        assert checking.get()
+    assert (seen, checking.get()) == ([False], False)
+
+
+def test_check_by_environment(python):
+    code = """
+import numpy as np, fastconv
+from types import SimpleNamespace
+from fastconv import _core, correlation
+def wrong(x, k, out, *rest):
+    _core.corr2d(x, k, out, *rest)
+    out[0, 1, 2] += 1
+correlation._core = SimpleNamespace(**vars(_core) | {"corr2d": wrong})
+fastconv.corr2d(np.ones((5, 6)), np.ones((2, 2)))
+"""
+    done = python(code, FASTCONV_CHECK="1")
+    assert done.returncode == 1
+    assert re.search(r"CheckError: corr2d: 1 of 20 elements differ .* at \(1, 2\), is np.float64\(5.0\)", done.stderr)
+
+
+# explain ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", cases.MODES)
+@pytest.mark.parametrize("dtype", [*cases.FLOATS, "float16", "int32"])
+def test_explain_has_the_result_and_the_method(isa, dtype, mode):
+    for image, kernel in (((40, 50), (3, 3)), ((2, 3, 20, 30), (9, 1)), ((0, 20, 30), (17, 17))):
+        y = fastconv.corr2d(np.zeros(image, dtype), np.zeros(kernel, dtype), mode)
+        for method in ("auto", *cases.METHODS, "numpy"):
+            if dtype == "int32" and method in cases.METHODS:
+                continue
+            told = fastconv.explain(image, kernel, mode, "edge", dtype=dtype, method=method, threads=3)
+            assert (told.dtype, told.shape) == (y.dtype, y.shape)
+            compiled = dtype != "int32" and method != "numpy"
+            assert told.method == {"auto": "direct" if compiled else "numpy"}.get(method, method)
+            assert told.isa == (isa if compiled else "")
+            assert 1 <= told.threads <= 3
+            assert math.isnan(told.serial_us) == (not compiled)
+            assert str(told).splitlines()[:2] == [
+                f"result   {y.dtype} {y.shape}",
+                f"method   {told.method}: {told.why}",
+            ]
+            assert len(str(told).splitlines()) == (5 if compiled else 2)
+
+
+def test_explain_threads(tiny_chunks):
+    for n in (1, 2, 3, 50):
+        told = fastconv.explain((61, 200), (3, 3), threads=n)
+        assert (told.threads, told.chunks) == (min(n, 8), 8)  # 59 rows, by 8
+        assert f"threads  {told.threads}, over 8 chunks" in str(told)
+    _core.tune()
+    assert fastconv.explain((61, 200), (3, 3), threads=4).threads == 1  # too short for more
+    assert fastconv.explain((6100, 2000), (3, 3), threads=4).threads == 4
+
+
+def test_explain_tile(isa):
+    lanes = _core.table()["vector_bytes"] // 4
+    for h in cases.HEIGHTS:
+        rows, vectors = _core.corr_tile(h)
+        tile = fastconv.explain((40, 50), (h, 3)).tile
+        assert tile == f"{rows} tap rows x {vectors * lanes} columns in registers"
+    assert f"1 x {8 * lanes} outputs" in fastconv.explain((40, 50), (3, 3), method="im2col").tile
+
+
+def test_show_config(capsys):
+    fastconv.show_config()
+    out = capsys.readouterr().out
+    for words in (
+        f"fastconv {fastconv.__version__}, NumPy {np.__version__}, Python {sys.version_info.major}.",
+        _core.__file__,
+        f"{_core.table()['isa']} (this CPU: {', '.join(ISAS)})",
+        f"threads     {fastconv.get_num_threads()} (usable CPUs: ",
+        "checked     False",
+        "environment ",
+    ):
+        assert words in out
+
+
+def test_show_config_shows_the_environment(python):
+    done = python("import fastconv; fastconv.show_config()", FASTCONV_NUM_THREADS="3", FASTCONV_CHECK="1")
+    assert "FASTCONV_NUM_THREADS=3" in done.stdout
+    assert "checked     True" in done.stdout
+
+
+# what an import brings ----------------------------------------------------------------
+
+
+def test_without_the_extension(python):
+    code = """
+import sys, warnings
+sys.modules["fastconv._core"] = None
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import numpy as np, fastconv
+    x, k = np.arange(9.0).reshape(3, 3), np.arange(4.0).reshape(2, 2)
+    out = np.empty((2, 2))
+    for dtype in ("float32", "int8", "float16"):
+        for method in ("auto", "direct", "im2col", "numpy"):
+            if dtype != "int8" or method in ("auto", "numpy"):
+                y = fastconv.corr2d(x.astype(dtype), k.astype(dtype), method=method, threads=2)
+                assert y.tolist() == [[19, 25], [37, 43]], (dtype, method)
+    assert fastconv.convolve2d(x, k, "same", "wrap", out=np.empty((3, 3))).shape == (3, 3)
+    with fastconv.checked():
+        assert fastconv.corr2d(x, k, out=out) is out
+    assert fastconv.isas() == []
+    fastconv.set_num_threads(3)
+    assert fastconv.get_num_threads() == 1
+    fastconv.show_config()
+    print(fastconv.explain((5, 5), (3, 3)))
+    try:
+        fastconv.use_isa("avx2")
+    except ValueError as error:
+        print(error)
+for warning in caught:
+    print(warning.category.__name__, warning.message)
+"""
+    done = python(code, FASTCONV_MAX_ISA="avx2", FASTCONV_NUM_THREADS="2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "extension   none" in done.stdout
+    assert "method   numpy: the compiled extension cannot be imported" in done.stdout
+    assert "isa must be one of (none: no extension); got 'avx2'" in done.stdout
+    assert len(re.findall("Warning", done.stdout)) == 1
+    assert "RuntimeWarning fastconv: the compiled extension cannot be imported" in done.stdout
+
+
+def test_import_brings_nothing_but_numpy(python):
+    code = """
+import sys, numpy
+before = set(sys.modules)
+import fastconv
+new = {name.partition(".")[0] for name in set(sys.modules) - before if getattr(sys.modules[name], "__file__", None)}
+print(sorted(new - sys.stdlib_module_names - {"numpy"}))
+"""
+    done = python(code)
+    assert (done.stdout.strip(), done.stderr) == ("['fastconv']", "")
+
+
+def test_public_names():
+    assert sorted(fastconv.__all__) == fastconv.__all__
+    for name in fastconv.__all__:
+        assert getattr(fastconv, name).__doc__
+
+
+# the binary ---------------------------------------------------------------------------
+
+
+BMI2 = {"bzhi", "mulx", "pdep", "pext", "rorx", "sarx", "shlx", "shrx"}
+
+
+@pytest.mark.skipif(not shutil.which("objdump"), reason="no objdump")
+def test_instructions_stay_in_the_kernels_of_their_isa():
+    """AVX or BMI2 code outside the functions of that instruction set would stop a CPU that lacks it."""
+    listing = subprocess.run(
+        ["objdump", "-d", "--no-show-raw-insn", _core.__file__], capture_output=True, text=True, check=True
+    ).stdout
+    avx2, avx512 = set(), set()  # symbols with such instructions
+    symbol = None
+    for line in listing.splitlines():
+        _, _, instruction = line.partition(":\t")
+        if line.endswith(">:"):
+            symbol = line.partition("<")[2][:-2]
+        elif re.match(r"v|k\w+ .*%k\d", instruction) or instruction.partition(" ")[0] in BMI2:
+            avx2.add(symbol)
+            if re.search(r"zmm|%k\d", instruction):
+                avx512.add(symbol)
+    assert {s for s in avx2 if not re.search("avx2|avx512", s)} == set()
+    assert {s for s in avx512 if "avx512" not in s} == set()
+    if "base" in ISAS:  # x86-64
+        assert any("avx2" in s for s in avx2) and avx512
