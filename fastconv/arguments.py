@@ -106,11 +106,12 @@ def correlation_arguments(
         raise ValueError(f"x of shape {x.shape} is empty: boundary {boundary!r} has nothing to continue")
 
     dtype = _result_dtype(x.dtype, k.dtype)
-    if math.prod(shape) * dtype.itemsize > sys.maxsize:
-        raise ValueError(
-            f"the result would have shape {shape} and take {math.prod(shape) * dtype.itemsize} bytes: too large; "
-            f"x has shape {x.shape}, k has shape {k.shape}, mode is {mode!r}"
-        )
+    for what, size in ("the result", math.prod(shape)), ("x", x.size), ("k", k.size):
+        if size * max(dtype.itemsize, 4) > sys.maxsize:  # float16 is computed in float32
+            raise ValueError(
+                f"{what} would have {size} elements of {dtype}: too large; x has shape {x.shape}, "
+                f"k has shape {k.shape}, mode is {mode!r}"
+            )
     return Correlation(
         x,
         k[::-1, ::-1] if convolve else k,

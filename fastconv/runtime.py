@@ -95,6 +95,8 @@ def check_result(result: np.ndarray, expected: np.ndarray, bound: np.ndarray, wh
 
 # ---- instruction sets ---------------------------------------------------------------------------
 
+ISAS = ("avx512", "avx2", "base", "neon")  # best first; base is the last on x86-64, neon the only one on AArch64
+
 
 def isas() -> list[str]:
     """The instruction sets that the package has micro-kernels for and this CPU can run, best first.
@@ -246,12 +248,11 @@ def _apply_environment() -> None:
         set_num_threads(_usable_cpus())
     if os.environ.get("FASTCONV_SPREAD") == "0" and _core:
         _core.spread_workers(False)
-    isa = os.environ.get("FASTCONV_MAX_ISA")
-    if isa and _core:
-        try:
-            use_isa(isa)
-        except ValueError as error:
-            warnings.warn(f"FASTCONV_MAX_ISA: {error}", RuntimeWarning, stacklevel=4)
+    cap = os.environ.get("FASTCONV_MAX_ISA")
+    if cap and cap not in ISAS:
+        warnings.warn(f"FASTCONV_MAX_ISA must be one of {', '.join(ISAS)}; got {cap!r}", RuntimeWarning, stacklevel=4)
+    elif cap and _core:
+        use_isa(next((isa for isa in ISAS[ISAS.index(cap) :] if isa in isas()), isas()[-1]))
 
 
 _apply_environment()

@@ -122,9 +122,16 @@ def test_nonsense_number_of_threads(python, value):
     assert last == state(python)[1]
 
 
+def test_isa_that_this_cpu_lacks_is_a_cap(python):
+    lacking = [isa for isa in ("avx512", "avx2", "base", "neon") if isa not in ISAS]
+    assert lacking
+    for isa in lacking:
+        assert state(python, FASTCONV_MAX_ISA=isa)[0] == []
+
+
 def test_nonsense_isa(python):
     (warning,), last = state(python, FASTCONV_MAX_ISA="mmx")
-    assert warning == f"RuntimeWarning FASTCONV_MAX_ISA: isa must be one of {', '.join(ISAS)}; got 'mmx'"
+    assert warning == "RuntimeWarning FASTCONV_MAX_ISA must be one of avx512, avx2, base, neon; got 'mmx'"
     assert last == state(python)[1]
 
 
