@@ -108,9 +108,7 @@ def summarize(rows: list[dict[str, Any]]) -> None:
         worst = min(mine, key=lambda r: r["ratio"])
         mean = math.exp(sum(math.log(r["ratio"]) for r in mine) / len(mine))
         H, W = worst["shape"]
-        print(
-            f"  {key[0]:<26} {key[1]}  {mean:7.2f}  {worst['ratio']:7.2f} ({H}x{W}, kernel {worst['kernel']})"
-        )
+        print(f"  {key[0]:<26} {key[1]}  {mean:7.2f}  {worst['ratio']:7.2f} ({H}x{W}, kernel {worst['kernel']})")
 
 
 def call(options: argparse.Namespace) -> None:

@@ -27,7 +27,7 @@
 #endif
 
 /* One input row meets its H output rows; p = r mod H is a constant, so that every slot is a register. */
-FC_INLINE void NAME(corr_row)(VT acc[FC_TALL][FC_COLS_MAX], const int H, const int V, const int p,
+FC_INLINE void NAME(corr_row)(VT acc[8][FC_COLS_MAX], const int H, const int V, const int p,
                               const T *x, const T *k, ptrdiff_t ks, ptrdiff_t w, ptrdiff_t n)
 {
     do {
@@ -67,7 +67,7 @@ FC_INLINE void NAME(corr_prefetch)(const int V, const T *x, const T *out)
 FC_INLINE void NAME(corr_strip)(const int H, const int V, const T *x, ptrdiff_t xs, const T *k, ptrdiff_t ks,
                                 ptrdiff_t w, T *out, ptrdiff_t os, ptrdiff_t rows, ptrdiff_t n, int add)
 {
-    VT acc[FC_TALL][FC_COLS_MAX];
+    VT acc[8][FC_COLS_MAX];
 #pragma GCC unroll 8
     for (int i = 1; i < H; i++)
 #pragma GCC unroll 8

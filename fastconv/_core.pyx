@@ -10,7 +10,7 @@ cimport cython
 cimport numpy as cnp
 from libc.stddef cimport ptrdiff_t
 
-import numpy as np
+from fastconv.arguments import BOUNDARIES, MODES, geometry
 
 cnp.import_array()
 
@@ -83,8 +83,8 @@ def corr2d(const real[:, :, :] x, const real[:, :] k, real[:, :, :] out, ptrdiff
         raise MemoryError("no memory for the scratch tiles of corr2d")
 
 
-def corr2d_plain(x, k):
-    """corr2d(x, k) for two plain 2-D arrays of one float type; None when they are anything else.
+def corr2d_plain(x, k, mode, boundary, fillvalue, bint convolve):
+    """corr2d or convolve2d of two plain 2-D arrays of one float type; None when anything is not plain.
 
     The borrowed path: no memoryview is made, because for the smallest images that alone would cost more
     than the correlation.
@@ -99,23 +99,39 @@ def corr2d_plain(x, k):
     typenum = cnp.PyArray_TYPE(xa)
     if not ((typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE) and typenum == cnp.PyArray_TYPE(ka)
             and cnp.PyArray_NDIM(xa) == 2 and cnp.PyArray_NDIM(ka) == 2
-            and cnp.PyArray_ISBEHAVED_RO(xa) and cnp.PyArray_ISBEHAVED_RO(ka)):
+            and cnp.PyArray_ISBEHAVED_RO(xa) and cnp.PyArray_ISBEHAVED_RO(ka)
+            and type(mode) is str and type(boundary) is str
+            and (type(fillvalue) is int or type(fillvalue) is float)):
+        return None
+    try:
+        g.fill = fillvalue
+    except OverflowError:
+        return None
+    if not -1e38 < g.fill < 1e38:
         return None
     g.H, g.W = cnp.PyArray_DIM(xa, 0), cnp.PyArray_DIM(xa, 1)
     g.h, g.w = cnp.PyArray_DIM(ka, 0), cnp.PyArray_DIM(ka, 1)
-    g.OH, g.OW = g.H - g.h + 1, g.W - g.w + 1
-    if g.h == 0 or g.w == 0 or g.OH < 1 or g.OW < 1:
+    g.boundary = FC_CONSTANT
+    g.OH, g.OW, g.top, g.left = g.H - g.h + 1, g.W - g.w + 1, 0, 0
+    if not (mode == "valid" and boundary == "constant" and g.OH > 0 and g.OW > 0 and g.h > 0 and g.w > 0):
+        if not (mode in MODES and boundary in BOUNDARIES):
+            return None
+        g.boundary = BOUNDARY[BOUNDARIES[boundary]]
+        (g.OH, g.OW), g.top, g.left = geometry((g.H, g.W), (g.h, g.w), mode, BOUNDARIES[boundary], convolve)
+    if <double> g.OH * <double> g.OW > 1e16:  # too large to address: the other path says so
         return None
     shape[0], shape[1] = g.OH, g.OW
     oa = cnp.PyArray_EMPTY(2, shape, typenum, 0)
     g.type = FC_F32 if typenum == cnp.NPY_FLOAT else FC_F64
-    g.boundary, g.method, g.threads, g.fill = FC_CONSTANT, FC_DIRECT, default_threads, 0
-    g.planes, g.top, g.left = 1, 0, 0
-    g.x, g.x_plane = <const char *> cnp.PyArray_DATA(xa), 0
+    g.method, g.threads = FC_DIRECT, default_threads
+    g.planes, g.x_plane, g.out_plane = 1, 0, 0
+    g.x, g.k, g.out = <const char *> cnp.PyArray_DATA(xa), <const char *> cnp.PyArray_DATA(ka), <char *> cnp.PyArray_DATA(oa)
     g.x_row, g.x_col = cnp.PyArray_STRIDE(xa, 0), cnp.PyArray_STRIDE(xa, 1)
-    g.k, g.k_row, g.k_col = <const char *> cnp.PyArray_DATA(ka), cnp.PyArray_STRIDE(ka, 0), cnp.PyArray_STRIDE(ka, 1)
-    g.out, g.out_plane = <char *> cnp.PyArray_DATA(oa), 0
+    g.k_row, g.k_col = cnp.PyArray_STRIDE(ka, 0), cnp.PyArray_STRIDE(ka, 1)
     g.out_row, g.out_col = cnp.PyArray_STRIDE(oa, 0), cnp.PyArray_STRIDE(oa, 1)
+    if convolve:  # the kernel seen from its last tap
+        g.k += (g.h - 1) * g.k_row + (g.w - 1) * g.k_col
+        g.k_row, g.k_col = -g.k_row, -g.k_col
     if <double> g.OH * <double> g.OW * <double> g.h * <double> g.w < KEEP_GIL_BELOW:
         status = fc_corr2d_run(&g)
     else:

@@ -7,6 +7,7 @@ errors.
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from typing import Any, NamedTuple
@@ -74,37 +75,13 @@ def correlation_arguments(
     ValueError, TypeError
         Naming the argument, what it was and what is accepted.
     """
-    if mode not in MODES:
+    if not isinstance(mode, str) or mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}; got {mode!r}")
     if not isinstance(boundary, str) or boundary not in BOUNDARIES:
         raise ValueError(f"boundary must be one of {', '.join(BOUNDARIES)}; got {boundary!r}")
     boundary = BOUNDARIES[boundary]
     x, k = _array(x, "x"), _array(k, "k")
-    if x.ndim < 2:
-        raise ValueError(f"x must have at least 2 dimensions (..., H, W); got shape {x.shape}")
-    if k.ndim != 2:
-        raise ValueError(f"k must have 2 dimensions (h, w); got shape {k.shape}")
-    (H, W), (h, w) = x.shape[-2:], k.shape
-    if h == 0 or w == 0:
-        raise ValueError(f"k must not be empty; got shape {k.shape}")
-
-    if mode == "valid":
-        if h > H or w > W:
-            raise ValueError(
-                f"k of shape {k.shape} does not fit into x of shape {x.shape} in mode 'valid'; "
-                "exchange the two, or use mode 'same' or 'full'"
-            )
-        OH, OW, top, left = H - h + 1, W - w + 1, 0, 0
-    elif mode == "same":
-        # SciPy's centring: correlate2d at (h-1)//2, convolve2d (of the flipped kernel) at h//2.
-        OH, OW = H, W
-        top, left = (h // 2, w // 2) if convolve else ((h - 1) // 2, (w - 1) // 2)
-    else:
-        OH, OW, top, left = H + h - 1, W + w - 1, h - 1, w - 1
-    shape = (*x.shape[:-2], OH, OW)
-    if boundary != "constant" and 0 in (H, W) and 0 not in shape:
-        raise ValueError(f"x of shape {x.shape} is empty: boundary {boundary!r} has nothing to continue")
-
+    shape, top, left = geometry(x.shape, k.shape, mode, boundary, convolve)
     dtype = _result_dtype(x.dtype, k.dtype)
     for what, size in ("the result", math.prod(shape)), ("x", x.size), ("k", k.size):
         if size * max(dtype.itemsize, 4) > sys.maxsize:  # float16 is computed in float32
@@ -123,6 +100,40 @@ def correlation_arguments(
         _fillvalue(fillvalue, dtype),
         _out(out, shape, dtype),
     )
+
+
+@functools.lru_cache(maxsize=256)
+def geometry(
+    x_shape: tuple[int, ...], k_shape: tuple[int, ...], mode: str, boundary: str, convolve: bool
+) -> tuple[tuple[int, ...], int, int]:
+    """Shape of the result, and how far the window of its first pixel begins above and left of x.
+
+    `mode` and `boundary` are known to be names; what does not fit raises the errors of `corr2d`.
+    """
+    if len(x_shape) < 2:
+        raise ValueError(f"x must have at least 2 dimensions (..., H, W); got shape {x_shape}")
+    if len(k_shape) != 2:
+        raise ValueError(f"k must have 2 dimensions (h, w); got shape {k_shape}")
+    (H, W), (h, w) = x_shape[-2:], k_shape
+    if h == 0 or w == 0:
+        raise ValueError(f"k must not be empty; got shape {k_shape}")
+    if mode == "valid":
+        if h > H or w > W:
+            raise ValueError(
+                f"k of shape {k_shape} does not fit into x of shape {x_shape} in mode 'valid'; "
+                "exchange the two, or use mode 'same' or 'full'"
+            )
+        OH, OW, top, left = H - h + 1, W - w + 1, 0, 0
+    elif mode == "same":
+        # SciPy's centring: correlate2d at (h-1)//2, convolve2d (of the flipped kernel) at h//2.
+        OH, OW = H, W
+        top, left = (h // 2, w // 2) if convolve else ((h - 1) // 2, (w - 1) // 2)
+    else:
+        OH, OW, top, left = H + h - 1, W + w - 1, h - 1, w - 1
+    shape = (*x_shape[:-2], OH, OW)
+    if boundary != "constant" and 0 in (H, W) and 0 not in shape:
+        raise ValueError(f"x of shape {x_shape} is empty: boundary {boundary!r} has nothing to continue")
+    return shape, top, left
 
 
 def _array(value: ArrayLike, name: str) -> NDArray[Any]:

@@ -99,18 +99,8 @@ def corr2d(
            [30, 36, 42],
            [48, 54, 60]])
     """
-    if (
-        mode == "valid"
-        and boundary == "constant"
-        and type(fillvalue) is int
-        and fillvalue == 0
-        and out is None
-        and method == "auto"
-        and threads is None
-        and _core is not None
-        and not checking.get()
-    ):
-        result: NDArray[Any] | None = _core.corr2d_plain(x, k)
+    if out is None and method == "auto" and threads is None and _core is not None and not checking.get():
+        result: NDArray[Any] | None = _core.corr2d_plain(x, k, mode, boundary, fillvalue, False)
         if result is not None:
             return result
     return _run(correlation_arguments(x, k, mode, boundary, fillvalue, out), method, threads, "corr2d")
@@ -142,6 +132,10 @@ def convolve2d(
            [0., 0., 1.],
            [0., 2., 3.]])
     """
+    if out is None and method == "auto" and threads is None and _core is not None and not checking.get():
+        result: NDArray[Any] | None = _core.corr2d_plain(x, k, mode, boundary, fillvalue, True)
+        if result is not None:
+            return result
     arguments = correlation_arguments(x, k, mode, boundary, fillvalue, out, convolve=True)
     return _run(arguments, method, threads, "convolve2d")
 

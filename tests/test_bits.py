@@ -239,3 +239,15 @@ def test_multiprocessing(tiny_chunks, four_threads, rng):
     with multiprocessing.get_context("fork").Pool(2) as pool:
         for y, right in zip(pool.map_async(correlate, pairs).get(30), expected, strict=True):
             cases.assert_same_bits(y, right)
+
+
+@pytest.mark.parametrize("function", [fastconv.corr2d, fastconv.convolve2d])
+def test_short_path(rng, function):
+    """Plain arrays and method "auto" take a path of their own through _core."""
+    for image, kernel in (*cases.REPEATS, ((20, 70), (5, 4))):
+        x, k = cases.reals(rng, image, "float32"), cases.reals(rng, kernel, "float32")
+        for mode in cases.MODES:
+            for boundary in cases.BOUNDARIES:
+                if mode != "valid" or cases.fits(image, kernel):
+                    short, long = (function(x, k, mode, boundary, 2.5, method=m) for m in ("auto", "direct"))
+                    cases.assert_same_bits(short, long, (image, kernel, mode, boundary))
