@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Builds and runs check_kernels.c, the check of the C core by itself: natively, under sanitizers, for AArch64.
+
+The cross compiler and emulator may be missing, unless FASTCONV_REQUIRE_CROSS=1. To see a failure again, set
+FASTCONV_TEST_SEED to the seed that was printed.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import SEED
+
+ROOT = Path(__file__).parents[1]
+CSRC = ROOT / "csrc"
+NATIVE = ["neon"] if platform.machine() in ("aarch64", "arm64") else ["base"]
+
+
+def extension_flags():
+    """What setup.py compiles the extension with (its literal flags)."""
+    for node in ast.walk(ast.parse((ROOT / "setup.py").read_text())):
+        if isinstance(node, ast.keyword) and node.arg == "extra_compile_args":
+            return [e.value for e in node.value.elts if isinstance(e, ast.Constant)]
+    raise LookupError("setup.py has no extra_compile_args")
+
+
+def tool(*names, required=False):
+    """The first of these programs that is installed; none: skip, or fail if one is required."""
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    (pytest.fail if required else pytest.skip)(f"{' or '.join(names)} is not installed")
+
+
+def run(*command, timeout=300):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    assert done.returncode == 0, f"{done.returncode} from {' '.join(command)}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def check(*program, isas=(), unit=""):
+    report = run(*program, str(SEED), unit)
+    print(report)
+    for isa in isas:
+        assert f"\n{isa} corr_f32: " in report
+    assert report.endswith(" passed, 0 failed\n")
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Function that compiles check_kernels with a compiler and more flags."""
+
+    def compiled(cc, *flags):
+        program = str(tmp_path / "check_kernels")
+        sources = [str(ROOT / "tests/check_kernels.c"), *sorted(str(p) for p in CSRC.glob("*.c"))]
+        flags = (*extension_flags(), "-Wall", "-Wextra", "-Werror", f"-I{CSRC}", *flags)
+        run(cc, *flags, *sources, "-o", program, "-pthread", "-lm")
+        return program
+
+    return compiled
+
+
+@pytest.fixture
+def sanitizer(tmp_path):
+    """Function that skips the test where programs built with this compiler and sanitizer do not run."""
+
+    def probe(cc, flag, *launcher):
+        source, program = tmp_path / "empty.c", str(tmp_path / "empty")
+        source.write_text("int main(void) { return 0; }\n")
+        for command in ([cc, flag, str(source), "-o", program], [*launcher, program]):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            if done.returncode:
+                pytest.skip(f"{flag} does not work here: {done.stderr.strip()[:200]}")
+
+    return probe
+
+
+def test_native(build):
+    check(build(tool("cc")), isas=NATIVE)
+
+
+def test_clang(build):
+    check(build(tool("clang")), isas=NATIVE)
+
+
+def test_address_and_undefined(build, sanitizer):
+    cc, flag = tool("cc"), "-fsanitize=address,undefined"
+    sanitizer(cc, flag)
+    # -O1: at -O2 the unrolled kernels take a minute to compile with these
+    check(build(cc, "-O1", flag, "-fno-sanitize-recover"), isas=NATIVE)
+
+
+def test_threads(build, sanitizer):
+    """Pool and driver; the kernels know of no threads, and are slow here."""
+    cc, flag = tool("cc"), "-fsanitize=thread"
+    launcher = (tool("setarch"), "-R")  # recent kernels randomize addresses more than the sanitizer can bear
+    sanitizer(cc, flag, *launcher)
+    check(*launcher, build(cc, flag), unit="corr2d")
+
+
+def test_aarch64(build):
+    required = os.environ.get("FASTCONV_REQUIRE_CROSS") == "1"
+    cc = tool("aarch64-linux-gnu-gcc", required=required)
+    qemu = tool("qemu-aarch64-static", "qemu-aarch64", required=required)
+    check(qemu, build(cc, "-static"), isas=["neon"])
