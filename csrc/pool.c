@@ -2,7 +2,8 @@
  *
  * The thread pool. Chunks are handed out from an atomic counter; the caller works too.
  *
- *   - Workers start at the first call that wants them, detached, with all signals blocked.
+ *   - Workers start at the first call that wants them, detached, with all signals blocked but
+ *     those of faults.
  *   - The job lives on the caller's stack. A worker joins it by taking a ticket under the lock; when the
  *     caller runs out of chunks it withdraws the tickets left and waits only for workers that hold one:
  *     a worker that wakes late never delays a call.
@@ -128,6 +129,10 @@ static void start_workers(int wanted)
     pthread_once(&once, register_fork_handler);
     sigset_t all, before;
     sigfillset(&all);
+    sigdelset(&all, SIGSEGV); /* faults stay open, or no handler could say where */
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (pool.workers < wanted && pool.workers < MAX_WORKERS) {
         if (pthread_create(&pool.worker[pool.workers], NULL, work, NULL) != 0)
