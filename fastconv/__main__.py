@@ -38,6 +38,7 @@ Array = NDArray[Any]
 MODES = ("same", "valid", "full")
 BOUNDARIES = ("edge", "constant", "reflect", "symmetric", "wrap")
 RANGES = ("auto", "clip", "abs", "stretch")
+SIZED = [name for name, (make, *_) in kernels.NAMED.items() if "size" in signature(make).parameters]
 
 
 class RequestError(Exception):
@@ -120,7 +121,7 @@ def _parser() -> Parser:
         "matrix; sobel, scharr and prewitt give the magnitude of the gradient",
     )
     task.add_argument("-o", "--output", required=True, type=Path, metavar="OUT")
-    task.add_argument("--size", type=int, help="of an identity, box or gaussian kernel")
+    task.add_argument("--size", type=int, help=f"rows and columns of the kernel; with {', '.join(SIZED)}")
     task.add_argument("--mode", choices=MODES, default="same", help="default: same")
     task.add_argument("--boundary", choices=BOUNDARIES, help="beyond the border; default: edge")
     task.add_argument("--fillvalue", type=float, help="of --boundary constant; default: 0")
@@ -212,12 +213,10 @@ def _kernels(name: str, size: int | None) -> list[Array]:
         raise RequestError(f"unknown kernel {name!r}; accepted: {', '.join(kernels.NAMED)}, or a .npy or .txt file")
     if size is None:
         return [make() for make in makers] or [_kernel_file(path)]
-    if not makers or "size" not in signature(makers[0]).parameters:
-        raise RequestError(
-            f"--size {size} does not apply to kernel {name!r}; it is accepted with: identity, box, gaussian"
-        )
+    if name not in SIZED:
+        raise RequestError(f"--size {size} does not apply to kernel {name!r}; it is accepted with: {', '.join(SIZED)}")
     try:
-        return [make(size) for make in makers]
+        return [make(size=size) for make in makers]
     except ValueError as error:
         raise RequestError(str(error)) from error
 

@@ -12,7 +12,7 @@ import pytest
 
 import fastconv
 from fastconv import kernels
-from fastconv.__main__ import main
+from fastconv.__main__ import SIZED, main
 
 pytestmark = pytest.mark.filterwarnings("error")  # they would reach stderr
 
@@ -193,6 +193,21 @@ def test_size_and_mode(save, run):
         assert run(photo, *options)[1].shape == shape
 
 
+@pytest.mark.parametrize("name", SIZED)
+def test_size(save, run, name):
+    x = noise(9, 13) // 16
+    _, y = run(save(x), "--kernel", name, "--size", "7", "--range", "abs")
+    first, *rest = (by_hand(x, make(size=7)) for make in kernels.NAMED[name])
+    np.testing.assert_allclose(y, np.rint(abs(np.hypot(first, *rest) if rest else first)).clip(0, 255), atol=1)
+
+
+def test_default_sizes(save, run, capsys):
+    photo = save(noise(9, 13))
+    for name, size in (("log", 9), ("dog", 9), ("unsharp", 5), ("gabor", 21), ("sobel", 3)):
+        run(photo, "--kernel", name)
+        assert f" {name} {size} x {size}, " in capsys.readouterr().out
+
+
 def test_box_rounds_to_nearest(save, run):
     x = noise(9, 13)
     _, y = run(save(x), "--kernel", "box")
@@ -293,7 +308,9 @@ FILTER = ("filter", "{in}", "-o", "{out}")
         ),
         ([*FILTER, "--kernel", "box", "--size", "x"], "invalid int value: 'x'"),
         ([*FILTER, "--kernel", "identity", "--size", "4"], "size must be odd"),
-        ([*FILTER, "--kernel", "sobel", "--size", "5"], "accepted with: identity, box"),
+        ([*FILTER, "--kernel", "scharr", "--size", "5"], "accepted with: identity, box"),
+        ([*FILTER, "--kernel", "sobel", "--size", "1"], "size must be at least 3"),
+        ([*FILTER, "--kernel", "log", "--size", "1"], "size and sigma must leave"),
         ([*FILTER, "--kernel", "{tmp}/k.npy", "--size", "5"], "does not apply"),
         ([*FILTER, "--kernel", "box", "--mode", "half"], "invalid choice: 'half'"),
         ([*FILTER, "--kernel", "box", "--boundary", "odd"], "invalid choice: 'odd'"),
