@@ -6,21 +6,48 @@
  */
 #include "kernels.h"
 
-#define FC_F32
-#include "vec.h"
-#include "corr_tmpl.h"
-#include "gemm_tmpl.h"
-#include "peak_tmpl.h"
-#include "vec_end.h"
-#undef FC_F32
+/* Narrower K3 strips: as wide as H+1 rows allow, beside which a slice of H may have to work, or half as wide. */
+#define FC_NARROW_OF(H) (FC_COLS_OF((H) + 1) < FC_COLS_OF(H) ? FC_COLS_OF((H) + 1) : (FC_COLS_OF(H) + 1) / 2)
 
-#define FC_F64
+#define FC_TYPE_F32
 #include "vec.h"
 #include "corr_tmpl.h"
 #include "gemm_tmpl.h"
+#include "split_tmpl.h"
+#include "fft_tmpl.h"
+#include "widen_tmpl.h"
+#include "box_tmpl.h"
 #include "peak_tmpl.h"
 #include "vec_end.h"
-#undef FC_F64
+#undef FC_TYPE_F32
+
+#define FC_TYPE_F64
+#include "vec.h"
+#include "corr_tmpl.h"
+#include "gemm_tmpl.h"
+#include "split_tmpl.h"
+#include "fft_tmpl.h"
+#include "widen_tmpl.h"
+#include "box_tmpl.h"
+#include "peak_tmpl.h"
+#include "vec_end.h"
+#undef FC_TYPE_F64
+
+#define FC_TYPE_I32
+#include "vec.h"
+#include "corr_tmpl.h"
+#include "widen_tmpl.h"
+#include "box_tmpl.h"
+#include "vec_end.h"
+#undef FC_TYPE_I32
+
+#define FC_TYPE_I64
+#include "vec.h"
+#include "corr_tmpl.h"
+#include "widen_tmpl.h"
+#include "box_tmpl.h"
+#include "vec_end.h"
+#undef FC_TYPE_I64
 
 #define FC_STRING2(s) #s
 #define FC_STRING(s) FC_STRING2(s)
@@ -40,5 +67,7 @@ const fc_kernels FC_TABLE(FC_ISA) = {
     .cols = FC_COLS,
     .cols_of = {0, FC_COLS_OF(1), FC_COLS_OF(2), FC_COLS_OF(3), FC_COLS_OF(4), FC_COLS_OF(5), FC_COLS_OF(6),
                 FC_COLS_OF(7), FC_COLS_OF(8)},
+    .narrow_of = {0, FC_NARROW_OF(1), FC_NARROW_OF(2), FC_NARROW_OF(3), FC_NARROW_OF(4), FC_NARROW_OF(5),
+                  FC_NARROW_OF(6), FC_NARROW_OF(7), FC_NARROW_OF(8)},
     FC_KERNEL_LIST(FC_ENTRY)
 };

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The driver of 2-D correlation: cuts the output into chunks for the threads, and every chunk into
+ * The driver of correlation in one to three dimensions: cuts the output into chunks for the threads, and
+ * every chunk into boxes,
  *
  *            j0     left'                    right'    j1       left' ... right': columns, and
  *        i0  +--------------------------------------+           top' ... bottom': rows
- *            |               bordered               |           whose windows lie inside x
- *      top'  +--------+---------------------+-------+
+ *            |               bordered               |           whose windows lie inside x;
+ *      top'  +--------+---------------------+-------+           likewise in depth
  *            |bordered|      interior       |bord.  |
  *   bottom'  +--------+---------------------+-------+
  *            |               bordered               |
@@ -13,21 +14,18 @@
  *
  * Interior: the micro-kernel reads the user's array as it is. Bordered: a tile and its halo are gathered
  * into scratch with the boundary applied and the same micro-kernel reads that, so the cost is that of the
- * perimeter and no kernel knows of boundaries. An array whose columns are not adjacent aligned elements
- * is gathered tile by tile throughout. Likewise out: tiles go through scratch only where its columns are
- * not adjacent. No image is ever copied as a whole.
+ * perimeter and no kernel knows of boundaries. An array that the micro-kernel cannot read (columns not adjacent
+ * or not aligned, another element type, a column stride) is gathered tile by tile throughout. Likewise out:
+ * tiles go through scratch only where it cannot be written. No image is ever copied as a whole.
  */
-#include "fastconv.h"
-#include <stdint.h>
-#include <string.h>
+#include "call.h"
 
 enum {
-    TILE_ROWS = 64,    /* scratch tile: with its halo it stays in L2 */
-    TILE_COLS = 512,
-    BLOCK_COLS = 8192, /* a chunk is a band of rows x a block of columns */
+    BLOCK_COLS = 8192, /* columns of a chunk; of a single row, 8 times that */
     MIN_BAND_ROWS = 32,
-    PANEL_BYTES = 1 << 17,
-    SMALL = 1024,      /* bytes of packed taps that live on the stack */
+    NARROW = 256,      /* outputs across: below, gathering all costs less than strips of the border alone */
+    CHUNK_US = 50,     /* a slab of planes is worth at least so much */
+    SMALL = 4096,      /* bytes of taps and their offsets that live on the stack */
 };
 
 static ptrdiff_t band_rows = FC_BAND_ROWS;
@@ -39,335 +37,311 @@ void fc_tune(ptrdiff_t rows, double us)
     threads_from_us = us;
 }
 
-static ptrdiff_t min(ptrdiff_t a, ptrdiff_t b)
-{
-    return a < b ? a : b;
-}
-static ptrdiff_t clamp(ptrdiff_t v, ptrdiff_t low, ptrdiff_t high)
-{
-    return v < low ? low : v > high ? high : v;
-}
-static size_t element_size(const fc_corr2d *g)
-{
-    return g->type == FC_F32 ? sizeof(float) : sizeof(double);
-}
-
 /* ---- plan ------------------------------------------------------------------------------------- */
 
-void fc_corr2d_plan(const fc_corr2d *g, fc_plan *plan)
+static ptrdiff_t parts_of(ptrdiff_t n, ptrdiff_t size)
 {
-    /* Estimate: two fma a cycle at 3.5 GHz, and 30 GB/s in and out. It only has to tell microseconds
-     * from milliseconds. */
-    double size = (double)element_size(g), out = (double)g->planes * (double)g->OH * (double)g->OW;
-    double fma_us = out * (double)g->h * (double)g->w * size / (7e3 * fc->vector_bytes);
+    return (n + size - 1) / size;
+}
+static ptrdiff_t block_cols(const fc_corr *g)
+{
+    return g->axis[ROWS].out == 1 ? 8 * BLOCK_COLS : BLOCK_COLS;
+}
+
+void fc_corr_plan(const fc_corr *g, fc_plan *plan)
+{
+    const fc_axis *depth = &g->axis[DEPTH], *rows = &g->axis[ROWS], *cols = &g->axis[COLS];
+    plan->planes = 1;
+    for (int b = 0; b < g->batches; b++)
+        plan->planes *= g->batch[b].n;
+    /* Estimate: two fma a cycle at 3.5 GHz (integers: a quarter of it), and 30 GB/s in and out. It only has to
+     * tell microseconds from milliseconds. */
+    double size = (double)fc_stored_size(g->type), taps = (double)depth->k * (double)rows->k * (double)cols->k;
+    double out = (double)plan->planes * (double)depth->out * (double)rows->out * (double)cols->out;
+    if (g->method == FC_FFT) {
+        fc_fft_plan(g, plan, threads_from_us);
+        return;
+    }
+    if (g->method == FC_SEPARABLE)
+        taps = 2.0 * (double)g->terms * (double)((depth->k > 1 ? depth->k : 0) + rows->k + cols->k);
+    if (g->method == FC_BOX)
+        taps = 24; /* additions in cache, whatever the size */
+    double fma_us = out * taps * size / (g->type <= FC_F64 ? 7e3 : 2e3) / fc->vector_bytes;
     double memory_us = 2 * out * size / 3e4;
     plan->serial_us = fma_us > memory_us ? fma_us : memory_us;
     ptrdiff_t threads = plan->serial_us < threads_from_us ? 1 : g->threads;
 
     /* Bands as tall as a strip may be with its rows in cache; two chunks a thread where there are fewer
      * planes, and the same number for each. Bits do not depend on any of this. */
-    plan->blocks = (g->OW + BLOCK_COLS - 1) / BLOCK_COLS;
-    ptrdiff_t bands = (g->OH + band_rows - 1) / band_rows;
-    if (threads > 1 && g->planes < 2 * threads) {
-        ptrdiff_t even = ((bands > 2 * threads ? bands : 2 * threads) + threads - 1) / threads * threads;
-        bands = clamp(g->OH / MIN_BAND_ROWS, bands, even);
+    plan->parts[COLS] = parts_of(cols->out, block_cols(g));
+    plan->parts[DEPTH] = plan->planes ? clamp((ptrdiff_t)(plan->serial_us / CHUNK_US / (double)plan->planes), 1, depth->out) : 1;
+    ptrdiff_t planes = plan->planes * plan->parts[DEPTH] * (rows->out == 1 ? plan->parts[COLS] : 1);
+    ptrdiff_t bands = parts_of(rows->out, g->method == FC_BOX && rows->k > band_rows ? rows->k : band_rows);
+    if (threads > 1 && planes < 2 * threads) {
+        ptrdiff_t even = parts_of(bands > 2 * threads ? bands : 2 * threads, threads) * threads;
+        bands = clamp(rows->out / MIN_BAND_ROWS, bands, even);
     }
-    plan->bands = bands;
-    double chunks = (double)g->planes * (double)plan->bands * (double)plan->blocks;
+    plan->parts[ROWS] = bands;
+    double chunks = (double)planes * (double)plan->parts[ROWS] * (rows->out == 1 ? 1 : (double)plan->parts[COLS]);
     plan->threads = (int)(threads < chunks ? threads : chunks > 1 ? (ptrdiff_t)chunks : 1);
 }
 
-/* ---- boundary --------------------------------------------------------------------------------- */
+/* ---- boxes of outputs -------------------------------------------------------------------------- */
 
-/* Where X[i] lies in an axis of n >= 1 elements, for any i; -1: the fill value. */
-static ptrdiff_t source_index(ptrdiff_t i, ptrdiff_t n, int boundary)
+static int is_empty(const box *b)
 {
-    if (i >= 0 && i < n)
-        return i;
-    ptrdiff_t period;
-    switch (boundary) {
-    case FC_EDGE:
-        return i < 0 ? 0 : n - 1;
-    case FC_WRAP:
-        i %= n;
-        return i < 0 ? i + n : i;
-    case FC_REFLECT:
-        if (n == 1)
-            return 0;
-        period = 2 * (n - 1);
-        i %= period;
-        i = i < 0 ? i + period : i;
-        return i < n ? i : period - i;
-    case FC_SYMMETRIC:
-        period = 2 * n;
-        i %= period;
-        i = i < 0 ? i + period : i;
-        return i < n ? i : period - 1 - i;
-    default:
-        return -1;
+    return b->from[DEPTH] >= b->to[DEPTH] || b->from[ROWS] >= b->to[ROWS] || b->from[COLS] >= b->to[COLS];
+}
+
+/* The part of b whose windows lie inside x. */
+static box interior_of(const fc_corr *g, box b)
+{
+    for (int a = 0; a < FC_AXES; a++) {
+        const fc_axis *axis = &g->axis[a];
+        ptrdiff_t room = axis->n - reach(axis, 1) + axis->lead;
+        ptrdiff_t first = axis->lead <= 0 ? 0 : parts_of(axis->lead, axis->stride);
+        ptrdiff_t end = room < 0 ? 0 : room / axis->stride + 1;
+        b.from[a] = clamp(first, b.from[a], b.to[a]);
+        b.to[a] = clamp(end, b.from[a], b.to[a]);
     }
+    return b;
+}
+
+/* Columns are adjacent aligned elements, so a micro-kernel can read or write the array itself. (The
+ * stride of an axis of length one means nothing.) */
+static int is_adjacent(const fc_corr *g, const char *p, int of_x)
+{
+    ptrdiff_t size = fc_stored_size(g->type);
+    uintptr_t odd = (uintptr_t)p % (uintptr_t)size;
+    for (int b = 0; b < g->batches; b++)
+        if (g->batch[b].n > 1)
+            odd |= (uintptr_t)(of_x ? g->batch[b].x_step : g->batch[b].out_step) % (uintptr_t)size;
+    for (int a = 0; a < FC_AXES; a++)
+        if ((of_x ? g->axis[a].n : g->axis[a].out) > 1) {
+            ptrdiff_t step = of_x ? g->axis[a].x_step : g->axis[a].out_step;
+            odd |= a == COLS ? step != size : (uintptr_t)step % (uintptr_t)size;
+        }
+    return odd == 0 && (of_x ? g->x_type : g->out_type) == g->type;
 }
 
 /* ---- one call --------------------------------------------------------------------------------- */
 
-typedef struct {
-    const fc_corr2d *g;
-    fc_plan plan;
-    fc_corr_fn *corr;
-    fc_gemm_fn *gemm;
-    size_t size;           /* of an element */
-    const char *taps;      /* packed for the method */
-    int x_adjacent, out_adjacent;
-    union { float f32; double f64; } fill;
-    ptrdiff_t tile_stride; /* elements */
-    char *scratch;         /* per thread: tile, output tile, panel, column indices */
-    size_t tile_bytes, out_bytes, panel_bytes, thread_bytes;
-} call;
-
-typedef struct {
-    char *tile, *out, *panel;
-    ptrdiff_t *column;
-} scratch;
-
 static scratch scratch_of(const call *c, int slot)
 {
     char *p = c->scratch + (size_t)slot * c->thread_bytes;
-    scratch s = {p, p + c->tile_bytes, p + c->tile_bytes + c->out_bytes,
-                 (ptrdiff_t *)(void *)(p + c->tile_bytes + c->out_bytes + c->panel_bytes)};
+    scratch s = {.tile = p};
+    s.out = s.tile + c->tile_bytes;
+    s.work = s.out + c->out_bytes;
+    s.raw = s.work + c->work_bytes;
+    s.row = s.raw + c->raw_bytes;
+    s.column = (ptrdiff_t *)(void *)(s.row + c->row_bytes);
     return s;
 }
 
-/* n elements of `size` bytes, from and to any strides */
-static void copy_row(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t n, size_t size)
+/* rows x cols outputs of depth z from (row, col) on; src: the element under their first window */
+static void compute(const job *j, const rows_of *r, const char *src, ptrdiff_t z, ptrdiff_t row, ptrdiff_t col,
+                    ptrdiff_t rows, ptrdiff_t cols)
 {
-    if (to_step == (ptrdiff_t)size && from_step == (ptrdiff_t)size)
-        memcpy(to, from, (size_t)n * size);
-    else if (size == 4)
-        for (; n > 0; n--, to += to_step, from += from_step)
-            memcpy(to, from, 4);
-    else
-        for (; n > 0; n--, to += to_step, from += from_step)
-            memcpy(to, from, 8);
-}
-
-/* n adjacent elements from the columns of a row, or the fill value where the column is negative */
-static void pick_row(char *to, const char *row, ptrdiff_t step, const ptrdiff_t *column, const void *fill,
-                     ptrdiff_t n, size_t size)
-{
-    if (size == 4)
-        for (ptrdiff_t q = 0; q < n; q++)
-            memcpy(to + 4 * q, column[q] < 0 ? fill : row + column[q] * step, 4);
-    else
-        for (ptrdiff_t q = 0; q < n; q++)
-            memcpy(to + 8 * q, column[q] < 0 ? fill : row + column[q] * step, 8);
-}
-
-/* im2col: panel[t][p] = src[i][j + p] at tap t, one row of pixels at a time, then 1 x hw times hw x p */
-static void by_im2col(const call *c, char *panel, const char *src, ptrdiff_t src_stride, char *out,
-                      ptrdiff_t out_stride, ptrdiff_t rows, ptrdiff_t cols)
-{
-    ptrdiff_t h = c->g->h, w = c->g->w, size = (ptrdiff_t)c->size;
-    ptrdiff_t width = (ptrdiff_t)c->panel_bytes / (h * w * size);
-    for (ptrdiff_t i = 0; i < rows; i++)
-        for (ptrdiff_t j = 0; j < cols; j += width) {
-            ptrdiff_t n = min(width, cols - j);
-            char *to = panel;
-            for (ptrdiff_t a = 0; a < h; a++)
-                for (ptrdiff_t b = 0; b < w; b++, to += n * size)
-                    memcpy(to, src + ((i + a) * src_stride + j + b) * size, (size_t)(n * size));
-            c->gemm(c->taps, h * w, panel, n, out + (i * out_stride + j) * size, out_stride, 1, n, h * w);
-        }
-}
-
-static void by_method(const call *c, const scratch *s, const char *src, ptrdiff_t src_stride, char *out,
-                      ptrdiff_t out_stride, ptrdiff_t rows, ptrdiff_t cols)
-{
-    if (c->g->method == FC_IM2COL)
-        by_im2col(c, s->panel, src, src_stride, out, out_stride, rows, cols);
-    else
-        c->corr(src, src_stride, c->taps, c->g->h, c->g->w, out, out_stride, rows, cols);
-}
-
-/* rows x cols outputs from (i, j) on; src: the element under their first window, src_stride elements */
-static void compute(const call *c, const scratch *s, ptrdiff_t plane, const char *src, ptrdiff_t src_stride,
-                    ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows, ptrdiff_t cols)
-{
-    const fc_corr2d *g = c->g;
-    ptrdiff_t size = (ptrdiff_t)c->size;
-    char *out = g->out + plane * g->out_plane + i * g->out_row + j * g->out_col;
+    const call *c = j->c;
+    const fc_axis *axis = c->g->axis;
     if (c->out_adjacent) {
-        by_method(c, s, src, src_stride, out, g->out_row / size, rows, cols);
+        fc_by_method(c, &j->s, r, src, row, col, out_at(j, z, row, col), axis[ROWS].out_step / c->size, rows, cols);
         return;
     }
-    for (ptrdiff_t ti = 0; ti < rows; ti += TILE_ROWS)
-        for (ptrdiff_t tj = 0; tj < cols; tj += TILE_COLS) {
-            ptrdiff_t m = min(TILE_ROWS, rows - ti), n = min(TILE_COLS, cols - tj);
-            by_method(c, s, src + (ti * src_stride + tj) * size, src_stride, s->out, TILE_COLS, m, n);
-            for (ptrdiff_t r = 0; r < m; r++)
-                copy_row(out + (ti + r) * g->out_row + tj * g->out_col, g->out_col,
-                         s->out + r * TILE_COLS * size, size, n, c->size);
+    ptrdiff_t tall = c->tile_out[ROWS], wide = c->tile_out[COLS], stored = fc_stored_size(c->g->out_type);
+    for (ptrdiff_t ti = 0; ti < rows; ti += tall)
+        for (ptrdiff_t tj = 0; tj < cols; tj += wide) {
+            ptrdiff_t m = min(tall, rows - ti), n = min(wide, cols - tj);
+            const char *from = src + (ti * axis[ROWS].stride * r->row + tj) * c->size; /* column stride: 1 in a tile */
+            fc_by_method(c, &j->s, r, from, row + ti, col + tj, j->s.out, wide, m, n);
+            for (ptrdiff_t i = 0; i < m; i++) {
+                char *to = out_at(j, z, row + ti + i, col + tj), *result = j->s.out + i * wide * c->size;
+                if (c->g->out_type != c->g->type) {
+                    fc->widen_i64(j->s.raw, c->g->type, result, n);
+                    result = j->s.raw;
+                }
+                fc_copy_row(to, axis[COLS].out_step, result, stored, n, stored);
+            }
         }
 }
 
-/* rows x cols elements of X from (i, j) on, which may lie outside x, into the tile */
-static void gather(const call *c, const scratch *s, ptrdiff_t plane, ptrdiff_t i, ptrdiff_t j, ptrdiff_t rows,
-                   ptrdiff_t cols)
+void fc_bordered(const job *j, const box *b)
 {
-    const fc_corr2d *g = c->g;
-    ptrdiff_t size = (ptrdiff_t)c->size;
-    ptrdiff_t inside = clamp(-j, 0, cols), outside = clamp(g->W - j, inside, cols);
-    for (ptrdiff_t q = 0; q < cols; q++)
-        if (q < inside || q >= outside)
-            s->column[q] = source_index(j + q, g->W, g->boundary);
-    for (ptrdiff_t r = 0; r < rows; r++) {
-        char *to = s->tile + r * c->tile_stride * size;
-        ptrdiff_t from_row = source_index(i + r, g->H, g->boundary);
-        if (from_row < 0) {
-            copy_row(to, size, (const char *)&c->fill, 0, cols, c->size);
-            continue;
-        }
-        const char *from = g->x + plane * g->x_plane + from_row * g->x_row;
-        pick_row(to, from, g->x_col, s->column, &c->fill, inside, c->size);
-        copy_row(to + inside * size, size, from + (j + inside) * g->x_col, g->x_col, outside - inside, c->size);
-        pick_row(to + outside * size, from, g->x_col, s->column + outside, &c->fill, cols - outside, c->size);
+    const call *c = j->c;
+    ptrdiff_t at[FC_AXES], count[FC_AXES];
+    for (at[DEPTH] = b->from[DEPTH]; at[DEPTH] < b->to[DEPTH]; at[DEPTH] += c->tile_out[DEPTH])
+        for (at[ROWS] = b->from[ROWS]; at[ROWS] < b->to[ROWS]; at[ROWS] += c->tile_out[ROWS])
+            for (at[COLS] = b->from[COLS]; at[COLS] < b->to[COLS]; at[COLS] += c->tile_out[COLS]) {
+                for (int a = 0; a < FC_AXES; a++)
+                    count[a] = min(c->tile_out[a], b->to[a] - at[a]);
+                fc_gather(c, &j->s, j->s.tile, &c->tile, j->x, at, count);
+                for (ptrdiff_t z = 0; z < count[DEPTH]; z++)
+                    compute(j, &c->tile, j->s.tile + z * c->g->axis[DEPTH].stride * c->tile.plane * c->size,
+                            at[DEPTH] + z, at[ROWS], at[COLS], count[ROWS], count[COLS]);
+            }
+}
+
+static void interior(const job *j, const box *b)
+{
+    const fc_axis *axis = j->c->g->axis;
+    for (ptrdiff_t z = b->from[DEPTH]; z < b->to[DEPTH]; z++) {
+        const char *src = j->x + (z * axis[DEPTH].stride - axis[DEPTH].lead) * axis[DEPTH].x_step +
+                          (b->from[ROWS] * axis[ROWS].stride - axis[ROWS].lead) * axis[ROWS].x_step +
+                          (b->from[COLS] - axis[COLS].lead) * axis[COLS].x_step;
+        compute(j, &j->c->user, src, z, b->from[ROWS], b->from[COLS], b->to[ROWS] - b->from[ROWS],
+                b->to[COLS] - b->from[COLS]);
     }
 }
 
-static void bordered(const call *c, const scratch *s, ptrdiff_t plane, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0,
-                     ptrdiff_t j1)
+/* The index-th of `parts` even shares of n, computed so that no product can overflow */
+static void share(ptrdiff_t n, ptrdiff_t parts, ptrdiff_t index, ptrdiff_t *from, ptrdiff_t *to)
 {
-    const fc_corr2d *g = c->g;
-    for (ptrdiff_t i = i0; i < i1; i += TILE_ROWS)
-        for (ptrdiff_t j = j0; j < j1; j += TILE_COLS) {
-            ptrdiff_t rows = min(TILE_ROWS, i1 - i), cols = min(TILE_COLS, j1 - j);
-            gather(c, s, plane, i - g->top, j - g->left, rows + g->h - 1, cols + g->w - 1);
-            compute(c, s, plane, s->tile, c->tile_stride, i, j, rows, cols);
-        }
+    ptrdiff_t size = n / parts, rest = n % parts;
+    *from = index * size + min(index, rest);
+    *to = *from + size + (index < rest);
 }
 
 static void chunk(void *context, ptrdiff_t index, int slot)
 {
     const call *c = context;
-    const fc_corr2d *g = c->g;
-    scratch s = scratch_of(c, slot);
-    ptrdiff_t block = index % c->plan.blocks, band = index / c->plan.blocks % c->plan.bands;
-    ptrdiff_t plane = index / c->plan.blocks / c->plan.bands;
-    /* even shares, computed so that no product can overflow */
-    ptrdiff_t tall = g->OH / c->plan.bands, rest = g->OH % c->plan.bands;
-    ptrdiff_t i0 = band * tall + min(band, rest), i1 = i0 + tall + (band < rest);
-    ptrdiff_t j0 = block * BLOCK_COLS, j1 = min(j0 + BLOCK_COLS, g->OW);
-
-    if (!c->x_adjacent) {
-        bordered(c, &s, plane, i0, i1, j0, j1);
+    const fc_corr *g = c->g;
+    job j = {c, scratch_of(c, slot), g->x, g->out};
+    ptrdiff_t parts = c->plan.parts[DEPTH] * c->plan.parts[ROWS] * c->plan.parts[COLS];
+    for (ptrdiff_t plane = index / parts, b = g->batches - 1; b >= 0; b--) {
+        j.x += plane % g->batch[b].n * g->batch[b].x_step;
+        j.out += plane % g->batch[b].n * g->batch[b].out_step;
+        plane /= g->batch[b].n;
+    }
+    index %= parts;
+    if (g->method == FC_FFT) {
+        fc_fft_chunk(&j, index);
         return;
     }
-    ptrdiff_t top = clamp(g->top, i0, i1), bottom = clamp(g->H - g->h + g->top + 1, top, i1);
-    ptrdiff_t left = clamp(g->left, j0, j1), right = clamp(g->W - g->w + g->left + 1, left, j1);
-    if (left == right) /* nothing is interior */
-        top = bottom;
-    bordered(c, &s, plane, i0, top, j0, j1);
-    if (top < bottom) {
-        bordered(c, &s, plane, top, bottom, j0, left);
-        ptrdiff_t size = (ptrdiff_t)c->size;
-        const char *src = g->x + plane * g->x_plane + (top - g->top) * g->x_row + (left - g->left) * size;
-        compute(c, &s, plane, src, g->x_row / size, top, left, bottom - top, right - left);
-        bordered(c, &s, plane, top, bottom, right, j1);
+    box whole;
+    for (int a = FC_AXES - 1; a >= 0; a--) {
+        share(g->axis[a].out, c->plan.parts[a], index % c->plan.parts[a], &whole.from[a], &whole.to[a]);
+        index /= c->plan.parts[a];
     }
-    bordered(c, &s, plane, bottom, i1, j0, j1);
-}
-
-/* Columns are adjacent aligned elements, so a micro-kernel can read or write the array itself. (The
- * stride of an axis of length one means nothing.) */
-static int adjacent(const char *p, ptrdiff_t planes, ptrdiff_t plane, ptrdiff_t rows, ptrdiff_t row,
-                    ptrdiff_t cols, ptrdiff_t col, size_t size)
-{
-    ptrdiff_t s = (ptrdiff_t)size;
-    return (cols == 1 || col == s) && (rows == 1 || row % s == 0) && (planes == 1 || plane % s == 0) &&
-           (uintptr_t)p % size == 0;
+    box inner = interior_of(g, whole);
+    int peeled = inner.from[COLS] > whole.from[COLS] || inner.to[COLS] < whole.to[COLS];
+    if (!c->x_adjacent || is_empty(&inner) || (peeled && whole.to[COLS] - whole.from[COLS] <= NARROW)) {
+        fc_bordered(&j, &whole);
+        return;
+    }
+    for (int a = 0; a < FC_AXES; a++) { /* peel off what lies before and behind the interior */
+        box before = whole, behind = whole;
+        before.to[a] = inner.from[a];
+        behind.from[a] = inner.to[a];
+        if (!is_empty(&before))
+            fc_bordered(&j, &before);
+        if (!is_empty(&behind))
+            fc_bordered(&j, &behind);
+        whole.from[a] = inner.from[a];
+        whole.to[a] = inner.to[a];
+    }
+    interior(&j, &inner);
 }
 
 static int needs_tile(const call *c)
 {
-    const fc_corr2d *g = c->g;
-    return !c->x_adjacent || g->top > 0 || g->left > 0 || g->OH - g->top > g->H - g->h + 1 ||
-           g->OW - g->left > g->W - g->w + 1;
+    if (c->g->method == FC_FFT)
+        return 1;
+    box whole = {{0}, {c->g->axis[DEPTH].out, c->g->axis[ROWS].out, c->g->axis[COLS].out}};
+    box inner = interior_of(c->g, whole);
+    for (int a = 0; a < FC_AXES; a++)
+        if (inner.from[a] > whole.from[a] || inner.to[a] < whole.to[a])
+            return 1;
+    return !c->x_adjacent;
+}
+
+/* Outputs of a tile: with its halo, and that of the separable method, it stays in L2. */
+static void size_tile(call *c)
+{
+    enum { AREA = 32768, DEEP = 4 };
+    const fc_axis *axis = c->g->axis;
+    ptrdiff_t deep = axis[DEPTH].k > 1 ? DEEP : 1;
+    ptrdiff_t tall = c->g->method == FC_BOX && axis[ROWS].k > 64 ? axis[ROWS].k : 64;
+    c->tile_out[DEPTH] = min(deep, axis[DEPTH].out);
+    c->tile_out[ROWS] = clamp(tall / axis[ROWS].stride, 1, axis[ROWS].out);
+    ptrdiff_t wide = AREA / c->tile_out[DEPTH] / c->tile_out[ROWS];
+    c->tile_out[COLS] = clamp(clamp(wide, 128, 8192) / axis[COLS].stride, 1, axis[COLS].out);
+}
+
+static size_t lines(size_t bytes)
+{
+    return (bytes + LINE - 1) / LINE * LINE;
 }
 
 /* Sizes of one thread's scratch; 0 where they do not fit. */
 static int size_scratch(call *c)
 {
-    enum { LINE = 64 };
-    const fc_corr2d *g = c->g;
-    size_t rows = (size_t)min(TILE_ROWS, g->OH) + (size_t)g->h - 1;
-    size_t cols = (size_t)min(TILE_COLS, g->OW) + (size_t)g->w - 1;
-    size_t line = LINE / c->size, tile = 0, columns = 0, panel = 0, taps;
+    const fc_axis *axis = c->g->axis;
+    size_t size = (size_t)c->size, wide = (size_t)c->tile_out[COLS], planes;
     if (needs_tile(c)) {
-        size_t stride = (cols + line - 1) / line * line;
-        if (stride * c->size % 4096 == 0)
-            stride += line; /* rows 4096 bytes apart would share cache sets */
-        c->tile_stride = (ptrdiff_t)stride;
-        if (__builtin_mul_overflow(rows, stride * c->size, &tile))
+        size_t cols = (size_t)reach(&axis[COLS], c->tile_out[COLS]);
+        size_t phases = (size_t)min(axis[COLS].stride, (ptrdiff_t)cols);
+        size_t phase = lines((cols + phases - 1) / phases * size) / size, row = phases * phase;
+        if (row * size % 4096 == 0)
+            row += LINE / size; /* rows 4096 bytes apart would share cache sets */
+        c->phase = (ptrdiff_t)phase;
+        c->tile.row = (ptrdiff_t)row;
+        c->tile.plane = (ptrdiff_t)row * reach(&axis[ROWS], c->tile_out[ROWS]);
+        planes = (size_t)reach(&axis[DEPTH], c->tile_out[DEPTH]);
+        if (__builtin_mul_overflow((size_t)reach(&axis[ROWS], c->tile_out[ROWS]), row * size, &c->tile_bytes) ||
+            __builtin_mul_overflow(c->tile_bytes, planes, &c->tile_bytes))
             return 0;
-        columns = (cols * sizeof(ptrdiff_t) + LINE - 1) / LINE * LINE;
+        c->column_bytes = lines(cols * sizeof(ptrdiff_t));
+        c->raw_bytes = c->g->x_type == c->g->type ? 0 : lines(cols * (size_t)c->stored);
+        c->row_bytes = axis[COLS].stride > 1 ? lines(cols * size) : 0;
     }
-    if (g->method == FC_IM2COL) { /* at least one vector of pixels wide */
-        if (__builtin_mul_overflow((size_t)g->h * c->size, (size_t)g->w, &taps) ||
-            __builtin_mul_overflow(taps, (size_t)LINE, &panel))
-            return 0;
-        panel = panel > PANEL_BYTES ? panel : PANEL_BYTES;
-    }
-    c->tile_bytes = tile;
-    c->out_bytes = c->out_adjacent ? 0 : TILE_ROWS * TILE_COLS * c->size;
-    c->panel_bytes = panel;
-    return !__builtin_add_overflow(tile + columns, c->out_bytes + panel, &c->thread_bytes);
+    if (!c->out_adjacent)
+        c->out_bytes = lines((size_t)c->tile_out[ROWS] * wide * size);
+    if (c->g->out_type != c->g->type && c->raw_bytes < wide * sizeof(int64_t))
+        c->raw_bytes = lines(wide * sizeof(int64_t));
+    return 1;
 }
 
-/* direct: column by column (kernels.h, K3); im2col: row by row */
-static void pack_taps(const call *c, char *taps)
+static int sum_scratch(call *c)
 {
-    const fc_corr2d *g = c->g;
-    ptrdiff_t size = (ptrdiff_t)c->size;
-    if (g->method == FC_IM2COL)
-        for (ptrdiff_t a = 0; a < g->h; a++)
-            copy_row(taps + a * g->w * size, size, g->k + a * g->k_row, g->k_col, g->w, c->size);
-    else
-        for (ptrdiff_t b = 0; b < g->w; b++)
-            copy_row(taps + b * g->h * size, size, g->k + b * g->k_col, g->k_row, g->h, c->size);
-}
-
-int fc_corr2d_run(const fc_corr2d *g)
-{
-    if (g->planes == 0 || g->OH == 0 || g->OW == 0)
+    c->work_bytes = fc_method_work(c);
+    if (c->work_bytes > SIZE_MAX - LINE)
         return 0;
-    call c = {.g = g, .size = element_size(g)};
-    c.corr = g->type == FC_F32 ? fc->corr_f32 : fc->corr_f64;
-    c.gemm = g->type == FC_F32 ? fc->gemm_f32 : fc->gemm_f64;
-    if (g->type == FC_F32)
-        c.fill.f32 = (float)g->fill;
-    else
-        c.fill.f64 = g->fill;
-    c.x_adjacent = adjacent(g->x, g->planes, g->x_plane, g->H, g->x_row, g->W, g->x_col, c.size);
-    c.out_adjacent = adjacent(g->out, g->planes, g->out_plane, g->OH, g->out_row, g->OW, g->out_col, c.size);
-    fc_corr2d_plan(g, &c.plan);
-    if (!size_scratch(&c))
-        return -1;
+    c->work_bytes = lines(c->work_bytes);
+    return !__builtin_add_overflow(c->tile_bytes, c->out_bytes + c->raw_bytes + c->row_bytes + c->column_bytes, &c->thread_bytes) &&
+           !__builtin_add_overflow(c->thread_bytes, c->work_bytes, &c->thread_bytes);
+}
 
-    _Alignas(64) char small[SMALL];
-    char *taps = small, *scratch = NULL;
-    size_t tap_count;
-    if (__builtin_mul_overflow((size_t)g->h, (size_t)g->w, &tap_count)) /* k may be broadcast from one element */
-        return -1;
-    int heap_taps = tap_count > SMALL / c.size;
-    int failed = heap_taps && !(taps = fc_alloc(tap_count, c.size));
-    failed = failed || (c.thread_bytes > 0 && !(scratch = fc_alloc((size_t)c.plan.threads, c.thread_bytes)));
-    if (!failed) {
-        pack_taps(&c, taps);
-        c.taps = taps;
-        c.scratch = scratch;
-        fc_pool_run(c.plan.threads, g->planes * c.plan.bands * c.plan.blocks, chunk, &c);
+int fc_corr_run(const fc_corr *g)
+{
+    call c = {.g = g, .size = fc_stored_size(g->type), .stored = fc_stored_size(g->x_type)};
+    fc_corr_plan(g, &c.plan);
+    if (c.plan.planes == 0 || g->axis[DEPTH].out == 0 || g->axis[ROWS].out == 0 || g->axis[COLS].out == 0)
+        return 0;
+    switch (g->type) {
+    case FC_F32: c.add = fc->add_f32, c.scale = fc->scale_f32, c.corr = fc->corr_f32, c.gemm = fc->gemm_f32, c.widen = fc->widen_f32, c.fill.f32 = (float)g->fill; break;
+    case FC_F64: c.add = fc->add_f64, c.scale = fc->scale_f64, c.corr = fc->corr_f64, c.gemm = fc->gemm_f64, c.widen = fc->widen_f64, c.fill.f64 = g->fill; break;
+    case FC_I32: c.add = fc->add_i32, c.scale = fc->scale_i32, c.corr = fc->corr_i32, c.widen = fc->widen_i32, c.fill.i32 = (int32_t)g->integer_fill; break;
+    default: c.add = fc->add_i64, c.scale = fc->scale_i64, c.corr = fc->corr_i64, c.widen = fc->widen_i64, c.fill.i64 = g->integer_fill; break;
     }
-    fc_free(scratch);
-    if (heap_taps)
-        fc_free(taps);
+    c.split = c.size == 4 ? fc->split_f32 : fc->split_f64;
+    c.transpose = c.size == 4 ? fc->transpose_f32 : fc->transpose_f64;
+    c.x_readable = is_adjacent(g, g->x, 1);
+    c.x_adjacent = c.x_readable && g->axis[COLS].stride == 1;
+    c.out_adjacent = is_adjacent(g, g->out, 0);
+    c.user.plane = g->axis[DEPTH].x_step / c.size;
+    c.user.row = g->axis[ROWS].x_step / c.size;
+    size_tile(&c);
+
+    _Alignas(LINE) char small[SMALL];
+    if (!size_scratch(&c) || fc_prepare_method(&c, small, sizeof small) != 0)
+        return -1;
+    int failed = (g->method == FC_FFT && fc_prepare_fft(&c) != 0) || !sum_scratch(&c) ||
+                 (c.thread_bytes > 0 && !(c.scratch = fc_alloc((size_t)c.plan.threads, c.thread_bytes)));
+    if (!failed)
+        fc_pool_run(c.plan.threads, c.plan.planes * c.plan.parts[DEPTH] * c.plan.parts[ROWS] * c.plan.parts[COLS], chunk,
+                    &c);
+    fc_free(c.scratch);
+    fc_release_method(&c, small);
+    fc_fft_free(c.fft);
     return failed ? -1 : 0;
 }

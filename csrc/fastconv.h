@@ -15,41 +15,75 @@
 #include <stddef.h>
 #include "kernels.h"
 
-enum { FC_F32, FC_F64 };                                               /* element type */
 enum { FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP };      /* boundary, numpy.pad's words */
-enum { FC_DIRECT, FC_IM2COL };                                         /* method */
+enum { FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX };           /* method */
+enum { FC_AXES = 3, FC_BATCHES = 64 };
 
-/* out[n][i][j] = sum_{a<h, b<w} X[n][i - top + a][j - left + b] * k[a][b],   X = x continued by boundary
+/* One axis that the kernel slides over: tap t of output o meets element o * stride - lead + t * dilation of
+ * x continued by the boundary.
  *
- *              left                W                        An output row i is interior when
- *            |------|----------------------------|          top <= i <= H - h + top: its window
- *       -    . . . . . . . . . . . . . . . . . . .  .  .    meets no boundary. Columns likewise.
- *   top |    . window of   .                     .  .  .
- *       -    . out[0][0]   +---------------------+  .  .
- *            .      | . .  . |                   |  .  .
- *       H    .      |        |         x         |  .  .
+ *      lead                  n                           An output is interior when its whole window,
+ *    |------|----------------------------|               span = (k - 1) * dilation + 1 elements,
+ *    x . x . x              x                            meets no boundary. A lead below zero leaves the
+ *    window of output 0: k = 3, dilation = 2             first elements of x out.
  */
 typedef struct {
-    int type, boundary, method;
-    int threads; /* at most; >= 1 */
-    double fill; /* for FC_CONSTANT */
-    ptrdiff_t planes, H, W, h, w, OH, OW, top, left;
+    ptrdiff_t n, k, out; /* elements of x, taps, outputs */
+    ptrdiff_t lead, stride, dilation;
+    int boundary;
+    ptrdiff_t x_step, k_step, out_step; /* bytes */
+    ptrdiff_t start, whole; /* these are outputs start ... start + out of a result of `whole`: what is computed tile by
+                             * tile has the tiles of the whole, and so its bits */
+} fc_axis;
+
+/* An axis of independent planes. */
+typedef struct {
+    ptrdiff_t n, x_step, out_step;
+} fc_batch;
+
+/* out[batch][z][i][j] = sum_{c, a, b} X[batch][z c][i a][j b] * k[c][a][b], the axes being depth, rows and
+ * columns; an axis that is not there has n = k = out = stride = dilation = 1 and lead = 0. */
+typedef struct {
+    int type;            /* of the arithmetic, and of k: FC_F32, FC_F64, FC_I32 or FC_I64 */
+    int x_type, out_type; /* as stored; out_type is type, or FC_I64 for FC_I32 */
+    int method, threads; /* threads: at most; >= 1 */
+    int batches;
+    double fill;           /* for FC_CONSTANT; for integer arithmetic */
+    int64_t integer_fill;  /* this one */
     const char *x, *k;
     char *out;
-    ptrdiff_t x_plane, x_row, x_col, k_row, k_col, out_plane, out_row, out_col;
-} fc_corr2d;
+    /* FC_BOX: all taps are the one that k points to. FC_SEPARABLE: k = sum over terms of depth x rows x columns; factor[axis]: terms x k adjacent elements */
+    ptrdiff_t terms;
+    const char *factor[FC_AXES];
+    fc_axis axis[FC_AXES];
+    fc_batch batch[FC_BATCHES]; /* the first `batches` count */
+} fc_corr;
 
 /* How a call is carried out; the driver follows it and fastconv.explain() prints it. */
 typedef struct {
     int threads;
-    ptrdiff_t bands, blocks; /* every plane is bands x blocks chunks, each the work of one thread */
-    double serial_us;        /* estimate, on one thread */
+    ptrdiff_t planes, parts[FC_AXES]; /* chunks of a plane along each axis, each the work of one thread */
+    double serial_us;                 /* estimate, on one thread */
 } fc_plan;
 
 #define FC_API __attribute__((visibility("hidden")))
 
-FC_API void fc_corr2d_plan(const fc_corr2d *g, fc_plan *plan);
-FC_API int fc_corr2d_run(const fc_corr2d *g);
+FC_API void fc_corr_plan(const fc_corr *g, fc_plan *plan);
+FC_API int fc_corr_run(const fc_corr *g);
+
+/* fft.c: two real tiles of n[0] x n[1] elements at once, correlated with k in place; outputs whose window wraps
+ * round the tile are to be dropped. A signal is a tile of one row of n[0] * n[1], stored as n[0] rows of n[1]. */
+typedef struct fc_fft fc_fft;
+FC_API double fc_fft_size(int type, const ptrdiff_t k[2], const ptrdiff_t out[2], ptrdiff_t n[2]); /* best n; us; 0: none */
+FC_API fc_fft *fc_fft_new(int type, const ptrdiff_t n[2], const ptrdiff_t k[2], int signal, const char *taps,
+                          ptrdiff_t k_row, ptrdiff_t k_col); /* NULL when memory is short */
+FC_API void fc_fft_free(fc_fft *p);
+FC_API size_t fc_fft_scratch(const fc_fft *p); /* bytes */
+FC_API char *fc_fft_tile(const fc_fft *p, char *scratch, int which); /* tile 0 or 1 */
+FC_API ptrdiff_t fc_fft_stride(const fc_fft *p);  /* elements from row to row of a tile */
+FC_API ptrdiff_t fc_fft_rows(const fc_fft *p);    /* n[0] */
+FC_API ptrdiff_t fc_fft_columns(const fc_fft *p); /* n[1] */
+FC_API void fc_fft_correlate(const fc_fft *p, char *scratch);
 
 /* dispatch.c: `fc` is the table in use. */
 FC_API extern const fc_kernels *fc;

@@ -6,31 +6,43 @@
  *   T, VT, VLEN        element, vector, lanes
  *   NAME(op)           op_<type>_<isa>, e.g. corr_f32_avx512
  *   vload vstore       unaligned, all lanes
- *   vloadn vstoren     the first n lanes (n <= 0: none, n >= VLEN: all); other lanes load as zero and
- *                      their memory is not touched
+ *   VMASK, vlanes(n)   the first n lanes (n <= 0: none, n >= VLEN: all)
+ *   vloadm vstorem     the lanes of a mask; other lanes load as zero and their memory is not touched
+ *   vloadn vstoren     the first n lanes
  *   vsplat vzero
  *   vfma(a, b, c)      a * b + c, rounded once where FC_FMA is 1
+ *   vupper vlower(a, b, n)   exchange of blocks of n lanes, a constant: of every pair of blocks upper takes a's
+ *                      first and, in place of its second, b's first; lower a's second and b's second
+ *   vpick(a, i, b)     lane l is lane i[l] of a and b joined; only where that is one instruction. i: VINDEX, of
+ *                      TINDEX
+ *   FC_FREE_MASKS      vloadm and vstorem cost no more than vload and vstore
+ *   FC_INTEGER         T is an integer
  *   vpin(v)            v stays in its register: gcc 12 otherwise repeats a load as the memory operand of
  *                      every fma that uses it (3x3 filters: half the speed)
  */
 #ifndef FC_ISA
 #error "define FC_ISA (base, avx2, avx512, neon) before including vec.h"
 #endif
-#if defined FC_F32 == defined FC_F64
-#error "define exactly one of FC_F32, FC_F64 before including vec.h"
+#if defined FC_TYPE_F32 + defined FC_TYPE_F64 + defined FC_TYPE_I32 + defined FC_TYPE_I64 != 1
+#error "define exactly one of FC_TYPE_F32, FC_TYPE_F64, FC_TYPE_I32, FC_TYPE_I64 before including vec.h"
 #endif
 
 #define FC_JOIN3(a, b, c) a##_##b##_##c
 #define FC_JOIN(a, b, c) FC_JOIN3(a, b, c)
-#ifdef FC_F32
+#if defined FC_TYPE_F32
 #define T float
 #define NAME(op) FC_JOIN(op, f32, FC_ISA)
-#define VLEN (FC_VECTOR_BYTES / 4)
-#else
+#elif defined FC_TYPE_F64
 #define T double
 #define NAME(op) FC_JOIN(op, f64, FC_ISA)
-#define VLEN (FC_VECTOR_BYTES / 8)
+#elif defined FC_TYPE_I32 /* integers wrap, so they are unsigned: the same bits, and no undefined behaviour */
+#define T uint32_t
+#define NAME(op) FC_JOIN(op, i32, FC_ISA)
+#else
+#define T uint64_t
+#define NAME(op) FC_JOIN(op, i64, FC_ISA)
 #endif
+#define VLEN ((ptrdiff_t)(FC_VECTOR_BYTES / sizeof(T)))
 #define FC_INLINE static inline __attribute__((always_inline))
 
 #if FC_VECTOR_BYTES == 64
@@ -41,50 +53,125 @@
 #define vpin(v) __asm__("" : "+x"(v))
 #endif
 
-#if FC_VECTOR_BYTES == 64 /* ---- AVX-512: a mask register per tail */
+/* ---- arithmetic: floats by intrinsics, integers by the compilers' vector types (which multiply 64-bit lanes
+ *      on every instruction set) */
 
-#ifdef FC_F32
+#if defined FC_TYPE_F32 && FC_VECTOR_BYTES == 64
 #define VT __m512
 #define VOP(op) _mm512_##op##_ps
-#else
+#elif defined FC_TYPE_F64 && FC_VECTOR_BYTES == 64
 #define VT __m512d
 #define VOP(op) _mm512_##op##_pd
-#endif
-#define vload(p) VOP(loadu)(p)
-#define vstore(p, v) VOP(storeu)(p, v)
-#define vsplat(s) VOP(set1)(s)
-#define vzero() VOP(setzero)()
-#define vfma(a, b, c) VOP(fmadd)(a, b, c)
-#define FC_LANES(n) ((n) <= 0 ? 0u : (n) >= VLEN ? (1u << VLEN) - 1 : (1u << (n)) - 1)
-#define vloadn(p, n) VOP(maskz_loadu)(FC_LANES(n), p)
-#define vstoren(p, v, n) VOP(mask_storeu)(p, FC_LANES(n), v)
-
-#elif FC_VECTOR_BYTES == 32 /* ---- AVX2 + FMA: masks are vectors of sign bits */
-
-#ifdef FC_F32
+#elif defined FC_TYPE_I32 && FC_VECTOR_BYTES == 64
+#define VOP(op) (VT) _mm512_##op##_epi32
+#elif defined FC_TYPE_I64 && FC_VECTOR_BYTES == 64
+#define VOP(op) (VT) _mm512_##op##_epi64
+#elif defined FC_TYPE_F32 && FC_VECTOR_BYTES == 32
 #define VT __m256
 #define VOP(op) _mm256_##op##_ps
 #define FC_MASK_ELEMENT int
-#else
+#elif defined FC_TYPE_F64 && FC_VECTOR_BYTES == 32
 #define VT __m256d
 #define VOP(op) _mm256_##op##_pd
 #define FC_MASK_ELEMENT long long
+#elif defined FC_TYPE_I32 && FC_VECTOR_BYTES == 32
+#define VOP(op) _mm256_##op##_epi32
+#define FC_MASK_ELEMENT int
+#elif defined FC_TYPE_I64 && FC_VECTOR_BYTES == 32
+#define VOP(op) _mm256_##op##_epi64
+#define FC_MASK_ELEMENT long long
+#elif defined FC_TYPE_F32 && defined __ARM_NEON
+#define VT float32x4_t
+#define VOP(op) op##q_f32
+#define vsplat(s) vdupq_n_f32(s)
+#elif defined FC_TYPE_F64 && defined __ARM_NEON
+#define VT float64x2_t
+#define VOP(op) op##q_f64
+#define vsplat(s) vdupq_n_f64(s)
+#elif defined FC_TYPE_F32
+#define VT __m128
+#define VOP(op) _mm_##op##_ps
+#elif defined FC_TYPE_F64
+#define VT __m128d
+#define VOP(op) _mm_##op##_pd
+#elif FC_VECTOR_BYTES != 16
+#error "FC_VECTOR_BYTES must be 16, 32 or 64"
 #endif
+
+#if defined FC_TYPE_I32 || defined FC_TYPE_I64
+#define FC_INTEGER 1
+typedef T NAME(vector) __attribute__((vector_size(FC_VECTOR_BYTES), may_alias));
+typedef T NAME(unaligned) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(sizeof(T)), may_alias));
+#define VT NAME(vector)
+#define vload(p) ((VT) * (const NAME(unaligned) *)(p))
+#define vstore(p, v) (*(NAME(unaligned) *)(p) = (NAME(unaligned))(v))
+#define vsplat(s) ((VT){0} + (T)(s))
+#define vzero() ((VT){0})
+#define vfma(a, b, c) ((a) * (b) + (c))
+#elif defined __ARM_NEON
+#define vload(p) VOP(vld1)(p)
+#define vstore(p, v) VOP(vst1)(p, v)
+#define vzero() vsplat(0)
+#define vfma(a, b, c) VOP(vfma)(c, a, b)
+#else
 #define vload(p) VOP(loadu)(p)
 #define vstore(p, v) VOP(storeu)(p, v)
 #define vsplat(s) VOP(set1)(s)
 #define vzero() VOP(setzero)()
+#if FC_FMA
 #define vfma(a, b, c) VOP(fmadd)(a, b, c)
-/* A full mask would cost a register and slower memory access: full lanes are seen at compile time. */
-#define FC_FULL(n) (__builtin_constant_p((n) >= VLEN) && (n) >= VLEN)
-#define vloadn(p, n) (FC_FULL(n) ? vload(p) : VOP(maskload)(p, NAME(lanes)(n)))
-#define vstoren(p, v, n) (FC_FULL(n) ? vstore(p, v) : VOP(maskstore)(p, NAME(lanes)(n), v))
+#else
+#define vfma(a, b, c) VOP(add)(VOP(mul)(a, b), c)
+#endif
+#endif
 
-FC_INLINE __m256i NAME(lanes)(ptrdiff_t n)
+/* ---- some lanes */
+
+#if FC_VECTOR_BYTES == 64 /* AVX-512: a mask register */
+#define FC_FREE_MASKS 1
+#define VMASK __mmask16
+#define vlanes(n) ((VMASK)((n) <= 0 ? 0u : (n) >= VLEN ? (1u << VLEN) - 1 : (1u << (n)) - 1))
+#if defined FC_TYPE_F32 || defined FC_TYPE_I32
+#define FC_MASK(m) (m)
+#else
+#define FC_MASK(m) ((__mmask8)(m))
+#endif
+#define vloadm(p, m) VOP(maskz_loadu)(FC_MASK(m), p)
+#if defined FC_TYPE_I32
+#define vstorem(p, v, m) _mm512_mask_storeu_epi32(p, FC_MASK(m), (__m512i)(v))
+#elif defined FC_TYPE_I64
+#define vstorem(p, v, m) _mm512_mask_storeu_epi64(p, FC_MASK(m), (__m512i)(v))
+#else
+#define vstorem(p, v, m) VOP(mask_storeu)(p, FC_MASK(m), v)
+#endif
+
+#ifndef FC_INTEGER
+#ifdef FC_TYPE_F32
+#define TINDEX int32_t
+#else
+#define TINDEX int64_t
+#endif
+typedef TINDEX NAME(index) __attribute__((vector_size(FC_VECTOR_BYTES)));
+#define VINDEX NAME(index)
+#define vpick(a, i, b) VOP(permutex2var)(a, (__m512i)(i), b)
+#endif
+
+#elif FC_VECTOR_BYTES == 32 /* AVX2: a vector of sign bits */
+#define VMASK __m256i
+#define vlanes(n) NAME(lanes)(n)
+#if defined FC_INTEGER
+#define vloadm(p, m) ((VT)VOP(maskload)((const FC_MASK_ELEMENT *)(p), m))
+#define vstorem(p, v, m) VOP(maskstore)((FC_MASK_ELEMENT *)(p), m, (__m256i)(v))
+#else
+#define vloadm(p, m) VOP(maskload)(p, m)
+#define vstorem(p, v, m) VOP(maskstore)(p, m, v)
+#endif
+
+FC_INLINE VMASK NAME(lanes)(ptrdiff_t n)
 {
     static const FC_MASK_ELEMENT ones_then_zeros[2 * VLEN] = {
         -1, -1, -1, -1,
-#ifdef FC_F32
+#if defined FC_TYPE_F32 || defined FC_TYPE_I32
         -1, -1, -1, -1,
 #endif
     };
@@ -92,64 +179,58 @@ FC_INLINE __m256i NAME(lanes)(ptrdiff_t n)
     return _mm256_loadu_si256((const __m256i *)(ones_then_zeros + VLEN - n));
 }
 
-#elif FC_VECTOR_BYTES == 16 /* ---- SSE2 and NEON: no masked memory, tails go through a small buffer */
+#else /* SSE2 and NEON have no masked memory: some lanes go through a small buffer */
+#define VMASK ptrdiff_t
+#define vlanes(n) (n)
+#define vloadm(p, m) NAME(loadn)(p, m)
+#define vstorem(p, v, m) NAME(storen)(p, v, m)
 
-#ifdef __ARM_NEON
-#ifdef FC_F32
-#define VT float32x4_t
-#define VOP(op) op##q_f32
-#else
-#define VT float64x2_t
-#define VOP(op) op##q_f64
-#endif
-#define vload(p) VOP(vld1)(p)
-#define vstore(p, v) VOP(vst1)(p, v)
-#ifdef FC_F32
-#define vsplat(s) vdupq_n_f32(s)
-#else
-#define vsplat(s) vdupq_n_f64(s)
-#endif
-#define vzero() vsplat(0)
-#define vfma(a, b, c) VOP(vfma)(c, a, b)
-#else
-#ifdef FC_F32
-#define VT __m128
-#define VOP(op) _mm_##op##_ps
-#else
-#define VT __m128d
-#define VOP(op) _mm_##op##_pd
-#endif
-#define vload(p) VOP(loadu)(p)
-#define vstore(p, v) VOP(storeu)(p, v)
-#define vsplat(s) VOP(set1)(s)
-#define vzero() VOP(setzero)()
-#define vfma(a, b, c) VOP(add)(VOP(mul)(a, b), c)
-#endif
-#define vloadn(p, n) NAME(loadn)(p, n)
-#define vstoren(p, v, n) NAME(storen)(p, v, n)
-
-FC_INLINE VT NAME(loadn)(const T *p, ptrdiff_t n)
+static __attribute__((noinline, unused)) VT NAME(loadn)(const T *p, ptrdiff_t n)
 {
     if (n >= VLEN)
         return vload(p);
-    T lane[VLEN] = {0};
+    T lane[FC_VECTOR_BYTES / sizeof(T)] = {0};
     for (ptrdiff_t i = 0; i < n; i++)
         lane[i] = p[i];
     return vload(lane);
 }
 
-FC_INLINE void NAME(storen)(T *p, VT v, ptrdiff_t n)
+static __attribute__((noinline, unused)) void NAME(storen)(T *p, VT v, ptrdiff_t n)
 {
     if (n >= VLEN) {
         vstore(p, v);
         return;
     }
-    T lane[VLEN];
+    T lane[FC_VECTOR_BYTES / sizeof(T)];
     vstore(lane, v);
     for (ptrdiff_t i = 0; i < n; i++)
         p[i] = lane[i];
 }
+#endif
 
+/* A full mask would cost a register and slower memory access: full lanes are seen at compile time. */
+#define FC_FULL(n) (__builtin_constant_p((n) >= VLEN) && (n) >= VLEN)
+#define vloadn(p, n) (FC_FULL(n) ? vload(p) : vloadm(p, vlanes(n)))
+#define vstoren(p, v, n) (FC_FULL(n) ? (void)vstore(p, v) : (void)vstorem(p, v, vlanes(n)))
+
+/* ---- exchange of lanes: index l of (a, b), for a vector of up to 16 lanes */
+
+#ifndef FC_INTEGER
+/* (A block of half a vector at most; a larger one compiles, for code that is never reached.) */
+#define FC_UPPER(l, n) (((l) / (n) % 2 == 0 ? (l) : (int)VLEN + (l) - (n)) % (2 * (int)VLEN))
+#define FC_LOWER(l, n) (((l) / (n) % 2 == 0 ? (l) + (n) : (int)VLEN + (l)) % (2 * (int)VLEN))
+#define FC_TWO_LANES(index, l, n) index(l, n), index(l + 1, n)
+#define FC_FOUR_LANES(index, l, n) FC_TWO_LANES(index, l, n), FC_TWO_LANES(index, l + 2, n)
+#define FC_EIGHT_LANES(index, l, n) FC_FOUR_LANES(index, l, n), FC_FOUR_LANES(index, l + 4, n)
+#if FC_VECTOR_BYTES == 64 && defined FC_TYPE_F32
+#define FC_ALL_LANES(index, n) FC_EIGHT_LANES(index, 0, n), FC_EIGHT_LANES(index, 8, n)
+#elif FC_VECTOR_BYTES == 64 || (FC_VECTOR_BYTES == 32 && defined FC_TYPE_F32)
+#define FC_ALL_LANES(index, n) FC_EIGHT_LANES(index, 0, n)
+#elif FC_VECTOR_BYTES == 32 || defined FC_TYPE_F32
+#define FC_ALL_LANES(index, n) FC_FOUR_LANES(index, 0, n)
 #else
-#error "FC_VECTOR_BYTES must be 16, 32 or 64"
+#define FC_ALL_LANES(index, n) FC_TWO_LANES(index, 0, n)
+#endif
+#define vupper(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_UPPER, n))
+#define vlower(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_LOWER, n))
 #endif

@@ -2,7 +2,18 @@
 """Cross-correlation and convolution on the CPU: fast, checked, the same bits for any thread count."""
 
 from fastconv import kernels, reference
-from fastconv.correlation import Explanation, convolve2d, corr2d, explain
+from fastconv.arguments import halo
+from fastconv.correlation import (
+    Explanation,
+    convolve1d,
+    convolve2d,
+    convolve3d,
+    corr1d,
+    corr2d,
+    corr3d,
+    explain,
+    sepcorr2d,
+)
 from fastconv.runtime import (
     CheckError,
     checked,
@@ -19,13 +30,19 @@ __all__ = [
     "CheckError",
     "Explanation",
     "checked",
+    "convolve1d",
     "convolve2d",
+    "convolve3d",
+    "corr1d",
     "corr2d",
+    "corr3d",
     "explain",
     "get_num_threads",
+    "halo",
     "isas",
     "kernels",
     "reference",
+    "sepcorr2d",
     "set_num_threads",
     "show_config",
     "use_isa",

@@ -5,6 +5,8 @@ from typing import Any, TypedDict
 
 from numpy.typing import NDArray
 
+from fastconv.arguments import Axis
+
 class Table(TypedDict):
     isa: str
     fma: bool
@@ -12,27 +14,29 @@ class Table(TypedDict):
 
 BOUNDARY: dict[str, int]
 METHOD: dict[str, int]
+STORED: dict[str, int]
 
-def corr2d(
+def corr(
     x: NDArray[Any],
     k: NDArray[Any],
     out: NDArray[Any],
-    top: int,
-    left: int,
-    boundary: int,
-    fill: float,
+    axes: tuple[Axis, ...],
+    fill: complex,
     method: int,
     threads: int,
+    factors: tuple[NDArray[Any], ...] = ...,
 ) -> None: ...
-def corr2d_plain(x: Any, k: Any, mode: Any, boundary: Any, fillvalue: Any, convolve: bool) -> NDArray[Any] | None: ...
-def corr2d_plan(
-    is_float32: bool,
-    planes: int,
-    x_shape: tuple[int, ...],
-    k_shape: tuple[int, ...],
-    out_shape: tuple[int, ...],
+def corr_plan(
+    type: int,
+    batch: tuple[int, ...],
+    axes: tuple[Axis, ...],
+    method: int,
+    terms: int,
     threads: int,
 ) -> tuple[int, int, float]: ...
+def corr_plain(
+    rank: int, x: Any, k: Any, mode: Any, boundary: Any, fillvalue: Any, convolve: bool
+) -> NDArray[Any] | None: ...
 def set_threads(n: int) -> None: ...
 def get_threads() -> int: ...
 def spread_workers(on: bool) -> None: ...

@@ -9,8 +9,9 @@ call eligible for the short path.
 cimport cython
 cimport numpy as cnp
 from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t, int64_t
 
-from fastconv.arguments import BOUNDARIES, MODES, geometry
+from fastconv.arguments import BOUNDARIES, MODES, plain_geometry
 
 cnp.import_array()
 
@@ -21,22 +22,33 @@ cdef extern from "fastconv.h" nogil:
         int cols_of[9]
         double (*peak_f32)(ptrdiff_t) noexcept
         double (*peak_f64)(ptrdiff_t) noexcept
-    ctypedef struct fc_corr2d:
-        int type, boundary, method, threads
+    ctypedef struct fc_axis:
+        ptrdiff_t n, k, out, lead, stride, dilation
+        int boundary
+        ptrdiff_t x_step, k_step, out_step, start, whole
+    ctypedef struct fc_batch:
+        ptrdiff_t n, x_step, out_step
+    ctypedef struct fc_corr:
+        int type, x_type, out_type, method, threads, batches
         double fill
-        ptrdiff_t planes, H, W, h, w, OH, OW, top, left
+        int64_t integer_fill
         const char *x
         const char *k
         char *out
-        ptrdiff_t x_plane, x_row, x_col, k_row, k_col, out_plane, out_row, out_col
+        ptrdiff_t terms
+        const char *factor[3]
+        fc_axis axis[3]
+        fc_batch batch[64]
     ctypedef struct fc_plan:
         int threads
-        ptrdiff_t bands, blocks
+        ptrdiff_t planes
+        ptrdiff_t parts[3]
         double serial_us
-    int FC_F32, FC_F64, FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP, FC_DIRECT, FC_IM2COL
+    int FC_F32, FC_F64, FC_I32, FC_I64, FC_U8, FC_I8, FC_U16, FC_I16, FC_U32, FC_U64
+    int FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP, FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX
     int FC_BAND_ROWS, FC_THREADS_FROM_US
-    void fc_corr2d_plan(const fc_corr2d *g, fc_plan *plan)
-    int fc_corr2d_run(const fc_corr2d *g)
+    void fc_corr_plan(const fc_corr *g, fc_plan *plan)
+    int fc_corr_run(const fc_corr *g)
     const fc_kernels *fc
     const fc_kernels *fc_isa(int i)
     void fc_use(const fc_kernels *table)
@@ -44,9 +56,11 @@ cdef extern from "fastconv.h" nogil:
     void fc_alloc_fail_after(long allocations)
     void fc_tune(ptrdiff_t band_rows, double threads_from_us)
 
-ctypedef fused real:
+ctypedef fused arithmetic:
     float
     double
+    int32_t
+    int64_t
 
 BOUNDARY = {
     "constant": FC_CONSTANT,
@@ -55,50 +69,131 @@ BOUNDARY = {
     "symmetric": FC_SYMMETRIC,
     "wrap": FC_WRAP,
 }
-METHOD = {"direct": FC_DIRECT, "im2col": FC_IM2COL}
+METHOD = {"direct": FC_DIRECT, "im2col": FC_IM2COL, "separable": FC_SEPARABLE, "fft": FC_FFT, "box": FC_BOX}
+# How arrays may be stored: by kind and size of the element.
+STORED = {
+    "f4": FC_F32, "f8": FC_F64, "i1": FC_I8, "i2": FC_I16, "i4": FC_I32, "i8": FC_I64,
+    "u1": FC_U8, "u2": FC_U16, "u4": FC_U32, "u8": FC_U64, "b1": FC_U8,
+}  # fmt: skip
 
 cdef int default_threads = 1
 
 # Below this many multiply-adds a call ends sooner than the GIL could be released and taken again.
 cdef double KEEP_GIL_BELOW = 20000
+# Above this many taps another method than the direct one may be faster: the short path leaves it to choose.
+cdef ptrdiff_t PLAIN_TAPS = 48
 
 
-def corr2d(const real[:, :, :] x, const real[:, :] k, real[:, :, :] out, ptrdiff_t top, ptrdiff_t left,
-           int boundary, double fill, int method, int threads):
-    """Correlate planes x (n, H, W) with k (h, w) into out (n, OH, OW); see fastconv.h."""
-    cdef fc_corr2d g
-    cdef int status
-    g.type = FC_F32 if real is float else FC_F64
-    g.boundary, g.method, g.threads, g.fill = boundary, method, threads, fill
-    g.planes, g.H, g.W = x.shape[0], x.shape[1], x.shape[2]
-    g.h, g.w = k.shape[0], k.shape[1]
-    g.OH, g.OW = out.shape[1], out.shape[2]
-    g.top, g.left = top, left
-    g.x, g.x_plane, g.x_row, g.x_col = <const char *> &x[0, 0, 0], x.strides[0], x.strides[1], x.strides[2]
-    g.k, g.k_row, g.k_col = <const char *> &k[0, 0], k.strides[0], k.strides[1]
-    g.out, g.out_plane, g.out_row, g.out_col = <char *> &out[0, 0, 0], out.strides[0], out.strides[1], out.strides[2]
+cdef void nothing_slides(fc_axis *a) noexcept:
+    a.n = a.k = a.out = a.stride = a.dilation = a.whole = 1
+    a.lead = a.x_step = a.k_step = a.out_step = a.start = 0
+    a.boundary = FC_CONSTANT
+
+
+cdef int describe_axes(fc_corr *g, axes) except -1:
+    """The last axes of g from a tuple of arguments.Axis; the others do not slide."""
+    cdef int i, first = 3 - len(axes)
+    for i in range(first):
+        nothing_slides(&g.axis[i])
+    for i, a in enumerate(axes, first):
+        g.axis[i].n, g.axis[i].k, g.axis[i].out = a.n, a.k, a.out
+        g.axis[i].lead, g.axis[i].stride, g.axis[i].dilation = a.lead, a.stride if a.out > 1 else 1, a.dilation
+        g.axis[i].boundary = BOUNDARY[a.boundary]
+        g.axis[i].start, g.axis[i].whole = a.start, a.whole
+        g.axis[i].x_step = g.axis[i].k_step = g.axis[i].out_step = 0
+    return 0
+
+
+cdef int describe_batch(fc_corr *g, shape, x_strides, out_strides) except -1:
+    """The leading axes; of 1-D data the last of them are rows of one image, which saves a chunk for each."""
+    cdef int i, rank = len(x_strides) - len(shape), batches = len(shape)
+    if rank == 1 and batches > 0:
+        batches -= 1
+        g.axis[1].n = g.axis[1].out = g.axis[1].whole = shape[batches]
+        g.axis[1].x_step, g.axis[1].out_step = x_strides[batches], out_strides[batches]
+    g.batches = batches
+    for i in range(batches):
+        g.batch[i].n, g.batch[i].x_step, g.batch[i].out_step = shape[i], x_strides[i], out_strides[i]
+    return 0
+
+
+def corr(cnp.ndarray x, const arithmetic[:, :, ::1] k, cnp.ndarray out, axes, fill, int method, int threads,
+         factors=()):
+    """Correlate x (..., n of each axis) with k (d, h, w) into out; see fastconv.h.
+
+    k has the type of the arithmetic. x and out have leading axes alike. factors, for the separable method:
+    arrays (terms, taps) of that type for depth, rows and columns.
+    """
+    cdef fc_corr g
+    cdef int status, i, first = 3 - len(axes)
+    cdef const arithmetic[:, ::1] factor
+    if arithmetic is float:
+        g.type = FC_F32
+    elif arithmetic is double:
+        g.type = FC_F64
+    elif arithmetic is int32_t:
+        g.type = FC_I32
+    else:
+        g.type = FC_I64
+    g.x_type, g.out_type = STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
+    if g.out_type == FC_U64:
+        g.out_type = FC_I64  # the same bits
+    g.method, g.threads = method, threads
+    if arithmetic is float or arithmetic is double:
+        g.fill, g.integer_fill = fill, 0
+    else:
+        g.fill, g.integer_fill = 0, fill
+    describe_axes(&g, axes)
+    for i in range(first, 3):
+        g.axis[i].x_step = cnp.PyArray_STRIDE(x, cnp.PyArray_NDIM(x) - 3 + i)
+        g.axis[i].out_step = cnp.PyArray_STRIDE(out, cnp.PyArray_NDIM(out) - 3 + i)
+    describe_batch(&g, (<object> x).shape[: x.ndim - len(axes)], (<object> x).strides, (<object> out).strides)
+    g.x, g.out = <const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out)
+    g.k = <const char *> &k[0, 0, 0]
+    g.axis[0].k_step, g.axis[1].k_step, g.axis[2].k_step = k.strides[0], k.strides[1], k.strides[2]
+    g.terms = 0
+    for i, array in enumerate(factors, first):
+        factor = array
+        g.terms = factor.shape[0]
+        g.factor[i] = <const char *> &factor[0, 0]
     with nogil:
-        status = fc_corr2d_run(&g)
+        status = fc_corr_run(&g)
     if status != 0:
-        raise MemoryError("no memory for the scratch tiles of corr2d")
+        raise MemoryError("no memory for the scratch tiles of a correlation")
 
 
-def corr2d_plain(x, k, mode, boundary, fillvalue, bint convolve):
-    """corr2d or convolve2d of two plain 2-D arrays of one float type; None when anything is not plain.
+def corr_plan(int type, batch, axes, int method, ptrdiff_t terms, int threads):
+    """(threads, chunks, microseconds expected on one thread) of a call of these sizes."""
+    cdef fc_corr g
+    cdef fc_plan plan
+    g.type, g.x_type, g.out_type = type, type, type
+    g.method, g.terms, g.threads = method, terms, threads
+    describe_axes(&g, axes)
+    zeros = (0,) * (len(batch) + len(axes))
+    describe_batch(&g, batch, zeros, zeros)
+    fc_corr_plan(&g, &plan)
+    return plan.threads, plan.planes * plan.parts[0] * plan.parts[1] * plan.parts[2], plan.serial_us
 
-    The borrowed path: no memoryview is made, because for the smallest images that alone would cost more
+
+def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve):
+    """A correlation or convolution of two plain arrays of one float type; None when anything is not plain.
+
+    The borrowed path: no memoryview is made, because for the smallest arrays that alone would cost more
     than the correlation.
     """
-    cdef fc_corr2d g
-    cdef cnp.npy_intp shape[2]
+    cdef fc_corr g
+    cdef fc_axis *a
+    cdef cnp.npy_intp shape[3]
     cdef cnp.ndarray xa, ka, oa
-    cdef int typenum, status
+    cdef int typenum, status, i
+    cdef double outputs = 1, taps = 1
+    cdef bint fits = True
     if not (cnp.PyArray_CheckExact(x) and cnp.PyArray_CheckExact(k)):
         return None
     xa, ka = <cnp.ndarray> x, <cnp.ndarray> k
     typenum = cnp.PyArray_TYPE(xa)
     if not ((typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE) and typenum == cnp.PyArray_TYPE(ka)
-            and cnp.PyArray_NDIM(xa) == 2 and cnp.PyArray_NDIM(ka) == 2
+            and cnp.PyArray_NDIM(xa) == rank and cnp.PyArray_NDIM(ka) == rank
             and cnp.PyArray_ISBEHAVED_RO(xa) and cnp.PyArray_ISBEHAVED_RO(ka)
             and type(mode) is str and type(boundary) is str
             and (type(fillvalue) is int or type(fillvalue) is float)):
@@ -109,50 +204,48 @@ def corr2d_plain(x, k, mode, boundary, fillvalue, bint convolve):
         return None
     if not -1e38 < g.fill < 1e38:
         return None
-    g.H, g.W = cnp.PyArray_DIM(xa, 0), cnp.PyArray_DIM(xa, 1)
-    g.h, g.w = cnp.PyArray_DIM(ka, 0), cnp.PyArray_DIM(ka, 1)
-    g.boundary = FC_CONSTANT
-    g.OH, g.OW, g.top, g.left = g.H - g.h + 1, g.W - g.w + 1, 0, 0
-    if not (mode == "valid" and boundary == "constant" and g.OH > 0 and g.OW > 0 and g.h > 0 and g.w > 0):
+    for i in range(3 - rank):
+        nothing_slides(&g.axis[i])
+    g.k = <const char *> cnp.PyArray_DATA(ka)
+    for i in range(rank):
+        a = &g.axis[3 - rank + i]
+        nothing_slides(a)
+        a.n, a.k = cnp.PyArray_DIM(xa, i), cnp.PyArray_DIM(ka, i)
+        a.x_step, a.k_step = cnp.PyArray_STRIDE(xa, i), cnp.PyArray_STRIDE(ka, i)
+        a.out = a.n - a.k + 1
+        fits = fits and a.k > 0 and a.out > 0
+        taps *= <double> a.k
+        if convolve:  # the kernel seen from its last tap
+            g.k += (a.k - 1) * a.k_step
+            a.k_step = -a.k_step
+    if taps > PLAIN_TAPS:
+        return None
+    if not (fits and mode == "valid" and boundary == "constant"):
         if not (mode in MODES and boundary in BOUNDARIES):
             return None
-        g.boundary = BOUNDARY[BOUNDARIES[boundary]]
-        (g.OH, g.OW), g.top, g.left = geometry((g.H, g.W), (g.h, g.w), mode, BOUNDARIES[boundary], convolve)
-    if <double> g.OH * <double> g.OW > 1e16:  # too large to address: the other path says so
+        axes = plain_geometry((<object> xa).shape, (<object> ka).shape, mode, boundary, convolve)
+        for i in range(rank):
+            g.axis[3 - rank + i].out, g.axis[3 - rank + i].lead = axes[2 * i], axes[2 * i + 1]
+            g.axis[3 - rank + i].boundary = BOUNDARY[BOUNDARIES[boundary]]
+    for i in range(rank):
+        shape[i] = g.axis[3 - rank + i].out
+        outputs *= <double> shape[i]
+    if outputs > 1e16:  # too large to address: the other path says so
         return None
-    shape[0], shape[1] = g.OH, g.OW
-    oa = cnp.PyArray_EMPTY(2, shape, typenum, 0)
-    g.type = FC_F32 if typenum == cnp.NPY_FLOAT else FC_F64
-    g.method, g.threads = FC_DIRECT, default_threads
-    g.planes, g.x_plane, g.out_plane = 1, 0, 0
-    g.x, g.k, g.out = <const char *> cnp.PyArray_DATA(xa), <const char *> cnp.PyArray_DATA(ka), <char *> cnp.PyArray_DATA(oa)
-    g.x_row, g.x_col = cnp.PyArray_STRIDE(xa, 0), cnp.PyArray_STRIDE(xa, 1)
-    g.k_row, g.k_col = cnp.PyArray_STRIDE(ka, 0), cnp.PyArray_STRIDE(ka, 1)
-    g.out_row, g.out_col = cnp.PyArray_STRIDE(oa, 0), cnp.PyArray_STRIDE(oa, 1)
-    if convolve:  # the kernel seen from its last tap
-        g.k += (g.h - 1) * g.k_row + (g.w - 1) * g.k_col
-        g.k_row, g.k_col = -g.k_row, -g.k_col
-    if <double> g.OH * <double> g.OW * <double> g.h * <double> g.w < KEEP_GIL_BELOW:
-        status = fc_corr2d_run(&g)
+    oa = cnp.PyArray_EMPTY(rank, shape, typenum, 0)
+    for i in range(rank):
+        g.axis[3 - rank + i].out_step = cnp.PyArray_STRIDE(oa, i)
+    g.type = g.x_type = g.out_type = FC_F32 if typenum == cnp.NPY_FLOAT else FC_F64
+    g.method, g.threads, g.batches = FC_DIRECT, default_threads, 0
+    g.x, g.out = <const char *> cnp.PyArray_DATA(xa), <char *> cnp.PyArray_DATA(oa)
+    if outputs * taps < KEEP_GIL_BELOW:
+        status = fc_corr_run(&g)
     else:
         with nogil:
-            status = fc_corr2d_run(&g)
+            status = fc_corr_run(&g)
     if status != 0:
-        raise MemoryError("no memory for the scratch tiles of corr2d")
+        raise MemoryError("no memory for the scratch tiles of a correlation")
     return oa
-
-
-def corr2d_plan(is_float32, planes, x_shape, k_shape, out_shape, int threads):
-    """(threads, chunks, microseconds expected on one thread) of a call of these sizes."""
-    cdef fc_corr2d g
-    cdef fc_plan plan
-    g.type = FC_F32 if is_float32 else FC_F64
-    g.planes, g.threads = planes, threads
-    g.H, g.W = x_shape
-    g.h, g.w = k_shape
-    g.OH, g.OW = out_shape
-    fc_corr2d_plan(&g, &plan)
-    return plan.threads, planes * plan.bands * plan.blocks, plan.serial_us
 
 
 def set_threads(int n):

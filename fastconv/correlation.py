@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The scientific face: correlation and convolution of images.
+"""The scientific face: correlation and convolution in one, two and three dimensions.
 
 Semantics only: which dtype, which shape, which engine. Arithmetic is in `csrc/` (through `_core`) or, for
-integers and `method="numpy"`, in `reference`.
+`method="numpy"`, in `reference`.
 """
 
 from __future__ import annotations
@@ -13,26 +13,125 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv import reference
-from fastconv.arguments import Correlation, correlation_arguments
+from fastconv import methods, reference
+from fastconv.arguments import Correlation, IntOrTuple, Options, OuterProduct, Window, correlation_arguments
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 
-__all__ = ["Explanation", "convolve2d", "corr2d", "explain"]
+# Elements of a band where x has to be prepared before it is correlated: with what is made of them, they stay in cache.
+BAND_ELEMENTS = 1 << 16
 
-METHODS = ("auto", "direct", "im2col", "numpy")
+__all__ = [
+    "Explanation",
+    "convolve1d",
+    "convolve2d",
+    "convolve3d",
+    "corr1d",
+    "corr2d",
+    "corr3d",
+    "explain",
+    "sepcorr2d",
+]
+
+
+def corr1d(
+    x: ArrayLike,
+    k: ArrayLike,
+    mode: str = "valid",
+    boundary: str = "constant",
+    fillvalue: complex = 0,
+    *,
+    axis: int | None = None,
+    stride: int = 1,
+    dilation: int = 1,
+    window: slice | None = None,
+    dtype: DTypeLike | None = None,
+    overflow: str = "raise",
+    out: NDArray[Any] | None = None,
+    nan: str = "propagate",
+    mask: ArrayLike | None = None,
+    return_weight: bool = False,
+    method: str = "auto",
+    threads: int | None = None,
+) -> Any:
+    """1-D cross-correlation: slide the kernel along one axis and sum the products.
+
+    ``Y[..., i] = sum(X[..., i+a] * k[a] for a in range(n))``. Arguments, result and errors are those of
+    `corr2d`, for x of shape (..., N), k of shape (n,) and one slice as `window`.
+
+    Parameters
+    ----------
+    axis : int, optional
+        Which axis of x the kernel slides along; default the last one.
+
+    Examples
+    --------
+    >>> from fastconv import corr1d
+    >>> corr1d([1, 2, 4, 8, 16], [-1, 1])
+    array([1, 2, 4, 8])
+    >>> corr1d([[1, 2], [3, 5], [7, 9]], [-1, 1], axis=0)
+    array([[2, 3],
+           [4, 4]])
+    >>> corr1d(range(1000), range(10), "full", window=slice(500, 503))  # three of 1009 lags
+    array([22380, 22425, 22470])
+    """
+    how = stride, dilation, window, dtype, overflow, out, nan, mask, return_weight
+    return _correlate(1, False, x, k, mode, boundary, fillvalue, axis, how, method, threads, "corr1d")
+
+
+def convolve1d(
+    x: ArrayLike,
+    k: ArrayLike,
+    mode: str = "valid",
+    boundary: str = "constant",
+    fillvalue: complex = 0,
+    *,
+    axis: int | None = None,
+    stride: int = 1,
+    dilation: int = 1,
+    window: slice | None = None,
+    dtype: DTypeLike | None = None,
+    overflow: str = "raise",
+    out: NDArray[Any] | None = None,
+    nan: str = "propagate",
+    mask: ArrayLike | None = None,
+    return_weight: bool = False,
+    method: str = "auto",
+    threads: int | None = None,
+) -> Any:
+    """1-D convolution: `corr1d` with the kernel flipped.
+
+    ``Y[..., i] = sum(X[..., i+n-1-a] * k[a])``, centred in mode "same" as `scipy.signal.convolve`.
+
+    Examples
+    --------
+    >>> from fastconv import convolve1d
+    >>> convolve1d([1, 1], [1, 2, 1], "full")  # a row of Pascal's triangle
+    array([1, 3, 3, 1])
+    """
+    how = stride, dilation, window, dtype, overflow, out, nan, mask, return_weight
+    return _correlate(1, True, x, k, mode, boundary, fillvalue, axis, how, method, threads, "convolve1d")
 
 
 def corr2d(
     x: ArrayLike,
     k: ArrayLike,
     mode: str = "valid",
-    boundary: str = "constant",
-    fillvalue: float = 0,
+    boundary: str | tuple[str, ...] = "constant",
+    fillvalue: complex = 0,
     *,
+    axes: tuple[int, ...] | None = None,
+    stride: IntOrTuple = 1,
+    dilation: IntOrTuple = 1,
+    window: Window | None = None,
+    dtype: DTypeLike | None = None,
+    overflow: str = "raise",
     out: NDArray[Any] | None = None,
+    nan: str = "propagate",
+    mask: ArrayLike | None = None,
+    return_weight: bool = False,
     method: str = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """2-D cross-correlation: slide the kernel over the image and sum the products.
 
     ``Y[..., i, j] = sum(X[..., i+a, j+b] * k[a, b] for a in range(h) for b in range(w))``, as in Zhang,
@@ -41,50 +140,80 @@ def corr2d(
     Parameters
     ----------
     x : array_like, shape (..., H, W)
-        Image, or images: leading axes are a batch. Any strides; never copied as a whole for
-        float32 and float64.
+        Image, or images: leading axes are a batch. Any strides; never copied as a whole, but for float16 and
+        byte-swapped data.
     k : array_like, shape (h, w)
-        Kernel, used as it is (`convolve2d` flips it).
+        Kernel, used as it is (`convolve2d` flips it); a complex one is conjugated, as SciPy does.
     mode : {"valid", "same", "full"}
         Which outputs: those whose window lies inside x, shape (H-h+1, W-w+1); as many as x has
         pixels, (H, W), centred as in SciPy; all that meet x, (H+h-1, W+w-1).
-    boundary : {"constant", "edge", "reflect", "symmetric", "wrap"}
+    boundary : {"constant", "edge", "reflect", "symmetric", "wrap"} or a tuple of one for each axis
         How x continues beyond its edges in modes "same" and "full", in the words of `numpy.pad`; "fill" and
         "symm" are SciPy's names for "constant" and "symmetric". The kernel may be larger than the image.
     fillvalue : scalar
-        The value for "constant"; it must fit into the result's dtype.
+        The value for "constant"; it must fit into the dtype of the sums.
+    axes : tuple of int, optional
+        Which axes of x the kernel slides over; default the last ones. The result has them in the same places.
+    stride : int or tuple of int
+        Only every so manyth output is computed: ``corr2d(..., stride=s)`` is ``corr2d(...)[..., ::s, ::s]``, by the
+        same method to the bit.
+    dilation : int or tuple of int
+        Distance between neighbouring taps in x; the kernel spans ``(h-1) * dilation + 1`` rows.
+    window : tuple of slice, optional
+        Only this part of the result, one slice for each axis that the kernel slides over: the bits are those of
+        that part of the whole. `fastconv.halo` says which part of x it needs.
+    dtype : dtype, optional
+        Of the result; default that of the sums. A wider float is also computed in; floats become integers by
+        rounding half to even.
+    overflow : {"raise", "saturate", "wrap"}
+        What becomes of a sum that does not fit into an integer result: an `OverflowError`, the nearest
+        number that fits, or the sum modulo 2**bits.
     out : ndarray, optional
         Where to put the result: of its shape and dtype, any strides. May overlap x and k.
-    method : {"auto", "direct", "im2col", "numpy"}
+    nan : {"propagate", "ignore"}
+        "ignore" leaves NaN in x out and makes up for them: ``y = sum(k x) * sum|k| / weight`` over the elements that
+        count, `weight` being the sum of their ``|k|``; NaN where no weight remains. Where nothing is
+        missing the result is the plain one. Integers become float64.
+    mask : array_like of bool, optional
+        Broadcasts to x; True where an element counts. The others are left out in the same way.
+    return_weight : bool
+        Return ``(y, weight)``.
+    method : {"auto", "direct", "im2col", "separable", "box", "fft", "numpy"}
         "direct" slides in registers; "im2col" lays the windows out as columns of a panel and takes a matrix
-        product, as a second opinion; "numpy" is the reference. "auto" takes "direct" for floats and "numpy"
-        for integers.
+        product, as a second opinion; "separable" takes k apart into a sum of few outer products, one pass for each
+        axis; "box" adds up running sums, for kernels whose taps are all the same, at a cost that does not grow with
+        them; "fft" transforms tiles, for large kernels of floats; "numpy" is the reference. "auto" chooses; `explain`
+        says what and why.
     threads : int, optional
         At most so many; default `get_num_threads()`.
 
     Returns
     -------
     ndarray
-        Its dtype is NumPy's promotion for floats (float16 is computed in float32); bool and integers are
-        summed exactly and returned as int64. "direct" gives the same bits for any number of threads,
-        crop, alignment and FMA-capable instruction set. Every method is within
-        `fastconv.reference.error_bound`, n u sum|x||k| for n taps and unit roundoff u.
+        The dtype of the sums is NumPy's promotion for floats and complex numbers (float16 is computed in
+        float32). Like `numpy.sum`, bool and integers are summed exactly, in int64, or in uint64 if both x and k
+        are. Every method gives the same bits for any number of threads; "direct" for any crop, alignment
+        and FMA-capable instruction set, too. Every method is within `fastconv.reference.error_bound`, for
+        "direct" n u sum|x||k| with n taps and unit roundoff u.
 
     Raises
     ------
     ValueError
-        Unknown names, wrong dimensions, an empty kernel, a kernel larger than x in mode "valid", an unfit
-        `fillvalue`, `out` of another shape or read-only, a result too large to address.
+        Unknown names, wrong dimensions, an empty kernel, a kernel larger than x in mode "valid", `axes` out
+        of range or repeated, stride or dilation below 1, an unfit `fillvalue`, `out` of another shape or read-only,
+        NaN that is to become an integer, `overflow` for a float result, a result too large to address.
     TypeError
-        Dtypes other than bool, integers, float16, float32 and float64; masked arrays; `out` of another dtype.
+        Dtypes other than bool, integers, float16, float32, float64, complex64 and complex128; masked arrays;
+        `out` of another dtype; stride or dilation that is no integer.
     OverflowError
-        A sum of integers that does not fit into int64.
+        A sum that does not fit into the integer result.
     MemoryError
         No memory for the result or for scratch; `out` is untouched.
 
     See Also
     --------
     convolve2d : the same with the kernel flipped.
+    sepcorr2d : the same with a kernel that is given as two factors.
     explain : which method, instruction set, threads and tile would run.
 
     Examples
@@ -98,29 +227,42 @@ def corr2d(
     array([[12, 18, 24],
            [30, 36, 42],
            [48, 54, 60]])
+    >>> corr2d([[1.0, np.nan, 3.0, 4.0]], [[0.5, 0.5]], nan="ignore")
+    array([[1. , 3. , 3.5]])
+    >>> image = np.full((2, 3), 200, np.uint8)
+    >>> corr2d(image, np.array([[1, 1]]), dtype=np.uint8, overflow="saturate")
+    array([[255, 255],
+           [255, 255]], dtype=uint8)
     """
-    if out is None and method == "auto" and threads is None and _core is not None and not checking.get():
-        result: NDArray[Any] | None = _core.corr2d_plain(x, k, mode, boundary, fillvalue, False)
-        if result is not None:
-            return result
-    return _run(correlation_arguments(x, k, mode, boundary, fillvalue, out), method, threads, "corr2d")
+    how = stride, dilation, window, dtype, overflow, out, nan, mask, return_weight
+    return _correlate(2, False, x, k, mode, boundary, fillvalue, axes, how, method, threads, "corr2d")
 
 
 def convolve2d(
     x: ArrayLike,
     k: ArrayLike,
     mode: str = "valid",
-    boundary: str = "constant",
-    fillvalue: float = 0,
+    boundary: str | tuple[str, ...] = "constant",
+    fillvalue: complex = 0,
     *,
+    axes: tuple[int, ...] | None = None,
+    stride: IntOrTuple = 1,
+    dilation: IntOrTuple = 1,
+    window: Window | None = None,
+    dtype: DTypeLike | None = None,
+    overflow: str = "raise",
     out: NDArray[Any] | None = None,
+    nan: str = "propagate",
+    mask: ArrayLike | None = None,
+    return_weight: bool = False,
     method: str = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """2-D convolution: `corr2d` with the kernel flipped in both axes.
 
     ``Y[..., i, j] = sum(X[..., i+h-1-a, j+w-1-b] * k[a, b])``, centred in mode "same" as
-    `scipy.signal.convolve2d`. Parameters, result and errors are those of `corr2d`.
+    `scipy.signal.convolve2d`. Arguments, result and errors are those of `corr2d`; a complex kernel is not
+    conjugated.
 
     Examples
     --------
@@ -132,79 +274,281 @@ def convolve2d(
            [0., 0., 1.],
            [0., 2., 3.]])
     """
-    if out is None and method == "auto" and threads is None and _core is not None and not checking.get():
-        result: NDArray[Any] | None = _core.corr2d_plain(x, k, mode, boundary, fillvalue, True)
+    how = stride, dilation, window, dtype, overflow, out, nan, mask, return_weight
+    return _correlate(2, True, x, k, mode, boundary, fillvalue, axes, how, method, threads, "convolve2d")
+
+
+def sepcorr2d(
+    x: ArrayLike,
+    ky: ArrayLike,
+    kx: ArrayLike,
+    mode: str = "valid",
+    boundary: str | tuple[str, ...] = "constant",
+    fillvalue: complex = 0,
+    *,
+    axes: tuple[int, ...] | None = None,
+    stride: IntOrTuple = 1,
+    dilation: IntOrTuple = 1,
+    window: Window | None = None,
+    dtype: DTypeLike | None = None,
+    overflow: str = "raise",
+    out: NDArray[Any] | None = None,
+    nan: str = "propagate",
+    mask: ArrayLike | None = None,
+    return_weight: bool = False,
+    method: str = "auto",
+    threads: int | None = None,
+) -> Any:
+    """`corr2d` with the outer product of ky and kx, which is not made: one pass down and one across.
+
+    ``Y[..., i, j] = sum(X[..., i+a, j+b] * ky[a] * kx[b])``. Arguments, result and errors are those of
+    `corr2d`.
+
+    Parameters
+    ----------
+    ky : array_like, shape (h,)
+    kx : array_like, shape (w,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import sepcorr2d
+    >>> sepcorr2d(np.arange(9).reshape(3, 3), [1, 2, 1], [-1, 0, 1])  # Sobel
+    array([[8]])
+    """
+    how = stride, dilation, window, dtype, overflow, out, nan, mask, return_weight
+    return _correlate(
+        2, False, x, OuterProduct(ky, kx), mode, boundary, fillvalue, axes, how, method, threads, "sepcorr2d"
+    )
+
+
+def corr3d(
+    x: ArrayLike,
+    k: ArrayLike,
+    mode: str = "valid",
+    boundary: str | tuple[str, ...] = "constant",
+    fillvalue: complex = 0,
+    *,
+    axes: tuple[int, ...] | None = None,
+    stride: IntOrTuple = 1,
+    dilation: IntOrTuple = 1,
+    window: Window | None = None,
+    dtype: DTypeLike | None = None,
+    overflow: str = "raise",
+    out: NDArray[Any] | None = None,
+    nan: str = "propagate",
+    mask: ArrayLike | None = None,
+    return_weight: bool = False,
+    method: str = "auto",
+    threads: int | None = None,
+) -> Any:
+    """3-D cross-correlation: slide the kernel through the volume and sum the products.
+
+    ``Y[..., z, i, j] = sum(X[..., z+c, i+a, j+b] * k[c, a, b])``. Arguments, result and errors are those
+    of `corr2d`, for x of shape (..., D, H, W) and k of shape (d, h, w).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import corr3d
+    >>> corr3d(np.arange(27).reshape(3, 3, 3), np.ones((2, 2, 2), int), stride=2)
+    array([[[52]]])
+    """
+    how = stride, dilation, window, dtype, overflow, out, nan, mask, return_weight
+    return _correlate(3, False, x, k, mode, boundary, fillvalue, axes, how, method, threads, "corr3d")
+
+
+def convolve3d(
+    x: ArrayLike,
+    k: ArrayLike,
+    mode: str = "valid",
+    boundary: str | tuple[str, ...] = "constant",
+    fillvalue: complex = 0,
+    *,
+    axes: tuple[int, ...] | None = None,
+    stride: IntOrTuple = 1,
+    dilation: IntOrTuple = 1,
+    window: Window | None = None,
+    dtype: DTypeLike | None = None,
+    overflow: str = "raise",
+    out: NDArray[Any] | None = None,
+    nan: str = "propagate",
+    mask: ArrayLike | None = None,
+    return_weight: bool = False,
+    method: str = "auto",
+    threads: int | None = None,
+) -> Any:
+    """3-D convolution: `corr3d` with the kernel flipped in all three axes.
+
+    Arguments, result and errors are those of `corr2d`; centred in mode "same" as `scipy.signal.convolve`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import convolve3d
+    >>> convolve3d(np.ones((1, 1, 2)), np.arange(4.0).reshape(1, 2, 2), "full")
+    array([[[0., 1., 1.],
+            [2., 5., 3.]]])
+    """
+    how = stride, dilation, window, dtype, overflow, out, nan, mask, return_weight
+    return _correlate(3, True, x, k, mode, boundary, fillvalue, axes, how, method, threads, "convolve3d")
+
+
+# ---- engines ------------------------------------------------------------------------------------
+
+
+def _correlate(
+    rank: int,
+    convolve: bool,
+    x: Any,
+    k: Any,
+    mode: Any,
+    boundary: Any,
+    fillvalue: Any,
+    axes: Any,
+    how: tuple[Any, ...],
+    method: Any,
+    threads: Any,
+    what: str,
+) -> Any:
+    """What all the functions above do: plain calls by the short path, the others by way of their checked arguments."""
+    plain = axes is None and threads is None and method == "auto" and _is_default(*how)
+    if plain and _core is not None and not checking.get():
+        result: NDArray[Any] | None = _core.corr_plain(rank, x, k, mode, boundary, fillvalue, convolve)
         if result is not None:
             return result
-    arguments = correlation_arguments(x, k, mode, boundary, fillvalue, out, convolve=True)
-    return _run(arguments, method, threads, "convolve2d")
+    c = correlation_arguments(rank, x, k, Options(mode, boundary, fillvalue, axes, *how), convolve=convolve)
+    return _run(c, method, threads, what)
 
 
-def _choose(c: Correlation, method: str) -> tuple[str, str]:
-    """The method that runs, and why."""
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
-    if method == "numpy":
-        return "numpy", "asked for"
-    if _core is None:
-        return "numpy", "the compiled extension cannot be imported"
-    if c.dtype.kind == "i":
-        if method != "auto":
-            raise TypeError(
-                f"method {method!r} takes float16, float32 and float64; got x of dtype {c.x.dtype} and k of dtype "
-                f"{c.k.dtype}: use method 'auto' or 'numpy' for integers"
-            )
-        return "numpy", "integers are summed exactly by the reference"
-    if method == "auto":
-        return "direct", "the fastest for floats"
-    return method, "asked for"
+def _is_default(
+    stride: Any,
+    dilation: Any,
+    window: Any,
+    dtype: Any,
+    overflow: Any,
+    out: Any,
+    nan: Any,
+    mask: Any,
+    return_weight: Any,
+) -> bool:
+    return (
+        out is None
+        and window is None
+        and dtype is None
+        and mask is None
+        and return_weight is False
+        and overflow == "raise"
+        and nan == "propagate"
+        and type(stride) is type(dilation) is int
+        and stride == dilation == 1
+    )
 
 
-def _run(c: Correlation, method: str, threads: int | None, what: str) -> NDArray[Any]:
-    method, _ = _choose(c, method)
+def _run(c: Correlation, method: str, threads: int | None, what: str) -> Any:
+    choice = methods.choose(c, method)
     threads = get_num_threads() if threads is None else thread_count(threads, "threads")
-    if method == "numpy":
+    if choice.method == "numpy":
         return reference.run(c)
     check = checking.get()
     if check:  # before out is written: it may be x itself
-        expected, bound = reference.run(c._replace(out=None)), reference.error_bound(c)
-
-    dtype = c.compute_dtype
-    x, k = c.x.astype(dtype, copy=False), c.k.astype(dtype, copy=False)
-    x3 = _stack(x)
-    if c.out is not None and c.out.dtype == dtype and _writable_at_once(c.out, x, k):
-        result = c.out
-    else:
-        result = np.empty(c.shape, dtype)
-    if result.size:
-        assert _core is not None
-        geometry = c.top, c.left, _core.BOUNDARY[c.boundary], float(c.fillvalue), _core.METHOD[method], threads
-        if x3 is not None:
-            _core.corr2d(x3, k, _stack(result), *geometry)
-        else:
-            for i in np.ndindex(x.shape[:-2]):
-                _core.corr2d(x[i][None], k, result[i][None], *geometry)
-    with np.errstate(over="ignore"):
-        result = c.deliver(result)
+        expected = reference.run(c._replace(out=None, asked_out=None, moved=(), return_weight=False))
+        bound = reference.error_bound(c, choice.factors, transformed=choice.method == "fft")
+    sums, weight = _normalised(c, choice, threads) if c.is_weighted else (_sums(c, choice, threads), None)
+    result = c.deliver(sums)
     if check:
         check_result(result, expected, bound, what)
+    if c.return_weight and weight is not None:
+        return c.as_asked(result), c._replace(asked_out=None).as_asked(weight)
+    return c.as_asked(result)
+
+
+def _normalised(c: Correlation, choice: methods.Choice, threads: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Sums over the elements that count, and their weights, band by band: x is never copied as a whole."""
+    result = np.empty(c.shape, c.sum_dtype)
+    weight = np.empty(c.shape, np.empty(0, c.sum_dtype).real.dtype)
+    if not result.size:
+        return result, weight
+
+    def sums(part: Correlation) -> NDArray[Any]:
+        return _sums(part, choice if part.k is c.k else weights, threads)
+
+    absolute = c._replace(k=np.abs(c.k), factors=tuple(np.abs(f) for f in c.factors), mask=None, ignore_nan=False)
+    weights = methods.choose(absolute, "direct" if choice.method == "separable" else choice.method)
+    outputs = c.axes[0].out
+    rows = max(BAND_ELEMENTS * outputs // result.size, 1)
+    for first in range(0, outputs, rows):
+        end = min(first + rows, outputs)
+        at: tuple[Any, ...] = (..., slice(first, end), *(slice(None),) * (c.rank - 1))
+        result[at], weight[at] = reference.normalised(c.band(first, end), sums)
+    return result, weight
+
+
+def _sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
+    """The sums by compiled code; in c.out where they can be written there at once."""
+    if choice.method not in ("direct", "im2col") and any(a.step > 1 for a in c.axes):
+        dense = _sums(c.without_steps(), choice, threads)
+        every: tuple[Any, ...] = (..., *(slice(None, None, a.step) for a in c.axes))
+        part: NDArray[Any] = dense[every]
+        return part
+    if c.sum_dtype.kind == "c":
+        return _complex_sums(c, choice, threads)
+    arithmetic = methods.arithmetic(c)
+    x, k = _readable(c.x, c), c.k.astype(arithmetic, copy=False)
+    result_dtype = c.sum_dtype if c.sum_dtype.kind in "iu" else c.compute_dtype
+    if c.out is not None and c.out.dtype == result_dtype and not _may_share_memory(c.out, x, k):
+        result = c.out
+    else:
+        result = np.empty(c.shape, result_dtype)
+    if result.size:
+        assert _core is not None
+        taps = np.ascontiguousarray(k).reshape((1,) * (3 - c.rank) + k.shape)
+        fill: complex = c.fillvalue
+        if c.sum_dtype.kind in "iu":  # beyond int64, the same bits
+            fill = (int(c.fillvalue.real) + 2**63) % 2**64 - 2**63
+        factors = tuple(np.ascontiguousarray(f, arithmetic) for f in choice.factors)
+        _core.corr(x, taps, result, c.axes, fill, _core.METHOD[choice.method], threads, factors)
     return result
 
 
-def _writable_at_once(out: NDArray[Any], x: NDArray[Any], k: NDArray[Any]) -> bool:
-    """Whether one call of C can fill out: it neither changes the input on the way nor can stop half-way."""
-    shared = np.may_share_memory(out, x) or np.may_share_memory(out, k)
-    return not shared and _stack(x) is not None and _stack(out) is not None
+def _complex_sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
+    """Real correlations of the parts; a real x or k has no imaginary part."""
+    result = np.empty(c.shape, c.sum_dtype)
+    is_complex = c.x.dtype.kind == "c", c.k.dtype.kind == "c"
+    part_dtype = result.real.dtype
+
+    def part(x_part: str, k_part: str) -> NDArray[Any]:
+        return _sums(
+            c._replace(
+                x=getattr(c.x, x_part),
+                k=getattr(c.k, k_part),
+                fillvalue=getattr(c.fillvalue, x_part),
+                sum_dtype=part_dtype,
+                out=None,
+            ),
+            choice,
+            threads,
+        )
+
+    with np.errstate(all="ignore"):
+        result.real = part("real", "real")
+        result.imag = part("imag", "real") if is_complex[0] else part("real", "imag")
+        if all(is_complex):
+            result.real -= part("imag", "imag")
+            result.imag += part("real", "imag")
+    return result
 
 
-def _stack(a: NDArray[Any]) -> NDArray[Any] | None:
-    """a (..., H, W) as (n, H, W) without a copy; None when its batch axes have no common stride."""
-    if a.ndim == 2:
-        return a[None]
-    try:
-        return np.reshape(a, (-1, *a.shape[-2:]), copy=False)
-    except ValueError:
-        return None
+def _readable(x: NDArray[Any], c: Correlation) -> NDArray[Any]:
+    """x as compiled code reads it: native, and nothing but float16 converted as a whole."""
+    if (x.dtype.kind == "f" and x.dtype.itemsize in (2, c.compute_dtype.itemsize)) or not x.dtype.isnative:
+        native = c.compute_dtype if x.dtype.kind == "f" else x.dtype.newbyteorder("=")
+        return x.astype(native, copy=False)
+    return x
+
+
+def _may_share_memory(out: NDArray[Any], x: NDArray[Any], k: NDArray[Any]) -> bool:
+    return np.may_share_memory(out, x) or np.may_share_memory(out, k)
 
 
 class Explanation(NamedTuple):
@@ -236,24 +580,28 @@ class Explanation(NamedTuple):
 
 def explain(
     x_shape: tuple[int, ...],
-    k_shape: tuple[int, ...],
+    k: tuple[int, ...] | NDArray[Any],
     mode: str = "valid",
-    boundary: str = "constant",
+    boundary: str | tuple[str, ...] = "constant",
     *,
+    stride: IntOrTuple = 1,
+    dilation: IntOrTuple = 1,
     dtype: DTypeLike = np.float32,
     method: str = "auto",
     threads: int | None = None,
 ) -> Explanation:
-    """Say how `corr2d` would compute arrays of these shapes, and why, without computing.
+    """Say how `corr1d`, `corr2d` or `corr3d` would compute, and why, without computing.
 
     Parameters
     ----------
-    x_shape, k_shape : tuple of int
-        (..., H, W) and (h, w).
-    mode, boundary, method, threads
+    x_shape : tuple of int
+        (..., N), (..., H, W) or (..., D, H, W).
+    k : tuple of int or ndarray
+        The kernel, or the shape of one that has no structure to use. Its dimensions choose the function.
+    mode, boundary, stride, dilation, method, threads
         As for `corr2d`.
     dtype : dtype
-        Of both arrays.
+        Of x, and of k if that is a shape.
 
     Returns
     -------
@@ -264,40 +612,42 @@ def explain(
     Raises
     ------
     ValueError, TypeError
-        What `corr2d` would raise.
+        What the correlation would raise.
 
     Examples
     --------
-    >>> from fastconv import explain
+    >>> from fastconv import explain, kernels
     >>> print(explain((1080, 1920), (7, 7), threads=2))  # doctest: +ELLIPSIS
     result   float32 (1074, 1914)
-    method   direct: the fastest for floats
+    method   direct: the fastest here; ...
     isa      ...
     tile     ... tap rows x ... columns in registers
     threads  2, over 6 chunks; about ... us on one thread
+    >>> explain((1080, 1920), kernels.gaussian(31)).why
+    'k is an outer product'
     """
     zero = np.zeros((), dtype)
-    x, k = np.broadcast_to(zero, x_shape), np.broadcast_to(zero, k_shape)
-    c = correlation_arguments(x, k, mode, boundary, 0, None)
-    method, why = _choose(c, method)
+    known = isinstance(k, np.ndarray)
+    x, taps = np.broadcast_to(zero, x_shape), k if isinstance(k, np.ndarray) else np.broadcast_to(zero, k)
+    options = Options(mode, boundary, stride=stride, dilation=dilation)
+    c = correlation_arguments(taps.ndim if 1 <= taps.ndim <= 3 else 2, x, taps, options)
+    choice = methods.choose(c, method, any_kernel=not known)
     threads = get_num_threads() if threads is None else thread_count(threads, "threads")
-    if method == "numpy":
-        return Explanation(method, why, c.dtype, c.shape, "", "", 1, 1, math.nan)
+    if choice.method == "numpy":
+        return Explanation(choice.method, choice.why, c.dtype, c.shape, "", "", 1, 1, math.nan)
     assert _core is not None
-    used, chunks, serial_us = _core.corr2d_plan(
-        c.compute_dtype == np.float32,
-        math.prod(c.shape[:-2]),
-        c.x.shape[-2:],
-        c.k.shape,
-        c.shape[-2:],
-        threads,
-    )
+    used, chunks, serial_us = methods.plan(c, choice, threads)
     table = _core.table()
-    lanes = table["vector_bytes"] // c.compute_dtype.itemsize
-    h, _ = c.k.shape
-    if method == "direct":
-        rows, vectors = _core.corr_tile(h)
+    lanes = table["vector_bytes"] // methods.arithmetic(c).itemsize
+    if choice.method == "direct":
+        rows, vectors = _core.corr_tile(c.k.shape[-2] if c.rank > 1 else 1)
         tile = f"{rows} tap rows x {vectors * lanes} columns in registers"
+    elif choice.method == "separable":
+        tile = "blocks of 32 x 1024 outputs in cache"
+    elif choice.method == "fft":
+        tile = "pairs of tiles in cache"
+    elif choice.method == "box":
+        tile = "blocks in cache, no smaller than the kernel"
     else:
         tile = f"panels of windows, 1 x {8 * lanes} outputs in registers"
-    return Explanation(method, why, c.dtype, c.shape, table["isa"], tile, used, chunks, serial_us)
+    return Explanation(choice.method, choice.why, c.dtype, c.shape, table["isa"], tile, used, chunks, serial_us)

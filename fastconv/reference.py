@@ -7,26 +7,44 @@ the formula; speed is no concern here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastconv.arguments import Correlation, correlation_arguments
+from fastconv.arguments import Axis, Correlation, Options, OuterProduct, correlation_arguments
 
-__all__ = ["convolve2d", "corr2d"]
+__all__ = ["convolve1d", "convolve2d", "convolve3d", "corr1d", "corr2d", "corr3d", "error_bound", "sepcorr2d"]
 
 
-def corr2d(
-    x: ArrayLike,
-    k: ArrayLike,
-    mode: str = "valid",
-    boundary: str = "constant",
-    fillvalue: float = 0,
-    *,
-    out: NDArray[Any] | None = None,
-) -> NDArray[Any]:
-    """2-D cross-correlation, as in `fastconv.corr2d`, in plain NumPy.
+def corr1d(x: ArrayLike, k: ArrayLike, *where: Any, **how: Any) -> Any:
+    """`fastconv.corr1d` in plain NumPy; `where` and `how` are its arguments that change the result, and `out`.
+
+    Examples
+    --------
+    >>> from fastconv import reference
+    >>> reference.corr1d([1, 2, 3, 4], [1, -1])
+    array([-1, -1, -1])
+    """
+    return run(correlation_arguments(1, x, k, _options(where, how, "axis")))
+
+
+def convolve1d(x: ArrayLike, k: ArrayLike, *where: Any, **how: Any) -> Any:
+    """`fastconv.convolve1d` in plain NumPy.
+
+    Examples
+    --------
+    >>> from fastconv import reference
+    >>> reference.convolve1d([1, 1], [1, 2, 1], "full")
+    array([1, 3, 3, 1])
+    """
+    return run(correlation_arguments(1, x, k, _options(where, how, "axis"), convolve=True))
+
+
+def corr2d(x: ArrayLike, k: ArrayLike, *where: Any, **how: Any) -> Any:
+    """`fastconv.corr2d` in plain NumPy.
 
     Examples
     --------
@@ -36,19 +54,11 @@ def corr2d(
     array([[19., 25.],
            [37., 43.]])
     """
-    return run(correlation_arguments(x, k, mode, boundary, fillvalue, out))
+    return run(correlation_arguments(2, x, k, _options(where, how)))
 
 
-def convolve2d(
-    x: ArrayLike,
-    k: ArrayLike,
-    mode: str = "valid",
-    boundary: str = "constant",
-    fillvalue: float = 0,
-    *,
-    out: NDArray[Any] | None = None,
-) -> NDArray[Any]:
-    """2-D convolution, as in `fastconv.convolve2d`, in plain NumPy.
+def convolve2d(x: ArrayLike, k: ArrayLike, *where: Any, **how: Any) -> Any:
+    """`fastconv.convolve2d` in plain NumPy.
 
     Examples
     --------
@@ -58,35 +68,153 @@ def convolve2d(
     array([[3., 1.],
            [2., 3.]])
     """
-    return run(correlation_arguments(x, k, mode, boundary, fillvalue, out, convolve=True))
+    return run(correlation_arguments(2, x, k, _options(where, how), convolve=True))
 
 
-def run(c: Correlation) -> NDArray[Any]:
+def sepcorr2d(x: ArrayLike, ky: ArrayLike, kx: ArrayLike, *where: Any, **how: Any) -> Any:
+    """`fastconv.sepcorr2d` in plain NumPy: `corr2d` with the outer product of ky and kx.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.sepcorr2d(np.arange(9).reshape(3, 3), [1, 2, 1], [-1, 0, 1])
+    array([[8]])
+    """
+    return run(correlation_arguments(2, x, OuterProduct(ky, kx), _options(where, how)))
+
+
+def corr3d(x: ArrayLike, k: ArrayLike, *where: Any, **how: Any) -> Any:
+    """`fastconv.corr3d` in plain NumPy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.corr3d(np.arange(8).reshape(2, 2, 2), np.ones((2, 2, 2), int))
+    array([[[28]]])
+    """
+    return run(correlation_arguments(3, x, k, _options(where, how)))
+
+
+def convolve3d(x: ArrayLike, k: ArrayLike, *where: Any, **how: Any) -> Any:
+    """`fastconv.convolve3d` in plain NumPy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.convolve3d(np.arange(2).reshape(1, 1, 2), np.arange(2).reshape(1, 1, 2), "full")
+    array([[[0, 0, 1]]])
+    """
+    return run(correlation_arguments(3, x, k, _options(where, how), convolve=True))
+
+
+def _options(where: tuple[Any, ...], how: dict[str, Any], axes: str = "axes") -> Options:
+    if axes in how:
+        how = {"axes" if name == axes else name: value for name, value in how.items()}
+    return Options(*where, **how)
+
+
+# ---- the formula ---------------------------------------------------------------------------------
+
+
+def run(c: Correlation) -> Any:
     """Compute and deliver one correlation: floats are summed in float64, integers exactly."""
     with np.errstate(all="ignore"):
-        result = _integers(c) if c.dtype.kind == "i" else _slide(c, c.x, c.k, np.dtype(np.float64))
-        return c.deliver(result)
+        if not c.is_weighted:
+            return c.as_asked(c.deliver(sums(c)))
+        result, weight = normalised(c, sums)
+        delivered = c.as_asked(c.deliver(result))
+        return (delivered, c._replace(asked_out=None).as_asked(weight)) if c.return_weight else delivered
+
+
+def normalised(c: Correlation, sums: Callable[[Correlation], NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(result, weight) of a correlation over the elements that count.
+
+    ``y = sum(k x) * sum|k| / weight`` with ``weight = sum|k|``, the sums with x and of the weight being over the
+    elements that count; NaN where the weight is zero. Where all elements count it is the plain correlation. For a
+    kernel that sums to one it is the weighted mean (Knutsson and Westin, "Normalized and differential convolution",
+    1993).
+    """
+    valid = np.ones(c.x.shape, np.bool) if c.mask is None else c.mask
+    if c.ignore_nan and c.x.dtype.kind in "fc":
+        valid = valid & ~np.isnan(c.x)
+    fill_counts = not (c.ignore_nan and np.isnan(c.fillvalue))
+    plain = c._replace(mask=None, ignore_nan=False, return_weight=False, out=None)
+    above = sums(
+        plain._replace(x=np.where(valid, c.x, c.x.dtype.type(0)), fillvalue=c.fillvalue if fill_counts else 0.0)
+    )
+    real = np.empty(0, c.sum_dtype).real.dtype
+    weights = plain._replace(
+        x=valid,
+        k=np.abs(c.k),
+        factors=tuple(np.abs(f) for f in c.factors),
+        sum_dtype=real,
+        dtype=real,
+        overflow="raise",
+    )
+    weight = sums(weights._replace(fillvalue=float(fill_counts)))
+    # the weight of a whole window, by the same sum and so of the same bits
+    axes = tuple(a._replace(n=(a.k - 1) * a.dilation + 1, out=1, lead=0, stride=1, start=0, whole=1) for a in c.axes)
+    ones = np.ones([a.n for a in axes], np.bool)
+    total = sums(weights._replace(x=ones, axes=axes, shape=(1,) * c.rank, fillvalue=1.0)).reshape(())
+    with np.errstate(all="ignore"):
+        result = np.where(weight > 0, above * (total / weight), np.nan)
+    return result.astype(above.dtype, copy=False), weight
+
+
+def sums(c: Correlation) -> NDArray[Any]:
+    """The sums themselves: float64, complex128, or exact integers."""
+    if c.sum_dtype.kind in "iu":
+        return _integers(c)
+    if c.sum_dtype.kind == "f":
+        return _slide(c, c.x, c.k, np.dtype(np.float64)).astype(
+            c.sum_dtype if c.dtype.kind in "fc" else c.compute_dtype
+        )
+    # Of real and complex numbers the real ones have no imaginary part (rather than one of zero, which times
+    # infinity would be NaN).
+    y = np.zeros(c.shape, np.complex128)
+    for part, x_part, k_part, sign in (
+        ("real", "real", "real", 1),
+        ("real", "imag", "imag", -1),
+        ("imag", "imag", "real", 1),
+        ("imag", "real", "imag", 1),
+    ):
+        if (x_part == "real" or c.x.dtype.kind == "c") and (k_part == "real" or c.k.dtype.kind == "c"):
+            fill = getattr(c.fillvalue, x_part)
+            x, k = getattr(c.x, x_part), getattr(c.k, k_part)
+            target = getattr(y, part)
+            target += sign * _slide(c._replace(fillvalue=fill), x, k, np.dtype(np.float64))
+    return y.astype(c.sum_dtype, copy=False)
 
 
 def _slide(c: Correlation, x: NDArray[Any], k: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The formula: one shifted, weighted copy of the continued image per tap."""
+    """The formula: one shifted, weighted copy of the continued array per tap."""
     X = _continued(c, x.astype(dtype, copy=False))
-    OH, OW = c.shape[-2:]
     y = np.zeros(c.shape, dtype)
-    for (a, b), tap in np.ndenumerate(k.astype(dtype)):
-        y += tap * X[..., a : a + OH, b : b + OW]
+    for at, tap in np.ndenumerate(k.astype(dtype)):
+        under: list[Any] = [
+            slice(t * a.dilation, t * a.dilation + (a.out - 1) * a.stride + 1 if a.out else 0, a.stride)
+            for t, a in zip(at, c.axes, strict=True)
+        ]
+        y += tap * X[(..., *under)]
     return y
 
 
 def _continued(c: Correlation, x: NDArray[Any]) -> NDArray[Any]:
     """x continued by the boundary rule, to cover every window of the output."""
-    (H, W), (OH, OW), (h, w) = x.shape[-2:], c.shape[-2:], c.k.shape
-    rows = source_index(np.arange(-c.top, OH + h - 1 - c.top), H, c.boundary)
-    cols = source_index(np.arange(-c.left, OW + w - 1 - c.left), W, c.boundary)
-    X = np.full((*x.shape[:-2], rows.size, cols.size), c.dtype.type(c.fillvalue), x.dtype)
-    i, j = np.flatnonzero(rows >= 0), np.flatnonzero(cols >= 0)
-    X[..., i[:, None], j] = x[..., rows[i][:, None], cols[j]]
+    indices = [_indices(a) for a in c.axes]
+    X = np.full((*x.shape[: -c.rank], *(i.size for i in indices)), c.fillvalue, x.dtype)
+    inside = [np.flatnonzero(i >= 0) for i in indices]
+    to: tuple[Any, ...] = np.ix_(*inside)
+    source: tuple[Any, ...] = np.ix_(*(i[j] for i, j in zip(indices, inside, strict=True)))
+    X[(..., *to)] = x[(..., *source)]
     return X
+
+
+def _indices(a: Axis) -> NDArray[np.intp]:
+    return source_index(np.arange(*a.reach()) if a.out else np.arange(0), a.n, a.boundary)
 
 
 def source_index(i: NDArray[np.intp], n: int, boundary: str) -> NDArray[np.intp]:
@@ -110,48 +238,78 @@ def source_index(i: NDArray[np.intp], n: int, boundary: str) -> NDArray[np.intp]
 
 
 def _integers(c: Correlation) -> NDArray[Any]:
-    """Exact sums: in int64 where no partial sum can overflow, else in Python's integers.
-
-    Raises
-    ------
-    OverflowError
-        If a sum does not fit into int64.
-    """
-    int64 = np.iinfo(np.int64)
-    largest = max(_magnitude(c.x), abs(c.fillvalue))
-    heaviest = sum(abs(tap) for tap in c.k.ravel().tolist())  # in Python's integers
-    if max(largest, 1) * heaviest <= int64.max:
+    """Exact sums: in int64 where no partial sum can overflow, else in Python's integers."""
+    if largest_sum(c) <= np.iinfo(np.int64).max:
         return _slide(c, c.x, c.k, np.dtype(np.int64))
-    exact = _slide(c, c.x, c.k, np.dtype(object))
-    if exact.size and not (int64.min <= exact.min() and exact.max() <= int64.max):
-        raise OverflowError(
-            f"a sum of x ({c.x.dtype}) times k ({c.k.dtype}) does not fit into int64; pass one of them as float64"
-        )
-    return exact
+    return _slide(c, c.x, c.k, np.dtype(object))
 
 
-def _magnitude(a: NDArray[Any]) -> int:
-    return max(abs(int(a.min())), abs(int(a.max()))) if a.size else 0
+def largest_sum(c: Correlation) -> int:
+    """No sum of integers, partial or whole, is larger than this. The elements are looked at only if they matter."""
+    heaviest: int = sum(abs(tap) for tap in c.k.ravel().tolist())  # in Python's integers
+    fill = max(abs(int(c.fillvalue.real)), 1)
+    allowed = 1 if c.x.dtype.kind == "b" else max(-int(np.iinfo(c.x.dtype).min), int(np.iinfo(c.x.dtype).max))
+    if max(allowed, fill) * heaviest <= np.iinfo(np.int64).max:
+        return max(allowed, fill) * heaviest
+    return max(abs(int(c.x.min(initial=0))), abs(int(c.x.max(initial=0))), fill) * heaviest
 
 
-def error_bound(c: Correlation) -> NDArray[np.float64]:
+# ---- the error ------------------------------------------------------------------------------------
+
+
+def error_bound(
+    c: Correlation, factors: tuple[NDArray[Any], ...] = (), *, transformed: bool = False
+) -> NDArray[np.float64]:
     """How far a compiled result of c may lie from the reference's, per output element.
 
     With n taps, unit roundoff u of the arithmetic and eta its smallest subnormal number, a sum of
     products in any order, fused or not, is off by at most ``n u sum|x||k| + n eta`` to first order in u
-    (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1). To the bound
+    (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1). A kernel that is taken apart
+    into `factors` (per axis, terms x taps) has the sum of their absolute outer products in place of ``|k|``, and
+    for n the taps of all factors and 16 for their own rounding. Where tiles are `transformed`, the error is relative
+    to a whole pair of tiles x of N elements, at most 2**18: ``16 u log2(N) |x| |k|``, the norms being roots of sums of
+    squares (ibid., theorem 24.2), and the bound of the direct sum is added. To the bound
     of the compiled sum are added that of the reference's own float64 sum, and the rounding to the result's
-    dtype on both sides. Where an intermediate value can overflow the bound is infinite.
+    dtype on both sides. Where an intermediate value can overflow the bound is infinite. Of complex results it holds
+    for the absolute value of the difference; to results rounded to integers one is added.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> from fastconv.arguments import Options, correlation_arguments
+    >>> c = correlation_arguments(2, np.ones((3, 3)), np.ones((3, 3)), Options())
+    >>> bool(reference.error_bound(c) < 3e-14)
+    True
     """
-    n = c.k.size
+    if c.sum_dtype.kind in "iu":
+        return np.zeros(c.shape)
+    n, K = c.k.size, _magnitude(c.k)
+    if c.is_weighted:
+        n *= 3  # the sum, the weight, and their ratio
+    if factors:
+        n = sum(f.shape[1] for f in factors) + 16
+        terms = zip(*(np.abs(f, dtype=np.float64) for f in factors), strict=True)
+        K = np.sum([reduce(np.multiply.outer, term) for term in terms], axis=0)
+    n *= 2 if c.sum_dtype.kind == "c" else 1
+    result_dtype = c.dtype if c.dtype.kind in "fc" else c.sum_dtype
     with np.errstate(all="ignore"):
-        X = np.abs(np.where(np.isfinite(c.x), c.x, 0))
-        K = np.abs(np.where(np.isfinite(c.k), c.k, 0))
-        fill = abs(c.fillvalue) if np.isfinite(c.fillvalue) else 0.0
-        magnitude = _slide(c._replace(fillvalue=fill), X, K, np.dtype(np.float64))
-        compute, result, float64 = (np.finfo(t) for t in (c.compute_dtype, c.dtype, np.float64))
-        u = (n * float(compute.eps) + n * float(float64.eps) + 2 * float(result.eps)) / 2
-        eta = (n + 2) * float(max(compute.smallest_subnormal, result.smallest_subnormal))
+        filled = c._replace(fillvalue=float(_magnitude(np.asarray(c.fillvalue))))
+        magnitude = _slide(filled, _magnitude(c.x), K, np.dtype(np.float64))
+        compute, result, float64 = (np.finfo(t) for t in (c.compute_dtype, result_dtype, np.float64))
+        u = (n * float(compute.eps) + c.k.size * float(float64.eps) + 2 * float(result.eps)) / 2
+        eta = (c.k.size + 2) * float(max(compute.smallest_subnormal, result.smallest_subnormal))
+        if transformed:
+            X = _continued(filled, _magnitude(c.x))
+            energy = np.minimum(np.sum(X**2, initial=0), 2.0**19 * np.max(X, initial=0) ** 2)
+            eta += 16 * 18 * float(compute.eps) / 2 * float(np.sqrt(energy * np.sum(K**2)))
         overflow = magnitude >= float(min(compute.max, result.max)) * (1 - n * float(compute.eps))
         bound: NDArray[np.float64] = np.where(overflow, np.inf, 1.0625 * u * magnitude + eta)
-    return bound
+    return bound + 1 if c.dtype.kind in "iu" else bound
+
+
+def _magnitude(a: NDArray[Any]) -> NDArray[np.float64]:
+    """|a| with non-finite elements as zero; of complex numbers |real| + |imag|."""
+    parts = (a.real, a.imag) if a.dtype.kind == "c" else (a,)
+    total: NDArray[np.float64] = np.sum([np.abs(np.where(np.isfinite(p), p, 0).astype(float)) for p in parts], axis=0)
+    return total

@@ -22,6 +22,13 @@ INTEGERS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int6
 IMAGES = ((512, 512), (1080, 1920), (2160, 3840))
 SQUARES = ((3, 3), (5, 5), (7, 7), (9, 9), (11, 11), (15, 15))
 
+PICTURE = (1080, 1920)
+LARGE_SQUARES = (21, 31, 63, 127)
+GAUSSIANS = (3, 5, 7, 9, 15, 21, 31)
+SIGNALS = (10**4, 10**5, 10**6)
+TAPS = (5, 31, 255, 2047)
+VOLUMES = (64, 128)
+
 # Kernel heights: one slice of tap rows (up to 6 or 8), the first height that takes two, and three.
 HEIGHTS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16, 17)
 KERNEL_SHAPES = ((1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (2, 5), (5, 4), (7, 7), (9, 1), (1, 9), (17, 3))
@@ -79,6 +86,8 @@ def integers(rng: np.random.Generator, shape: ArrayLike, dtype: DTypeLike) -> Ar
     """Integers so small that every sum of products of them is exact in the dtype (float16: up to 512 taps)."""
     dtype = np.dtype(dtype)
     most = {"b": 1, "u": 8}.get(dtype.kind, 2 if dtype == np.float16 else 8)
+    if dtype.kind == "c":
+        return (rng.integers(-most, most + 1, shape) + 1j * rng.integers(-most, most + 1, shape)).astype(dtype)
     return rng.integers(0 if dtype.kind in "bu" else -most, most + 1, shape).astype(dtype)
 
 
@@ -90,5 +99,5 @@ def reals(rng: np.random.Generator, shape: ArrayLike, dtype: DTypeLike) -> Array
 def assert_same_bits(actual: Array, expected: Array, what: object = "") -> None:
     """Equal in dtype, shape and every bit, so that 0 is not -0."""
     assert actual.dtype == expected.dtype and actual.shape == expected.shape, what
-    actual, expected = (np.ascontiguousarray(a).view(f"u{a.itemsize}") for a in (actual, expected))
+    actual, expected = (np.ascontiguousarray(a).view(np.uint8) for a in (actual, expected))
     np.testing.assert_array_equal(actual, expected, err_msg=str(what))

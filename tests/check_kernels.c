@@ -3,12 +3,13 @@
  * Checks the C core by itself, without Python:  check_kernels [seed [part of a unit's name]]
  *
  *   corr_f32 ...     every entry of FC_KERNEL_LIST, in every table this CPU can run, against a plain loop
- *   corr2d_f32 ...   the driver, for every boundary, method, memory layout, on one thread and on three
+ *   driver_f32 ...   the driver, for random axes, boundaries, methods, stored types, memory layouts, on one
+ *                    thread and on three
  *   pool             every chunk runs exactly once, for nested and concurrent callers too
  *
  * A result must have the bits of the loop that sums in the documented order (a ascending, b ascending,
- * from zero; fma where the table says so). It must also lie within n * u * sum |x||k| of a wider sum.
- * Half of the data are small integers, whose sums are exact: no order and no rounding to argue about.
+ * from zero; fma where the table says so; integers wrap). A float must also lie within n * u * sum |x||k| of a
+ * wider sum. Half of the data are small integers, whose sums are exact: no order and no rounding to argue about.
  *
  * Memory is laid out to catch stray access:
  *
@@ -19,7 +20,7 @@
  * A kernel added to the list without a check_<op> here does not compile.
  */
 #define _GNU_SOURCE
-#include "fastconv.h"
+#include "call.h"
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -33,15 +34,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { AREA = 1 << 16 /* bytes; a multiple of any page size */, POISON = 0xFF };
+enum { AREA = 1 << 17 /* bytes; a multiple of any page size */, POISON = 0xFF };
 enum { TIMEOUT = 60 };                      /* seconds for one kernel, even under emulation */
-enum { PLANES = 2, ROWS = 64, COLS = 320 }; /* no array here is larger */
-enum { f32 = sizeof(float), f64 = sizeof(double) };
+enum { PLANES = 5, TALL = 64, WIDE = 320 }; /* no array here is larger */
 #define EACH(i, n) for (ptrdiff_t i = 0; i < (n); i++)
 
 static const fc_kernels *table;   /* what is being checked: in this table, */
 static const char *unit = "pool"; /* this kernel or driver, */
-static ptrdiff_t size;            /* with elements of this size, */
+static int type;                  /* with elements of this type, */
+static ptrdiff_t size;            /* of this size, */
 static char what[200];            /* in this case */
 static long passed, failed;
 
@@ -86,48 +87,89 @@ static ptrdiff_t up_to(ptrdiff_t n) /* 1 ... n */
     return 1 + (ptrdiff_t)(random64() % (uint64_t)n);
 }
 
-static void put(char *p, double value)
+static int is_float(int t)
 {
-    float narrow = (float)value;
-    memcpy(p, size == f32 ? (void *)&narrow : (void *)&value, (size_t)size);
-}
-static double get(const char *p)
-{
-    float narrow;
-    double value;
-    memcpy(size == f32 ? (void *)&narrow : (void *)&value, p, (size_t)size);
-    return size == f32 ? (double)narrow : value;
+    return t == FC_F32 || t == FC_F64;
 }
 
-typedef double grid[PLANES][ROWS][COLS];
+/* Elements hold numbers that a double holds, too. */
+#define EACH_TYPE(X)                                                                                         \
+    X(FC_F32, float) X(FC_F64, double) X(FC_I32, int32_t) X(FC_I64, int64_t) X(FC_U8, uint8_t) X(FC_I8, int8_t) \
+    X(FC_U16, uint16_t) X(FC_I16, int16_t) X(FC_U32, uint32_t) X(FC_U64, uint64_t)
+static void put(char *p, double value, int t)
+{
+    switch (t) {
+#define PUT(name, T)                                                                                         \
+    case name: {                                                                                             \
+        T element = (T)value;                                                                                \
+        memcpy(p, &element, sizeof element);                                                                 \
+        break;                                                                                               \
+    }
+        EACH_TYPE(PUT)
+    }
+}
+static double get(const char *p, int t)
+{
+    switch (t) {
+#define GET(name, T)                                                                                         \
+    case name: {                                                                                             \
+        T element;                                                                                           \
+        memcpy(&element, p, sizeof element);                                                                 \
+        return (double)element;                                                                              \
+    }
+        EACH_TYPE(GET)
+    }
+    return 0;
+}
+
+typedef double grid[PLANES][TALL][WIDE];
 static grid x, k;
 
-static void randomize(int integers) /* integers: sums of 17 x 17 products stay below 2^24 */
+/* small: integers whose sums of 17 x 17 products stay below 2^24. x_type: what x is stored as */
+static void randomize(int small, int x_type)
 {
-    char rounded[f64];
-    EACH(n, PLANES) EACH(i, ROWS) EACH(j, COLS) EACH(which, 2) {
-        put(rounded, integers ? (double)(random64() % 17) - 8 : (double)(int64_t)random64() * 0x1p-63);
-        (which ? k : x)[n][i][j] = get(rounded);
+    char rounded[sizeof(double)];
+    EACH(n, PLANES) EACH(i, TALL) EACH(j, WIDE) EACH(which, 2) {
+        double value = small                     ? (double)(random64() % 17) - 8
+                       : is_float(type)          ? (double)(int64_t)random64() * 0x1p-63
+                                                 : (double)(int32_t)random64();
+        if (which == 0 && (x_type == FC_U8 || x_type == FC_U16 || x_type == FC_U32 || x_type == FC_U64))
+            value = fabs(value);
+        put(rounded, value, which ? type : x_type);
+        (which ? k : x)[n][i][j] = get(rounded, which ? type : x_type);
     }
 }
 
 /* The sum that an output element should be; n * u * mass bounds the error of any order. */
 typedef struct {
     double sum;
+    uint64_t wrapped;
     long double wide, mass;
     int n;
 } cell;
-static cell want[PLANES][ROWS][COLS];
+static cell want[PLANES][TALL][WIDE];
 
 static void add_product(cell *c, double a, double b)
 {
-    if (size == f32)
+    if (type == FC_F32)
         c->sum = table->fma ? fmaf((float)a, (float)b, (float)c->sum) : (float)a * (float)b + (float)c->sum;
-    else
+    else if (type == FC_F64)
         c->sum = table->fma ? fma(a, b, c->sum) : a * b + c->sum;
+    else
+        c->wrapped += (uint64_t)(int64_t)a * (uint64_t)(int64_t)b;
     c->wide += (long double)a * b;
     c->mass += fabsl((long double)a * b);
     c->n++;
+}
+
+static void put_cell(char *p, const cell *c, int out_type)
+{
+    if (is_float(type))
+        put(p, c->sum, type);
+    else if (type == FC_I32 && out_type == FC_I64)
+        put(p, (double)(int32_t)c->wrapped, FC_I64);
+    else
+        memcpy(p, &c->wrapped, (size_t)size); /* the low bytes come first */
 }
 
 /* ---- memory ----------------------------------------------------------------------------------- */
@@ -156,8 +198,9 @@ static char *element(view v, ptrdiff_t n, ptrdiff_t i, ptrdiff_t j)
 }
 
 /* An array amid poison, at either end of its area; dest (from == NULL) may be in the middle, too. */
-static view lay(char *area, int layout, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols, const grid from)
+static view lay_as(int stored, char *area, int layout, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols, const grid from)
 {
+    ptrdiff_t size = fc_stored_size(stored);
     view v = {area, 0, 0, layout == APART ? 2 * size + 1 : size};
     v.row = cols * v.col + (up_to(4) - 1) * size;
     v.plane = rows * v.row + (up_to(4) - 1) * size;
@@ -172,13 +215,18 @@ static view lay(char *area, int layout, ptrdiff_t planes, ptrdiff_t rows, ptrdif
         v.row = -v.row;
         v.col = -v.col;
     }
+    const double *flat = (const double *)from; /* a single row may be longer than WIDE */
     if (from)
-        EACH(n, planes) EACH(i, rows) EACH(j, cols) put(element(v, n, i, j), from[n][i][j]);
+        EACH(n, planes) EACH(i, rows) EACH(j, cols) put(element(v, n, i, j), flat[(n * TALL + i) * WIDE + j], stored);
     return v;
+}
+static view lay(char *area, int layout, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols, const grid from)
+{
+    return lay_as(type, area, layout, planes, rows, cols, from);
 }
 
 /* dest holds `want` in out, and poison everywhere else. */
-static void verify(view out, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols)
+static void verify_as(int out_type, view out, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols)
 {
     static char image[AREA]; /* what dest should look like */
     char wrong[200] = "";
@@ -186,14 +234,14 @@ static void verify(view out, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols)
     EACH(n, planes) EACH(i, rows) EACH(j, cols) {
         const cell *c = &want[n][i][j];
         char *p = element(out, n, i, j), *should = image + (p - dest);
-        double got = get(p);
+        double got = get(p, out_type);
         /* n + 1: room for the bound's second order and for the rounding of the wide sum */
-        long double bound = (c->n + 1) * (size == f32 ? 0x1p-24L : 0x1p-53L) * c->mass;
-        long double error = fabsl(got - c->wide);
-        put(should, c->sum);
-        if (!*wrong && (memcmp(p, should, (size_t)size) != 0 || error > bound))
+        long double bound = (c->n + 1) * (type == FC_F32 ? 0x1p-24L : 0x1p-53L) * c->mass;
+        long double error = is_float(type) ? fabsl(got - c->wide) : 0;
+        put_cell(should, c, out_type);
+        if (!*wrong && (memcmp(p, should, (size_t)fc_stored_size(out_type)) != 0 || error > bound))
             snprintf(wrong, sizeof wrong, "out[%td][%td][%td] is %.17g, not %.17g: off by %Lg, bound %Lg", n, i, j,
-                     got, c->sum, error, bound);
+                     got, get(should, out_type), error, bound);
     }
     if (!*wrong && memcmp(image, dest, AREA) != 0) {
         ptrdiff_t stray = 0;
@@ -203,6 +251,11 @@ static void verify(view out, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols)
                  stray - (out.p - dest), out.row);
     }
     verdict(wrong);
+}
+
+static void verify(view out, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols)
+{
+    verify_as(type, out, planes, rows, cols);
 }
 
 /* ---- kernels: check_<op> ----------------------------------------------------------------------- */
@@ -216,36 +269,117 @@ static ptrdiff_t next_width(ptrdiff_t n, ptrdiff_t lanes)
     return n;
 }
 
+/* Tap columns side by side: a dense kernel. */
+static void check_dense(fc_corr_fn *corr, ptrdiff_t h, ptrdiff_t w)
+{
+    static const ptrdiff_t side_by_side[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+    ptrdiff_t lanes = table->vector_bytes / size, widest = 9 * lanes + 1, tallest = 20, rows = 0;
+    EACH(i, tallest) EACH(j, widest) {
+        cell c = {0};
+        EACH(a, h) EACH(b, w) add_product(&c, x[0][i + a][j + b], ((const double *)k)[b * h + a]);
+        want[0][i][j] = c;
+    }
+    for (ptrdiff_t cols = 1; cols <= widest; cols = next_width(cols, lanes)) {
+        rows = rows % tallest + 1;
+        view vx = lay(source[0], ADJACENT, 1, rows + h - 1, cols + w - 1, x);
+        view vk = lay(source[1], ADJACENT, 1, 1, h * w, k);
+        view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
+        fc_taps taps = {h, w, 0, side_by_side, vk.p};
+        say_case("h %td, w %td, rows %td, cols %td", h, w, rows, cols);
+        corr(vx.p, vx.row / size, &taps, out.p, out.row / size, rows, cols);
+        verify(out, 1, rows, cols);
+    }
+}
+
+/* Tap columns anywhere, the last of them a tap short; x is as short as the contract allows. */
+static void check_scattered(fc_corr_fn *corr)
+{
+    ptrdiff_t lanes = table->vector_bytes / size, h = up_to(17), rows = up_to(12), cols = up_to(5 * lanes + 1);
+    ptrdiff_t full = up_to(4), part = h > 1 ? up_to(4) - 1 : 0, xs = up_to(40) - 1, at[8], end = 0;
+    for (ptrdiff_t t = 0; t < full + part; t++) {
+        at[t] = up_to(60) - 1;
+        ptrdiff_t last_row = rows + h - (t < full ? 2 : 3);
+        end = end > last_row * xs + at[t] + cols ? end : last_row * xs + at[t] + cols;
+    }
+    const double *flat = (const double *)x;
+    EACH(i, rows) EACH(j, cols) {
+        cell c = {0};
+        EACH(a, h) EACH(t, a < h - 1 ? full + part : full) add_product(&c, flat[(i + a) * xs + at[t] + j], k[0][0][t * h + a]);
+        want[0][i][j] = c;
+    }
+    view vx = lay(source[0], ADJACENT, 1, 1, end, x), vk = lay(source[1], ADJACENT, 1, 1, h * (full + part), k);
+    view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
+    fc_taps taps = {h, full, part, at, vk.p};
+    say_case("h %td, columns %td and %td a tap short, xs %td, rows %td, cols %td", h, full, part, xs, rows, cols);
+    corr(vx.p, xs, &taps, out.p, out.row / size, rows, cols);
+    verify(out, 1, rows, cols);
+}
+
 static void check_corr(fc_corr_fn *corr)
 {
-    ptrdiff_t lanes = table->vector_bytes / size, widest = 9 * lanes + 1, tallest = 20, rows = 0;
-    for (ptrdiff_t h = 1; h <= 17; h++)
-        for (ptrdiff_t w = 1; w <= lanes + 1; w += w == 3 && lanes > 5 ? lanes - 4 : 1)
-            EACH(integers, 2) {
-                randomize(integers);
-                EACH(i, tallest) EACH(j, widest) {
-                    cell c = {0};
-                    EACH(a, h) EACH(b, w) add_product(&c, x[0][i + a][j + b], k[0][0][b * h + a]);
-                    want[0][i][j] = c;
-                }
-                for (ptrdiff_t cols = 1; cols <= widest; cols = next_width(cols, lanes)) {
-                    rows = rows % tallest + 1;
-                    view vx = lay(source[0], ADJACENT, 1, rows + h - 1, cols + w - 1, x);
-                    view vk = lay(source[1], ADJACENT, 1, 1, h * w, k);
-                    view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
-                    say_case("h %td, w %td, rows %td, cols %td", h, w, rows, cols);
-                    corr(vx.p, vx.row / size, vk.p, h, w, out.p, out.row / size, rows, cols);
-                    verify(out, 1, rows, cols);
-                }
+    ptrdiff_t lanes = table->vector_bytes / size;
+    EACH(small, 2) {
+        for (ptrdiff_t h = 1; h <= 17; h++)
+            for (ptrdiff_t w = 1; w <= lanes + 1; w += w == 3 && lanes > 5 ? lanes - 4 : 1) {
+                randomize((int)small, type);
+                check_dense(corr, h, w);
             }
+        for (int trial = 0; trial < 300; trial++) {
+            if (trial % 30 == 0)
+                randomize((int)small, type);
+            check_scattered(corr);
+        }
+    }
+}
+
+static void check_widen(fc_widen_fn *widen)
+{
+    for (int stored = 0; stored < FC_STORED_TYPES; stored++) {
+        if (is_float(stored) && !is_float(type))
+            continue;
+        randomize(1, stored);
+        for (ptrdiff_t n = 1; n <= 70; n++) {
+            EACH(j, n) {
+                cell c = {.sum = x[0][0][j], .wrapped = (uint64_t)(int64_t)x[0][0][j], .wide = x[0][0][j]};
+                want[0][0][j] = c;
+            }
+            view from = lay_as(stored, source[0], ADJACENT, 1, 1, n, x), to = lay(dest, ADJACENT, 1, 1, n, NULL);
+            say_case("from type %d, %td elements", stored, n);
+            widen(to.p, stored, from.p, n);
+            verify(to, 1, 1, n);
+        }
+    }
+}
+
+static void check_split(fc_split_fn *split)
+{
+    for (ptrdiff_t s = 1; s <= 6; s++)
+        for (ptrdiff_t n = 1; n <= 150; n++) {
+            randomize(1, type);
+            ptrdiff_t phase = (n + s - 1) / s;
+            view from = lay(source[0], ADJACENT, 1, 1, n, x), to = lay(dest, ADJACENT, 1, 1, s * phase, NULL);
+            say_case("stride %td, %td elements", s, n);
+            split(to.p, phase, from.p, n, s);
+            const char *wrong = "";
+            EACH(p, s) EACH(i, phase) {
+                char *element = to.p + (p * phase + i) * size;
+                if (i * s + p < n ? get(element, type) != x[0][0][i * s + p] : (unsigned char)*element != POISON)
+                    wrong = "an element is not where it belongs";
+                memset(element, POISON, (size_t)size);
+            }
+            EACH(byte, AREA) if ((unsigned char)dest[byte] != POISON) wrong = "wrote outside the phases";
+            verdict(wrong);
+            if (n > 40)
+                n += 6;
+        }
 }
 
 static void check_gemm(fc_gemm_fn *gemm)
 {
     ptrdiff_t lanes = table->vector_bytes / size, widest = 9 * lanes + 1, tallest = 17;
     for (ptrdiff_t depth = 1; depth <= 9; depth++)
-        EACH(integers, 2) {
-            randomize(integers);
+        EACH(small, 2) {
+            randomize((int)small, type);
             EACH(m, tallest) EACH(n, widest) {
                 cell c = {0};
                 EACH(p, depth) add_product(&c, k[0][m][p], x[0][p][n]);
@@ -261,6 +395,138 @@ static void check_gemm(fc_gemm_fn *gemm)
                     verify(c, 1, rows, cols);
                 }
         }
+}
+
+/* Transforms forward against the sum in long double, then back; in place, between guard pages. */
+static void check_fft(fc_fft_fn *fft)
+{
+    static double re[256][16], im[256][16];
+    static char twiddles[2 * 256 * sizeof(double) * 8];
+    for (ptrdiff_t n = 1; n <= 256; n *= 2) {
+        ptrdiff_t count = 0, cols = 16;
+        for (ptrdiff_t L = n; L >= 4; L /= 4)
+            EACH(j, L / 4) for (int power = 1; power <= 3; power++, count += 2) {
+                long double angle = -2 * acosl(-1) * (long double)(power * j) / (long double)L;
+                put(twiddles + count * size, (double)cosl(angle), type);
+                put(twiddles + (count + 1) * size, (double)sinl(angle), type);
+            }
+        randomize(0, type);
+        const double *flat = (const double *)x;
+        view vr = lay(source[0], ADJACENT, 1, n, cols, NULL), vi = lay(source[1], ADJACENT, 1, n, cols, NULL);
+        vi.row = vr.row;
+        vi.p = source[1] + AREA - (n * vi.row); /* the same stride, at the end */
+        EACH(i, n) EACH(j, cols) {
+            re[i][j] = flat[i * 16 + j], im[i][j] = flat[8192 + i * 16 + j];
+            put(element(vr, 0, i, j), re[i][j], type), put(element(vi, 0, i, j), im[i][j], type);
+        }
+        say_case("n %td", n);
+        fft(vr.p, vi.p, vr.row / size, n, cols, twiddles, 0);
+        long double worst = 0, mass = 1e-30L;
+        EACH(row, n) {
+            ptrdiff_t f = 0, scale = 1, rest = row, m = n; /* the frequency in this row */
+            for (; m >= 4; m /= 4, scale *= 4)
+                f += rest / (m / 4) * scale, rest %= m / 4;
+            f += rest * scale;
+            long double wr = 0, wi = 0;
+            EACH(i, n) {
+                long double angle = -2 * acosl(-1) * (long double)(i * f % n) / (long double)n;
+                wr += re[i][3] * cosl(angle) - im[i][3] * sinl(angle);
+                wi += re[i][3] * sinl(angle) + im[i][3] * cosl(angle);
+                mass += row ? 0 : re[i][3] * re[i][3] + im[i][3] * im[i][3];
+            }
+            worst = fmaxl(worst, fabsl(get(element(vr, 0, row, 3), type) - wr));
+            worst = fmaxl(worst, fabsl(get(element(vi, 0, row, 3), type) - wi));
+        }
+        long double u = type == FC_F32 ? 0x1p-24L : 0x1p-53L, bound = 6 * u * (log2l(n) + 1) * sqrtl(n * mass);
+        verdict(worst <= bound ? "" : "a frequency is off by more than 6 u log2(2 n) of the norm");
+        fft(vr.p, vi.p, vr.row / size, n, cols, twiddles, 1);
+        worst = 0;
+        EACH(i, n) EACH(j, cols) {
+            worst = fmaxl(worst, fabsl(get(element(vr, 0, i, j), type) / n - re[i][j]));
+            worst = fmaxl(worst, fabsl(get(element(vi, 0, i, j), type) / n - im[i][j]));
+        }
+        verdict(worst <= 12 * u * (log2l(n) + 1) * 6 ? "" : "there and back is not where it began");
+    }
+}
+
+static void check_product(fc_product_fn *product)
+{
+    static char z[2][64 * sizeof(double)], w[2][64 * sizeof(double)];
+    EACH(conjugate, 2) {
+        randomize(1, type);
+        EACH(i, 64) EACH(part, 2) put(z[part] + i * size, x[0][part][i], type), put(w[part] + i * size, k[0][part][i], type);
+        product(z[0], z[1], w[0], w[1], 64, (int)conjugate);
+        const char *wrong = "";
+        EACH(i, 64) {
+            double a = x[0][0][i], b = x[0][1][i], c = k[0][0][i], d = conjugate ? -k[0][1][i] : k[0][1][i];
+            if (get(z[0] + i * size, type) != a * c - b * d || get(z[1] + i * size, type) != a * d + b * c)
+                wrong = "not the product";
+        }
+        say_case("conjugate %td", conjugate);
+        verdict(wrong);
+    }
+}
+
+static void check_transpose(fc_transpose_fn *transpose)
+{
+    for (ptrdiff_t rows = 16; rows <= 48; rows += 16)
+        for (ptrdiff_t cols = 16; cols <= 48; cols += 16) {
+            randomize(0, type);
+            EACH(i, cols) EACH(j, rows) want[0][i][j] = (cell){.sum = x[0][j][i], .wide = x[0][j][i]};
+            view from = lay(source[0], ADJACENT, 1, rows, cols, x), to = lay(dest, ADJACENT, 1, cols, rows, NULL);
+            say_case("%td x %td", rows, cols);
+            transpose(to.p, to.row / size, from.p, from.row / size, rows, cols);
+            verify(to, 1, cols, rows);
+        }
+}
+
+static void check_add(fc_add_fn *add)
+{
+    for (ptrdiff_t n = 1; n <= 70; n++) {
+        randomize(1, type);
+        EACH(j, n) {
+            double sum = x[0][0][j] + k[0][0][j];
+            want[0][0][j] = (cell){.sum = sum, .wrapped = (uint64_t)(int64_t)sum, .wide = sum};
+        }
+        view a = lay(source[0], ADJACENT, 1, 1, n, x), b = lay(source[1], ADJACENT, 1, 1, n, k);
+        view to = lay(dest, ADJACENT, 1, 1, n, NULL);
+        say_case("%td elements", n);
+        add(to.p, a.p, b.p, n);
+        verify(to, 1, 1, n);
+    }
+}
+
+static void check_scale(fc_scale_fn *scale)
+{
+    for (ptrdiff_t n = 1; n <= 70; n++) {
+        randomize(1, type);
+        EACH(j, n) {
+            double product = x[0][0][j] * k[0][0][0] + 0.0; /* no -0 */
+            want[0][0][j] = (cell){.sum = product, .wrapped = (uint64_t)(int64_t)product, .wide = product};
+        }
+        view a = lay(source[0], ADJACENT, 1, 1, n, x), factor = lay(source[1], ADJACENT, 1, 1, 1, k);
+        view to = lay(dest, ADJACENT, 1, 1, n, NULL);
+        say_case("%td elements", n);
+        scale(to.p, a.p, factor.p, n);
+        verify(to, 1, 1, n);
+    }
+}
+
+static void check_finite(fc_finite_fn *finite)
+{
+    for (ptrdiff_t n = 1; n <= 70; n++) {
+        randomize(0, type);
+        view v = lay(source[0], ADJACENT, 1, 1, n, x); /* amid poison, which is NaN */
+        say_case("%td elements", n);
+        verdict(finite(v.p, n) ? "" : "they are");
+        char *odd = element(v, 0, 0, up_to(n) - 1);
+        EACH(which, 3) {
+            put(odd, which == 0 ? NAN : which == 1 ? INFINITY : -INFINITY, type);
+            verdict(finite(v.p, n) ? "one is not" : "");
+        }
+        put(odd, type == FC_F32 ? 3e38 : 1e308, type);
+        verdict(finite(v.p, n) ? "" : "they are, if large");
+    }
 }
 
 static void check_peak(fc_peak_fn *peak)
@@ -290,41 +556,117 @@ static ptrdiff_t folded(ptrdiff_t i, ptrdiff_t n, int boundary)
     return i;
 }
 
-static cell window(const fc_corr2d *g, ptrdiff_t n, ptrdiff_t i, ptrdiff_t j)
+/* Output (z, i, j) of the n-th batch. The first index of x counts batches where depth does not slide. */
+static cell window(const fc_corr *g, ptrdiff_t n, ptrdiff_t z, ptrdiff_t i, ptrdiff_t j)
 {
     cell c = {0};
-    EACH(a, g->h) EACH(b, g->w) {
-        ptrdiff_t r = folded(i - g->top + a, g->H, g->boundary), q = folded(j - g->left + b, g->W, g->boundary);
-        add_product(&c, r < 0 || q < 0 ? g->fill : x[n][r][q], k[0][a][b]);
+    const ptrdiff_t o[FC_AXES] = {z, i, j};
+    const fc_axis *axis = g->axis;
+    EACH(a, axis[ROWS].k) EACH(d, axis[DEPTH].k) EACH(b, axis[COLS].k) {
+        const ptrdiff_t tap[FC_AXES] = {d, a, b};
+        ptrdiff_t at[FC_AXES], outside = 0;
+        EACH(q, FC_AXES) {
+            at[q] = folded(o[q] * axis[q].stride - axis[q].lead + tap[q] * axis[q].dilation, axis[q].n, axis[q].boundary);
+            outside |= at[q] < 0;
+        }
+        double fill = is_float(type) ? g->fill : (double)g->integer_fill;
+        add_product(&c, outside ? fill : x[at[DEPTH] + n][at[ROWS]][at[COLS]], k[d][a][b]);
     }
     return c;
 }
 
-static void check_corr2d(void)
+static void random_axis(fc_axis *a, ptrdiff_t most, int dense)
 {
+    a->n = up_to(most), a->k = up_to(7), a->out = up_to(most);
+    a->stride = dense || up_to(2) == 1 ? 1 : up_to(4), a->dilation = up_to(2) == 1 ? 1 : up_to(3);
+    a->lead = up_to(12) - 5, a->boundary = (int)up_to(5) - 1;
+}
+
+/* k as an outer product */
+static void make_separable(fc_corr *g, double factor[FC_AXES][8], char stored[FC_AXES][8 * 8])
+{
+    g->terms = 1;
+    EACH(a, FC_AXES) EACH(t, g->axis[a].k) {
+        factor[a][t] = g->axis[a].k == 1 && a == DEPTH ? 1 : (double)(random64() % 5) - 2;
+        put(stored[a] + t * size, factor[a][t], type);
+    }
+    EACH(a, FC_AXES) g->factor[a] = stored[a];
+    EACH(d, g->axis[DEPTH].k) EACH(a, g->axis[ROWS].k) EACH(b, g->axis[COLS].k)
+        k[d][a][b] = factor[DEPTH][d] * factor[ROWS][a] * factor[COLS][b];
+}
+
+static void check_driver(void)
+{
+    static const int stored_types[4][4] = {[FC_F32] = {FC_F32, FC_U8, FC_I16, FC_F32},
+                                           [FC_F64] = {FC_F64, FC_F32, FC_U16, FC_I64},
+                                           [FC_I32] = {FC_U8, FC_I8, FC_U16, FC_I16},
+                                           [FC_I64] = {FC_I64, FC_U64, FC_U32, FC_I32}};
+    static double factor[FC_AXES][8];
+    static char stored[FC_AXES][8 * 8];
     fc_tune(8, 0); /* bands of 8 rows, threads however short the call */
-    for (int trial = 0; trial < 270; trial++) {
-        int layout = trial / 5 % LAYOUTS, out_layout = trial / 5 / LAYOUTS % LAYOUTS;
-        fc_corr2d g = {.type = size == f32 ? FC_F32 : FC_F64, .boundary = trial % 5, .fill = 0.75};
-        g.planes = up_to(PLANES), g.H = up_to(24), g.W = up_to(40), g.h = up_to(9), g.w = up_to(9);
-        g.OH = up_to(28), g.OW = up_to(48), g.top = up_to(12) - 1, g.left = up_to(12) - 1;
-        randomize(trial % 2);
-        EACH(n, g.planes) EACH(i, g.OH) EACH(j, g.OW) want[n][i][j] = window(&g, n, i, j);
-        view vx = lay(source[0], layout, g.planes, g.H, g.W, x), vk = lay(source[1], layout, 1, g.h, g.w, k);
-        g.x = vx.p, g.x_plane = vx.plane, g.x_row = vx.row, g.x_col = vx.col;
-        g.k = vk.p, g.k_row = vk.row, g.k_col = vk.col;
-        for (g.method = FC_DIRECT; g.method <= FC_IM2COL; g.method++)
-            for (g.threads = 1; g.threads <= 3; g.threads += 2) {
-                view out = lay(dest, out_layout, g.planes, g.OH, g.OW, NULL);
-                g.out = out.p, g.out_plane = out.plane, g.out_row = out.row, g.out_col = out.col;
-                say_case("boundary %d, method %d, threads %d, layouts %d to %d, x %tdx%tdx%td, k %tdx%td, out %tdx%td "
-                         "from -%td, -%td", g.boundary, g.method, g.threads, layout, out_layout, g.planes, g.H, g.W,
-                         g.h, g.w, g.OH, g.OW, g.top, g.left);
-                if (fc_corr2d_run(&g) == 0)
-                    verify(out, g.planes, g.OH, g.OW);
-                else
-                    verdict("memory is short");
+    for (int trial = 0; trial < 400; trial++) {
+        int layout = trial % LAYOUTS, out_layout = trial / LAYOUTS % LAYOUTS, small = trial % 2, deep = trial / 2 % 2;
+        fc_corr g = {.type = type, .x_type = stored_types[type][trial / 4 % 4], .fill = 0.75, .integer_fill = 3};
+        g.out_type = type == FC_I32 && trial % 3 ? FC_I64 : type;
+        small |= g.x_type != type;
+        int method = trial % 5 == 0 && is_float(type) ? FC_IM2COL : trial % 5 == 1 && small ? FC_SEPARABLE
+                     : trial % 5 == 2 && small && is_float(type) ? FC_FFT
+                     : trial % 5 == 3 && small ? FC_BOX : FC_DIRECT;
+        int dense = method != FC_DIRECT && method != FC_IM2COL, flat = method == FC_FFT || method == FC_BOX;
+        g.method = method;
+        fc_axis one = {.n = 1, .k = 1, .out = 1, .whole = 1, .stride = 1, .dilation = 1, .boundary = FC_EDGE};
+        g.axis[DEPTH] = one;
+        if (deep)
+            random_axis(&g.axis[DEPTH], PLANES, dense);
+        g.axis[DEPTH].k = flat ? 1 : min(g.axis[DEPTH].k, PLANES);
+        random_axis(&g.axis[ROWS], trial % 7 == 0 ? 1 : 24, dense);
+        random_axis(&g.axis[COLS], trial % 7 == 0 ? 300 : 40, dense);
+        if (trial % 7 == 0) { /* a signal */
+            g.axis[ROWS] = one;
+            g.axis[COLS].k = up_to(300);
+        }
+        EACH(a, FC_AXES) {
+            fc_axis *axis = &g.axis[a];
+            axis->dilation = flat ? 1 : axis->dilation;
+            axis->start = up_to(9) - 1; /* a part of a larger result */
+            axis->whole = axis->start + axis->out + up_to(9) - 1;
+        }
+        if (flat)
+            g.axis[DEPTH].lead = 0, g.axis[DEPTH].n = g.axis[DEPTH].out;
+        ptrdiff_t batches = deep ? 1 : up_to(2), planes = deep ? g.axis[DEPTH].n : batches;
+        ptrdiff_t out_planes = deep ? g.axis[DEPTH].out : batches;
+        randomize(small, g.x_type);
+        if (method == FC_SEPARABLE) {
+            g.axis[COLS].k = min(g.axis[COLS].k, 7);
+            make_separable(&g, factor, stored);
+        }
+        if (method == FC_BOX)
+            EACH(a, g.axis[ROWS].k) EACH(b, g.axis[COLS].k) k[0][a][b] = k[0][0][0];
+        EACH(n, out_planes) EACH(i, g.axis[ROWS].out) EACH(j, g.axis[COLS].out)
+            want[n][i][j] = window(&g, deep ? 0 : n, deep ? n : 0, i, j);
+        view vx = lay_as(g.x_type, source[0], layout, planes, g.axis[ROWS].n, g.axis[COLS].n, x);
+        view vk = lay(source[1], layout, g.axis[DEPTH].k, g.axis[ROWS].k, g.axis[COLS].k, k);
+        g.x = vx.p, g.axis[ROWS].x_step = vx.row, g.axis[COLS].x_step = vx.col;
+        g.k = vk.p, g.axis[DEPTH].k_step = vk.plane, g.axis[ROWS].k_step = vk.row, g.axis[COLS].k_step = vk.col;
+        for (g.threads = 1; g.threads <= 3; g.threads += 2) {
+            view out = lay_as(g.out_type, dest, out_layout, out_planes, g.axis[ROWS].out, g.axis[COLS].out, NULL);
+            g.out = out.p, g.axis[ROWS].out_step = out.row, g.axis[COLS].out_step = out.col;
+            if (deep)
+                g.axis[DEPTH].x_step = vx.plane, g.axis[DEPTH].out_step = out.plane;
+            else
+                g.batches = 1, g.batch[0] = (fc_batch){batches, vx.plane, out.plane};
+            say_case("trial %d: method %d, x type %d, out type %d, threads %d, layouts %d to %d, x %tdx%tdx%td, "
+                     "k %tdx%tdx%td", trial, g.method, g.x_type, g.out_type, g.threads, layout, out_layout, planes,
+                     g.axis[ROWS].n, g.axis[COLS].n, g.axis[DEPTH].k, g.axis[ROWS].k, g.axis[COLS].k);
+            if (fc_corr_run(&g) != 0) {
+                verdict("memory is short");
+                continue;
             }
+            if (method == FC_FFT) /* exact sums but for the rounding of transforms; fill is 3/4 */
+                EACH(n, out_planes) EACH(i, g.axis[ROWS].out) EACH(j, g.axis[COLS].out)
+                    put(element(out, n, i, j), round(4 * get(element(out, n, i, j), type)) / 4 + 0.0, type);
+            verify_as(g.out_type, out, out_planes, g.axis[ROWS].out, g.axis[COLS].out);
+        }
     }
     fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US);
 }
@@ -394,10 +736,11 @@ static void report(const char *isa)
     alarm(TIMEOUT);
 }
 
-#define CHECK(name, type, call) \
-    if (strstr(name, only))     \
-        unit = name, size = type, call, report(table->isa);
-#define CHECK_KERNEL(op, type) CHECK(#op "_" #type, type, check_##op(table->op##_##type))
+enum { f32 = FC_F32, f64 = FC_F64, i32 = FC_I32, i64 = FC_I64 };
+#define CHECK(name, of, call) \
+    if (strstr(name, only))   \
+        unit = name, type = of, size = fc_stored_size(of), call, report(table->isa);
+#define CHECK_KERNEL(op, of) CHECK(#op "_" #of, of, check_##op(table->op##_##of))
 
 int main(int argc, char **argv)
 {
@@ -415,8 +758,10 @@ int main(int argc, char **argv)
     for (int i = 0; (table = fc_isa(i)); i++) {
         fc_use(table);
         FC_KERNEL_LIST(CHECK_KERNEL)
-        CHECK("corr2d_f32", f32, check_corr2d())
-        CHECK("corr2d_f64", f64, check_corr2d())
+        CHECK("driver_f32", f32, check_driver())
+        CHECK("driver_f64", f64, check_driver())
+        CHECK("driver_i32", i32, check_driver())
+        CHECK("driver_i64", i64, check_driver())
     }
     printf("%ld passed, %ld failed\n", passed, failed);
     return failed > 0;

@@ -101,7 +101,7 @@ def test_threads(build, sanitizer):
     cc, flag = tool("cc"), "-fsanitize=thread"
     launcher = (tool("setarch"), "-R")  # recent kernels randomize addresses more than the sanitizer can bear
     sanitizer(cc, flag, *launcher)
-    check(*launcher, build(cc, flag), unit="corr2d")
+    check(*launcher, build(cc, flag), unit="driver")
 
 
 def test_aarch64(build):

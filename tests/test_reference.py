@@ -9,7 +9,7 @@ import pytest
 from scipy import signal
 
 from fastconv import reference
-from fastconv.arguments import correlation_arguments
+from fastconv.arguments import Options, correlation_arguments
 
 SCIPY = {"constant": "fill", "symmetric": "symm", "wrap": "wrap"}
 PAIRS = [((6, 8), k) for k in cases.KERNEL_SHAPES] + [((1, 9), (1, 4)), ((9, 1), (3, 1)), ((4, 4), (4, 4))]
@@ -103,7 +103,7 @@ def errors(c):
 def test_error_bound_bounds(rng, dtype, scale):
     for shape, kernel in filter(lambda pair: cases.fits(*pair), PAIRS):
         x, k = cases.reals(rng, shape, dtype), (scale * cases.reals(rng, kernel, float)).astype(dtype)
-        c = correlation_arguments(x, k, "valid", "constant", 0, None)
+        c = correlation_arguments(2, x, k, Options("valid", "constant", 0))
         bound = reference.error_bound(c)
         assert bound.shape == c.shape
         for error in errors(c):
@@ -114,10 +114,10 @@ def test_error_bound_at_the_edge_of_the_range(rng):
     for dtype in cases.FLOATS:
         info = np.finfo(dtype)
         x, k = cases.integers(rng, (5, 6), dtype), np.ones((2, 2), dtype)
-        small = correlation_arguments(x * info.smallest_subnormal, k / 2, "valid", "constant", 0, None)
+        small = correlation_arguments(2, x * info.smallest_subnormal, k / 2, Options("valid", "constant", 0))
         for error in errors(small):
             assert (error <= reference.error_bound(small)).all()
-        large = correlation_arguments(np.full((2, 2), info.max / 2), k, "valid", "constant", 0, None)
+        large = correlation_arguments(2, np.full((2, 2), info.max / 2), k, Options("valid", "constant", 0))
         large = large._replace(dtype=np.dtype(dtype))
         assert np.isinf(reference.error_bound(large)).all()
 
@@ -125,7 +125,7 @@ def test_error_bound_at_the_edge_of_the_range(rng):
 @pytest.mark.parametrize("dtype", cases.FLOATS)
 def test_error_bound_is_not_vacuous(rng, dtype):
     x, k = cases.reals(rng, (9, 10), dtype), cases.reals(rng, (5, 5), dtype)
-    c = correlation_arguments(x, k, "same", "reflect", 0, None)
+    c = correlation_arguments(2, x, k, Options("same", "reflect", 0))
     bound, right = reference.error_bound(c), reference.run(c)
     assert (bound < 100 * np.finfo(dtype).eps * np.abs(x).max() * np.abs(k).sum()).all()
     for tap in np.ndindex(k.shape):
@@ -138,5 +138,5 @@ def test_error_bound_is_not_vacuous(rng, dtype):
 def test_error_bound_leaves_non_finite_values_out(rng):
     x, k = cases.reals(rng, (5, 6), "float32"), cases.reals(rng, (2, 2), "float32")
     x[2, 3], x[0, 0] = np.nan, np.inf
-    c = correlation_arguments(x, k, "full", "constant", np.nan, None)
+    c = correlation_arguments(2, x, k, Options("full", "constant", np.nan))
     assert np.isfinite(reference.error_bound(c)).all()

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What the files of the driver share about one call: corr.c cuts the output into boxes, gather.c brings
+ * elements of x into scratch, methods.c computes boxes of outputs from rows whose columns are adjacent.
+ */
+#ifndef FASTCONV_CALL_H
+#define FASTCONV_CALL_H
+
+#include "fastconv.h"
+
+enum { LINE = 64 /* bytes */, DEPTH = 0, ROWS, COLS };
+
+/* Rows that a micro-kernel can read, and where the tap columns lie in them. Counts elements. */
+typedef struct {
+    ptrdiff_t plane, row;  /* from one depth, one row to the next */
+    const ptrdiff_t *at;   /* of c->taps */
+} rows_of;
+
+typedef struct {
+    const fc_corr *g;
+    fc_plan plan;
+    ptrdiff_t size, stored; /* bytes of an element: of the arithmetic, of x */
+    fc_corr_fn *corr;
+    fc_gemm_fn *gemm; /* floats only */
+    fc_widen_fn *widen;
+    fc_split_fn *split;
+    fc_add_fn *add;
+    fc_scale_fn *scale;
+    fc_transpose_fn *transpose; /* by the size of the elements */
+    fc_fft *fft;                /* FC_FFT */
+    union { float f32; double f64; int32_t i32; int64_t i64; } fill;
+    int x_readable;   /* its rows, by kernels that read adjacent elements */
+    int x_adjacent;   /* and without a column stride: by K3 */
+    int out_adjacent;
+
+    /* how the method sees the taps: `at` comes with the rows */
+    fc_taps taps;
+    int flat;         /* every tap is a column of one tap row */
+    ptrdiff_t fold;   /* columns of a row that a 1-D signal is folded into; 0: it is not */
+    rows_of user, tile;
+    ptrdiff_t phase;  /* elements of a tile row between the phases of a column stride */
+
+    ptrdiff_t tile_out[FC_AXES]; /* outputs of a tile */
+    char *scratch;               /* per thread, see scratch_of */
+    size_t tile_bytes, out_bytes, work_bytes, raw_bytes, row_bytes, column_bytes, thread_bytes;
+    ptrdiff_t fft_out[FC_AXES]; /* FC_FFT: outputs of a tile */
+} call;
+
+/* One thread's: the gathered tile, the outputs of a tile, the method's own, a row as stored, a row not yet taken apart
+ * into phases, and for each column of the tile where it lies in x. */
+typedef struct {
+    char *tile, *out, *work, *raw, *row;
+    ptrdiff_t *column;
+} scratch;
+
+static inline ptrdiff_t min(ptrdiff_t a, ptrdiff_t b)
+{
+    return a < b ? a : b;
+}
+static inline ptrdiff_t clamp(ptrdiff_t v, ptrdiff_t low, ptrdiff_t high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+/* Elements from the first to the last that n outputs look at. */
+static inline ptrdiff_t reach(const fc_axis *a, ptrdiff_t n)
+{
+    return (n - 1) * a->stride + (a->k - 1) * a->dilation + 1;
+}
+
+/* Outputs from ... to along each axis */
+typedef struct {
+    ptrdiff_t from[FC_AXES], to[FC_AXES];
+} box;
+
+/* One chunk's view of the arrays: a plane of each. */
+typedef struct {
+    const call *c;
+    scratch s;
+    const char *x;
+    char *out;
+} job;
+
+static inline char *out_at(const job *j, ptrdiff_t z, ptrdiff_t row, ptrdiff_t col)
+{
+    const fc_axis *axis = j->c->g->axis;
+    return j->out + z * axis[DEPTH].out_step + row * axis[ROWS].out_step + col * axis[COLS].out_step;
+}
+
+/* corr.c: a box by way of gathered tiles */
+FC_API void fc_bordered(const job *j, const box *b);
+
+/* overlap.c: FC_FFT */
+FC_API void fc_fft_plan(const fc_corr *g, fc_plan *plan, double threads_from_us);
+FC_API int fc_prepare_fft(call *c); /* plan and tiles; 0, or -1 */
+FC_API void fc_fft_chunk(const job *j, ptrdiff_t index);
+
+/* gather.c */
+FC_API ptrdiff_t fc_stored_size(int type);
+FC_API void fc_copy_row(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t n,
+                        ptrdiff_t size);
+FC_API void fc_gather(const call *c, const scratch *s, char *to, const rows_of *layout, const char *x,
+                      const ptrdiff_t first[FC_AXES], const ptrdiff_t outputs[FC_AXES]);
+
+/* methods.c: c->taps and the rest of what the method needs, from g and the tile; returns 0, or -1. */
+FC_API int fc_prepare_method(call *c, char *small, size_t small_bytes);
+FC_API void fc_release_method(call *c, const char *small);
+FC_API size_t fc_method_work(const call *c); /* bytes of scratch->work; SIZE_MAX: they do not fit */
+/* (row, col): which output the first one is */
+FC_API void fc_by_method(const call *c, const scratch *s, const rows_of *r, const char *src, ptrdiff_t row,
+                         ptrdiff_t col, char *out, ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols);
+
+/* box.c: the same for FC_BOX */
+FC_API size_t fc_box_work(const call *c); /* bytes of work */
+FC_API void fc_by_box(const call *c, char *work, const rows_of *r, const char *src, ptrdiff_t row, ptrdiff_t col,
+                      char *out, ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols);
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Elements of x into a scratch tile, for the micro-kernels to read: with the boundary applied, widened to
+ * the type of the arithmetic, from any strides. A column stride s is taken apart into its phases, so that what
+ * neighbouring outputs read lies side by side:
+ *
+ *      x row     0 1 2 3 4 5 6 7 8        s = 3         tile row   0 3 6 | 1 4 7 | 2 5 8
+ */
+#include "call.h"
+#include <string.h>
+
+enum { AHEAD = 2 };
+
+ptrdiff_t fc_stored_size(int type)
+{
+    static const ptrdiff_t size[FC_STORED_TYPES] = {[FC_F32] = 4, [FC_F64] = 8, [FC_I32] = 4, [FC_I64] = 8,
+                                                    [FC_U8] = 1,  [FC_I8] = 1,  [FC_U16] = 2, [FC_I16] = 2,
+                                                    [FC_U32] = 4, [FC_U64] = 8};
+    return size[type];
+}
+
+/* Where X[i] lies in an axis of n >= 1 elements, for any i; -1: the fill value. */
+static ptrdiff_t source_index(ptrdiff_t i, ptrdiff_t n, int boundary)
+{
+    if (i >= 0 && i < n)
+        return i;
+    ptrdiff_t period;
+    switch (boundary) {
+    case FC_EDGE:
+        return i < 0 ? 0 : n - 1;
+    case FC_WRAP:
+        i %= n;
+        return i < 0 ? i + n : i;
+    case FC_REFLECT:
+        if (n == 1)
+            return 0;
+        period = 2 * (n - 1);
+        i %= period;
+        i = i < 0 ? i + period : i;
+        return i < n ? i : period - i;
+    case FC_SYMMETRIC:
+        period = 2 * n;
+        i %= period;
+        i = i < 0 ? i + period : i;
+        return i < n ? i : period - 1 - i;
+    default:
+        return -1;
+    }
+}
+
+/* n elements from and to any strides */
+void fc_copy_row(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t n, ptrdiff_t size)
+{
+#define STEPS(bytes)                                                                                         \
+    for (; n > 0; n--, to += to_step, from += from_step)                                                     \
+        memcpy(to, from, bytes);
+    if (to_step == size && from_step == size)
+        memcpy(to, from, (size_t)(n * size));
+    else if (size == 8)
+        STEPS(8)
+    else if (size == 4)
+        STEPS(4)
+    else if (size == 2)
+        STEPS(2)
+    else
+        STEPS(1)
+#undef STEPS
+}
+
+/* n adjacent elements of the tile from elements of x `step` bytes apart */
+static void take(const call *c, const scratch *s, char *to, const char *from, ptrdiff_t step, ptrdiff_t n)
+{
+    if (c->g->x_type == c->g->type) {
+        fc_copy_row(to, c->size, from, step, n, c->size);
+        return;
+    }
+    if (step != c->stored) {
+        fc_copy_row(s->raw, c->stored, from, step, n, c->stored);
+        from = s->raw;
+    }
+    c->widen(to, c->g->x_type, from, n);
+}
+
+/* The same, from the columns of a row that `column` names; -1: the fill value */
+static void pick(const call *c, char *to, const char *row, const ptrdiff_t *column, ptrdiff_t n)
+{
+    for (; n > 0; n--, column++, to += c->size)
+        if (*column < 0)
+            memcpy(to, &c->fill, (size_t)c->size);
+        else if (c->g->x_type == c->g->type)
+            memcpy(to, row + *column * c->g->axis[COLS].x_step, (size_t)c->size);
+        else
+            c->widen(to, c->g->x_type, row + *column * c->g->axis[COLS].x_step, 1);
+}
+
+/* n elements from `first` on of a row of the continued x; row NULL: of fill values */
+static void gather_row(const call *c, const scratch *s, char *to, const char *row, ptrdiff_t first, ptrdiff_t n)
+{
+    const fc_axis *cols = &c->g->axis[COLS];
+    if (!row) {
+        fc_copy_row(to, c->size, (const char *)&c->fill, 0, n, c->size);
+        return;
+    }
+    ptrdiff_t inside = clamp(-first, 0, n), outside = clamp(cols->n - first, inside, n);
+    pick(c, to, row, s->column, inside);
+    take(c, s, to + inside * c->size, row + (first + inside) * cols->x_step, cols->x_step, outside - inside);
+    pick(c, to + outside * c->size, row, s->column + outside, n - outside);
+}
+
+/* Fetch a row into cache while the one before is being gathered: hardware stops at every new page, which a row of a
+ * picture is. Measured on 1080x1920 float32 not in cache, 3x3, stride 2: 0.78 -> 0.61 ms. */
+static void prefetch_row(const char *row, ptrdiff_t bytes)
+{
+    for (ptrdiff_t byte = 0; byte < bytes; byte += LINE)
+        __builtin_prefetch(row + byte);
+}
+
+/* Whether any of n outputs looks at the i-th element of what they reach. */
+static int is_used(const fc_axis *a, ptrdiff_t i, ptrdiff_t n)
+{
+    for (ptrdiff_t t = 0; t < a->k && t * a->dilation <= i; t++)
+        if ((i - t * a->dilation) % a->stride == 0 && (i - t * a->dilation) / a->stride < n)
+            return 1;
+    return 0;
+}
+
+/* Everything that `outputs` outputs from `first` on look at. x: the plane */
+void fc_gather(const call *c, const scratch *s, char *tile, const rows_of *layout, const char *x,
+               const ptrdiff_t first[FC_AXES], const ptrdiff_t outputs[FC_AXES])
+{
+    const fc_axis *axis = c->g->axis, *cols = &axis[COLS];
+    ptrdiff_t from[FC_AXES], count[FC_AXES];
+    for (int a = 0; a < FC_AXES; a++) {
+        from[a] = first[a] * axis[a].stride - axis[a].lead;
+        count[a] = reach(&axis[a], outputs[a]);
+    }
+    int inside = from[COLS] >= 0 && from[COLS] + count[COLS] <= cols->n;
+    for (ptrdiff_t q = 0; q < count[COLS]; q++)
+        if (from[COLS] + q < 0 || from[COLS] + q >= cols->n)
+            s->column[q] = source_index(from[COLS] + q, cols->n, cols->boundary);
+    for (ptrdiff_t z = 0; z < count[DEPTH]; z++) {
+        ptrdiff_t from_z = source_index(from[DEPTH] + z, axis[DEPTH].n, axis[DEPTH].boundary);
+        for (ptrdiff_t i = 0; i < count[ROWS]; i++) {
+            if (axis[ROWS].stride > axis[ROWS].k && !is_used(&axis[ROWS], i, outputs[ROWS]))
+                continue;
+            ptrdiff_t from_i = source_index(from[ROWS] + i, axis[ROWS].n, axis[ROWS].boundary);
+            const char *row = x + from_z * axis[DEPTH].x_step + from_i * axis[ROWS].x_step;
+            char *to = tile + (z * layout->plane + i * layout->row) * c->size;
+            if (from_z < 0 || from_i < 0)
+                row = NULL;
+            else if (inside && cols->x_step == c->stored)
+                prefetch_row(row + AHEAD * axis[ROWS].x_step + from[COLS] * cols->x_step, count[COLS] * c->stored);
+            if (cols->stride == 1) {
+                gather_row(c, s, to, row, from[COLS], count[COLS]);
+            } else if (row && inside && c->x_readable) {
+                c->split(to, c->phase, row + from[COLS] * cols->x_step, count[COLS], cols->stride);
+            } else {
+                gather_row(c, s, s->row, row, from[COLS], count[COLS]);
+                c->split(to, c->phase, s->row, count[COLS], cols->stride);
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A row taken apart into the phases of a stride:  to[p * phase + i] = from[i * s + p],  0 <= p < s
+ *
+ * so that what neighbouring outputs of a strided correlation read lies side by side. Where lanes can be picked
+ * from two vectors at will, s = 2, 3 or 4 vectors become one of each phase by s - 1 picks; else lane by lane.
+ */
+#ifndef T
+#error "include vec.h before split_tmpl.h"
+#endif
+
+#ifdef vpick
+/* Lane l of phase p is element l * s + p of s vectors. Pick v takes the lanes that come from vector v, and keeps those
+ * that are in place. */
+#define FC_PICK(l, s, p, v)                                                                                  \
+    (((l) * (s) + (p)) / VLEN == (v) ? VLEN + ((l) * (s) + (p)) % VLEN                                       \
+     : (v) > 1                       ? (l)                                                                   \
+                                     : ((l) * (s) + (p)) % VLEN)
+#define FC_PICK4(l, s, p, v) FC_PICK(l, s, p, v), FC_PICK(l + 1, s, p, v), FC_PICK(l + 2, s, p, v), FC_PICK(l + 3, s, p, v)
+#ifdef FC_TYPE_F32
+#define FC_PICKS(s, p, v) {FC_PICK4(0, s, p, v), FC_PICK4(4, s, p, v), FC_PICK4(8, s, p, v), FC_PICK4(12, s, p, v)}
+#else
+#define FC_PICKS(s, p, v) {FC_PICK4(0, s, p, v), FC_PICK4(4, s, p, v)}
+#endif
+
+FC_INLINE ptrdiff_t NAME(split_vectors)(const int s, const VINDEX pick[4][3], T *to, ptrdiff_t phase, const T *from,
+                                        ptrdiff_t n)
+{
+    ptrdiff_t i = 0;
+    for (; (i + VLEN) * s <= n; i += VLEN)
+#pragma GCC unroll 4
+        for (int p = 0; p < s; p++) {
+            VT picked = vload(from + i * s);
+#pragma GCC unroll 4
+            for (int v = 1; v < s; v++)
+                picked = vpick(picked, pick[p][v - 1], vload(from + i * s + v * VLEN));
+            vstore(to + p * phase + i, picked);
+        }
+    return i;
+}
+
+static ptrdiff_t NAME(split_by_picks)(T *to, ptrdiff_t phase, const T *from, ptrdiff_t n, ptrdiff_t s)
+{
+    static const VINDEX two[4][3] = {{FC_PICKS(2, 0, 1)}, {FC_PICKS(2, 1, 1)}};
+    static const VINDEX three[4][3] = {{FC_PICKS(3, 0, 1), FC_PICKS(3, 0, 2)},
+                                       {FC_PICKS(3, 1, 1), FC_PICKS(3, 1, 2)},
+                                       {FC_PICKS(3, 2, 1), FC_PICKS(3, 2, 2)}};
+    static const VINDEX four[4][3] = {{FC_PICKS(4, 0, 1), FC_PICKS(4, 0, 2), FC_PICKS(4, 0, 3)},
+                                      {FC_PICKS(4, 1, 1), FC_PICKS(4, 1, 2), FC_PICKS(4, 1, 3)},
+                                      {FC_PICKS(4, 2, 1), FC_PICKS(4, 2, 2), FC_PICKS(4, 2, 3)},
+                                      {FC_PICKS(4, 3, 1), FC_PICKS(4, 3, 2), FC_PICKS(4, 3, 3)}};
+    switch (s) {
+    case 2: return NAME(split_vectors)(2, two, to, phase, from, n);
+    case 3: return NAME(split_vectors)(3, three, to, phase, from, n);
+    case 4: return NAME(split_vectors)(4, four, to, phase, from, n);
+    default: return 0;
+    }
+}
+#undef FC_PICK
+#undef FC_PICK4
+#undef FC_PICKS
+#endif
+
+static void NAME(split)(void *tov, ptrdiff_t phase, const void *fromv, ptrdiff_t n, ptrdiff_t s)
+{
+    T *to = tov;
+    const T *from = fromv;
+#ifdef vpick
+    ptrdiff_t done = NAME(split_by_picks)(to, phase, from, n, s);
+#else
+    ptrdiff_t done = 0;
+#endif
+    for (ptrdiff_t p = 0; p < s; p++)
+        for (ptrdiff_t i = done; i * s + p < n; i++)
+            to[p * phase + i] = from[i * s + p];
+}

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which way is fastest? The methods, when each pays, and kernels taken apart into factors."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastconv import reference
+from fastconv.arguments import Correlation
+from fastconv.runtime import _core
+
+METHODS = ("auto", "direct", "im2col", "separable", "box", "fft", "numpy")
+
+Factors = tuple[NDArray[Any], ...]  # per axis: terms x taps
+
+
+class Choice(NamedTuple):
+    """The method that runs, and why."""
+
+    method: str
+    why: str
+    factors: Factors = ()
+
+
+# Where one method overtakes another: `python bench/crossovers.py` measures what these stand for.
+CROSSOVERS = {
+    # taps of the kernel per tap of its factors, from which two passes are faster than one
+    "separable": 3.5,
+    # taps of a kernel whose taps are all the same, from which running sums are faster than two passes
+    "box taps": 900,
+    # taps of the kernel below which transforms are not considered, and how many times as fast as the direct method they
+    # have to be by estimate
+    "fft taps": 100,
+    "fft gain": 1.1,
+}
+
+
+def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
+    """Check `method` and choose; `c` is what will be computed, or any_kernel: something of that shape.
+
+    A window is computed as the whole would be, and so has its bits.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A method that is unknown, or that cannot compute this.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
+    if method == "numpy":
+        return Choice("numpy", "asked for")
+    if _core is None:
+        return Choice("numpy", "the compiled extension cannot be imported")
+    c = c.whole()
+    if c.sum_dtype.kind in "iu":
+        if method in ("im2col", "fft"):
+            raise TypeError(
+                f"method {method!r} takes floats; got x of dtype {c.x.dtype} and k of dtype {c.k.dtype}: "
+                "use method 'auto' or 'direct' for integers"
+            )
+        limit = np.iinfo(c.sum_dtype).max
+        if c.overflow != "wrap" and reference.largest_sum(c) > limit:
+            if method != "auto":
+                raise TypeError(f"method {method!r} sums integers in {c.sum_dtype}, which may be too small: use 'auto'")
+            return Choice("numpy", f"the sums may not fit into {c.sum_dtype}: exact in Python's integers")
+    if method == "box" or method == "auto":
+        why_not = _why_not_box(c, method == "auto")
+        if not why_not and not (any_kernel and method == "auto"):
+            return Choice("box", "asked for" if method == "box" else "all taps are the same")
+        if method == "box":
+            raise ValueError(f"method 'box' is not possible: {why_not}")
+    if method == "separable" or method == "auto":
+        why_not, factors = _separable(c, method == "auto")
+        if factors:
+            terms = factors[0].shape[0]
+            why = "k is an outer product" if terms == 1 else f"k is a sum of {terms} outer products"
+            return Choice("separable", "asked for" if method == "separable" else why, factors)
+        if method == "separable":
+            raise ValueError(f"method 'separable' is not possible: {why_not}")
+    if method == "fft" or method == "auto":
+        reason = _why_not_fft(c, method == "auto")
+        if not reason:
+            return Choice("fft", "asked for" if method == "fft" else f"{c.k.size} taps are many")
+        if method == "fft":
+            raise ValueError(f"method 'fft' is not possible: {reason}")
+        return Choice("direct", f"the fastest here; {why_not}")
+    return Choice(method, "asked for")
+
+
+def arithmetic(c: Correlation) -> np.dtype[Any]:
+    """The dtype of the arithmetic in C: for integers int32 where no sum can be larger, else int64."""
+    if c.sum_dtype.kind not in "iu":
+        return np.empty(0, c.compute_dtype).real.dtype
+    small = c.x.dtype.itemsize <= 2 and reference.largest_sum(c) <= np.iinfo(np.int32).max
+    return np.dtype(np.int32 if small else np.int64)
+
+
+def plan(c: Correlation, choice: Choice, threads: int) -> tuple[int, int, float]:
+    """(threads, chunks, microseconds expected on one thread)"""
+    assert _core is not None
+    terms = choice.factors[0].shape[0] if choice.factors else 0
+    stored = _core.STORED[arithmetic(c).str[1:]]
+    planned: tuple[int, int, float] = _core.corr_plan(
+        stored, c.shape[: -c.rank], c.axes, _core.METHOD[choice.method], terms, threads
+    )
+    return planned
+
+
+# ---- boxes ------------------------------------------------------------------------------------------
+
+
+def _why_not_box(c: Correlation, only_if_faster: bool) -> str:
+    if only_if_faster and (c.k.size < CROSSOVERS["box taps"] or 1 in c.k.shape[-2:]):
+        return f"{c.k.size} taps are few"
+    if not (c.k == c.k.flat[0]).all() or not np.isfinite(c.k.flat[0]):
+        return "the taps are not all the same finite number"
+    if any(a.stride > 1 or a.dilation > 1 for a in c.axes):
+        return "stride and dilation must be 1"
+    if c.rank == 3 and c.k.shape[0] > 1:
+        return "it takes kernels of one or two axes"
+    return "it is complex" if c.sum_dtype.kind == "c" else ""
+
+
+# ---- transforms -------------------------------------------------------------------------------------
+
+
+def _why_not_fft(c: Correlation, only_if_faster: bool) -> str:
+    if c.sum_dtype.kind in "iu":
+        return "integers are summed exactly"
+    if any(a.stride > 1 or a.dilation > 1 for a in c.axes):
+        return "stride and dilation must be 1"
+    if c.rank == 3 and c.k.shape[0] > 1:
+        return "it takes kernels of one or two axes"
+    if only_if_faster and (c.k.size < CROSSOVERS["fft taps"] or 0 in c.shape):
+        return f"{c.k.size} taps are few"
+    _, _, us = plan(c, Choice("fft", ""), 1)
+    if math.isinf(us):
+        return f"k of shape {c.k.shape} is too large for its tiles"
+    if only_if_faster and us * CROSSOVERS["fft gain"] > plan(c, Choice("direct", ""), 1)[2]:
+        return "transforms would take longer"
+    return ""
+
+
+# ---- factors --------------------------------------------------------------------------------------
+
+
+def _separable(c: Correlation, only_if_faster: bool) -> tuple[str, Factors]:
+    """(why not, the factors)"""
+    sizes = [a.k for a in c.axes if a.k > 1]
+    if only_if_faster and (len(sizes) < 2 or math.prod(sizes) < CROSSOVERS["separable"] * sum(sizes)):
+        return f"{c.k.size} taps are few", ()
+    if c.rank == 1:
+        return "it has one axis", ()
+    if c.sum_dtype.kind == "c":
+        return "the kernel is complex", ()
+    if any(a.stride > 1 for a in c.axes):
+        return "the stride is not 1", ()
+    dtype = c.compute_dtype
+    if c.factors:
+        return "", tuple(f.astype(dtype)[None] for f in c.factors)
+    k = np.ascontiguousarray(c.k, dtype)
+    # Terms of opposite sign make NaN of an infinity in x, which the definition does not: more than one only on demand.
+    factors = factorize(k.tobytes(), k.dtype, k.shape, 1 if only_if_faster else min(k.shape))
+    if factors:
+        return "", factors
+    return f"k is no {'outer product' if only_if_faster else 'sum of few outer products'}", ()
+
+
+@functools.lru_cache(maxsize=64)
+def factorize(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], most: int) -> Factors:
+    """k as a sum of at most `most` outer products (of rank 3: one), as exact as k itself; () if it is none."""
+    k = np.frombuffer(data, dtype).reshape(shape)
+    if not k.any() or not np.isfinite(k).all():
+        return ()
+    factors = _integer_factors(k) if dtype.kind in "iu" else _cross_factors(k)
+    if not factors and dtype.kind == "f" and k.ndim == 2:
+        factors = _low_rank(k, most)
+    return factors
+
+
+def _lines(k: NDArray[Any], pivot: tuple[int, ...]) -> list[NDArray[Any]]:
+    """The vector along each axis through one element."""
+    return [np.moveaxis(k, a, -1)[(*pivot[:a], *pivot[a + 1 :])] for a in range(k.ndim)]
+
+
+def _integer_factors(k: NDArray[Any]) -> Factors:
+    """The vectors through a nonzero element; all but the last without their common divisor, single ones as 1."""
+    pivot = tuple(int(i[0]) for i in np.nonzero(k))
+    lines = _lines(k, pivot)
+    factors = [line // (np.gcd.reduce(line) if line.size > 1 else line) for line in lines[:-1]]
+    scale = math.prod(int(f[i]) for f, i in zip(factors, pivot, strict=False))
+    factors.append(lines[-1] // scale)
+    product = functools.reduce(np.multiply.outer, [f.astype(object) for f in factors])
+    return tuple(f.astype(k.dtype)[None] for f in factors) if (product == k).all() else ()
+
+
+def _cross_factors(k: NDArray[Any]) -> Factors:
+    """The vectors through the largest element: of an outer product each has its rounding and no more.
+
+    Every element of their product must agree with k to 8 units in the last place. All but the last sum to one in
+    absolute value, so that no intermediate result is larger than x; single ones are 1.
+    """
+    wide = k.astype(np.float64)
+    pivot = tuple(int(i) for i in np.unravel_index(np.argmax(np.abs(wide)), k.shape))
+    lines = _lines(wide, pivot)
+    factors = [line / (np.abs(line).sum() if line.size > 1 else line) for line in lines[:-1]]
+    scale = math.prod(float(f[i]) for f, i in zip(factors, pivot, strict=False))
+    rounded = [f.astype(k.dtype) for f in (*factors, lines[-1] / scale)]
+    product = functools.reduce(np.multiply.outer, [f.astype(np.float64) for f in rounded])
+    info = np.finfo(k.dtype)
+    close = np.abs(product - wide) <= 8 * float(info.eps) * np.abs(wide) + 4 * float(info.smallest_subnormal)
+    return tuple(f[None] for f in rounded) if close.all() else ()
+
+
+def _low_rank(k: NDArray[Any], most: int) -> Factors:
+    """The first terms of the singular value decomposition, if what they leave out is rounding.
+
+    That is, if the bound of the error (`fastconv.reference.error_bound`) for an image of one brightness is not
+    larger than that of the direct method. (For a single bright pixel it may be.)
+    """
+    wide = k.astype(np.float64)
+    u, s, v = np.linalg.svd(wide, full_matrices=False)
+    eps = float(np.finfo(k.dtype).eps)
+    terms = int((s > 2 * eps * s[0]).sum())
+    if terms > most:
+        return ()
+    scale = np.abs(u[:, :terms]).sum(0)
+    rows, cols = (u[:, :terms] / scale).T.astype(k.dtype), (v[:terms].T * s[:terms] * scale).T.astype(k.dtype)
+    weight = (np.abs(rows[:, :, None], dtype=np.float64) * np.abs(cols[:, None, :])).sum()
+    left_out = np.abs(np.einsum("th,tw->hw", rows.astype(float), cols.astype(float)) - wide).sum()
+    taps = terms * sum(k.shape)
+    if (taps + 16) * eps / 2 * weight + left_out > k.size * eps / 2 * np.abs(wide).sum():
+        return ()
+    return np.ascontiguousarray(rows), np.ascontiguousarray(cols)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Boxes by running sums: exact for integers, no drift and no smear for floats, the same bits however cut."""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import methods, reference
+from fastconv.arguments import Options, correlation_arguments
+
+SHAPES = [
+    ((20, 30), (3, 3)),
+    ((2, 100, 300), (5, 70)),
+    ((150, 600), (31, 31)),
+    ((50, 40), (100, 90)),
+    ((40, 90), (1, 20)),
+    ((40, 90), (20, 1)),
+    ((1000,), (30,)),
+    ((2, 30, 40), (1, 7, 9)),
+]
+shapes = pytest.mark.parametrize(("shape", "kernel"), SHAPES, ids=str)
+
+
+def corr(k):
+    return getattr(fastconv, f"corr{k.ndim}d")
+
+
+def modes(shape, kernel):
+    fits = all(m <= n for n, m in zip(shape[-len(kernel) :], kernel, strict=True))
+    return cases.MODES if fits else cases.MODES[1:]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int64", "float32", "float64"])
+@shapes
+def test_sums_of_integers_are_exact(isa, rng, shape, kernel, dtype):
+    x, k = cases.integers(rng, shape, dtype), np.full(kernel, -3 if np.dtype(dtype).kind != "u" else 3, dtype)
+    for mode in modes(shape, kernel):
+        y = corr(k)(x, k, mode, "symmetric", method="box")
+        cases.assert_same_bits(y + 0, corr(k)(x, k, mode, "symmetric", method="direct") + 0, mode)
+
+
+@pytest.mark.parametrize("dtype", cases.FLOATS)
+@shapes
+def test_within_the_bound(isa, rng, shape, kernel, dtype):
+    """However large what lies beside the window."""
+    x, k = cases.reals(rng, shape, dtype), np.full(kernel, 0.37, dtype)
+    x[..., : shape[-1] // 3] *= 1e6
+    for mode in modes(shape, kernel):
+        c = correlation_arguments(k.ndim, x, k, Options(mode, "edge"))
+        y = corr(k)(x, k, mode, "edge", method="box")
+        expected = corr(k)(x.astype(float), k.astype(float), mode, "edge", method="direct")
+        magnitude = corr(k)(np.abs(x.astype(float)), k.astype(float), mode, "edge", method="direct")
+        u = np.finfo(dtype).eps / 2
+        additions = sum(kernel) + 8 + (k.size if dtype == "float64" else 0)  # what is expected has its own error
+        assert (np.abs(y - expected) <= additions * u * magnitude + 1e-300).all(), (c.shape, mode)
+
+
+@shapes
+def test_bits(isa, tiny_chunks, rng, shape, kernel):
+    x, k = cases.reals(rng, shape, "float32"), np.full(kernel, 0.1, "float32")
+    whole = corr(k)(x, k, "full", "wrap", method="box", threads=1)
+    for threads in (2, 5):
+        cases.assert_same_bits(corr(k)(x, k, "full", "wrap", method="box", threads=threads), whole)
+    for _ in range(8):
+        window = tuple(slice(*np.sort(rng.integers(0, n + 1, 2)).tolist()) for n in whole.shape[whole.ndim - k.ndim :])
+        y = corr(k)(x, k, "full", "wrap", method="box", window=window[0] if k.ndim == 1 else window)
+        cases.assert_same_bits(y, whole[(..., *window)], window)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_non_finite_values_stay_in_their_windows(isa, rng, value):
+    x, k = cases.reals(rng, (200, 300), "float32"), np.full((15, 31), 0.5, "float32")
+    x[60, 70] = x[199, 0] = value
+    for mode in cases.MODES:
+        y, expected = (fastconv.corr2d(x, k, mode, method=m) for m in ("box", "direct"))
+        np.testing.assert_array_equal(y[~np.isfinite(y)], expected[~np.isfinite(expected)])
+        np.testing.assert_array_equal(np.isfinite(y), np.isfinite(expected))
+
+
+def test_chosen_where_it_is_faster():
+    def method(kernel, **how):
+        x, k = np.zeros((500, 500), "float32"), np.full(kernel, 0.2, "float32")
+        return methods.choose(correlation_arguments(2, x, k, Options(**how)), "auto").method
+
+    assert (method((61, 61)), method((9, 9)), method((3, 3))) == ("box", "separable", "direct")
+    assert method((61, 61), stride=2) == "direct"
+    with fastconv.checked():
+        fastconv.corr2d(np.random.default_rng(0).random((90, 95)), np.full((40, 40), 0.1), "same")
+    assert fastconv.explain((500, 500), np.ones((61, 61))).why == "all taps are the same"
+
+
+BAD = {
+    "other taps": (np.arange(9.0).reshape(3, 3), {}, "the taps are not all the same finite number"),
+    "NaN taps": (np.full((3, 3), np.nan), {}, "the taps are not all the same finite number"),
+    "stride": (np.ones((3, 3)), {"stride": 2}, "stride and dilation must be 1"),
+    "three axes": (np.ones((2, 3, 3)), {}, "it takes kernels of one or two axes"),
+    "complex": (np.full((3, 3), 1j), {}, "it is complex"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_refused(case):
+    k, how, message = BAD[case]
+    with pytest.raises(ValueError, match=f"method 'box' is not possible: {message}"):
+        corr(k)(np.ones((9,) * k.ndim), k, method="box", **how)
+    assert reference.corr2d(np.ones((3, 3)), np.ones((3, 3))) == 9

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Kernels taken apart into factors: found where they exist, within the bound, the same bits however cut."""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import kernels, methods, reference
+from fastconv.arguments import Options, correlation_arguments
+
+x31 = np.linspace(-1, 1, 31)
+HILL = np.exp(-4 * x31**2)
+RANK_ONE = {
+    "gaussian": np.outer(HILL, HILL) / np.outer(HILL, HILL).sum(),
+    "box": np.full((15, 17), 1 / 255),
+    "signed": np.outer(x31, HILL),
+    "with zeros": np.outer([0, 1, 0, -2, 0, 3, 0, 0, 1, 1, 1, 1], np.arange(12) % 3),
+    "rank 3": np.multiply.outer(np.outer(HILL[::4], HILL[::4]), -HILL[::4]),
+    "tiny": 1e-30 * np.outer(HILL, HILL),
+}
+RANK_TWO = {
+    "laplacian of gaussian": np.add.outer(4 * x31**2, 4 * x31**2 - 1) * np.outer(HILL, HILL),
+    "difference of gaussians": np.outer(HILL, HILL) - np.outer(HILL**4, HILL**4),
+}
+FULL_RANK = {
+    "disc": (np.add.outer(x31**2, x31**2) < 0.8).astype(float),
+    "nearly": RANK_ONE["gaussian"] * (1 + 1e-4 * np.cos(np.add.outer(9 * x31, 3 * x31) ** 2)),
+    "identity": np.eye(20),
+    "zero": np.zeros((12, 12)),
+    "not finite": np.full((12, 12), np.inf),
+}
+
+
+def choice(k, method="auto", dtype="float32", **how):
+    x = np.zeros((64,) * k.ndim, dtype)
+    return methods.choose(correlation_arguments(k.ndim, x, k.astype(dtype), Options(**how)), method)
+
+
+@pytest.mark.parametrize("dtype", cases.FLOATS)
+def test_what_is_found(dtype):
+    for terms, found in ((1, RANK_ONE), (2, RANK_TWO)):
+        for name, k in found.items():
+            assert terms == 1 or choice(k, dtype=dtype).method != "separable", name
+            chosen = choice(k, "auto" if terms == 1 else "separable", dtype=dtype)
+            assert (chosen.method, [f.shape for f in chosen.factors]) == (
+                "separable",
+                [(terms, n) for n in k.shape],
+            ), name
+    for name, k in FULL_RANK.items():
+        assert choice(k, dtype=dtype).method == "direct", name
+    for size in (9, 15, 31):
+        assert choice(kernels.gaussian(size, dtype=dtype), dtype=dtype).method == "separable"
+
+
+def test_integers_are_found_exactly():
+    for factors in (([1, 2, 1], [-1, 0, 1]), ([6, 4, 0, -2], [9, 3, 3]), (np.ones(9, int), np.ones(9, int))):
+        k = np.outer(*factors)
+        rows, cols = choice(k, "separable", "int64").factors
+        np.testing.assert_array_equal(np.outer(rows, cols), k)
+    nearly = np.outer([100, 200, 100], [1, 2, 1])
+    nearly[1, 1] += 1
+    with pytest.raises(ValueError, match="k is no sum of few outer products"):
+        choice(nearly, "separable", "int64")
+
+
+@pytest.mark.parametrize("dtype", cases.FLOATS)
+def test_within_the_bound(isa, rng, dtype):
+    for name, k in (RANK_ONE | RANK_TWO).items():
+        k = k.astype(dtype)
+        x = cases.reals(rng, (40, 45, 20)[: k.ndim], dtype)
+        corr = getattr(fastconv, f"corr{k.ndim}d")
+        for mode in cases.MODES:
+            if mode == "valid" and any(n < m for n, m in zip(x.shape[-k.ndim :], k.shape, strict=True)):
+                continue
+            c = correlation_arguments(k.ndim, x, k, Options(mode, "reflect"))
+            y = corr(x, k, mode, "reflect", method="separable")
+            error = np.abs(y.astype(float) - reference.run(c).astype(float))
+            assert (error <= reference.error_bound(c, methods.choose(c, "separable").factors)).all(), (name, mode)
+            with fastconv.checked():
+                corr(x, k, mode, "reflect")
+
+
+def test_integers_are_exact(isa, rng):
+    for dtype in ("uint8", "int16", "int64"):
+        x = cases.integers(rng, (70, 90), dtype)
+        k = np.outer(rng.integers(-4, 5, 13), rng.integers(1, 5, 17))
+        for how in ({}, {"dilation": 2}):
+            y = fastconv.corr2d(x, k, "same", "wrap", method="separable", **how)
+            cases.assert_same_bits(y, reference.corr2d(x, k, "same", "wrap", **how))
+
+
+@pytest.mark.parametrize("k", [RANK_ONE["gaussian"], RANK_TWO["difference of gaussians"]], ids=["one", "two"])
+def test_bits(isa, tiny_chunks, rng, k):
+    """Threads, windows, layout and dilation of interior and border tiles change nothing."""
+    x, k = cases.reals(rng, (150, 1100), "float32"), k.astype("float32")
+    for how in ({}, {"dilation": (1, 2)}):
+        one = fastconv.corr2d(x, k, "same", "symmetric", method="separable", threads=1, **how)
+        for threads in (2, 5):
+            y = fastconv.corr2d(x, k, "same", "symmetric", method="separable", threads=threads, **how)
+            cases.assert_same_bits(y, one, threads)
+        laid = np.asfortranarray(x)
+        cases.assert_same_bits(fastconv.corr2d(laid, k, "same", "symmetric", method="separable", **how), one)
+        window = slice(3, 90), slice(500, 1090)
+        y = fastconv.corr2d(x, k, "same", "symmetric", method="separable", window=window, **how)
+        cases.assert_same_bits(y, one[window])
+
+
+def test_non_finite_values_stay_in_their_windows(rng):
+    x, k = cases.reals(rng, (60, 80), "float32"), RANK_ONE["gaussian"].astype("float32")
+    x[20, 30], x[45, 70] = np.nan, np.inf
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(
+            np.isfinite(fastconv.corr2d(x, k, "same", method="separable")),
+            np.isfinite(fastconv.corr2d(x, k, "same", method="direct")),
+        )
+
+
+def test_sepcorr2d(isa, rng):
+    for dtype in ("float32", "float64", "int16", "uint8", "complex64"):
+        x, ky, kx = (cases.integers(rng, n, dtype) for n in ((2, 30, 40), 7, 4))
+        for mode in cases.MODES:
+            y = fastconv.sepcorr2d(x, ky, kx, mode, "edge")
+            cases.assert_same_bits(
+                y, fastconv.corr2d(x, np.outer(ky, kx), mode, "edge", method="direct"), (dtype, mode)
+            )
+            cases.assert_same_bits(y, reference.sepcorr2d(x, ky, kx, mode, "edge"))
+    large = cases.integers(rng, 25, "float32")
+    assert_close = np.testing.assert_allclose
+    x = cases.reals(rng, (60, 60), "float32")
+    assert_close(fastconv.sepcorr2d(x, large, large), fastconv.corr2d(x, np.outer(large, large)), rtol=1e-3, atol=1e-2)
+
+
+BAD = {
+    "ky of rank 2": (([[1]], [1]), ValueError, r"ky must have 1 dimension; got shape \(1, 1\)"),
+    "kx empty": (([1], []), ValueError, r"kx must not be empty; got shape \(0,\)"),
+    "product too large": (([2**40], [2**40]), OverflowError, r"the product of the factors does not fit into int64"),
+    "ky of strings": ((["a"], [1]), TypeError, r"ky has dtype <U1"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_refused(case):
+    factors, exception, message = BAD[case]
+    for package in (fastconv, reference):
+        with pytest.raises(exception, match=message):
+            package.sepcorr2d(np.ones((9, 9), int), *factors)
