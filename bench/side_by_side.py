@@ -3,6 +3,7 @@
 
     python bench/side_by_side.py                       pictures, one thread
     python bench/side_by_side.py --threads 2
+    python bench/side_by_side.py large gaussians bytes signals volumes steps
     python bench/side_by_side.py call scaling memory startup
 
 Machines are shared and noisy, so only ratios taken in one run mean something. Every case first compares
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from fastconv import _core
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
 import cases  # noqa: E402
 import peers  # noqa: E402
+import workloads  # noqa: E402
 
 
 def alternate(calls: list[Callable[[], Any]], seconds: float, spacing: float = 0.0) -> list[float]:
@@ -161,7 +164,36 @@ def startup(options: argparse.Namespace) -> None:
     print(f"\nstartup: import fastconv takes {best * 1e3:.1f} ms after NumPy")
 
 
+def workload(name: str, options: argparse.Namespace) -> None:
+    """The cases of a section of workloads.py: each peer alternating with us, ratio to each and to the best."""
+    peers.set_num_threads(options.threads)
+    generate = workloads.SECTIONS[name]
+    print(f"\n{name}: {generate.__doc__} {options.threads} thread(s)\n")
+    ratios = {}
+    for case in generate(options.dtypes):
+        if options.cases and not any(word in case.label for word in options.cases):
+            continue
+        ours_result, own, best, line = case.ours(), math.inf, math.inf, []
+        for peer, theirs in case.peers.items():
+            error = np.max(np.abs(ours_result - theirs()), initial=0)
+            assert error <= case.tolerance * np.max(np.abs(ours_result), initial=1e-30), (case.label, peer, error)
+            ours, other = alternate([case.ours, theirs], options.seconds)
+            own, best = min(own, ours), min(best, other / ours)
+            line.append(f"{other / ours:.2f} {peer} ({other * 1e3:.3f})")
+        if not case.peers:
+            (own,) = alternate([case.ours], options.seconds)
+        ratios[case.label] = best
+        rate = f"{case.flop / own / 1e9:7.0f} GFLOP/s" if case.flop else ""
+        print(f"  {case.label:<24} {own * 1e3:9.3f} ms {rate}   {', '.join(line)}", flush=True)
+    known = {label: r for label, r in ratios.items() if math.isfinite(r)}
+    if known:
+        worst = min(known, key=known.__getitem__)
+        mean = math.exp(sum(map(math.log, known.values())) / len(known))
+        print(f"  best peer / fastconv: geometric mean {mean:.2f}, worst {known[worst]:.2f} ({worst})")
+
+
 SECTIONS = {f.__name__: f for f in (pictures, call, scaling, memory, startup)}
+SECTIONS |= {name: partial(workload, name) for name in workloads.SECTIONS}
 
 
 def main() -> None:
@@ -171,6 +203,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.3, help="time spent on a pair of calls")
     parser.add_argument("--sizes", type=int, nargs="+", default=[k[0] for k in cases.SQUARES], help="kernel sizes")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "float64"])
+    parser.add_argument("--cases", nargs="+", help="only cases of workloads.py whose label contains one of these")
     parser.add_argument("--peer", help="only peers whose name contains this")
     parser.add_argument("--all-pictures", action="store_true", help=f"{cases.IMAGES} instead of 1080x1920")
     parser.add_argument("--json", type=Path, help="write the rows of `pictures` to this file too")

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is measured: calls of fastconv beside the same results asked of its peers, by section.
+
+Peers that are not installed are left out. `pictures` has its own peers (peers.py); here every case brings
+those that are best at it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import cases
+import numpy as np
+
+import fastconv
+from fastconv import kernels
+
+Call = Callable[[], Any]
+
+
+class Case(NamedTuple):
+    label: str
+    ours: Call
+    peers: dict[str, Call]
+    flop: float = 0.0  # of the direct method
+    tolerance: float = 1e-4  # of the results, relative to the largest
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+cv2, torch, signal, ndimage = (_module(m) for m in ("cv2", "torch", "scipy.signal", "scipy.ndimage"))
+rng = np.random.default_rng(1)
+
+
+def _data(shape: tuple[int, ...], dtype: str) -> Any:
+    return rng.random(shape).astype(dtype) if np.dtype(dtype).kind == "f" else rng.integers(0, 256, shape).astype(dtype)
+
+
+def _kernel(shape: tuple[int, ...], dtype: str = "float32") -> Any:
+    k = rng.random(shape) + 0.1
+    return (k / k.sum()).astype(dtype)
+
+
+def _only(**peers: tuple[Any, Call]) -> dict[str, Call]:
+    return {name.replace("_", "."): call for name, (module, call) in peers.items() if module is not None}
+
+
+def large(dtypes: list[str]) -> Iterator[Case]:
+    """Large kernels on a picture."""
+    for dtype in dtypes:
+        for size in cases.LARGE_SQUARES:
+            x, k = _data(cases.PICTURE, dtype), _kernel((size, size), dtype)
+            peers = _only(
+                signal_oaconvolve=(signal, lambda x=x, k=k: signal.oaconvolve(x, k[::-1, ::-1], "valid")),
+                signal_fftconvolve=(signal, lambda x=x, k=k: signal.fftconvolve(x, k[::-1, ::-1], "valid")),
+                cv2_filter2D=(cv2, lambda x=x, k=k, m=size // 2: cv2.filter2D(x, -1, k)[m:-m, m:-m]),
+            )
+            flop = 2.0 * size**2 * (1081 - size) * (1921 - size)
+            yield Case(f"{dtype} {size}x{size}", lambda x=x, k=k: fastconv.corr2d(x, k), peers, flop)
+
+
+def gaussians(dtypes: list[str]) -> Iterator[Case]:
+    """Gaussian blur by corr2d, which finds out that the kernel is separable."""
+    for dtype in dtypes:
+        for size in cases.GAUSSIANS:
+            x, k = _data(cases.PICTURE, dtype), kernels.gaussian(size, dtype=dtype)
+            profile = kernels.gaussian(size, ndim=1, dtype=dtype)
+            peers = _only(cv2_sepFilter2D=(cv2, lambda x=x, p=profile: cv2.sepFilter2D(x, -1, p, p)))
+            yield Case(f"{dtype} {size}x{size}", lambda x=x, k=k: fastconv.corr2d(x, k, "same", "reflect"), peers)
+
+
+def bytes(dtypes: list[str]) -> Iterator[Case]:
+    """Images of small integers with a float32 kernel."""
+    for dtype in ("uint8", "uint16", "int16"):
+        for size, _ in cases.SQUARES:
+            x, k = _data(cases.PICTURE, dtype), _kernel((size, size))
+            peers = _only(cv2_filter2D=(cv2, lambda x=x, k=k: cv2.filter2D(x, cv2.CV_32F, k)))
+            yield Case(f"{dtype} {size}x{size}", lambda x=x, k=k: fastconv.corr2d(x, k, "same", "reflect"), peers)
+
+
+def signals(dtypes: list[str]) -> Iterator[Case]:
+    """1-D."""
+    for dtype in dtypes:
+        for n in cases.SIGNALS:
+            for taps in cases.TAPS:
+                x, k = _data((n,), dtype), _kernel((taps,), dtype)
+                peers = _only(signal_oaconvolve=(signal, lambda x=x, k=k: signal.oaconvolve(x, k[::-1], "valid")))
+                if n * taps < 5e8:
+                    peers["np.correlate"] = lambda x=x, k=k: np.correlate(x, k)
+                if ndimage is not None and taps < 100:
+                    inside = slice(taps // 2, n - taps + taps // 2 + 1)
+                    peers["ndimage.correlate1d"] = lambda x=x, k=k, i=inside: ndimage.correlate1d(x, k)[i]
+                yield Case(f"{dtype} {n} x {taps}", lambda x=x, k=k: fastconv.corr1d(x, k), peers, 2.0 * n * taps)
+
+
+def volumes(dtypes: list[str]) -> Iterator[Case]:
+    """3-D, float32."""
+    for n in cases.VOLUMES:
+        for size in (3, 5, 7):
+            x, k = _data((n,) * 3, "float32"), _kernel((size,) * 3)
+            peers = _only(signal_fftconvolve=(signal, lambda x=x, k=k: signal.fftconvolve(x, np.flip(k), "valid")))
+            if torch is not None:
+                tx, tk = torch.from_numpy(x)[None, None], torch.from_numpy(k)[None, None]
+                peers["torch.conv3d"] = lambda tx=tx, tk=tk: torch.nn.functional.conv3d(tx, tk).numpy()[0, 0]
+            flop = 2.0 * size**3 * (n - size + 1) ** 3
+            yield Case(f"valid {n}^3 x {size}^3", lambda x=x, k=k: fastconv.corr3d(x, k), peers, flop)
+            peers = _only(ndimage_correlate=(ndimage, lambda x=x, k=k: ndimage.correlate(x, k, mode="mirror")))
+            yield Case(f"same {n}^3 x {size}^3", lambda x=x, k=k: fastconv.corr3d(x, k, "same", "reflect"), peers, flop)
+
+
+def steps(dtypes: list[str]) -> Iterator[Case]:
+    """Strides and dilations, float32, one channel."""
+    for size in (3, 5, 7):
+        for name in ("stride", "dilation"):
+            for step in (2, 3, 4):
+                x, k = _data(cases.PICTURE, "float32"), _kernel((size, size))
+                peers = {}
+                if torch is not None:
+                    tx, tk = torch.from_numpy(x)[None, None], torch.from_numpy(k)[None, None]
+                    how = {name: step}
+                    peers["torch.conv2d"] = lambda tx=tx, tk=tk, h=how: torch.nn.functional.conv2d(tx, tk, **h).numpy()[
+                        0, 0
+                    ]
+                ours: Call = lambda x=x, k=k, h={name: step}: fastconv.corr2d(x, k, **h)  # noqa: E731
+                yield Case(f"{size}x{size} {name} {step}", ours, peers)
+
+
+SECTIONS = {f.__name__: f for f in (large, gaussians, bytes, signals, volumes, steps)}
