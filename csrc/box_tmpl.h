@@ -16,7 +16,9 @@ static void NAME(add)(void *to, const void *a, const void *b, ptrdiff_t n)
 
 static void NAME(scale)(void *to, const void *a, const void *factor, ptrdiff_t n)
 {
-    VT by = vsplat(*(const T *)factor);
+    T one;
+    __builtin_memcpy(&one, factor, sizeof one); /* of the user's kernel: aligned or not */
+    VT by = vsplat(one);
     for (ptrdiff_t i = 0; i < n; i += VLEN)
         vstoren((T *)to + i, vfma(vloadn((const T *)a + i, n - i), by, vzero()), n - i); /* no -0 */
 }
