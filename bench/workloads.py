@@ -16,6 +16,7 @@ import numpy as np
 
 import fastconv
 from fastconv import kernels
+from fastconv.feature import match_template
 
 Call = Callable[[], Any]
 
@@ -35,7 +36,9 @@ def _module(name: str) -> Any:
         return None
 
 
-cv2, torch, signal, ndimage = (_module(m) for m in ("cv2", "torch", "scipy.signal", "scipy.ndimage"))
+cv2, torch, signal, ndimage, feature = (
+    _module(m) for m in ("cv2", "torch", "scipy.signal", "scipy.ndimage", "skimage.feature")
+)
 rng = np.random.default_rng(1)
 
 
@@ -49,7 +52,7 @@ def _kernel(shape: tuple[int, ...], dtype: str = "float32") -> Any:
 
 
 def _only(**peers: tuple[Any, Call]) -> dict[str, Call]:
-    return {name.replace("_", "."): call for name, (module, call) in peers.items() if module is not None}
+    return {name.replace("_", ".", 1): call for name, (module, call) in peers.items() if module is not None}
 
 
 def large(dtypes: list[str]) -> Iterator[Case]:
@@ -132,4 +135,19 @@ def steps(dtypes: list[str]) -> Iterator[Case]:
                 yield Case(f"{size}x{size} {name} {step}", ours, peers)
 
 
-SECTIONS = {f.__name__: f for f in (large, gaussians, bytes, signals, volumes, steps)}
+def match(dtypes: list[str]) -> Iterator[Case]:
+    """Template matching on a picture by the normed correlation coefficient, result of float32."""
+    for dtype in ("float32", "uint8"):
+        for size in cases.TEMPLATES:
+            x = _data(cases.PICTURE, dtype)
+            t = x[100 : 100 + size, 200 : 200 + size].copy()
+            peers = _only(
+                cv2_matchTemplate=(cv2, lambda x=x, t=t: cv2.matchTemplate(x, t, cv2.TM_CCOEFF_NORMED)),
+                skimage_match_template=(feature, lambda x=x, t=t: feature.match_template(x, t)),
+            )
+            yield Case(
+                f"{dtype} {size}x{size}", lambda x=x, t=t: match_template(x, t, dtype="float32"), peers, tolerance=1e-2
+            )
+
+
+SECTIONS = {f.__name__: f for f in (large, gaussians, bytes, signals, volumes, steps, match)}

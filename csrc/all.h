@@ -17,6 +17,7 @@
 #include "fft_tmpl.h"
 #include "widen_tmpl.h"
 #include "box_tmpl.h"
+#include "match_tmpl.h"
 #include "peak_tmpl.h"
 #include "vec_end.h"
 #undef FC_TYPE_F32
@@ -29,6 +30,7 @@
 #include "fft_tmpl.h"
 #include "widen_tmpl.h"
 #include "box_tmpl.h"
+#include "match_tmpl.h"
 #include "peak_tmpl.h"
 #include "vec_end.h"
 #undef FC_TYPE_F64

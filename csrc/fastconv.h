@@ -105,4 +105,32 @@ FC_API void fc_alloc_fail_after(long allocations); /* for tests; negative: never
 FC_API void fc_tune(ptrdiff_t band_rows, double threads_from_us);
 enum { FC_BAND_ROWS = 256, FC_THREADS_FROM_US = 200 };
 
+/* match.c: scores of a template T at every place of x continued by the boundary, depth, rows and columns.
+ *
+ *   With weights M (or 1), v = M^2, and means over a window: mean I = sum M I / sum M, likewise mean T,
+ *     ccoeff  sum v (T - mean T)(I - mean I)      normed:  / sqrt(sum v (T - mean T)^2  sum v (I - mean I)^2)
+ *     ccorr   sum v T I                           normed:  / sqrt(sum v T^2  sum v I^2)
+ *     sqdiff  sum v (T - I)^2                     normed:  / sqrt(sum v T^2  sum v I^2)
+ *
+ * (Lewis, Fast Normalized Cross-Correlation, 1995; the documentation of OpenCV's matchTemplate.) */
+enum { FC_CCOEFF, FC_CCORR, FC_SQDIFF };
+typedef struct {
+    int type, x_type;    /* of the arithmetic and of out: FC_F32 or FC_F64 (with weights: FC_F64); as x is stored */
+    int out_type;        /* type, or FC_F32 */
+    int measure, normed, whole; /* whole: x and T - shift are integers, and sums are to be exact */
+    int boundary, threads;
+    double fill;
+    ptrdiff_t n[3], k[3], out[3], lead[3], x_step[3], out_step[3];
+    const char *x;
+    char *result;
+    /* adjacent, k elements: v (T - shift) scale; M; v. The latter two are NULL where all are one; equal where M
+     * is v or its mean is not asked for. */
+    const double *t, *weights, *energies;
+    double shift, scale;
+    /* sum of `weights`, sum v; and of the template, times scale^2: sum v (T - mean T)^2, sum v (T - shift)^2,
+     * sum v T^2 */
+    double weight, energy, spread, square, power;
+} fc_match;
+FC_API int fc_match_run(const fc_match *g);
+
 #endif

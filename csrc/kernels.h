@@ -39,6 +39,18 @@
     X(widen, f64)         \
     X(widen, i32)         \
     X(widen, i64)         \
+    X(match_look, f32)    \
+    X(match_look, f64)    \
+    X(match_shift, f32)   \
+    X(match_shift, f64)   \
+    X(match_add, f32)     \
+    X(match_add, f64)     \
+    X(match_window, f64)  \
+    X(match_grow, f64)    \
+    X(match_merge, f64)   \
+    X(match_spread, f64)  \
+    X(match_score, f32)   \
+    X(match_score, f64)   \
     X(peak, f32)          \
     X(peak, f64)
 
@@ -83,6 +95,40 @@ typedef int fc_finite_fn(const void *x, ptrdiff_t n);
 /* A row of n elements into the phases of a stride (split_tmpl.h): to[p*phase + i] = from[i*s + p]. By the size of
  * the elements, whatever their type. */
 typedef void fc_split_fn(void *to, ptrdiff_t phase, const void *from, ptrdiff_t n, ptrdiff_t s);
+
+/* Template matching (match_tmpl.h). Rows have room for n, rounded up to FC_MATCH_LANES. */
+enum { FC_MATCH_LANES = 16 };
+typedef struct { /* added to; of the finite elements */
+    double sum, low, high;
+    int64_t not_finite;
+} fc_look;
+typedef void fc_match_look_fn(const void *x, ptrdiff_t n, fc_look *look);
+typedef void fc_match_shift_fn(void *x, ptrdiff_t n, double centre, double scale);
+/* to = from + x, squares_to = squares_from + x*x */
+typedef void fc_match_add_fn(double *to, double *squares_to, const double *from, const double *squares_from,
+                             const void *x, ptrdiff_t n);
+/* s[j] = s[j] + ... + s[j+w-1], j < n. s: room for n+w-1, and both buffers a vector more; room: overwritten */
+typedef void fc_match_window_fn(double *s, double *room, ptrdiff_t n, ptrdiff_t w);
+/* The same for sums and spreads, the sums of squared differences from the mean: one element more than the `count` that
+ * there are; two sets of count_a and count_b elements; w neighbours, each of `count` elements */
+typedef void fc_match_grow_fn(double *to, double *spread_to, const double *from, const double *spread_from,
+                              const void *x, ptrdiff_t n, double count);
+typedef void fc_match_merge_fn(double *to, double *spread_to, const double *a, const double *spread_a,
+                               const double *b, const double *spread_b, ptrdiff_t n, double count_a, double count_b);
+typedef void fc_match_spread_fn(double *s, double *spread, double *room, double *spread_room, ptrdiff_t n,
+                                ptrdiff_t w, double count);
+
+/* With mean = s1 per_weight (and if `spreads`, s2 is a spread about it: then s2 + mean sv is used instead)
+ *   out = gain (constant + of_num num + of_sum sv + of_squares s2 + of_mean mean)           / sqrt(e) if normed
+ *   e   = s2 - mean (2 sv - mean energy) + of_level (centre + sv per_energy)^2
+ * then clipped to low ... high; NaN stays. Returns whether any e is not above doubt * s2 + floor. */
+typedef struct {
+    int normed, spreads;
+    double gain, constant, of_num, of_sum, of_squares, of_mean, per_weight, energy, of_level, centre, per_energy;
+    double doubt, floor, low, high;
+} fc_score;
+typedef int fc_match_score_fn(void *out, void *energy, const void *num, const double *s1, const double *sv,
+                              const double *s2, ptrdiff_t n, const fc_score *c);
 
 /* The arithmetic limit (peak_tmpl.h): `rounds` passes over independent chains of fma; returns the
  * number of floating-point operations done (two per fma and lane). */

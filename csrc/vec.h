@@ -11,6 +11,7 @@
  *   vloadn vstoren     the first n lanes
  *   vsplat vzero
  *   vfma(a, b, c)      a * b + c, rounded once where FC_FMA is 1
+ *   vsqrt vmin vmax    of floats; min and max of (a, NaN) are NaN
  *   vupper vlower(a, b, n)   exchange of blocks of n lanes, a constant: of every pair of blocks upper takes a's
  *                      first and, in place of its second, b's first; lower a's second and b's second
  *   vpick(a, i, b)     lane l is lane i[l] of a and b joined; only where that is one instruction. i: VINDEX, of
@@ -122,6 +123,18 @@ typedef T NAME(unaligned) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(s
 #define vfma(a, b, c) VOP(fmadd)(a, b, c)
 #else
 #define vfma(a, b, c) VOP(add)(VOP(mul)(a, b), c)
+#endif
+#endif
+
+#ifndef FC_INTEGER
+#ifdef __ARM_NEON
+#define vsqrt(v) VOP(vsqrt)(v)
+#define vmin(a, b) VOP(vmin)(a, b)
+#define vmax(a, b) VOP(vmax)(a, b)
+#else
+#define vsqrt(v) VOP(sqrt)(v)
+#define vmin(a, b) VOP(min)(a, b)
+#define vmax(a, b) VOP(max)(a, b)
 #endif
 #endif
 

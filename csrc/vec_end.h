@@ -35,4 +35,7 @@
 #undef vsplat
 #undef vzero
 #undef vfma
+#undef vsqrt
+#undef vmin
+#undef vmax
 #undef vpin

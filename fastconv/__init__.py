@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cross-correlation and convolution on the CPU: fast, checked, the same bits for any thread count."""
 
-from fastconv import kernels, reference
+from fastconv import feature, kernels, reference
 from fastconv.arguments import halo
 from fastconv.correlation import (
     Explanation,
@@ -37,6 +37,7 @@ __all__ = [
     "corr2d",
     "corr3d",
     "explain",
+    "feature",
     "get_num_threads",
     "halo",
     "isas",

@@ -2,6 +2,7 @@
 """The command line: ``fastconv``, or ``python -m fastconv``.
 
     fastconv filter photo.jpg --kernel sobel -o edges.png    filter a picture
+    fastconv find crowd.jpg face.png -o found.png            find a figure in a picture
     fastconv tour                                            what convolution does
     fastconv info                                            what this build runs on
 
@@ -134,6 +135,19 @@ def _parser() -> Parser:
         "clip",
     )
     task.add_argument("--check", action="store_true", help="compare with the reference as it runs")
+
+    task = commands.add_parser(
+        "find",
+        help="find a figure in a picture",
+        description="Find the place of a picture that looks most like a smaller one, whatever its brightness and "
+        "contrast (normalised correlation: 1 is a perfect match). Two colour pictures are compared in all colours at "
+        "once, else luminance is. Where the smaller one is transparent it does not count.",
+    )
+    task.set_defaults(run=_find)
+    task.add_argument("scene", type=Path, help="any picture Pillow reads")
+    task.add_argument("template", type=Path, help="the figure: a picture, no larger than the scene")
+    task.add_argument("-o", "--output", type=Path, metavar="OUT", help="the scene with a frame around the figure")
+    task.add_argument("--count", type=int, default=1, metavar="N", help="the N best places that do not overlap")
 
     task = commands.add_parser("tour", help="a short lecture: what convolution does")
     task.set_defaults(run=_tour)
@@ -338,6 +352,88 @@ def _save(image: Image.Image, path: Path, file_format: str) -> None:
         raise RequestError(f"cannot write {path}: {_reason(error)}") from error
 
 
+# fastconv find ------------------------------------------------------------------------
+
+
+def _find(arguments: argparse.Namespace) -> None:
+    if arguments.count < 1:
+        raise RequestError(f"--count must be at least 1; got {arguments.count}")
+    file_format = _file_format(arguments.output) if arguments.output else ""
+    scene, template = _load(arguments.scene), _load(arguments.template)
+    if template.width > scene.width or template.height > scene.height:
+        raise RequestError(
+            f"{arguments.template} ({template.width} x {template.height}) is larger than {arguments.scene} "
+            f"({scene.width} x {scene.height})"
+        )
+    in_colour = scene.mode.startswith("RGB") and template.mode.startswith("RGB")
+    x, k = _stack(scene, in_colour), _stack(template, in_colour)
+    mask = None
+    if template.mode.endswith("A"):
+        alpha = np.asarray(template)[..., -1]
+        if not alpha.any():
+            raise RequestError(f"{arguments.template} is transparent everywhere: nothing to find")
+        mask = np.broadcast_to(alpha / 255, k.shape)
+    counted = k if mask is None else k[mask > 0]
+    if (counted == counted.flat[0]).all():
+        raise RequestError(f"{arguments.template} has the same value everywhere: nothing to find")
+
+    start = perf_counter()
+    scores = fastconv.feature.match_template(x, k, mask=mask, dtype=np.float32)[0]
+    milliseconds = (perf_counter() - start) * 1e3
+    found = _best_places(scores, (template.height, template.width), arguments.count)
+    if not found:
+        raise RequestError(f"{arguments.scene} holds NaN or infinity wherever {arguments.template} could be")
+    for row, column in found:
+        print(
+            f"{arguments.template}: {template.width} x {template.height} at column {column}, row {row} of "
+            f"{arguments.scene}, score {scores[row, column]:.4f}"
+        )
+    where = ""
+    if arguments.output:
+        _save(_framed(scene, found, template.size), arguments.output, file_format)
+        where = f" -> {arguments.output}"
+    print(f"{'colours' if in_colour else 'luminance'}, {milliseconds:.2f} ms{where}")
+
+
+def _stack(image: Image.Image, in_colour: bool) -> Array:
+    """Pixels as (colours, H, W), colours or luminance."""
+    if in_colour:
+        return np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
+    return np.asarray(image if image.mode[0] in "IF" else image.convert("L"))[None]
+
+
+def _best_places(scores: Array, size: tuple[int, int], count: int) -> list[tuple[int, int]]:
+    """Row and column of the best scores, each better than all that would overlap it; at most `count`."""
+    left = np.where(np.isnan(scores), -np.inf, scores)
+    places: list[tuple[int, int]] = []
+    while len(places) < count and left.max() > -np.inf:
+        row, column = (int(i) for i in np.unravel_index(left.argmax(), left.shape))
+        places.append((row, column))
+        left[max(row - size[0] + 1, 0) : row + size[0], max(column - size[1] + 1, 0) : column + size[1]] = -np.inf
+    return places
+
+
+def _framed(scene: Image.Image, places: Sequence[tuple[int, int]], size: tuple[int, int]) -> Image.Image:
+    """The scene in colour, with red frames around the places, inside the picture where they touch its edge."""
+    from PIL import Image, ImageDraw
+
+    if scene.mode[0] in "IF":  # a wide channel has no colours: stretch it over 8 bits
+        pixels = np.nan_to_num(np.asarray(scene).astype(np.float64), nan=0, posinf=0, neginf=0)
+        scene = Image.fromarray(_to_pixels(pixels, "stretch", np.dtype(np.uint8)))
+    picture = scene.convert("RGBA" if scene.mode.endswith("A") else "RGB")
+    width = max(1, min(picture.size) // 200)
+    draw = ImageDraw.Draw(picture)
+    for row, column in places:
+        corners = (
+            max(column - width, 0),
+            max(row - width, 0),
+            min(column + size[0] + width, picture.width) - 1,
+            min(row + size[1] + width, picture.height) - 1,
+        )
+        draw.rectangle(corners, outline="red", width=width)
+    return picture
+
+
 # fastconv tour ------------------------------------------------------------------------
 
 
@@ -412,6 +508,17 @@ def _tour(arguments: argparse.Namespace) -> None:
    hidden units has {weights / 1e9} billion weights, {gigabytes:.0f} GB in float32.
    A kernel of 3 x 3 has 9, whatever the size of the photo: it looks at one
    neighbourhood at a time, and for the same thing everywhere.
+""")
+    figure, light = picture[210:414, 208:304], (0.3, 0.5)  # the waving one
+    noise = np.random.default_rng(1).normal(0, 0.05, figure.shape).astype(np.float32)
+    scores = fastconv.feature.match_template(picture, light[0] + light[1] * figure + noise)
+    row, column = (int(i) for i in np.unravel_index(scores.argmax(), scores.shape))
+    print(f"""\
+4. Where is the figure?
+
+   The waving figure, in dim light and with noise, slides over the picture. A score
+   is the correlation of the two without their means, divided by their lengths.
+   It is highest, {scores[row, column]:.2f}, at row {row}, column {column}: where the figure stands.
 """)
     _save(_sheet(panels), arguments.output, _file_format(arguments.output))
     print(f"Pictures: {arguments.output}")

@@ -15,6 +15,7 @@ class Table(TypedDict):
 BOUNDARY: dict[str, int]
 METHOD: dict[str, int]
 STORED: dict[str, int]
+MEASURE: dict[str, int]
 
 def corr(
     x: NDArray[Any],
@@ -47,3 +48,16 @@ def use(i: int) -> None: ...
 def fma_peak(is_float32: bool, rounds: int) -> float: ...
 def alloc_fail_after(allocations: int) -> None: ...
 def tune(band_rows: int = ..., threads_from_us: float = ...) -> None: ...
+def match(
+    image: NDArray[Any],
+    result: NDArray[Any],
+    t: NDArray[Any],
+    masks: tuple[NDArray[Any], ...] | None,
+    lead: tuple[int, ...],
+    measure: str,
+    boundary: str,
+    fill: float,
+    threads: int,
+    whole: bool,
+    numbers: tuple[float, ...],
+) -> None: ...

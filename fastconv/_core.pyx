@@ -308,3 +308,60 @@ def tune(ptrdiff_t band_rows=FC_BAND_ROWS, double threads_from_us=FC_THREADS_FRO
 
 
 fc_use(fc_isa(0))
+
+
+# ---- template matching -----------------------------------------------------------------------------
+
+cdef extern from "fastconv.h" nogil:
+    ctypedef struct fc_match:
+        int type, x_type, out_type, measure, normed, whole, boundary, threads
+        double fill
+        ptrdiff_t n[3]
+        ptrdiff_t k[3]
+        ptrdiff_t out[3]
+        ptrdiff_t lead[3]
+        ptrdiff_t x_step[3]
+        ptrdiff_t out_step[3]
+        const char *x
+        char *result
+        const double *t
+        const double *weights
+        const double *energies
+        double shift, scale, weight, energy, spread, square, power
+    int FC_CCOEFF, FC_CCORR, FC_SQDIFF
+    int fc_match_run(const fc_match *g)
+
+MEASURE = {"ccoeff": FC_CCOEFF, "ccorr": FC_CCORR, "sqdiff": FC_SQDIFF}
+
+
+def match(cnp.ndarray image, cnp.ndarray result, const double[:, :, ::1] t, masks, lead, measure, boundary,
+          double fill, int threads, bint whole, numbers):
+    """Scores of the template t (d, h, w) in the image; see fc_match in fastconv.h.
+
+    masks: None, (v,) or (M, v), of t's shape. numbers: the last fields of fc_match.
+    """
+    cdef fc_match g
+    cdef int i, rank = cnp.PyArray_NDIM(image), first = 3 - rank, status
+    cdef const double[:, :, ::1] weights, energies
+    g.x_type, g.out_type = STORED[image.dtype.str[1:]], STORED[result.dtype.str[1:]]
+    g.type = g.out_type if masks is None else FC_F64
+    g.measure, g.normed = MEASURE[measure.removesuffix("_normed")], measure.endswith("_normed")
+    g.boundary, g.fill, g.threads, g.whole = BOUNDARY[boundary], fill, threads, whole
+    for i in range(3):
+        g.n[i] = g.out[i] = 1
+        g.lead[i] = g.x_step[i] = g.out_step[i] = 0
+        g.k[i] = t.shape[i]
+    for i in range(rank):
+        g.n[first + i], g.out[first + i] = cnp.PyArray_DIM(image, i), cnp.PyArray_DIM(result, i)
+        g.x_step[first + i], g.out_step[first + i] = cnp.PyArray_STRIDE(image, i), cnp.PyArray_STRIDE(result, i)
+        g.lead[first + i] = lead[i]
+    g.x, g.result, g.t = <const char *> cnp.PyArray_DATA(image), <char *> cnp.PyArray_DATA(result), &t[0, 0, 0]
+    g.weights = g.energies = NULL
+    if masks is not None:
+        weights, energies = masks[0], masks[len(masks) - 1]
+        g.weights, g.energies = &weights[0, 0, 0], &energies[0, 0, 0]
+    g.shift, g.scale, g.weight, g.energy, g.spread, g.square, g.power = numbers
+    with nogil:
+        status = fc_match_run(&g)
+    if status != 0:
+        raise MemoryError("no memory for the scratch tiles of match_template")

@@ -7,7 +7,7 @@ the formula; speed is no concern here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import reduce
 from typing import Any
 
@@ -15,8 +15,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments import Axis, Correlation, Options, OuterProduct, correlation_arguments
+from fastconv.matching import Matching, matching_arguments
 
-__all__ = ["convolve1d", "convolve2d", "convolve3d", "corr1d", "corr2d", "corr3d", "error_bound", "sepcorr2d"]
+__all__ = [
+    "convolve1d",
+    "convolve2d",
+    "convolve3d",
+    "corr1d",
+    "corr2d",
+    "corr3d",
+    "error_bound",
+    "match_error_bound",
+    "match_template",
+    "sepcorr2d",
+]
 
 
 def corr1d(x: ArrayLike, k: ArrayLike, *where: Any, **how: Any) -> Any:
@@ -313,3 +325,125 @@ def _magnitude(a: NDArray[Any]) -> NDArray[np.float64]:
     parts = (a.real, a.imag) if a.dtype.kind == "c" else (a,)
     total: NDArray[np.float64] = np.sum([np.abs(np.where(np.isfinite(p), p, 0).astype(float)) for p in parts], axis=0)
     return total
+
+
+# template matching ----------------------------------------------------------------------------------
+
+
+def match_template(image: ArrayLike, template: ArrayLike, *where: Any, **how: Any) -> NDArray[Any]:
+    """`fastconv.feature.match_template` in plain NumPy; `where` and `how` are its arguments that change the result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.match_template(np.array([[1, 2, 4, 9, 9]]), np.array([[1, 3]]))
+    array([[1., 1., 1., 0.]])
+    """
+    return match(matching_arguments(image, template, *where, **how))
+
+
+def match(m: Matching) -> NDArray[Any]:
+    """Compute one template matching in float64, window by window, row of results by row."""
+    result = np.empty(m.shape, np.float64)
+    with np.errstate(all="ignore"):
+        for row, windows in _rows_of_windows(m):
+            result[row] = _scores(m, windows)
+    return result.astype(m.dtype)
+
+
+def _rows_of_windows(m: Matching) -> Iterator[tuple[tuple[int, ...], NDArray[np.float64]]]:
+    """Index of each row of results, and its windows (n, pixels)."""
+    at = [
+        source_index(np.arange(-lead, n + k - 1 - lead), size, m.boundary)
+        for lead, n, k, size in zip(m.lead, m.shape, m.template.shape, m.image.shape, strict=True)
+    ]
+    for row in np.ndindex(m.shape[:-1]):
+        near = [i[o : o + k] for i, o, k in zip(at, row, m.template.shape, strict=False)]
+        grid = np.ix_(*near, at[-1])
+        inside = np.logical_and.reduce(np.broadcast_arrays(*(i >= 0 for i in grid)))
+        slab = np.where(inside, m.image[grid].astype(np.float64), m.fillvalue)
+        windows = np.lib.stride_tricks.sliding_window_view(slab, m.template.shape[-1], axis=-1)
+        yield row, np.moveaxis(windows, -2, 0).reshape(m.shape[-1], m.template.size)
+
+
+def _about_one(*arrays: NDArray[np.float64]) -> float:
+    """Power of two that makes the largest finite magnitude about one."""
+    most = max(float(np.abs(np.where(np.isfinite(a), a, 0)).max(initial=0)) for a in arrays)
+    return float(np.ldexp(1.0, -int(np.clip(np.frexp(most)[1], -1000, 1000))))
+
+
+def _scores(m: Matching, windows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The formulas of `fastconv.feature.match_template` for windows (n, pixels)."""
+    T, X, missing = _vectors(m, windows)
+    scores = ((T - X) ** 2).sum(1) if m.measure.startswith("sqdiff") else (T * X).sum(1)
+    if m.is_normed:
+        norms = np.sqrt((T**2).sum()) * np.sqrt((X**2).sum(1))
+        least, undefined = (0, scores > 0) if m.measure.startswith("sqdiff") else (-1, 0)
+        scores = np.where(norms == 0, undefined, np.clip(scores / norms, least, 1))
+    return np.where(missing, np.nan, scores)
+
+
+def _vectors(m: Matching, X: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
+    """What a score compares: template and windows (n, pixels) with their weights, for ccoeff without their means.
+    And whether a window holds what is not finite."""
+    M = np.ones(m.template.size) if m.weights is None else m.weights.ravel()
+    scale = _about_one(X, m.template) if m.is_normed else 1.0  # so that no square overflows or vanishes
+    T, X, M = m.template.ravel()[M > 0] * scale, X[:, M > 0] * scale, M[M > 0]
+    missing = ~np.asarray((np.isfinite(X) & np.isfinite(T)).all(1))
+    if m.measure.startswith("ccoeff"):
+        flat, even = np.ptp(X, axis=1) == 0, np.ptp(T) == 0
+        T, X = (a - a[..., :1] for a in (T, X))
+        T, X = (a - (a * M).sum(-1, keepdims=True) / M.sum() for a in (T, X))
+        X[flat] = 0
+        T = T * 0 if even else T
+    return M * T, M * X, missing
+
+
+def match_error_bound(m: Matching) -> NDArray[np.float64]:
+    """How far a compiled result of m may lie from the reference's, per score.
+
+    Window and template as vectors i and t without their means, with V the sum of squared weights, R the range of the
+    image and u the unit roundoff: the compiled numerator is off by at most ``u K |t| R sqrt(V)``, as no element of a
+    centred tile is larger than R. K is the number n of pixels for a sum of n products, and
+    ``36 sqrt(2^19 / n)`` for a transform of at most 2^18 points, by the bound of csrc/fft.c. The sums in float64 add
+    as much with n for K; where no mean is subtracted from t and i (ccorr, sqdiff), they are relative to the largest
+    values. Divided by ``|t| |i|``, this is relative to ``q = R sqrt(V) / |i|``. It is no larger than 2^12 in float32
+    and 2^24 in float64: where it is, the window is looked at again. The norm ``|i|`` itself is off by ``n u q`` or,
+    where it is the difference of two sums, ``n u q^2``, u being that of float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import matching, reference
+    >>> m = matching.matching_arguments(np.eye(3, 4), np.eye(2))
+    >>> bool((reference.match_error_bound(m) < 1e-10).all())
+    True
+    """
+    n, wide = m.template.size, float(np.finfo(np.float64).eps) / 2
+    single = m.dtype == np.float32 and m.weights is None
+    final = float(np.finfo(m.dtype).eps) / 2
+    u, most = (final, 2.0**12) if single else (wide, 2.0**24)
+    V = float(n if m.weights is None else (m.weights**2).sum())
+    finite = m.image[np.isfinite(m.image)].astype(np.float64)
+    values = np.append(finite, m.fillvalue if np.isfinite(m.fillvalue) else 0)
+    bound = np.empty(m.shape)
+    with np.errstate(all="ignore"):
+        K = n + 36 * np.sqrt(2.0**19 / n) + 8
+        for row, windows in _rows_of_windows(m):
+            T, X, missing = _vectors(m, windows)
+            scale = _about_one(windows, m.template) if m.is_normed else 1.0
+            t, i, R = np.sqrt((T**2).sum()), np.sqrt((X**2).sum(1)), np.ptp(values) * scale
+            error = 2 * (u * K + 16 * wide * n) * t * R * np.sqrt(V)
+            if not m.measure.startswith("ccoeff"):
+                error += 16 * wide * n * V * ((np.abs(m.template).max() + np.abs(values).max()) * scale) ** 2
+            scores = np.abs(_scores(m, windows))
+            if m.is_normed:
+                q = np.minimum(R * np.sqrt(V) / i, most)
+                q = np.where(np.isnan(q), most, q)
+                of_norm = n * wide * (q if m.weights is None and not single else q**2)
+                error = np.minimum(error / (t * i), 2 * (u * K + 16 * wide * n) * most) + of_norm
+                error = np.where(t * i > 0, error, 0)  # what is flat is known exactly
+            error = error + 4 * final * scores + float(np.finfo(m.dtype).smallest_subnormal)
+            bound[row] = np.where(missing, 0, error)
+    return bound

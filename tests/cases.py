@@ -28,6 +28,7 @@ GAUSSIANS = (3, 5, 7, 9, 15, 21, 31)
 SIGNALS = (10**4, 10**5, 10**6)
 TAPS = (5, 31, 255, 2047)
 VOLUMES = (64, 128)
+TEMPLATES = (8, 16, 32, 64, 128)
 
 # Kernel heights: one slice of tap rows (up to 6 or 8), the first height that takes two, and three.
 HEIGHTS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16, 17)

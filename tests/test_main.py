@@ -432,7 +432,7 @@ def test_failed_write_keeps_the_old_file(save, pillow, tmp_path, monkeypatch, ca
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.png", "out.png"]
 
 
-@pytest.mark.parametrize("command", ["filter x.png --kernel box", "tour"])
+@pytest.mark.parametrize("command", ["filter x.png --kernel box", "tour", "find x.png y.png"])
 def test_without_pillow(tmp_path, monkeypatch, capsys, command):
     monkeypatch.setitem(sys.modules, "PIL", None)
     assert main([*command.split(), "-o", str(tmp_path / "out.png")]) == 2
@@ -440,6 +440,76 @@ def test_without_pillow(tmp_path, monkeypatch, capsys, command):
 
 
 # the other commands -------------------------------------------------------------------
+
+# find ---------------------------------------------------------------------------------
+
+FIGURE = noise(11, 14, 3, seed=3)
+
+
+def crowd(*places):
+    """A scene (70, 90, 3) with the figure at these rows and columns, each a little paler than the one before."""
+    scene = noise(70, 90, 3, seed=4) // 2
+    for i, (row, column) in enumerate(places):
+        pale = FIGURE // (i + 1) + noise(11, 14, 3, seed=5) // 32 * i
+        scene[row : row + 11, column : column + 14] = pale
+    return scene
+
+
+@pytest.mark.parametrize("place", [(0, 0), (0, 76), (59, 0), (59, 76), (31, 40)])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_find_wherever_it_stands(save, pillow, tmp_path, capsys, place, mode):
+    scene, figure = (pillow.fromarray(a).convert(mode) for a in (crowd(place), FIGURE))
+    output = tmp_path / "found.png"
+    paths = save(scene, "scene.png"), save(figure, "figure.png")
+    assert main(["find", *paths, "-o", str(output)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert f"14 x 11 at column {place[1]}, row {place[0]} of {paths[0]}, score 1.0000\n" in out
+    assert f"{'colours' if mode == 'RGB' else 'luminance'}, " in out
+    with pillow.open(output) as image:
+        found = np.asarray(image)
+    red = (found == (255, 0, 0)).all(-1)
+    rows, columns = np.nonzero(red)
+    top, left, bottom, right = rows.min(), columns.min(), rows.max(), columns.max()
+    assert (max(place[0] - 1, 0), max(place[1] - 1, 0)) == (top, left)
+    assert (min(place[0] + 11, 69), min(place[1] + 14, 89)) == (bottom, right)
+    before = np.asarray(pillow.fromarray(crowd(place)).convert(mode).convert("RGB"))
+    np.testing.assert_array_equal(found[~red], before[~red])
+
+
+def test_find_several(save, capsys):
+    places = [(3, 5), (40, 60), (45, 20)]
+    assert main(["find", save(crowd(*places)), save(FIGURE, "figure.png"), "--count", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [f"column {c}, row {r} " in line for (r, c), line in zip(places, lines[:3], strict=True)] == [True] * 3
+    assert main(["find", save(FIGURE), save(FIGURE, "figure.png"), "--count", "3"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2  # there is but one place
+
+
+def test_find_what_is_not_transparent(save, capsys):
+    alpha = np.full((11, 14, 1), 255, np.uint8)
+    alpha[:4, :6] = 0
+    figure = np.concatenate([np.where(alpha > 0, FIGURE, 255 - FIGURE), alpha], axis=-1)
+    assert main(["find", save(crowd((20, 30))), save(figure, "figure.png")]) == 0
+    assert "at column 30, row 20 " in (out := capsys.readouterr().out)
+    assert "score 1.0000" in out
+
+
+@pytest.mark.parametrize(
+    ("scene", "figure", "options", "message"),
+    [
+        (FIGURE, crowd(), (), "is larger than"),
+        (crowd(), FIGURE * 0 + 9, (), "has the same value everywhere: nothing to find"),
+        (crowd(), np.zeros((3, 4, 4), np.uint8), (), "is transparent everywhere: nothing to find"),
+        (crowd(), FIGURE, ("--count", "0"), "--count must be at least 1; got 0"),
+        (crowd(), FIGURE, ("-o", "found.xyz"), "found.xyz"),
+        (np.full((20, 20), np.nan, np.float32), FIGURE, (), "holds NaN or infinity wherever"),
+    ],
+)
+def test_nothing_to_find(save, capsys, scene, figure, options, message):
+    assert main(["find", save(scene, "scene.tiff"), save(figure, "figure.png"), *options]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and message in err and err.count("\n") == 1
 
 
 def test_tour(pillow, tmp_path, monkeypatch, capsys):

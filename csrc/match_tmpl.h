@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Rows of template matching (match.c), all of them in scratch: a row of n elements has room for n rounded up to
+ * FC_MATCH_LANES, and what lies in that room is computed along and means nothing.
+ *
+ *   match_look    what a tile holds: its sum, its range, how many elements are not finite
+ *   match_shift   x = (x - centre) * scale
+ *   match_add     sums of values and of squares, in float64
+ *   match_window  sums of w neighbours by doubling: every one has the same order of summation, wherever it lies
+ *   match_grow, match_merge, match_spread
+ *                 the same for sums and spreads, a spread being the sum of squared differences from the mean. As no
+ *                 square of a sum is ever subtracted, a spread is right to about u mean / deviation, not the
+ *                 square of that. (Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for
+ *                 computing sample variances, 1979.)
+ *   match_score   numerators and sums into scores
+ *
+ * Multiplications and additions round separately here: the same bits on every instruction set.
+ */
+#ifndef T
+#error "include vec.h before match_tmpl.h"
+#endif
+
+/* As many elements as a vector holds float64: loaded, in float64, and compared. */
+enum { NAME(lanes_wide) = FC_VECTOR_BYTES / 8 };
+#define WIDE ((ptrdiff_t)NAME(lanes_wide))
+typedef double NAME(wide) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(8), may_alias));
+typedef int64_t NAME(truth) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(8), may_alias));
+typedef T NAME(part) __attribute__((vector_size(FC_VECTOR_BYTES / 8 * sizeof(T)), aligned(sizeof(T)), may_alias));
+#define WT NAME(wide)
+#define WTRUTH NAME(truth)
+#define wload(p) (*(const WT *)(p))
+#define wstore(p, v) (*(WT *)(p) = (v))
+#define wtake(p) __builtin_convertvector(*(const NAME(part) *)(p), WT)
+#define wgive(p, v) (*(NAME(part) *)(p) = __builtin_convertvector(v, NAME(part)))
+#define wsplat(s) ((WT){0} + (s))
+
+static void NAME(match_look)(const void *xv, ptrdiff_t n, fc_look *look)
+{
+    static const int64_t count[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+    const T *x = xv;
+    WTRUTH lane = *(const WTRUTH *)count, other = {0};
+    WT sum = {0}, low = wsplat(look->low), high = wsplat(look->high);
+    for (ptrdiff_t i = 0; i < n; i += WIDE) {
+        WT v = wtake(x + i);
+        WTRUTH here = lane < n - i, finite = here & (v - v == 0);
+        WTRUTH less = finite & (v < low), more = finite & (v > high);
+        sum += (WT)((WTRUTH)v & finite);
+        other -= here & ~finite;
+        low = (WT)(((WTRUTH)v & less) | ((WTRUTH)low & ~less));
+        high = (WT)(((WTRUTH)v & more) | ((WTRUTH)high & ~more));
+    }
+    for (int l = 0; l < WIDE; l++) {
+        look->sum += sum[l];
+        look->low = low[l] < look->low ? low[l] : look->low;
+        look->high = high[l] > look->high ? high[l] : look->high;
+        look->not_finite += other[l] < 0 ? -other[l] : other[l];
+    }
+}
+
+static void NAME(match_shift)(void *xv, ptrdiff_t n, double centre, double scale)
+{
+    T *x = xv;
+    VT c = vsplat((T)centre), s = vsplat((T)scale);
+    for (ptrdiff_t i = 0; i < n; i += VLEN)
+        vstore(x + i, (vload(x + i) - c) * s);
+}
+
+static void NAME(match_add)(double *to, double *squares_to, const double *from, const double *squares_from,
+                            const void *xv, ptrdiff_t n)
+{
+    const T *x = xv;
+    for (ptrdiff_t i = 0; i < n; i += WIDE) {
+        WT v = wtake(x + i);
+        wstore(to + i, wload(from + i) + v);
+        wstore(squares_to + i, wload(squares_from + i) + v * v);
+    }
+}
+
+#ifdef FC_TYPE_F64
+/* Sums of 2^b neighbours, b = 0, 1, ...; those of w are sums over the bits of w, the lowest first. */
+static void NAME(match_window)(double *s, double *room, ptrdiff_t n, ptrdiff_t w)
+{
+    ptrdiff_t at = 0; /* w's bits so far: what room sums over */
+    for (ptrdiff_t b = 1; b <= w; b *= 2) {
+        int last = 2 * b > w; /* w's highest bit comes last */
+        if (w & b) {
+            double *to = last ? s : room;
+            for (ptrdiff_t j = 0; j < n && at == 0 && !last; j += WIDE)
+                wstore(to + j, wload(s + j));
+            for (ptrdiff_t j = 0; j < n && at > 0; j += WIDE)
+                wstore(to + j, wload(room + j) + wload(s + at + j));
+            at += b;
+        }
+        for (ptrdiff_t j = 0; j < n + w - 2 * b && !last; j += WIDE)
+            wstore(s + j, wload(s + j) + wload(s + b + j));
+    }
+}
+
+static void NAME(match_grow)(double *to, double *spread_to, const double *from, const double *spread_from,
+                             const void *xv, ptrdiff_t n, double count)
+{
+    const double *x = xv, per = count > 0 ? 1 / count : 0, part = count / (count + 1);
+    for (ptrdiff_t i = 0; i < n; i += WIDE) {
+        WT v = wload(x + i), sum = wload(from + i), off = v - sum * per;
+        wstore(to + i, sum + v);
+        wstore(spread_to + i, wload(spread_from + i) + off * off * part);
+    }
+}
+
+static void NAME(match_merge)(double *to, double *spread_to, const double *a, const double *spread_a, const double *b,
+                              const double *spread_b, ptrdiff_t n, double count_a, double count_b)
+{
+    double per_a = 1 / count_a, per_b = 1 / count_b, part = count_a * (count_b / (count_a + count_b));
+    for (ptrdiff_t i = 0; i < n; i += WIDE) {
+        WT u = wload(a + i), v = wload(b + i), off = u * per_a - v * per_b;
+        WT spread = (wload(spread_a + i) + wload(spread_b + i)) + off * off * part;
+        wstore(to + i, u + v);
+        wstore(spread_to + i, spread);
+    }
+}
+
+static void NAME(match_spread)(double *s, double *spread, double *room, double *spread_room, ptrdiff_t n, ptrdiff_t w,
+                               double count)
+{
+    ptrdiff_t at = 0;
+    for (ptrdiff_t b = 1; b <= w; b *= 2) { /* as match_window */
+        int last = 2 * b > w;
+        if (w & b) {
+            double *to = last ? s : room, *spread_to = last ? spread : spread_room;
+            for (ptrdiff_t j = 0; j < n && at == 0 && !last; j += WIDE) {
+                wstore(to + j, wload(s + j));
+                wstore(spread_to + j, wload(spread + j));
+            }
+            if (at > 0)
+                NAME(match_merge)(to, spread_to, room, spread_room, s + at, spread + at, n, (double)at * count,
+                                  (double)b * count);
+            at += b;
+        }
+        if (!last)
+            NAME(match_merge)(s, spread, s, spread, s + b, spread + b, n + w - 2 * b, (double)b * count,
+                              (double)b * count);
+    }
+}
+#endif
+
+static int NAME(match_score)(void *outv, void *energyv, const void *numv, const double *s1, const double *sv,
+                             const double *s2, ptrdiff_t n, const fc_score *c)
+{
+    static const int64_t count[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+    const T *num = numv;
+    T *out = outv, *energy = energyv;
+    WTRUTH lane = *(const WTRUTH *)count, doubt = {0};
+    for (ptrdiff_t j = 0; j < n; j += WIDE) {
+        WT one = wload(s1 + j), weighted = wload(sv + j), two = wload(s2 + j), mean = one * c->per_weight;
+        WT spread = two;
+        if (c->spreads)
+            two += mean * weighted;
+        else
+            spread -= mean * (2 * weighted - mean * c->energy);
+        WT raw = c->constant + c->of_num * wtake(num + j) + c->of_sum * weighted + c->of_squares * two;
+        raw += c->of_mean * mean;
+        wgive(out + j, raw * c->gain);
+        if (!c->normed)
+            continue;
+        WT level = c->centre + weighted * c->per_energy;
+        WT e = spread + c->of_level * (level * level);
+        doubt |= ~(e > c->doubt * two + c->floor) & (lane < n - j);
+        wgive(energy + j, e);
+    }
+    VT low = vsplat((T)c->low), high = vsplat((T)c->high);
+    for (ptrdiff_t j = 0; j < n; j += VLEN) {
+        VT v = vload(out + j);
+        if (c->normed)
+            v = v / vsqrt(vload(energy + j));
+        vstore(out + j, vmin(high, vmax(low, v)));
+    }
+    int any = 0;
+    for (int l = 0; l < WIDE; l++)
+        any |= doubt[l] != 0;
+    return any;
+}
+
+#undef WIDE
+#undef WT
+#undef WTRUTH
+#undef wload
+#undef wstore
+#undef wtake
+#undef wgive
+#undef wsplat

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Finding a figure in a picture: a drop-in for `skimage.feature.match_template`, with OpenCV's six measures."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastconv import reference
+from fastconv.matching import Matching, matching_arguments
+from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
+
+__all__ = ["match_template"]
+
+
+def match_template(
+    image: ArrayLike,
+    template: ArrayLike,
+    pad_input: bool = False,
+    mode: str = "constant",
+    constant_values: Any = 0,
+    *,
+    method: str = "ccoeff_normed",
+    mask: ArrayLike | None = None,
+    dtype: DTypeLike | None = None,
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """How well a template matches the image, at every place.
+
+    With I the window of the image at a place, T the template, M the mask (or 1) and means weighted by M:
+
+    =================  ==========================================  =================================================
+    method             score                                       the best match
+    =================  ==========================================  =================================================
+    ``ccoeff``         sum of M (T - mean T) M (I - mean I)        the highest
+    ``ccorr``          sum of M T M I                              the highest, if all windows were equally bright
+    ``sqdiff``         sum of (M (T - I))^2                        the lowest
+    ``ccoeff_normed``  divided by the norms of M (T - mean T)      1; -1: the negative picture. Neither brightness
+                       and M (I - mean I)                          nor contrast matter
+    ``ccorr_normed``   divided by the norms of M T and M I         1; contrast does not matter
+    ``sqdiff_normed``  divided by the norms of M T and M I, at     0
+                       most 1
+    =================  ==========================================  =================================================
+
+    The default is what scikit-image computes; the six are OpenCV's ``TM_CCOEFF`` and so on.
+
+    Parameters
+    ----------
+    image : array_like, 2-D or 3-D
+        Bool, integers, float16, float32 or float64; any strides. Never copied as a whole, but for float16, a
+        foreign byte order, and padding by rules that look at a whole axis (`mode`).
+    template : array_like
+        As many dimensions, in none of them larger.
+    pad_input : bool
+        False: one score for every place where the template lies inside the image, at the place of
+        its first element. True: the image's shape, scores at the place of the template's centre ``size // 2``, the
+        image being continued.
+    mode, constant_values
+        How it is continued: `numpy.pad`'s, "constant", "edge", "reflect", "symmetric" and "wrap" on the way,
+        "linear_ramp", "maximum", "mean", "median" and "minimum" by way of a padded copy.
+    method : str
+        One of the table.
+    mask : array_like, optional
+        Of the template's shape. Bool and uint8: pixels where it is not 0 count. Other dtypes: weights, at least 0.
+    dtype : dtype, optional
+        Of result and arithmetic, float32 or float64; by default float32 for float16 and float32 images, else
+        float64, as in scikit-image. float32 halves the time for images of small integers.
+    threads : int, optional
+        At most so many; default `get_num_threads()`. The result has the same bits for any number.
+
+    Returns
+    -------
+    ndarray
+        Normed scores are within [-1, 1] ([0, 1] for sqdiff_normed). Where a normed score is 0/0 it is 0, for flat
+        windows and flat templates as in scikit-image (OpenCV: 1 for flat templates); sqdiff_normed then is 1 as
+        in OpenCV, and 0 if window and template agree. A window is flat if all its (weighted) elements are equal.
+        A window that holds NaN or infinity scores NaN, others are unaffected; so does all with such a template.
+        (scikit-image: all 0.) Pixels without weight never matter.
+
+    Raises
+    ------
+    ValueError
+        Unknown names, wrong dimensions, a template larger than the image, an unfit mask.
+    TypeError
+        Dtypes that are not real numbers of at most 64 bits; masked arrays.
+    MemoryError
+        No memory for the result or for scratch.
+
+    Notes
+    -----
+    The sums over windows [1]_ are not taken from an integral image, which loses the contrast of a window among the
+    digits of the whole picture: here tiles are centred about their own mean, sums of values and squares are made
+    in float64 without a subtraction, and windows whose contrast still is too small to tell are
+    summed again about their own mean. Scratch memory is that of a tile for each thread.
+
+    Scores are compared by `fastconv.checked()` within `fastconv.reference.match_error_bound`; for
+    float32 images of good contrast they are within about 1e-6.
+
+    References
+    ----------
+    .. [1] J. P. Lewis, Fast Normalized Cross-Correlation, Industrial Light & Magic, 1995.
+    .. [2] OpenCV, Object Detection, TemplateMatchModes: the six measures and their masks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.feature import match_template
+    >>> template = np.array([[0.0, 1.0], [2.0, 1.0]])
+    >>> image = np.zeros((3, 5))
+    >>> image[1:, 2:4] = 5 * template + 7
+    >>> scores = match_template(image, template)
+    >>> np.unravel_index(scores.argmax(), scores.shape)
+    (np.int64(1), np.int64(2))
+    >>> match_template(image, template).round(3)
+    array([[0.   , 0.   , 0.488, 0.816],
+           [0.   , 0.   , 1.   , 0.   ]])
+    >>> match_template(image, template, method="sqdiff")
+    array([[  6.,  41., 147., 102.],
+           [  6., 296., 516., 246.]])
+    """
+    m = matching_arguments(image, template, pad_input, mode, constant_values, method=method, mask=mask, dtype=dtype)
+    threads = get_num_threads() if threads is None else thread_count(threads, "threads")
+    if _core is None:
+        return reference.match(m)
+    result = _run(m, threads)
+    if checking.get():
+        check_result(result, reference.match(m), reference.match_error_bound(m), "match_template")
+    return result
+
+
+def _run(m: Matching, threads: int) -> NDArray[Any]:
+    assert _core is not None
+    result = np.empty(m.shape, m.dtype)
+    counts = np.True_ if m.weights is None else m.weights > 0
+    if not np.isfinite(m.template[counts].ravel()).all():
+        result.fill(math.nan)
+        return result
+    image = m.image
+    if image.dtype == np.float16:
+        image = image.astype(np.float32)
+    elif not image.dtype.isnative:
+        image = image.astype(image.dtype.newbyteorder("="))
+
+    weights = np.ones(m.template.shape) if m.weights is None else m.weights
+    energies = weights**2
+    template = np.where(counts, m.template, 0)
+    # Without the mean, by a power of two about one: nothing overflows, and integers stay integers.
+    counted = template[weights > 0]
+    most = float(np.abs(counted).max())
+    scale = 1.0 if m.whole or most == 0 else math.ldexp(1, -max(min(math.frexp(most)[1], 1000), -1000))
+    scaled, first = template * scale, float(counted[0]) * scale
+    is_flat = bool((counted == counted[0]).all())
+    about_mean = m.measure.startswith("ccoeff")
+    by = weights if about_mean else energies
+    beyond = 0.0 if is_flat else float((by * (scaled - first)).sum()) / float(by.sum())
+    mean = first + beyond
+    shift = float(round(mean)) if m.whole else mean
+    spread = 0.0 if is_flat else float((energies * (scaled - first - beyond) ** 2).sum())
+    square = float((energies * (scaled - shift) ** 2).sum())
+    power = float((energies * scaled**2).sum())
+    t = energies * (scaled - shift)
+
+    masks: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    if m.weights is not None:
+        binary = bool((weights == energies).all())
+        masks = (energies if binary or not about_mean else weights), energies
+    _core.match(
+        image,
+        result,
+        _solid(t),
+        None if masks is None else tuple(_solid(a) for a in masks) if masks[0] is not masks[1] else (_solid(masks[0]),),
+        m.lead,
+        m.measure,
+        m.boundary,
+        m.fillvalue,
+        threads,
+        m.whole,
+        (shift / scale, scale, float(by.sum()), float(energies.sum()), spread, square, power),
+    )
+    return result
+
+
+def _solid(a: NDArray[np.float64]) -> NDArray[np.float64]:
+    """a as (depth, rows, columns), contiguous."""
+    return np.ascontiguousarray(a).reshape((1,) * (3 - a.ndim) + a.shape)

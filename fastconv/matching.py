@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is asked? The arguments of template matching, checked once and put into the form every engine takes.
+
+`feature.py` and `reference.py` both start here, so they accept the same input and raise the same errors.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastconv.arguments import BOUNDARIES
+
+MEASURES = ("ccoeff_normed", "ccoeff", "ccorr_normed", "ccorr", "sqdiff_normed", "sqdiff")
+PAD_MODES = ("constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp", "maximum", "mean", "median", "minimum")
+
+
+class Matching(NamedTuple):
+    """One template matching, ready to be computed.
+
+    The score at o compares the template with ``X[o - lead : o - lead + size]`` in each axis, X being the image
+    continued by `boundary`.
+    """
+
+    image: NDArray[Any]
+    template: NDArray[np.float64]
+    weights: NDArray[np.float64] | None
+    measure: str
+    dtype: np.dtype[Any]  # of the result
+    shape: tuple[int, ...]  # of the result
+    lead: tuple[int, ...]
+    boundary: str
+    fillvalue: float
+    whole: bool  # image, template and weights are integers, and float64 holds their sums exactly
+
+    @property
+    def is_normed(self) -> bool:
+        return self.measure.endswith("_normed")
+
+
+def matching_arguments(
+    image: ArrayLike,
+    template: ArrayLike,
+    pad_input: bool = False,
+    mode: str = "constant",
+    constant_values: Any = 0,
+    *,
+    method: str = "ccoeff_normed",
+    mask: ArrayLike | None = None,
+    dtype: DTypeLike | None = None,
+) -> Matching:
+    """Check the arguments of match_template and derive geometry and dtype.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument, what it was and what is accepted.
+    """
+    if not isinstance(method, str) or method not in MEASURES:
+        raise ValueError(f"method must be one of {', '.join(MEASURES)}; got {method!r}")
+    if not isinstance(mode, str) or mode not in PAD_MODES:
+        raise ValueError(f"mode must be one of {', '.join(PAD_MODES)}; got {mode!r}")
+    picture, figure = _real(image, "image"), _real(template, "template")
+    if picture.ndim not in (2, 3):
+        raise ValueError(f"image must have 2 or 3 dimensions; got shape {picture.shape}")
+    if figure.ndim != picture.ndim:
+        raise ValueError(
+            f"template must have as many dimensions as image; got shapes {figure.shape} and {picture.shape}"
+        )
+    if figure.size == 0:
+        raise ValueError(f"template must not be empty; got shape {figure.shape}")
+    if any(k > n for k, n in zip(figure.shape, picture.shape, strict=True)):
+        raise ValueError(f"template of shape {figure.shape} must not be larger than image of shape {picture.shape}")
+    result = _result_dtype(picture.dtype, dtype)
+    weights, binary = _weights(mask, figure.shape)
+    whole = binary and picture.dtype.kind in "biu" and figure.dtype.kind in "biu" and result == np.float64
+
+    shape = tuple(n - k + 1 for n, k in zip(picture.shape, figure.shape, strict=True))
+    lead, boundary, fillvalue = (0,) * picture.ndim, "constant", 0.0
+    if pad_input:
+        shape, lead = picture.shape, tuple(k // 2 for k in figure.shape)
+        if mode in BOUNDARIES and (mode != "constant" or np.ndim(constant_values) == 0):
+            boundary = mode
+            if mode == "constant":
+                fillvalue = _fillvalue(constant_values)
+                whole = whole and fillvalue == int(fillvalue) if np.isfinite(fillvalue) else False
+        else:  # numpy.pad's other rules look at a whole axis, and so need a copy
+            more: dict[str, Any] = {"constant_values": constant_values} if mode == "constant" else {}
+            picture = np.pad(picture.astype(result), [(k, k) for k in figure.shape], mode=mode, **more)  # type: ignore[call-overload]
+            lead = tuple(k // 2 - k for k in figure.shape)
+            whole = False
+    return Matching(
+        picture, figure.astype(np.float64), weights, method, result, shape, lead, boundary, fillvalue, whole
+    )
+
+
+def _real(value: ArrayLike, name: str) -> NDArray[Any]:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask would be ignored; pass {name}.filled(value)")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # ragged nesting
+        raise ValueError(f"{name} is not an array of numbers: {error}") from None
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise TypeError(f"{name} has dtype {array.dtype}; bool, integers, float16, float32 and float64 are supported")
+    return array
+
+
+def _result_dtype(image: np.dtype[Any], dtype: DTypeLike | None) -> np.dtype[Any]:
+    """float32 for float16 and float32, else float64, as in scikit-image; or what is asked for."""
+    if dtype is None:
+        return np.dtype(np.float32 if image.kind == "f" and image.itemsize <= 4 else np.float64)
+    asked = np.dtype(dtype)
+    if asked not in (np.float32, np.float64):
+        raise TypeError(f"dtype must be float32 or float64; got {asked}")
+    return asked.newbyteorder("=")
+
+
+def _weights(mask: ArrayLike | None, shape: tuple[int, ...]) -> tuple[NDArray[np.float64] | None, bool]:
+    """Weights, and whether they are all 0 or 1; as in OpenCV, bool and uint8 only say which pixels count."""
+    if mask is None:
+        return None, True
+    array = _real(mask, "mask")
+    if array.shape != shape:
+        raise ValueError(f"mask must have the template's shape {shape}; got {array.shape}")
+    weights = (array != 0 if array.dtype in (np.bool, np.uint8) else array).astype(np.float64)
+    if not ((weights >= 0) & (weights <= 1e100)).all():
+        raise ValueError(f"mask must hold weights from 0 to 1e100; it goes from {weights.min()} to {weights.max()}")
+    weights[weights < 1e-100] = 0
+    if not weights.any():
+        raise ValueError("mask must have a weight above 0; got none")
+    return weights, bool(((weights == 0) | (weights == 1)).all())
+
+
+def _fillvalue(value: Any) -> float:
+    scalar = np.asarray(value)
+    if scalar.dtype.kind not in "biuf":
+        raise TypeError(f"constant_values must be a real number; got {value!r}")
+    return float(scalar)

@@ -1,0 +1,438 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Template matching: against hard-coded scores, the reference, scikit-image and OpenCV where they are installed."""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import _core, reference
+from fastconv.feature import match_template
+from fastconv.matching import MEASURES, PAD_MODES
+
+measures = pytest.mark.parametrize("method", MEASURES)
+floats = pytest.mark.parametrize("dtype", cases.FLOATS)
+NORMED = [m for m in MEASURES if m.endswith("_normed")]
+
+# (image, template): one tile and several, direct and by transform, thin, full, 3-D
+SHAPES = (
+    ((1, 1), (1, 1)),
+    ((9, 9), (9, 9)),
+    ((30, 41), (4, 5)),
+    ((120, 90), (20, 30)),
+    ((110, 30), (3, 1)),
+    ((12, 1200), (2, 9)),
+    ((70, 600), (13, 12)),
+    ((9, 10, 40), (3, 4, 5)),
+    ((6, 31, 36), (2, 14, 15)),
+)
+shapes = pytest.mark.parametrize(("image", "template"), SHAPES)
+
+
+def check(*arguments, **options):
+    """match_template within the reference's bound; returns the result."""
+    with fastconv.checked():
+        result = match_template(*arguments, **options)
+    if options.get("method", MEASURES[0]) in NORMED:
+        finite = result[~np.isnan(result)]
+        assert (abs(finite) <= 1).all()
+    return result
+
+
+def textured(rng, shape, dtype="float64", offset=0.0, contrast=1.0):
+    return (offset + contrast * rng.random(shape)).astype(dtype)
+
+
+# what is computed ---------------------------------------------------------------------
+
+
+def test_by_hand():
+    x = [[1, 2, 4], [0, 3, 1]]
+    t = [[1, 3]]
+    expected = {
+        "ccorr": [[7, 14], [9, 6]],
+        "sqdiff": [[1, 2], [1, 8]],
+        "ccoeff": [[1, 2], [3, -2]],
+        "ccoeff_normed": [[1, 1], [1, -1]],
+        "ccorr_normed": np.array([[7, 14], [9, 6]]) / np.sqrt([[50, 200], [90, 100]]),
+        "sqdiff_normed": np.array([[1, 2], [1, 8]]) / np.sqrt([[50, 200], [90, 100]]),
+    }
+    for method, scores in expected.items():
+        np.testing.assert_allclose(match_template(x, t, method=method), scores, atol=1e-15, err_msg=method)
+        np.testing.assert_allclose(reference.match_template(x, t, method=method), scores, atol=1e-15, err_msg=method)
+
+
+def test_masks_by_hand():
+    """OpenCV's formulas: weights of window and template, both."""
+    x, t, weights = np.array([[1.0, 2, 4, 9]]), np.array([[1.0, 7, 3]]), np.array([[1.0, 0, 2]])
+    scores = {
+        "ccorr": [[1 * 1 + 4 * 4 * 3, 2 * 1 + 4 * 9 * 3]],
+        "sqdiff": [[0 + 4 * 1, 1 + 4 * 36]],
+        # means 3, 20/3 of the windows and 7/3 of the template
+        "ccoeff": [[(-4 / 3) * -2 + 4 * (2 / 3) * 1, (-4 / 3) * (-14 / 3) + 4 * (2 / 3) * (7 / 3)]],
+    }
+    for method, expected in scores.items():
+        np.testing.assert_allclose(match_template(x, t, mask=weights, method=method), expected, err_msg=method)
+
+
+@measures
+@shapes
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+def test_reference(isa, rng, image, template, dtype, method):
+    high = 250 if dtype == "uint8" else 1
+    x, t = textured(rng, image, dtype, contrast=high), textured(rng, template, dtype, contrast=high)
+    assert check(x, t, method=method).dtype == (np.float64 if dtype == "uint8" else dtype)
+
+
+@measures
+@shapes
+def test_padding_and_masks(rng, image, template, method):
+    x, t = textured(rng, image), textured(rng, template)
+    weights = np.maximum(rng.random(template) - 0.4, 0)
+    weights.flat[0] = 1
+    for mode in PAD_MODES if method == MEASURES[0] else ("reflect", "median"):
+        assert check(x, t, True, mode, method=method).shape == image
+    assert check(x, t, True, constant_values=0.7, method=method).shape == image
+    check(x, t, method=method, mask=weights)
+    check(x.astype("float32"), t, True, "edge", method=method, mask=weights > 0.2)
+    check(x, t, method=method, mask=weights.astype("float32"))
+
+
+@pytest.mark.parametrize("dtype", cases.INTEGERS)
+def test_integers_are_exact(rng, dtype):
+    for image, template in SHAPES:
+        x, t = (cases.integers(rng, shape, dtype) for shape in (image, template))
+        for method in ("ccorr", "sqdiff"):
+            for mask in (None, rng.random(template) < 0.9):
+                if mask is None or mask.any():
+                    y = match_template(x, t, method=method, mask=mask)
+                    cases.assert_same_bits(y + 0.0, reference.match_template(x, t, method=method, mask=mask) + 0.0)
+
+
+@pytest.mark.parametrize("dtype", ["float16", ">f4", ">f8", ">u2"])
+def test_other_dtypes(rng, dtype):
+    x = textured(rng, (30, 40), dtype, contrast=200)
+    y = check(x, x[3:9, 4:11])
+    assert y.dtype == (np.float64 if dtype in (">f8", ">u2") else np.float32)
+    assert np.unravel_index(y.argmax(), y.shape) == (3, 4)
+
+
+def test_dtype_can_be_asked_for(rng):
+    x = textured(rng, (40, 50), "uint8", contrast=250)
+    y = check(x, x[:8, :9], dtype="float32")
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y, match_template(x, x[:8, :9]), atol=1e-6)
+    assert check(x.astype("float32"), x[:8, :9], dtype=np.float64).dtype == np.float64
+
+
+@floats
+def test_layouts(isa, rng, dtype):
+    x, t = textured(rng, (70, 90), dtype), textured(rng, (6, 5), dtype)
+    for options in ({}, {"pad_input": True, "mode": "wrap"}):
+        y = match_template(x, t, **options)
+        for lay in (
+            np.asfortranarray,
+            lambda a: a[::-1, ::-1].copy()[::-1, ::-1],
+            lambda a: a.repeat(3, 1)[:, 1::3],
+            lambda a: np.pad(a, 1)[1:-1, 1:-1],
+        ):
+            cases.assert_same_bits(match_template(lay(x), lay(t), **options), y)
+        x.flags.writeable = False
+        cases.assert_same_bits(match_template(x, t, **options), y)
+        x.flags.writeable = True
+    packed = np.zeros(x.size * x.itemsize + 1, np.uint8)[1:].view(dtype).reshape(x.shape)
+    packed[...] = x
+    cases.assert_same_bits(match_template(packed, t), match_template(x, t))
+
+
+# what it promises ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["ccoeff_normed", "sqdiff"])
+def test_threads(isa, rng, method):
+    for image, template in (((300, 700), (5, 6)), ((300, 700), (20, 20)), ((9, 120, 90), (2, 5, 7))):
+        for dtype in cases.FLOATS:
+            x = textured(rng, image, dtype)
+            x[..., :40] = 0.5  # flat
+            x[..., 60:, 50:90] *= 1e-6  # in doubt
+            t = textured(rng, template, dtype)
+            for mask in (None, rng.random(template)):
+                one = match_template(x, t, True, method=method, mask=mask, threads=1)
+                for threads in (2, 3, 16):
+                    y = match_template(x, t, True, method=method, mask=mask, threads=threads)
+                    cases.assert_same_bits(y, one, (image, dtype, threads))
+
+
+@floats
+def test_isas_with_fma(rng, dtype):
+    x, t = textured(rng, (150, 200), dtype), textured(rng, (7, 9), dtype)
+    results = []
+    for table in _core.tables():
+        if table["fma"]:
+            with fastconv.use_isa(table["isa"]):
+                results.append(match_template(x, t))
+    for y in results[1:]:
+        cases.assert_same_bits(y, results[0])
+
+
+@pytest.mark.parametrize("template", [(7, 9), (24, 20), (3, 5, 5)])
+def test_large_offset(isa, rng, template):
+    """An offset of the picture changes nothing but what its storage rounds away."""
+    image = (60, 110) if len(template) == 2 else (5, 30, 40)
+    for dtype, offset, contrast in (
+        ("float32", 1e6, 16),
+        ("float64", 1e9, 1),
+        ("uint16", 60000, 9),
+        ("int64", 2**40, 9),
+    ):
+        x = textured(rng, image, dtype, offset, contrast)
+        t = x[tuple(slice(2, 2 + k) for k in template)]
+        y = check(x, t)
+        plain = reference.match_template((x - x.min()).astype("float64"), (t - x.min()).astype("float64"))
+        np.testing.assert_allclose(y, plain, atol=2e-6 if dtype == "float32" else 1e-9)
+        check(x, t, method="sqdiff_normed")
+        check(x, t, method="ccorr_normed")
+
+
+@pytest.mark.parametrize("step", [1e-1, 1e-3, 1e-6, 1e-9])
+@floats
+def test_low_contrast_beside_high(rng, dtype, step):
+    x = np.where(np.arange(120) < 60, 0, 1) + step * rng.random((90, 120))
+    x = x.astype(dtype)
+    for template in ((6, 7), (20, 16)):
+        y = check(x, x[10 : 10 + template[0], 5 : 5 + template[1]])
+        assert y[10, 5] == pytest.approx(1, abs=1e-5)
+        expected = reference.match_template(x, x[10 : 10 + template[0], 5 : 5 + template[1]])
+        np.testing.assert_allclose(y, expected, atol=1e-4 if dtype == "float32" else 1e-6)
+
+
+@pytest.mark.parametrize("method", NORMED)
+def test_any_scale(rng, method):
+    for dtype, scales in (("float32", (1e-40, 1e-30, 1e30, 1e38)), ("float64", (1e-310, 1e-200, 1e200, 1e307))):
+        x = rng.random((50, 60))
+        for scale in scales:
+            for template in ((5, 6), (20, 21)):
+                s = (x * scale).astype(dtype)
+                y = check(s, s[: template[0], : template[1]], method=method)
+                expected = 0 if method == "sqdiff_normed" else 1
+                np.testing.assert_allclose(y[0, 0], expected, atol=1e-5)
+                assert np.isfinite(y).all()
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 7.0, 1e6 / 7, -3e-9])
+@pytest.mark.parametrize("template", [(4, 5), (16, 15)])
+@floats
+def test_flat_windows_score_zero(isa, rng, dtype, template, value):
+    x = textured(rng, (80, 100), dtype)
+    x[10:60, 20:70] = value
+    y = check(x, x[:4, :5] if template == (4, 5) else x[60:76, 70:85])
+    h, w = template
+    assert (y[10 : 61 - h, 20 : 71 - w] == 0).all()
+    assert (y[:9] != 0).all()
+    nearly = x.copy()
+    nearly[30, 40] = np.nextafter(x[30, 40], np.array(np.inf, dtype))
+    assert (check(nearly, x[:h, :w])[31 - h : 31, 41 - w : 41] != 0).all()
+
+
+def test_flat_in_every_way(rng):
+    x, even, zero = textured(rng, (20, 30)), np.full((4, 5), 0.3), np.zeros((4, 5))
+    assert (match_template(x, even) == 0).all()
+    assert (match_template(np.full((20, 30), 0.1), x[:4, :5]) == 0).all()
+    assert (match_template(x, zero, method="ccorr_normed") == 0).all()
+    assert (match_template(x, zero, method="sqdiff_normed") == 1).all()
+    assert (match_template(x * 0, zero, method="sqdiff_normed") == 0).all()
+    assert (match_template(x * 0, even, method="sqdiff_normed") == 1).all()
+    assert (match_template(np.full((20, 30), 0.1), even, method="ccorr_normed") == 1).all()
+    mask = np.zeros((4, 5), bool)
+    mask[1:3, 1:3] = True
+    holes = np.where(mask, 0.3, x[:4, :5])
+    assert (match_template(x, holes, mask=mask) == 0).all()  # the template is flat where it counts
+    windows = np.tile(np.where(np.arange(5) % 5 == 0, 0.7, 0.3), (8, 2))[:, :6]
+    assert match_template(windows, x[:4, :5], mask=mask)[0, 0] == 0  # and so is this window
+
+
+@measures
+@pytest.mark.parametrize("template", [(4, 5), (16, 15), (2, 4, 5)])
+def test_nan_stays_in_its_windows(isa, rng, method, template):
+    image = (60, 70) if len(template) == 2 else (5, 30, 40)
+    clean = textured(rng, image, "float32")
+    t = textured(rng, template, "float32")
+    for value in (np.nan, np.inf, -np.inf):
+        x = clean.copy()
+        hit = tuple(n // 2 for n in image)
+        x[hit] = value
+        y = check(x, t, method=method)
+        near = tuple(slice(max(i - k + 1, 0), i + 1) for i, k in zip(hit, template, strict=True))
+        assert np.isnan(y[near]).all()
+        y[near] = 0
+        expected = match_template(clean, t, method=method)
+        expected[near] = 0
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    assert np.isnan(match_template(clean, np.where(t == t.max(), np.nan, t), method=method)).all()
+    assert np.isnan(match_template(np.full(image, np.nan), t, method=method)).all()
+
+
+def test_missing_pixels_without_weight_do_not_matter(rng):
+    x, t, mask = textured(rng, (30, 40)), textured(rng, (5, 6)), np.ones((5, 6))
+    mask[2, 3] = 0
+    t[2, 3] = np.nan
+    x[12, 13] = np.inf
+    y = check(x, t, mask=mask)
+    assert np.isfinite(y[10, 10]) and np.isnan(y[10, 11]) and np.isnan(y).sum() == 29
+    assert np.isfinite(match_template(x[:9], t, mask=mask)).all()
+
+
+@pytest.mark.parametrize("at", [(0, 0), (0, 37), (41, 0), (41, 37), (20, 20)])
+def test_finds_a_figure_wherever_it_stands(rng, at):
+    x = textured(rng, (50, 50), "float32")
+    figure = textured(rng, (9, 13), "float32")
+    x[at[0] : at[0] + 9, at[1] : at[1] + 13] = 0.2 * figure + 3
+    y = match_template(x, figure)
+    assert np.unravel_index(y.argmax(), y.shape) == at
+    assert y.max() == pytest.approx(1, abs=1e-5)
+    y = match_template(x, figure, pad_input=True)
+    assert np.unravel_index(y.argmax(), y.shape) == (at[0] + 4, at[1] + 6)
+
+
+@pytest.mark.parametrize("template", [(5, 6), (30, 30), (2, 5, 6)])
+def test_out_of_memory(rng, template):
+    image = (60, 70) if len(template) == 2 else (4, 20, 30)
+    x, t = textured(rng, image, "float32"), textured(rng, template, "float32")
+    y = match_template(x, t)
+    failures = 0
+    try:
+        for allocations in range(60):
+            _core.alloc_fail_after(allocations)
+            try:
+                cases.assert_same_bits(match_template(x, t), y)
+                break
+            except MemoryError as error:
+                failures += 1
+                assert "match_template" in str(error)
+    finally:
+        _core.alloc_fail_after(-1)
+    assert 0 < failures < 59
+    cases.assert_same_bits(match_template(x, t), y)
+
+
+def test_little_memory(python):
+    """On a picture of 100 MB: no more than a few tiles beyond picture and result."""
+    code = """
+import resource, numpy as np
+from fastconv.feature import match_template
+x = np.ones((5000, 5000), "float32"); x[::3, ::5] = 2
+match_template(x[:400, :900], x[:32, :33], threads=2)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+y = match_template(x, x[:32, :33], threads=2)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before - y.nbytes // 1024)
+"""
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 16_000  # kB
+
+
+def test_a_wrong_result_is_caught(monkeypatch):
+    monkeypatch.setattr("fastconv.feature._run", lambda m, threads: np.full(m.shape, 0.5))
+    with fastconv.checked(), pytest.raises(fastconv.CheckError, match="match_template"):
+        match_template(np.eye(4), np.eye(2))
+
+
+def test_without_the_extension(monkeypatch, rng):
+    x = textured(rng, (20, 30))
+    expected = match_template(x, x[:4, :5])
+    monkeypatch.setattr("fastconv.feature._core", None)
+    np.testing.assert_allclose(match_template(x, x[:4, :5]), expected, atol=1e-12)
+
+
+# errors -------------------------------------------------------------------------------
+
+IMAGE, TEMPLATE = np.ones((5, 6)), np.ones((2, 3))
+ERRORS = {
+    "template larger": ((IMAGE, np.ones((6, 2))), {}, ValueError, r"\(6, 2\) must not be larger than .*\(5, 6\)"),
+    "1-D": ((np.ones(5), np.ones(2)), {}, ValueError, r"image must have 2 or 3 dimensions; got shape \(5,\)"),
+    "4-D": ((np.ones((2, 2, 2, 2)), np.ones((1, 1, 1, 1))), {}, ValueError, "image must have 2 or 3 dimensions"),
+    "other ndim": ((np.ones((5, 6, 7)), TEMPLATE), {}, ValueError, "as many dimensions as image"),
+    "empty": ((IMAGE, np.ones((0, 3))), {}, ValueError, "template must not be empty"),
+    "mode": ((IMAGE, TEMPLATE), {"mode": "mirror"}, ValueError, "mode must be one of constant, .*; got 'mirror'"),
+    "method": ((IMAGE, TEMPLATE), {"method": "TM_SQDIFF"}, ValueError, "method must be one of .*; got 'TM_SQDIFF'"),
+    "method type": ((IMAGE, TEMPLATE), {"method": 5}, ValueError, "method must be one of .*; got 5"),
+    "complex": ((IMAGE * 1j, TEMPLATE), {}, TypeError, "image has dtype complex128"),
+    "strings": ((IMAGE, [["a"]]), {}, TypeError, "template has dtype <U1"),
+    "ragged": (([[1], [1, 2]], TEMPLATE), {}, ValueError, "image is not an array of numbers"),
+    "masked array": ((np.ma.array(IMAGE), TEMPLATE), {}, TypeError, "image is a masked array"),
+    "mask shape": (
+        (IMAGE, TEMPLATE),
+        {"mask": np.ones((3, 2))},
+        ValueError,
+        r"mask must have .* \(2, 3\); got \(3, 2\)",
+    ),
+    "mask negative": ((IMAGE, TEMPLATE), {"mask": -TEMPLATE}, ValueError, "mask must hold weights from 0"),
+    "mask NaN": ((IMAGE, TEMPLATE), {"mask": TEMPLATE * np.nan}, ValueError, "mask must hold weights from 0"),
+    "mask zero": ((IMAGE, TEMPLATE), {"mask": TEMPLATE * 0}, ValueError, "mask must have a weight above 0"),
+    "dtype": ((IMAGE, TEMPLATE), {"dtype": int}, TypeError, "dtype must be float32 or float64; got int64"),
+    "value": ((IMAGE, TEMPLATE, True), {"constant_values": "1"}, TypeError, "constant_values must be a real number"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_errors(case):
+    arguments, options, error, match = ERRORS[case]
+    for function in (match_template, reference.match_template):
+        with pytest.raises(error, match=match):
+            function(*arguments, **options)
+
+
+@pytest.mark.parametrize(("threads", "error"), [(0, ValueError), (1.5, TypeError)])
+def test_wrong_threads(threads, error):
+    with pytest.raises(error, match="threads"):
+        match_template(IMAGE, TEMPLATE, threads=threads)
+
+
+# peers --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "uint16", "float16", "bool"])
+def test_drop_in_for_scikit_image(rng, dtype):
+    theirs = pytest.importorskip("skimage.feature").match_template
+    for image, template in SHAPES[1:]:
+        x, t = (textured(rng, s, "float64", contrast=200) for s in (image, template))
+        x, t = (a > 100 if dtype == "bool" else a.astype(dtype) for a in (x, t))
+        if dtype == "bool":
+            t.flat[0], t.flat[-1] = 0, 1
+        for where in ((), (True,), (True, "edge"), (True, "linear_ramp"), (True, "median"), (True, "wrap")):
+            ours = match_template(x, t, *where)
+            assert ours.dtype == (np.float32 if dtype in ("float16", "float32") else np.float64)
+            expected = theirs(*(a.astype(float) for a in (x, t)), *where)  # in float32 it is off by up to 0.1
+            np.testing.assert_allclose(ours, expected, atol=1e-4 if ours.dtype == np.float32 else 1e-5)
+    x = textured(rng, (20, 30))
+    for values in (0.5, (1, 2), ((1, 2), (3, 4))):
+        ours, expected = (f(x, x[:4, :7], True, "constant", values) for f in (match_template, theirs))
+        np.testing.assert_allclose(ours, expected, atol=1e-9)
+
+
+@measures
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_opencv(rng, dtype, method):
+    cv2 = pytest.importorskip("cv2")
+
+    def theirs(x, t, mask=None):
+        scores = cv2.matchTemplate(x, t, getattr(cv2, f"TM_{method.upper()}"), mask=mask)
+        return np.minimum(scores, 1) if method == "sqdiff_normed" else scores  # with a mask they forget to
+
+    for image, template in (((40, 50), (5, 7)), ((120, 90), (20, 30))):
+        high = 250 if dtype == "uint8" else 1
+        x, t = textured(rng, image, dtype, contrast=high), textured(rng, template, dtype, contrast=high)
+        binary = (rng.random(template) < 0.6).astype(np.uint8) * 7
+        expected = theirs(x, t)
+        rtol = 2e-4 * abs(expected).max()
+        np.testing.assert_allclose(match_template(x, t, method=method), expected, atol=rtol)
+        expected = theirs(x, t, binary)
+        ours = match_template(x, t, method=method, mask=binary)
+        np.testing.assert_allclose(ours, expected, atol=2e-4 * abs(expected).max())
+        if dtype == "float32":
+            weights = rng.random(template).astype("float32")
+            expected = theirs(x, t, weights)
+            ours = match_template(x, t, method=method, mask=weights)
+            np.testing.assert_allclose(ours, expected, atol=2e-4 * abs(expected).max())
