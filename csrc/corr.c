@@ -30,11 +30,13 @@ enum {
 
 static ptrdiff_t band_rows = FC_BAND_ROWS;
 static double threads_from_us = FC_THREADS_FROM_US;
+static double stream_from = FC_STREAM_FROM;
 
-void fc_tune(ptrdiff_t rows, double us)
+void fc_tune(ptrdiff_t rows, double us, double bytes)
 {
     band_rows = rows;
     threads_from_us = us;
+    stream_from = bytes;
 }
 
 /* ---- plan ------------------------------------------------------------------------------------- */
@@ -337,6 +339,10 @@ int fc_corr_run(const fc_corr *g)
         return -1;
     int failed = (g->method == FC_FFT && fc_prepare_fft(&c) != 0) || !sum_scratch(&c) ||
                  (c.thread_bytes > 0 && !(c.scratch = fc_alloc((size_t)c.plan.threads, c.thread_bytes)));
+    double bytes = (double)c.plan.planes * (double)c.size;
+    for (int a = 0; a < FC_AXES; a++)
+        bytes *= (double)g->axis[a].out;
+    c.taps.stream = c.out_adjacent && bytes >= stream_from;
     if (!failed)
         fc_pool_run(c.plan.threads, c.plan.planes * c.plan.parts[DEPTH] * c.plan.parts[ROWS] * c.plan.parts[COLS], chunk,
                     &c);

@@ -101,9 +101,10 @@ FC_API void *fc_alloc(size_t count, size_t size);
 FC_API void fc_free(void *p);
 FC_API void fc_alloc_fail_after(long allocations); /* for tests; negative: never */
 
-/* For tests and tuning: rows of a band, and the serial work in us that is worth a second thread. */
-FC_API void fc_tune(ptrdiff_t band_rows, double threads_from_us);
-enum { FC_BAND_ROWS = 256, FC_THREADS_FROM_US = 200 };
+/* For tests and tuning: rows of a band, the serial work in us that is worth a second thread, and the size of a result in
+ * bytes from which it is stored past the caches: half of an L3 of 32 MB, where a later reader finds none of it anyway. */
+FC_API void fc_tune(ptrdiff_t band_rows, double threads_from_us, double stream_from);
+enum { FC_BAND_ROWS = 256, FC_THREADS_FROM_US = 200, FC_STREAM_FROM = 15 << 20 };
 
 /* match.c: scores of a template T at every place of x continued by the boundary, depth, rows and columns.
  *

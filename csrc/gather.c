@@ -9,7 +9,7 @@
 #include "call.h"
 #include <string.h>
 
-enum { AHEAD = 2 };
+enum { AHEAD = 2, NARROW = 32 /* columns that are picked one by one */ };
 
 ptrdiff_t fc_stored_size(int type)
 {
@@ -84,13 +84,21 @@ static void take(const call *c, const scratch *s, char *to, const char *from, pt
 /* The same, from the columns of a row that `column` names; -1: the fill value */
 static void pick(const call *c, char *to, const char *row, const ptrdiff_t *column, ptrdiff_t n)
 {
-    for (; n > 0; n--, column++, to += c->size)
-        if (*column < 0)
-            memcpy(to, &c->fill, (size_t)c->size);
-        else if (c->g->x_type == c->g->type)
-            memcpy(to, row + *column * c->g->axis[COLS].x_step, (size_t)c->size);
-        else
-            c->widen(to, c->g->x_type, row + *column * c->g->axis[COLS].x_step, 1);
+    const ptrdiff_t step = c->g->axis[COLS].x_step;
+#define EACH(bytes)                                                                                          \
+    for (; n > 0; n--, column++, to += bytes)                                                                \
+        memcpy(to, *column < 0 ? (const char *)&c->fill : row + *column * step, bytes);
+    if (c->g->x_type != c->g->type)
+        for (; n > 0; n--, column++, to += c->size)
+            if (*column < 0)
+                memcpy(to, &c->fill, (size_t)c->size);
+            else
+                c->widen(to, c->g->x_type, row + *column * step, 1);
+    else if (c->size == 4)
+        EACH(4)
+    else
+        EACH(8)
+#undef EACH
 }
 
 /* n elements from `first` on of a row of the continued x; row NULL: of fill values */
@@ -99,6 +107,10 @@ static void gather_row(const call *c, const scratch *s, char *to, const char *ro
     const fc_axis *cols = &c->g->axis[COLS];
     if (!row) {
         fc_copy_row(to, c->size, (const char *)&c->fill, 0, n, c->size);
+        return;
+    }
+    if (n <= NARROW) { /* most rows of a tile at the left or right edge */
+        pick(c, to, row, s->column, n);
         return;
     }
     ptrdiff_t inside = clamp(-first, 0, n), outside = clamp(cols->n - first, inside, n);
@@ -136,7 +148,7 @@ void fc_gather(const call *c, const scratch *s, char *tile, const rows_of *layou
     }
     int inside = from[COLS] >= 0 && from[COLS] + count[COLS] <= cols->n;
     for (ptrdiff_t q = 0; q < count[COLS]; q++)
-        if (from[COLS] + q < 0 || from[COLS] + q >= cols->n)
+        if (from[COLS] + q < 0 || from[COLS] + q >= cols->n || count[COLS] <= NARROW)
             s->column[q] = source_index(from[COLS] + q, cols->n, cols->boundary);
     for (ptrdiff_t z = 0; z < count[DEPTH]; z++) {
         ptrdiff_t from_z = source_index(from[DEPTH] + z, axis[DEPTH].n, axis[DEPTH].boundary);

@@ -60,11 +60,13 @@ enum { FC_F32, FC_F64, FC_I32, FC_I64, FC_U8, FC_I8, FC_U16, FC_I16, FC_U32, FC_
 /* Strides count elements. Pointers need the alignment of one element only. */
 
 /* The taps of a K3 call, column by column: k[t * h + a] belongs to tap row a of column t, whose elements lie
- * `at[t]` elements after the row's first. The last `part` columns have no tap in row h-1. */
+ * `at[t]` elements after the row's first. The last `part` columns have no tap in row h-1. stream: out is so large that
+ * it goes past the caches wherever its rows are aligned. */
 typedef struct {
     ptrdiff_t h, full, part;
     const ptrdiff_t *at;
     const void *k;
+    int stream;
 } fc_taps;
 
 /* K3, sliding correlation of one plane (corr_tmpl.h):

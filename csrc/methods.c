@@ -202,7 +202,7 @@ static void along_rows(const call *c, const char *factor, const char *src, ptrdi
 {
     static const ptrdiff_t here[] = {0};
     const fc_axis *a = &c->g->axis[ROWS];
-    fc_taps taps = {a->k, 1, 0, here, factor};
+    fc_taps taps = {.h = a->k, .full = 1, .at = here, .k = factor};
     for (ptrdiff_t i = 0; i < a->dilation && i < rows; i++)
         c->corr(src + i * row * c->size, a->dilation * row, &taps, out + i * out_row * c->size, a->dilation * out_row,
                 (rows - i + a->dilation - 1) / a->dilation, cols);
@@ -210,7 +210,7 @@ static void along_rows(const call *c, const char *factor, const char *src, ptrdi
 static void along_columns(const call *c, const char *factors, ptrdiff_t n, const ptrdiff_t *at, const char *src,
                           ptrdiff_t row, char *out, ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols)
 {
-    fc_taps taps = {1, n, 0, at, factors};
+    fc_taps taps = {.h = 1, .full = n, .at = at, .k = factors};
     c->corr(src, row, &taps, out, out_row, rows, cols);
 }
 

@@ -6,6 +6,7 @@
  *   T, VT, VLEN        element, vector, lanes
  *   NAME(op)           op_<type>_<isa>, e.g. corr_f32_avx512
  *   vload vstore       unaligned, all lanes
+ *   vstream vfence     store to an aligned place, past the caches where the CPU can; done before what comes after
  *   VMASK, vlanes(n)   the first n lanes (n <= 0: none, n >= VLEN: all)
  *   vloadm vstorem     the lanes of a mask; other lanes load as zero and their memory is not touched
  *   vloadn vstoren     the first n lanes
@@ -106,17 +107,23 @@ typedef T NAME(unaligned) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(s
 #define VT NAME(vector)
 #define vload(p) ((VT) * (const NAME(unaligned) *)(p))
 #define vstore(p, v) (*(NAME(unaligned) *)(p) = (NAME(unaligned))(v))
+#define vstream(p, v) vstore(p, v)
+#define vfence() ((void)0)
 #define vsplat(s) ((VT){0} + (T)(s))
 #define vzero() ((VT){0})
 #define vfma(a, b, c) ((a) * (b) + (c))
 #elif defined __ARM_NEON
 #define vload(p) VOP(vld1)(p)
 #define vstore(p, v) VOP(vst1)(p, v)
+#define vstream(p, v) vstore(p, v)
+#define vfence() ((void)0)
 #define vzero() vsplat(0)
 #define vfma(a, b, c) VOP(vfma)(c, a, b)
 #else
 #define vload(p) VOP(loadu)(p)
 #define vstore(p, v) VOP(storeu)(p, v)
+#define vstream(p, v) VOP(stream)(p, v)
+#define vfence() _mm_sfence()
 #define vsplat(s) VOP(set1)(s)
 #define vzero() VOP(setzero)()
 #if FC_FMA

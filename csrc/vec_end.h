@@ -30,6 +30,8 @@
 #undef FC_MASK_ELEMENT
 #undef vload
 #undef vstore
+#undef vstream
+#undef vfence
 #undef vloadn
 #undef vstoren
 #undef vsplat

@@ -8,6 +8,7 @@ call eligible for the short path.
 
 cimport cython
 cimport numpy as cnp
+from libc.math cimport sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
@@ -46,7 +47,7 @@ cdef extern from "fastconv.h" nogil:
         double serial_us
     int FC_F32, FC_F64, FC_I32, FC_I64, FC_U8, FC_I8, FC_U16, FC_I16, FC_U32, FC_U64
     int FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP, FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX
-    int FC_BAND_ROWS, FC_THREADS_FROM_US
+    int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM
     void fc_corr_plan(const fc_corr *g, fc_plan *plan)
     int fc_corr_run(const fc_corr *g)
     const fc_kernels *fc
@@ -54,7 +55,7 @@ cdef extern from "fastconv.h" nogil:
     void fc_use(const fc_kernels *table)
     void fc_pool_spread(int on)
     void fc_alloc_fail_after(long allocations)
-    void fc_tune(ptrdiff_t band_rows, double threads_from_us)
+    void fc_tune(ptrdiff_t band_rows, double threads_from_us, double stream_from)
 
 ctypedef fused arithmetic:
     float
@@ -80,8 +81,14 @@ cdef int default_threads = 1
 
 # Below this many multiply-adds a call ends sooner than the GIL could be released and taken again.
 cdef double KEEP_GIL_BELOW = 20000
-# Above this many taps another method than the direct one may be faster: the short path leaves it to choose.
-cdef ptrdiff_t PLAIN_TAPS = 48
+# methods.CROSSOVERS
+cdef double SEPARABLE_GAIN = 1, BOX_TAPS = 0, FFT_TAPS = 0, FFT_GAIN = 1
+
+
+def set_crossovers(double separable_gain, double box_taps, double fft_taps, double fft_gain):
+    """Where the short path has to choose another method than the direct one, or leave it to methods.py."""
+    global SEPARABLE_GAIN, BOX_TAPS, FFT_TAPS, FFT_GAIN
+    SEPARABLE_GAIN, BOX_TAPS, FFT_TAPS, FFT_GAIN = separable_gain, box_taps, fft_taps, fft_gain
 
 
 cdef void nothing_slides(fc_axis *a) noexcept:
@@ -175,6 +182,39 @@ def corr_plan(int type, batch, axes, int method, ptrdiff_t terms, int threads):
     return plan.threads, plan.planes * plan.parts[0] * plan.parts[1] * plan.parts[2], plan.serial_us
 
 
+cdef double tap_of(const fc_corr *g, ptrdiff_t row, ptrdiff_t col) noexcept:
+    """A tap, depth and rows counted as one axis."""
+    cdef const fc_axis *rows = &g.axis[1]
+    cdef const char *at = (g.k + row // rows.k * g.axis[0].k_step + row % rows.k * rows.k_step
+                           + col * g.axis[2].k_step)
+    return (<const float *> at)[0] if g.type == FC_F32 else (<const double *> at)[0]
+
+
+@cython.cdivision(True)
+cdef bint may_be_outer_product(const fc_corr *g) noexcept:
+    """False only where methods.factorize finds nothing: a tap is not that of the cross through the largest one."""
+    cdef ptrdiff_t rows = g.axis[0].k * g.axis[1].k, cols = g.axis[2].k, i, j, p = 0, q = 0
+    cdef double largest = 0, square = 0, room, tap
+    cdef double eps = 2.0 ** -23 if g.type == FC_F32 else 2.0 ** -52
+    cdef double least = 2.0 ** -149 if g.type == FC_F32 else 5e-324
+    for i in range(rows):
+        for j in range(cols):
+            if abs(tap_of(g, i, j)) > largest:
+                largest, p, q = abs(tap_of(g, i, j)), i, j
+    if largest == 0:
+        return False
+    for i in range(rows):
+        for j in range(cols):
+            square += (tap_of(g, i, j) / largest) ** 2
+    room = eps * largest * sqrt(square)  # what the singular value decomposition may leave out
+    for i in range(rows):
+        for j in range(cols):
+            tap = tap_of(g, i, j)
+            if abs(tap - tap_of(g, i, q) * (tap_of(g, p, j) / tap_of(g, p, q))) > 16 * (eps * abs(tap) + room + least):
+                return False
+    return True
+
+
 def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve):
     """A correlation or convolution of two plain arrays of one float type; None when anything is not plain.
 
@@ -186,7 +226,8 @@ def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve):
     cdef cnp.npy_intp shape[3]
     cdef cnp.ndarray xa, ka, oa
     cdef int typenum, status, i
-    cdef double outputs = 1, taps = 1
+    cdef double outputs = 1, taps = 1, sum_of_taps = 0
+    cdef fc_plan direct, transformed
     cdef bint fits = True
     if not (cnp.PyArray_CheckExact(x) and cnp.PyArray_CheckExact(k)):
         return None
@@ -215,10 +256,14 @@ def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve):
         a.out = a.n - a.k + 1
         fits = fits and a.k > 0 and a.out > 0
         taps *= <double> a.k
+        sum_of_taps += <double> a.k if a.k > 1 else 0
         if convolve:  # the kernel seen from its last tap
             g.k += (a.k - 1) * a.k_step
             a.k_step = -a.k_step
-    if taps > PLAIN_TAPS:
+    g.type = g.x_type = g.out_type = FC_F32 if typenum == cnp.NPY_FLOAT else FC_F64
+    if taps >= BOX_TAPS:
+        return None
+    if taps > 1 and taps >= SEPARABLE_GAIN * sum_of_taps and may_be_outer_product(&g):
         return None
     if not (fits and mode == "valid" and boundary == "constant"):
         if not (mode in MODES and boundary in BOUNDARIES):
@@ -234,10 +279,16 @@ def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve):
         return None
     oa = cnp.PyArray_EMPTY(rank, shape, typenum, 0)
     for i in range(rank):
-        g.axis[3 - rank + i].out_step = cnp.PyArray_STRIDE(oa, i)
-    g.type = g.x_type = g.out_type = FC_F32 if typenum == cnp.NPY_FLOAT else FC_F64
+        a = &g.axis[3 - rank + i]
+        a.whole, a.out_step = a.out, cnp.PyArray_STRIDE(oa, i)
     g.method, g.threads, g.batches = FC_DIRECT, default_threads, 0
     g.x, g.out = <const char *> cnp.PyArray_DATA(xa), <char *> cnp.PyArray_DATA(oa)
+    if taps >= FFT_TAPS and outputs > 0 and g.axis[0].k == 1:
+        fc_corr_plan(&g, &direct)
+        g.method = FC_FFT
+        fc_corr_plan(&g, &transformed)
+        if transformed.serial_us * FFT_GAIN > direct.serial_us:
+            g.method = FC_DIRECT
     if outputs * taps < KEEP_GIL_BELOW:
         status = fc_corr_run(&g)
     else:
@@ -302,9 +353,10 @@ def alloc_fail_after(long allocations):
     fc_alloc_fail_after(allocations)
 
 
-def tune(ptrdiff_t band_rows=FC_BAND_ROWS, double threads_from_us=FC_THREADS_FROM_US):
+def tune(ptrdiff_t band_rows=FC_BAND_ROWS, double threads_from_us=FC_THREADS_FROM_US,
+         double stream_from=FC_STREAM_FROM):
     """For tests and tuning: rows of a band, and the serial work in us that is worth a second thread."""
-    fc_tune(band_rows, threads_from_us)
+    fc_tune(band_rows, threads_from_us, stream_from)
 
 
 fc_use(fc_isa(0))

@@ -38,6 +38,8 @@ CROSSOVERS = {
     "fft taps": 100,
     "fft gain": 1.1,
 }
+if _core is not None:
+    _core.set_crossovers(*(CROSSOVERS[name] for name in ("separable", "box taps", "fft taps", "fft gain")))
 
 
 def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:

@@ -285,7 +285,7 @@ static void check_dense(fc_corr_fn *corr, ptrdiff_t h, ptrdiff_t w)
         view vx = lay(source[0], ADJACENT, 1, rows + h - 1, cols + w - 1, x);
         view vk = lay(source[1], ADJACENT, 1, 1, h * w, k);
         view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
-        fc_taps taps = {h, w, 0, side_by_side, vk.p};
+        fc_taps taps = {h, w, 0, side_by_side, vk.p, up_to(2) - 1};
         say_case("h %td, w %td, rows %td, cols %td", h, w, rows, cols);
         corr(vx.p, vx.row / size, &taps, out.p, out.row / size, rows, cols);
         verify(out, 1, rows, cols);
@@ -310,7 +310,7 @@ static void check_scattered(fc_corr_fn *corr)
     }
     view vx = lay(source[0], ADJACENT, 1, 1, end, x), vk = lay(source[1], ADJACENT, 1, 1, h * (full + part), k);
     view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
-    fc_taps taps = {h, full, part, at, vk.p};
+    fc_taps taps = {h, full, part, at, vk.p, up_to(2) - 1};
     say_case("h %td, columns %td and %td a tap short, xs %td, rows %td, cols %td", h, full, part, xs, rows, cols);
     corr(vx.p, xs, &taps, out.p, out.row / size, rows, cols);
     verify(out, 1, rows, cols);
@@ -793,7 +793,7 @@ static void check_driver(void)
                                            [FC_I64] = {FC_I64, FC_U64, FC_U32, FC_I32}};
     static double factor[FC_AXES][8];
     static char stored[FC_AXES][8 * 8];
-    fc_tune(8, 0); /* bands of 8 rows, threads however short the call */
+    fc_tune(8, 0, 0); /* bands of 8 rows; threads and stores past the caches, however small the call */
     for (int trial = 0; trial < 400; trial++) {
         int layout = trial % LAYOUTS, out_layout = trial / LAYOUTS % LAYOUTS, small = trial % 2, deep = trial / 2 % 2;
         fc_corr g = {.type = type, .x_type = stored_types[type][trial / 4 % 4], .fill = 0.75, .integer_fill = 3};
@@ -858,7 +858,7 @@ static void check_driver(void)
             verify_as(g.out_type, out, out_planes, g.axis[ROWS].out, g.axis[COLS].out);
         }
     }
-    fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US);
+    fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
 }
 
 /* The score at (z, i, j) by the definitions in fastconv.h */
@@ -894,7 +894,7 @@ static double score_of(const fc_match *g, const double *t, const double *weights
 static void check_match(void)
 {
     static double t[PLANES * TALL * TALL], weights[PLANES * TALL * TALL], stored[2][PLANES * TALL * TALL];
-    fc_tune(8, 0);
+    fc_tune(8, 0, 0);
     for (int trial = 0; trial < 150; trial++) {
         int deep = trial % 5 == 4, layout = trial % LAYOUTS, large = trial % 4 == 3 && !deep, masked = trial % 3 == 2;
         fc_match g = {.x_type = trial % 2 ? FC_U8 : type, .out_type = trial % 7 ? type : FC_F32, .measure = trial / 2 % 3,
@@ -951,7 +951,7 @@ static void check_match(void)
             verdict(wrong);
         }
     }
-    fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US);
+    fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
 }
 
 typedef struct {

@@ -40,10 +40,10 @@ def rng():
 
 @pytest.fixture
 def tiny_chunks():
-    """Bands of 8 rows, and threads however short the call."""
+    """Bands of 8 rows; threads and stores past the caches, however small the call."""
     from fastconv import _core
 
-    _core.tune(8, 0.0)
+    _core.tune(8, 0.0, 0.0)
     yield
     _core.tune()
 

@@ -45,7 +45,7 @@ def test_bands(rng):
     x, k = cases.reals(rng, (300, 40), "float32"), cases.reals(rng, (9, 4), "float32")
     y = fastconv.corr2d(x, k, "full", "edge")
     for rows in (1, 3, 50, 1000):
-        fastconv._core.tune(rows, 0.0)
+        fastconv._core.tune(rows, 0.0, 0.0)
         try:
             cases.assert_same_bits(fastconv.corr2d(x, k, "full", "edge", threads=3), y, rows)
         finally:

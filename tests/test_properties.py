@@ -20,7 +20,7 @@ ISAS = fastconv.isas()
 @pytest.fixture(scope="module", autouse=True)
 def tiny_chunks():
     """Threads in every call."""
-    _core.tune(8, 0.0)
+    _core.tune(8, 0.0, 0.0)
     yield
     _core.tune()
 

@@ -55,6 +55,25 @@ def test_what_is_found(dtype):
         assert choice(kernels.gaussian(size, dtype=dtype), dtype=dtype).method == "separable"
 
 
+@pytest.mark.parametrize("dtype", cases.FLOATS)
+def test_plain_calls_choose_alike(rng, dtype):
+    """The short path of plain calls looks for outer products by itself."""
+    x = rng.standard_normal((60, 181)).astype(dtype)
+    few = 0
+    for h, w in ((7, 7), (7, 13), (9, 9), (12, 11), (2, 30), (1, 160), (20, 20)):
+        for exponent in (-320, -308, -45, -38, -9, 0, 20):
+            outer = np.multiply.outer(rng.standard_normal(h), rng.standard_normal(w) * 10.0 ** max(exponent, -300))
+            outer *= 10.0 ** min(exponent + 300, 0)
+            nearly = outer * (1 + rng.standard_normal((h, w)) * rng.integers(0, 9) * np.finfo(dtype).eps)
+            for k in (outer, nearly, rng.standard_normal((h, w)), outer * 0, np.where(outer > 0, np.nan, outer)):
+                k = k.astype(dtype)
+                method = fastconv.explain(x.shape, k, "same").method
+                few += method == "separable"
+                plain, asked = fastconv.corr2d(x, k, "same"), fastconv.corr2d(x, k, "same", method=method)
+                cases.assert_same_bits(plain, asked, (h, w, exponent, method))
+    assert few > 20
+
+
 def test_integers_are_found_exactly():
     for factors in (([1, 2, 1], [-1, 0, 1]), ([6, 4, 0, -2], [9, 3, 3]), (np.ones(9, int), np.ones(9, int))):
         k = np.outer(*factors)
