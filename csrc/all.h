@@ -69,7 +69,5 @@ const fc_kernels FC_TABLE(FC_ISA) = {
     .cols = FC_COLS,
     .cols_of = {0, FC_COLS_OF(1), FC_COLS_OF(2), FC_COLS_OF(3), FC_COLS_OF(4), FC_COLS_OF(5), FC_COLS_OF(6),
                 FC_COLS_OF(7), FC_COLS_OF(8)},
-    .narrow_of = {0, FC_NARROW_OF(1), FC_NARROW_OF(2), FC_NARROW_OF(3), FC_NARROW_OF(4), FC_NARROW_OF(5),
-                  FC_NARROW_OF(6), FC_NARROW_OF(7), FC_NARROW_OF(8)},
     FC_KERNEL_LIST(FC_ENTRY)
 };

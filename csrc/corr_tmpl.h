@@ -6,8 +6,10 @@
  *
  * In 2-D t counts the tap columns, at[t] = t, for which there is an instance without the table: "dense". (As
  * loads wait for their offsets after the mispredicted end of each row, the table costs 3 to 5 % from 7x7 to
- * 11x11.) The same body serves other shapes by other tables: depth taps and dilation (columns further apart), strided rows (the rows between two that begin a window are columns
- * of one long row), 1-D signals (folded: xs is a few vectors).
+ * 11x11.) The same body serves other shapes by other tables: depth taps and dilation (columns further apart), strided
+ * rows (the rows between two that begin a window are columns of one long row). A 1-D signal is folded into rows of
+ * one vector; as that is too few outputs to hide the latency of fma, the V vectors of a strip lie far apart: in V
+ * parts of the signal.
  *
  * A strip of V vectors walks down the image. Every input row r is read once per tap column and meets the
  * H output rows whose window covers it, i = r - a, all of them in accumulators:
@@ -31,23 +33,23 @@
 #error "include vec.h and define FC_ROWS and FC_COLS_OF before corr_tmpl.h"
 #endif
 
-/* V vectors from p on; whole: the last one has all its lanes, else those of `last` */
-FC_INLINE void NAME(corr_load)(VT s[FC_COLS_MAX], const int V, const int whole, const T *p, VMASK last)
+/* V vectors from p on, `step` elements apart; whole: the last one has all its lanes, else those of `last` */
+FC_INLINE void NAME(corr_load)(VT s[FC_COLS_MAX], const int V, const int whole, const T *p, ptrdiff_t step, VMASK last)
 {
 #pragma GCC unroll 8
     for (int v = 0; v < V; v++)
-        s[v] = v < V - 1 || whole ? vload(p + v * VLEN) : vloadm(p + v * VLEN, last);
+        s[v] = v < V - 1 || whole ? vload(p + v * step) : vloadm(p + v * step, last);
 }
 
 /* One input row meets `live` of the H output rows: in the columns without a last tap, all but the oldest.
  * p = r mod H is a constant, so that every slot is a register. */
 FC_INLINE void NAME(corr_row)(VT acc[8][FC_COLS_MAX], const int H, const int live, const int V, const int whole,
-                              const int dense, const int p, const T *x, const ptrdiff_t *at, const T *k,
-                              ptrdiff_t ks, VMASK last, ptrdiff_t columns)
+                              const int dense, const int p, const T *x, ptrdiff_t step, const ptrdiff_t *at,
+                              const T *k, ptrdiff_t ks, VMASK last, ptrdiff_t columns)
 {
     do {
         VT s[FC_COLS_MAX];
-        NAME(corr_load)(s, V, whole, dense ? x++ : x + *at++, last);
+        NAME(corr_load)(s, V, whole, dense ? x++ : x + *at++, step, last);
 #pragma GCC unroll 8
         for (int v = 0; v < V; v++)
             vpin(s[v]);
@@ -86,17 +88,17 @@ FC_INLINE int NAME(corr_streams)(const fc_taps *taps, const T *out, ptrdiff_t os
 /* One strip, H tap rows from row `first` of the taps on: rows output rows, V vectors, `lanes` lanes of the
  * last one. The first slice starts from zero, the others from out; the last one ends with the row that `part`
  * columns lack. The H-1 input rows at either end also do fma for output rows outside, which are dropped. */
-FC_INLINE void NAME(corr_strip)(const int H, const int V, const int whole, const int dense, const T *x,
-                                ptrdiff_t xs, const fc_taps *taps, ptrdiff_t first, T *out, ptrdiff_t os,
+FC_INLINE void NAME(corr_strip)(const int H, const int V, const int whole, const int dense, const int apart,
+                                const T *x, ptrdiff_t xs, const fc_taps *taps, ptrdiff_t first, T *out, ptrdiff_t os,
                                 ptrdiff_t rows, ptrdiff_t lanes)
 {
     const ptrdiff_t *at = taps->at;
     const T *k = (const T *)taps->k + first;
     const ptrdiff_t ks = taps->h, all = taps->full + taps->part;
     const ptrdiff_t full = first + H == taps->h ? taps->full : all, part = all - full;
-    const ptrdiff_t ahead = V * VLEN + at[all - 1] - 1;
+    const ptrdiff_t ahead = V * VLEN + at[all - 1] - 1, step = apart ? taps->apart : VLEN;
     const VMASK last = vlanes(lanes);
-    const int stream = dense && H == taps->h && NAME(corr_streams)(taps, out, os);
+    const int stream = dense && !apart && H == taps->h && NAME(corr_streams)(taps, out, os);
     T *done = out; /* the row that is completed next */
     VT acc[8][FC_COLS_MAX];
 #pragma GCC unroll 8
@@ -113,26 +115,28 @@ FC_INLINE void NAME(corr_strip)(const int H, const int V, const int whole, const
 #define FC_PHASE(p)                                                                                          \
     if (p < H) {                                                                                             \
         if (first > 0 && r < rows)                                                                           \
-            NAME(corr_load)(acc[p], V, whole, out, last);                                                    \
+            NAME(corr_load)(acc[p], V, whole, out, step, last);                                              \
         else                                                                                                 \
             _Pragma("GCC unroll 8") for (int v = 0; v < V; v++)                                              \
                 acc[p][v] = vzero();                                                                         \
-        NAME(corr_prefetch)(V, x + ahead, out + 2 * V * VLEN, stream);                                       \
-        NAME(corr_row)(acc, H, H, V, whole, dense, p, x, at, k, ks, last, full);                             \
-        if (!dense && H > 1 && part > 0 && r < rows + H - 2)                                                 \
-            NAME(corr_row)(acc, H, H - 1, V, whole, dense, p, x, at + full, k + full * ks, ks, last, part);  \
+        if (!apart)                                                                                          \
+            NAME(corr_prefetch)(V, x + ahead, out + 2 * V * VLEN, stream);                                   \
+        NAME(corr_row)(acc, H, H, V, whole, dense, p, x, step, at, k, ks, last, full);                       \
+        if ((apart || !dense) && H > 1 && part > 0 && r < rows + H - 2)                                      \
+            NAME(corr_row)(acc, H, H - 1, V, whole, dense, p, dense ? x + full : x, step, at + full,         \
+                           k + full * ks, ks, last, part);                                                   \
         if (r >= H - 1) {                                                                                    \
             _Pragma("GCC unroll 8") for (int v = 0; v < V - 1; v++)                                          \
                 if (stream)                                                                                  \
-                    vstream(done + v * VLEN, acc[(p + 1) % H][v]);                                           \
+                    vstream(done + v * step, acc[(p + 1) % H][v]);                                           \
                 else                                                                                         \
-                    vstore(done + v * VLEN, acc[(p + 1) % H][v]);                                            \
+                    vstore(done + v * step, acc[(p + 1) % H][v]);                                            \
             if (stream)                                                                                      \
-                vstream(done + (V - 1) * VLEN, acc[(p + 1) % H][V - 1]);                                     \
+                vstream(done + (V - 1) * step, acc[(p + 1) % H][V - 1]);                                     \
             else if (whole)                                                                                  \
-                vstore(done + (V - 1) * VLEN, acc[(p + 1) % H][V - 1]);                                      \
+                vstore(done + (V - 1) * step, acc[(p + 1) % H][V - 1]);                                      \
             else                                                                                             \
-                vstorem(done + (V - 1) * VLEN, acc[(p + 1) % H][V - 1], last);                               \
+                vstorem(done + (V - 1) * step, acc[(p + 1) % H][V - 1], last);                               \
             done += os;                                                                                      \
         }                                                                                                    \
         if (++r == rows + H - 1)                                                                             \
@@ -172,32 +176,30 @@ FC_INLINE void NAME(corr_strip)(const int H, const int V, const int whole, const
 typedef void NAME(corr_fn)(const T *x, ptrdiff_t xs, const fc_taps *taps, ptrdiff_t first, T *out, ptrdiff_t os,
                            ptrdiff_t rows, ptrdiff_t lanes);
 
-#define FC_STRIP(H, name, vectors, whole, dense)                                                                    \
+#define FC_STRIP(H, name, vectors, whole, dense, apart)                                                                  \
     static void NAME(corr_##H##_##name)(const T *x, ptrdiff_t xs, const fc_taps *taps, ptrdiff_t first,      \
                                         T *out, ptrdiff_t os, ptrdiff_t rows, ptrdiff_t lanes)               \
     {                                                                                                        \
-        NAME(corr_strip)(H, vectors, whole, dense, x, xs, taps, first, out, os, rows, lanes);                \
+        NAME(corr_strip)(H, vectors, whole, dense, apart, x, xs, taps, first, out, os, rows, lanes);         \
     }
-#define FC_STRIPS_OF(H)                                                                                      \
-    FC_STRIP(H, partial, FC_COLS_OF(H), 0, 0)                                                                \
-    FC_STRIP(H, narrow, FC_NARROW_OF(H), 0, 0) FC_STRIP(H, single, 1, 0, 0)
-#if defined FC_INTEGER
-#define FC_DENSE(H) NAME(corr_##H##_partial)
-#define FC_WIDE(H) NAME(corr_##H##_partial)
-#define FC_STRIPS(H) FC_STRIPS_OF(H)
+#define FC_MASKED(H)                                                                                         \
+    FC_STRIP(H, partial, FC_COLS_OF(H), 0, 0, 0)                                                             \
+    FC_STRIP(H, narrow, FC_NARROW_OF(H), 0, 0, 0) FC_STRIP(H, single, 1, 0, 0, 0)
+#define FC_DENSE(H) FC_STRIP(H, dense, FC_COLS_OF(H), 1, 1, 0) FC_STRIP(H, apart, FC_COLS_OF(H), 1, 1, 1)
+#if defined FC_INTEGER /* without the special ones */
+#define FC_STRIPS(H) FC_MASKED(H)
+#define FC_ROW(H) ROW(H, partial, partial, partial)
 #elif defined FC_FREE_MASKS
-#define FC_DENSE(H) NAME(corr_##H##_dense)
-#define FC_WIDE(H) NAME(corr_##H##_partial)
-#define FC_STRIPS(H) FC_STRIPS_OF(H) FC_STRIP(H, dense, FC_COLS_OF(H), 1, 1)
+#define FC_STRIPS(H) FC_MASKED(H) FC_DENSE(H)
+#define FC_ROW(H) ROW(H, dense, partial, apart)
 #else
-#define FC_DENSE(H) NAME(corr_##H##_dense)
-#define FC_WIDE(H) NAME(corr_##H##_wide)
-#define FC_STRIPS(H)                                                                                         \
-    FC_STRIPS_OF(H) FC_STRIP(H, dense, FC_COLS_OF(H), 1, 1) FC_STRIP(H, wide, FC_COLS_OF(H), 1, 0)
+#define FC_STRIPS(H) FC_MASKED(H) FC_DENSE(H) FC_STRIP(H, wide, FC_COLS_OF(H), 1, 0, 0)
+#define FC_ROW(H) ROW(H, dense, wide, apart)
 #endif
 FC_HEIGHTS(FC_STRIPS)
 #undef FC_STRIPS
-#undef FC_STRIPS_OF
+#undef FC_MASKED
+#undef FC_DENSE
 #undef FC_STRIP
 
 static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *outv, ptrdiff_t os,
@@ -205,13 +207,13 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
 {
     static const struct {
         ptrdiff_t vectors, narrow_vectors;
-        NAME(corr_fn) *dense, *wide, *partial, *narrow, *single;
+        NAME(corr_fn) *dense, *wide, *partial, *narrow, *single, *apart;
     } strips[FC_ONE_SLICE + 1] = {
-#define FC_STRIPS(H)                                                                                         \
-    [H] = {FC_COLS_OF(H), FC_NARROW_OF(H), FC_DENSE(H), FC_WIDE(H),                                          \
-           NAME(corr_##H##_partial), NAME(corr_##H##_narrow), NAME(corr_##H##_single)},
-        FC_HEIGHTS(FC_STRIPS)
-#undef FC_STRIPS
+#define ROW(H, dense, wide, apart)                                                                           \
+    [H] = {FC_COLS_OF(H),        FC_NARROW_OF(H),           NAME(corr_##H##_##dense), NAME(corr_##H##_##wide),  \
+           NAME(corr_##H##_partial), NAME(corr_##H##_narrow), NAME(corr_##H##_single), NAME(corr_##H##_##apart)},
+        FC_HEIGHTS(FC_ROW)
+#undef ROW
     };
     const T *x = xv;
     T *out = outv;
@@ -224,6 +226,17 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
         tallest = rows;
     ptrdiff_t slices = (h + tallest - 1) / tallest;
     tallest = (h + slices - 1) / slices;
+    if (taps->apart) { /* slice by slice, each as many vectors at a time as its height allows */
+        for (ptrdiff_t a = 0, more = slices, H; more > 0; a += H, more--) {
+            H = (h - a + more - 1) / more;
+            for (ptrdiff_t v = 0, n, vectors = cols / VLEN; v < vectors; v += n) {
+                n = vectors - v >= strips[H].vectors ? strips[H].vectors : 1;
+                (n > 1 ? strips[H].apart : strips[H].single)(x + a * xs + v * taps->apart, xs, taps, a,
+                                                             out + v * taps->apart, os, rows, VLEN);
+            }
+        }
+        return;
+    }
     /* Strips as wide as can be; for what is left, or all of a narrow output, a narrow one or a single vector. Slices of
      * two heights have but one width in common. A last strip that would be partly empty begins earlier instead: it
      * writes some columns again, with the same bits. */
@@ -255,8 +268,7 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
         vfence();
 }
 
-#undef FC_DENSE
-#undef FC_WIDE
+#undef FC_ROW
 #undef FC_HEIGHTS
 #undef FC_SLICE
 #undef FC_ONE_SLICE

@@ -61,12 +61,14 @@ enum { FC_F32, FC_F64, FC_I32, FC_I64, FC_U8, FC_I8, FC_U16, FC_I16, FC_U32, FC_
 
 /* The taps of a K3 call, column by column: k[t * h + a] belongs to tap row a of column t, whose elements lie
  * `at[t]` elements after the row's first. The last `part` columns have no tap in row h-1. stream: out is so large that
- * it goes past the caches wherever its rows are aligned. */
+ * it goes past the caches wherever its rows are aligned. apart: not 0 where vectors of columns are not adjacent, but so many
+ * elements from one to the next, in x and in out; then at[t] = t, and all vectors are whole. (Floats only.) */
 typedef struct {
     ptrdiff_t h, full, part;
     const ptrdiff_t *at;
     const void *k;
     int stream;
+    ptrdiff_t apart;
 } fc_taps;
 
 /* K3, sliding correlation of one plane (corr_tmpl.h):
@@ -141,8 +143,8 @@ typedef struct {
     int fma;         /* multiply and add round once: all such tables give the same bits */
     int vector_bytes;
     /* K3 tile: a kernel of h <= tall rows runs in one slice, a taller one in slices of at most `rows`; H
-     * tap rows are cols_of[H] vectors wide, or narrow_of[H]. K1 tile: rows x cols, or 1 x 8. */
-    int tall, rows, cols, cols_of[9], narrow_of[9];
+     * tap rows are cols_of[H] vectors wide. K1 tile: rows x cols, or 1 x 8. */
+    int tall, rows, cols, cols_of[9];
 #define FC_FIELD(op, type) fc_##op##_fn *op##_##type;
     FC_KERNEL_LIST(FC_FIELD)
 #undef FC_FIELD

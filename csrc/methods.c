@@ -8,8 +8,9 @@
  *     row stride s            the s rows from one window to the next are one long row: tap row q, columns
  *                             (p, c, b), tap a = q s + p. The last tap row may lack its last p
  *     stride and dilation     one tap row, columns (a, c, b)
- *     1-D                     the signal is folded into rows of R elements: out[m R + j] needs x[(m + q) R + p + j], so
- *                             tap row q, column p, tap b = q R + p; the last tap row lacks its last p
+ *     1-D                     the signal is folded into rows of R elements, one vector: out[m R + j] needs
+ *                             x[(m + q) R + p + j], so tap row q, column p, tap b = q R + p; the last tap row lacks
+ *                             its last p
  *
  *              Each output is the sum over (a, c, b) in this order, so its bits do not depend on any of this.
  *
@@ -28,33 +29,17 @@ enum { PANEL_BYTES = 1 << 17, WORK_ROWS = 32, WORK_COLS = 1024 };
 
 /* ---- taps ------------------------------------------------------------------------------------- */
 
-/* Columns R of the rows that a 1-D signal is folded into, for the fewest cycles per tap and output. A column of
- * slices of H tap rows, V vectors wide, takes H*V fma, two a cycle; V loads, nearly all across a line and so
- * worth two, and H of taps, two a cycle; and the latency of fma, 4. */
+/* Columns of the rows that a 1-D signal is folded into: one vector, which each load of taps then meets as often as the
+ * kernel has rows; or for kernels of one row, a strip. 0: not at all */
 static ptrdiff_t best_fold(const call *c)
 {
     const fc_axis *cols = &c->g->axis[COLS];
-    ptrdiff_t lanes = fc->vector_bytes / c->size, w = cols->k, best = 0;
-    double least = 1e9;
+    ptrdiff_t lanes = fc->vector_bytes / c->size, rows = (cols->k + lanes - 1) / lanes;
     if (c->gemm == NULL || c->g->axis[DEPTH].k > 1 || c->g->axis[ROWS].k > 1 || cols->stride > 1 ||
         cols->dilation > 1)
         return 0;
-    for (ptrdiff_t H = 1; H <= fc->tall; H++)
-        for (ptrdiff_t slices = 1; slices == 1 || (H == fc->rows && slices <= w / H); slices++) {
-            ptrdiff_t R = H * slices == 1 ? fc->cols_of[1] * lanes : (w + H * slices - 1) / (H * slices);
-            ptrdiff_t V = (R + lanes - 1) / lanes;
-            if ((V != 1 && V != fc->cols_of[H] && V != fc->narrow_of[H]) || (w + R - 1) / R != H * slices)
-                continue;
-            double fma = (double)(H * V), loads = 2.0 * (double)V + (double)H;
-            double cycles = (fma > loads ? fma : loads) / 2, cost = (cycles < 4 ? 4 : cycles) / (double)(H * R);
-            if (cost < least && cols->out >= 4 * H * R) {
-                least = cost;
-                best = R;
-            }
-            if (R < lanes)
-                break;
-        }
-    return best;
+    ptrdiff_t fold = rows == 1 ? fc->cols_of[1] * lanes : lanes;
+    return cols->out >= 4 * rows * fold ? fold : 0;
 }
 
 /* Shape of the taps as K3 takes them. */
@@ -144,6 +129,28 @@ void fc_release_method(call *c, const char *small)
 
 /* ---- direct ----------------------------------------------------------------------------------- */
 
+/* A signal: V parts of as many rows side by side; then the rows that are left, and the end of a row */
+static void by_folding(const call *c, fc_taps *taps, const char *src, char *out, ptrdiff_t cols)
+{
+    ptrdiff_t fold = c->fold, rows = cols / fold, vectors = fold * c->size / fc->vector_bytes;
+    if (vectors == 1) {
+        ptrdiff_t h = taps->h, slices = h <= fc->tall ? 1 : (h + fc->rows - 1) / fc->rows, H = (h + slices - 1) / slices;
+        ptrdiff_t parts = fc->cols_of[H] * (h % slices == 0 ? 1 : fc->cols_of[H - 1]), each = rows / parts;
+        if (each >= 4 * taps->h) {
+            taps->apart = each * fold;
+            c->corr(src, fold, taps, out, fold, each, parts * fold);
+            src += parts * each * fold * c->size, out += parts * each * fold * c->size;
+            cols -= parts * each * fold, rows -= parts * each;
+            taps->apart = 0;
+        }
+    }
+    ptrdiff_t whole = rows * fold * c->size;
+    if (rows > 0)
+        c->corr(src, fold, taps, out, fold, rows, fold);
+    if (cols > rows * fold)
+        c->corr(src + whole, fold, taps, out + whole, fold, 1, cols - rows * fold);
+}
+
 static void by_direct(const call *c, const rows_of *r, const char *src, char *out, ptrdiff_t out_row,
                       ptrdiff_t rows, ptrdiff_t cols)
 {
@@ -151,14 +158,9 @@ static void by_direct(const call *c, const rows_of *r, const char *src, char *ou
     fc_taps taps = c->taps;
     taps.at = r->at;
     if (c->fold) {
-        ptrdiff_t whole = cols / c->fold, rest = cols % c->fold;
-        for (; rows > 0; rows--, src += axis->stride * r->row * c->size, out += out_row * c->size) {
-            if (whole > 0)
-                c->corr(src, c->fold, &taps, out, c->fold, whole, c->fold);
-            if (rest > 0)
-                c->corr(src + whole * c->fold * c->size, c->fold, &taps, out + whole * c->fold * c->size, c->fold, 1,
-                        rest);
-        }
+        taps.stream = 0;
+        for (; rows > 0; rows--, src += axis->stride * r->row * c->size, out += out_row * c->size)
+            by_folding(c, &taps, src, out, cols);
         return;
     }
     /* a dilation d of dense rows: d images, of every d-th row */

@@ -285,7 +285,7 @@ static void check_dense(fc_corr_fn *corr, ptrdiff_t h, ptrdiff_t w)
         view vx = lay(source[0], ADJACENT, 1, rows + h - 1, cols + w - 1, x);
         view vk = lay(source[1], ADJACENT, 1, 1, h * w, k);
         view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
-        fc_taps taps = {h, w, 0, side_by_side, vk.p, up_to(2) - 1};
+        fc_taps taps = {h, w, 0, side_by_side, vk.p, up_to(2) - 1, 0};
         say_case("h %td, w %td, rows %td, cols %td", h, w, rows, cols);
         corr(vx.p, vx.row / size, &taps, out.p, out.row / size, rows, cols);
         verify(out, 1, rows, cols);
@@ -310,10 +310,32 @@ static void check_scattered(fc_corr_fn *corr)
     }
     view vx = lay(source[0], ADJACENT, 1, 1, end, x), vk = lay(source[1], ADJACENT, 1, 1, h * (full + part), k);
     view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
-    fc_taps taps = {h, full, part, at, vk.p, up_to(2) - 1};
+    fc_taps taps = {h, full, part, at, vk.p, up_to(2) - 1, 0};
     say_case("h %td, columns %td and %td a tap short, xs %td, rows %td, cols %td", h, full, part, xs, rows, cols);
     corr(vx.p, xs, &taps, out.p, out.row / size, rows, cols);
     verify(out, 1, rows, cols);
+}
+
+/* A signal folded into rows of one vector, in parts that are far apart. */
+static void check_apart(fc_corr_fn *corr)
+{
+    static const ptrdiff_t side_by_side[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    ptrdiff_t lanes = table->vector_bytes / size, h = up_to(17), rows = up_to(12), vectors = up_to(10);
+    ptrdiff_t full = h > 1 ? up_to(lanes) : lanes, part = h > 1 ? lanes - full : 0;
+    view out = lay(dest, ADJACENT, 1, vectors, rows * lanes, NULL);
+    ptrdiff_t apart = out.row / size;
+    const double *flat = (const double *)x;
+    EACH(v, vectors) EACH(j, rows * lanes) {
+        cell c = {0};
+        EACH(a, h) EACH(t, a < h - 1 ? lanes : full) add_product(&c, flat[v * apart + j + a * lanes + t], k[0][0][t * h + a]);
+        want[0][v][j] = c;
+    }
+    view vx = lay(source[0], ADJACENT, 1, 1, (vectors - 1) * apart + (rows + h - 1) * lanes + full - 1, x);
+    view vk = lay(source[1], ADJACENT, 1, 1, h * lanes, k);
+    fc_taps taps = {h, full, part, side_by_side, vk.p, 0, apart};
+    say_case("h %td, columns %td and %td a tap short, %td rows, %td vectors %td apart", h, full, part, rows, vectors, apart);
+    corr(vx.p, lanes, &taps, out.p, lanes, rows, vectors * lanes);
+    verify(out, 1, vectors, rows * lanes);
 }
 
 static void check_corr(fc_corr_fn *corr)
@@ -329,6 +351,8 @@ static void check_corr(fc_corr_fn *corr)
             if (trial % 30 == 0)
                 randomize((int)small, type);
             check_scattered(corr);
+            if (is_float(type))
+                check_apart(corr);
         }
     }
 }
