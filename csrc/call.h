@@ -16,6 +16,11 @@ typedef struct {
     const ptrdiff_t *at;   /* of c->taps */
 } rows_of;
 
+/* FC_FFT: the elements a tile looks at, its outputs, and how many tiles there are, along each axis */
+typedef struct {
+    ptrdiff_t n[FC_AXES], out[FC_AXES], count[FC_AXES];
+} tile_grid;
+
 typedef struct {
     const fc_corr *g;
     fc_plan plan;
@@ -43,7 +48,9 @@ typedef struct {
     ptrdiff_t tile_out[FC_AXES]; /* outputs of a tile */
     char *scratch;               /* per thread, see scratch_of */
     size_t tile_bytes, out_bytes, work_bytes, raw_bytes, row_bytes, column_bytes, thread_bytes;
-    ptrdiff_t fft_out[FC_AXES]; /* FC_FFT: outputs of a tile */
+    tile_grid grid;              /* FC_FFT; */
+    rows_of fft_tile;            /* a gathered tile, and its bytes */
+    size_t fft_bytes;
 } call;
 
 /* One thread's: the gathered tile, the outputs of a tile, the method's own, a row as stored, a row not yet taken apart
@@ -93,6 +100,7 @@ FC_API void fc_bordered(const job *j, const box *b);
 FC_API void fc_fft_plan(const fc_corr *g, fc_plan *plan, double threads_from_us);
 FC_API int fc_prepare_fft(call *c); /* plan and tiles; 0, or -1 */
 FC_API void fc_fft_chunk(const job *j, ptrdiff_t index);
+FC_API size_t fc_fft_work(const call *c); /* bytes of work */
 
 /* gather.c */
 FC_API ptrdiff_t fc_stored_size(int type);

@@ -71,19 +71,34 @@ typedef struct {
 FC_API void fc_corr_plan(const fc_corr *g, fc_plan *plan);
 FC_API int fc_corr_run(const fc_corr *g);
 
-/* fft.c: two real tiles of n[0] x n[1] elements at once, correlated with k in place; outputs whose window wraps
- * round the tile are to be dropped. A signal is a tile of one row of n[0] * n[1], stored as n[0] rows of n[1]. */
+/* fft.c: correlation with a large kernel, tile by tile of a larger array. Axes are (plane, row, column); sizes and
+ * strides count elements, columns are adjacent.
+ *
+ *   y[o] = sum_{t < k} x[o + t] taps[t]    for o < out, in every axis
+ *
+ *   n            tile; per axis >= k. A kernel of one plane and row has n = {1, 1, n2}, and tiles of one row.
+ *   x            out + k - 1 <= n elements per axis are read (in an axis with out = 0, nothing is done)
+ *   spectrum     that of the taps, learnt once in fc_fft_new; a plan is constant afterwards, any threads may share it
+ *   two tiles    cost the same as one: they are real and imaginary part of one transform. Hence rounding errors of
+ *                either are relative to both (fft.c), and a value that is not finite may spoil both.
+ *
+ * Equal calls give equal bits, whatever the alignment, and with fma on any instruction set. */
 typedef struct fc_fft fc_fft;
-FC_API double fc_fft_size(int type, const ptrdiff_t k[2], const ptrdiff_t out[2], ptrdiff_t n[2]); /* best n; us; 0: none */
-FC_API fc_fft *fc_fft_new(int type, const ptrdiff_t n[2], const ptrdiff_t k[2], int signal, const char *taps,
-                          ptrdiff_t k_row, ptrdiff_t k_col); /* NULL when memory is short */
-FC_API void fc_fft_free(fc_fft *p);
-FC_API size_t fc_fft_scratch(const fc_fft *p); /* bytes */
-FC_API char *fc_fft_tile(const fc_fft *p, char *scratch, int which); /* tile 0 or 1 */
-FC_API ptrdiff_t fc_fft_stride(const fc_fft *p);  /* elements from row to row of a tile */
-FC_API ptrdiff_t fc_fft_rows(const fc_fft *p);    /* n[0] */
-FC_API ptrdiff_t fc_fft_columns(const fc_fft *p); /* n[1] */
-FC_API void fc_fft_correlate(const fc_fft *p, char *scratch);
+typedef struct {
+    const void *x; /* NULL: no tile */
+    void *y;
+    ptrdiff_t out[3];
+} fc_fft_tile;
+
+/* The tile that suits a kernel of k and an output of out >= 1 elements; returns the estimated time in us per output,
+ * on one thread, plan included. */
+FC_API double fc_fft_size(int type, const ptrdiff_t k[3], const ptrdiff_t out[3], ptrdiff_t n[3]);
+/* NULL when memory is short or n is not a size that fc_fft_size could have chosen. taps: dense. */
+FC_API fc_fft *fc_fft_new(int type, const ptrdiff_t n[3], const ptrdiff_t k[3], const void *taps);
+FC_API void fc_fft_free(fc_fft *plan);
+FC_API size_t fc_fft_scratch(const fc_fft *plan); /* bytes, 64-byte aligned, of one thread */
+FC_API void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile tile[2], const ptrdiff_t x_stride[2],
+                        const ptrdiff_t y_stride[2]);
 
 /* dispatch.c: `fc` is the table in use. */
 FC_API extern const fc_kernels *fc;

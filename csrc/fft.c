@@ -1,266 +1,477 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Correlation of tiles by Fourier transforms (overlap-save):
+ * Correlation of tiles by fast Fourier transform:  y = IDFT(DFT(x0 + i x1) * conj DFT(taps)) / N
  *
- *   y = Y / N,  Y = inverse(forward(x) * conj(forward(k))),  valid where no window wraps round the tile
+ * x0 and x1 are two real tiles, and as the taps are real, so are the two results. A tile of D x R x C points is
+ * kept in column blocks of VLEN columns, each a column of D*R complex vectors:
  *
- * Two tiles are transformed at once, as real and imaginary part of one complex tile z = x0 + sqrt(-1) x1: k is
- * real, so the result is y0 + sqrt(-1) y1. The transform of a tile of n0 x n1:
+ *           C                      1. along D, then R: column by column, straight from x (fft)
+ *      +----+----+----+----+       2. along C: VLEN rows at a time (fftmul) are gathered into a strip in L1,
+ *      | |  |    |    |    |          transformed, multiplied by the spectrum, transformed back, scattered
+ *   R  | v  |    |    |    |       3. back along R, then D: column by column, straight to y (ifft)
+ *      |====|====|====|====|
+ *      +----+----+----+----+       An axis in which the kernel has one tap needs no transform.
  *
- *   2-D   along columns (vectors across), transpose, along what were rows; the product; and back
- *   1-D   n = n0 n1 samples are laid out as n0 rows of n1; X[f + n0 g] is the transform along columns (f), times
- *         exp(-2 pi sqrt(-1) i f / n) in column i, transformed along rows (g): the same with a product between
- *         (Gentleman and Sande 1966; Van Loan 1992, section 3.3)
+ * A tile of one row, n points, is taken as R x C = n with the elements in reading order; between 1 and 2, frequency
+ * f of column c is multiplied by exp(-2 pi i f c / n), and 2 to 3 by the conjugate ("twist").
  *
- * Rounding: with unit roundoff u, |error of y| <= c u log2(N) |z|_2 |k|_2, |.|_2 the root of the sum of
- * squares over the tile (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., theorem 24.2: each of the three
- * transforms adds about eta log2(N) relative to the norm of its result, eta some 4 u for twiddles that are exact to
- * a unit); c = 16 leaves room. An error is relative to the tile, not to the output: small outputs beside large ones lose
- * digits.
+ * Error, with u the unit roundoff and N points (to first order; |.|: root of the sum of squares over both tiles):
+ *
+ *   |y - exact| <= 9 u log2(N) |x| |taps|    for every element; seen: 0.2 instead of 9
+ *
+ * A pass of radix 4 rounds two sums (2 u) and a product (2 u) with factors that are right to 0.7 u, which is 2.5 u for
+ * each doubling of n, times the input: the analysis of Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed.,
+ * section 24.1. There are three transforms, of x, taps and product, and the product itself. Each output is a sum over
+ * all frequencies, in absolute values |DFT x| |DFT taps| / N = |x| |taps| at most. The error is relative to the
+ * largest values of the two tiles, not to each result. x * N must not overflow.
  */
-#include "call.h"
-#include <math.h>
+#include "fastconv.h"
+#include <stdint.h>
 #include <string.h>
 
-enum { LEAST = 16, MOST_2D = 512, MOST_1D = 256, L1_BYTES = 48 << 10, L2_BYTES = 3 << 18 };
+enum { BLOCK = FC_FFT_BLOCK, MOST_POINTS = 1 << 20 };
 
 struct fc_fft {
-    int type, signal;       /* signal: 1-D */
-    ptrdiff_t size, n[2];
-    ptrdiff_t stride[2];    /* of [n0][n1], and of its transpose [n1][n0] */
-    char *twiddles[2];      /* of the transform along n0, along n1 */
-    char *steps[2];         /* 1-D: the product between, real and imaginary part, [n0][n1] */
-    char *spectrum[2];      /* of k: conjugate, over N, transposed */
+    size_t size;             /* of an element */
+    int flat;                /* one row, taken as R x C */
+    ptrdiff_t lanes, k[3];   /* k: kernel, as the caller has it */
+    ptrdiff_t plane, column; /* complex vectors from plane to plane, and from column block to column block */
+    fc_fft_axis axis[3];     /* D, R, C */
     fc_fft_fn *fft;
-    fc_product_fn *product;
-    fc_transpose_fn *transpose;
+    fc_ifft_fn *ifft;
+    fc_fftmul_fn *fftmul;
+    char *spectrum, *twist;  /* row block by row block; twist: NULL unless flat */
 };
 
-/* Rows 4096 bytes apart would share cache sets. */
-static ptrdiff_t padded(ptrdiff_t n, ptrdiff_t size)
+static ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t to)
 {
-    return n + LINE / size;
-}
-static size_t area_bytes(const fc_fft *p) /* of one plane, in either layout */
-{
-    ptrdiff_t a = p->n[0] * p->stride[0], b = p->n[1] * p->stride[1];
-    return (size_t)((a > b ? a : b) * p->size);
+    return (n + to - 1) / to * to;
 }
 
-static void put(const fc_fft *p, char *to, ptrdiff_t at, double value)
+/* ---- sizes ------------------------------------------------------------------------------------- */
+
+/* Radices of n: odd ones first, 4 last wherever it can be; 0: n has others. */
+static int radices(ptrdiff_t n, int radix[FC_FFT_PASSES])
 {
-    if (p->type == FC_F32)
-        ((float *)(void *)to)[at] = (float)value;
+    int passes = 0;
+    for (int r = 5; r >= 3; r -= 2)
+        for (; n % r == 0; n /= r)
+            radix[passes++] = r;
+    if (n <= 0 || (n & (n - 1)) != 0)
+        return 0;
+    int odd = __builtin_ctzll((unsigned long long)n) % 2;
+    if (odd && n >= 128 && passes == 0) /* a first pass that reads eight rows of x at once is slow */
+        radix[passes++] = 4, n /= 4;
+    if (odd) {
+        radix[passes] = n >= 32 ? 8 : 2;
+        n /= radix[passes++];
+    }
+    for (; n >= 4; n /= 4)
+        radix[passes++] = 4;
+    if (passes == 0)
+        radix[passes++] = 1;
+    return passes;
+}
+
+/* The next larger one of 2^i, 3 * 2^i, 5 * 2^i, multiples of unit (a power of two); 0: too large */
+static ptrdiff_t next_size(ptrdiff_t n, ptrdiff_t unit)
+{
+    for (ptrdiff_t p = unit; p <= PTRDIFF_MAX / 8; p *= 2) {
+        if (p > n)
+            return p;
+        if (p % (4 * unit) == 0 && p / 4 * 5 > n)
+            return p / 4 * 5;
+        if (p % (2 * unit) == 0 && p / 2 * 3 > n)
+            return p / 2 * 3;
+    }
+    return 0;
+}
+
+/* One row of n points as rows x columns, nearly square; 0: n is no such product */
+static ptrdiff_t flat_rows(ptrdiff_t n)
+{
+    int radix[FC_FFT_PASSES];
+    for (ptrdiff_t rows = BLOCK, best = 0;; rows = next_size(rows, BLOCK)) {
+        if (rows == 0 || rows > n / rows)
+            return best;
+        if (n % rows == 0 && n / rows % BLOCK == 0 && radices(n / rows, radix))
+            best = rows;
+    }
+}
+
+/* Estimated time in us of a call: ns per complex vector, fitted to what AVX-512 takes for 16x16 to 512x512 and 256 to
+ * 262144 points, within 10 % (AVX2 takes 0.85 of it), with x and y in cache. What it depends on but the
+ * number of vectors must be the same for every instruction set, for the size decides the bits. */
+static double tile_us(int type, const ptrdiff_t n[3], const ptrdiff_t k[3])
+{
+    enum { CALL_NS = 20, L1_COLUMNS = 256 /* strip and spectrum no longer fit */ };
+    double size = type == FC_F32 ? 4 : 8, points = (double)n[0] * (double)n[1] * (double)n[2], ns = 11;
+    for (int a = 0; a < 3; a++)
+        if (k[a] > 1)
+            ns += 0.4 * (double)(63 - __builtin_clzll((unsigned long long)n[a]));
+    int flat = n[0] == 1 && n[1] == 1;
+    double bytes = (flat ? 6 : 4) * points * size; /* blocks, spectrum, twist */
+    ns += flat ? 3 : n[0] > 1 ? 1 : 0;
+    ns += flat ? (n[2] > L1_COLUMNS * BLOCK * BLOCK / 2 ? 2 : 0) : n[2] >= L1_COLUMNS ? 2 : 0;
+    ns += bytes <= 1 << 19 ? 0 : bytes <= 1 << 20 ? 2 : bytes <= 1 << 22 ? 4 : 8; /* against 1 MB of L2 */
+    return (CALL_NS + points * size / fc->vector_bytes * ns) * 1e-3;
+}
+
+/* The next candidate for axis a after n (0: the first); 0: no more */
+static ptrdiff_t next_candidate(int a, const ptrdiff_t k[3], const ptrdiff_t out[3], ptrdiff_t n)
+{
+    int flat = k[0] == 1 && k[1] == 1;
+    if ((a == 0 && k[0] == 1) || (a == 1 && flat)) /* planes, or rows, each by itself */
+        return n == 0;
+    if (n >= k[a] && n - k[a] >= out[a] - 1)       /* holds the whole axis */
+        return 0;
+    do
+        n = next_size(n, a == 0 ? 1 : flat ? BLOCK * BLOCK : BLOCK);
+    while (n != 0 && (n < k[a] || (flat && !flat_rows(n))));
+    return n;
+}
+
+double fc_fft_size(int type, const ptrdiff_t k[3], const ptrdiff_t out[3], ptrdiff_t n[3])
+{
+    double outputs = (double)out[0] * (double)out[1] * (double)out[2], least = 1e300;
+    double size = type == FC_F32 ? 4 : 8;
+    /* x and y that come from memory: us a point, for two tiles; rows of adjacent elements are no slower for it */
+    double memory = (k[0] > 1 || k[1] > 1) && outputs * 2 * size > 1 << 23 ? 8e-5 * size : 0;
+    ptrdiff_t m[3] = {0, 0, 0};
+    n[0] = n[1] = n[2] = 0;
+    while ((m[0] = next_candidate(0, k, out, m[0])) != 0)
+        for (m[1] = 0; (m[1] = next_candidate(1, k, out, m[1])) != 0;)
+            for (m[2] = 0; (m[2] = next_candidate(2, k, out, m[2])) != 0;) {
+                double tiles = 1, us;
+                if ((double)m[0] * (double)m[1] * (double)m[2] > MOST_POINTS) /* reference.error_bound relies on it */
+                    continue;
+                for (int a = 0; a < 3; a++)
+                    tiles *= (double)((out[a] - 1) / (m[a] - k[a] + 1) + 1);
+                double calls = tiles > 1 ? tiles / 2 : 1;
+                us = (calls + 2) * tile_us(type, m, k); /* 2: the plan */
+                us += calls * memory * (double)m[0] * (double)m[1] * (double)m[2];
+                if (us < least) {
+                    least = us;
+                    n[0] = m[0], n[1] = m[1], n[2] = m[2];
+                }
+            }
+    return least / outputs;
+}
+
+/* ---- plan -------------------------------------------------------------------------------------- */
+
+static void put(char *p, size_t size, ptrdiff_t i, long double value)
+{
+    if (size == sizeof(float))
+        ((float *)p)[i] = (float)value;
     else
-        ((double *)(void *)to)[at] = value;
+        ((double *)p)[i] = (double)value;
 }
 
-/* exp(-2 pi sqrt(-1) i / n), by the smallest angle there is, so that symmetric ones agree */
-static void root_of_unity(ptrdiff_t i, ptrdiff_t n, double *re, double *im)
+/* exp(-2 pi i p / n), 0 <= p < n < 2^60, exactly symmetric: p is folded into an eighth of the circle, where the
+ * Taylor series has converged. (Not libm's: the extension is linked without, and bits are the same everywhere.) */
+static void root_of_one(ptrdiff_t p, ptrdiff_t n, long double *re, long double *im)
 {
-    ptrdiff_t eighth = 8 * (i %= n) / n, rest = 8 * i - eighth * n; /* eighths of a turn, and 8 n-ths of one */
-    double turn = 2 * M_PI / 8 / (double)n;
-    double c = eighth % 2 ? sin(turn * (double)(n - rest)) : cos(turn * (double)rest);
-    double s = eighth % 2 ? cos(turn * (double)(n - rest)) : sin(turn * (double)rest);
-    static const struct { int swap, re, im; } octant[8] = {{0, 1, -1}, {0, 1, -1}, {1, -1, -1}, {1, -1, -1},
-                                                           {0, -1, 1}, {0, -1, 1}, {1, 1, 1},   {1, 1, 1}};
-    *re = octant[eighth].re * (octant[eighth].swap ? s : c);
-    *im = octant[eighth].im * (octant[eighth].swap ? c : s);
+#define STEP(i) {1.0L / (((i) - 1) * (i)), 1.0L / ((i) * ((i) + 1))} /* from term to term of cosine, of sine */
+    static const long double step[10][2] = {STEP(2),  STEP(4),  STEP(6),  STEP(8),  STEP(10),
+                                            STEP(12), STEP(14), STEP(16), STEP(18), STEP(20)};
+#undef STEP
+    int lower = 2 * p > n;
+    p = lower ? n - p : p;             /* upper half */
+    int left = 4 * p > n;
+    ptrdiff_t quarters = left ? 2 * n - 4 * p : 4 * p; /* p / n in quarters of the circle is quarters / n */
+    int steep = 2 * quarters > n;
+    long double turn = (long double)(steep ? n - quarters : quarters) / (long double)n;
+    long double angle = turn * 1.570796326794896619231321691639751442L, square = angle * angle;
+    long double cosine = 1, sine = 1;
+    for (int i = 10; i-- > 0;) {
+        cosine = 1 - cosine * square * step[i][0];
+        sine = 1 - sine * square * step[i][1];
+    }
+    sine *= angle;
+    *re = (steep ? sine : cosine) * (left ? -1 : 1);
+    *im = (steep ? cosine : sine) * (lower ? 1 : -1);
 }
 
-static ptrdiff_t twiddle_count(ptrdiff_t n)
+static ptrdiff_t count_factors(const fc_fft_axis *a)
 {
-    ptrdiff_t count = 0;
-    for (ptrdiff_t L = n; L >= 4; L /= 4)
-        count += 6 * (L / 4);
+    ptrdiff_t count = 0, m = a->n;
+    for (int i = 0; i < a->passes; m /= a->radix[i++])
+        count += m / a->radix[i] * (a->radix[i] - 1) * 2;
     return count;
 }
-static void fill_twiddles(const fc_fft *p, char *to, ptrdiff_t n)
+
+static void fill_factors(fc_fft_axis *a, const fc_fft_axis *other, char *to, size_t size)
 {
-    ptrdiff_t at = 0;
-    for (ptrdiff_t L = n; L >= 4; L /= 4)
-        for (ptrdiff_t j = 0; j < L / 4; j++)
-            for (ptrdiff_t power = 1; power <= 3; power++) {
-                double re, im;
-                root_of_unity(power * j, L, &re, &im);
-                put(p, to, at++, re);
-                put(p, to, at++, im);
+    ptrdiff_t count = 0, m = a->n;
+    if (other && other->n == m && other->radix[0] == a->radix[0]) { /* the same: often so, and half the time */
+        *a = *other;
+        return;
+    }
+    for (int i = 0; i < a->passes; m /= a->radix[i++]) {
+        a->factor[i] = count;
+        for (ptrdiff_t j = 0; j < m / a->radix[i]; j++)
+            for (ptrdiff_t p = 1; p < a->radix[i]; p++, count += 2) {
+                long double re, im;
+                root_of_one(p * j, m, &re, &im);
+                put(to, size, count, re);
+                put(to, size, count + 1, im);
             }
+    }
+    a->factors = to;
 }
 
-/* The frequency in row `row` of a forward transform of n */
-static ptrdiff_t frequency(ptrdiff_t row, ptrdiff_t n)
+/* The frequency that fft leaves at place p */
+static ptrdiff_t frequency(const fc_fft_axis *a, ptrdiff_t p)
 {
-    ptrdiff_t f = 0, scale = 1;
-    for (; n >= 4; n /= 4, scale *= 4) {
-        f += row / (n / 4) * scale;
-        row %= n / 4;
+    ptrdiff_t f = 0, weight = 1, m = a->n;
+    for (int i = 0; i < a->passes; i++) {
+        m /= a->radix[i];
+        f += p / m * weight;
+        weight *= a->radix[i];
+        p %= m;
     }
-    return f + row * scale;
+    return f;
 }
-/* exp(-2 pi sqrt(-1) i f / n) for all columns i and the frequency f of every row: products of two from short tables, as
- * sine and cosine would take longer than the transforms. */
-static void fill_steps(const fc_fft *p)
+
+/* exp(-2 pi i f c / n) as a product of two roots, exponents high * C + low: a series for each would take longer than
+ * many a transform. In long double the product is as good as the series. roots: scratch, 2 * (R + C). */
+static void fill_twist(fc_fft *plan, long double *roots)
 {
-    enum { FINE = 64, COARSE = MOST_1D * MOST_1D / FINE };
-    double coarse[COARSE][2], fine[FINE][2];
-    ptrdiff_t n = p->n[0] * p->n[1];
-    for (ptrdiff_t i = 0; i < n / FINE; i++)
-        root_of_unity(i * FINE, n, &coarse[i][0], &coarse[i][1]);
-    for (ptrdiff_t i = 0; i < FINE; i++)
-        root_of_unity(i, n, &fine[i][0], &fine[i][1]);
-    for (ptrdiff_t row = 0; row < p->n[0]; row++) {
-        ptrdiff_t f = frequency(row, p->n[0]), turn = 0;
-        for (ptrdiff_t i = 0; i < p->n[1]; i++, turn = (turn + f) % n) {
-            const double *a = coarse[turn / FINE], *b = fine[turn % FINE];
-            put(p, p->steps[0], row * p->stride[0] + i, a[0] * b[0] - a[1] * b[1]);
-            put(p, p->steps[1], row * p->stride[0] + i, a[0] * b[1] + a[1] * b[0]);
+    ptrdiff_t R = plan->axis[1].n, C = plan->axis[2].n, n = R * C, lanes = plan->lanes;
+    for (ptrdiff_t i = 0; i < R; i++)
+        root_of_one(i * C, n, &roots[2 * i], &roots[2 * i + 1]);
+    long double *low_roots = roots + 2 * R;
+    for (ptrdiff_t i = 0; i < C; i++)
+        root_of_one(i, n, &low_roots[2 * i], &low_roots[2 * i + 1]);
+    for (ptrdiff_t r = 0; r < R; r++) {
+        ptrdiff_t f = frequency(&plan->axis[1], r), row = (r / lanes * C + r % lanes) * lanes * 2;
+        for (ptrdiff_t c = 0; c < C; c++) {
+            const long double *high = roots + 2 * (f * c / C), *low = low_roots + 2 * (f * c % C);
+            ptrdiff_t at = row + c / lanes * lanes * lanes * 2 + c % lanes;
+            put(plan->twist, plan->size, at, high[0] * low[0] - high[1] * low[1]);
+            put(plan->twist, plan->size, at + lanes, high[0] * low[1] + high[1] * low[0]);
         }
     }
 }
 
-/* a: [n0][n1], real and imaginary; b: room for the transpose, where the result is */
-static void forward(const fc_fft *p, char *const a[2], char *const b[2])
+static int set_axes(fc_fft *plan, const ptrdiff_t n[3], const ptrdiff_t k[3])
 {
-    p->fft(a[0], a[1], p->stride[0], p->n[0], p->n[1], p->twiddles[0], 0);
-    if (p->signal)
-        p->product(a[0], a[1], p->steps[0], p->steps[1], p->n[0] * p->stride[0], 0);
-    for (int part = 0; part < 2; part++)
-        p->transpose(b[part], p->stride[1], a[part], p->stride[0], p->n[0], p->n[1]);
-    p->fft(b[0], b[1], p->stride[1], p->n[1], p->n[0], p->twiddles[1], 0);
-}
-static void inverse(const fc_fft *p, char *const a[2], char *const b[2])
-{
-    p->fft(b[0], b[1], p->stride[1], p->n[1], p->n[0], p->twiddles[1], 1);
-    for (int part = 0; part < 2; part++)
-        p->transpose(a[part], p->stride[0], b[part], p->stride[1], p->n[1], p->n[0]);
-    if (p->signal)
-        p->product(a[0], a[1], p->steps[0], p->steps[1], p->n[0] * p->stride[0], 1);
-    p->fft(a[0], a[1], p->stride[0], p->n[0], p->n[1], p->twiddles[0], 1);
-}
-
-/* ---- size ------------------------------------------------------------------------------------- */
-
-/* Nanoseconds of a pair of tiles, gathering and storing included; fitted to measurements of AVX-512. A column of
- * vectors should stay in L1, a tile in L2. */
-static double tile_ns(int type, double n0, double n1, int signal)
-{
-    double n = n0 * n1, size = (double)fc_stored_size(type), longest = n0 > n1 ? n0 : n1;
-    double ns = n * (1.2 + 0.05 * log2(n) + (signal ? 0.8 : 0)) * size / 4 * 64 / fc->vector_bytes;
-    if (2 * longest * fc->vector_bytes > L1_BYTES || 2 * n * size > L2_BYTES)
-        ns *= 1.4;
-    return ns;
+    ptrdiff_t points;
+    if (__builtin_mul_overflow(n[0], n[1], &points) || __builtin_mul_overflow(points, n[2], &points) ||
+        points > PTRDIFF_MAX / 1024)
+        return 0;
+    plan->flat = n[0] == 1 && n[1] == 1;
+    ptrdiff_t rows = plan->flat ? flat_rows(n[2]) : n[1];
+    ptrdiff_t dims[3] = {n[0], rows, plan->flat && rows ? n[2] / rows : n[2]};
+    for (int i = 0; i < 3; i++) {
+        fc_fft_axis *a = &plan->axis[i];
+        plan->k[i] = k[i];
+        a->n = dims[i];
+        if (n[i] < k[i] || a->n < 1 || (i > 0 && a->n % BLOCK != 0))
+            return 0;
+        a->passes = 1;
+        a->radix[0] = 1;
+        if ((plan->flat ? i > 0 : k[i] > 1) && !(a->passes = radices(a->n, a->radix)))
+            return 0;
+    }
+    return 1;
 }
 
-double fc_fft_size(int type, const ptrdiff_t k[2], const ptrdiff_t out[2], ptrdiff_t n[2])
-{
-    double least = INFINITY;
-    int signal = k[0] == 1 && out[0] == 1;
-    n[0] = n[1] = 0;
-    for (ptrdiff_t a = LEAST; a <= (signal ? MOST_1D : MOST_2D); a *= 2)
-        for (ptrdiff_t b = LEAST; b <= (signal ? MOST_1D : MOST_2D); b *= 2) {
-            ptrdiff_t rows = signal ? 1 : a - k[0] + 1, cols = signal ? a * b - k[1] + 1 : b - k[1] + 1;
-            if (rows < 1 || cols < 1 || (signal && (a > 2 * b || b > 2 * a)))
-                continue;
-            double tiles = ceil((double)out[0] / (double)rows) * ceil(ceil((double)out[1] / (double)cols) / 2);
-            double plan_ns = 20e3 + (signal ? 5.0 : 1.0) * (double)(a * b);
-            double us = ((tiles + 0.5) * tile_ns(type, (double)a, (double)b, signal) + plan_ns) / 1e3;
-            if (us < least) {
-                least = us;
-                n[0] = a, n[1] = b;
-            }
-        }
-    return least;
-}
+static void learn(fc_fft *plan, void *scratch, const void *taps);
 
-/* ---- plan ------------------------------------------------------------------------------------- */
-
-fc_fft *fc_fft_new(int type, const ptrdiff_t n[2], const ptrdiff_t k[2], int signal, const char *taps,
-                   ptrdiff_t k_row, ptrdiff_t k_col)
+fc_fft *fc_fft_new(int type, const ptrdiff_t n[3], const ptrdiff_t k[3], const void *taps)
 {
-    fc_fft p = {.type = type, .signal = signal, .size = fc_stored_size(type), .n = {n[0], n[1]}};
-    p.stride[0] = padded(n[1], p.size);
-    p.stride[1] = padded(n[0], p.size);
-    p.fft = type == FC_F32 ? fc->fft_f32 : fc->fft_f64;
-    p.product = type == FC_F32 ? fc->product_f32 : fc->product_f64;
-    p.transpose = type == FC_F32 ? fc->transpose_f32 : fc->transpose_f64;
-    size_t head = (sizeof p + LINE - 1) / LINE * LINE, area = area_bytes(&p), size = (size_t)p.size;
-    size_t table[2] = {(size_t)twiddle_count(n[0]) * size, (size_t)twiddle_count(n[1]) * size};
-    for (int a = 0; a < 2; a++)
-        table[a] = (table[a] + LINE - 1) / LINE * LINE;
-    char *room = fc_alloc(head + table[0] + table[1] + 4 * area, 1), *work[2];
-    if (!room)
+    fc_fft head = {.size = type == FC_F32 ? sizeof(float) : sizeof(double)};
+    if (!set_axes(&head, n, k))
         return NULL;
-    p.twiddles[0] = room + head;
-    p.twiddles[1] = p.twiddles[0] + table[0];
-    p.steps[0] = p.twiddles[1] + table[1];
-    p.steps[1] = p.steps[0] + area;
-    p.spectrum[0] = p.steps[1] + area;
-    p.spectrum[1] = p.spectrum[0] + area;
-    memcpy(room, &p, sizeof p);
-    fill_twiddles(&p, p.twiddles[0], n[0]);
-    fill_twiddles(&p, p.twiddles[1], n[1]);
-    work[0] = fc_alloc(2 * area, 1);
-    if (!work[0]) {
-        fc_free(room);
-        return NULL;
-    }
-    work[1] = work[0] + area;
-    memset(work[0], 0, 2 * area);
-    memset(p.steps[0], 0, 4 * area);
-    if (signal)
-        fill_steps(&p);
-    for (ptrdiff_t a = 0; a < k[0]; a++)
-        for (ptrdiff_t b = 0; b < k[1]; b++) {
-            ptrdiff_t at = signal ? b / n[1] * p.stride[0] + b % n[1] : a * p.stride[0] + b;
-            memcpy(work[0] + at * p.size, taps + a * k_row + b * k_col, size);
-        }
-    forward(&p, work, p.spectrum);
-    double scale = 1 / ((double)n[0] * (double)n[1]);
-    for (size_t i = 0; i < area / size; i++) /* over N; the product takes the conjugate */
-        for (int part = 0; part < 2; part++)
-            if (type == FC_F32)
-                ((float *)(void *)p.spectrum[part])[i] *= (float)scale;
-            else
-                ((double *)(void *)p.spectrum[part])[i] *= scale;
-    fc_free(work[0]);
-    return (fc_fft *)(void *)room;
-}
+    head.lanes = fc->vector_bytes / (ptrdiff_t)head.size;
+    head.fft = type == FC_F32 ? fc->fft_f32 : fc->fft_f64;
+    head.ifft = type == FC_F32 ? fc->ifft_f32 : fc->ifft_f64;
+    head.fftmul = type == FC_F32 ? fc->fftmul_f32 : fc->fftmul_f64;
+    /* odd distances: columns and planes a power of two apart would share cache sets */
+    ptrdiff_t D = head.axis[0].n, R = head.axis[1].n, C = head.axis[2].n;
+    head.plane = R + (D > 1);
+    head.column = D * head.plane | 1;
 
-void fc_fft_free(fc_fft *p)
-{
+    enum { LINE = 64 };
+    size_t at = (size_t)round_up(sizeof(fc_fft), LINE), factors[3], spectrum, twist, bytes;
+    for (int i = 0; i < 3; i++) {
+        factors[i] = at;
+        at += (size_t)round_up(count_factors(&head.axis[i]) * (ptrdiff_t)head.size, LINE);
+    }
+    spectrum = at;
+    twist = spectrum + (size_t)(D * R * C) * 2 * head.size;
+    bytes = twist + (head.flat ? (size_t)(R * C) * 2 * head.size : 0);
+    char *p = fc_alloc(1, bytes);
+    void *scratch = p ? fc_alloc(1, fc_fft_scratch(&head)) : NULL;
+    fc_fft *plan = (fc_fft *)p;
+    if (scratch) {
+        *plan = head;
+        plan->spectrum = p + spectrum;
+        plan->twist = head.flat ? p + twist : NULL;
+        for (int i = 0; i < 3; i++)
+            fill_factors(&plan->axis[i], i > 0 ? &plan->axis[i - 1] : NULL, p + factors[i], plan->size);
+        if (plan->flat)
+            fill_twist(plan, scratch);
+        learn(plan, scratch, taps);
+        fc_free(scratch);
+        return plan;
+    }
     fc_free(p);
+    return NULL;
 }
 
-/* ---- tiles ------------------------------------------------------------------------------------- */
-
-size_t fc_fft_scratch(const fc_fft *p)
+void fc_fft_free(fc_fft *plan)
 {
-    return 4 * area_bytes(p);
-}
-char *fc_fft_tile(const fc_fft *p, char *scratch, int which)
-{
-    return scratch + (size_t)which * area_bytes(p);
-}
-ptrdiff_t fc_fft_stride(const fc_fft *p)
-{
-    return p->stride[0];
+    fc_free(plan);
 }
 
-ptrdiff_t fc_fft_rows(const fc_fft *p)
+/* The column blocks, then the strip; R + C long doubles fit, too: 2 * 16 bytes * (R + C) <= ... 16 * C * 2 * 4 */
+size_t fc_fft_scratch(const fc_fft *plan)
 {
-    return p->n[0];
-}
-ptrdiff_t fc_fft_columns(const fc_fft *p)
-{
-    return p->n[1];
+    return (size_t)(plan->axis[2].n * (plan->column + plan->lanes)) * 2 * plan->size;
 }
 
-void fc_fft_correlate(const fc_fft *p, char *scratch)
+/* ---- run --------------------------------------------------------------------------------------- */
+
+/* Column block b of a tile: rows of one plane, or, if the plane has only one, planes */
+static fc_fft_column column_of(const fc_fft *plan, const fc_fft_tile *t, ptrdiff_t b, const ptrdiff_t extent[3],
+                               ptrdiff_t stride)
 {
-    char *a[2] = {fc_fft_tile(p, scratch, 0), fc_fft_tile(p, scratch, 1)};
-    char *b[2] = {fc_fft_tile(p, scratch, 2), fc_fft_tile(p, scratch, 3)};
-    forward(p, a, b);
-    p->product(b[0], b[1], p->spectrum[0], p->spectrum[1], p->n[1] * p->stride[1], 1);
-    inverse(p, a, b);
+    fc_fft_column c = {t->x, t->y, stride, 0, 0, 0};
+    ptrdiff_t skip = b * plan->lanes, C = plan->axis[2].n;
+    if (!t->x)
+        return c;
+    if (plan->flat) { /* in reading order; the last row may end early */
+        c.stride = C;
+        c.rows = (extent[2] + C - 1) / C;
+        c.lanes = plan->lanes;
+        c.last = extent[2] - (c.rows - 1) * C - skip;
+    } else {
+        c.rows = plan->axis[0].n > 1 ? extent[0] : extent[1];
+        c.lanes = c.last = extent[2] - skip;
+    }
+    if (c.lanes <= 0)
+        c.rows = 0;
+    c.x = (const char *)t->x + (size_t)skip * plan->size;
+    c.y = (char *)t->y + (size_t)skip * plan->size;
+    return c;
+}
+
+/* Step 1 for column block b at z */
+static void forward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile tile[2],
+                    ptrdiff_t in[2][3], const ptrdiff_t stride[2])
+{
+    const fc_fft_axis *D = &plan->axis[0], *R = &plan->axis[1];
+    ptrdiff_t vector = 2 * plan->lanes, bytes = vector * (ptrdiff_t)plan->size;
+    fc_fft_column from[2], row[2];
+    for (int i = 0; i < 2; i++)
+        from[i] = column_of(plan, &tile[i], b, in[i], D->n > 1 ? stride[0] : stride[1]);
+    if (from[0].rows == 0 && from[1].rows == 0) {
+        memset(z, 0, (size_t)(plan->column * bytes));
+        return;
+    }
+    if (D->n == 1) {
+        plan->fft(R, z, vector, from);
+        return;
+    }
+    for (ptrdiff_t r = 0; r < R->n; r++) {
+        for (int i = 0; i < 2; i++) {
+            row[i] = from[i];
+            if (r >= in[i][1])
+                row[i].rows = 0;
+            else if (row[i].rows)
+                row[i].x = (const char *)from[i].x + r * stride[1] * (ptrdiff_t)plan->size;
+        }
+        plan->fft(D, z + r * bytes, plan->plane * vector, row);
+    }
+    if (R->radix[0] > 1)
+        for (ptrdiff_t d = 0; d < D->n; d++)
+            plan->fft(R, z + d * plan->plane * bytes, vector, NULL);
+}
+
+/* Step 3 */
+static void backward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile tile[2], const ptrdiff_t stride[2])
+{
+    const fc_fft_axis *D = &plan->axis[0], *R = &plan->axis[1];
+    ptrdiff_t vector = 2 * plan->lanes, bytes = vector * (ptrdiff_t)plan->size;
+    fc_fft_column to[2], row[2];
+    for (int i = 0; i < 2; i++)
+        to[i] = column_of(plan, &tile[i], b, tile[i].out, D->n > 1 ? stride[0] : stride[1]);
+    if (to[0].rows == 0 && to[1].rows == 0)
+        return;
+    if (D->n == 1) {
+        plan->ifft(R, z, vector, to);
+        return;
+    }
+    if (R->radix[0] > 1)
+        for (ptrdiff_t d = 0; d < D->n; d++)
+            plan->ifft(R, z + d * plan->plane * bytes, vector, NULL);
+    for (ptrdiff_t r = 0; r < tile[0].out[1] || r < tile[1].out[1]; r++) {
+        for (int i = 0; i < 2; i++) {
+            row[i] = to[i];
+            if (r >= tile[i].out[1])
+                row[i].rows = 0;
+            else if (row[i].rows)
+                row[i].y = (char *)to[i].y + r * stride[1] * (ptrdiff_t)plan->size;
+        }
+        plan->ifft(D, z + r * bytes, plan->plane * vector, row);
+    }
+}
+
+/* Step 2 for every block of rows */
+static void along_rows(const fc_fft *plan, char *z, double learn)
+{
+    ptrdiff_t D = plan->axis[0].n, R = plan->axis[1].n, C = plan->axis[2].n, vector = 2 * plan->lanes;
+    size_t bytes = (size_t)vector * plan->size, block = (size_t)C * bytes;
+    char *strip = z + (size_t)(C / plan->lanes * plan->column) * bytes, *spectrum = plan->spectrum;
+    for (ptrdiff_t d = 0; d < D; d++)
+        for (ptrdiff_t r = 0; r < R; r += plan->lanes, spectrum += block)
+            plan->fftmul(&plan->axis[2], z + (size_t)(d * plan->plane + r) * bytes, plan->column * vector, spectrum,
+                         plan->twist ? plan->twist + (spectrum - plan->spectrum) : NULL, strip, learn);
+}
+
+static void forward_all(const fc_fft *plan, char *z, const fc_fft_tile tile[2], const ptrdiff_t stride[2])
+{
+    size_t block = (size_t)(plan->column * 2 * plan->lanes) * plan->size;
+    ptrdiff_t in[2][3];
+    for (int i = 0; i < 2; i++)
+        for (int a = 0; a < 3; a++)
+            in[i][a] = tile[i].out[a] + plan->k[a] - 1;
+    for (ptrdiff_t b = 0; b < plan->axis[2].n / plan->lanes; b++)
+        forward(plan, z + (size_t)b * block, b, tile, in, stride);
+}
+
+static void learn(fc_fft *plan, void *scratch, const void *taps)
+{
+    fc_fft_tile tile[2] = {{.x = taps, .out = {1, 1, 1}}};
+    ptrdiff_t stride[2] = {plan->k[1] * plan->k[2], plan->k[2]};
+    double points = 1;
+    for (int a = 0; a < 3; a++)
+        if (plan->axis[a].radix[0] > 1)
+            points *= (double)plan->axis[a].n;
+        else if (a < 2) { /* the same for every plane, or row; as for columns, fftmul knows */
+            tile[0].out[a] = plan->axis[a].n;
+            stride[a] = 0;
+        }
+    forward_all(plan, scratch, tile, stride);
+    along_rows(plan, scratch, 1 / points);
+}
+
+void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile tiles[2], const ptrdiff_t x_stride[2],
+                 const ptrdiff_t y_stride[2])
+{
+    size_t block = (size_t)(plan->column * 2 * plan->lanes) * plan->size;
+    char *z = scratch;
+    fc_fft_tile tile[2];
+    for (int i = 0; i < 2; i++) {
+        tile[i] = tiles[i];
+        if (!tile[i].x || tile[i].out[0] < 1 || tile[i].out[1] < 1 || tile[i].out[2] < 1)
+            tile[i] = (fc_fft_tile){NULL, NULL, {0, 0, 0}};
+    }
+    forward_all(plan, z, tile, x_stride);
+    along_rows(plan, z, 0);
+    for (ptrdiff_t b = 0; b < plan->axis[2].n / plan->lanes; b++)
+        backward(plan, z + (size_t)b * block, b, tile, y_stride);
 }

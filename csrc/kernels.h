@@ -19,8 +19,10 @@
     X(gemm, f64)          \
     X(fft, f32)           \
     X(fft, f64)           \
-    X(product, f32)       \
-    X(product, f64)       \
+    X(ifft, f32)          \
+    X(ifft, f64)          \
+    X(fftmul, f32)        \
+    X(fftmul, f64)        \
     X(transpose, f32)     \
     X(transpose, f64)     \
     X(add, f32)           \
@@ -84,9 +86,40 @@ typedef void fc_gemm_fn(const void *a, ptrdiff_t as, const void *b, ptrdiff_t bs
 /* Conversion of n adjacent elements (widen_tmpl.h); from need not be aligned. Not from floats to integers. */
 typedef void fc_widen_fn(void *to, int stored, const void *from, ptrdiff_t n);
 
-/* K5, Fourier transforms in cache (fft_tmpl.h). Sizes are multiples of 16; n is a power of two, too. */
-typedef void fc_fft_fn(void *re, void *im, ptrdiff_t stride, ptrdiff_t n, ptrdiff_t cols, const void *twiddles, int inverse);
-typedef void fc_product_fn(void *re, void *im, const void *wre, const void *wim, ptrdiff_t n, int conjugate);
+/* K5, FFT (fft_tmpl.h). A complex vector is VLEN real parts, then VLEN imaginary parts; strides count
+ * elements, too. An axis is what one transform of n = radix[0] * radix[1] * ... points needs. Pass i, of radix r,
+ * works on pieces of m = n / (radix[0] * ... * radix[i-1]) points; its factors are those from factor[i] on, for
+ * each j < m/r the r-1 numbers exp(-2 pi i pj/m), p = 1 ... r-1, real part and imaginary part. */
+enum { FC_FFT_PASSES = 32, FC_FFT_BLOCK = 16 /* a multiple of every VLEN */ };
+typedef struct {
+    ptrdiff_t n;
+    int passes, radix[FC_FFT_PASSES]; /* 2, 3, 4, 5, 8; or a single 1: no transform along this axis */
+    ptrdiff_t factor[FC_FFT_PASSES];
+    const void *factors;
+} fc_fft_axis;
+
+/* One column, VLEN elements wide, of a real array: `lanes` elements in each row but the last, `last` in that. */
+typedef struct {
+    const void *x; /* fft reads this, ifft writes y */
+    void *y;
+    ptrdiff_t stride, rows, lanes, last; /* lanes, last: <= 0 is none, >= VLEN all */
+} fc_fft_column;
+
+/* n complex vectors, `stride` apart, are transformed in place. fft leaves frequencies in scrambled order, which
+ * ifft expects (its sum is not divided by n). from, to: NULL, or two columns, of real and of imaginary parts, that
+ * take the place of z as input or output; rows they lack are read as zero and not written. */
+typedef void fc_fft_fn(const fc_fft_axis *a, void *z, ptrdiff_t stride, const fc_fft_column from[2]);
+typedef void fc_ifft_fn(const fc_fft_axis *a, void *z, ptrdiff_t stride, const fc_fft_column to[2]);
+
+/* A block of VLEN rows of a->n points, along the row: transform, multiply by the spectrum, transform back. Block b
+ * of VLEN columns is at z + b * stride, VLEN complex vectors, one for each row. twist: factors for z, to be applied
+ * before, and conjugated after; or NULL. strip: scratch, a->n complex vectors. learn: instead of multiplying, write
+ * the spectrum: learn times the conjugate of the transform (radix 1: of the first column, for every column). The
+ * last radix of the axis must be 4 (or 1). */
+typedef void fc_fftmul_fn(const fc_fft_axis *a, void *z, ptrdiff_t stride, void *spectrum, const void *twist,
+                          void *strip, double learn);
+
+/* to[j][i] = from[i][j] (transpose_tmpl.h); rows and cols are multiples of VLEN */
 typedef void fc_transpose_fn(void *to, ptrdiff_t ts, const void *from, ptrdiff_t fs, ptrdiff_t rows, ptrdiff_t cols);
 
 /* Rows of n elements (box_tmpl.h): to = a + b, to = a * *factor + 0 */

@@ -45,7 +45,7 @@ typedef struct {
     ptrdiff_t tile[FC_AXES], tiles[FC_AXES];
     ptrdiff_t row, plane; /* elements from row to row, plane to plane of gathered elements */
     ptrdiff_t wide;       /* room of a row of outputs or sums */
-    ptrdiff_t fft[2];     /* sizes of a transform, 0: none */
+    ptrdiff_t fft[FC_AXES]; /* size of a transform of planes, 0: none */
     size_t x_bytes, grid_bytes, suffix_bytes, line_bytes, mark_bytes, fft_bytes, thread_bytes;
     char *scratch;
 } match;
@@ -54,7 +54,7 @@ typedef struct {
 typedef struct {
     const match *m;
     int type, slot;
-    char *x, *squares, *num, *fft, *mark;
+    char *x, *squares, *num, *part, *fft, *mark; /* part: of num, one plane's */
     double *s1, *sv, *s2; /* with weights: sums of the whole tile */
     double *suffix, *line[LINES];
     ptrdiff_t from[FC_AXES], count[FC_AXES]; /* outputs */
@@ -112,19 +112,22 @@ static int prepare(match *m, int type, int which, const double *from)
     if (which == TEMPLATE)
         m->sum[type] = sum;
     m->square[which] = square;
-    if (m->fft[0] == 0)
+    if (m->fft[COLS] == 0)
         return 0;
-    /* transforms want the rows as they were: from the packed taps, column by column */
-    k->fft = fc_alloc((size_t)d, sizeof *k->fft);
+    char *rows = fc_alloc((size_t)(h * w), (size_t)size); /* of the packed taps, which are columns */
+    int failed = !rows;
+    k->fft = failed ? NULL : fc_alloc((size_t)d, sizeof *k->fft);
     for (ptrdiff_t z = 0; k->fft && z < d; z++)
         k->fft[z] = NULL;
     for (ptrdiff_t z = 0; k->fft && z < d; z++) {
-        k->fft[z] = fc_fft_new(type == SINGLE ? FC_F32 : FC_F64, m->fft, &g->k[ROWS], 0, taps + z * w * h * size, size,
-                               h * size);
-        if (!k->fft[z])
-            return -1;
+        ptrdiff_t plane[FC_AXES] = {1, h, w};
+        for (ptrdiff_t a = 0; a < h; a++)
+            fc_copy_row(rows + a * w * size, size, taps + (z * w * h + a) * size, h * size, w, size);
+        k->fft[z] = fc_fft_new(type == SINGLE ? FC_F32 : FC_F64, m->fft, plane, rows);
+        failed = failed || !k->fft[z];
     }
-    return k->fft ? 0 : -1;
+    fc_free(rows);
+    return k->fft && !failed ? 0 : -1;
 }
 
 /* to[rows][wide] = the windows of x (of the tile) with this set: the one place that asks for a correlation. */
@@ -138,31 +141,22 @@ static void correlate(const work *t, int which, const char *x, char *to)
         return;
     }
     fc_add_fn *add = t->type == SINGLE ? fc->add_f32 : fc->add_f64;
-    ptrdiff_t h = m->g->k[ROWS], w = m->g->k[COLS], tall = m->fft[0] - h + 1, broad = m->fft[1] - w + 1;
-    for (ptrdiff_t z = 0; z < m->g->k[DEPTH]; z++, x += m->plane * size)
-        for (ptrdiff_t i = 0; i < rows; i += tall)
-            for (ptrdiff_t j = 0; j < cols; j += 2 * broad) {
-                ptrdiff_t high = min(tall, rows - i), stride = fc_fft_stride(k->fft[z]) * size;
+    ptrdiff_t tall = m->fft[ROWS] - m->g->k[ROWS] + 1, broad = m->fft[COLS] - m->g->k[COLS] + 1;
+    const ptrdiff_t of_x[2] = {m->plane, m->row}, of_out[2] = {0, m->wide};
+    for (ptrdiff_t i = 0; i < rows; i += tall)
+        for (ptrdiff_t j = 0; j < cols; j += 2 * broad)
+            for (ptrdiff_t z = 0; z < m->g->k[DEPTH]; z++) {
+                fc_fft_tile pair[2];
                 for (int side = 0; side < 2; side++) {
-                    char *tile = fc_fft_tile(k->fft[z], t->fft, side);
-                    ptrdiff_t n = clamp(cols - j - side * broad, 0, broad), seen = n > 0 ? n + w - 1 : 0;
-                    for (ptrdiff_t r = 0; r < m->fft[0]; r++, tile += stride) {
-                        ptrdiff_t here = r < high + h - 1 ? seen * size : 0;
-                        memcpy(tile, x + ((i + r) * m->row + j + side * broad) * size, (size_t)here);
-                        memset(tile + here, 0, (size_t)(m->fft[1] * size - here));
-                    }
+                    ptrdiff_t left = j + side * broad, at = i * m->wide + left;
+                    pair[side] = (fc_fft_tile){x + (z * m->plane + i * m->row + left) * size,
+                                               (z ? t->part : to) + at * size,
+                                               {1, min(tall, rows - i), clamp(cols - left, 0, broad)}};
                 }
-                fc_fft_correlate(k->fft[z], t->fft);
-                for (int side = 0; side < 2; side++) {
-                    const char *tile = fc_fft_tile(k->fft[z], t->fft, side);
-                    ptrdiff_t n = clamp(cols - j - side * broad, 0, broad);
-                    for (ptrdiff_t r = 0; r < high && n > 0; r++, tile += stride) {
-                        char *row = to + ((i + r) * m->wide + j + side * broad) * size;
-                        if (z == 0)
-                            memcpy(row, tile, (size_t)(n * size));
-                        else
-                            add(row, row, tile, n);
-                    }
+                fc_fft_corr(k->fft[z], t->fft, pair, of_x, of_out);
+                for (ptrdiff_t r = 0; r < pair[0].out[ROWS] && z > 0; r++) {
+                    ptrdiff_t at = ((i + r) * m->wide + j) * size;
+                    add(to + at, to + at, t->part + at, pair[0].out[COLS] + pair[1].out[COLS]);
                 }
             }
 }
@@ -174,9 +168,9 @@ static void correlate(const work *t, int which, const char *x, char *to)
 static void make_whole(const work *t, int which, double most, char *grid)
 {
     const match *m = t->m;
-    double points = (double)m->fft[0] * (double)m->fft[1];
+    double points = (double)m->fft[ROWS] * (double)m->fft[COLS];
     double error = 2 * 0x1p-53 * log2(points + 1) * sqrt(2 * points * m->square[which]) * most;
-    if (!m->g->whole || m->fft[0] == 0 || !(error < 0.25))
+    if (!m->g->whole || m->fft[COLS] == 0 || !(error < 0.25))
         return;
     for (ptrdiff_t i = 0; i < t->count[ROWS]; i++)
         for (ptrdiff_t j = 0; j < t->count[COLS]; j++) {
@@ -299,7 +293,7 @@ static void set_score(work *t)
     f->doubt = f->spreads ? 0x1p-40 + taps * 0x1p-50 : g->weights ? 0x1p-26 : 0x1p-20;
     if (g->measure != FC_CCOEFF)
         f->floor = f->doubt * V * s * c * s * c;
-    if (m->fft[0])
+    if (m->fft[COLS])
         f->floor += (t->type == SINGLE ? 0x1p-24 : g->weights ? 0x1p-30 : 0x1p-48) * t->most * t->most * V;
 }
 
@@ -599,6 +593,7 @@ static void tile(void *context, ptrdiff_t index, int slot)
     for (int l = 0; l < LINES; l++)
         t.line[l] = (double *)(void *)p, p += m->line_bytes;
     t.mark = p, p += m->mark_bytes;
+    t.part = p, p += m->fft[COLS] && g->k[DEPTH] > 1 ? m->grid_bytes : 0;
     t.fft = p;
     for (int a = FC_AXES - 1; a >= 0; a--) {
         t.from[a] = index % m->tiles[a] * m->tile[a];
@@ -637,19 +632,21 @@ static void size_tiles(match *m)
     const fc_match *g = m->g;
     ptrdiff_t h = g->k[ROWS], w = g->k[COLS], deep = g->k[DEPTH];
     ptrdiff_t rows = TILE_ROWS, cols = TILE_COLS;
-    double fft_ns = 1e3 * fc_fft_size(g->type, &g->k[ROWS], &g->out[ROWS], m->fft) * fc->vector_bytes / 64;
+    ptrdiff_t plane[FC_AXES] = {1, h, w}, outputs[FC_AXES] = {1, g->out[ROWS], g->out[COLS]};
+    double fft_ns = 1e3 * fc_fft_size(g->type, plane, outputs, m->fft) * fc->vector_bytes / 64;
+    fft_ns *= (double)g->out[ROWS] * (double)g->out[COLS];
     double direct_ns = (double)h * (double)w * (double)g->out[ROWS] * (double)g->out[COLS] / 60;
-    if (m->fft[0] && h >= FFT_SIDE && w >= FFT_SIDE && h * w >= FFT_TAPS && fft_ns < direct_ns) {
-        ptrdiff_t tall = m->fft[0] - h + 1, broad = 2 * (m->fft[1] - w + 1);
+    if (m->fft[COLS] && h >= FFT_SIDE && w >= FFT_SIDE && h * w >= FFT_TAPS && fft_ns < direct_ns) {
+        ptrdiff_t tall = m->fft[ROWS] - h + 1, broad = 2 * (m->fft[COLS] - w + 1);
         rows = tall, cols = broad;
         while (rows < TILE_ROWS && rows < g->out[ROWS])
             rows += tall;
         while (cols < FFT_TILE_COLS && cols < g->out[COLS])
             cols += broad;
     } else {
-        m->fft[0] = 0;
+        m->fft[COLS] = 0;
     }
-    while (rows > 16 && m->fft[0] == 0 && (double)deep * (double)(rows + h) * (double)(cols + w) * 8 > TILE_BYTES) {
+    while (rows > 16 && m->fft[COLS] == 0 && (double)deep * (double)(rows + h) * (double)(cols + w) * 8 > TILE_BYTES) {
         rows = (rows + 1) / 2;
         cols = cols > 64 ? (cols + 1) / 2 : cols;
     }
@@ -658,7 +655,7 @@ static void size_tiles(match *m)
     m->tile[COLS] = min(cols, g->out[COLS]);
     for (int a = 0; a < FC_AXES; a++) {
         m->tiles[a] = (g->out[a] + m->tile[a] - 1) / m->tile[a];
-        if (m->fft[0] == 0) /* even shares */
+        if (m->fft[COLS] == 0) /* even shares */
             m->tile[a] = (g->out[a] + m->tiles[a] - 1) / m->tiles[a];
     }
     m->row = round_up(m->tile[COLS] + w - 1, FC_MATCH_LANES) + FC_MATCH_LANES; /* and never 4096 bytes apart */
@@ -681,7 +678,8 @@ static int size_scratch(match *m)
     m->line_bytes = row;
     m->mark_bytes = (size_t)round_up(m->tile[ROWS] * m->tile[COLS], LINE);
     m->thread_bytes = (g->weights ? 2 : 1) * m->x_bytes + (g->weights ? 4 : 1) * m->grid_bytes + m->suffix_bytes +
-                      LINES * m->line_bytes + m->mark_bytes + m->fft_bytes;
+                      LINES * m->line_bytes + m->mark_bytes + m->fft_bytes +
+                      (m->fft[COLS] && g->k[DEPTH] > 1 ? m->grid_bytes : 0);
     return 1;
 }
 
@@ -717,7 +715,7 @@ int fc_match_run(const fc_match *g)
         for (int i = 0; i < SETS; i++)
             failed = failed || (sets[i] && prepare(&m, type, i, sets[i]) != 0);
     }
-    if (!failed && m.fft[0])
+    if (!failed && m.fft[COLS])
         m.fft_bytes = fc_fft_scratch(m.set[DOUBLE][TEMPLATE].fft[0]);
     fc_plan plan;
     fc_corr_plan(&m.corr[g->type == FC_F32 ? SINGLE : DOUBLE], &plan);

@@ -265,7 +265,7 @@ size_t fc_method_work(const call *c)
         return bytes > PANEL_BYTES ? bytes : PANEL_BYTES;
     }
     if (c->g->method == FC_FFT)
-        return fc_fft_scratch(c->fft);
+        return fc_fft_work(c);
     if (c->g->method == FC_BOX)
         return fc_box_work(c);
     if (c->g->method == FC_SEPARABLE) {

@@ -1,155 +1,208 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Overlap-save: the output in tiles, two side by side at once, each correlated by fft.c:
+ * Overlap-save: the output in tiles, two of them at once, each correlated by fft.c:
  *
- *        tile 0     tile 1                   outputs of a tile: n - k + 1 along each axis; what it looks at, n
- *      +----------+----------+ - - - - -     elements, overlaps what its neighbours look at by k - 1
- *      |  pair (0, 0)        |  pair (0, 1)
- *      +----------+----------+ - - - - -     tiles begin at output 0 of the whole result, so that a window of it
- *      |  pair (1, 0)        |               is computed by the same tiles and has the same bits
+ *      +----------+----------+----------+    outputs of a tile: n - k + 1 along each axis; what it looks at, n
+ *      |  pair 0             |  pair 1       elements, overlaps what its neighbours look at by k - 1
+ *      +----------+----------+----------+
+ *         pair 1  |  pair 2             |    tiles are counted, and paired, from output 0 of the whole result, so
+ *      +----------+----------+----------+    that a window of it is computed by the same pairs and has the same bits
+ *
+ * Pairs whose windows lie inside x read it, and write out, where they are; others go through scratch, with the
+ * boundary applied (gather.c).
  *
  * A value that is not finite would spread over both tiles. Where one comes out of a transform, the pair is computed
  * again by the direct method, and the value is seen in just the outputs whose windows hold it.
  */
 #include "call.h"
 #include <math.h>
-#include <string.h>
 
-/* The two axes of a tile. A signal may have rows, too, if nothing slides over them. */
-static int is_signal(const fc_corr *g)
+enum { PREPARE_US = 8 /* allocations, and the first steps of a plan */ };
+
+/* Returns the us of an output. */
+static double lay_grid(const fc_corr *g, tile_grid *t)
 {
-    return g->axis[ROWS].k == 1;
+    ptrdiff_t k[FC_AXES], whole[FC_AXES];
+    for (int a = 0; a < FC_AXES; a++)
+        k[a] = g->axis[a].k, whole[a] = g->axis[a].whole;
+    double us = fc_fft_size(g->type, k, whole, t->n);
+    for (int a = 0; a < FC_AXES; a++) {
+        t->out[a] = t->n[a] - k[a] + 1;
+        t->count[a] = t->n[a] == 0 ? 0 : (whole[a] - 1) / t->out[a] + 1;
+    }
+    return us;
 }
 
-static double tile_size(const fc_corr *g, ptrdiff_t n[2])
+/* Estimate of gathering the tiles that look beyond x, in us: the rows of it, and their elements */
+static double gather_us(const fc_corr *g, const tile_grid *t)
 {
-    ptrdiff_t k[2] = {g->axis[ROWS].k, g->axis[COLS].k};
-    ptrdiff_t out[2] = {is_signal(g) ? 1 : g->axis[ROWS].whole, g->axis[COLS].whole};
-    return fc_fft_size(g->type, k, out, n);
+    double all = 1, inner = 1;
+    for (int a = 0; a < FC_AXES; a++) {
+        const fc_axis *axis = &g->axis[a];
+        ptrdiff_t before = axis->lead > 0, behind = reach(axis, axis->whole) - axis->lead > axis->n;
+        all *= (double)t->count[a];
+        inner *= (double)(t->count[a] > before + behind ? t->count[a] - before - behind : 0);
+    }
+    double rows = (double)t->n[DEPTH] * (double)t->n[ROWS];
+    return (all - inner) * rows * (0.015 + 2e-5 * (double)fc_stored_size(g->type) * (double)t->n[COLS]);
 }
 
-static void tile_outputs(const fc_corr *g, const ptrdiff_t n[2], ptrdiff_t out[FC_AXES])
+/* Number of the pair that holds an output: the first one asked for, or the last. */
+static ptrdiff_t pair_of(const fc_corr *g, const tile_grid *t, int last)
 {
-    out[DEPTH] = 1;
-    out[ROWS] = is_signal(g) ? 1 : n[0] - g->axis[ROWS].k + 1;
-    out[COLS] = (is_signal(g) ? n[0] * n[1] : n[1]) - g->axis[COLS].k + 1;
-}
-
-/* Tiles, or pairs of them, that n outputs from `start` on meet */
-static ptrdiff_t parts_met(ptrdiff_t start, ptrdiff_t n, ptrdiff_t size)
-{
-    return (start + n - 1) / size - start / size + 1;
+    ptrdiff_t tile = 0;
+    for (int a = 0; a < FC_AXES; a++) {
+        ptrdiff_t at = g->axis[a].start + (last ? g->axis[a].out - 1 : 0);
+        tile = tile * t->count[a] + at / t->out[a];
+    }
+    return tile / 2;
 }
 
 void fc_fft_plan(const fc_corr *g, fc_plan *plan, double threads_from_us)
 {
-    ptrdiff_t n[2], out[FC_AXES];
-    double us = tile_size(g, n);
-    if (n[0] == 0) { /* no tile is large enough */
-        plan->serial_us = INFINITY;
-        plan->parts[DEPTH] = plan->parts[ROWS] = plan->parts[COLS] = plan->threads = 1;
+    tile_grid t;
+    double us = lay_grid(g, &t);
+    plan->parts[DEPTH] = plan->parts[ROWS] = plan->parts[COLS] = plan->threads = 1;
+    plan->serial_us = INFINITY;
+    if (t.n[COLS] == 0) /* no tile is large enough */
         return;
+    plan->parts[COLS] = pair_of(g, &t, 1) - pair_of(g, &t, 0) + 1;
+    plan->serial_us = us * (double)plan->planes;
+    double share = 1; /* of the whole */
+    for (int a = 0; a < FC_AXES; a++) {
+        plan->serial_us *= (double)g->axis[a].out;
+        share *= (double)g->axis[a].out / (double)g->axis[a].whole;
     }
-    tile_outputs(g, n, out);
-    plan->parts[DEPTH] = g->axis[DEPTH].out;
-    plan->parts[ROWS] = parts_met(g->axis[ROWS].start, g->axis[ROWS].out, out[ROWS]);
-    plan->parts[COLS] = parts_met(g->axis[COLS].start, g->axis[COLS].out, 2 * out[COLS]);
-    double chunks = (double)plan->planes * (double)plan->parts[DEPTH] * (double)plan->parts[ROWS] * (double)plan->parts[COLS];
-    plan->serial_us = us * (double)plan->planes * (double)g->axis[DEPTH].out * (is_signal(g) ? (double)g->axis[ROWS].out : 1);
+    plan->serial_us += gather_us(g, &t) * share * (double)plan->planes + PREPARE_US;
+    double chunks = (double)plan->planes * (double)plan->parts[COLS];
     int threads = plan->serial_us < threads_from_us ? 1 : g->threads;
     plan->threads = threads < chunks ? threads : (int)chunks;
 }
 
 int fc_prepare_fft(call *c)
 {
-    const fc_axis *axis = c->g->axis;
-    ptrdiff_t n[2], k[2] = {axis[ROWS].k, axis[COLS].k};
-    tile_size(c->g, n);
-    tile_outputs(c->g, n, c->fft_out);
-    c->fft = fc_fft_new(c->g->type, n, k, is_signal(c->g), c->g->k, axis[ROWS].k_step, axis[COLS].k_step);
-    if (c->fft && is_signal(c->g)) { /* a row is gathered before it is folded */
-        size_t row = (size_t)(n[0] * n[1] * c->size), columns = (size_t)(n[0] * n[1]) * sizeof(ptrdiff_t);
-        c->row_bytes = c->row_bytes > row ? c->row_bytes : row;
-        c->column_bytes = c->column_bytes > columns ? c->column_bytes : columns;
-        c->raw_bytes = c->g->x_type == c->g->type ? c->raw_bytes : (size_t)(n[0] * n[1] * c->stored + LINE) / LINE * LINE;
-    } else if (c->fft) {
-        size_t columns = (size_t)n[1] * sizeof(ptrdiff_t), raw = (size_t)(n[1] * c->stored + LINE) / LINE * LINE;
-        c->column_bytes = c->column_bytes > columns ? c->column_bytes : columns;
-        if (c->g->x_type != c->g->type && c->raw_bytes < raw)
-            c->raw_bytes = raw;
-    }
+    const fc_corr *g = c->g;
+    const fc_axis *axis = g->axis;
+    tile_grid *t = &c->grid;
+    lay_grid(g, t);
+    ptrdiff_t k[FC_AXES] = {axis[DEPTH].k, axis[ROWS].k, axis[COLS].k};
+    char *taps = fc_alloc((size_t)(k[DEPTH] * k[ROWS] * k[COLS]), (size_t)c->size), *to = taps;
+    if (!taps)
+        return -1;
+    for (ptrdiff_t z = 0; z < k[DEPTH]; z++)
+        for (ptrdiff_t a = 0; a < k[ROWS]; a++, to += k[COLS] * c->size)
+            fc_copy_row(to, c->size, g->k + z * axis[DEPTH].k_step + a * axis[ROWS].k_step, axis[COLS].k_step,
+                        k[COLS], c->size);
+    c->fft = fc_fft_new(g->type, t->n, k, taps);
+    fc_free(taps);
+    size_t columns = (size_t)t->n[COLS] * sizeof(ptrdiff_t), raw = (size_t)(t->n[COLS] * c->stored + LINE) / LINE * LINE;
+    c->column_bytes = c->column_bytes > columns ? c->column_bytes : columns;
+    if (g->x_type != g->type && c->raw_bytes < raw)
+        c->raw_bytes = raw;
+    c->fft_tile.row = t->n[COLS] + (t->n[ROWS] > 1 ? LINE / c->size : 0); /* rows 4096 bytes apart would share cache sets */
+    c->fft_tile.plane = t->n[ROWS] * c->fft_tile.row;
+    c->fft_bytes = (size_t)(t->n[DEPTH] * c->fft_tile.plane * c->size + LINE) / LINE * LINE;
     return c->fft ? 0 : -1;
 }
 
-/* A tile of fft.c from what the outputs `from` ... look at, as many as there are in the whole result; zero elsewhere */
-static void fill_tile(const job *j, int which, const ptrdiff_t from[FC_AXES], const ptrdiff_t count[FC_AXES])
+size_t fc_fft_work(const call *c)
 {
-    const call *c = j->c;
-    const fc_axis *axis = c->g->axis;
-    char *tile = fc_fft_tile(c->fft, j->s.work, which);
-    rows_of layout = {.row = fc_fft_stride(c->fft)};
-    ptrdiff_t tall = fc_fft_rows(c->fft), wide = fc_fft_columns(c->fft), elements = 0, rows = 0;
-    if (count[ROWS] > 0 && count[COLS] > 0) {
-        elements = reach(&axis[COLS], count[COLS]);
-        rows = reach(&axis[ROWS], count[ROWS]);
-        fc_gather(c, &j->s, is_signal(c->g) ? j->s.row : tile, &layout, j->x, from, count);
-    }
-    for (ptrdiff_t i = 0; i < tall; i++, tile += layout.row * c->size) {
-        ptrdiff_t here = is_signal(c->g) ? clamp(elements - i * wide, 0, wide) : i < rows ? elements : 0;
-        if (is_signal(c->g))
-            memcpy(tile, j->s.row + i * wide * c->size, (size_t)(here * c->size));
-        memset(tile + here * c->size, 0, (size_t)((wide - here) * c->size));
-    }
+    return fc_fft_scratch(c->fft) + 2 * c->fft_bytes;
 }
 
-/* n results from `at` on of row `row` of a tile, in the order of the outputs; returns whether they are finite */
-static int take_results(const job *j, int which, ptrdiff_t row, ptrdiff_t at, ptrdiff_t n, char *to, ptrdiff_t step)
+/* Outputs of a tile, in those asked for; none: it lies beyond the last one */
+typedef struct {
+    ptrdiff_t from[FC_AXES], count[FC_AXES];
+    box asked;
+} part;
+
+static part part_of(const fc_corr *g, const tile_grid *t, ptrdiff_t tile)
 {
-    const call *c = j->c;
-    fc_finite_fn *finite = c->g->type == FC_F32 ? fc->finite_f32 : fc->finite_f64;
-    const char *tile = fc_fft_tile(c->fft, j->s.work, which);
-    ptrdiff_t stride = fc_fft_stride(c->fft), wide = fc_fft_columns(c->fft);
-    int all = 1;
-    for (ptrdiff_t part; n > 0; at += part, n -= part, to += part * step) {
-        part = min(n, wide - at % wide);
-        const char *from = tile + ((row + at / wide) * stride + at % wide) * c->size;
-        all &= finite(from, part);
-        fc_copy_row(to, step, from, c->size, part, c->size);
+    part p;
+    ptrdiff_t rest = tile;
+    for (int a = FC_AXES - 1; a >= 0; a--) {
+        const fc_axis *axis = &g->axis[a];
+        p.from[a] = rest % t->count[a] * t->out[a] - axis->start;
+        p.count[a] = min(t->out[a], axis->whole - axis->start - p.from[a]);
+        rest /= t->count[a];
+        p.asked.from[a] = clamp(p.from[a], 0, axis->out);
+        p.asked.to[a] = clamp(p.from[a] + p.count[a], p.asked.from[a], axis->out);
     }
-    return all;
+    if (rest > 0)
+        p = (part){{0}, {0}, {{0}, {0}}};
+    return p;
+}
+
+static int is_all_asked(const part *p)
+{
+    for (int a = 0; a < FC_AXES; a++)
+        if (p->asked.to[a] - p->asked.from[a] < p->count[a])
+            return 0;
+    return 1;
+}
+
+static int is_inside(const fc_corr *g, const part *p)
+{
+    for (int a = 0; a < FC_AXES; a++) {
+        ptrdiff_t first = p->from[a] - g->axis[a].lead;
+        if (p->count[a] > 0 && (first < 0 || first + reach(&g->axis[a], p->count[a]) > g->axis[a].n))
+            return 0;
+    }
+    return 1;
 }
 
 /* A pair of tiles; what of them is asked for goes to out. */
 void fc_fft_chunk(const job *j, ptrdiff_t index)
 {
     const call *c = j->c;
-    const fc_axis *axis = c->g->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
-    ptrdiff_t tall = c->fft_out[ROWS], wide = c->fft_out[COLS];
-    ptrdiff_t col = (index % c->plan.parts[COLS] + cols->start / (2 * wide)) * 2 * wide - cols->start;
-    index /= c->plan.parts[COLS];
-    ptrdiff_t row = (index % c->plan.parts[ROWS] + rows->start / tall) * tall - rows->start;
-    ptrdiff_t z = index / c->plan.parts[ROWS];
+    const fc_corr *g = c->g;
+    const fc_axis *axis = g->axis;
+    fc_finite_fn *finite = g->type == FC_F32 ? fc->finite_f32 : fc->finite_f64;
+    ptrdiff_t pair = pair_of(g, &c->grid, 0) + index;
+    part p[2] = {part_of(g, &c->grid, 2 * pair), part_of(g, &c->grid, 2 * pair + 1)};
+    int reads = c->x_readable && is_inside(g, &p[0]) && is_inside(g, &p[1]);
+    int writes = c->out_adjacent && is_all_asked(&p[0]) && is_all_asked(&p[1]);
 
-    box asked[2];
-    for (int which = 0; which < 2; which++) {
-        ptrdiff_t from[FC_AXES] = {z, row, col + which * wide};
-        ptrdiff_t count[FC_AXES] = {1, min(tall, rows->whole - rows->start - row), min(wide, cols->whole - cols->start - from[COLS])};
-        fill_tile(j, which, from, count);
-        for (int a = 0; a < FC_AXES; a++) {
-            asked[which].from[a] = clamp(from[a], 0, axis[a].out);
-            asked[which].to[a] = clamp(from[a] + count[a], asked[which].from[a], axis[a].out);
-        }
+    const ptrdiff_t own[2] = {c->fft_tile.plane, c->fft_tile.row};
+    const ptrdiff_t of_x[2] = {axis[DEPTH].x_step / c->size, axis[ROWS].x_step / c->size};
+    const ptrdiff_t of_out[2] = {axis[DEPTH].out_step / c->size, axis[ROWS].out_step / c->size};
+    char *work = j->s.work + 2 * c->fft_bytes;
+    fc_fft_tile tile[2];
+    int none = 1;
+    for (int i = 0; i < 2; i++) {
+        char *room = j->s.work + (size_t)i * c->fft_bytes;
+        none &= p[i].asked.to[COLS] <= p[i].asked.from[COLS] || p[i].asked.to[ROWS] <= p[i].asked.from[ROWS] ||
+                p[i].asked.to[DEPTH] <= p[i].asked.from[DEPTH];
+        tile[i] = (fc_fft_tile){room, writes ? out_at(j, p[i].from[DEPTH], p[i].from[ROWS], p[i].from[COLS]) : room,
+                                {p[i].count[DEPTH], p[i].count[ROWS], p[i].count[COLS]}};
+        if (reads)
+            for (int a = 0; a < FC_AXES; a++)
+                tile[i].x = a == 0 ? j->x + (p[i].from[a] - axis[a].lead) * axis[a].x_step
+                                   : (const char *)tile[i].x + (p[i].from[a] - axis[a].lead) * axis[a].x_step;
     }
-    fc_fft_correlate(c->fft, j->s.work);
-    int finite = 1;
-    for (int which = 0; which < 2; which++) {
-        const box *b = &asked[which];
-        ptrdiff_t left = col + which * wide, n = b->to[COLS] - b->from[COLS];
-        for (ptrdiff_t i = b->from[ROWS]; i < b->to[ROWS] && n > 0; i++) {
-            char *to = out_at(j, z, i, b->from[COLS]);
-            finite &= take_results(j, which, i - row, b->from[COLS] - left, n, to, cols->out_step);
-        }
+    if (none) /* a window: other columns of these rows */
+        return;
+    for (int i = 0; i < 2; i++)
+        if (!reads && p[i].count[COLS] > 0)
+            fc_gather(c, &j->s, j->s.work + (size_t)i * c->fft_bytes, &c->fft_tile, j->x, p[i].from, p[i].count);
+    fc_fft_corr(c->fft, work, tile, reads ? of_x : own, writes ? of_out : own);
+
+    int all = 1;
+    for (int i = 0; i < 2; i++) {
+        const box *b = &p[i].asked;
+        ptrdiff_t n = b->to[COLS] - b->from[COLS];
+        for (ptrdiff_t z = b->from[DEPTH]; z < b->to[DEPTH]; z++)
+            for (ptrdiff_t r = b->from[ROWS]; r < b->to[ROWS] && n > 0; r++) {
+                char *to = out_at(j, z, r, b->from[COLS]);
+                const char *from = to;
+                if (!writes) {
+                    from = (const char *)tile[i].y + ((z - p[i].from[DEPTH]) * own[0] + (r - p[i].from[ROWS]) * own[1] +
+                                                      b->from[COLS] - p[i].from[COLS]) * c->size;
+                    fc_copy_row(to, axis[COLS].out_step, from, c->size, n, c->size);
+                }
+                all &= finite(from, n);
+            }
     }
-    for (int which = 0; which < 2 && !finite; which++)
-        fc_bordered(j, &asked[which]);
+    for (int i = 0; i < 2 && !all; i++)
+        fc_bordered(j, &p[i].asked);
 }

@@ -12,6 +12,7 @@
  *   vloadn vstoren     the first n lanes
  *   vsplat vzero
  *   vfma(a, b, c)      a * b + c, rounded once where FC_FMA is 1
+ *   vfnma(a, b, c)     c - a * b, likewise; of floats
  *   vsqrt vmin vmax    of floats; min and max of (a, NaN) are NaN
  *   vupper vlower(a, b, n)   exchange of blocks of n lanes, a constant: of every pair of blocks upper takes a's
  *                      first and, in place of its second, b's first; lower a's second and b's second
@@ -119,6 +120,7 @@ typedef T NAME(unaligned) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(s
 #define vfence() ((void)0)
 #define vzero() vsplat(0)
 #define vfma(a, b, c) VOP(vfma)(c, a, b)
+#define vfnma(a, b, c) VOP(vfms)(c, a, b)
 #else
 #define vload(p) VOP(loadu)(p)
 #define vstore(p, v) VOP(storeu)(p, v)
@@ -128,8 +130,10 @@ typedef T NAME(unaligned) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(s
 #define vzero() VOP(setzero)()
 #if FC_FMA
 #define vfma(a, b, c) VOP(fmadd)(a, b, c)
+#define vfnma(a, b, c) VOP(fnmadd)(a, b, c)
 #else
 #define vfma(a, b, c) VOP(add)(VOP(mul)(a, b), c)
+#define vfnma(a, b, c) VOP(sub)(c, VOP(mul)(a, b))
 #endif
 #endif
 

@@ -37,6 +37,7 @@
 #undef vsplat
 #undef vzero
 #undef vfma
+#undef vfnma
 #undef vsqrt
 #undef vmin
 #undef vmax

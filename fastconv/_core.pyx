@@ -283,7 +283,7 @@ def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve):
         a.whole, a.out_step = a.out, cnp.PyArray_STRIDE(oa, i)
     g.method, g.threads, g.batches = FC_DIRECT, default_threads, 0
     g.x, g.out = <const char *> cnp.PyArray_DATA(xa), <char *> cnp.PyArray_DATA(oa)
-    if taps >= FFT_TAPS and outputs > 0 and g.axis[0].k == 1:
+    if taps >= FFT_TAPS and outputs > 0:
         fc_corr_plan(&g, &direct)
         g.method = FC_FFT
         fc_corr_plan(&g, &transformed)

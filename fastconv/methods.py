@@ -36,7 +36,7 @@ CROSSOVERS = {
     # taps of the kernel below which transforms are not considered, and how many times as fast as the direct method they
     # have to be by estimate
     "fft taps": 100,
-    "fft gain": 1.1,
+    "fft gain": 1.3,
 }
 if _core is not None:
     _core.set_crossovers(*(CROSSOVERS[name] for name in ("separable", "box taps", "fft taps", "fft gain")))
@@ -136,8 +136,6 @@ def _why_not_fft(c: Correlation, only_if_faster: bool) -> str:
         return "integers are summed exactly"
     if any(a.stride > 1 or a.dilation > 1 for a in c.axes):
         return "stride and dilation must be 1"
-    if c.rank == 3 and c.k.shape[0] > 1:
-        return "it takes kernels of one or two axes"
     if only_if_faster and (c.k.size < CROSSOVERS["fft taps"] or 0 in c.shape):
         return f"{c.k.size} taps are few"
     _, _, us = plan(c, Choice("fft", ""), 1)

@@ -279,7 +279,7 @@ def error_bound(
     (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1). A kernel that is taken apart
     into `factors` (per axis, terms x taps) has the sum of their absolute outer products in place of ``|k|``, and
     for n the taps of all factors and 16 for their own rounding. Where tiles are `transformed`, the error is relative
-    to a whole pair of tiles x of N elements, at most 2**18: ``16 u log2(N) |x| |k|``, the norms being roots of sums of
+    to a whole pair of tiles x of N elements, at most 2**20: ``16 u log2(N) |x| |k|``, the norms being roots of sums of
     squares (ibid., theorem 24.2), and the bound of the direct sum is added. To the bound
     of the compiled sum are added that of the reference's own float64 sum, and the rounding to the result's
     dtype on both sides. Where an intermediate value can overflow the bound is infinite. Of complex results it holds
@@ -313,8 +313,8 @@ def error_bound(
         eta = (c.k.size + 2) * float(max(compute.smallest_subnormal, result.smallest_subnormal))
         if transformed:
             X = _continued(filled, _magnitude(c.x))
-            energy = np.minimum(np.sum(X**2, initial=0), 2.0**19 * np.max(X, initial=0) ** 2)
-            eta += 16 * 18 * float(compute.eps) / 2 * float(np.sqrt(energy * np.sum(K**2)))
+            energy = np.minimum(np.sum(X**2, initial=0), 2.0**21 * np.max(X, initial=0) ** 2)
+            eta += 16 * 20 * float(compute.eps) / 2 * float(np.sqrt(energy * np.sum(K**2)))
         overflow = magnitude >= float(min(compute.max, result.max)) * (1 - n * float(compute.eps))
         bound: NDArray[np.float64] = np.where(overflow, np.inf, 1.0625 * u * magnitude + eta)
     return bound + 1 if c.dtype.kind in "iu" else bound

@@ -50,7 +50,7 @@ def test_what_is_found(dtype):
                 [(terms, n) for n in k.shape],
             ), name
     for name, k in FULL_RANK.items():
-        assert choice(k, dtype=dtype).method == "direct", name
+        assert choice(k, dtype=dtype).method in ("direct", "fft"), name
     for size in (9, 15, 31):
         assert choice(kernels.gaussian(size, dtype=dtype), dtype=dtype).method == "separable"
 
