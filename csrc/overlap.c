@@ -151,6 +151,20 @@ static int is_inside(const fc_corr *g, const part *p)
     return 1;
 }
 
+/* What is asked for of a tile in scratch */
+static void take_results(const job *j, const part *p, const char *tile)
+{
+    const call *c = j->c;
+    const box *b = &p->asked;
+    for (ptrdiff_t z = b->from[DEPTH]; z < b->to[DEPTH]; z++)
+        for (ptrdiff_t r = b->from[ROWS]; r < b->to[ROWS]; r++) {
+            ptrdiff_t at = (z - p->from[DEPTH]) * c->fft_tile.plane + (r - p->from[ROWS]) * c->fft_tile.row;
+            fc_copy_row(out_at(j, z, r, b->from[COLS]), c->g->axis[COLS].out_step,
+                        tile + (at + b->from[COLS] - p->from[COLS]) * c->size, c->size, b->to[COLS] - b->from[COLS],
+                        c->size);
+        }
+}
+
 /* A pair of tiles; what of them is asked for goes to out. */
 void fc_fft_chunk(const job *j, ptrdiff_t index)
 {
@@ -185,24 +199,19 @@ void fc_fft_chunk(const job *j, ptrdiff_t index)
     for (int i = 0; i < 2; i++)
         if (!reads && p[i].count[COLS] > 0)
             fc_gather(c, &j->s, j->s.work + (size_t)i * c->fft_bytes, &c->fft_tile, j->x, p[i].from, p[i].count);
-    fc_fft_corr(c->fft, work, tile, reads ? of_x : own, writes ? of_out : own);
+    const ptrdiff_t *to = writes ? of_out : own;
+    fc_fft_corr(c->fft, work, tile, reads ? of_x : own, to);
 
-    int all = 1;
+    int all = 1; /* of the whole pair, whatever is asked for: a part of it has the same bits */
+    for (int i = 0; i < 2; i++)
+        for (ptrdiff_t z = 0; z < p[i].count[DEPTH] && p[i].count[COLS] > 0; z++)
+            for (ptrdiff_t r = 0; r < p[i].count[ROWS]; r++)
+                all &= finite((const char *)tile[i].y + (z * to[0] + r * to[1]) * c->size, p[i].count[COLS]);
     for (int i = 0; i < 2; i++) {
         const box *b = &p[i].asked;
-        ptrdiff_t n = b->to[COLS] - b->from[COLS];
-        for (ptrdiff_t z = b->from[DEPTH]; z < b->to[DEPTH]; z++)
-            for (ptrdiff_t r = b->from[ROWS]; r < b->to[ROWS] && n > 0; r++) {
-                char *to = out_at(j, z, r, b->from[COLS]);
-                const char *from = to;
-                if (!writes) {
-                    from = (const char *)tile[i].y + ((z - p[i].from[DEPTH]) * own[0] + (r - p[i].from[ROWS]) * own[1] +
-                                                      b->from[COLS] - p[i].from[COLS]) * c->size;
-                    fc_copy_row(to, axis[COLS].out_step, from, c->size, n, c->size);
-                }
-                all &= finite(from, n);
-            }
+        if (!all)
+            fc_bordered(j, b);
+        else if (!writes)
+            take_results(j, &p[i], tile[i].y);
     }
-    for (int i = 0; i < 2 && !all; i++)
-        fc_bordered(j, &p[i].asked);
 }

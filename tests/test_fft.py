@@ -61,11 +61,15 @@ def test_bits(isa, tiny_chunks, rng, shape, kernel):
         cases.assert_same_bits(corr(k)(x, k, "full", "edge", method="fft", threads=threads), whole, threads)
     out = np.zeros(whole.shape[::-1], "float32").T
     cases.assert_same_bits(corr(k)(np.asfortranarray(x), k, "full", "edge", method="fft", out=out), whole)
-    for _ in range(8):
-        window = tuple(slice(*np.sort(rng.integers(0, n + 1, 2)).tolist()) for n in whole.shape[whole.ndim - k.ndim :])
-        how = {"window": window[0] if k.ndim == 1 else window}
-        y = corr(k)(x, k, "full", "edge", method="fft", **how)
-        cases.assert_same_bits(y, whole[(..., *window)], window)
+    for value in (None, np.inf):  # which not every axis of a transform spreads
+        if value is not None:
+            x.flat[x.size // 2] = value
+            whole = corr(k)(x, k, "full", "edge", method="fft")
+        for _ in range(8):
+            sizes = whole.shape[whole.ndim - k.ndim :]
+            window = tuple(slice(*np.sort(rng.integers(0, n + 1, 2)).tolist()) for n in sizes)
+            y = corr(k)(x, k, "full", "edge", method="fft", window=window[0] if k.ndim == 1 else window)
+            cases.assert_same_bits(y, whole[(..., *window)], window)
 
 
 @floats
