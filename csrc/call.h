@@ -93,17 +93,20 @@ static inline char *out_at(const job *j, ptrdiff_t z, ptrdiff_t row, ptrdiff_t c
     return j->out + z * axis[DEPTH].out_step + row * axis[ROWS].out_step + col * axis[COLS].out_step;
 }
 
+/* corr.c: how many of `threads` the work is worth */
+FC_API int fc_threads_for(double serial_us, int threads);
 /* corr.c: a box by way of gathered tiles */
 FC_API void fc_bordered(const job *j, const box *b);
 
 /* overlap.c: FC_FFT */
-FC_API void fc_fft_plan(const fc_corr *g, fc_plan *plan, double threads_from_us);
+FC_API void fc_fft_plan(const fc_corr *g, fc_plan *plan);
 FC_API int fc_prepare_fft(call *c); /* plan and tiles; 0, or -1 */
 FC_API void fc_fft_chunk(const job *j, ptrdiff_t index);
 FC_API size_t fc_fft_work(const call *c); /* bytes of work */
 
 /* gather.c */
 FC_API ptrdiff_t fc_stored_size(int type);
+FC_API ptrdiff_t fc_source_index(ptrdiff_t i, ptrdiff_t n, int boundary); /* -1: the fill value */
 FC_API void fc_copy_row(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t n,
                         ptrdiff_t size);
 FC_API void fc_gather(const call *c, const scratch *s, char *to, const rows_of *layout, const char *x,

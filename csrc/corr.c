@@ -39,6 +39,11 @@ void fc_tune(ptrdiff_t rows, double us, double bytes)
     stream_from = bytes;
 }
 
+int fc_threads_for(double serial_us, int threads)
+{
+    return serial_us < threads_from_us ? 1 : threads;
+}
+
 /* ---- plan ------------------------------------------------------------------------------------- */
 
 static ptrdiff_t parts_of(ptrdiff_t n, ptrdiff_t size)
@@ -61,7 +66,7 @@ void fc_corr_plan(const fc_corr *g, fc_plan *plan)
     double size = (double)fc_stored_size(g->type), taps = (double)depth->k * (double)rows->k * (double)cols->k;
     double out = (double)plan->planes * (double)depth->out * (double)rows->out * (double)cols->out;
     if (g->method == FC_FFT) {
-        fc_fft_plan(g, plan, threads_from_us);
+        fc_fft_plan(g, plan);
         return;
     }
     if (g->method == FC_SEPARABLE)
@@ -71,7 +76,7 @@ void fc_corr_plan(const fc_corr *g, fc_plan *plan)
     double fma_us = out * taps * size / (g->type <= FC_F64 ? 7e3 : 2e3) / fc->vector_bytes;
     double memory_us = 2 * out * size / 3e4;
     plan->serial_us = fma_us > memory_us ? fma_us : memory_us;
-    ptrdiff_t threads = plan->serial_us < threads_from_us ? 1 : g->threads;
+    ptrdiff_t threads = fc_threads_for(plan->serial_us, g->threads);
 
     /* Bands as tall as a strip may be with its rows in cache; two chunks a thread where there are fewer
      * planes, and the same number for each. Bits do not depend on any of this. */

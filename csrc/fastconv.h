@@ -100,6 +100,22 @@ FC_API size_t fc_fft_scratch(const fc_fft *plan); /* bytes, 64-byte aligned, of 
 FC_API void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile tile[2], const ptrdiff_t x_stride[2],
                         const ptrdiff_t y_stride[2]);
 
+/* conv.c: a layer. x has images of groups x channels, out images of groups x kernels, and for every group
+ *
+ *   out[image][m] = bias[m] + sum_{c < channels} x[image][c] (*) w[m][c],    brought between low and high if clamp
+ *
+ * where (*) is the correlation along the axes. w, bias (or NULL) and out are dense, x has any strides. */
+typedef struct {
+    int type, threads, clamp; /* FC_F32 or FC_F64; threads: at most */
+    ptrdiff_t images, groups, channels, kernels;
+    fc_axis axis[FC_AXES]; /* x_step counts; out_step, k_step, start and whole do not */
+    ptrdiff_t x_image, x_channel; /* bytes */
+    const char *x, *w, *bias;
+    char *out;
+    double low, high;
+} fc_conv;
+FC_API int fc_conv_run(const fc_conv *g);
+
 /* dispatch.c: `fc` is the table in use. */
 FC_API extern const fc_kernels *fc;
 FC_API const fc_kernels *fc_isa(int i); /* i-th best table this CPU can run, NULL past the last */

@@ -20,7 +20,7 @@ ptrdiff_t fc_stored_size(int type)
 }
 
 /* Where X[i] lies in an axis of n >= 1 elements, for any i; -1: the fill value. */
-static ptrdiff_t source_index(ptrdiff_t i, ptrdiff_t n, int boundary)
+ptrdiff_t fc_source_index(ptrdiff_t i, ptrdiff_t n, int boundary)
 {
     if (i >= 0 && i < n)
         return i;
@@ -149,13 +149,13 @@ void fc_gather(const call *c, const scratch *s, char *tile, const rows_of *layou
     int inside = from[COLS] >= 0 && from[COLS] + count[COLS] <= cols->n;
     for (ptrdiff_t q = 0; q < count[COLS]; q++)
         if (from[COLS] + q < 0 || from[COLS] + q >= cols->n || count[COLS] <= NARROW)
-            s->column[q] = source_index(from[COLS] + q, cols->n, cols->boundary);
+            s->column[q] = fc_source_index(from[COLS] + q, cols->n, cols->boundary);
     for (ptrdiff_t z = 0; z < count[DEPTH]; z++) {
-        ptrdiff_t from_z = source_index(from[DEPTH] + z, axis[DEPTH].n, axis[DEPTH].boundary);
+        ptrdiff_t from_z = fc_source_index(from[DEPTH] + z, axis[DEPTH].n, axis[DEPTH].boundary);
         for (ptrdiff_t i = 0; i < count[ROWS]; i++) {
             if (axis[ROWS].stride > axis[ROWS].k && !is_used(&axis[ROWS], i, outputs[ROWS]))
                 continue;
-            ptrdiff_t from_i = source_index(from[ROWS] + i, axis[ROWS].n, axis[ROWS].boundary);
+            ptrdiff_t from_i = fc_source_index(from[ROWS] + i, axis[ROWS].n, axis[ROWS].boundary);
             const char *row = x + from_z * axis[DEPTH].x_step + from_i * axis[ROWS].x_step;
             char *to = tile + (z * layout->plane + i * layout->row) * c->size;
             if (from_z < 0 || from_i < 0)

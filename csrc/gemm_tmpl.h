@@ -1,61 +1,164 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * K1, outer product:  c[m][n] = sum_p a[m][p] * b[p][n]
+ * K1, outer product:  c[m][n] = first[m][n] + sum_p a[m][p] * b[at[p] + n]
  *
- * A tile is M rows x V vectors in accumulators; each step p loads V vectors of b, broadcasts M
- * elements of a and does M*V fma. p ascends in every instance, one fma each, starting from zero.
+ * A tile is M rows x V vectors in accumulators; each step p loads V vectors of b, broadcasts M elements of a and does
+ * M*V fma. p ascends in every instance, one fma each, starting from zero; what c begins with (zero, a bias, or what is
+ * in c: an earlier part of the sum) is added at the end, so that a long sum is made of parts that are small beside it.
+ *
+ *              vectors of a panel: anywhere in b and c
+ *     at[p]   |----|----|----|
+ *    a[m][p] x  *    *    *   -> M x V accumulators, kept through all p
+ *
+ * Rows are split as evenly as they can be: 33 are 7+7+7+6+6, so an odd number costs no more than the next even one.
  */
-#if !defined T || !defined FC_ROWS || !defined FC_COLS
-#error "include vec.h and define FC_ROWS and FC_COLS before gemm_tmpl.h"
+#if !defined T || !defined FC_ROWS || !defined FC_COLS_OF
+#error "include vec.h and define FC_ROWS and FC_COLS_OF before gemm_tmpl.h"
 #endif
 
-FC_INLINE void NAME(gemm_tile)(const int M, const int V, const T *a, ptrdiff_t as, const T *b, ptrdiff_t bs,
-                               T *c, ptrdiff_t cs, ptrdiff_t n, ptrdiff_t depth)
+#define FC_LINE (64 / (ptrdiff_t)sizeof(T)) /* elements */
+
+/* What the sums begin with, the clamp, and the store. */
+FC_INLINE void NAME(gemm_finish)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, const int V, const fc_gemm *g,
+                                 const fc_panel *panel, T *c, const T *bias)
 {
-    VT acc[FC_ROWS][8];
+    const ptrdiff_t cs = g->cs;
+    if (g->add) {
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++)
+#pragma GCC unroll 8
+            for (int m = 0; m < M; m++) {
+                T *to = c + panel->c[v] + m * cs;
+                acc[m][v] = vadd(acc[m][v], panel->whole ? vload(to) : vloadm(to, vlanes(panel->lanes[v])));
+            }
+    } else if (bias) {
+#pragma GCC unroll 8
+        for (int m = 0; m < M; m++) {
+            VT first = vsplat(bias[m]);
+#pragma GCC unroll 8
+            for (int v = 0; v < V; v++)
+                acc[m][v] = vadd(acc[m][v], first);
+        }
+    }
+    if (g->clamp) {
+        VT low = vsplat((T)g->low), high = vsplat((T)g->high);
+#pragma GCC unroll 8
+        for (int m = 0; m < M; m++)
+#pragma GCC unroll 8
+            for (int v = 0; v < V; v++)
+                acc[m][v] = vmin(high, vmax(low, acc[m][v]));
+    }
+    if (panel->whole) {
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++) {
+            T *to = c + panel->c[v];
+#pragma GCC unroll 8
+            for (int m = 0; m < M; m++, to += cs)
+                vstore(to, acc[m][v]);
+        }
+    } else {
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++) {
+            T *to = c + panel->c[v];
+            VMASK lanes = vlanes(panel->lanes[v]);
+#pragma GCC unroll 8
+            for (int m = 0; m < M; m++, to += cs)
+                vstorem(to, acc[m][v], lanes);
+        }
+    }
+}
+
+FC_INLINE void NAME(gemm_tile)(const int M, const int V, const fc_gemm *g, const fc_panel *panel, const T *a, T *c,
+                               const T *bias)
+{
+    const ptrdiff_t *at = g->at, *end = at + g->depth;
+    const ptrdiff_t as = g->as;
+    const T *b[FC_COLS_MAX], *row[3] = {a, a + 3 * as, a + 6 * as}; /* a + {0, 1, 2} as: what one address can say */
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++)
+        b[v] = (const T *)g->b + panel->b[v];
+    VT acc[FC_ROWS][FC_COLS_MAX];
 #pragma GCC unroll 8
     for (int m = 0; m < M; m++)
 #pragma GCC unroll 8
         for (int v = 0; v < V; v++)
             acc[m][v] = vzero();
-    for (; depth > 0; depth--, a++, b += bs) {
-        VT s[8];
+    do {
+        const ptrdiff_t *stop = end - at > FC_LINE ? at + FC_LINE : end;
 #pragma GCC unroll 8
-        for (int v = 0; v < V; v++)
-            s[v] = n >= (v + 1) * VLEN ? vload(b + v * VLEN) : vloadn(b + v * VLEN, n - v * VLEN);
+        for (int m = 0; m < M; m++) /* what the next M rows will need */
+            __builtin_prefetch(row[m / 3] + (m % 3 + M) * as, 0, 2);
+        do {
+            ptrdiff_t offset = *at++;
+            VT s[FC_COLS_MAX];
 #pragma GCC unroll 8
-        for (int m = 0; m < M; m++) {
-            VT w = vsplat(a[m * as]);
+            for (int v = 0; v < V; v++) {
+                s[v] = vload(b[v] + offset);
+                vpin(s[v]);
+            }
 #pragma GCC unroll 8
-            for (int v = 0; v < V; v++)
-                acc[m][v] = vfma(w, s[v], acc[m][v]);
-        }
+            for (int m = 0; m < M; m++) {
+                VT w = vsplat(row[m / 3][m % 3 * as]);
+#pragma GCC unroll 8
+                for (int v = 0; v < V; v++)
+                    acc[m][v] = vfma(w, s[v], acc[m][v]);
+            }
+#pragma GCC unroll 3
+            for (int i = 0; i < 3; i++)
+                row[i]++;
+        } while (at < stop);
+    } while (at < end);
+    NAME(gemm_finish)(acc, M, V, g, panel, c, bias);
+}
+
+/* Instances, per height M: panels of 1 and 2 vectors, as many as M allows, and as M + 1, beside which M may have to
+ * work, allows. */
+typedef void NAME(gemm_fn)(const fc_gemm *g, const fc_panel *panel, const T *a, T *c, const T *bias);
+
+#if FC_ROWS == 8
+#define FC_EACH_HEIGHT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
+#elif FC_ROWS == 4
+#define FC_EACH_HEIGHT(X) X(1) X(2) X(3) X(4)
+#else
+#error "FC_ROWS must be 4 or 8"
+#endif
+#define FC_TILE(M, name, vectors)                                                                            \
+    static void NAME(gemm_##M##_##name)(const fc_gemm *g, const fc_panel *panel, const T *a, T *c, const T *bias) \
+    {                                                                                                        \
+        NAME(gemm_tile)(M, vectors, g, panel, a, c, bias);                                                   \
     }
-#pragma GCC unroll 8
-    for (int m = 0; m < M; m++)
-#pragma GCC unroll 8
-        for (int v = 0; v < V; v++)
-            vstoren(c + m * cs + v * VLEN, acc[m][v], n - v * VLEN);
-}
+#define FC_TILES(M) FC_TILE(M, single, 1) FC_TILE(M, pair, 2) FC_TILE(M, wide, FC_COLS_OF(M)) FC_TILE(M, less, FC_COLS_OF(M + 1))
+FC_EACH_HEIGHT(FC_TILES)
 
-/* M rows of c: tiles of V vectors, then single vectors, the last one partial. */
-FC_INLINE void NAME(gemm_band)(const int M, const int V, const T *a, ptrdiff_t as, const T *b, ptrdiff_t bs,
-                               T *c, ptrdiff_t cs, ptrdiff_t cols, ptrdiff_t depth)
+static void NAME(gemm)(const fc_gemm *g)
 {
-    ptrdiff_t n = 0;
-    for (; n + V * VLEN <= cols; n += V * VLEN)
-        NAME(gemm_tile)(M, V, a, as, b + n, bs, c + n, cs, V * VLEN, depth);
-    for (; n < cols; n += VLEN)
-        NAME(gemm_tile)(M, 1, a, as, b + n, bs, c + n, cs, cols - n, depth);
+    static const struct {
+        int wide, less;
+        NAME(gemm_fn) *tile[4];
+    } tiles[FC_ROWS + 1] = {
+#define ROW(M)                                                                                               \
+    [M] = {FC_COLS_OF(M), FC_COLS_OF(M + 1),                                                                 \
+           {NAME(gemm_##M##_single), NAME(gemm_##M##_pair), NAME(gemm_##M##_wide), NAME(gemm_##M##_less)}},
+        FC_EACH_HEIGHT(ROW)
+#undef ROW
+    };
+    const T *a = g->a, *bias = g->bias;
+    T *c = g->c;
+    ptrdiff_t rows = g->rows, M;
+    for (ptrdiff_t more = (rows + FC_ROWS - 1) / FC_ROWS; more > 0; more--) {
+        M = (rows + more - 1) / more;
+        for (ptrdiff_t i = 0; i < g->panels; i++) {
+            const fc_panel *p = &g->panel[i];
+            int n = p->vectors;
+            tiles[M].tile[n <= 2 ? n - 1 : n == tiles[M].wide ? 2 : 3](g, p, a, c, bias);
+        }
+        a += M * g->as;
+        c += M * g->cs;
+        bias = bias ? bias + M : bias;
+        rows -= M;
+    }
 }
-
-static void NAME(gemm)(const void *av, ptrdiff_t as, const void *b, ptrdiff_t bs, void *cv, ptrdiff_t cs,
-                       ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t depth)
-{
-    const T *a = av;
-    T *c = cv;
-    for (; rows >= FC_ROWS; rows -= FC_ROWS, a += FC_ROWS * as, c += FC_ROWS * cs)
-        NAME(gemm_band)(FC_ROWS, FC_COLS, a, as, b, bs, c, cs, cols, depth);
-    for (; rows > 0; rows--, a += as, c += cs) /* one row: more vectors instead, to hide the fma latency */
-        NAME(gemm_band)(1, 8, a, as, b, bs, c, cs, cols, depth);
-}
+#undef FC_LINE
+#undef FC_TILES
+#undef FC_TILE
+#undef FC_EACH_HEIGHT

@@ -17,6 +17,8 @@
     X(corr, i64)          \
     X(gemm, f32)          \
     X(gemm, f64)          \
+    X(pack, f32)          \
+    X(pack, f64)          \
     X(fft, f32)           \
     X(fft, f64)           \
     X(ifft, f32)          \
@@ -79,9 +81,31 @@ typedef struct {
 typedef void fc_corr_fn(const void *x, ptrdiff_t xs, const fc_taps *taps, void *out, ptrdiff_t os,
                         ptrdiff_t rows, ptrdiff_t cols);
 
-/* K1, outer product (gemm_tmpl.h):  c[m][n] = sum_{p<depth} a[m][p] * b[p][n] */
-typedef void fc_gemm_fn(const void *a, ptrdiff_t as, const void *b, ptrdiff_t bs, void *c, ptrdiff_t cs,
-                        ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t depth);
+/* K1, outer product (gemm_tmpl.h):  c[m][n] = first + sum_{p<depth} a[m][p] * b[at[p] + n]
+ *
+ * The n are given as panels of vectors, each of which lies somewhere in b and c. fc->panel_of(rows) vectors is a whole
+ * panel; 1 and 2 are allowed, too. b is read by whole vectors, of c only `lanes` are touched. first: what is in c if
+ * `add`, else bias[m], or zero. clamp: the result is brought between low and high; a NaN stays. */
+enum { FC_PANEL = 8 };
+typedef struct {
+    ptrdiff_t b[FC_PANEL], c[FC_PANEL], lanes[FC_PANEL]; /* elements from g->b and g->c on */
+    int vectors, whole;                                  /* whole: every vector has all its lanes */
+} fc_panel;
+typedef struct {
+    const void *a, *b, *bias;
+    void *c;
+    ptrdiff_t as, cs, rows, depth, panels;
+    const ptrdiff_t *at;
+    const fc_panel *panel;
+    int add, clamp;
+    double low, high;
+} fc_gemm;
+typedef void fc_gemm_fn(const fc_gemm *g);
+
+/* Rows of an image, side by side, zero where j < from or j >= end (pack_tmpl.h): to[i*ts + j] = x[i*xs + j*step], j < n.
+ * Up to a vector behind the last row is overwritten, too. */
+typedef void fc_pack_fn(void *to, ptrdiff_t ts, const void *x, ptrdiff_t xs, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t from,
+                        ptrdiff_t end, ptrdiff_t step);
 
 /* Conversion of n adjacent elements (widen_tmpl.h); from need not be aligned. Not from floats to integers. */
 typedef void fc_widen_fn(void *to, int stored, const void *from, ptrdiff_t n);

@@ -25,7 +25,7 @@
 #include "call.h"
 #include <string.h>
 
-enum { PANEL_BYTES = 1 << 17, WORK_ROWS = 32, WORK_COLS = 1024 };
+enum { WORK_ROWS = 32, WORK_COLS = 1024 };
 
 /* ---- taps ------------------------------------------------------------------------------------- */
 
@@ -172,18 +172,34 @@ static void by_direct(const call *c, const rows_of *r, const char *src, char *ou
 
 /* ---- im2col ----------------------------------------------------------------------------------- */
 
-/* panel[t][p] = element under tap t of output p, one row of outputs at a time, then 1 x taps times taps x p */
-static void by_im2col(const call *c, char *panel, const rows_of *r, const char *src, char *out, ptrdiff_t out_row,
+static size_t taps_bytes(const call *c)
+{
+    return ((size_t)c->taps.full * sizeof(ptrdiff_t) + LINE - 1) / LINE * LINE;
+}
+
+/* panel[t][p] = element under tap t of output p, a panel of one row of outputs at a time; then taps times panel */
+static void by_im2col(const call *c, char *work, const rows_of *r, const char *src, char *out, ptrdiff_t out_row,
                       ptrdiff_t rows, ptrdiff_t cols)
 {
-    ptrdiff_t taps = c->taps.full, width = (ptrdiff_t)c->work_bytes / (taps * c->size);
+    ptrdiff_t taps = c->taps.full, lanes = fc->vector_bytes / c->size, width = fc->cols_of[1] * lanes;
+    ptrdiff_t *at = (ptrdiff_t *)(void *)work;
+    char *panel = work + taps_bytes(c);
+    for (ptrdiff_t t = 0; t < taps; t++)
+        at[t] = t * width;
+    fc_panel p = {.vectors = fc->cols_of[1]};
+    for (ptrdiff_t v = 0; v < p.vectors; v++)
+        p.b[v] = p.c[v] = v * lanes;
+    fc_gemm g = {.a = c->taps.k, .as = taps, .rows = 1, .depth = taps, .b = panel, .at = at, .panel = &p, .panels = 1};
     for (ptrdiff_t i = 0; i < rows; i++)
         for (ptrdiff_t j = 0; j < cols; j += width) {
             ptrdiff_t n = min(width, cols - j);
             const char *from = src + (i * c->g->axis[ROWS].stride * r->row + j) * c->size;
             for (ptrdiff_t t = 0; t < taps; t++)
-                memcpy(panel + t * n * c->size, from + r->at[t] * c->size, (size_t)(n * c->size));
-            c->gemm(c->taps.k, taps, panel, n, out + (i * out_row + j) * c->size, out_row, 1, n, taps);
+                memcpy(panel + t * width * c->size, from + r->at[t] * c->size, (size_t)(n * c->size));
+            for (ptrdiff_t v = 0; v < p.vectors; v++)
+                p.lanes[v] = n - v * lanes;
+            g.c = out + (i * out_row + j) * c->size;
+            c->gemm(&g);
         }
 }
 
@@ -259,10 +275,11 @@ size_t fc_method_work(const call *c)
 {
     const fc_axis *axis = c->g->axis;
     size_t bytes = 0, line;
-    if (c->g->method == FC_IM2COL) { /* at least one vector of outputs wide */
-        if (__builtin_mul_overflow((size_t)c->taps.full, (size_t)LINE, &bytes))
+    if (c->g->method == FC_IM2COL) {
+        size_t row = (size_t)(fc->cols_of[1] * fc->vector_bytes);
+        if (__builtin_mul_overflow((size_t)c->taps.full, row, &bytes) ||
+            __builtin_add_overflow(bytes, taps_bytes(c), &bytes))
             return SIZE_MAX;
-        return bytes > PANEL_BYTES ? bytes : PANEL_BYTES;
     }
     if (c->g->method == FC_FFT)
         return fc_fft_work(c);

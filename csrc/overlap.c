@@ -58,7 +58,7 @@ static ptrdiff_t pair_of(const fc_corr *g, const tile_grid *t, int last)
     return tile / 2;
 }
 
-void fc_fft_plan(const fc_corr *g, fc_plan *plan, double threads_from_us)
+void fc_fft_plan(const fc_corr *g, fc_plan *plan)
 {
     tile_grid t;
     double us = lay_grid(g, &t);
@@ -75,7 +75,7 @@ void fc_fft_plan(const fc_corr *g, fc_plan *plan, double threads_from_us)
     }
     plan->serial_us += gather_us(g, &t) * share * (double)plan->planes + PREPARE_US;
     double chunks = (double)plan->planes * (double)plan->parts[COLS];
-    int threads = plan->serial_us < threads_from_us ? 1 : g->threads;
+    int threads = fc_threads_for(plan->serial_us, g->threads);
     plan->threads = threads < chunks ? threads : (int)chunks;
 }
 

@@ -13,6 +13,7 @@
  *   vsplat vzero
  *   vfma(a, b, c)      a * b + c, rounded once where FC_FMA is 1
  *   vfnma(a, b, c)     c - a * b, likewise; of floats
+ *   vadd(a, b)         of floats
  *   vsqrt vmin vmax    of floats; min and max of (a, NaN) are NaN
  *   vupper vlower(a, b, n)   exchange of blocks of n lanes, a constant: of every pair of blocks upper takes a's
  *                      first and, in place of its second, b's first; lower a's second and b's second
@@ -120,6 +121,7 @@ typedef T NAME(unaligned) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(s
 #define vfence() ((void)0)
 #define vzero() vsplat(0)
 #define vfma(a, b, c) VOP(vfma)(c, a, b)
+#define vadd(a, b) VOP(vadd)(a, b)
 #define vfnma(a, b, c) VOP(vfms)(c, a, b)
 #else
 #define vload(p) VOP(loadu)(p)
@@ -128,6 +130,7 @@ typedef T NAME(unaligned) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(s
 #define vfence() _mm_sfence()
 #define vsplat(s) VOP(set1)(s)
 #define vzero() VOP(setzero)()
+#define vadd(a, b) VOP(add)(a, b)
 #if FC_FMA
 #define vfma(a, b, c) VOP(fmadd)(a, b, c)
 #define vfnma(a, b, c) VOP(fnmadd)(a, b, c)

@@ -36,6 +36,7 @@
 #undef vstoren
 #undef vsplat
 #undef vzero
+#undef vadd
 #undef vfma
 #undef vfnma
 #undef vsqrt

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cross-correlation and convolution on the CPU: fast, checked, the same bits for any thread count."""
 
-from fastconv import feature, kernels, reference
+from fastconv import feature, kernels, nn, reference
 from fastconv.arguments import halo
 from fastconv.correlation import (
     Explanation,
@@ -42,6 +42,7 @@ __all__ = [
     "halo",
     "isas",
     "kernels",
+    "nn",
     "reference",
     "sepcorr2d",
     "set_num_threads",

@@ -62,3 +62,16 @@ def match(
     whole: bool,
     numbers: tuple[float, ...],
 ) -> None: ...
+def conv(
+    x: NDArray[Any],
+    w: NDArray[Any],
+    bias: NDArray[Any] | None,
+    out: NDArray[Any],
+    axes: tuple[Axis, ...],
+    groups: int,
+    clamp: tuple[float, float] | None,
+    threads: int,
+) -> None: ...
+def conv_plain(
+    rank: int, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> NDArray[Any] | None: ...

@@ -417,3 +417,143 @@ def match(cnp.ndarray image, cnp.ndarray result, const double[:, :, ::1] t, mask
         status = fc_match_run(&g)
     if status != 0:
         raise MemoryError("no memory for the scratch tiles of match_template")
+
+
+# ---- convolution layers ----------------------------------------------------------------------------
+
+cdef extern from "fastconv.h" nogil:
+    ctypedef struct fc_conv:
+        int type, threads, clamp
+        ptrdiff_t images, groups, channels, kernels
+        fc_axis axis[3]
+        ptrdiff_t x_image, x_channel
+        const char *x
+        const char *w
+        const char *bias
+        char *out
+        double low, high
+    int fc_conv_run(const fc_conv *g)
+
+
+def conv(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray out, axes, ptrdiff_t groups, clamp, int threads):
+    """A layer: x (images, channels, ...), w (kernels, channels / groups, ...), bias (kernels,) or None, out (images,
+    kernels, ...), of one float type, all but x C-contiguous. clamp: None or (low, high). axes: arguments.Axis."""
+    cdef fc_conv g
+    cdef int status, i, rank = len(axes), first = 3 - rank
+    g.type = FC_F32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else FC_F64
+    g.threads, g.groups = threads, groups
+    g.images, g.channels = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(w, 1)
+    g.kernels = cnp.PyArray_DIM(w, 0) // groups
+    for i in range(first):
+        nothing_slides(&g.axis[i])
+    for i, a in enumerate(axes):
+        g.axis[first + i].n, g.axis[first + i].k, g.axis[first + i].out = a.n, a.k, a.out
+        g.axis[first + i].lead, g.axis[first + i].stride, g.axis[first + i].dilation = a.lead, a.stride, a.dilation
+        g.axis[first + i].boundary = BOUNDARY[a.boundary]
+        g.axis[first + i].x_step = cnp.PyArray_STRIDE(x, 2 + i)
+    g.x_image, g.x_channel = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
+    g.x, g.w = <const char *> cnp.PyArray_DATA(x), <const char *> cnp.PyArray_DATA(w)
+    g.bias = NULL if bias is None else <const char *> cnp.PyArray_DATA(bias)
+    g.out = <char *> cnp.PyArray_DATA(out)
+    g.clamp = clamp is not None
+    g.low, g.high = clamp if clamp is not None else (0, 0)
+    with nogil:
+        status = fc_conv_run(&g)
+    if status != 0:
+        raise MemoryError("no memory for the scratch blocks of a convolution layer")
+
+
+@cython.cdivision(True)
+def conv_plain(int rank, x, w, bias, stride, padding, dilation, groups):
+    """A layer of plain arrays with numbers for parameters; None when anything is not plain, or wrong.
+
+    The borrowed path: no view is made and nothing is described in Python.
+    """
+    cdef fc_conv g
+    cdef fc_axis *a
+    cdef cnp.npy_intp shape[5]
+    cdef cnp.ndarray xa, wa, ba, oa
+    cdef ptrdiff_t number[3]
+    cdef ptrdiff_t room
+    cdef double work = 1
+    cdef int typenum, status, i, first = 3 - rank
+    if not (cnp.PyArray_CheckExact(x) and cnp.PyArray_CheckExact(w) and type(groups) is int):
+        return None
+    xa, wa = <cnp.ndarray> x, <cnp.ndarray> w
+    typenum = cnp.PyArray_TYPE(xa)
+    if not ((typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE) and typenum == cnp.PyArray_TYPE(wa)
+            and cnp.PyArray_NDIM(xa) == rank + 2 and cnp.PyArray_NDIM(wa) == rank + 2
+            and cnp.PyArray_ISBEHAVED_RO(xa) and cnp.PyArray_ISCARRAY_RO(wa)
+            and 0 < groups <= cnp.PyArray_DIM(wa, 0)):
+        return None
+    g.bias = NULL
+    if bias is not None:
+        if not cnp.PyArray_CheckExact(bias):
+            return None
+        ba = <cnp.ndarray> bias
+        if not (cnp.PyArray_TYPE(ba) == typenum and cnp.PyArray_NDIM(ba) == 1 and cnp.PyArray_ISCARRAY_RO(ba)
+                and cnp.PyArray_DIM(ba, 0) == cnp.PyArray_DIM(wa, 0)):
+            return None
+        g.bias = <const char *> cnp.PyArray_DATA(ba)
+    g.type = FC_F32 if typenum == cnp.NPY_FLOAT else FC_F64
+    g.images, g.groups, g.channels = cnp.PyArray_DIM(xa, 0), groups, cnp.PyArray_DIM(wa, 1)
+    g.kernels = cnp.PyArray_DIM(wa, 0) // g.groups
+    if g.channels < 1 or g.kernels * g.groups != cnp.PyArray_DIM(wa, 0) or g.channels * g.groups != cnp.PyArray_DIM(xa, 1):
+        return None
+    shape[0], shape[1] = g.images, cnp.PyArray_DIM(wa, 0)
+    for i in range(first):
+        nothing_slides(&g.axis[i])
+    for i in range(rank):
+        nothing_slides(&g.axis[first + i])
+        g.axis[first + i].n, g.axis[first + i].k = cnp.PyArray_DIM(xa, 2 + i), cnp.PyArray_DIM(wa, 2 + i)
+        g.axis[first + i].x_step = cnp.PyArray_STRIDE(xa, 2 + i)
+    if not plain_numbers(number, stride, rank, 1):
+        return None
+    for i in range(rank):
+        g.axis[first + i].stride = number[i]
+    if not plain_numbers(number, dilation, rank, 1):
+        return None
+    for i in range(rank):
+        g.axis[first + i].dilation = number[i]
+    if not plain_numbers(number, padding, rank, 0):
+        return None
+    for i in range(rank):
+        a = &g.axis[first + i]
+        a.lead = number[i]
+        room = a.n + 2 * a.lead - (a.k - 1) * a.dilation - 1
+        if a.n < 1 or a.k < 1 or a.k >= 1 << 30 or room < 0:
+            return None
+        a.out = shape[2 + i] = room // a.stride + 1
+        work *= <double> a.out * <double> a.k
+    work *= <double> shape[0] * <double> shape[1]
+    if work > 1e16 or shape[0] < 1:
+        return None
+    oa = cnp.PyArray_EMPTY(rank + 2, shape, typenum, 0)
+    g.threads, g.clamp, g.low, g.high = default_threads, 0, 0, 0
+    g.x_image, g.x_channel = cnp.PyArray_STRIDE(xa, 0), cnp.PyArray_STRIDE(xa, 1)
+    g.x, g.w = <const char *> cnp.PyArray_DATA(xa), <const char *> cnp.PyArray_DATA(wa)
+    g.out = <char *> cnp.PyArray_DATA(oa)
+    if work * <double> g.channels < KEEP_GIL_BELOW:
+        status = fc_conv_run(&g)
+    else:
+        with nogil:
+            status = fc_conv_run(&g)
+    if status != 0:
+        raise MemoryError("no memory for the scratch blocks of a convolution layer")
+    return oa
+
+
+cdef bint plain_numbers(ptrdiff_t *number, value, int rank, ptrdiff_t least) except -1:
+    """An int or a tuple of `rank` of them, none below `least` or so large that a sum of them could overflow."""
+    cdef int i
+    for i in range(rank):
+        if type(value) is int:
+            one = value
+        elif type(value) is tuple and len(<tuple> value) == rank and type((<tuple> value)[i]) is int:
+            one = (<tuple> value)[i]
+        else:
+            return False
+        if not least <= one < 1 << 30:
+            return False
+        number[i] = one
+    return True

@@ -14,10 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastconv import layers
 from fastconv.arguments import Axis, Correlation, Options, OuterProduct, correlation_arguments
 from fastconv.matching import Matching, matching_arguments
 
 __all__ = [
+    "conv1d",
+    "conv2d",
+    "conv3d",
     "convolve1d",
     "convolve2d",
     "convolve3d",
@@ -25,6 +29,7 @@ __all__ = [
     "corr2d",
     "corr3d",
     "error_bound",
+    "layer_error_bound",
     "match_error_bound",
     "match_template",
     "sepcorr2d",
@@ -447,3 +452,117 @@ def match_error_bound(m: Matching) -> NDArray[np.float64]:
             error = error + 4 * final * scores + float(np.finfo(m.dtype).smallest_subnormal)
             bound[row] = np.where(missing, 0, error)
     return bound
+
+
+# convolution layers ---------------------------------------------------------------------------------
+
+
+def conv1d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, *where: Any, **how: Any) -> NDArray[Any]:
+    """`fastconv.nn.conv1d` in plain NumPy; `where` and `how` are its arguments that change the result, and `out`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.conv1d(np.array([[1.0, 2, 4]]), np.array([[[-1.0, 1]]]), [0.5])
+    array([[1.5, 2.5]])
+    """
+    return _layer(1, x, w, bias, where, how)
+
+
+def conv2d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, *where: Any, **how: Any) -> NDArray[Any]:
+    """`fastconv.nn.conv2d` in plain NumPy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.conv2d(np.ones((2, 3, 3)), np.ones((1, 2, 2, 2)), stride=2)
+    array([[[8.]]])
+    """
+    return _layer(2, x, w, bias, where, how)
+
+
+def conv3d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, *where: Any, **how: Any) -> NDArray[Any]:
+    """`fastconv.nn.conv3d` in plain NumPy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.conv3d(np.ones((1, 2, 2, 2)), np.ones((1, 1, 2, 2, 2)))
+    array([[[[8.]]]])
+    """
+    return _layer(3, x, w, bias, where, how)
+
+
+def _layer(
+    rank: int, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, where: tuple[Any, ...], how: dict[str, Any]
+) -> NDArray[Any]:
+    names = layers.Options._fields
+    options = layers.Options(**(dict(zip(names, where, strict=False)) | how))
+    c = layers.layer_arguments(rank, x, w, bias, options)
+    return c.deliver(layer(c).astype(c.dtype))
+
+
+def layer(c: layers.Layer) -> NDArray[Any]:
+    """One convolution layer in float64, as (images, kernels, ...)."""
+    y = _products(c, c.x.astype(np.float64), c.w.astype(np.float64))
+    if c.bias is not None:
+        y += c.bias.astype(np.float64).reshape(-1, *(1,) * len(c.axes))
+    return y if c.clamp is None else np.clip(y, *c.clamp)
+
+
+def _products(c: layers.Layer, x: NDArray[Any], w: NDArray[Any]) -> NDArray[Any]:
+    """The formula: for every tap, kernels (groups, m, c) times shifted images (groups, c, ...)."""
+    X = continued(x, c.axes)
+    X = X.reshape(X.shape[0], c.groups, -1, *X.shape[2:])
+    W = w.reshape(c.groups, -1, *w.shape[1:])
+    y = np.zeros((c.shape[0], c.groups, W.shape[1], *c.shape[2:]))
+    for at in np.ndindex(w.shape[2:]):
+        under: tuple[Any, ...] = (
+            ...,
+            *(
+                slice(t * a.dilation, t * a.dilation + (a.out - 1) * a.stride + 1, a.stride)
+                for t, a in zip(at, c.axes, strict=True)
+            ),
+        )
+        y += np.einsum("ngc...,gmc->ngm...", X[under], W[(..., *at)])
+    return y.reshape(c.shape)
+
+
+def continued(x: NDArray[Any], axes: tuple[Axis, ...]) -> NDArray[Any]:
+    """x with its last axes padded as far as the windows of all outputs reach."""
+    X = x
+    for i, a in enumerate(axes, x.ndim - len(axes)):
+        source = _indices(a)
+        X = np.where((source >= 0).reshape(-1, *(1,) * (x.ndim - 1 - i)), X.take(source, i), X.dtype.type(0))
+    return X
+
+
+def layer_error_bound(c: layers.Layer) -> NDArray[np.float64]:
+    """How far a compiled result of c may lie from the reference's, per output element, before the activation.
+
+    With n taps, unit roundoff u of the arithmetic and eta its smallest subnormal number, a sum of products in any
+    order is off by at most ``n u sum|x||w| + n eta`` to first order (Higham, section 3.1); the bias is one more term.
+    To it are added the error of the reference's own sum and the rounding to the result's dtype on both sides. Where an
+    intermediate value can overflow the bound is infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import layers, reference
+    >>> c = layers.layer_arguments(1, np.ones((1, 1, 9)), np.ones((1, 1, 3)), None, layers.Options())
+    >>> bool((reference.layer_error_bound(c) < 1e-14).all())
+    True
+    """
+    n = int(np.prod(c.w.shape[1:])) + 2
+    with np.errstate(all="ignore"):
+        magnitude = _products(c, _magnitude(c.x), _magnitude(c.w))
+        if c.bias is not None:
+            magnitude += _magnitude(c.bias).reshape(-1, *(1,) * len(c.axes))
+        compute, result, float64 = (np.finfo(t) for t in (c.compute_dtype, c.dtype, np.float64))
+        u = (n * float(compute.eps) + n * float(float64.eps) + 2 * float(result.eps)) / 2
+        eta = (n + 2) * float(max(compute.smallest_subnormal, result.smallest_subnormal))
+        overflow = magnitude >= float(min(compute.max, result.max)) * (1 - n * float(compute.eps))
+        return np.where(overflow, np.inf, 1.0625 * u * magnitude + eta)

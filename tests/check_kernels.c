@@ -6,6 +6,7 @@
  *   fftcorr_f32 ...  correlation by FFT, for one, two and three axes, one tile and two
  *   driver_f32 ...   the driver, for random axes, boundaries, methods, stored types, memory layouts, on one
  *                    thread and on three
+ *   conv_driver ...  convolution layers, likewise
  *   match_driver     template matching, for random geometry, measures, weights, on one thread and on three
  *   pool             every chunk runs exactly once, for nested and concurrent callers too
  *
@@ -401,27 +402,83 @@ static void check_split(fc_split_fn *split)
         }
 }
 
+/* What a finished sum begins with, and where it must stay */
+static void finish(cell *c, double first, const fc_gemm *g)
+{
+    c->sum = type == FC_F32 ? (float)c->sum + (float)first : c->sum + first;
+    c->wide += (long double)first;
+    c->mass += fabsl((long double)first);
+    c->n++;
+    if (g->clamp) {
+        c->sum = fmin(fmax(c->sum, g->low), g->high);
+        c->wide = fminl(fmaxl(c->wide, (long double)g->low), (long double)g->high);
+    }
+}
+
+/* Panels of whole and partial vectors: those of b lie side by side, those of c as their lanes do. */
 static void check_gemm(fc_gemm_fn *gemm)
 {
-    ptrdiff_t lanes = table->vector_bytes / size, widest = 9 * lanes + 1, tallest = 17;
-    for (ptrdiff_t depth = 1; depth <= 9; depth++)
-        EACH(small, 2) {
-            randomize((int)small, type);
-            EACH(m, tallest) EACH(n, widest) {
-                cell c = {0};
-                EACH(p, depth) add_product(&c, k[0][m][p], x[0][p][n]);
-                want[0][m][n] = c;
+    enum { MOST = 2 };
+    ptrdiff_t lanes = table->vector_bytes / size, at[9];
+    for (int trial = 0; trial < 600; trial++) {
+        randomize(trial % 2, type);
+        ptrdiff_t rows = up_to(17), depth = up_to(9), tiles = (rows + table->rows - 1) / table->rows, vectors = 0, cols = 0;
+        int widest = table->cols_of[(rows + tiles - 1) / tiles];
+        fc_panel panel[MOST] = {{{0}, {0}, {0}, 0, 0}};
+        ptrdiff_t lane_of[WIDE]; /* of b, for each column of c */
+        EACH(q, MOST) {
+            panel[q].vectors = up_to(3) == 1 ? widest : up_to(2) == 1 && widest > 1 ? 2 : 1;
+            panel[q].whole = up_to(2) == 1;
+            EACH(v, panel[q].vectors) {
+                panel[q].lanes[v] = panel[q].whole ? lanes : up_to(lanes);
+                panel[q].b[v] = vectors++ * lanes, panel[q].c[v] = cols;
+                EACH(l, panel[q].lanes[v]) lane_of[cols++] = panel[q].b[v] + l;
             }
-            for (ptrdiff_t rows = 1; rows <= tallest; rows++)
-                for (ptrdiff_t cols = 1; cols <= widest; cols = next_width(cols, lanes)) {
-                    view a = lay(source[0], ADJACENT, 1, rows, depth, k);
-                    view b = lay(source[1], ADJACENT, 1, depth, cols, x);
-                    view c = lay(dest, ADJACENT, 1, rows, cols, NULL);
-                    say_case("rows %td, cols %td, depth %td", rows, cols, depth);
-                    gemm(a.p, a.row / size, b.p, b.row / size, c.p, c.row / size, rows, cols, depth);
-                    verify(c, 1, rows, cols);
-                }
         }
+        view a = lay(source[0], ADJACENT, 1, rows, depth, k), b = lay(source[1], ADJACENT, 1, depth, vectors * lanes, x);
+        view c = lay(dest, ADJACENT, 1, rows, cols, NULL);
+        EACH(p, depth) at[p] = p * b.row / size;
+        fc_gemm g = {.a = a.p, .as = a.row / size, .b = b.p, .at = at, .c = c.p, .cs = c.row / size, .rows = rows, .depth = depth,
+                     .panel = panel, .panels = MOST, .add = up_to(2) == 1, .clamp = up_to(2) == 1, .low = -0.25, .high = 0.5};
+        char bias[17 * sizeof(double)];
+        EACH(m, rows) put(bias + m * size, k[1][0][m], type);
+        g.bias = up_to(2) == 1 ? bias : NULL;
+        EACH(m, rows) EACH(j, cols) {
+            cell sum = {0};
+            EACH(p, depth) add_product(&sum, k[0][m][p], x[0][p][lane_of[j]]);
+            if (g.add)
+                put(element(c, 0, m, j), x[1][m][j], type);
+            finish(&sum, g.add ? x[1][m][j] : g.bias ? k[1][0][m] : 0, &g);
+            want[0][m][j] = sum;
+        }
+        say_case("trial %d: rows %td, depth %td, panels of %d and %d vectors, add %d, clamp %d", trial, rows, depth,
+                 panel[0].vectors, panel[1].vectors, g.add, g.clamp);
+        gemm(&g);
+        verify(c, 1, rows, cols);
+    }
+}
+
+static void check_pack(fc_pack_fn *pack)
+{
+    ptrdiff_t lanes = table->vector_bytes / size;
+    for (int trial = 0; trial < 2000; trial++) {
+        ptrdiff_t rows = up_to(4), n = up_to(5 * lanes), ts = n + up_to(3) - 1, step = up_to(4), wrong = 0;
+        ptrdiff_t from = up_to(3) == 1 ? up_to(n + 1) - 1 : 0, end = up_to(3) == 1 ? up_to(n + 1) - 1 : n;
+        randomize(1, type);
+        ptrdiff_t seen = end > from ? (end - from - 1) * step + 1 : 1;
+        step = seen > WIDE ? 1 : step;
+        seen = end > from ? (end - from - 1) * step + 1 : 1;
+        view v = lay(source[0], ADJACENT, 1, rows, seen, x), to = lay(dest, ADJACENT, 1, 1, rows * ts + lanes, NULL);
+        say_case("trial %d: rows %td of %td, %td ... %td, step %td", trial, rows, n, from, end, step);
+        pack(to.p, ts, v.p - from * step * size, v.row / size, rows, n, from, end, step);
+        EACH(i, rows) EACH(j, n) {
+            double should = j >= from && j < end ? x[0][i][(j - from) * step] : 0;
+            wrong |= get(to.p + (i * ts + j) * size, type) != should;
+        }
+        memset(to.p, POISON, (size_t)((rows * ts + lanes) * size));
+        EACH(byte, AREA) wrong |= (unsigned char)dest[byte] != POISON;
+        verdict(wrong ? "an element is not where it belongs, or was written outside" : "");
+    }
 }
 
 static void check_transpose(fc_transpose_fn *transpose)
@@ -1209,6 +1266,86 @@ static void check_driver(void)
 }
 
 /* The score at (z, i, j) by the definitions in fastconv.h */
+/* ---- convolution layers ------------------------------------------------------------------------ */
+
+/* Random layers of small integers, whose sums are exact, on one thread and on three */
+static void check_conv(void)
+{
+    fc_tune(8, 0, 0); /* threads, however small the call */
+    for (int trial = 0; trial < 300; trial++) {
+        fc_conv g = {.type = type, .images = up_to(3), .groups = up_to(3) == 1 ? up_to(5) : 1, .channels = up_to(7),
+                     .kernels = up_to(20), .clamp = trial % 3 == 0, .low = -20, .high = 35.5};
+        if (trial % 4 == 0)
+            g.groups = up_to(20), g.channels = 1, g.kernels = up_to(2);
+        ptrdiff_t most[FC_AXES] = {trial % 5 == 0 ? 3 : 1, trial % 7 == 0 ? 1 : 9, trial % 7 == 0 ? 90 : 12}, n[3], o[3];
+        EACH(a, FC_AXES) {
+            fc_axis *axis = &g.axis[a];
+            *axis = (fc_axis){.n = up_to(most[a]), .k = most[a] == 1 ? 1 : up_to(5), .stride = 1, .dilation = 1};
+            if (up_to(3) == 1)
+                axis->stride = up_to(3);
+            if (up_to(3) == 1)
+                axis->dilation = up_to(3);
+            axis->boundary = (int)up_to(5) - 1;
+            ptrdiff_t span = (axis->k - 1) * axis->dilation + 1, padded;
+            axis->lead = up_to(3) - 1;
+            padded = axis->n + axis->lead + up_to(3) - 1;
+            padded = padded < span ? span : padded;
+            axis->out = (padded - span) / axis->stride + 1;
+            n[a] = axis->n, o[a] = axis->out;
+        }
+        if (trial % 6 == 0) /* 1x1 */
+            EACH(a, FC_AXES) g.axis[a].k = g.axis[a].stride = 1, g.axis[a].lead = 0, g.axis[a].out = o[a] = n[a];
+        ptrdiff_t area = n[0] * n[1] * n[2], volume = o[0] * o[1] * o[2], c_all = g.groups * g.channels;
+        ptrdiff_t k_all = g.groups * g.kernels, taps = g.axis[0].k * g.axis[1].k * g.axis[2].k;
+        ptrdiff_t row = n[2] + up_to(3) - 1; /* elements from one row of x to the next */
+        ptrdiff_t x_count = g.images * c_all * n[0] * n[1] * row, out_count = g.images * k_all * volume;
+        if (x_count * size > AREA / 2 || out_count * size > AREA / 2 || k_all * g.channels * taps * size > AREA / 2)
+            continue;
+        char *px = place(0, x_count * size), *pw = place(1, k_all * g.channels * taps * size), *pb = place(3, k_all * size);
+        EACH(i, x_count) if (i % row < n[2]) put(px + i * size, (double)up_to(9) - 5, type);
+        EACH(i, k_all * g.channels * taps) put(pw + i * size, (double)up_to(9) - 5, type);
+        EACH(i, k_all) put(pb + i * size, (double)up_to(9) - 5, type);
+        g.axis[2].x_step = size, g.axis[1].x_step = row * size, g.axis[0].x_step = n[1] * row * size;
+        g.x_channel = n[0] * n[1] * row * size, g.x_image = c_all * g.x_channel;
+        g.x = px, g.w = pw, g.bias = trial % 5 ? pb : NULL;
+        for (g.threads = 1; g.threads <= 3; g.threads += 2) {
+            g.out = place(2, out_count * size);
+            say_case("trial %d: threads %d, images %td, groups %td, %td -> %td, x %tdx%tdx%td, k %tdx%tdx%td, out %tdx%tdx%td, "
+                     "area %td", trial, g.threads, g.images, g.groups, g.channels, g.kernels, n[0], n[1], n[2], g.axis[0].k,
+                     g.axis[1].k, g.axis[2].k, o[0], o[1], o[2], area);
+            if (fc_conv_run(&g) != 0) {
+                verdict("memory is short");
+                continue;
+            }
+            const char *wrong = "";
+            EACH(image, g.images) EACH(m, k_all) EACH(q, volume) {
+                const ptrdiff_t at[FC_AXES] = {q / (o[1] * o[2]), q / o[2] % o[1], q % o[2]};
+                double sum = g.bias ? get(pb + m * size, type) : 0;
+                EACH(c, g.channels) EACH(t, taps) {
+                    const ptrdiff_t tap[FC_AXES] = {t / (g.axis[1].k * g.axis[2].k), t / g.axis[2].k % g.axis[1].k, t % g.axis[2].k};
+                    ptrdiff_t from = (image * c_all + m / g.kernels * g.channels + c) * n[0], outside = 0, i[FC_AXES];
+                    EACH(a, FC_AXES) {
+                        i[a] = folded(at[a] * g.axis[a].stride - g.axis[a].lead + tap[a] * g.axis[a].dilation, n[a],
+                                      g.axis[a].boundary);
+                        outside |= i[a] < 0;
+                    }
+                    if (!outside)
+                        sum += get(px + (((from + i[0]) * n[1] + i[1]) * row + i[2]) * size, type) *
+                               get(pw + ((m * g.channels + c) * taps + t) * size, type);
+                }
+                sum = g.clamp ? fmin(fmax(sum, g.low), g.high) : sum;
+                char *element = g.out + ((image * k_all + m) * volume + q) * size;
+                if (get(element, type) != sum)
+                    wrong = "a result is wrong";
+                memset(element, POISON, (size_t)size);
+            }
+            EACH(byte, AREA) if ((unsigned char)areas[2][byte] != POISON) wrong = "wrote outside out";
+            verdict(wrong);
+        }
+    }
+    fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
+}
+
 static double score_of(const fc_match *g, const double *t, const double *weights, ptrdiff_t z, ptrdiff_t i, ptrdiff_t j)
 {
     static double X[PLANES * TALL * WIDE];
@@ -1395,6 +1532,8 @@ int main(int argc, char **argv)
         CHECK("driver_f64", f64, check_driver())
         CHECK("driver_i32", i32, check_driver())
         CHECK("driver_i64", i64, check_driver())
+        CHECK("conv_driver_f32", f32, check_conv())
+        CHECK("conv_driver_f64", f64, check_conv())
         CHECK("match_driver_f32", f32, check_match())
         CHECK("match_driver_f64", f64, check_match())
     }

@@ -29,7 +29,7 @@ def test_readme_examples():
 
 PUBLIC = {
     f"{module.__name__}.{name}": getattr(module, name)
-    for module in (fastconv, fastconv.feature, fastconv.kernels, fastconv.reference)
+    for module in (fastconv, fastconv.feature, fastconv.kernels, fastconv.nn, fastconv.reference)
     for name in module.__all__
     if inspect.isfunction(getattr(module, name))
 }

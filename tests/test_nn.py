@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Convolution layers: values against the reference, PyTorch's meaning, bits, errors, memory, layer objects."""
+
+from __future__ import annotations
+
+import math
+import threading
+
+import cases
+import numpy as np
+import pytest
+from cases import integers, reals
+
+import fastconv
+from fastconv import layers, nn, reference
+
+CONV = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}
+REFERENCE = {1: reference.conv1d, 2: reference.conv2d, 3: reference.conv3d}
+
+# (x, w, how): every regime of the driver, each at its smallest.
+LAYERS = {
+    "1x1": ((2, 5, 6, 7), (9, 5, 1, 1), {}),
+    "1x1, many channels": ((1, 700, 3, 5), (17, 700, 1, 1), {}),
+    "1x1, strided": ((1, 4, 9, 8), (3, 4, 1, 1), {"stride": 2}),
+    "1x1, padded": ((1, 3, 4, 4), (2, 3, 1, 1), {"padding": 1}),
+    "3x3": ((1, 6, 12, 11), (33, 6, 3, 3), {"padding": 1}),
+    "3x3, batch of small maps": ((5, 3, 4, 3), (8, 3, 3, 3), {"padding": 1}),
+    "3x3, several parts": ((1, 150, 5, 6), (10, 150, 3, 3), {"padding": 1}),
+    "3x3, wide": ((1, 2, 5, 2100), (4, 2, 3, 3), {"padding": (1, 0)}),
+    "first layer": ((1, 3, 40, 37), (16, 3, 7, 7), {"stride": 2, "padding": 3}),
+    "patches": ((1, 3, 16, 16), (7, 3, 4, 4), {"stride": 4}),
+    "stride beyond the kernel": ((1, 3, 17, 16), (7, 3, 2, 2), {"stride": (3, 5)}),
+    "dilated": ((1, 4, 15, 14), (5, 4, 3, 3), {"dilation": (2, 3), "padding": (2, 1)}),
+    "dilated and strided": ((1, 4, 25, 24), (5, 4, 3, 3), {"dilation": (2, 3), "stride": (2, 3)}),
+    "groups": ((2, 12, 7, 9), (18, 4, 3, 3), {"groups": 3}),
+    "groups of one row": ((1, 6, 8, 8), (6, 2, 3, 3), {"groups": 3, "padding": 1}),
+    "depthwise": ((2, 7, 11, 19), (7, 1, 3, 3), {"groups": 7, "padding": 1}),
+    "depthwise, strided": ((2, 7, 11, 35), (7, 1, 3, 3), {"groups": 7, "padding": 1, "stride": 2}),
+    "depthwise, 5x5": ((1, 3, 30, 33), (3, 1, 5, 5), {"groups": 3, "padding": 2}),
+    "depthwise, 7x7, small": ((1, 19, 7, 7), (19, 1, 7, 7), {"groups": 19, "padding": 3}),
+    "depthwise, dilated": ((1, 3, 20, 20), (3, 1, 3, 3), {"groups": 3, "dilation": 2}),
+    "depth multiplier": ((1, 5, 10, 10), (15, 1, 3, 3), {"groups": 5, "padding": 1}),
+    "one output": ((1, 20, 5, 5), (30, 20, 5, 5), {}),
+    "one pixel": ((3, 40, 1, 1), (70, 40, 1, 1), {}),
+    "leftover pixels": ((2, 80, 7, 7), (70, 80, 3, 3), {"padding": 1}),
+    "kernel beyond the image": ((1, 2, 3, 3), (2, 2, 7, 7), {"padding": 3}),
+    "large kernel": ((1, 1, 50, 60), (2, 1, 37, 41), {}),
+    "sides": ((1, 3, 8, 9), (4, 3, 3, 2), {"padding": ((0, 2), (1, 0))}),
+    "same, even": ((1, 3, 8, 9), (4, 3, 4, 2), {"padding": "same"}),
+    "unbatched": ((3, 8, 9), (4, 3, 3, 3), {}),
+    "1-D": ((2, 3, 50), (5, 3, 4), {"padding": 2, "stride": 2}),
+    "1-D, long": ((1, 2, 5000), (3, 2, 9), {"dilation": 4}),
+    "1-D, unbatched": ((3, 20), (4, 3, 3), {"padding": "same"}),
+    "1-D, depthwise": ((2, 6, 90), (6, 1, 5), {"groups": 6, "padding": 2}),
+    "3-D": ((2, 3, 5, 6, 7), (4, 3, 2, 3, 2), {"padding": (1, 0, 1)}),
+    "3-D, strided": ((1, 3, 7, 8, 9), (4, 3, 3, 3, 3), {"stride": 2, "dilation": (1, 2, 1), "padding": 1}),
+    "3-D, 1x1x1": ((1, 30, 3, 4, 5), (12, 30, 1, 1, 1), {}),
+    "3-D, depthwise": ((1, 4, 5, 6, 20), (4, 1, 3, 3, 3), {"groups": 4, "padding": 1}),
+}
+layer_cases = pytest.mark.parametrize(("x_shape", "w_shape", "how"), LAYERS.values(), ids=LAYERS.keys())
+floats = pytest.mark.parametrize("dtype", cases.FLOATS)
+
+
+def conv(w):
+    return CONV[w.ndim - 2]
+
+
+@layer_cases
+@floats
+def test_values(isa, rng, x_shape, w_shape, how, dtype):
+    """Small integers, whose sums are exact; then reals, within the bound."""
+    for make in integers, reals:
+        x, w, bias = make(rng, x_shape, dtype), make(rng, w_shape, dtype), make(rng, w_shape[:1], dtype)
+        expected = REFERENCE[w.ndim - 2](x, w, bias, **how)
+        for threads in (1, 3):
+            y = conv(w)(x, w, bias, **how, threads=threads)
+            assert y.dtype == dtype and y.flags.c_contiguous
+            if make is integers:
+                np.testing.assert_array_equal(y, expected)
+            else:
+                layer = layers.layer_arguments(w.ndim - 2, x, w, bias, layers.Options(**how))
+                bound = layer.as_asked(reference.layer_error_bound(layer))
+                assert (np.abs(y - expected) <= bound).all()
+        plain = conv(w)(x, w, bias, **how)  # by the short path, where there is one
+        cases.assert_same_bits(plain, y)
+
+
+@layer_cases
+def test_im2col(rng, x_shape, w_shape, how):
+    x, w = integers(rng, x_shape, "float32"), integers(rng, w_shape, "float32")
+    np.testing.assert_array_equal(conv(w)(x, w, **how, method="im2col"), conv(w)(x, w, **how))
+
+
+@layer_cases
+def test_torch(rng, x_shape, w_shape, how):
+    torch = pytest.importorskip("torch")
+    if isinstance(how.get("padding"), tuple) and isinstance(how["padding"][0], tuple):
+        pytest.skip("PyTorch has no padding per side")
+    x, w, bias = (integers(rng, s, "float64") for s in (x_shape, w_shape, w_shape[:1]))
+    theirs = getattr(torch.nn.functional, f"conv{w.ndim - 2}d")(*map(torch.from_numpy, (x, w, bias)), **how)
+    np.testing.assert_array_equal(conv(w)(x, w, bias, **how), theirs.numpy())
+
+
+@layer_cases
+def test_bits(isa, rng, x_shape, w_shape, how):
+    """The same for any number of threads, any layout of x, and any batch that an image is in."""
+    x, w = reals(rng, x_shape, "float32"), reals(rng, w_shape, "float32")
+    y = conv(w)(x, w, **how, threads=1)
+    for threads in (2, 5):
+        cases.assert_same_bits(conv(w)(x, w, **how, threads=threads), y)
+    cases.assert_same_bits(conv(w)(np.asfortranarray(x), w, **how), y)
+    cases.assert_same_bits(conv(w)(x[..., ::-1].copy()[..., ::-1], w, **how), y)
+    odd = np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(x.dtype).reshape(x.shape)
+    assert not odd.flags.aligned
+    cases.assert_same_bits(conv(w)(odd, w, **how), y)
+    if x.ndim == w.ndim:
+        cases.assert_same_bits(conv(w)(x[-1], w, **how), y[-1])
+        cases.assert_same_bits(conv(w)(np.concatenate([x, x, x, x, x]), w, **how)[-x_shape[0] :], y)
+
+
+@pytest.mark.parametrize("padding_mode", layers.PADDING_MODES)
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_padding_modes(isa, rng, padding_mode, rank):
+    x, w = integers(rng, (2, 3, 9, 8, 7)[: rank + 2], "float64"), integers(rng, (4, 3, 3, 4, 2)[: rank + 2], "float64")
+    pads = ((2, 1), (3, 0), (0, 4))[:rank]
+    words = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    padded = np.pad(x, ((0, 0), (0, 0), *pads), words[padding_mode])
+    for stride in (1, 2):
+        expected = CONV[rank](padded, w, stride=stride)
+        np.testing.assert_array_equal(CONV[rank](x, w, None, stride, pads, padding_mode=padding_mode), expected)
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "relu6", (-3, 5.5), (2, 2)])
+def test_activation(isa, rng, activation):
+    for channels in (5, 1200):
+        x, w, bias = (integers(rng, s, "float32") for s in ((2, channels, 9, 9), (6, channels, 1, 3), (6,)))
+        y = nn.conv2d(x, w, bias, activation=activation)
+        low, high = {"relu": (0, np.inf), "relu6": (0, 6), None: (-np.inf, np.inf)}.get(activation, activation)
+        np.testing.assert_array_equal(y, np.clip(nn.conv2d(x, w, bias), low, high))
+
+
+def test_nan_passes_the_activation(isa):
+    x = np.ones((1, 1, 4, 20), np.float32)
+    x[0, 0, 2, 3] = np.nan
+    y = nn.conv2d(x, np.ones((2, 1, 1, 2), np.float32), activation="relu")
+    assert np.isnan(y[0, :, 2, 2:4]).all() and np.isnan(y).sum() == 4
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@floats
+def test_channels_last(isa, rng, rank, dtype):
+    x, w, bias = (integers(rng, s, dtype) for s in ((2, 6, 8, 9, 7)[: rank + 2], (4, 3, 3, 2, 3)[: rank + 2], (4,)))
+    how = {"groups": 2, "stride": 2, "padding": 1, "activation": "relu"}
+    expected = np.moveaxis(CONV[rank](x, w, bias, **how), 1, -1)
+    last = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    y = CONV[rank](last, w, bias, **how, layout=layers.LAYOUTS[rank][1])
+    assert y.flags.c_contiguous
+    np.testing.assert_array_equal(y, expected)
+    out = np.empty_like(expected)
+    assert CONV[rank](last[0], w, bias, **how, layout=layers.LAYOUTS[rank][1], out=out[0]).base is out
+    np.testing.assert_array_equal(out[0], expected[0])
+
+
+def test_float16(isa, rng):
+    """Summed in float32: 3000 ones are 3000, which sums in float16 do not reach."""
+    x, w = np.ones((1, 3000, 2, 2), np.float16), np.ones((1, 3000, 1, 1), np.float16)
+    assert nn.conv2d(x, w).dtype == np.float16 and (nn.conv2d(x, w) == 3000).all()
+    x, w, b = reals(rng, (1, 8, 9, 9), "float16"), reals(rng, (4, 8, 3, 3), "float16"), reals(rng, (4,), "float16")
+    wide = nn.conv2d(*(a.astype("float32") for a in (x, w, b)))
+    cases.assert_same_bits(nn.conv2d(x, w, b), wide.astype("float16"))
+
+
+def test_dtype(rng):
+    x, w = integers(rng, (1, 2, 5, 5), "uint8"), integers(rng, (3, 2, 2, 2), "int64")
+    y = nn.conv2d(x, w, dtype="float32")
+    assert y.dtype == np.float32
+    np.testing.assert_array_equal(y, nn.conv2d(x.astype("f4"), w.astype("f4")))
+    swapped = x.astype(">f4")
+    np.testing.assert_array_equal(nn.conv2d(swapped, w.astype("f4")), y)
+
+
+def test_sums_are_flushed(rng):
+    """2^24 + 1 - 2^24 over channels far apart: what a single float32 sum would lose."""
+    channels = 40_000
+    x, w = np.ones((1, channels, 1, 1), np.float32), np.full((1, channels, 1, 1), 0.1, np.float32)
+    exact = channels * float(np.float32(0.1))
+    assert abs(float(nn.conv2d(x, w)[0, 0, 0, 0]) - exact) < 2e-5 * exact
+    one_by_one = np.cumsum(w.ravel(), dtype=np.float32)[-1]
+    assert abs(float(one_by_one) - exact) > 1e-4 * exact
+
+
+def test_out(rng):
+    x, w = integers(rng, (2, 3, 8, 8), "float32"), integers(rng, (3, 3, 3, 3), "float32")
+    expected = nn.conv2d(x, w, padding=1)
+    for out in (np.empty_like(expected), np.empty((2, 3, 8, 16), "f4")[..., ::2], x):
+        assert nn.conv2d(x.copy(), w, padding=1, out=out) is out
+        np.testing.assert_array_equal(out, expected)
+    x = integers(rng, (2, 3, 8, 8), "float32")
+    expected = nn.conv2d(x, w, padding=1)
+    nn.conv2d(x, w, padding=1, out=x)
+    np.testing.assert_array_equal(x, expected)
+
+
+def test_nothing_to_do():
+    """What PyTorch gives for no images and no channels."""
+    ones = np.ones
+    assert nn.conv2d(ones((0, 3, 5, 5)), ones((4, 3, 3, 3))).shape == (0, 4, 3, 3)
+    assert nn.conv2d(ones((1, 0, 5, 5)), ones((4, 0, 3, 3))).shape == (1, 0, 3, 3)
+
+
+X, W = np.zeros((1, 4, 5, 6)), np.zeros((6, 4, 3, 3))
+ERRORS = {
+    "channels": (dict(w=np.zeros((6, 3, 3, 3))), ValueError, r"\(1, 4, 5, 6\).*\(6, 3, 3, 3\)"),
+    "groups do not divide": (dict(w=np.zeros((6, 1, 3, 3)), groups=4), ValueError, r"groups=4.*\(6, 1, 3, 3\)"),
+    "groups and channels": (dict(groups=2), ValueError, r"groups=2.*8"),
+    "groups of none": (dict(groups=0), ValueError, "groups"),
+    "groups a float": (dict(groups=1.0), TypeError, "groups"),
+    "bias": (dict(bias=np.zeros(4)), ValueError, r"bias.*\(6,\).*\(4,\)"),
+    "x of two dimensions": (dict(x=np.zeros((5, 5))), ValueError, r"x.*\(5, 5\)"),
+    "w of three dimensions": (dict(w=np.zeros((6, 4, 3))), ValueError, r"w.*\(6, 4, 3\)"),
+    "no taps": (dict(w=np.zeros((6, 4, 0, 3))), ValueError, r"w.*\(0, 3\)"),
+    "no kernels": (dict(w=np.zeros((0, 4, 3, 3))), ValueError, "w"),
+    "no rows": (dict(x=np.zeros((1, 4, 0, 6)), padding=3), ValueError, "x"),
+    "kernel too large": (dict(w=np.zeros((6, 4, 7, 3))), ValueError, r"\(7, 3\).*\(5, 6\)"),
+    "dilation too large": (dict(dilation=3), ValueError, r"\(7, 7\).*dilation.*\(5, 6\)"),
+    "dilation huge": (dict(dilation=2**61), ValueError, "dilation"),
+    "stride of none": (dict(stride=0), ValueError, "stride"),
+    "stride negative": (dict(stride=(1, -1)), ValueError, "stride"),
+    "stride a float": (dict(stride=1.5), TypeError, "stride"),
+    "three strides": (dict(stride=(1, 1, 1)), ValueError, "stride"),
+    "padding negative": (dict(padding=-1), ValueError, "padding"),
+    "padding a float": (dict(padding=(1.0, 1)), TypeError, "padding"),
+    "padding unknown": (dict(padding="full"), ValueError, "padding.*full"),
+    "padding of three": (dict(padding=(1, 1, 1)), ValueError, "padding"),
+    "padding of triples": (dict(padding=((1, 1, 1), (1, 1, 1))), ValueError, "padding"),
+    "padding huge": (dict(padding=2**62), ValueError, "padding"),
+    "same with stride": (dict(padding="same", stride=2), ValueError, "same.*stride"),
+    "padding_mode": (dict(padding_mode="mirror"), ValueError, "padding_mode.*mirror"),
+    "reflect too far": (dict(padding_mode="reflect", padding=5), ValueError, "padding.*reflect"),
+    "circular too far": (dict(padding_mode="circular", padding=6), ValueError, "padding.*circular"),
+    "activation": (dict(activation="tanh"), ValueError, "activation.*tanh"),
+    "activation a number": (dict(activation=3), TypeError, "activation"),
+    "activation upside down": (dict(activation=(1, 0)), ValueError, "activation"),
+    "layout": (dict(layout="CHWN"), ValueError, "layout.*CHWN"),
+    "integers": (dict(x=X.astype(int), w=W.astype(int)), TypeError, "x.*int64.*dtype"),
+    "complex": (dict(x=X.astype(complex)), TypeError, "x.*complex"),
+    "dtypes differ": (dict(w=W.astype("f4")), TypeError, "w.*float32.*float64"),
+    "dtype": (dict(dtype="int32"), TypeError, "dtype.*int32"),
+    "masked": (dict(x=np.ma.masked_array(X)), TypeError, "x.*masked"),
+    "out of another shape": (dict(out=np.zeros((1, 6, 3, 3))), ValueError, r"out.*\(1, 6, 3, 3\).*\(1, 6, 3, 4\)"),
+    "out of another dtype": (dict(out=np.zeros((1, 6, 3, 4), "f4")), TypeError, "out.*float32"),
+    "method": (dict(method="winograd"), ValueError, "method.*winograd"),
+    "threads": (dict(threads=0), ValueError, "threads"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "error", "says"), ERRORS.values(), ids=ERRORS.keys())
+def test_errors(arguments, error, says):
+    with pytest.raises(error, match=says):
+        nn.conv2d(**({"x": X, "w": W} | arguments))
+    if not {"method", "threads"} & set(arguments):
+        with pytest.raises(error, match=says):
+            reference.conv2d(**({"x": X, "w": W} | arguments))
+
+
+def test_a_result_too_large():
+    x = np.broadcast_to(np.float32(0), (2**20, 1, 2**20, 2**20))
+    with pytest.raises(ValueError, match="too large"):
+        nn.conv2d(x, np.zeros((1, 1, 1, 1), np.float32))
+
+
+def test_memory_runs_short(rng):
+    from fastconv import _core
+
+    x, w = reals(rng, (1, 8, 30, 30), "float32"), reals(rng, (8, 8, 3, 3), "float32")
+    out = np.full((1, 8, 28, 28), 7, np.float32)
+    _core.alloc_fail_after(0)
+    try:
+        with pytest.raises(MemoryError):
+            nn.conv2d(x, w, out=out, threads=2)
+    finally:
+        _core.alloc_fail_after(-1)
+    assert (out == 7).all()
+
+
+def test_checked(monkeypatch, rng):
+    x, w = reals(rng, (1, 3, 6, 6), "float32"), reals(rng, (2, 3, 3, 3), "float32")
+    with fastconv.checked():
+        y = nn.conv2d(x, w, activation="relu")
+        monkeypatch.setattr(nn, "_direct", lambda *a: nn._im2col(a[0]) + np.float32(1e-3))
+        with pytest.raises(fastconv.CheckError, match=r"nn\.conv2d"):
+            nn.conv2d(x, w)
+    assert (y >= 0).all()
+
+
+# ---- layer objects -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", [nn.Conv1d, nn.Conv2d, nn.Conv3d])
+def test_layer_objects(cls, rng):
+    rank = cls.rank
+    layer = cls(6, 8, 3, 2, 1, groups=2, activation="relu", seed=3)
+    x = reals(rng, (2, 6, 9, 8, 7)[: rank + 2], "float32")
+    assert layer.weight.shape == (8, 3, *(3,) * rank) and layer.weight.dtype == np.float32
+    assert np.abs(layer.weight).max() <= 1 / math.sqrt(3 * 3**rank) and layer.weight.std() > 0
+    expected = CONV[rank](x, layer.weight, layer.bias, 2, 1, groups=2, activation="relu")
+    cases.assert_same_bits(layer(x), expected)
+    out = np.empty_like(expected)
+    assert layer(x, out=out) is out
+    again = cls.from_weights(layer.weight, layer.bias, 2, 1, groups=2, activation="relu")
+    cases.assert_same_bits(again(x), expected)
+    np.testing.assert_array_equal(cls(6, 8, 3, groups=2, seed=3).weight, layer.weight)
+    assert cls(6, 8, 3, bias=False).bias is None
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_layer_weights_change_as_a_whole(dtype, rng):
+    layer = nn.Conv2d(2, 3, 2, dtype=dtype, seed=1)
+    x, w = reals(rng, (1, 2, 4, 4), dtype), reals(rng, (3, 2, 2, 2), dtype)
+    with pytest.raises(ValueError, match="read-only"):
+        layer.weight[0] = 0
+    with pytest.raises(ValueError, match=r"\(3, 2, 2, 2\)"):
+        layer.weight = w[:2]
+    layer.weight, layer.bias = w, np.ones(3)
+    cases.assert_same_bits(layer(x), nn.conv2d(x, w, np.ones(3, dtype)))
+    bare = nn.Conv2d(2, 3, 2, bias=False)
+    with pytest.raises(ValueError, match="bias"):
+        bare.bias = np.zeros(3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ((4, 6, 3, 1, 0, 1, 4), ValueError),
+        ((4, 6, 0), ValueError),
+        ((4, 6, 3, 0), ValueError),
+        ((4, 6, 3, 2, "same"), ValueError),
+        ((4.0, 6, 3), TypeError),
+        ((4, 6, 3, 1, 0, 1, 1, True, "mirror"), ValueError),
+    ],
+)
+def test_layer_errors(arguments, error):
+    with pytest.raises(error):
+        nn.Conv2d(*arguments)
+
+
+def test_a_layer_in_several_threads(rng):
+    layer = nn.Conv2d(16, 16, 3, padding=1, seed=2)
+    x = reals(rng, (8, 16, 40, 40), "float32")
+    expected, results = [layer(image) for image in x], [None] * len(x)
+
+    def run(i):
+        for _ in range(5):
+            results[i] = layer(x[i])
+
+    crowd = [threading.Thread(target=run, args=(i,)) for i in range(len(x))]
+    for t in crowd:
+        t.start()
+    for t in crowd:
+        t.join()
+    for y, want in zip(results, expected, strict=True):
+        cases.assert_same_bits(y, want)
