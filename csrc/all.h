@@ -14,6 +14,7 @@
 #include "corr_tmpl.h"
 #include "gemm_tmpl.h"
 #include "pack_tmpl.h"
+#include "planes_tmpl.h"
 #include "split_tmpl.h"
 #include "transpose_tmpl.h"
 #include "fft_tmpl.h"
@@ -29,6 +30,7 @@
 #include "corr_tmpl.h"
 #include "gemm_tmpl.h"
 #include "pack_tmpl.h"
+#include "planes_tmpl.h"
 #include "split_tmpl.h"
 #include "transpose_tmpl.h"
 #include "fft_tmpl.h"
@@ -66,6 +68,7 @@
 extern const fc_kernels FC_TABLE(FC_ISA);
 const fc_kernels FC_TABLE(FC_ISA) = {
     .isa = FC_STRING(FC_ISA),
+    .free_masks = FC_VECTOR_BYTES == 64,
     .fma = FC_FMA,
     .vector_bytes = FC_VECTOR_BYTES,
     .tall = FC_TALL,

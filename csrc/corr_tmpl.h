@@ -100,6 +100,7 @@ FC_INLINE void NAME(corr_strip)(const int H, const int V, const int whole, const
     const VMASK last = vlanes(lanes);
     const int stream = dense && !apart && H == taps->h && NAME(corr_streams)(taps, out, os);
     T *done = out; /* the row that is completed next */
+    const VT start = vsplat((T)taps->start);
     VT acc[8][FC_COLS_MAX];
 #pragma GCC unroll 8
     for (int i = 1; i < H; i++)
@@ -118,7 +119,7 @@ FC_INLINE void NAME(corr_strip)(const int H, const int V, const int whole, const
             NAME(corr_load)(acc[p], V, whole, out, step, last);                                              \
         else                                                                                                 \
             _Pragma("GCC unroll 8") for (int v = 0; v < V; v++)                                              \
-                acc[p][v] = vzero();                                                                         \
+                acc[p][v] = start;                                                                           \
         if (!apart)                                                                                          \
             NAME(corr_prefetch)(V, x + ahead, out + 2 * V * VLEN, stream);                                   \
         NAME(corr_row)(acc, H, H, V, whole, dense, p, x, step, at, k, ks, last, full);                       \

@@ -131,6 +131,9 @@ FC_API void fc_pool_spread(int on); /* keep workers off the caller's CPU (defaul
 FC_API void *fc_alloc(size_t count, size_t size);
 FC_API void fc_free(void *p);
 FC_API void fc_alloc_fail_after(long allocations); /* for tests; negative: never */
+/* The same, for scratch that may be kept for the next call, up to a few MB for each of a few calls at a time */
+FC_API void *fc_borrow(size_t bytes);
+FC_API void fc_return(void *p);
 
 /* For tests and tuning: rows of a band, the serial work in us that is worth a second thread, and the size of a result in
  * bytes from which it is stored past the caches: half of an L3 of 32 MB, where a later reader finds none of it anyway. */

@@ -19,6 +19,10 @@
     X(gemm, f64)          \
     X(pack, f32)          \
     X(pack, f64)          \
+    X(planes, f32)        \
+    X(planes, f64)        \
+    X(clamp, f32)         \
+    X(clamp, f64)         \
     X(fft, f32)           \
     X(fft, f64)           \
     X(ifft, f32)          \
@@ -73,6 +77,7 @@ typedef struct {
     const void *k;
     int stream;
     ptrdiff_t apart;
+    double start; /* what a sum begins with; of floats */
 } fc_taps;
 
 /* K3, sliding correlation of one plane (corr_tmpl.h):
@@ -106,6 +111,20 @@ typedef void fc_gemm_fn(const fc_gemm *g);
  * Up to a vector behind the last row is overwritten, too. */
 typedef void fc_pack_fn(void *to, ptrdiff_t ts, const void *x, ptrdiff_t xs, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t from,
                         ptrdiff_t end, ptrdiff_t step);
+
+/* Small planes of one channel with kernels of their own (planes_tmpl.h): out[plane][q] = bias[plane] +
+ * sum_t k[plane][t] * x[plane][q + at[t]], q < outputs, over the taps t whose lanes[q / VLEN][t] has bit q % VLEN. */
+typedef struct {
+    ptrdiff_t planes, outputs, taps, x_plane;
+    const ptrdiff_t *at;
+    const uint16_t *lanes;
+    int clamp;
+    double low, high;
+} fc_planes;
+typedef void fc_planes_fn(const void *x, const void *k, const void *bias, void *out, const fc_planes *p);
+
+/* A row of n elements brought between low and high; NaN stays (planes_tmpl.h) */
+typedef void fc_clamp_fn(void *x, ptrdiff_t n, double low, double high);
 
 /* Conversion of n adjacent elements (widen_tmpl.h); from need not be aligned. Not from floats to integers. */
 typedef void fc_widen_fn(void *to, int stored, const void *from, ptrdiff_t n);
@@ -197,6 +216,7 @@ typedef double fc_peak_fn(ptrdiff_t rounds);
 
 typedef struct {
     const char *isa;
+    int free_masks;  /* lanes can be left out of a load at no cost */
     int fma;         /* multiply and add round once: all such tables give the same bits */
     int vector_bytes;
     /* K3 tile: a kernel of h <= tall rows runs in one slice, a taller one in slices of at most `rows`; H

@@ -10,6 +10,7 @@
  *   VMASK, vlanes(n)   the first n lanes (n <= 0: none, n >= VLEN: all)
  *   vloadm vstorem     the lanes of a mask; other lanes load as zero and their memory is not touched
  *   vloadn vstoren     the first n lanes
+ *   vloadbits(p, b)    the lanes that have a bit set in b; of floats
  *   vsplat vzero
  *   vfma(a, b, c)      a * b + c, rounded once where FC_FMA is 1
  *   vfnma(a, b, c)     c - a * b, likewise; of floats
@@ -233,6 +234,22 @@ static __attribute__((noinline, unused)) void NAME(storen)(T *p, VT v, ptrdiff_t
     for (ptrdiff_t i = 0; i < n; i++)
         p[i] = lane[i];
 }
+#endif
+
+#ifndef FC_INTEGER
+#if FC_VECTOR_BYTES == 64
+#define vloadbits(p, bits) vloadm(p, (VMASK)(bits))
+#else
+#define vloadbits(p, bits) NAME(loadbits)(p, bits)
+static __attribute__((noinline, unused)) VT NAME(loadbits)(const T *p, unsigned bits)
+{
+    T lane[FC_VECTOR_BYTES / sizeof(T)] = {0};
+    for (ptrdiff_t i = 0; i < VLEN; i++)
+        if (bits >> i & 1)
+            lane[i] = p[i];
+    return vload(lane);
+}
+#endif
 #endif
 
 /* A full mask would cost a register and slower memory access: full lanes are seen at compile time. */

@@ -22,6 +22,7 @@
 #undef vpick
 #undef vlanes
 #undef vloadm
+#undef vloadbits
 #undef vstorem
 #undef FC_MASK
 #undef FC_FREE_MASKS

@@ -47,7 +47,7 @@ static const fc_kernels *table;   /* what is being checked: in this table, */
 static const char *unit = "pool"; /* this kernel or driver, */
 static int type;                  /* with elements of this type, */
 static ptrdiff_t size;            /* of this size, */
-static char what[200];            /* in this case */
+static char what[400];            /* in this case */
 static long passed, failed;
 
 /* ---- words ------------------------------------------------------------------------------------ */
@@ -58,6 +58,15 @@ __attribute__((format(printf, 1, 2))) static void say_case(const char *format, .
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(what + n, sizeof what - (size_t)n, format, arguments);
+    va_end(arguments);
+}
+
+__attribute__((format(printf, 1, 2))) static void say_more(const char *format, ...)
+{
+    size_t n = strlen(what);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(what + n, sizeof what - n, format, arguments);
     va_end(arguments);
 }
 
@@ -278,8 +287,9 @@ static void check_dense(fc_corr_fn *corr, ptrdiff_t h, ptrdiff_t w)
 {
     static const ptrdiff_t side_by_side[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
     ptrdiff_t lanes = table->vector_bytes / size, widest = 9 * lanes + 1, tallest = 20, rows = 0;
+    double start = is_float(type) && up_to(2) == 1 ? k[1][0][0] : 0;
     EACH(i, tallest) EACH(j, widest) {
-        cell c = {0};
+        cell c = {.sum = start, .wide = (long double)start, .mass = fabsl((long double)start)};
         EACH(a, h) EACH(b, w) add_product(&c, x[0][i + a][j + b], ((const double *)k)[b * h + a]);
         want[0][i][j] = c;
     }
@@ -288,7 +298,7 @@ static void check_dense(fc_corr_fn *corr, ptrdiff_t h, ptrdiff_t w)
         view vx = lay(source[0], ADJACENT, 1, rows + h - 1, cols + w - 1, x);
         view vk = lay(source[1], ADJACENT, 1, 1, h * w, k);
         view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
-        fc_taps taps = {h, w, 0, side_by_side, vk.p, up_to(2) - 1, 0};
+        fc_taps taps = {h, w, 0, side_by_side, vk.p, up_to(2) - 1, 0, start};
         say_case("h %td, w %td, rows %td, cols %td", h, w, rows, cols);
         corr(vx.p, vx.row / size, &taps, out.p, out.row / size, rows, cols);
         verify(out, 1, rows, cols);
@@ -313,7 +323,7 @@ static void check_scattered(fc_corr_fn *corr)
     }
     view vx = lay(source[0], ADJACENT, 1, 1, end, x), vk = lay(source[1], ADJACENT, 1, 1, h * (full + part), k);
     view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
-    fc_taps taps = {h, full, part, at, vk.p, up_to(2) - 1, 0};
+    fc_taps taps = {h, full, part, at, vk.p, up_to(2) - 1, 0, 0};
     say_case("h %td, columns %td and %td a tap short, xs %td, rows %td, cols %td", h, full, part, xs, rows, cols);
     corr(vx.p, xs, &taps, out.p, out.row / size, rows, cols);
     verify(out, 1, rows, cols);
@@ -335,7 +345,7 @@ static void check_apart(fc_corr_fn *corr)
     }
     view vx = lay(source[0], ADJACENT, 1, 1, (vectors - 1) * apart + (rows + h - 1) * lanes + full - 1, x);
     view vk = lay(source[1], ADJACENT, 1, 1, h * lanes, k);
-    fc_taps taps = {h, full, part, side_by_side, vk.p, 0, apart};
+    fc_taps taps = {h, full, part, side_by_side, vk.p, 0, apart, 0};
     say_case("h %td, columns %td and %td a tap short, %td rows, %td vectors %td apart", h, full, part, rows, vectors, apart);
     corr(vx.p, lanes, &taps, out.p, lanes, rows, vectors * lanes);
     verify(out, 1, vectors, rows * lanes);
@@ -478,6 +488,61 @@ static void check_pack(fc_pack_fn *pack)
         memset(to.p, POISON, (size_t)((rows * ts + lanes) * size));
         EACH(byte, AREA) wrong |= (unsigned char)dest[byte] != POISON;
         verdict(wrong ? "an element is not where it belongs, or was written outside" : "");
+    }
+}
+
+/* Planes one behind the other, taps anywhere near, lanes at random: what no lane asks for must not be read. */
+static void check_planes(fc_planes_fn *planes)
+{
+    enum { TAPS = 9 };
+    ptrdiff_t lanes = table->vector_bytes / size, at[TAPS];
+    static uint16_t bits[WIDE / 2 * TAPS];
+    for (int trial = 0; trial < 400; trial++) {
+        fc_planes p = {.planes = up_to(3), .outputs = up_to(WIDE / 2), .taps = up_to(TAPS), .at = at, .lanes = bits,
+                       .clamp = up_to(2) == 1, .low = -0.25, .high = 0.5};
+        ptrdiff_t length = up_to(WIDE / 2);
+        randomize(trial % 2, type);
+        view vx = lay(source[0], ADJACENT, 1, p.planes, length, x), vk = lay(source[1], ADJACENT, 1, 1, p.planes * p.taps, k);
+        view out = lay(dest, ADJACENT, 1, 1, p.planes * p.outputs, NULL);
+        out.row = p.outputs * size;
+        p.x_plane = vx.row / size;
+        char bias[3 * sizeof(double)];
+        int has_bias = up_to(2) == 1;
+        memset(bits, 0, sizeof bits);
+        EACH(t, p.taps) at[t] = up_to(40) - 20;
+        EACH(q, p.outputs) EACH(t, p.taps)
+            if (q + at[t] >= 0 && q + at[t] < length && up_to(4) > 1)
+                bits[q / lanes * p.taps + t] |= (uint16_t)(1 << q % lanes);
+        EACH(n, p.planes) {
+            put(bias + n * size, k[1][0][n], type);
+            EACH(q, p.outputs) {
+                cell c = {.sum = has_bias ? k[1][0][n] : 0, .wide = has_bias ? (long double)k[1][0][n] : 0};
+                c.mass = fabsl(c.wide);
+                EACH(t, p.taps) if (bits[q / lanes * p.taps + t] >> q % lanes & 1) add_product(&c, x[0][n][q + at[t]], k[0][0][n * p.taps + t]);
+                if (p.clamp)
+                    c.sum = fmin(fmax(c.sum, p.low), p.high), c.wide = fminl(fmaxl(c.wide, -0.25L), 0.5L);
+                want[0][n][q] = c;
+            }
+        }
+        say_case("trial %d: planes %td of %td, outputs %td, taps %td", trial, p.planes, length, p.outputs, p.taps);
+        planes(vx.p, vk.p, has_bias ? bias : NULL, out.p, &p);
+        verify(out, 1, p.planes, p.outputs);
+    }
+}
+
+static void check_clamp(fc_clamp_fn *clamp)
+{
+    for (ptrdiff_t n = 1; n <= 70; n++) {
+        randomize(0, type);
+        view v = lay(dest, ADJACENT, 1, 1, n, NULL);
+        EACH(j, n) {
+            put(element(v, 0, 0, j), x[0][0][j], type);
+            want[0][0][j] = (cell){.sum = fmin(fmax(x[0][0][j], -0.5), 0.25), .mass = 1, .n = 1};
+            want[0][0][j].wide = (long double)want[0][0][j].sum;
+        }
+        say_case("%td elements", n);
+        clamp(v.p, n, -0.5, 0.25);
+        verify(v, 1, 1, n);
     }
 }
 
@@ -1295,7 +1360,7 @@ static void check_conv(void)
         }
         if (trial % 6 == 0) /* 1x1 */
             EACH(a, FC_AXES) g.axis[a].k = g.axis[a].stride = 1, g.axis[a].lead = 0, g.axis[a].out = o[a] = n[a];
-        ptrdiff_t area = n[0] * n[1] * n[2], volume = o[0] * o[1] * o[2], c_all = g.groups * g.channels;
+        ptrdiff_t volume = o[0] * o[1] * o[2], c_all = g.groups * g.channels;
         ptrdiff_t k_all = g.groups * g.kernels, taps = g.axis[0].k * g.axis[1].k * g.axis[2].k;
         ptrdiff_t row = n[2] + up_to(3) - 1; /* elements from one row of x to the next */
         ptrdiff_t x_count = g.images * c_all * n[0] * n[1] * row, out_count = g.images * k_all * volume;
@@ -1310,9 +1375,13 @@ static void check_conv(void)
         g.x = px, g.w = pw, g.bias = trial % 5 ? pb : NULL;
         for (g.threads = 1; g.threads <= 3; g.threads += 2) {
             g.out = place(2, out_count * size);
-            say_case("trial %d: threads %d, images %td, groups %td, %td -> %td, x %tdx%tdx%td, k %tdx%tdx%td, out %tdx%tdx%td, "
-                     "area %td", trial, g.threads, g.images, g.groups, g.channels, g.kernels, n[0], n[1], n[2], g.axis[0].k,
-                     g.axis[1].k, g.axis[2].k, o[0], o[1], o[2], area);
+            say_case("trial %d: threads %d, images %td, groups %td, %td -> %td, clamp %d, bias %d", trial, g.threads,
+                     g.images, g.groups, g.channels, g.kernels, g.clamp, g.bias != NULL);
+            EACH(a, FC_AXES) {
+                const fc_axis *axis = &g.axis[a];
+                say_more("; x %td, k %td, out %td, stride %td, dilation %td, lead %td, boundary %d", n[a], axis->k, o[a],
+                         axis->stride, axis->dilation, axis->lead, axis->boundary);
+            }
             if (fc_conv_run(&g) != 0) {
                 verdict("memory is short");
                 continue;

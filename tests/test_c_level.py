@@ -38,7 +38,7 @@ def tool(*names, required=False):
     (pytest.fail if required else pytest.skip)(f"{' or '.join(names)} is not installed")
 
 
-def run(*command, timeout=300):
+def run(*command, timeout=1200):  # seconds; an emulated machine takes 6 minutes on a slow one
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     assert done.returncode == 0, f"{done.returncode} from {' '.join(command)}\n{done.stdout}{done.stderr}"
     return done.stdout

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What the drivers of convolution layers share: how pixels are packed. conv.c multiplies them by weights, depthwise.c
+ * slides kernels over them.
+ *
+ * How an axis is packed: either every tap has a set of its own, the elements that the outputs of a block see under it,
+ * or taps share the phases of the stride and differ by a shift:
+ *
+ *      x   0 1 2 3 4 5 6 7 8      taps 3, stride 2, 3 outputs
+ *      apart    tap 0: 0 2 4   tap 1: 1 3 5   tap 2: 2 4 6
+ *      shared   phase 0: 0 2 4 6   phase 1: 1 3 5            tap 2 is phase 0, shifted by one
+ *
+ * A packed plane of one channel:  for every tap in depth, set of columns, set of rows: rows of `pitch` elements.
+ */
+#ifndef FASTCONV_LAYER_H
+#define FASTCONV_LAYER_H
+
+#include "call.h"
+
+typedef struct {
+    ptrdiff_t block, sets, count; /* outputs of a block; sets, and elements of each */
+    int apart;
+} split;
+
+typedef struct {
+    const fc_conv *g;
+    fc_axis axis[FC_AXES]; /* g's, or some merged */
+    ptrdiff_t size, lanes, taps;
+    fc_gemm_fn *gemm;
+    fc_pack_fn *pack;
+    split rows, cols;
+    ptrdiff_t pitch, row_set, col_set, depth_set, plane; /* elements from one to the next */
+    ptrdiff_t planes, planes_block;                      /* planes of outputs: images x depths */
+    ptrdiff_t blocks[3];                                 /* of planes, rows, columns */
+    ptrdiff_t *at;                                       /* where the taps are, per channel of a part */
+    char *scratch;
+    size_t packed_bytes, thread_bytes;
+
+    /* conv.c */
+    int flat;
+    ptrdiff_t depth, parts, part_channels, channel; /* depth: taps of all channels; channel: elements to the next */
+    ptrdiff_t shares;                               /* of the rows of weights */
+} layer;
+
+static inline ptrdiff_t parts_of(ptrdiff_t n, ptrdiff_t size)
+{
+    return (n + size - 1) / size;
+}
+static inline ptrdiff_t max(ptrdiff_t a, ptrdiff_t b)
+{
+    return a > b ? a : b;
+}
+
+/* pack.c */
+enum sets { SHARED, APART, FEWER /* elements */ };
+FC_API split fc_split_axis(const fc_axis *a, ptrdiff_t block, enum sets how);
+FC_API void fc_lay_out(layer *l, ptrdiff_t pitch); /* pitch and splits are known: the rest */
+FC_API void fc_tabulate(const layer *l, ptrdiff_t channels, ptrdiff_t channel); /* l->at */
+/* What outputs from (row, col) on of plane `plane` see of the channel that x points to */
+FC_API void fc_pack_channel(const layer *l, char *to, const char *x, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t col);
+
+/* depthwise.c: one channel a group */
+FC_API int fc_depthwise_run(layer *l);
+
+#endif
