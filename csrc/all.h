@@ -9,10 +9,13 @@
 /* Narrower K3 strips: as wide as H+1 rows allow, beside which a slice of H may have to work, or half as wide. */
 #define FC_NARROW_OF(H) (FC_COLS_OF((H) + 1) < FC_COLS_OF(H) ? FC_COLS_OF((H) + 1) : (FC_COLS_OF(H) + 1) / 2)
 
+#define FC_DOT_COLS (FC_ROWS / 2) /* of a K2 tile */
+
 #define FC_TYPE_F32
 #include "vec.h"
 #include "corr_tmpl.h"
 #include "gemm_tmpl.h"
+#include "dot_tmpl.h"
 #include "pack_tmpl.h"
 #include "planes_tmpl.h"
 #include "split_tmpl.h"
@@ -29,6 +32,7 @@
 #include "vec.h"
 #include "corr_tmpl.h"
 #include "gemm_tmpl.h"
+#include "dot_tmpl.h"
 #include "pack_tmpl.h"
 #include "planes_tmpl.h"
 #include "split_tmpl.h"

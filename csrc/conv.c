@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The driver of convolution layers: matrix products of the weights, read as they are, and packed pixels (K1).
+ * The driver of convolution layers: matrix products of the weights, read as they are, and packed pixels (K1, K2).
  *
  *   1. Outputs are cut into blocks: rows x cols of a plane, or several small planes (images; depths of 3-D data).
  *   2. Channels are cut into parts of about PART taps, which are summed apart: so sums stay small, and so does
@@ -9,7 +9,8 @@
  *   4. Rows of weights times panels of outputs; the first part adds the bias, the last one clamps.
  *
  * With columns apart and blocks of whole rows, outputs are flat: vectors run on from row to row and no lane is lost at
- * the end of one. Else every row has vectors of its own.
+ * the end of one. Else every row is a run of its own. A few outputs left over at the end of a run, less than half a
+ * vector, are inner products instead: 7x7 outputs are three vectors and one dot.
  *
  * Blocks are handed to threads; where there are few, rows of weights are split, too. What is summed in which order
  * depends on neither, so the bits are the same for any number of threads and any batch.
@@ -18,8 +19,9 @@
 #include <string.h>
 
 enum {
-    PART = 640,         /* taps summed in one go, at most, but for rounding to whole channels */
-    PACKED = 384 << 10, /* bytes of a packed block, which shares L2 with rows of weights */
+    PART = 256,         /* taps summed in one go, but for rounding to whole channels; */
+    LONG_PART = 1024,   /* of one channel with many taps */
+    PACKED = 256 << 10, /* bytes of a packed block, which shares L2 with rows of weights */
     PIXELS = 1024,      /* outputs of a block, at most */
 };
 
@@ -40,20 +42,30 @@ static void merge_axes(layer *l)
     }
 }
 
-/* Cycles for an output of the block, per channel: packing and products. */
-static double cost_of(const layer *l, const split *rows, const split *cols, ptrdiff_t planes, int flat)
+/* Outputs at the end of a run of so many that inner products take */
+static ptrdiff_t dots_of(const layer *l, ptrdiff_t length)
 {
-    ptrdiff_t outputs = rows->block * cols->block;
-    ptrdiff_t vectors = flat ? parts_of(outputs, l->lanes) : rows->block * parts_of(cols->block, l->lanes);
-    double packs = (double)(l->axis[DEPTH].k * rows->sets * rows->count * cols->sets) *
-                   (double)(parts_of(cols->count, l->lanes) + 1) * (l->axis[COLS].stride > 2 ? 16 : 2);
-    return (packs + (double)(vectors * l->taps * l->g->kernels) * 0.5) / (double)(planes * outputs);
+    enum { ROWS_WORTH = 16 };
+    ptrdiff_t left = length % l->lanes;
+    return left <= l->lanes / 2 && l->g->kernels >= ROWS_WORTH && l->part_channels * l->taps >= 2 * l->lanes ? left : 0;
 }
 
-static size_t bytes_of(const layer *l, const split *rows, const split *cols)
+/* Half cycles for an output of the block, per channel: packing, and products as measured. */
+static double cost_of(const layer *l, const split *rows, const split *cols, int flat)
 {
-    return (size_t)(l->part_channels * l->axis[DEPTH].k * rows->sets * rows->count * cols->sets) *
-           (size_t)(cols->count * l->size);
+    static const double idle[3] = {0, 1, 0.4}; /* a panel of one vector takes as long as two, of two as 2.4 */
+    ptrdiff_t runs = flat ? 1 : rows->block, length = flat ? rows->block * cols->block : cols->block;
+    ptrdiff_t dots = dots_of(l, length), vectors = runs * parts_of(length - dots, l->lanes);
+    double packs = (double)(l->axis[DEPTH].k * rows->sets * rows->count * cols->sets) *
+                   (double)(parts_of(cols->count, l->lanes) + 1) * (l->axis[COLS].stride > 2 ? 32 : 4);
+    double products = (double)vectors + idle[vectors % 3] + 0.16 * (double)(runs * dots);
+    return (packs + (double)l->taps * (products * (double)l->g->kernels + 3 * (double)(runs * dots))) /
+           (double)(rows->block * cols->block);
+}
+
+static ptrdiff_t bytes_of(const layer *l, const split *rows, const split *cols)
+{
+    return l->part_channels * l->axis[DEPTH].k * rows->sets * rows->count * cols->sets * cols->count * l->size;
 }
 
 /* The block that costs least for an output and fits into L2 (or is as small as can be). */
@@ -61,29 +73,35 @@ static void choose_block(layer *l)
 {
     const fc_axis *ra = &l->axis[ROWS], *ca = &l->axis[COLS];
     double least = -1;
-    ptrdiff_t panel = 3 * l->lanes;
-    static const ptrdiff_t wide[] = {PIXELS, 480, 192, 96, 48};
+    static const ptrdiff_t widest[] = {PIXELS, 480, 192, 96, 48};
     for (int w = 0; w < 5; w++) {
-        ptrdiff_t pieces = parts_of(ca->out, wide[w]), width = ca->out;
-        if (pieces > 1)
-            width = min(parts_of(parts_of(ca->out, pieces), panel) * panel, ca->out);
-        else if (w > 0)
+        ptrdiff_t pieces = parts_of(ca->out, widest[w]), panel = 3 * l->lanes;
+        ptrdiff_t wide = pieces == 1 ? ca->out : min(parts_of(parts_of(ca->out, pieces), panel) * panel, ca->out);
+        if (pieces == 1 && w > 0)
             continue;
-        for (ptrdiff_t tall = 1; tall <= ra->out && (tall == 1 || tall * width <= PIXELS); tall++)
-            for (int flat = width == ca->out; flat >= 0; flat--) {
-                split rows = fc_split_axis(ra, tall, FEWER), cols = fc_split_axis(ca, width, flat ? APART : FEWER);
-                double cost = cost_of(l, &rows, &cols, 1, flat);
-                if (least >= 0 && (cost >= least || bytes_of(l, &rows, &cols) > PACKED))
+        for (ptrdiff_t bands = 1, tall = 0; tall != 1; bands++) {
+            if (tall == parts_of(ra->out, bands))
+                bands = parts_of(ra->out, tall - 1); /* the fewest that are lower */
+            tall = parts_of(ra->out, bands);
+            if (tall > 1 && tall * wide > PIXELS)
+                continue;
+            for (int flat = wide == ca->out; flat >= 0; flat--) {
+                split rows = fc_split_axis(ra, tall, FEWER), cols = fc_split_axis(ca, wide, flat ? APART : FEWER);
+                int fits = bytes_of(l, &rows, &cols) <= PACKED;
+                double cost = cost_of(l, &rows, &cols, flat);
+                if (least >= 0 && (cost >= least || !fits))
                     continue;
-                least = bytes_of(l, &rows, &cols) > PACKED ? 1e300 : cost;
+                least = fits ? cost : 1e300;
                 l->rows = rows, l->cols = cols, l->flat = flat;
             }
+        }
     }
+    ptrdiff_t outputs = l->rows.block * l->cols.block, bytes = bytes_of(l, &l->rows, &l->cols);
     l->planes_block = 1;
-    ptrdiff_t outputs = l->rows.block * l->cols.block;
-    if (l->rows.block == ra->out && l->cols.block == ca->out && l->planes > 1)
-        l->planes_block = clamp(min(PIXELS / 4 / max(outputs, 1), (ptrdiff_t)(PACKED / max((ptrdiff_t)bytes_of(l, &l->rows, &l->cols), 1))),
-                                1, l->planes);
+    if (l->rows.block == ra->out && l->cols.block == ca->out && l->planes > 1) {
+        l->planes_block = clamp(min(PIXELS / outputs, PACKED / max(bytes, 1)), 1, l->planes);
+        l->planes_block = parts_of(l->planes, parts_of(l->planes, l->planes_block)); /* as even as can be */
+    }
 }
 
 static void describe(layer *l)
@@ -95,6 +113,7 @@ static void describe(layer *l)
     l->size = fc_stored_size(g->type);
     l->lanes = fc->vector_bytes / l->size;
     l->gemm = g->type == FC_F32 ? fc->gemm_f32 : fc->gemm_f64;
+    l->dot = g->type == FC_F32 ? fc->dot_f32 : fc->dot_f64;
     l->pack = g->type == FC_F32 ? fc->pack_f32 : fc->pack_f64;
     l->taps = axis[DEPTH].k * axis[ROWS].k * axis[COLS].k;
     l->depth = g->channels * l->taps;
@@ -111,7 +130,11 @@ static void plan_products(layer *l)
     choose_block(l);
     fc_lay_out(l, l->flat ? l->cols.count : parts_of(l->cols.count, l->lanes) * l->lanes);
     l->channel = l->planes_block * l->plane;
-    l->packed_bytes = ((size_t)(l->part_channels * l->channel + 2 * l->lanes) * (size_t)l->size + LINE - 1) / LINE * LINE;
+    ptrdiff_t runs = l->flat ? 1 : l->rows.block, length = l->flat ? l->rows.block * l->cols.block : l->cols.block;
+    l->packed_bytes = lines(l->part_channels * l->channel + 2 * l->lanes, l->size);
+    l->most_dots = l->planes_block * runs * (l->lanes / 2);
+    l->columns_bytes = lines(l->most_dots * parts_of(min(l->part_channels * l->taps, LONG_PART), l->lanes) * l->lanes, l->size);
+    l->panel_bytes = lines(l->planes_block * runs * parts_of(length, l->lanes) + 1, sizeof(fc_panel));
     l->blocks[0] = parts_of(l->planes, l->planes_block);
     l->blocks[1] = parts_of(axis[ROWS].out, l->rows.block);
     l->blocks[2] = parts_of(axis[COLS].out, l->cols.block);
@@ -128,43 +151,74 @@ static void pack_block(const layer *l, char *to, const char *x, ptrdiff_t channe
 
 /* ---- products --------------------------------------------------------------------------------- */
 
-/* Vectors of a block, joined to panels; returns the number of panels. */
-static ptrdiff_t make_panels(const layer *l, fc_panel *panel, int widest, ptrdiff_t plane, ptrdiff_t planes, ptrdiff_t rows,
-                             ptrdiff_t cols)
+/* What a thread works on */
+typedef struct {
+    char *packed, *columns; /* columns: for the dots, their pixels by taps */
+    fc_panel *panel;
+    ptrdiff_t panels, dots, *dot_b, *dot_c; /* dots: their offsets in the packed block and in out */
+} tile;
+
+/* Vectors of a block, joined to panels; and its dots */
+static void make_panels(const layer *l, tile *t, int widest, ptrdiff_t plane, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols)
 {
     const fc_axis *axis = l->axis;
     ptrdiff_t kernels = l->g->groups * l->g->kernels, area = axis[ROWS].out * axis[COLS].out;
-    ptrdiff_t runs = l->flat ? 1 : rows, length = l->flat ? rows * cols : cols;
-    ptrdiff_t vectors = planes * runs * parts_of(length, l->lanes), panels = 0, n = 0;
-    fc_panel *to = panel;
+    ptrdiff_t runs = l->flat ? 1 : rows, length = l->flat ? rows * cols : cols, dots = dots_of(l, length);
+    ptrdiff_t vectors = planes * runs * parts_of(length - dots, l->lanes), n = 0;
+    fc_panel *to = t->panel;
+    t->dots = 0;
     to->whole = 1;
     for (ptrdiff_t p = 0; p < planes; p++)
-        for (ptrdiff_t i = 0; i < runs; i++)
-            for (ptrdiff_t j = 0; j < length; j += l->lanes) {
-                int take = n == 0 ? (vectors >= widest ? widest : vectors >= 2 ? 2 : 1) : to->vectors;
-                ptrdiff_t image = (plane + p) / axis[DEPTH].out, z = (plane + p) % axis[DEPTH].out;
-                to->vectors = take;
-                to->b[n] = p * l->plane + i * l->pitch + j;
-                to->c[n] = (image * kernels * axis[DEPTH].out + z) * area + i * axis[COLS].out + j;
-                to->lanes[n] = min(l->lanes, length - j);
+        for (ptrdiff_t i = 0; i < runs; i++) {
+            ptrdiff_t image = (plane + p) / axis[DEPTH].out, z = (plane + p) % axis[DEPTH].out, j = 0;
+            ptrdiff_t b = p * l->plane + i * l->pitch, c = (image * kernels * axis[DEPTH].out + z) * area + i * axis[COLS].out;
+            for (; j < length - dots; j += l->lanes) {
+                if (n == 0)
+                    to->vectors = vectors >= widest ? widest : vectors >= 2 ? 2 : 1;
+                to->b[n] = b + j;
+                to->c[n] = c + j;
+                to->lanes[n] = min(l->lanes, length - dots - j);
                 to->whole &= to->lanes[n] == l->lanes;
                 vectors--;
-                if (++n == take) {
+                if (++n == to->vectors) {
                     (++to)->whole = 1;
-                    panels++;
                     n = 0;
                 }
             }
-    return panels;
+            for (j = length - dots; j < length; j++, t->dots++)
+                t->dot_b[t->dots] = b + j, t->dot_c[t->dots] = c + j;
+        }
+    t->panels = to - t->panel;
 }
 
+/* The columns of n taps from `at` on under the dots */
+static void gather(const layer *l, const tile *t, const ptrdiff_t *at, ptrdiff_t n)
+{
+    ptrdiff_t pitch = parts_of(n, l->lanes) * l->lanes;
+    for (ptrdiff_t i = 0; i < t->dots; i++) {
+        char *to = t->columns + i * pitch * l->size;
+        const char *from = t->packed + t->dot_b[i] * l->size;
+        if (l->g->type == FC_F32)
+            for (ptrdiff_t p = 0; p < n; p++)
+                ((float *)(void *)to)[p] = ((const float *)(const void *)from)[at[p]];
+        else
+            for (ptrdiff_t p = 0; p < n; p++)
+                ((double *)(void *)to)[p] = ((const double *)(const void *)from)[at[p]];
+        memset(to + n * l->size, 0, (size_t)((pitch - n) * l->size));
+    }
+}
+
+/* One block: index counts (planes, rows, columns, group, share of the rows of weights) */
 static void block(void *context, ptrdiff_t index, int slot)
 {
     const layer *l = context;
     const fc_conv *g = l->g;
     const fc_axis *axis = l->axis;
-    char *packed = l->scratch + (size_t)slot * l->thread_bytes;
-    fc_panel *panel = (fc_panel *)(void *)(packed + l->packed_bytes);
+    tile t = {.packed = l->scratch + (size_t)slot * l->thread_bytes};
+    t.panel = (fc_panel *)(void *)(t.packed + l->packed_bytes);
+    t.columns = (char *)t.panel + l->panel_bytes;
+    t.dot_b = (ptrdiff_t *)(void *)(t.columns + l->columns_bytes);
+    t.dot_c = t.dot_b + l->most_dots;
     ptrdiff_t share = index % l->shares, group = (index /= l->shares) % g->groups;
     ptrdiff_t col = (index /= g->groups) % l->blocks[2] * l->cols.block, row = (index /= l->blocks[2]) % l->blocks[1] * l->rows.block;
     ptrdiff_t plane = index / l->blocks[1] * l->planes_block;
@@ -172,23 +226,30 @@ static void block(void *context, ptrdiff_t index, int slot)
     ptrdiff_t planes = min(l->planes_block, l->planes - plane);
     ptrdiff_t from = g->kernels * share / l->shares, to = g->kernels * (share + 1) / l->shares;
     ptrdiff_t tiles = parts_of(to - from, fc->rows);
-    ptrdiff_t panels = make_panels(l, panel, fc->cols_of[parts_of(to - from, tiles)], plane, planes, rows, cols);
+    make_panels(l, &t, fc->cols_of[parts_of(to - from, tiles)], plane, planes, rows, cols);
     ptrdiff_t volume = axis[DEPTH].out * axis[ROWS].out * axis[COLS].out, kernel = group * g->kernels + from;
-    fc_gemm m = {.as = l->depth, .cs = volume, .rows = to - from, .b = packed, .panels = panels, .panel = panel,
+    fc_gemm m = {.as = l->depth, .cs = volume, .rows = to - from, .b = t.packed, .panels = t.panels, .panel = t.panel,
                  .low = g->low, .high = g->high};
     m.bias = g->bias ? g->bias + kernel * l->size : NULL;
     m.c = g->out + (kernel * volume + row * axis[COLS].out + col) * l->size;
     for (ptrdiff_t first = 0; first < g->channels; first += l->part_channels) {
         ptrdiff_t channels = min(l->part_channels, g->channels - first), taps = channels * l->taps;
-        pack_block(l, packed, g->x + (group * g->channels + first) * g->x_channel, channels, plane, planes, row, col);
+        pack_block(l, t.packed, g->x + (group * g->channels + first) * g->x_channel, channels, plane, planes, row, col);
         for (ptrdiff_t tap = 0, n; tap < taps; tap += n) {
-            n = taps <= 2 * PART ? taps : min(PART, taps - tap);
+            n = min(LONG_PART, taps - tap);
             m.a = g->w + (kernel * l->depth + first * l->taps + tap) * l->size;
             m.at = l->at + tap;
             m.depth = n;
             m.add = first + tap > 0;
             m.clamp = g->clamp && first + channels == g->channels && tap + n == taps;
             l->gemm(&m);
+            if (t.dots == 0)
+                continue;
+            gather(l, &t, m.at, n);
+            fc_dot d = {.a = m.a, .b = t.columns, .bias = m.bias, .c = m.c, .as = m.as, .cs = m.cs, .rows = m.rows,
+                        .bs = parts_of(n, l->lanes) * l->lanes, .cols = t.dots, .depth = n, .at = t.dot_c, .add = m.add,
+                        .clamp = m.clamp, .low = m.low, .high = m.high};
+            l->dot(&d);
         }
     }
 }
@@ -207,10 +268,11 @@ int fc_conv_run(const fc_conv *g)
                 (double)(axis[DEPTH].out * axis[ROWS].out * axis[COLS].out) * (double)l.size / fc->vector_bytes / 6.0;
     int threads = fc_threads_for(us, g->threads);
     ptrdiff_t chunks = l.blocks[0] * l.blocks[1] * l.blocks[2] * g->groups;
-    l.shares = chunks >= 4 * threads || threads == 1 ? 1 : clamp(g->kernels / (4 * fc->rows), 1, parts_of(4 * threads, chunks));
-    size_t panel_bytes = (size_t)(l.planes_block * l.rows.block * parts_of(l.cols.block, l.lanes) + 1) * sizeof(fc_panel);
-    l.thread_bytes = l.packed_bytes + (panel_bytes + LINE - 1) / LINE * LINE;
-    size_t at_bytes = ((size_t)(l.part_channels * l.taps) * sizeof(ptrdiff_t) + LINE - 1) / LINE * LINE;
+    l.shares = 1; /* as many as make the chunks even, or many */
+    while (chunks * l.shares % threads != 0 && chunks * l.shares < 4 * threads && l.shares < g->kernels / (2 * fc->rows))
+        l.shares++;
+    l.thread_bytes = l.packed_bytes + l.panel_bytes + l.columns_bytes + lines(2 * l.most_dots, sizeof(ptrdiff_t));
+    size_t at_bytes = lines(l.part_channels * l.taps, sizeof(ptrdiff_t));
     char *memory = fc_borrow((size_t)threads * l.thread_bytes + at_bytes);
     if (memory == NULL)
         return -1;

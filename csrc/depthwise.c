@@ -172,14 +172,14 @@ int fc_depthwise_run(layer *given)
         d.dilation = axis[ROWS].stride == 1 ? axis[ROWS].dilation : 0;
         d.taps.h = d.dilation ? axis[ROWS].k : 1;
         d.taps.full = l->taps / d.taps.h;
-        l->packed_bytes = ((size_t)(l->plane + 2 * l->lanes) * (size_t)l->size + LINE - 1) / LINE * LINE;
-        l->thread_bytes = l->packed_bytes + ((size_t)(l->taps * l->size) + LINE - 1) / LINE * LINE;
+        l->packed_bytes = lines(l->plane + 2 * l->lanes, l->size);
+        l->thread_bytes = l->packed_bytes + lines(l->taps, l->size);
     }
     double plane_us = (double)(area * l->taps * l->size) / 7e3 / fc->vector_bytes + 2 * (double)(area * l->size) / 3e4;
     int threads = fc_threads_for(plane_us * (double)(all * l->planes), g->threads);
     d.kernels_chunk = clamp((ptrdiff_t)(CHUNK_US / plane_us), 1, all);
-    size_t at_bytes = ((size_t)l->taps * sizeof(ptrdiff_t) + LINE - 1) / LINE * LINE;
-    size_t lane_bytes = ((size_t)lane_count * sizeof(uint16_t) + LINE - 1) / LINE * LINE;
+    size_t at_bytes = lines(l->taps, sizeof(ptrdiff_t));
+    size_t lane_bytes = lines(lane_count, sizeof(uint16_t));
     char *memory = fc_borrow(at_bytes + lane_bytes + (size_t)threads * l->thread_bytes);
     if (memory == NULL)
         return -1;

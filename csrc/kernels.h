@@ -17,6 +17,8 @@
     X(corr, i64)          \
     X(gemm, f32)          \
     X(gemm, f64)          \
+    X(dot, f32)           \
+    X(dot, f64)           \
     X(pack, f32)          \
     X(pack, f64)          \
     X(planes, f32)        \
@@ -106,6 +108,18 @@ typedef struct {
     double low, high;
 } fc_gemm;
 typedef void fc_gemm_fn(const fc_gemm *g);
+
+/* K2, inner products (dot_tmpl.h):  c[m * cs + at[n]] = first + sum_{p<depth} a[m * as + p] * b[n * bs + p], n < cols;
+ * first and clamp like K1's. b is read by whole vectors, and zero from depth on. */
+typedef struct {
+    const void *a, *b, *bias;
+    void *c;
+    ptrdiff_t as, bs, cs, rows, cols, depth;
+    const ptrdiff_t *at;
+    int add, clamp;
+    double low, high;
+} fc_dot;
+typedef void fc_dot_fn(const fc_dot *g);
 
 /* Rows of an image, side by side, zero where j < from or j >= end (pack_tmpl.h): to[i*ts + j] = x[i*xs + j*step], j < n.
  * Up to a vector behind the last row is overwritten, too. */

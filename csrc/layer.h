@@ -27,6 +27,7 @@ typedef struct {
     fc_axis axis[FC_AXES]; /* g's, or some merged */
     ptrdiff_t size, lanes, taps;
     fc_gemm_fn *gemm;
+    fc_dot_fn *dot;
     fc_pack_fn *pack;
     split rows, cols;
     ptrdiff_t pitch, row_set, col_set, depth_set, plane; /* elements from one to the next */
@@ -39,7 +40,8 @@ typedef struct {
     /* conv.c */
     int flat;
     ptrdiff_t depth, parts, part_channels, channel; /* depth: taps of all channels; channel: elements to the next */
-    ptrdiff_t shares;                               /* of the rows of weights */
+    ptrdiff_t shares, most_dots;                    /* shares of the rows of weights; dots of a block, at most */
+    size_t panel_bytes, columns_bytes;
 } layer;
 
 static inline ptrdiff_t parts_of(ptrdiff_t n, ptrdiff_t size)
@@ -49,6 +51,11 @@ static inline ptrdiff_t parts_of(ptrdiff_t n, ptrdiff_t size)
 static inline ptrdiff_t max(ptrdiff_t a, ptrdiff_t b)
 {
     return a > b ? a : b;
+}
+
+static inline size_t lines(ptrdiff_t count, ptrdiff_t size) /* bytes, in whole cache lines */
+{
+    return ((size_t)count * (size_t)size + LINE - 1) / LINE * LINE;
 }
 
 /* pack.c */

@@ -413,12 +413,17 @@ static void check_split(fc_split_fn *split)
 }
 
 /* What a finished sum begins with, and where it must stay */
+static void add_cell(cell *to, const cell *c)
+{
+    to->sum = type == FC_F32 ? (float)to->sum + (float)c->sum : to->sum + c->sum;
+    to->wide += c->wide;
+    to->mass += c->mass;
+    to->n += c->n + 1;
+}
+
 static void finish(cell *c, double first, const fc_gemm *g)
 {
-    c->sum = type == FC_F32 ? (float)c->sum + (float)first : c->sum + first;
-    c->wide += (long double)first;
-    c->mass += fabsl((long double)first);
-    c->n++;
+    add_cell(c, &(cell){.sum = first, .wide = (long double)first, .mass = fabsl((long double)first)});
     if (g->clamp) {
         c->sum = fmin(fmax(c->sum, g->low), g->high);
         c->wide = fminl(fmaxl(c->wide, (long double)g->low), (long double)g->high);
@@ -465,6 +470,41 @@ static void check_gemm(fc_gemm_fn *gemm)
                  panel[0].vectors, panel[1].vectors, g.add, g.clamp);
         gemm(&g);
         verify(c, 1, rows, cols);
+    }
+}
+
+static void check_dot(fc_dot_fn *dot)
+{
+    ptrdiff_t lanes = table->vector_bytes / size, at[9];
+    for (int trial = 0; trial < 600; trial++) {
+        randomize(trial % 2, type);
+        ptrdiff_t rows = up_to(9), cols = up_to(9), depth = up_to(50), full = (depth + lanes - 1) / lanes * lanes;
+        view a = lay(source[0], ADJACENT, 1, rows, depth, k), c = lay(dest, ADJACENT, 1, rows, 2 * cols, NULL);
+        EACH(n, cols) for (ptrdiff_t p = depth; p < full; p++) x[0][n][p] = 0;
+        view b = lay(source[1], ADJACENT, 1, cols, full, x);
+        fc_gemm g = {.add = up_to(2) == 1, .clamp = up_to(2) == 1, .low = -0.25, .high = 0.5};
+        fc_dot d = {.a = a.p, .as = a.row / size, .b = b.p, .bs = b.row / size, .at = at, .c = c.p, .cs = c.row / size,
+                    .rows = rows, .cols = cols, .depth = depth, .add = g.add, .clamp = g.clamp, .low = g.low, .high = g.high};
+        char bias[9 * sizeof(double)];
+        EACH(m, rows) put(bias + m * size, k[1][0][m], type);
+        d.bias = up_to(2) == 1 ? bias : NULL;
+        EACH(n, cols) at[n] = 2 * n;
+        EACH(m, rows) EACH(n, 2 * cols) {
+            cell sum[16] = {{0}};
+            want[0][m][n] = (cell){.sum = x[2][m][n], .wide = (long double)x[2][m][n], .mass = fabsl((long double)x[2][m][n])};
+            if (g.add || n % 2)
+                put(element(c, 0, m, n), x[2][m][n], type);
+            if (n % 2) /* between two results: stays */
+                continue;
+            EACH(p, depth) add_product(&sum[p % lanes], k[0][m][p], x[0][n / 2][p]);
+            for (ptrdiff_t half = lanes / 2; half > 0; half /= 2)
+                EACH(l, half) add_cell(&sum[l], &sum[l + half]);
+            finish(&sum[0], g.add ? x[2][m][n] : d.bias ? k[1][0][m] : 0, &g);
+            want[0][m][n] = sum[0];
+        }
+        say_case("trial %d: rows %td, cols %td, depth %td, add %d, clamp %d", trial, rows, cols, depth, d.add, d.clamp);
+        dot(&d);
+        verify(c, 1, rows, 2 * cols);
     }
 }
 
