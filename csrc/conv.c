@@ -25,23 +25,6 @@ enum {
     PIXELS = 1024,      /* outputs of a block, at most */
 };
 
-/* Rows of one element each that no tap reaches across are columns of the axis behind. */
-static void merge_axes(layer *l)
-{
-    for (int a = ROWS; a >= DEPTH; a--) {
-        fc_axis *outer = &l->axis[a], *inner = &l->axis[COLS];
-        int plain = outer->k == 1 && inner->k == 1 && outer->stride == 1 && inner->stride == 1 && outer->lead == 0 &&
-                    inner->lead == 0 && outer->n == outer->out && inner->n == inner->out;
-        if (!plain || (outer->n > 1 && inner->n > 1 && outer->x_step != inner->n * inner->x_step))
-            return;
-        if (inner->n == 1)
-            inner->x_step = outer->x_step;
-        inner->n *= outer->n;
-        inner->out = inner->n;
-        outer->n = outer->out = 1;
-    }
-}
-
 /* Outputs at the end of a run of so many that inner products take */
 static ptrdiff_t dots_of(const layer *l, ptrdiff_t length)
 {
@@ -107,9 +90,7 @@ static void choose_block(layer *l)
 static void describe(layer *l)
 {
     const fc_conv *g = l->g;
-    memcpy(l->axis, g->axis, sizeof l->axis);
-    merge_axes(l);
-    const fc_axis *axis = l->axis;
+    const fc_axis *axis = l->axis = g->axis;
     l->size = fc_stored_size(g->type);
     l->lanes = fc->vector_bytes / l->size;
     l->gemm = g->type == FC_F32 ? fc->gemm_f32 : fc->gemm_f64;

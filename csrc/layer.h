@@ -24,7 +24,7 @@ typedef struct {
 
 typedef struct {
     const fc_conv *g;
-    fc_axis axis[FC_AXES]; /* g's, or some merged */
+    const fc_axis *axis; /* of g */
     ptrdiff_t size, lanes, taps;
     fc_gemm_fn *gemm;
     fc_dot_fn *dot;

@@ -62,6 +62,8 @@ static void pack_rows(const layer *l, char *to, const char *x, ptrdiff_t apart, 
     int readable = x == NULL || (cols->x_step % l->size == 0 && apart % l->size == 0 && (uintptr_t)x % (uintptr_t)l->size == 0);
     if (readable) {
         const char *at = x == NULL ? to : x + first * cols->x_step;
+        if (end - from == n && l->pitch == n && apart == n * step * cols->x_step) /* one long row */
+            end = n *= rows, rows = 1;
         l->pack(to, l->pitch, at, apart / l->size, rows, n, x == NULL ? 0 : from, x == NULL ? 0 : end,
                 step * cols->x_step / l->size);
     }
