@@ -20,66 +20,94 @@
 
 enum {
     PART = 256,         /* taps summed in one go, but for rounding to whole channels; */
-    LONG_PART = 1024,   /* of one channel with many taps */
-    PACKED = 256 << 10, /* bytes of a packed block, which shares L2 with rows of weights */
+    LONG_PART = 256,   /* of one channel with many taps */
+    PACKED = 320 << 10, /* bytes of a packed block, which shares L2 with rows of weights */
     PIXELS = 1024,      /* outputs of a block, at most */
 };
 
-/* Outputs at the end of a run of so many that inner products take */
+/* Outputs at the end of a run of so many that inner products take: as long as a vector for four of them or less */
 static ptrdiff_t dots_of(const layer *l, ptrdiff_t length)
 {
     enum { ROWS_WORTH = 16 };
     ptrdiff_t left = length % l->lanes;
-    return left <= l->lanes / 2 && l->g->kernels >= ROWS_WORTH && l->part_channels * l->taps >= 2 * l->lanes ? left : 0;
+    return left <= l->lanes / 4 && l->g->kernels >= ROWS_WORTH && l->part_channels * l->taps >= 2 * l->lanes ? left : 0;
 }
 
-/* Half cycles for an output of the block, per channel: packing, and products as measured. */
-static double cost_of(const layer *l, const split *rows, const split *cols, int flat)
+/* How a plane of outputs can be cut and packed */
+typedef struct {
+    split rows, cols;
+    int flat;        /* rows of outputs adjoin in the packed block */
+    ptrdiff_t pitch; /* of its rows */
+} layout;
+
+/* Cycles that `tall` rows of the layout take, per channel: packing, and products as measured. */
+static double cycles_of(const layer *l, const layout *y, ptrdiff_t tall)
 {
-    static const double idle[3] = {0, 1, 0.4}; /* a panel of one vector takes as long as two, of two as 2.4 */
-    ptrdiff_t runs = flat ? 1 : rows->block, length = flat ? rows->block * cols->block : cols->block;
+    static const double idle[3] = {0, 0.7, 0.3}; /* a panel of one vector or two keeps the fma units waiting */
+    enum { STEPS = 5 };
+    static const double pack[STEPS] = {0, 8, 9, 30, 11}; /* a vector, by the stride */
+    const fc_axis *ca = &l->axis[COLS], *ra = &l->axis[ROWS];
+    ptrdiff_t runs = y->flat ? 1 : tall, length = y->flat ? tall * y->cols.block : y->cols.block;
     ptrdiff_t dots = dots_of(l, length), vectors = runs * parts_of(length - dots, l->lanes);
-    double packs = (double)(l->axis[DEPTH].k * rows->sets * rows->count * cols->sets) *
-                   (double)(parts_of(cols->count, l->lanes) + 1) * (l->axis[COLS].stride > 2 ? 32 : 4);
-    double products = (double)vectors + idle[vectors % 3] + 0.16 * (double)(runs * dots);
-    return (packs + (double)l->taps * (products * (double)l->g->kernels + 3 * (double)(runs * dots))) /
-           (double)(rows->block * cols->block);
+    ptrdiff_t packed_rows = y->rows.apart ? y->rows.sets * tall : y->rows.sets * (y->rows.count - y->rows.block + tall);
+    double packs = (double)(l->axis[DEPTH].k * packed_rows * y->cols.sets) *
+                   ((double)parts_of(y->cols.count, l->lanes) * pack[ca->stride < STEPS ? ca->stride : 3] + 3);
+    /* Tap rows whose vectors begin where lines do; loads of others take two lines. */
+    ptrdiff_t aligned = 0;
+    for (ptrdiff_t r = 0; r < ra->k && (y->cols.apart || ca->k == 1); r++)
+        aligned += y->rows.apart || r * ra->dilation / ra->stride * y->pitch % l->lanes == 0;
+    double fma = 0.6 - 0.02 * (double)aligned / (double)ra->k;
+    double products = (double)vectors + idle[vectors % 3] * (vectors != 1) + 0.16 * (double)(runs * dots);
+    return packs + (double)l->taps * (products * (double)l->g->kernels * fma + 2 * (double)(runs * dots));
 }
 
-static ptrdiff_t bytes_of(const layer *l, const split *rows, const split *cols)
+static ptrdiff_t bytes_of(const layer *l, const layout *y)
 {
-    return l->part_channels * l->axis[DEPTH].k * rows->sets * rows->count * cols->sets * cols->count * l->size;
+    return l->part_channels * l->axis[DEPTH].k * y->rows.sets * y->rows.count * y->cols.sets * y->cols.count * l->size;
 }
 
-/* The block that costs least for an output and fits into L2 (or is as small as can be). */
+/* Lower bands to try than `tall` rows: of as many rows each, or of a whole number of vectors; 0: none */
+static ptrdiff_t next_band(ptrdiff_t rows, ptrdiff_t tall, ptrdiff_t wide, ptrdiff_t lanes)
+{
+    for (ptrdiff_t t = tall - 1; t > 0; t--)
+        if (t == parts_of(rows, parts_of(rows, t)) || t * wide % lanes == 0)
+            return t;
+    return 0;
+}
+
+/* The block that costs least and fits into L2 (or is as small as can be). */
 static void choose_block(layer *l)
 {
     const fc_axis *ra = &l->axis[ROWS], *ca = &l->axis[COLS];
     double least = -1;
+    layout best = {0};
     static const ptrdiff_t widest[] = {PIXELS, 480, 192, 96, 48};
     for (int w = 0; w < 5; w++) {
         ptrdiff_t pieces = parts_of(ca->out, widest[w]), panel = 3 * l->lanes;
         ptrdiff_t wide = pieces == 1 ? ca->out : min(parts_of(parts_of(ca->out, pieces), panel) * panel, ca->out);
         if (pieces == 1 && w > 0)
             continue;
-        for (ptrdiff_t bands = 1, tall = 0; tall != 1; bands++) {
-            if (tall == parts_of(ra->out, bands))
-                bands = parts_of(ra->out, tall - 1); /* the fewest that are lower */
-            tall = parts_of(ra->out, bands);
-            if (tall > 1 && tall * wide > PIXELS)
-                continue;
-            for (int flat = wide == ca->out; flat >= 0; flat--) {
-                split rows = fc_split_axis(ra, tall, FEWER), cols = fc_split_axis(ca, wide, flat ? APART : FEWER);
-                int fits = bytes_of(l, &rows, &cols) <= PACKED;
-                double cost = cost_of(l, &rows, &cols, flat);
-                if (least >= 0 && (cost >= least || !fits))
+        for (ptrdiff_t tall = min(ra->out, max(PIXELS / wide, 1)); tall > 0; tall = next_band(ra->out, tall, wide, l->lanes))
+            for (int how = 0; how < 4; how++) { /* rows apart, columns apart */
+                layout y = {.rows = fc_split_axis(ra, tall, how & 2 ? APART : FEWER),
+                            .cols = fc_split_axis(ca, wide, how & 1 ? APART : FEWER)};
+                y.flat = tall == 1 || (y.cols.count == wide && wide == ca->out);
+                y.pitch = y.flat ? y.cols.count : parts_of(y.cols.count, l->lanes) * l->lanes;
+                int fits = bytes_of(l, &y) <= PACKED;
+                if ((how & 1 && ca->k == 1) || (how & 2 && ra->k == 1) || (!fits && least >= 0))
                     continue;
-                least = fits ? cost : 1e300;
-                l->rows = rows, l->cols = cols, l->flat = flat;
+                ptrdiff_t whole = ra->out / tall, rest = ra->out % tall;
+                double cost = (double)whole * cycles_of(l, &y, tall) + (rest ? cycles_of(l, &y, rest) : 0);
+                cost = fits ? cost * (double)parts_of(ca->out, wide) : 1e300;
+                if (least >= 0 && cost >= least)
+                    continue;
+                least = cost;
+                best = y;
             }
-        }
     }
-    ptrdiff_t outputs = l->rows.block * l->cols.block, bytes = bytes_of(l, &l->rows, &l->cols);
+    l->rows = best.rows, l->cols = best.cols, l->flat = best.flat;
+    fc_lay_out(l, best.pitch);
+    ptrdiff_t outputs = l->rows.block * l->cols.block, bytes = bytes_of(l, &best);
     l->planes_block = 1;
     if (l->rows.block == ra->out && l->cols.block == ca->out && l->planes > 1) {
         l->planes_block = clamp(min(PIXELS / outputs, PACKED / max(bytes, 1)), 1, l->planes);
@@ -87,10 +115,22 @@ static void choose_block(layer *l)
     }
 }
 
+static int slides_not(const fc_axis *a)
+{
+    return a->n == 1 && a->k == 1 && a->out == 1 && a->lead == 0;
+}
+
 static void describe(layer *l)
 {
     const fc_conv *g = l->g;
-    const fc_axis *axis = l->axis = g->axis;
+    memcpy(l->axis, g->axis, sizeof l->axis);
+    for (int a = COLS; a > DEPTH; a--) /* axes that nothing slides along come first */
+        for (int b = a - 1; b >= DEPTH && slides_not(&l->axis[a]); b--) {
+            fc_axis none = l->axis[a];
+            l->axis[a] = l->axis[b];
+            l->axis[b] = none;
+        }
+    const fc_axis *axis = l->axis;
     l->size = fc_stored_size(g->type);
     l->lanes = fc->vector_bytes / l->size;
     l->gemm = g->type == FC_F32 ? fc->gemm_f32 : fc->gemm_f64;
@@ -109,10 +149,10 @@ static void plan_products(layer *l)
     l->part_channels = parts_of(g->channels, l->parts);
     l->parts = parts_of(g->channels, l->part_channels);
     choose_block(l);
-    fc_lay_out(l, l->flat ? l->cols.count : parts_of(l->cols.count, l->lanes) * l->lanes);
-    l->channel = l->planes_block * l->plane;
-    ptrdiff_t runs = l->flat ? 1 : l->rows.block, length = l->flat ? l->rows.block * l->cols.block : l->cols.block;
-    l->packed_bytes = lines(l->part_channels * l->channel + 2 * l->lanes, l->size);
+    l->plane_part = l->part_channels * l->plane;
+    ptrdiff_t runs = l->flat ? 1 : l->rows.block;
+    ptrdiff_t length = l->flat ? l->rows.block * l->cols.block : l->cols.block;
+    l->packed_bytes = lines(l->planes_block * l->plane_part + 2 * l->lanes, l->size);
     l->most_dots = l->planes_block * runs * (l->lanes / 2);
     l->columns_bytes = lines(l->most_dots * parts_of(min(l->part_channels * l->taps, LONG_PART), l->lanes) * l->lanes, l->size);
     l->panel_bytes = lines(l->planes_block * runs * parts_of(length, l->lanes) + 1, sizeof(fc_panel));
@@ -122,12 +162,16 @@ static void plan_products(layer *l)
 }
 
 /* Channels of one part, planes of one block */
-static void pack_block(const layer *l, char *to, const char *x, ptrdiff_t channels, ptrdiff_t plane, ptrdiff_t planes,
-                       ptrdiff_t row, ptrdiff_t col)
+static void pack_block(const layer *l, char *to, fc_run *run, const char *x, ptrdiff_t channels, ptrdiff_t plane,
+                       ptrdiff_t planes, ptrdiff_t row, ptrdiff_t col)
 {
-    for (ptrdiff_t c = 0; c < channels; c++, x += l->g->x_channel)
-        for (ptrdiff_t p = 0; p < planes; p++)
-            fc_pack_channel(l, to + (c * l->channel + p * l->plane) * l->size, x, plane + p, row, col);
+    enum { AHEAD = 4 }; /* channels */
+    for (ptrdiff_t p = 0; p < planes; p++, to += l->plane_part * l->size) {
+        fc_runs runs = fc_plan_runs(l, run, plane + p, row, col);
+        runs.ahead = AHEAD * l->g->x_channel / l->size;
+        for (ptrdiff_t c = 0; c < channels; c++)
+            fc_pack_channel(l, to + c * l->plane * l->size, x + c * l->g->x_channel, &runs);
+    }
 }
 
 /* ---- products --------------------------------------------------------------------------------- */
@@ -135,6 +179,7 @@ static void pack_block(const layer *l, char *to, const char *x, ptrdiff_t channe
 /* What a thread works on */
 typedef struct {
     char *packed, *columns; /* columns: for the dots, their pixels by taps */
+    fc_run *run;
     fc_panel *panel;
     ptrdiff_t panels, dots, *dot_b, *dot_c; /* dots: their offsets in the packed block and in out */
 } tile;
@@ -152,10 +197,10 @@ static void make_panels(const layer *l, tile *t, int widest, ptrdiff_t plane, pt
     for (ptrdiff_t p = 0; p < planes; p++)
         for (ptrdiff_t i = 0; i < runs; i++) {
             ptrdiff_t image = (plane + p) / axis[DEPTH].out, z = (plane + p) % axis[DEPTH].out, j = 0;
-            ptrdiff_t b = p * l->plane + i * l->pitch, c = (image * kernels * axis[DEPTH].out + z) * area + i * axis[COLS].out;
+            ptrdiff_t b = p * l->plane_part + i * l->pitch, c = (image * kernels * axis[DEPTH].out + z) * area + i * axis[COLS].out;
             for (; j < length - dots; j += l->lanes) {
-                if (n == 0)
-                    to->vectors = vectors >= widest ? widest : vectors >= 2 ? 2 : 1;
+                if (n == 0) /* two and two rather than three and one */
+                    to->vectors = vectors == 4 && widest == 3 ? 2 : vectors >= widest ? widest : vectors >= 2 ? 2 : 1;
                 to->b[n] = b + j;
                 to->c[n] = c + j;
                 to->lanes[n] = min(l->lanes, length - dots - j);
@@ -196,7 +241,8 @@ static void block(void *context, ptrdiff_t index, int slot)
     const fc_conv *g = l->g;
     const fc_axis *axis = l->axis;
     tile t = {.packed = l->scratch + (size_t)slot * l->thread_bytes};
-    t.panel = (fc_panel *)(void *)(t.packed + l->packed_bytes);
+    t.run = (fc_run *)(void *)(t.packed + l->packed_bytes);
+    t.panel = (fc_panel *)(void *)((char *)t.run + l->run_bytes);
     t.columns = (char *)t.panel + l->panel_bytes;
     t.dot_b = (ptrdiff_t *)(void *)(t.columns + l->columns_bytes);
     t.dot_c = t.dot_b + l->most_dots;
@@ -215,7 +261,7 @@ static void block(void *context, ptrdiff_t index, int slot)
     m.c = g->out + (kernel * volume + row * axis[COLS].out + col) * l->size;
     for (ptrdiff_t first = 0; first < g->channels; first += l->part_channels) {
         ptrdiff_t channels = min(l->part_channels, g->channels - first), taps = channels * l->taps;
-        pack_block(l, t.packed, g->x + (group * g->channels + first) * g->x_channel, channels, plane, planes, row, col);
+        pack_block(l, t.packed, t.run, g->x + (group * g->channels + first) * g->x_channel, channels, plane, planes, row, col);
         for (ptrdiff_t tap = 0, n; tap < taps; tap += n) {
             n = min(LONG_PART, taps - tap);
             m.a = g->w + (kernel * l->depth + first * l->taps + tap) * l->size;
@@ -252,14 +298,14 @@ int fc_conv_run(const fc_conv *g)
     l.shares = 1; /* as many as make the chunks even, or many */
     while (chunks * l.shares % threads != 0 && chunks * l.shares < 4 * threads && l.shares < g->kernels / (2 * fc->rows))
         l.shares++;
-    l.thread_bytes = l.packed_bytes + l.panel_bytes + l.columns_bytes + lines(2 * l.most_dots, sizeof(ptrdiff_t));
+    l.thread_bytes = l.packed_bytes + l.run_bytes + l.panel_bytes + l.columns_bytes + lines(2 * l.most_dots, sizeof(ptrdiff_t));
     size_t at_bytes = lines(l.part_channels * l.taps, sizeof(ptrdiff_t));
     char *memory = fc_borrow((size_t)threads * l.thread_bytes + at_bytes);
     if (memory == NULL)
         return -1;
     l.at = (ptrdiff_t *)(void *)memory;
     l.scratch = memory + at_bytes;
-    fc_tabulate(&l, l.part_channels, l.channel);
+    fc_tabulate(&l, l.part_channels, l.plane);
     fc_pool_run(threads, chunks * l.shares, block, &l);
     fc_return(memory);
     return 0;

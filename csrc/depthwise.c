@@ -147,7 +147,10 @@ static void chunk(void *context, ptrdiff_t index, int slot)
         for (ptrdiff_t row = 0; row < axis[ROWS].out; row += l->rows.block)
             for (ptrdiff_t col = 0; col < axis[COLS].out; col += l->cols.block) {
                 if (l->blocks[1] * l->blocks[2] > 1 || m == from || m % g->kernels == 0)
-                    fc_pack_channel(l, packed, x, plane, row, col);
+                {
+                    fc_runs r = fc_plan_runs(l, (fc_run *)(void *)(packed + l->packed_bytes + lines(l->taps, l->size)), plane, row, col);
+                    fc_pack_channel(l, packed, x, &r);
+                }
                 slide(d, packed, &taps, out + (row * axis[COLS].out + col) * l->size,
                       min(l->rows.block, axis[ROWS].out - row), min(l->cols.block, axis[COLS].out - col));
             }
@@ -173,7 +176,7 @@ int fc_depthwise_run(layer *given)
         d.taps.h = d.dilation ? axis[ROWS].k : 1;
         d.taps.full = l->taps / d.taps.h;
         l->packed_bytes = lines(l->plane + 2 * l->lanes, l->size);
-        l->thread_bytes = l->packed_bytes + lines(l->taps, l->size);
+        l->thread_bytes = l->packed_bytes + lines(l->taps, l->size) + l->run_bytes;
     }
     double plane_us = (double)(area * l->taps * l->size) / 7e3 / fc->vector_bytes + 2 * (double)(area * l->size) / 3e4;
     int threads = fc_threads_for(plane_us * (double)(all * l->planes), g->threads);

@@ -68,6 +68,24 @@ FC_INLINE void NAME(gemm_finish)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, cons
     }
 }
 
+FC_INLINE void NAME(gemm_step)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, const int V, const T *const b[FC_COLS_MAX],
+                               ptrdiff_t offset, const T *const row[3], const int p, ptrdiff_t as)
+{
+    VT s[FC_COLS_MAX];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) {
+        s[v] = vload(b[v] + offset);
+        vpin(s[v]);
+    }
+#pragma GCC unroll 8
+    for (int m = 0; m < M; m++) {
+        VT w = vsplat(row[m / 3][m % 3 * as + p]);
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++)
+            acc[m][v] = vfma(w, s[v], acc[m][v]);
+    }
+}
+
 FC_INLINE void NAME(gemm_tile)(const int M, const int V, const fc_gemm *g, const fc_panel *panel, const T *a, T *c,
                                const T *bias)
 {
@@ -81,32 +99,28 @@ FC_INLINE void NAME(gemm_tile)(const int M, const int V, const fc_gemm *g, const
 #pragma GCC unroll 8
     for (int m = 0; m < M; m++)
 #pragma GCC unroll 8
-        for (int v = 0; v < V; v++)
+        for (int v = 0; v < V; v++) {
             acc[m][v] = vzero();
+            __builtin_prefetch(c + panel->c[v] + m * g->cs, 1, 3);
+        }
     do {
         const ptrdiff_t *stop = end - at > FC_LINE ? at + FC_LINE : end;
 #pragma GCC unroll 8
         for (int m = 0; m < M; m++) /* what the next M rows will need */
             __builtin_prefetch(row[m / 3] + (m % 3 + M) * as, 0, 2);
-        do {
-            ptrdiff_t offset = *at++;
-            VT s[FC_COLS_MAX];
-#pragma GCC unroll 8
-            for (int v = 0; v < V; v++) {
-                s[v] = vload(b[v] + offset);
-                vpin(s[v]);
-            }
-#pragma GCC unroll 8
-            for (int m = 0; m < M; m++) {
-                VT w = vsplat(row[m / 3][m % 3 * as]);
-#pragma GCC unroll 8
-                for (int v = 0; v < V; v++)
-                    acc[m][v] = vfma(w, s[v], acc[m][v]);
-            }
+        for (; stop - at >= 2; at += 2) {
+            NAME(gemm_step)(acc, M, V, b, at[0], row, 0, as);
+            NAME(gemm_step)(acc, M, V, b, at[1], row, 1, as);
+#pragma GCC unroll 3
+            for (int i = 0; i < 3; i++)
+                row[i] += 2;
+        }
+        if (at < stop) {
+            NAME(gemm_step)(acc, M, V, b, *at++, row, 0, as);
 #pragma GCC unroll 3
             for (int i = 0; i < 3; i++)
                 row[i]++;
-        } while (at < stop);
+        }
     } while (at < end);
     NAME(gemm_finish)(acc, M, V, g, panel, c, bias);
 }

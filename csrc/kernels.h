@@ -121,10 +121,19 @@ typedef struct {
 } fc_dot;
 typedef void fc_dot_fn(const fc_dot *g);
 
-/* Rows of an image, side by side, zero where j < from or j >= end (pack_tmpl.h): to[i*ts + j] = x[i*xs + j*step], j < n.
- * Up to a vector behind the last row is overwritten, too. */
-typedef void fc_pack_fn(void *to, ptrdiff_t ts, const void *x, ptrdiff_t xs, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t from,
-                        ptrdiff_t end, ptrdiff_t step);
+/* Rows of a channel, side by side, for K1 to read (pack_tmpl.h): each run is `rows` rows of n elements,
+ *   to[run->to + i*ts + j] = x[i*run->xs + j*step], run->x bytes on, where from <= j < end; else zero.
+ * Runs are done in order; up to a vector behind every row is overwritten, too. ahead: elements from x to what will be packed
+ * soon; a hint. */
+typedef struct {
+    ptrdiff_t to, x, xs, rows, n, from, end;
+    ptrdiff_t first; /* the driver's: which column of x element 0 is */
+} fc_run;
+typedef struct {
+    const fc_run *run;
+    ptrdiff_t count, ts, step, ahead;
+} fc_runs;
+typedef void fc_pack_fn(void *to, const void *x, const fc_runs *r);
 
 /* Small planes of one channel with kernels of their own (planes_tmpl.h): out[plane][q] = bias[plane] +
  * sum_t k[plane][t] * x[plane][q + at[t]], q < outputs, over the taps t whose lanes[q / VLEN][t] has bit q % VLEN. */

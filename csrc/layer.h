@@ -24,22 +24,24 @@ typedef struct {
 
 typedef struct {
     const fc_conv *g;
-    const fc_axis *axis; /* of g */
+    fc_axis axis[FC_AXES]; /* g's, those that something slides along last */
     ptrdiff_t size, lanes, taps;
     fc_gemm_fn *gemm;
     fc_dot_fn *dot;
     fc_pack_fn *pack;
     split rows, cols;
     ptrdiff_t pitch, row_set, col_set, depth_set, plane; /* elements from one to the next */
+    int readable; /* x, by kernels that read elements where an element may lie */
+    ptrdiff_t most_runs;
     ptrdiff_t planes, planes_block;                      /* planes of outputs: images x depths */
     ptrdiff_t blocks[3];                                 /* of planes, rows, columns */
     ptrdiff_t *at;                                       /* where the taps are, per channel of a part */
     char *scratch;
-    size_t packed_bytes, thread_bytes;
+    size_t packed_bytes, run_bytes, thread_bytes;
 
     /* conv.c */
     int flat;
-    ptrdiff_t depth, parts, part_channels, channel; /* depth: taps of all channels; channel: elements to the next */
+    ptrdiff_t depth, parts, part_channels, plane_part; /* depth: taps of all channels; plane_part: elements of a part */
     ptrdiff_t shares, most_dots;                    /* shares of the rows of weights; dots of a block, at most */
     size_t panel_bytes, columns_bytes;
 } layer;
@@ -63,8 +65,9 @@ enum sets { SHARED, APART, FEWER /* elements */ };
 FC_API split fc_split_axis(const fc_axis *a, ptrdiff_t block, enum sets how);
 FC_API void fc_lay_out(layer *l, ptrdiff_t pitch); /* pitch and splits are known: the rest */
 FC_API void fc_tabulate(const layer *l, ptrdiff_t channels, ptrdiff_t channel); /* l->at */
-/* What outputs from (row, col) on of plane `plane` see of the channel that x points to */
-FC_API void fc_pack_channel(const layer *l, char *to, const char *x, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t col);
+/* What outputs from (row, col) on of plane `plane` see of any channel, as at most most_runs runs; and one channel packed */
+FC_API fc_runs fc_plan_runs(const layer *l, fc_run *run, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t col);
+FC_API void fc_pack_channel(const layer *l, char *to, const char *x, const fc_runs *r);
 
 /* depthwise.c: one channel a group */
 FC_API int fc_depthwise_run(layer *l);

@@ -29,11 +29,20 @@ static ptrdiff_t first_of(const split *s, const fc_axis *a, ptrdiff_t set)
 
 void fc_lay_out(layer *l, ptrdiff_t pitch)
 {
+    const fc_axis *axis = l->axis;
     l->pitch = pitch;
-    l->row_set = l->rows.count * pitch;
+    l->row_set = parts_of(l->rows.count * pitch, l->lanes) * l->lanes;
     l->col_set = l->rows.sets * l->row_set;
     l->depth_set = l->cols.sets * l->col_set;
-    l->plane = l->axis[DEPTH].k * l->depth_set;
+    l->plane = axis[DEPTH].k * l->depth_set;
+    /* rows of a set: outside, inside, outside */
+    ptrdiff_t runs = axis[ROWS].boundary == FC_CONSTANT ? min(3, l->rows.count) : l->rows.count;
+    l->most_runs = axis[DEPTH].k * l->cols.sets * l->rows.sets * runs;
+    l->run_bytes = lines(l->most_runs, sizeof(fc_run));
+    uintptr_t odd = (uintptr_t)l->g->x | (uintptr_t)l->g->x_image | (uintptr_t)l->g->x_channel;
+    for (int a = DEPTH; a <= COLS; a++)
+        odd |= (uintptr_t)axis[a].x_step;
+    l->readable = odd % (uintptr_t)l->size == 0;
 }
 
 void fc_tabulate(const layer *l, ptrdiff_t channels, ptrdiff_t channel)
@@ -51,66 +60,82 @@ void fc_tabulate(const layer *l, ptrdiff_t channels, ptrdiff_t channel)
 
 /* ---- packing ---------------------------------------------------------------------------------- */
 
-/* A run of rows of one set of columns, `apart` bytes from one to the next in x; x NULL: of zeros */
-static void pack_rows(const layer *l, char *to, const char *x, ptrdiff_t apart, ptrdiff_t rows, ptrdiff_t first)
+/* Elements that lie inside x, of `count` from `first` on with a step */
+static void inside(const fc_axis *a, ptrdiff_t first, ptrdiff_t count, ptrdiff_t *from, ptrdiff_t *end)
+{
+    *from = clamp(first >= 0 ? 0 : parts_of(-first, a->stride), 0, count);
+    *end = first >= a->n ? *from : clamp((a->n - 1 - first) / a->stride + 1, *from, count);
+}
+
+#define NOWHERE PTRDIFF_MIN /* the first column of a run of zeros */
+
+/* Rows of one set of columns, from row `source` of plane x (bytes from the channel's first) on; source < 0: zeros */
+static fc_run *add_run(const layer *l, fc_run *run, ptrdiff_t to, ptrdiff_t x, ptrdiff_t source, ptrdiff_t rows, ptrdiff_t first)
+{
+    const fc_axis *ra = &l->axis[ROWS], *ca = &l->axis[COLS];
+    ptrdiff_t step = ca->stride * ca->x_step / l->size;
+    *run = (fc_run){.to = to, .rows = rows, .n = l->cols.count, .first = NOWHERE};
+    if (source < 0)
+        return run + 1;
+    run->first = first;
+    run->x = x + source * ra->x_step + first * ca->x_step;
+    run->xs = ra->stride * ra->x_step / l->size;
+    if (l->readable)
+        inside(ca, first, run->n, &run->from, &run->end);
+    if (run->end - run->from == l->pitch && run->xs == l->pitch * step) { /* one long row */
+        run->end = run->n *= rows;
+        run->rows = 1;
+    }
+    return run + 1;
+}
+
+fc_runs fc_plan_runs(const layer *l, fc_run *run, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t col)
+{
+    const fc_axis *depth = &l->axis[DEPTH], *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
+    fc_run *at = run;
+    for (ptrdiff_t z = 0; z < depth->k; z++) {
+        ptrdiff_t source = fc_source_index(plane % depth->out * depth->stride - depth->lead + z * depth->dilation, depth->n,
+                                           depth->boundary);
+        ptrdiff_t x = plane / depth->out * l->g->x_image + source * depth->x_step, to = z * l->depth_set;
+        for (ptrdiff_t s = 0; s < l->cols.sets; s++)
+            for (ptrdiff_t r = 0; r < l->rows.sets; r++, to += l->row_set) {
+                ptrdiff_t first_col = col * cols->stride - cols->lead + first_of(&l->cols, cols, s), n;
+                ptrdiff_t first_row = row * rows->stride - rows->lead + first_of(&l->rows, rows, r), from, end;
+                inside(rows, first_row, l->rows.count, &from, &end);
+                for (ptrdiff_t i = 0; i < l->rows.count; i += n) {
+                    ptrdiff_t in = fc_source_index(first_row + i * rows->stride, rows->n, rows->boundary);
+                    n = i == from && end > from ? end - from : 1;
+                    if (in < 0) /* zeros up to where x begins, or to the end */
+                        n = i < from ? from - i : l->rows.count - i;
+                    at = add_run(l, at, to + i * l->pitch, x, source < 0 ? -1 : in, n, first_col);
+                }
+            }
+    }
+    return (fc_runs){.run = run, .count = at - run, .ts = l->pitch, .step = cols->stride * cols->x_step / l->size};
+}
+
+/* Elements of a run that the kernel left out: beyond the edge of x, or all of a channel that it cannot read */
+static void fill_in(const layer *l, char *to, const char *x, const fc_run *run)
 {
     const fc_axis *cols = &l->axis[COLS];
-    ptrdiff_t n = l->cols.count, step = cols->stride;
-    /* elements from ... end of the set lie inside x */
-    ptrdiff_t from = clamp(first >= 0 ? 0 : parts_of(-first, step), 0, n);
-    ptrdiff_t end = x == NULL || first >= cols->n ? from : clamp((cols->n - 1 - first) / step + 1, from, n);
-    int readable = x == NULL || (cols->x_step % l->size == 0 && apart % l->size == 0 && (uintptr_t)x % (uintptr_t)l->size == 0);
-    if (readable) {
-        const char *at = x == NULL ? to : x + first * cols->x_step;
-        if (end - from == n && l->pitch == n && apart == n * step * cols->x_step) /* one long row */
-            end = n *= rows, rows = 1;
-        l->pack(to, l->pitch, at, apart / l->size, rows, n, x == NULL ? 0 : from, x == NULL ? 0 : end,
-                step * cols->x_step / l->size);
-    }
-    if (x == NULL || (readable && (cols->boundary == FC_CONSTANT || (from == 0 && end == n))))
-        return;
-    for (ptrdiff_t i = 0; i < rows; i++, to += l->pitch * l->size, x += apart)
-        for (ptrdiff_t j = 0; j < n; j++) {
-            if (readable && j == from)
-                j = end;
-            if (j == n)
+    for (ptrdiff_t i = 0; i < run->rows; i++, to += l->pitch * l->size, x += l->axis[ROWS].stride * l->axis[ROWS].x_step)
+        for (ptrdiff_t j = 0; j < run->n; j++) {
+            if (j == run->from)
+                j = run->end;
+            if (j == run->n)
                 break;
-            ptrdiff_t source = fc_source_index(first + j * step, cols->n, cols->boundary);
-            if (source < 0)
-                memset(to + j * l->size, 0, (size_t)l->size);
-            else
-                memcpy(to + j * l->size, x + source * cols->x_step, (size_t)l->size);
+            ptrdiff_t source = fc_source_index(run->first + j * cols->stride, cols->n, cols->boundary);
+            if (source >= 0)
+                memcpy(to + j * l->size, x + (source - run->first) * cols->x_step, (size_t)l->size);
         }
 }
 
-/* What outputs from (row, col) on see of one plane of one channel */
-static void pack_plane(const layer *l, char *to, const char *x, ptrdiff_t row, ptrdiff_t col)
+void fc_pack_channel(const layer *l, char *to, const char *x, const fc_runs *r)
 {
-    const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
-    for (ptrdiff_t s = 0; s < l->cols.sets; s++) {
-        ptrdiff_t first_col = col * cols->stride - cols->lead + first_of(&l->cols, cols, s);
-        for (ptrdiff_t r = 0; r < l->rows.sets; r++) {
-            ptrdiff_t first_row = row * rows->stride - rows->lead + first_of(&l->rows, rows, r), step = rows->stride;
-            ptrdiff_t inside = clamp(first_row >= 0 ? 0 : parts_of(-first_row, step), 0, l->rows.count);
-            ptrdiff_t outside = first_row >= rows->n ? inside : clamp((rows->n - 1 - first_row) / step + 1, inside, l->rows.count);
-            for (ptrdiff_t i = 0; i < l->rows.count;) {
-                int run = x != NULL && i == inside && outside > inside;
-                ptrdiff_t source = x == NULL ? -1 : fc_source_index(first_row + i * step, rows->n, rows->boundary);
-                ptrdiff_t n = run ? outside - inside : 1;
-                pack_rows(l, to, source < 0 ? NULL : x + source * rows->x_step, step * rows->x_step, n, first_col);
-                i += n;
-                to += n * l->pitch * l->size;
-            }
-        }
-    }
-}
-
-void fc_pack_channel(const layer *l, char *to, const char *x, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t col)
-{
-    const fc_axis *depth = &l->axis[DEPTH];
-    ptrdiff_t image = plane / depth->out, first = plane % depth->out * depth->stride - depth->lead;
-    for (ptrdiff_t z = 0; z < depth->k; z++, to += l->depth_set * l->size) {
-        ptrdiff_t source = fc_source_index(first + z * depth->dilation, depth->n, depth->boundary);
-        pack_plane(l, to, source < 0 ? NULL : x + image * l->g->x_image + source * depth->x_step, row, col);
-    }
+    l->pack(to, x, r);
+    if (l->readable && l->axis[COLS].boundary == FC_CONSTANT)
+        return;
+    for (const fc_run *run = r->run; run < r->run + r->count; run++)
+        if (run->first != NOWHERE && (run->from > 0 || run->end < run->n))
+            fill_in(l, to + run->to * l->size, x + run->x, run);
 }

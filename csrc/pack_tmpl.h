@@ -4,6 +4,9 @@
  *
  * for i < rows and from <= j < end; where j < from or end <= j < n it is zero and x is not read. Whole vectors are
  * stored, in ascending order: what lies up to a vector behind a row is overwritten, and by the next row once more.
+ *
+ *      j     0 . from . . . . . . end . n
+ *            0 0 | x  x  x  x  x | 0  0          head: up to the first whole vector, body, tail
  */
 #ifndef T
 #error "include vec.h before pack_tmpl.h"
@@ -18,31 +21,81 @@ static const VINDEX NAME(even) = {
 };
 #endif
 
-/* Steps of one and two take vectors, others lane by lane. */
-static void NAME(pack)(void *tov, ptrdiff_t ts, const void *xv, ptrdiff_t xs, ptrdiff_t rows, ptrdiff_t n,
-                       ptrdiff_t from, ptrdiff_t end, ptrdiff_t step)
+/* A vector of elements at a step, n of which exist */
+FC_INLINE VT NAME(pack_steps)(const T *x, ptrdiff_t step, ptrdiff_t n)
 {
-    T *to = tov;
-    const T *x = xv;
-    end = end < from ? from : end;
-    for (; rows > 0; rows--, to += ts, x += xs) {
-        ptrdiff_t j = 0;
-        for (; j < n; j += VLEN) {
-            if (j >= end || j + VLEN <= from)
-                vstore(to + j, vzero());
-            else if (step == 1 && j >= from && j + VLEN <= end)
-                vstore(to + j, vload(x + j));
-#ifdef FC_FREE_MASKS
-            else if (step == 1)
-                vstore(to + j, vloadm(x + j, (VMASK)(vlanes(end - j) & ~vlanes(from - j))));
-#endif
 #ifdef vpick
-            else if (step == 2 && j >= from && j + VLEN < end)
-                vstore(to + j, vpick(vload(x + 2 * j), NAME(even), vload(x + 2 * j + VLEN)));
+    const ptrdiff_t last = (n - 1) * step + 1;
+    if (step == 2)
+        return vpick(vloadm(x, vlanes(last)), NAME(even), vloadm(x + VLEN, vlanes(last - VLEN)));
+    if (step == 4) {
+        VT low = vpick(vloadm(x, vlanes(last)), NAME(even), vloadm(x + VLEN, vlanes(last - VLEN)));
+        VT high = vpick(vloadm(x + 2 * VLEN, vlanes(last - 2 * VLEN)), NAME(even), vloadm(x + 3 * VLEN, vlanes(last - 3 * VLEN)));
+        return vpick(low, NAME(even), high);
+    }
 #endif
-            else
-                for (ptrdiff_t l = j; l < j + VLEN; l++)
-                    to[l] = l >= from && l < end ? x[l * step] : 0;
+    T lane[FC_VECTOR_BYTES / sizeof(T)] = {0};
+    for (ptrdiff_t l = 0; l < VLEN && l < n; l++)
+        lane[l] = x[l * step];
+    return vload(lane);
+}
+
+/* A vector that begins at j, some lanes of which may lie outside */
+FC_INLINE VT NAME(pack_edge)(const T *x, ptrdiff_t step, ptrdiff_t j, ptrdiff_t from, ptrdiff_t end)
+{
+#ifdef FC_FREE_MASKS
+    if (step == 1)
+        return vloadm(x + j, (VMASK)(vlanes(end - j) & ~vlanes(from - j)));
+#endif
+    T lane[FC_VECTOR_BYTES / sizeof(T)] = {0};
+    for (ptrdiff_t l = from > j ? from - j : 0; l < VLEN && j + l < end; l++)
+        lane[l] = x[(j + l) * step];
+    return vload(lane);
+}
+
+FC_INLINE void NAME(pack_run)(T *to, const T *x, const fc_run *r, ptrdiff_t ts, const ptrdiff_t step, ptrdiff_t ahead)
+{
+    const ptrdiff_t n = r->n, from = r->from, end = r->end;
+    for (ptrdiff_t i = r->rows; i > 0; i--, to += ts, x += r->xs) {
+        ptrdiff_t j = 0;
+        if (from > 0) {
+            for (; j + VLEN <= from; j += VLEN)
+                vstore(to + j, vzero());
+            if (j < from) {
+                vstore(to + j, NAME(pack_edge)(x, step, j, from, end));
+                j += VLEN;
+            }
         }
+        if (step == 1)
+            for (; j + VLEN <= end; j += VLEN) {
+                __builtin_prefetch(x + j + ahead, 0, 2);
+                vstore(to + j, vload(x + j));
+            }
+        else
+            for (; j + VLEN <= end; j += VLEN)
+                vstore(to + j, NAME(pack_steps)(x + j * step, step, end - j));
+        if (j < end) {
+            vstore(to + j, step == 1 ? NAME(pack_edge)(x, 1, j, 0, end)
+                                     : NAME(pack_steps)(x + j * step, step, end - j));
+            j += VLEN;
+        }
+        for (; j < n; j += VLEN)
+            vstore(to + j, vzero());
+    }
+}
+
+static void NAME(pack)(void *to, const void *x, const fc_runs *r)
+{
+    for (const fc_run *run = r->run, *last = run + r->count; run < last; run++) {
+        T *t = (T *)to + run->to;
+        const T *from = (const T *)(const void *)((const char *)x + run->x);
+        if (r->step == 1)
+            NAME(pack_run)(t, from, run, r->ts, 1, r->ahead);
+        else if (r->step == 2)
+            NAME(pack_run)(t, from, run, r->ts, 2, r->ahead);
+        else if (r->step == 4)
+            NAME(pack_run)(t, from, run, r->ts, 4, r->ahead);
+        else
+            NAME(pack_run)(t, from, run, r->ts, r->step, r->ahead);
     }
 }

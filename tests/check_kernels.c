@@ -508,24 +508,36 @@ static void check_dot(fc_dot_fn *dot)
     }
 }
 
+/* Two runs one behind the other, from places of their own in x */
 static void check_pack(fc_pack_fn *pack)
 {
+    enum { RUNS = 2 };
     ptrdiff_t lanes = table->vector_bytes / size;
     for (int trial = 0; trial < 2000; trial++) {
-        ptrdiff_t rows = up_to(4), n = up_to(5 * lanes), ts = n + up_to(3) - 1, step = up_to(4), wrong = 0;
+        ptrdiff_t n = up_to(5 * lanes), ts = n + up_to(3) - 1, step = up_to(5), wrong = 0, to_rows = 0;
         ptrdiff_t from = up_to(3) == 1 ? up_to(n + 1) - 1 : 0, end = up_to(3) == 1 ? up_to(n + 1) - 1 : n;
-        randomize(1, type);
         ptrdiff_t seen = end > from ? (end - from - 1) * step + 1 : 1;
         step = seen > WIDE ? 1 : step;
         seen = end > from ? (end - from - 1) * step + 1 : 1;
-        view v = lay(source[0], ADJACENT, 1, rows, seen, x), to = lay(dest, ADJACENT, 1, 1, rows * ts + lanes, NULL);
-        say_case("trial %d: rows %td of %td, %td ... %td, step %td", trial, rows, n, from, end, step);
-        pack(to.p, ts, v.p - from * step * size, v.row / size, rows, n, from, end, step);
-        EACH(i, rows) EACH(j, n) {
-            double should = j >= from && j < end ? x[0][i][(j - from) * step] : 0;
-            wrong |= get(to.p + (i * ts + j) * size, type) != should;
+        int backwards = up_to(4) == 1;
+        randomize(1, type);
+        fc_run run[RUNS];
+        view v = lay(source[0], ADJACENT, RUNS, 4, seen, x);
+        EACH(r, RUNS) {
+            run[r] = (fc_run){.to = to_rows * ts, .xs = v.row / size, .rows = up_to(4), .n = n, .from = from, .end = end};
+            run[r].x = r * v.plane + (backwards ? (end - 1) * step : -from * step) * size;
+            to_rows += run[r].rows;
         }
-        memset(to.p, POISON, (size_t)((rows * ts + lanes) * size));
+        view to = lay(dest, ADJACENT, 1, 1, to_rows * ts + lanes, NULL);
+        fc_runs runs = {.run = run, .count = RUNS, .ts = ts, .step = backwards ? -step : step, .ahead = 100};
+        say_case("trial %d: rows of %td, %td ... %td, step %td", trial, n, from, end, runs.step);
+        pack(to.p, v.p, &runs);
+        EACH(r, RUNS) EACH(i, run[r].rows) EACH(j, n) {
+            ptrdiff_t at = backwards ? end - 1 - j : j - from;
+            double should = j >= from && j < end ? x[r][i][at * step] : 0;
+            wrong |= get(to.p + (run[r].to + i * ts + j) * size, type) != should;
+        }
+        memset(to.p, POISON, (size_t)((to_rows * ts + lanes) * size));
         EACH(byte, AREA) wrong |= (unsigned char)dest[byte] != POISON;
         verdict(wrong ? "an element is not where it belongs, or was written outside" : "");
     }
