@@ -3,8 +3,8 @@
  * The driver of layers with one channel a group: every plane of outputs slides its own kernel over one plane of x (K3).
  *
  * Blocks of rows are packed (layer.h), which pads them and takes strides apart, and stay in L1. With a row stride of one,
- * the sliding kernel meets every row once for all its taps; else every tap is a column of one row. Where groups are enough
- * to fill vectors, lanes.c is faster.
+ * the sliding kernel meets every row once for all its taps; else every tap is a column of one row. Layers of many groups,
+ * but for those of long rows and no stride, are left to lanes.c.
  */
 #include "layer.h"
 #include <string.h>
@@ -66,6 +66,18 @@ static void slide(const depthwise *d, const char *packed, const fc_taps *taps, c
             (l->g->type == FC_F32 ? fc->clamp_f32 : fc->clamp_f64)(out + i * wide * l->size, cols, l->g->low, l->g->high);
 }
 
+/* Whether lanes.c is faster, as measured: a lane for each group pays if enough of them are used. How many are enough
+ * depends on what the sliding kernel makes of the planes: it likes long rows, and no strides. */
+static int suit_lanes(const layer *l)
+{
+    const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
+    ptrdiff_t groups = l->g->groups, all = parts_of(groups, l->lanes) * l->lanes;
+    if (rows->stride > 1 || cols->stride > 1)
+        return groups >= all / 4;
+    ptrdiff_t longest = 24 + 8 * cols->k;
+    return cols->out < 2 * l->lanes ? groups >= all / 2 : cols->out <= longest && groups >= all / 4 * 3;
+}
+
 /* ---- one call ---------------------------------------------------------------------------------- */
 
 /* Planes of outputs of some kernels of one plane: index counts (image and depth, kernels) */
@@ -102,7 +114,7 @@ static void chunk(void *context, ptrdiff_t index, int slot)
 
 int fc_depthwise_run(layer *given)
 {
-    if (given->g->groups >= given->lanes / 2) {
+    if (suit_lanes(given)) {
         int status = fc_lanes_run(given);
         if (status <= 0)
             return status;

@@ -19,7 +19,7 @@
 #include <string.h>
 
 enum {
-    BLOCK = 256 << 10,  /* bytes of pixels that a block sees */
+    BLOCK = 384 << 10,  /* bytes of pixels that a block sees */
     LARGEST = 1 << 20,  /* where even a small block sees more */
     TAP_ROWS = 1 << 14, /* of a block */
     STRIP = 96,         /* outputs turned back at a time, at least */

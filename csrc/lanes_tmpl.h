@@ -204,24 +204,23 @@ static void NAME(lanes_out)(void *outv, ptrdiff_t channel, const void *fromv, pt
 {
     T *out = outv;
     const T *from = fromv;
-    for (ptrdiff_t q = 0; q < n; q += VLEN, from += VLEN * VLEN) {
-        VMASK some = vlanes(n - q);
-        for (ptrdiff_t l = 0; l < lanes; l += NAME(PIECE)) {
+    for (ptrdiff_t l = 0; l < lanes; l += NAME(PIECE)) /* a few planes at a time: all at once may share L1 sets */
+        for (ptrdiff_t q = 0; q < n; q += VLEN) {
             T *to = out + l * channel + q;
             VT col[NAME(PIECE)];
-            NAME(columns)(col, from + l, VLEN);
+            NAME(columns)(col, from + q * VLEN + l, VLEN);
             if (n - q >= VLEN && lanes - l >= NAME(PIECE)) {
 #pragma GCC unroll 4
                 for (int c = 0; c < NAME(PIECE); c++)
                     vstore(to + c * channel, col[c]);
             } else {
+                VMASK some = vlanes(n - q);
 #pragma GCC unroll 4
                 for (int c = 0; c < NAME(PIECE); c++)
                     if (l + c < lanes)
                         vstorem(to + c * channel, col[c], some);
             }
         }
-    }
 }
 
 static void NAME(clamp)(void *xv, ptrdiff_t n, double low, double high)
