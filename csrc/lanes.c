@@ -100,13 +100,15 @@ static void fill(const driver *d, const block *b, char *to, const char *x, ptrdi
     const char *inside = x + (b->first_col + b->from) * step;
     int aligned = ((uintptr_t)x | (uintptr_t)step | (uintptr_t)apart | (uintptr_t)channel) % (uintptr_t)size == 0;
     if (cols_inside > 0 && aligned && (step == size || channel == size || cols_inside == 1))
-        d->in(to + b->from * vector, d->pitch, inside, channel / size, rows == 1 ? cols_inside : apart / size, step / size,
-              rows, cols_inside, lanes);
+        d->in(to + b->from * vector, d->pitch, inside, channel / size, rows == 1 ? cols_inside : apart / size,
+              step / size, rows, cols_inside, lanes);
     else
         for (ptrdiff_t i = 0; i < rows && cols_inside > 0; i++) { /* first into rows that can be read */
             for (ptrdiff_t l = 0; l < lanes; l++)
-                fc_copy_row(b->row + l * cols_inside * size, size, inside + i * apart + l * channel, step, cols_inside, size);
-            d->in(to + i * d->pitch * size + b->from * vector, 0, b->row, cols_inside, cols_inside, 1, 1, cols_inside, lanes);
+                fc_copy_row(b->row + l * cols_inside * size, size, inside + i * apart + l * channel, step, cols_inside,
+                            size);
+            d->in(to + i * d->pitch * size + b->from * vector, 0, b->row, cols_inside, cols_inside, 1, 1, cols_inside,
+                  lanes);
         }
     if (cols->boundary == FC_CONSTANT) /* the zeros are there */
         return;
@@ -126,6 +128,13 @@ static void fill(const driver *d, const block *b, char *to, const char *x, ptrdi
         }
 }
 
+/* The plane of x under tap k in depth; -1: outside */
+static ptrdiff_t depth_of(const driver *d, const block *b, ptrdiff_t k)
+{
+    const fc_axis *depth = &d->axis[DEPTH];
+    return fc_source_index(b->z * depth->stride - depth->lead + k * depth->dilation, depth->n, depth->boundary);
+}
+
 /* Step 1, for the groups that x points to */
 static void fill_block(const driver *d, const block *b, const char *x, ptrdiff_t lanes)
 {
@@ -133,7 +142,7 @@ static void fill_block(const driver *d, const block *b, const char *x, ptrdiff_t
     char *to = b->pixels;
     ptrdiff_t inside = clamp(-b->first_row, 0, b->seen), outside = clamp(rows->n - b->first_row, inside, b->seen);
     for (ptrdiff_t k = 0; k < depth->k; k++, to += d->slots * d->pitch * d->size) {
-        ptrdiff_t z = fc_source_index(b->z * depth->stride - depth->lead + k * depth->dilation, depth->n, depth->boundary);
+        ptrdiff_t z = depth_of(d, b, k);
         for (ptrdiff_t i = 0, n; z >= 0 && i < b->seen; i += n) {
             n = i == inside && outside > inside ? outside - inside : 1;
             ptrdiff_t source = fc_source_index(b->first_row + i, rows->n, rows->boundary);
@@ -154,7 +163,7 @@ static void tabulate(const driver *d, const block *b)
     for (ptrdiff_t i = 0; i < b->rows; i++) {
         b->first[i] = tap - b->tap;
         for (ptrdiff_t k = 0, w = 0; k < depth->k; k++) {
-            ptrdiff_t z = fc_source_index(b->z * depth->stride - depth->lead + k * depth->dilation, depth->n, depth->boundary);
+            ptrdiff_t z = depth_of(d, b, k);
             for (ptrdiff_t r = 0; r < rows->k; r++, w += d->axis[COLS].k * d->vlen) {
                 ptrdiff_t slot = i * rows->stride + r * rows->dilation;
                 int there = z >= 0 && fc_source_index(b->first_row + slot, rows->n, rows->boundary) >= 0;
@@ -210,7 +219,8 @@ static void correlate(const driver *d, const block *b, ptrdiff_t group, ptrdiff_
         d->in(b->bias, 0, g->bias + kernel * size, g->kernels, 1, 1, 1, 1, lanes);
     else
         memset(b->bias, 0, LINE);
-    char *to = g->out + ((b->image * g->groups * g->kernels + kernel) * plane + b->z * area + b->row0 * wide + b->col0) * size;
+    char *to = g->out + ((b->image * g->groups * g->kernels + kernel) * plane + b->z * area) * size;
+    to += (b->row0 * wide + b->col0) * size;
     fc_lanes k = {.x = b->pixels, .w = b->w, .bias = b->bias, .out = b->out, .cols = b->cols, .taps = axis[COLS].k,
                   .step = axis[COLS].stride * d->vlen, .dilation = axis[COLS].dilation * d->vlen, .tap = b->tap,
                   .clamp = g->clamp, .low = g->low, .high = g->high};
@@ -246,8 +256,10 @@ int fc_lanes_run(const layer *l)
     const fc_conv *g = l->g;
     const fc_axis *axis = l->axis;
     int is_f32 = g->type == FC_F32;
-    driver d = {.l = l, .g = g, .axis = axis, .size = l->size, .vlen = l->lanes, .in = is_f32 ? fc->lanes_in_f32 : fc->lanes_in_f64,
-                .correlate = is_f32 ? fc->lanes_rows_f32 : fc->lanes_rows_f64, .out = is_f32 ? fc->lanes_out_f32 : fc->lanes_out_f64};
+    driver d = {.l = l, .g = g, .axis = axis, .size = l->size, .vlen = l->lanes};
+    d.in = is_f32 ? fc->lanes_in_f32 : fc->lanes_in_f64;
+    d.correlate = is_f32 ? fc->lanes_rows_f32 : fc->lanes_rows_f64;
+    d.out = is_f32 ? fc->lanes_out_f32 : fc->lanes_out_f64;
     if (!choose_blocks(&d))
         return 1;
     ptrdiff_t all = g->groups * g->kernels, kernel_rows = axis[DEPTH].k * axis[ROWS].k;
@@ -260,7 +272,8 @@ int fc_lanes_run(const layer *l)
     d.tables = lines(d.tall * kernel_rows, sizeof(fc_tap_row)) + lines(d.tall + 1, sizeof(ptrdiff_t));
     d.thread = d.pixels + d.row + d.w + d.out_bytes + d.tables;
     ptrdiff_t outputs = d.tall * d.wide * g->kernels;
-    double set_us = (double)(outputs * l->taps) / 6e3 + (double)(outputs + d.slots * d.pitch / d.vlen) * (double)d.vlen * 1e-4;
+    double moved = (double)(outputs + d.slots * d.pitch / d.vlen) * (double)d.vlen; /* elements */
+    double set_us = (double)(outputs * l->taps) / 6e3 + moved * 1e-4;
     ptrdiff_t places = l->planes * d.blocks[0] * d.blocks[1];
     int threads = fc_threads_for(set_us * (double)(d.sets * places), g->threads);
     d.sets_chunk = clamp((ptrdiff_t)(CHUNK_US / set_us), 1, d.sets);

@@ -38,7 +38,8 @@ FC_INLINE void NAME(columns)(VT col[NAME(PIECE)], const T *from, ptrdiff_t fs)
 /* ---- planes to pixels -------------------------------------------------------------------------- */
 
 /* n elements of each plane; after `cols` pixels, `skip` elements of `to` are left out. */
-static void NAME(lanes_run)(T *to, ptrdiff_t cols, ptrdiff_t skip, const T *x, ptrdiff_t channel, ptrdiff_t n, ptrdiff_t lanes)
+static void NAME(lanes_run)(T *to, ptrdiff_t cols, ptrdiff_t skip, const T *x, ptrdiff_t channel, ptrdiff_t n,
+                            ptrdiff_t lanes)
 {
     enum { SET = 4096 /* bytes: planes so far apart would push each other out of L1 before a line of each is used up */ };
     T square[FC_VECTOR_BYTES / sizeof(T) * FC_VECTOR_BYTES / sizeof(T)] __attribute__((aligned(64)));
@@ -168,7 +169,8 @@ FC_INLINE void NAME(lanes_tile)(const int P, const int step, const fc_lanes *g, 
 
 typedef void NAME(lanes_fn)(const fc_lanes *g, const fc_tap_row *from, const fc_tap_row *end, const T *x, T *out);
 #define FC_INSTANCE(P, name, step)                                                                           \
-    static void NAME(lanes_##P##_##name)(const fc_lanes *g, const fc_tap_row *from, const fc_tap_row *end, const T *x, T *out) \
+    static void NAME(lanes_##P##_##name)(const fc_lanes *g, const fc_tap_row *from, const fc_tap_row *end,    \
+                                         const T *x, T *out)                                                 \
     {                                                                                                        \
         NAME(lanes_tile)(P, step, g, from, end, x, out);                                                     \
     }
