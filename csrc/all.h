@@ -17,7 +17,7 @@
 #include "gemm_tmpl.h"
 #include "dot_tmpl.h"
 #include "pack_tmpl.h"
-#include "planes_tmpl.h"
+#include "lanes_tmpl.h"
 #include "split_tmpl.h"
 #include "transpose_tmpl.h"
 #include "fft_tmpl.h"
@@ -34,7 +34,7 @@
 #include "gemm_tmpl.h"
 #include "dot_tmpl.h"
 #include "pack_tmpl.h"
-#include "planes_tmpl.h"
+#include "lanes_tmpl.h"
 #include "split_tmpl.h"
 #include "transpose_tmpl.h"
 #include "fft_tmpl.h"
@@ -72,7 +72,6 @@
 extern const fc_kernels FC_TABLE(FC_ISA);
 const fc_kernels FC_TABLE(FC_ISA) = {
     .isa = FC_STRING(FC_ISA),
-    .free_masks = FC_VECTOR_BYTES == 64,
     .fma = FC_FMA,
     .vector_bytes = FC_VECTOR_BYTES,
     .tall = FC_TALL,

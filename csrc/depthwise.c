@@ -2,17 +2,15 @@
  *
  * The driver of layers with one channel a group: every plane of outputs slides its own kernel over one plane of x (K3).
  *
- *   - Small planes of padded layers are read as they are, row ends masked (planes_tmpl.h), where masks cost nothing.
- *   - Else blocks of rows are packed (layer.h), which pads them and takes strides apart, and stay in L1. With a row
- *     stride of one, the sliding kernel meets every row once for all its taps; else every tap is a column of one row.
+ * Blocks of rows are packed (layer.h), which pads them and takes strides apart, and stay in L1. With a row stride of one,
+ * the sliding kernel meets every row once for all its taps; else every tap is a column of one row. Layers of many groups,
+ * but for those of long rows and no stride, are left to lanes.c.
  */
 #include "layer.h"
 #include <string.h>
 
 enum {
     BLOCK = 20 << 10,    /* bytes of packed rows: half of L1 */
-    SMALL = 1024,        /* outputs of a plane that is not packed, */
-    MASKS = 8192,        /* and (vector, tap) pairs */
     COLUMNS = 1024,      /* of a block */
     CHUNK_US = 20,       /* work of one chunk, at least */
 };
@@ -20,51 +18,10 @@ enum {
 typedef struct {
     layer l;
     fc_corr_fn *corr;
-    fc_planes_fn *planes;
-    fc_planes small; /* small.planes > 0: that many outputs planes at a time are done by `planes` */
     fc_taps taps;
     ptrdiff_t dilation; /* rows between tap rows, where all of them are in one call of corr; 0: taps are columns */
     ptrdiff_t kernels_chunk;
 } depthwise;
-
-/* ---- small planes ------------------------------------------------------------------------------ */
-
-static int can_be_read(const layer *l)
-{
-    const fc_conv *g = l->g;
-    const fc_axis *axis = l->axis;
-    ptrdiff_t size = l->size;
-    uintptr_t odd = (uintptr_t)g->x | (uintptr_t)g->x_channel | (uintptr_t)g->x_image;
-    int plain = fc->free_masks && axis[DEPTH].k == 1 && axis[DEPTH].n == 1 && axis[DEPTH].out == 1 &&
-                axis[DEPTH].lead == 0 && axis[COLS].out == axis[COLS].n && odd % (uintptr_t)size == 0;
-    for (int a = ROWS; a <= COLS; a++)
-        plain &= axis[a].stride == 1 && axis[a].boundary == FC_CONSTANT;
-    plain &= (axis[COLS].n == 1 || axis[COLS].x_step == size) && (axis[ROWS].n == 1 || axis[ROWS].x_step == axis[COLS].n * size);
-    ptrdiff_t outputs = axis[ROWS].out * axis[COLS].out;
-    return plain && outputs <= SMALL && parts_of(outputs, l->lanes) * l->taps <= MASKS &&
-           (l->taps <= 9 || axis[COLS].n <= l->lanes);
-}
-
-/* Which lanes of every vector of outputs see x under every tap */
-static void tabulate_lanes(const layer *l, uint16_t *lanes, ptrdiff_t *at)
-{
-    const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
-    ptrdiff_t wide = cols->n, outputs = rows->out * wide;
-    for (ptrdiff_t q = 0; q < outputs; q += l->lanes)
-        for (ptrdiff_t s = 0; s < cols->k; s++) {
-            ptrdiff_t right = s * cols->dilation - cols->lead;
-            unsigned inside = 0;
-            for (ptrdiff_t i = 0, col = q % wide; i < l->lanes; i++, col = col + 1 == wide ? 0 : col + 1)
-                inside |= (unsigned)(col + right >= 0 && col + right < wide) << i;
-            for (ptrdiff_t r = 0; r < rows->k; r++) {
-                ptrdiff_t down = r * rows->dilation - rows->lead;
-                ptrdiff_t from = clamp(-down * wide - q, 0, l->lanes);
-                ptrdiff_t end = clamp(min((rows->n - down) * wide, outputs) - q, from, l->lanes);
-                lanes[q / l->lanes * l->taps + r * cols->k + s] = (uint16_t)(inside & ((1u << end) - (1u << from)));
-                at[r * cols->k + s] = down * wide + right;
-            }
-        }
-}
 
 /* ---- packed rows ------------------------------------------------------------------------------- */
 
@@ -109,6 +66,18 @@ static void slide(const depthwise *d, const char *packed, const fc_taps *taps, c
             (l->g->type == FC_F32 ? fc->clamp_f32 : fc->clamp_f64)(out + i * wide * l->size, cols, l->g->low, l->g->high);
 }
 
+/* Whether lanes.c is faster, as measured: a lane for each group pays if enough of them are used. How many are enough
+ * depends on what the sliding kernel makes of the planes: it likes long rows, and no strides. */
+static int suit_lanes(const layer *l)
+{
+    const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
+    ptrdiff_t groups = l->g->groups, all = parts_of(groups, l->lanes) * l->lanes;
+    if (rows->stride > 1 || cols->stride > 1)
+        return groups >= all / 4;
+    ptrdiff_t longest = 24 + 8 * cols->k;
+    return cols->out < 2 * l->lanes ? groups >= all / 2 : cols->out <= longest && groups >= all / 4 * 3;
+}
+
 /* ---- one call ---------------------------------------------------------------------------------- */
 
 /* Planes of outputs of some kernels of one plane: index counts (image and depth, kernels) */
@@ -124,19 +93,8 @@ static void chunk(void *context, ptrdiff_t index, int slot)
     const char *x = g->x + from / g->kernels * g->x_channel, *bias = g->bias ? g->bias + from * l->size : NULL;
     const char *w = g->w + from * l->taps * l->size;
     char *out = g->out + ((image * all + from) * of_out + z * area) * l->size;
-    if (d->planes) {
-        fc_planes p = d->small;
-        p.planes = g->kernels == 1 ? to - from : 1;
-        p.x_plane = g->x_channel / l->size;
-        x += image * g->x_image;
-        for (ptrdiff_t m = from; m < to; m += p.planes, w += l->taps * l->size, out += of_out * l->size) {
-            d->planes(x, w, bias, out, &p);
-            x += (m + 1) % g->kernels == 0 ? g->x_channel : 0;
-            bias = bias ? bias + l->size : NULL;
-        }
-        return;
-    }
-    char *packed = l->scratch + (size_t)slot * l->thread_bytes, *k = packed + l->packed_bytes;
+    char *packed = l->scratch + (size_t)slot * l->thread_bytes, *k = packed + l->packed_bytes + l->run_bytes;
+    fc_run *run = (fc_run *)(void *)(packed + l->packed_bytes);
     fc_taps taps = d->taps;
     taps.k = k;
     for (ptrdiff_t m = from; m < to; m++, w += l->taps * l->size, out += of_out * l->size) {
@@ -146,10 +104,9 @@ static void chunk(void *context, ptrdiff_t index, int slot)
                                            : ((const double *)(const void *)bias)[m - from];
         for (ptrdiff_t row = 0; row < axis[ROWS].out; row += l->rows.block)
             for (ptrdiff_t col = 0; col < axis[COLS].out; col += l->cols.block) {
-                if (l->blocks[1] * l->blocks[2] > 1 || m == from || m % g->kernels == 0)
-                {
-                    fc_runs r = fc_plan_runs(l, (fc_run *)(void *)(packed + l->packed_bytes + lines(l->taps, l->size)), plane, row, col);
-                    fc_pack_channel(l, packed, x, &r);
+                if (l->blocks[1] * l->blocks[2] > 1 || m == from || m % g->kernels == 0) {
+                    fc_runs runs = fc_plan_runs(l, run, plane, row, col);
+                    fc_pack_channel(l, packed, x, &runs);
                 }
                 slide(d, packed, &taps, out + (row * axis[COLS].out + col) * l->size,
                       min(l->rows.block, axis[ROWS].out - row), min(l->cols.block, axis[COLS].out - col));
@@ -160,45 +117,38 @@ static void chunk(void *context, ptrdiff_t index, int slot)
 
 int fc_depthwise_run(layer *given)
 {
+    if (suit_lanes(given)) {
+        int status = fc_lanes_run(given);
+        if (status <= 0)
+            return status;
+    }
     depthwise d = {.l = *given};
     layer *l = &d.l;
     const fc_conv *g = l->g;
     const fc_axis *axis = l->axis;
     int is_f32 = g->type == FC_F32;
     d.corr = is_f32 ? fc->corr_f32 : fc->corr_f64;
-    ptrdiff_t all = g->groups * g->kernels, area = axis[ROWS].out * axis[COLS].out, lane_count = 0;
-    if (can_be_read(l)) {
-        d.planes = is_f32 ? fc->planes_f32 : fc->planes_f64;
-        lane_count = parts_of(area, l->lanes) * l->taps;
-    } else {
-        choose_blocks(&d);
-        d.dilation = axis[ROWS].stride == 1 ? axis[ROWS].dilation : 0;
-        d.taps.h = d.dilation ? axis[ROWS].k : 1;
-        d.taps.full = l->taps / d.taps.h;
-        l->packed_bytes = lines(l->plane + 2 * l->lanes, l->size);
-        l->thread_bytes = l->packed_bytes + lines(l->taps, l->size) + l->run_bytes;
-    }
+    ptrdiff_t all = g->groups * g->kernels, area = axis[ROWS].out * axis[COLS].out;
+    choose_blocks(&d);
+    d.dilation = axis[ROWS].stride == 1 ? axis[ROWS].dilation : 0;
+    d.taps.h = d.dilation ? axis[ROWS].k : 1;
+    d.taps.full = l->taps / d.taps.h;
+    l->packed_bytes = lines(l->plane + 2 * l->lanes, l->size);
+    l->thread_bytes = l->packed_bytes + l->run_bytes + lines(l->taps, l->size);
     double plane_us = (double)(area * l->taps * l->size) / 7e3 / fc->vector_bytes + 2 * (double)(area * l->size) / 3e4;
     int threads = fc_threads_for(plane_us * (double)(all * l->planes), g->threads);
     d.kernels_chunk = clamp((ptrdiff_t)(CHUNK_US / plane_us), 1, all);
     size_t at_bytes = lines(l->taps, sizeof(ptrdiff_t));
-    size_t lane_bytes = lines(lane_count, sizeof(uint16_t));
-    char *memory = fc_borrow(at_bytes + lane_bytes + (size_t)threads * l->thread_bytes);
+    char *memory = fc_borrow(at_bytes + (size_t)threads * l->thread_bytes);
     if (memory == NULL)
         return -1;
     l->at = (ptrdiff_t *)(void *)memory;
-    l->scratch = memory + at_bytes + lane_bytes;
-    if (d.planes) {
-        tabulate_lanes(l, (uint16_t *)(void *)(memory + at_bytes), l->at);
-        d.small = (fc_planes){.outputs = area, .taps = l->taps, .at = l->at, .clamp = g->clamp, .low = g->low, .high = g->high,
-                              .lanes = (const uint16_t *)(const void *)(memory + at_bytes)};
-    } else {
-        fc_tabulate(l, 1, 0);
-        if (d.dilation) /* the columns of the first tap row */
-            for (ptrdiff_t z = 0, cols = axis[COLS].k; z < axis[DEPTH].k; z++)
-                memmove(l->at + z * cols, l->at + z * cols * axis[ROWS].k, (size_t)cols * sizeof(ptrdiff_t));
-        d.taps.at = l->at;
-    }
+    l->scratch = memory + at_bytes;
+    fc_tabulate(l, 1, 0);
+    if (d.dilation) /* the columns of the first tap row */
+        for (ptrdiff_t z = 0, cols = axis[COLS].k; z < axis[DEPTH].k; z++)
+            memmove(l->at + z * cols, l->at + z * cols * axis[ROWS].k, (size_t)cols * sizeof(ptrdiff_t));
+    d.taps.at = l->at;
     fc_pool_run(threads, l->planes * parts_of(all, d.kernels_chunk), chunk, &d);
     fc_return(memory);
     return 0;

@@ -21,8 +21,12 @@
     X(dot, f64)           \
     X(pack, f32)          \
     X(pack, f64)          \
-    X(planes, f32)        \
-    X(planes, f64)        \
+    X(lanes_in, f32)      \
+    X(lanes_in, f64)      \
+    X(lanes_rows, f32)    \
+    X(lanes_rows, f64)    \
+    X(lanes_out, f32)     \
+    X(lanes_out, f64)     \
     X(clamp, f32)         \
     X(clamp, f64)         \
     X(fft, f32)           \
@@ -135,18 +139,32 @@ typedef struct {
 } fc_runs;
 typedef void fc_pack_fn(void *to, const void *x, const fc_runs *r);
 
-/* Small planes of one channel with kernels of their own (planes_tmpl.h): out[plane][q] = bias[plane] +
- * sum_t k[plane][t] * x[plane][q + at[t]], q < outputs, over the taps t whose lanes[q / VLEN][t] has bit q % VLEN. */
+/* Layers with one channel a group, VLEN groups at a time (lanes_tmpl.h). Pixels are vectors, a lane for each of the groups.
+ *
+ * lanes_in: pixels from planes `channel` elements apart,  to[i*ts + j*VLEN + l] = x[l*channel + i*xs + j*step],  i < rows,
+ * j < cols. step is 1, or channel is. Lanes from `lanes` on are zero, and their x is not read.
+ * lanes_rows: correlation,  out[i*cols + j] = bias + sum_{first[i] <= a < first[i+1]} sum_{t < taps}
+ * w[tap[a].w + t*VLEN] * x[tap[a].x + j*step + t*dilation],  clamped between low and high if asked for; a NaN stays.
+ * lanes_out: pixels back to planes,  out[l*channel + q] = from[q*VLEN + l],  q < n, l < lanes. Up to VLEN - 1 pixels more
+ * are read. */
+typedef void fc_lanes_in_fn(void *to, ptrdiff_t ts, const void *x, ptrdiff_t channel, ptrdiff_t xs, ptrdiff_t step,
+                            ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes);
 typedef struct {
-    ptrdiff_t planes, outputs, taps, x_plane;
-    const ptrdiff_t *at;
-    const uint16_t *lanes;
+    ptrdiff_t x, w; /* where a row of taps meets a row of outputs, and its first weight */
+} fc_tap_row;
+typedef struct {
+    const void *x, *w, *bias;
+    void *out;
+    ptrdiff_t rows, cols, taps, step, dilation; /* all strides count elements */
+    const ptrdiff_t *first;
+    const fc_tap_row *tap;
     int clamp;
     double low, high;
-} fc_planes;
-typedef void fc_planes_fn(const void *x, const void *k, const void *bias, void *out, const fc_planes *p);
+} fc_lanes;
+typedef void fc_lanes_rows_fn(const fc_lanes *g);
+typedef void fc_lanes_out_fn(void *out, ptrdiff_t channel, const void *from, ptrdiff_t n, ptrdiff_t lanes);
 
-/* A row of n elements brought between low and high; NaN stays (planes_tmpl.h) */
+/* A row of n elements brought between low and high; NaN stays (lanes_tmpl.h) */
 typedef void fc_clamp_fn(void *x, ptrdiff_t n, double low, double high);
 
 /* Conversion of n adjacent elements (widen_tmpl.h); from need not be aligned. Not from floats to integers. */
@@ -239,7 +257,6 @@ typedef double fc_peak_fn(ptrdiff_t rounds);
 
 typedef struct {
     const char *isa;
-    int free_masks;  /* lanes can be left out of a load at no cost */
     int fma;         /* multiply and add round once: all such tables give the same bits */
     int vector_bytes;
     /* K3 tile: a kernel of h <= tall rows runs in one slice, a taller one in slices of at most `rows`; H

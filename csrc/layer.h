@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * What the drivers of convolution layers share: how pixels are packed. conv.c multiplies them by weights, depthwise.c
- * slides kernels over them.
+ * slides kernels over them, lanes.c packs its own.
  *
  * How an axis is packed: either every tap has a set of its own, the elements that the outputs of a block see under it,
  * or taps share the phases of the stride and differ by a shift:
@@ -69,6 +69,8 @@ FC_API void fc_tabulate(const layer *l, ptrdiff_t channels, ptrdiff_t channel); 
 FC_API fc_runs fc_plan_runs(const layer *l, fc_run *run, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t col);
 FC_API void fc_pack_channel(const layer *l, char *to, const char *x, const fc_runs *r);
 
+/* lanes.c: one channel a group, and many groups. Returns 0, -1, or 1: a block would be too large, nothing is done. */
+FC_API int fc_lanes_run(const layer *l);
 /* depthwise.c: one channel a group */
 FC_API int fc_depthwise_run(layer *l);
 

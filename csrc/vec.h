@@ -10,7 +10,7 @@
  *   VMASK, vlanes(n)   the first n lanes (n <= 0: none, n >= VLEN: all)
  *   vloadm vstorem     the lanes of a mask; other lanes load as zero and their memory is not touched
  *   vloadn vstoren     the first n lanes
- *   vloadbits(p, b)    the lanes that have a bit set in b; of floats
+ *   vpieces(p, n)      16 bytes from p, 16 from p + n, from p + 2n, ...: a whole vector; of floats
  *   vsplat vzero
  *   vfma(a, b, c)      a * b + c, rounded once where FC_FMA is 1
  *   vfnma(a, b, c)     c - a * b, likewise; of floats
@@ -18,6 +18,7 @@
  *   vsqrt vmin vmax    of floats; min and max of (a, NaN) are NaN
  *   vupper vlower(a, b, n)   exchange of blocks of n lanes, a constant: of every pair of blocks upper takes a's
  *                      first and, in place of its second, b's first; lower a's second and b's second
+ *   vevens vodds(a, b) of every 16 bytes: elements 0, 2, ... of a's and then of b's; 1, 3, ...; of floats
  *   vpick(a, i, b)     lane l is lane i[l] of a and b joined; only where that is one instruction. i: VINDEX, of
  *                      TINDEX
  *   FC_FREE_MASKS      vloadm and vstorem cost no more than vload and vstore
@@ -173,6 +174,15 @@ typedef T NAME(unaligned) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(s
 #define vstorem(p, v, m) VOP(mask_storeu)(p, FC_MASK(m), v)
 #endif
 
+#ifdef FC_TYPE_F32
+#define FC_INSERT(v, p, i) _mm512_insertf32x4(v, _mm_loadu_ps(p), i)
+#define FC_PIECE(p) _mm512_castps128_ps512(_mm_loadu_ps(p))
+#else
+#define FC_INSERT(v, p, i) _mm512_insertf64x2(v, _mm_loadu_pd(p), i)
+#define FC_PIECE(p) _mm512_castpd128_pd512(_mm_loadu_pd(p))
+#endif
+#define vpieces(p, n) FC_INSERT(FC_INSERT(FC_INSERT(FC_PIECE(p), (p) + (n), 1), (p) + 2 * (n), 2), (p) + 3 * (n), 3)
+
 #ifndef FC_INTEGER
 #ifdef FC_TYPE_F32
 #define TINDEX int32_t
@@ -192,6 +202,11 @@ typedef TINDEX NAME(index) __attribute__((vector_size(FC_VECTOR_BYTES)));
 #define vstorem(p, v, m) VOP(maskstore)((FC_MASK_ELEMENT *)(p), m, (__m256i)(v))
 #else
 #define vloadm(p, m) VOP(maskload)(p, m)
+#ifdef FC_TYPE_F32
+#define vpieces(p, n) _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps((p) + (n)), 1)
+#else
+#define vpieces(p, n) _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(p)), _mm_loadu_pd((p) + (n)), 1)
+#endif
 #define vstorem(p, v, m) VOP(maskstore)(p, m, v)
 #endif
 
@@ -210,6 +225,7 @@ FC_INLINE VMASK NAME(lanes)(ptrdiff_t n)
 #else /* SSE2 and NEON have no masked memory: some lanes go through a small buffer */
 #define VMASK ptrdiff_t
 #define vlanes(n) (n)
+#define vpieces(p, n) ((void)(n), vload(p))
 #define vloadm(p, m) NAME(loadn)(p, m)
 #define vstorem(p, v, m) NAME(storen)(p, v, m)
 
@@ -234,22 +250,6 @@ static __attribute__((noinline, unused)) void NAME(storen)(T *p, VT v, ptrdiff_t
     for (ptrdiff_t i = 0; i < n; i++)
         p[i] = lane[i];
 }
-#endif
-
-#ifndef FC_INTEGER
-#if FC_VECTOR_BYTES == 64
-#define vloadbits(p, bits) vloadm(p, (VMASK)(bits))
-#else
-#define vloadbits(p, bits) NAME(loadbits)(p, bits)
-static __attribute__((noinline, unused)) VT NAME(loadbits)(const T *p, unsigned bits)
-{
-    T lane[FC_VECTOR_BYTES / sizeof(T)] = {0};
-    for (ptrdiff_t i = 0; i < VLEN; i++)
-        if (bits >> i & 1)
-            lane[i] = p[i];
-    return vload(lane);
-}
-#endif
 #endif
 
 /* A full mask would cost a register and slower memory access: full lanes are seen at compile time. */
@@ -277,4 +277,8 @@ static __attribute__((noinline, unused)) VT NAME(loadbits)(const T *p, unsigned 
 #endif
 #define vupper(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_UPPER, n))
 #define vlower(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_LOWER, n))
+#define FC_EVEN(l, n) ((l) / (n) * (n) + (l) % (n) * 2 + ((l) % (n) * 2 < (n) ? 0 : (int)VLEN - (n)))
+#define FC_ODD(l, n) (FC_EVEN(l, n) + 1)
+#define vevens(a, b) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_EVEN, 16 / (int)sizeof(T)))
+#define vodds(a, b) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_ODD, 16 / (int)sizeof(T)))
 #endif

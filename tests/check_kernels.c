@@ -543,42 +543,96 @@ static void check_pack(fc_pack_fn *pack)
     }
 }
 
-/* Planes one behind the other, taps anywhere near, lanes at random: what no lane asks for must not be read. */
-static void check_planes(fc_planes_fn *planes)
+static cell copied(double value)
 {
-    enum { TAPS = 9 };
-    ptrdiff_t lanes = table->vector_bytes / size, at[TAPS];
-    static uint16_t bits[WIDE / 2 * TAPS];
-    for (int trial = 0; trial < 400; trial++) {
-        fc_planes p = {.planes = up_to(3), .outputs = up_to(WIDE / 2), .taps = up_to(TAPS), .at = at, .lanes = bits,
-                       .clamp = up_to(2) == 1, .low = -0.25, .high = 0.5};
-        ptrdiff_t length = up_to(WIDE / 2);
+    return (cell){.sum = value, .wide = value};
+}
+
+/* Channels as rows, some of them so far apart that they share L1 sets, or as columns */
+static void check_lanes_in(fc_lanes_in_fn *in)
+{
+    enum { SET = 4096 };
+    const double *flat = (const double *)x;
+    ptrdiff_t most = table->vector_bytes / size;
+    for (int trial = 0; trial < 600; trial++) {
+        ptrdiff_t lanes = up_to(2) == 1 ? most : up_to(most), rows = up_to(7), cols = up_to(20), adjacent = up_to(3) == 1;
+        ptrdiff_t gap = up_to(2) == 1 ? 0 : up_to(3), xs = cols + gap, seen = (rows - 1) * xs + cols;
+        randomize(1, type);
+        view v = adjacent ? lay(source[0], ADJACENT, 1, seen, lanes, x)
+                          : lay(source[0], ADJACENT, 1, lanes, up_to(3) == 1 ? SET / size : seen, x);
+        view to = lay(dest, ADJACENT, 1, rows, cols * most, NULL);
+        ptrdiff_t step = adjacent ? v.row / size : 1, channel = adjacent ? 1 : v.row / size;
+        EACH(i, rows) EACH(j, cols) EACH(l, most) {
+            ptrdiff_t pixel = i * xs + j;
+            want[0][i][j * most + l] = copied(l >= lanes ? 0 : flat[adjacent ? pixel * WIDE + l : l * WIDE + pixel]);
+        }
+        say_case("trial %d: rows %td, cols %td of %td, lanes %td, channel %td", trial, rows, cols, xs, lanes, channel);
+        in(to.p, to.row / size, v.p, channel, xs * step, step, rows, cols, lanes);
+        verify(to, 1, rows, cols * most);
+    }
+}
+
+/* Rows of taps meet any rows of pixels. */
+static void check_lanes_rows(fc_lanes_rows_fn *correlate)
+{
+    enum { ROWS = 6, TAP_ROWS = 4, PIXEL_ROWS = 6 };
+    const double *flat = (const double *)x, *weights = (const double *)k;
+    ptrdiff_t lanes = table->vector_bytes / size, first[ROWS + 1];
+    fc_tap_row tap[ROWS * TAP_ROWS];
+    for (int trial = 0; trial < 900; trial++) {
+        ptrdiff_t rows = up_to(ROWS), cols = up_to(20), taps = up_to(9), kernel_rows = up_to(TAP_ROWS), step = up_to(3);
+        ptrdiff_t dilation = up_to(2) == 1 ? 1 : up_to(3), seen = (cols - 1) * step + (taps - 1) * dilation + 1, n = 0;
+        ptrdiff_t row_of[ROWS * TAP_ROWS], kernel_row_of[ROWS * TAP_ROWS];
         randomize(trial % 2, type);
-        view vx = lay(source[0], ADJACENT, 1, p.planes, length, x), vk = lay(source[1], ADJACENT, 1, 1, p.planes * p.taps, k);
-        view out = lay(dest, ADJACENT, 1, 1, p.planes * p.outputs, NULL);
-        out.row = p.outputs * size;
-        p.x_plane = vx.row / size;
-        char bias[3 * sizeof(double)];
-        int has_bias = up_to(2) == 1;
-        memset(bits, 0, sizeof bits);
-        EACH(t, p.taps) at[t] = up_to(40) - 20;
-        EACH(q, p.outputs) EACH(t, p.taps)
-            if (q + at[t] >= 0 && q + at[t] < length && up_to(4) > 1)
-                bits[q / lanes * p.taps + t] |= (uint16_t)(1 << q % lanes);
-        EACH(n, p.planes) {
-            put(bias + n * size, k[1][0][n], type);
-            EACH(q, p.outputs) {
-                cell c = {.sum = has_bias ? k[1][0][n] : 0, .wide = has_bias ? (long double)k[1][0][n] : 0};
-                c.mass = fabsl(c.wide);
-                EACH(t, p.taps) if (bits[q / lanes * p.taps + t] >> q % lanes & 1) add_product(&c, x[0][n][q + at[t]], k[0][0][n * p.taps + t]);
-                if (p.clamp)
-                    c.sum = fmin(fmax(c.sum, p.low), p.high), c.wide = fminl(fmaxl(c.wide, -0.25L), 0.5L);
-                want[0][n][q] = c;
+        view vx = lay(source[0], ADJACENT, 1, PIXEL_ROWS, seen * lanes, x);
+        view vw = lay(source[1], ADJACENT, 1, 1, kernel_rows * taps * lanes, k);
+        view out = lay(dest, ADJACENT, 1, 1, rows * cols * lanes, NULL);
+        out.row = cols * lanes * size;
+        EACH(i, rows) {
+            first[i] = n;
+            EACH(r, kernel_rows) if (up_to(4) > 1) {
+                row_of[n] = up_to(PIXEL_ROWS) - 1, kernel_row_of[n] = r;
+                tap[n] = (fc_tap_row){row_of[n] * vx.row / size, r * taps * lanes};
+                n++;
             }
         }
-        say_case("trial %d: planes %td of %td, outputs %td, taps %td", trial, p.planes, length, p.outputs, p.taps);
-        planes(vx.p, vk.p, has_bias ? bias : NULL, out.p, &p);
-        verify(out, 1, p.planes, p.outputs);
+        first[rows] = n;
+        char bias[16 * sizeof(double)];
+        EACH(l, lanes) put(bias + l * size, k[1][0][l], type);
+        fc_lanes g = {.x = vx.p, .w = vw.p, .bias = bias, .out = out.p, .rows = rows, .cols = cols, .taps = taps,
+                      .step = step * lanes, .dilation = dilation * lanes, .first = first, .tap = tap,
+                      .clamp = up_to(2) == 1, .low = -0.25, .high = 0.5};
+        EACH(i, rows) EACH(j, cols) EACH(l, lanes) {
+            cell c = copied(k[1][0][l]);
+            c.mass = fabsl(c.wide);
+            for (ptrdiff_t a = first[i]; a < first[i + 1]; a++)
+                EACH(t, taps)
+                    add_product(&c, weights[(kernel_row_of[a] * taps + t) * lanes + l],
+                                flat[row_of[a] * WIDE + (j * step + t * dilation) * lanes + l]);
+            if (g.clamp)
+                c.sum = fmin(fmax(c.sum, g.low), g.high), c.wide = fminl(fmaxl(c.wide, -0.25L), 0.5L);
+            want[0][i][j * lanes + l] = c;
+        }
+        say_case("trial %d: rows %td, cols %td, taps %td, step %td, dilation %td, clamp %d", trial, rows, cols, taps, step,
+                 dilation, g.clamp);
+        correlate(&g);
+        verify(out, 1, rows, cols * lanes);
+    }
+}
+
+static void check_lanes_out(fc_lanes_out_fn *out)
+{
+    const double *flat = (const double *)x;
+    ptrdiff_t most = table->vector_bytes / size;
+    for (int trial = 0; trial < 300; trial++) {
+        ptrdiff_t lanes = up_to(2) == 1 ? most : up_to(most), n = up_to(70);
+        randomize(0, type);
+        view from = lay(source[0], ADJACENT, 1, 1, (n + most - 1) / most * most * most, x);
+        view to = lay(dest, ADJACENT, 1, lanes, n, NULL);
+        EACH(l, lanes) EACH(q, n) want[0][l][q] = copied(flat[q * most + l]);
+        say_case("trial %d: lanes %td, outputs %td", trial, lanes, n);
+        out(to.p, to.row / size, from.p, n, lanes);
+        verify(to, 1, lanes, n);
     }
 }
 
@@ -1392,7 +1446,7 @@ static void check_conv(void)
     for (int trial = 0; trial < 300; trial++) {
         fc_conv g = {.type = type, .images = up_to(3), .groups = up_to(3) == 1 ? up_to(5) : 1, .channels = up_to(7),
                      .kernels = up_to(20), .clamp = trial % 3 == 0, .low = -20, .high = 35.5};
-        if (trial % 4 == 0)
+        if (trial % 2 == 0)
             g.groups = up_to(20), g.channels = 1, g.kernels = up_to(2);
         ptrdiff_t most[FC_AXES] = {trial % 5 == 0 ? 3 : 1, trial % 7 == 0 ? 1 : 9, trial % 7 == 0 ? 90 : 12}, n[3], o[3];
         EACH(a, FC_AXES) {

@@ -39,7 +39,24 @@ LAYERS = {
     "depthwise, 5x5": ((1, 3, 30, 33), (3, 1, 5, 5), {"groups": 3, "padding": 2}),
     "depthwise, 7x7, small": ((1, 19, 7, 7), (19, 1, 7, 7), {"groups": 19, "padding": 3}),
     "depthwise, dilated": ((1, 3, 20, 20), (3, 1, 3, 3), {"groups": 3, "dilation": 2}),
+    "depthwise, one channel": ((1, 1, 9, 11), (1, 1, 3, 3), {"padding": 1}),
+    "depthwise, 5x5, strided": ((1, 16, 13, 15), (16, 1, 5, 5), {"groups": 16, "padding": 2, "stride": 2}),
+    "depthwise, 3x4, strided": ((2, 17, 12, 30), (17, 1, 3, 4), {"groups": 17, "padding": (0, 1), "stride": (1, 2)}),
+    "depthwise, 6x9, stride 3": ((1, 33, 16, 18), (33, 1, 6, 9), {"groups": 33, "padding": (3, 4), "stride": 3}),
+    "depthwise, all dilated": ((1, 20, 15, 16), (20, 1, 3, 5), {"groups": 20, "dilation": (3, 2), "padding": 2}),
+    "depthwise, far dilated": ((1, 18, 2, 9000), (18, 1, 1, 3), {"groups": 18, "dilation": (1, 4000), "stride": 2}),
+    "depthwise, dilated beyond scratch": (
+        (1, 8, 1, 40000),
+        (8, 1, 1, 2),
+        {"groups": 8, "dilation": 39000, "stride": 2},
+    ),
+    "depthwise, sides": ((1, 16, 9, 10), (16, 1, 3, 3), {"groups": 16, "padding": ((0, 2), (3, 0)), "stride": 2}),
+    "depthwise, tall": ((1, 16, 300, 9), (16, 1, 3, 3), {"groups": 16, "padding": 1}),
+    "depthwise, wide": ((1, 16, 12, 1500), (16, 1, 3, 3), {"groups": 16, "padding": 1}),
+    "depthwise, wide, strided": ((1, 16, 23, 1500), (16, 1, 3, 3), {"groups": 16, "padding": 1, "stride": 2}),
+    "depthwise, planes of 4 KB": ((1, 16, 32, 32), (16, 1, 3, 3), {"groups": 16, "padding": 1}),
     "depth multiplier": ((1, 5, 10, 10), (15, 1, 3, 3), {"groups": 5, "padding": 1}),
+    "depth multiplier, many groups": ((2, 20, 10, 9), (60, 1, 3, 3), {"groups": 20, "padding": 1, "stride": 2}),
     "one output": ((1, 20, 5, 5), (30, 20, 5, 5), {}),
     "one pixel": ((3, 40, 1, 1), (70, 40, 1, 1), {}),
     "leftover pixels": ((2, 80, 7, 7), (70, 80, 3, 3), {"padding": 1}),
@@ -52,10 +69,16 @@ LAYERS = {
     "1-D, long": ((1, 2, 5000), (3, 2, 9), {"dilation": 4}),
     "1-D, unbatched": ((3, 20), (4, 3, 3), {"padding": "same"}),
     "1-D, depthwise": ((2, 6, 90), (6, 1, 5), {"groups": 6, "padding": 2}),
+    "1-D, depthwise, long": ((1, 19, 20000), (19, 1, 7), {"groups": 19, "padding": 3, "stride": 2}),
     "3-D": ((2, 3, 5, 6, 7), (4, 3, 2, 3, 2), {"padding": (1, 0, 1)}),
     "3-D, strided": ((1, 3, 7, 8, 9), (4, 3, 3, 3, 3), {"stride": 2, "dilation": (1, 2, 1), "padding": 1}),
     "3-D, 1x1x1": ((1, 30, 3, 4, 5), (12, 30, 1, 1, 1), {}),
     "3-D, depthwise": ((1, 4, 5, 6, 20), (4, 1, 3, 3, 3), {"groups": 4, "padding": 1}),
+    "3-D, depthwise, strided": (
+        (2, 18, 5, 7, 8),
+        (18, 1, 3, 3, 5),
+        {"groups": 18, "padding": (2, 1, 2), "stride": (2, 1, 2)},
+    ),
 }
 layer_cases = pytest.mark.parametrize(("x_shape", "w_shape", "how"), LAYERS.values(), ids=LAYERS.keys())
 floats = pytest.mark.parametrize("dtype", cases.FLOATS)
@@ -120,14 +143,39 @@ def test_bits(isa, rng, x_shape, w_shape, how):
 
 @pytest.mark.parametrize("padding_mode", layers.PADDING_MODES)
 @pytest.mark.parametrize("rank", [1, 2, 3])
-def test_padding_modes(isa, rng, padding_mode, rank):
-    x, w = integers(rng, (2, 3, 9, 8, 7)[: rank + 2], "float64"), integers(rng, (4, 3, 3, 4, 2)[: rank + 2], "float64")
+@pytest.mark.parametrize("groups", [1, 18])
+def test_padding_modes(isa, rng, padding_mode, rank, groups):
+    """Of whole layers, and with a group for each channel."""
+    channels, kernels, of_kernel = (18, 18, 1) if groups > 1 else (3, 4, 3)
+    x = integers(rng, (2, channels, 9, 8, 7)[: rank + 2], "float64")
+    w = integers(rng, (kernels, of_kernel, 3, 4, 2)[: rank + 2], "float64")
     pads = ((2, 1), (3, 0), (0, 4))[:rank]
     words = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
     padded = np.pad(x, ((0, 0), (0, 0), *pads), words[padding_mode])
     for stride in (1, 2):
-        expected = CONV[rank](padded, w, stride=stride)
-        np.testing.assert_array_equal(CONV[rank](x, w, None, stride, pads, padding_mode=padding_mode), expected)
+        expected = REFERENCE[rank](padded, w, stride=stride, groups=groups)
+        y = CONV[rank](x, w, None, stride, pads, groups=groups, padding_mode=padding_mode)
+        np.testing.assert_array_equal(y, expected)
+
+
+def test_circular_padding_of_long_rows(isa, rng):
+    """What lies left of the first column is at the far end of the row, in no block that this one sees."""
+    x, w = integers(rng, (1, 17, 2, 15000), "float32"), integers(rng, (17, 1, 1, 5), "float32")
+    padded = np.pad(x, ((0, 0), (0, 0), (0, 0), (2, 2)), "wrap")
+    for stride in (1, 2):
+        y = nn.conv2d(x, w, None, stride, (0, 2), groups=17, padding_mode="circular")
+        np.testing.assert_array_equal(y, reference.conv2d(padded, w, stride=stride, groups=17))
+
+
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan])
+def test_zeros_times_what_is_not_finite(isa, rng, odd):
+    """Padding is multiplied, too: where it meets an infinite weight, the result is NaN, as in the reference."""
+    x, w = integers(rng, (1, 19, 6, 7), "float32"), integers(rng, (19, 1, 5, 5), "float32")
+    w[4, 0, 0, 2] = w[18, 0, 3, 4] = odd
+    x[0, 2, 3, 3] = odd
+    how = {"groups": 19, "padding": 2}
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(nn.conv2d(x, w, **how), reference.conv2d(x, w, **how))
 
 
 @pytest.mark.parametrize("activation", [None, "relu", "relu6", (-3, 5.5), (2, 2)])
@@ -159,6 +207,18 @@ def test_channels_last(isa, rng, rank, dtype):
     out = np.empty_like(expected)
     assert CONV[rank](last[0], w, bias, **how, layout=layers.LAYOUTS[rank][1], out=out[0]).base is out
     np.testing.assert_array_equal(out[0], expected[0])
+
+
+@pytest.mark.parametrize("channels", [5, 16, 21])
+@floats
+def test_channels_last_depthwise(isa, rng, channels, dtype):
+    x, w = integers(rng, (2, channels, 9, 20), dtype), integers(rng, (2 * channels, 1, 3, 5), dtype)
+    how = {"groups": channels, "padding": (1, 2), "stride": (1, 2)}
+    expected = np.moveaxis(nn.conv2d(x, w, **how), 1, -1)
+    last = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    np.testing.assert_array_equal(nn.conv2d(last, w, **how, layout="NHWC"), expected)
+    expected = np.moveaxis(nn.conv2d(x[..., ::-1], w, **how), 1, -1)
+    np.testing.assert_array_equal(nn.conv2d(last[:, :, ::-1], w, **how, layout="NHWC"), expected)
 
 
 def test_float16(isa, rng):

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The driver of layers with one channel a group and many groups: vectors run across groups (lanes_tmpl.h).
+ *
+ *   1. The rows of x that a block of outputs sees are turned into pixels of VLEN groups, with the boundary to their left
+ *      and right:
+ *
+ *          first            from               end           count
+ *            |  0  0  or edge | 0 1 2 3 ... pixels |  0  0   |        a row in scratch, `pitch` elements to the next
+ *
+ *   2. For every row of outputs a table says which rows of taps meet which rows of pixels. Under zero padding the rows
+ *      outside x are left out, unless a weight is not finite: then they are multiplied by a row of zeros.
+ *   3. A few rows of outputs at a time are computed and turned back into planes, while they are in L1.
+ *
+ * With m kernels a group, steps 2 and 3 are done m times. Pixels of a block stay in L2. Chunks are some groups of a block;
+ * every output is computed alone, so the bits depend on nothing but its taps.
+ */
+#include "layer.h"
+#include <string.h>
+
+enum {
+    BLOCK = 384 << 10,  /* bytes of pixels that a block sees */
+    LARGEST = 1 << 20,  /* where even a small block sees more */
+    TAP_ROWS = 1 << 14, /* of a block */
+    STRIP = 96,         /* outputs turned back at a time, at least */
+    NARROW = 14,        /* outputs of a block's rows, at least */
+    CHUNK_US = 20,      /* work of one chunk, at least */
+};
+
+typedef struct {
+    const layer *l;
+    const fc_conv *g;
+    const fc_axis *axis;
+    fc_lanes_in_fn *in;
+    fc_lanes_rows_fn *correlate;
+    fc_lanes_out_fn *out;
+    ptrdiff_t size, vlen;
+    ptrdiff_t tall, wide, blocks[2];   /* outputs of a block; blocks of a plane: rows, columns */
+    ptrdiff_t pitch, slots;            /* elements; rows of pixels, of each plane that taps in depth see */
+    ptrdiff_t strip;                   /* rows of outputs */
+    ptrdiff_t sets_chunk, sets;        /* sets of VLEN groups: of a chunk, of all */
+    int zeros;                         /* rows outside x are multiplied, too */
+    size_t pixels, row, w, out_bytes, tables, thread; /* bytes */
+    char *scratch;
+} driver;
+
+/* What a thread works with: scratch, and the block */
+typedef struct {
+    char *pixels, *zeros, *row, *w, *bias, *out;
+    ptrdiff_t *first;
+    fc_tap_row *tap;
+    ptrdiff_t image, z, row0, rows, col0, cols;
+    ptrdiff_t first_row, seen, first_col, count, from, end; /* rows and columns of X; from ... end lie inside x */
+} block;
+
+static ptrdiff_t pixels_of(const driver *d, ptrdiff_t wide)
+{
+    const fc_axis *cols = &d->axis[COLS];
+    ptrdiff_t count = reach(cols, wide);
+    return wide == cols->out ? max(count, cols->lead + cols->n) : count; /* whole rows of x run on from one to the next */
+}
+
+/* Returns whether a block fits. */
+static int choose_blocks(driver *d)
+{
+    const fc_axis *axis = d->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
+    ptrdiff_t vector = d->vlen * d->size, least = min(rows->out, 8), fit = 0;
+    if (reach(rows, least) > LARGEST / vector || axis[DEPTH].k > LARGEST / vector)
+        return 0;
+    for (ptrdiff_t pieces = 1;; pieces *= 2) {
+        d->wide = parts_of(cols->out, min(pieces, cols->out));
+        ptrdiff_t count = pixels_of(d, d->wide) | 1; /* odd: rows do not share L1 sets */
+        fit = BLOCK / vector / axis[DEPTH].k / count;
+        d->pitch = count * d->vlen;
+        if (fit >= reach(rows, least) || d->wide <= NARROW)
+            break;
+    }
+    fit = max(fit, reach(rows, least));
+    d->tall = (fit - reach(rows, 1)) / rows->stride + 1;
+    d->tall = clamp(min(d->tall, TAP_ROWS / (axis[DEPTH].k * rows->k)), 1, rows->out);
+    d->blocks[0] = parts_of(rows->out, d->tall);
+    d->tall = parts_of(rows->out, d->blocks[0]); /* as even as can be */
+    d->blocks[1] = parts_of(cols->out, d->wide);
+    d->slots = reach(rows, d->tall);
+    d->strip = d->vlen;
+    while (d->strip > 1 && d->strip / 2 * d->wide % d->vlen == 0)
+        d->strip /= 2; /* whole vectors of outputs */
+    d->strip = min(d->strip * parts_of(STRIP, d->strip * d->wide), d->tall);
+    return d->pitch * d->slots <= LARGEST / d->size / axis[DEPTH].k;
+}
+
+/* ---- pixels ------------------------------------------------------------------------------------ */
+
+/* `rows` rows of x, from `x` on, to pixels */
+static void fill(const driver *d, const block *b, char *to, const char *x, ptrdiff_t rows, ptrdiff_t lanes)
+{
+    const fc_axis *cols = &d->axis[COLS];
+    const ptrdiff_t size = d->size, step = cols->x_step, apart = d->axis[ROWS].x_step, channel = d->g->x_channel;
+    const ptrdiff_t cols_inside = b->end - b->from, vector = d->vlen * size;
+    const char *inside = x + (b->first_col + b->from) * step;
+    int aligned = ((uintptr_t)x | (uintptr_t)step | (uintptr_t)apart | (uintptr_t)channel) % (uintptr_t)size == 0;
+    if (cols_inside > 0 && aligned && (step == size || channel == size || cols_inside == 1))
+        d->in(to + b->from * vector, d->pitch, inside, channel / size, rows == 1 ? cols_inside : apart / size,
+              step / size, rows, cols_inside, lanes);
+    else
+        for (ptrdiff_t i = 0; i < rows && cols_inside > 0; i++) { /* first into rows that can be read */
+            for (ptrdiff_t l = 0; l < lanes; l++)
+                fc_copy_row(b->row + l * cols_inside * size, size, inside + i * apart + l * channel, step, cols_inside,
+                            size);
+            d->in(to + i * d->pitch * size + b->from * vector, 0, b->row, cols_inside, cols_inside, 1, 1, cols_inside,
+                  lanes);
+        }
+    if (cols->boundary == FC_CONSTANT) /* the zeros are there */
+        return;
+    for (ptrdiff_t i = 0; i < rows; i++, to += d->pitch * size, x += apart)
+        for (ptrdiff_t j = 0; j < b->count; j++) {
+            if (j == b->from)
+                j = b->end;
+            if (j >= b->count)
+                break;
+            ptrdiff_t source = fc_source_index(b->first_col + j, cols->n, cols->boundary), pixel = source - b->first_col;
+            if (pixel >= b->from && pixel < b->end)
+                memcpy(to + j * vector, to + pixel * vector, (size_t)vector);
+            else {
+                memset(to + j * vector, 0, (size_t)vector);
+                fc_copy_row(to + j * vector, size, x + source * step, channel, lanes, size);
+            }
+        }
+}
+
+/* The plane of x under tap k in depth; -1: outside */
+static ptrdiff_t depth_of(const driver *d, const block *b, ptrdiff_t k)
+{
+    const fc_axis *depth = &d->axis[DEPTH];
+    return fc_source_index(b->z * depth->stride - depth->lead + k * depth->dilation, depth->n, depth->boundary);
+}
+
+/* Step 1, for the groups that x points to */
+static void fill_block(const driver *d, const block *b, const char *x, ptrdiff_t lanes)
+{
+    const fc_axis *depth = &d->axis[DEPTH], *rows = &d->axis[ROWS];
+    char *to = b->pixels;
+    ptrdiff_t inside = clamp(-b->first_row, 0, b->seen), outside = clamp(rows->n - b->first_row, inside, b->seen);
+    for (ptrdiff_t k = 0; k < depth->k; k++, to += d->slots * d->pitch * d->size) {
+        ptrdiff_t z = depth_of(d, b, k);
+        for (ptrdiff_t i = 0, n; z >= 0 && i < b->seen; i += n) {
+            n = i == inside && outside > inside ? outside - inside : 1;
+            ptrdiff_t source = fc_source_index(b->first_row + i, rows->n, rows->boundary);
+            if (source >= 0)
+                fill(d, b, to + i * d->pitch * d->size, x + z * depth->x_step + source * rows->x_step, n, lanes);
+        }
+    }
+}
+
+/* ---- tables ------------------------------------------------------------------------------------ */
+
+/* Step 2 */
+static void tabulate(const driver *d, const block *b)
+{
+    const fc_axis *depth = &d->axis[DEPTH], *rows = &d->axis[ROWS];
+    fc_tap_row *tap = b->tap;
+    const ptrdiff_t outside = (b->zeros - b->pixels) / d->size;
+    for (ptrdiff_t i = 0; i < b->rows; i++) {
+        b->first[i] = tap - b->tap;
+        for (ptrdiff_t k = 0, w = 0; k < depth->k; k++) {
+            ptrdiff_t z = depth_of(d, b, k);
+            for (ptrdiff_t r = 0; r < rows->k; r++, w += d->axis[COLS].k * d->vlen) {
+                ptrdiff_t slot = i * rows->stride + r * rows->dilation;
+                int there = z >= 0 && fc_source_index(b->first_row + slot, rows->n, rows->boundary) >= 0;
+                if (there || d->zeros)
+                    *tap++ = (fc_tap_row){there ? (k * d->slots + slot) * d->pitch : outside, w};
+            }
+        }
+    }
+    b->first[b->rows] = tap - b->tap;
+}
+
+/* ---- one call ---------------------------------------------------------------------------------- */
+
+static block open_block(const driver *d, ptrdiff_t index, int slot)
+{
+    const fc_axis *axis = d->axis, *cols = &axis[COLS];
+    block b = {.pixels = d->scratch + (size_t)slot * d->thread};
+    b.zeros = b.pixels + d->pixels - lines(d->pitch, d->size);
+    b.row = b.pixels + d->pixels;
+    b.w = b.row + d->row;
+    b.bias = b.w + d->w - LINE;
+    b.out = b.w + d->w;
+    b.tap = (fc_tap_row *)(void *)(b.out + d->out_bytes);
+    b.first = (ptrdiff_t *)(void *)(b.tap + d->tall * axis[DEPTH].k * axis[ROWS].k);
+    b.col0 = index % d->blocks[1] * d->wide, index /= d->blocks[1];
+    b.row0 = index % d->blocks[0] * d->tall, index /= d->blocks[0];
+    b.image = index / axis[DEPTH].out, b.z = index % axis[DEPTH].out;
+    b.rows = min(d->tall, axis[ROWS].out - b.row0), b.cols = min(d->wide, cols->out - b.col0);
+    b.first_row = b.row0 * axis[ROWS].stride - axis[ROWS].lead, b.seen = reach(&axis[ROWS], b.rows);
+    b.first_col = b.col0 * cols->stride - cols->lead;
+    b.count = pixels_of(d, b.cols);
+    b.from = clamp(-b.first_col, 0, b.count), b.end = clamp(cols->n - b.first_col, b.from, b.count);
+    for (ptrdiff_t i = 0, pixel = d->vlen * d->size; i < axis[DEPTH].k * d->slots; i++) {
+        char *row = b.pixels + i * d->pitch * d->size;
+        memset(row, 0, (size_t)(b.from * pixel));
+        memset(row + b.end * pixel, 0, (size_t)((b.count - b.end) * pixel));
+    }
+    if (d->zeros)
+        memset(b.zeros, 0, (size_t)(d->pitch * d->size));
+    tabulate(d, &b);
+    return b;
+}
+
+/* Step 3, for kernel m of each of the groups from `group` on */
+static void correlate(const driver *d, const block *b, ptrdiff_t group, ptrdiff_t m, ptrdiff_t lanes)
+{
+    const fc_conv *g = d->g;
+    const fc_axis *axis = d->axis;
+    const ptrdiff_t kernel = group * g->kernels + m, taps = d->l->taps, size = d->size, wide = axis[COLS].out;
+    const ptrdiff_t area = axis[ROWS].out * wide, plane = axis[DEPTH].out * area;
+    d->in(b->w, 0, g->w + kernel * taps * size, g->kernels * taps, taps, 1, 1, taps, lanes);
+    if (g->bias)
+        d->in(b->bias, 0, g->bias + kernel * size, g->kernels, 1, 1, 1, 1, lanes);
+    else
+        memset(b->bias, 0, LINE);
+    char *to = g->out + ((b->image * g->groups * g->kernels + kernel) * plane + b->z * area) * size;
+    to += (b->row0 * wide + b->col0) * size;
+    fc_lanes k = {.x = b->pixels, .w = b->w, .bias = b->bias, .out = b->out, .cols = b->cols, .taps = axis[COLS].k,
+                  .step = axis[COLS].stride * d->vlen, .dilation = axis[COLS].dilation * d->vlen, .tap = b->tap,
+                  .clamp = g->clamp, .low = g->low, .high = g->high};
+    for (ptrdiff_t i = 0; i < b->rows; i += d->strip, to += d->strip * wide * size) {
+        k.first = b->first + i;
+        k.rows = min(d->strip, b->rows - i);
+        d->correlate(&k);
+        if (b->cols == wide)
+            d->out(to, g->kernels * plane, b->out, k.rows * wide, lanes);
+        else
+            for (ptrdiff_t r = 0; r < k.rows; r++)
+                d->out(to + r * wide * size, g->kernels * plane, b->out + r * b->cols * d->vlen * size, b->cols, lanes);
+    }
+}
+
+/* Some sets of groups of a block: index counts (image and depth, rows, columns, sets) */
+static void chunk(void *context, ptrdiff_t index, int slot)
+{
+    const driver *d = context;
+    const fc_conv *g = d->g;
+    ptrdiff_t shares = parts_of(d->sets, d->sets_chunk), from = index % shares * d->sets_chunk;
+    block b = open_block(d, index / shares, slot);
+    for (ptrdiff_t set = from; set < min(from + d->sets_chunk, d->sets); set++) {
+        ptrdiff_t group = set * d->vlen, lanes = min(d->vlen, g->groups - group);
+        fill_block(d, &b, g->x + b.image * g->x_image + group * g->x_channel, lanes);
+        for (ptrdiff_t m = 0; m < g->kernels; m++)
+            correlate(d, &b, group, m, lanes);
+    }
+}
+
+int fc_lanes_run(const layer *l)
+{
+    const fc_conv *g = l->g;
+    const fc_axis *axis = l->axis;
+    int is_f32 = g->type == FC_F32;
+    driver d = {.l = l, .g = g, .axis = axis, .size = l->size, .vlen = l->lanes};
+    d.in = is_f32 ? fc->lanes_in_f32 : fc->lanes_in_f64;
+    d.correlate = is_f32 ? fc->lanes_rows_f32 : fc->lanes_rows_f64;
+    d.out = is_f32 ? fc->lanes_out_f32 : fc->lanes_out_f64;
+    if (!choose_blocks(&d))
+        return 1;
+    ptrdiff_t all = g->groups * g->kernels, kernel_rows = axis[DEPTH].k * axis[ROWS].k;
+    d.zeros = !(is_f32 ? fc->finite_f32 : fc->finite_f64)(g->w, all * l->taps);
+    d.sets = parts_of(g->groups, d.vlen);
+    d.pixels = lines(axis[DEPTH].k * d.slots * d.pitch, d.size) + lines(d.pitch, d.size);
+    d.row = lines(d.pitch, d.size);
+    d.w = lines(l->taps * d.vlen, d.size) + LINE;
+    d.out_bytes = lines((d.strip * d.wide + d.vlen) * d.vlen, d.size);
+    d.tables = lines(d.tall * kernel_rows, sizeof(fc_tap_row)) + lines(d.tall + 1, sizeof(ptrdiff_t));
+    d.thread = d.pixels + d.row + d.w + d.out_bytes + d.tables;
+    ptrdiff_t outputs = d.tall * d.wide * g->kernels;
+    double moved = (double)(outputs + d.slots * d.pitch / d.vlen) * (double)d.vlen; /* elements */
+    double set_us = (double)(outputs * l->taps) / 6e3 + moved * 1e-4;
+    ptrdiff_t places = l->planes * d.blocks[0] * d.blocks[1];
+    int threads = fc_threads_for(set_us * (double)(d.sets * places), g->threads);
+    d.sets_chunk = clamp((ptrdiff_t)(CHUNK_US / set_us), 1, d.sets);
+    d.scratch = fc_borrow((size_t)threads * d.thread);
+    if (d.scratch == NULL)
+        return -1;
+    fc_pool_run(threads, places * parts_of(d.sets, d.sets_chunk), chunk, &d);
+    fc_return(d.scratch);
+    return 0;
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Layers with one channel a group: every plane has a kernel of its own, so vectors run across planes.
+ *
+ *      VLEN planes              pixels                          taps of 3, outputs of stride 2
+ *      a a a a ...  lanes_in    abcd abcd abcd abcd abcd        w0   w1   w2
+ *      b b b b ...  ------->     0    1    2    3    4     *     0    1    2  -> acc[0]    lanes_out    planes
+ *      c c c c ...                                               2    3    4  -> acc[1]    -------->   of outputs
+ *      d d d d ...
+ *
+ * Strides and dilations are then distances in memory, no lane is lost at the end of a row, and loads are aligned. What it
+ * costs is two transpositions, each less than a 3x3 kernel. Taps ascend, one fma each, starting from the bias.
+ */
+#if !defined T || !defined FC_ROWS
+#error "include vec.h and define FC_ROWS before lanes_tmpl.h"
+#endif
+
+enum { NAME(PIECE) = 16 / sizeof(T) }; /* elements */
+
+/* col[c], lane l: from[l * fs + c]. Pieces are put together by loads, which spares half of the shuffles: those of four rows
+ * (of two, if of two elements) are then transposed where they are. */
+FC_INLINE void NAME(columns)(VT col[NAME(PIECE)], const T *from, ptrdiff_t fs)
+{
+    VT row[NAME(PIECE)];
+#pragma GCC unroll 4
+    for (int r = 0; r < NAME(PIECE); r++)
+        row[r] = vpieces(from + r * fs, NAME(PIECE) * fs);
+#ifdef FC_TYPE_F32
+    VT upper = vupper(row[0], row[1], 2), lower = vlower(row[0], row[1], 2);
+    VT upper2 = vupper(row[2], row[3], 2), lower2 = vlower(row[2], row[3], 2);
+    col[0] = vevens(upper, upper2), col[1] = vodds(upper, upper2);
+    col[2] = vevens(lower, lower2), col[3] = vodds(lower, lower2);
+#else
+    col[0] = vevens(row[0], row[1]), col[1] = vodds(row[0], row[1]);
+#endif
+}
+
+/* ---- planes to pixels -------------------------------------------------------------------------- */
+
+/* n elements of each plane; after `cols` pixels, `skip` elements of `to` are left out. */
+static void NAME(lanes_run)(T *to, ptrdiff_t cols, ptrdiff_t skip, const T *x, ptrdiff_t channel, ptrdiff_t n,
+                            ptrdiff_t lanes)
+{
+    enum { SET = 4096 /* bytes: planes so far apart would push each other out of L1 before a line of each is used up */ };
+    T square[FC_VECTOR_BYTES / sizeof(T) * FC_VECTOR_BYTES / sizeof(T)] __attribute__((aligned(64)));
+    int crowded = channel * (ptrdiff_t)sizeof(T) % SET == 0;
+    ptrdiff_t left = cols; /* of the row */
+    for (ptrdiff_t q = 0; q < n; q += VLEN) {
+        const T *from = x + q;
+        ptrdiff_t fs = channel, count = n - q < VLEN ? n - q : VLEN;
+        if (lanes < VLEN || count < VLEN || crowded) {
+            for (ptrdiff_t l = 0; l < VLEN; l++)
+                vstore(square + l * VLEN, l < lanes ? vloadm(from + l * channel, vlanes(count)) : vzero());
+            from = square;
+            fs = VLEN;
+        }
+        for (ptrdiff_t i = 0; i < count; i += NAME(PIECE)) {
+            VT col[NAME(PIECE)];
+            NAME(columns)(col, from + i, fs);
+            if (left > NAME(PIECE) && count - i >= NAME(PIECE)) {
+#pragma GCC unroll 4
+                for (int c = 0; c < NAME(PIECE); c++)
+                    vstore(to + c * VLEN, col[c]);
+                to += NAME(PIECE) * VLEN;
+                left -= NAME(PIECE);
+                continue;
+            }
+#pragma GCC unroll 4
+            for (int c = 0; c < NAME(PIECE); c++)
+                if (i + c < count) {
+                    vstore(to, col[c]);
+                    ptrdiff_t ends = -(ptrdiff_t)(--left == 0); /* no branch: rows may be short */
+                    to += VLEN + (skip & ends);
+                    left += cols & ends;
+                }
+        }
+    }
+}
+
+static void NAME(lanes_in)(void *tov, ptrdiff_t ts, const void *xv, ptrdiff_t channel, ptrdiff_t xs, ptrdiff_t step,
+                           ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes)
+{
+    T *to = tov;
+    const T *x = xv;
+    if (channel == 1) {
+        VMASK some = vlanes(lanes);
+        for (; rows > 0; rows--, to += ts, x += xs)
+            for (ptrdiff_t j = 0; j < cols; j++)
+                vstore(to + j * VLEN, lanes >= VLEN ? vload(x + j * step) : vloadm(x + j * step, some));
+    } else if (xs == cols)
+        NAME(lanes_run)(to, cols, ts - cols * VLEN, x, channel, rows * cols, lanes);
+    else
+        for (; rows > 0; rows--, to += ts, x += xs)
+            NAME(lanes_run)(to, cols, 0, x, channel, cols, lanes);
+}
+
+/* ---- correlation ------------------------------------------------------------------------------- */
+
+#if FC_ROWS == 8 /* 32 registers: accumulators, up to four taps, a pixel */
+#define FC_MOST 14
+#define FC_EACH_COUNT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#else
+#define FC_MOST 10
+#define FC_EACH_COUNT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10)
+#endif
+
+/* K adjacent taps of a row on P outputs, `step` pixels from one to the next: a pixel is loaded once for all taps. (One load
+ * for every fma is half as fast.) */
+FC_INLINE void NAME(lanes_taps)(const int K, const int P, const int step, VT acc[FC_MOST], const T *x, const T *w)
+{
+    VT tap[4];
+    __asm__("" : "+r"(x), "+r"(w)); /* gcc 12 keeps pixels for the next four taps otherwise, and spills */
+#pragma GCC unroll 4
+    for (int t = 0; t < K; t++) {
+        tap[t] = vload(w + t * VLEN);
+        vpin(tap[t]);
+    }
+#pragma GCC unroll 32
+    for (int i = 0; i < (P - 1) * step + K; i++) {
+        VT pixel = vload(x + i * VLEN);
+        vpin(pixel);
+#pragma GCC unroll 4
+        for (int t = 0; t < K; t++)
+            if (i >= t && (i - t) % step == 0 && (i - t) / step < P)
+                acc[(i - t) / step] = vfma(tap[t], pixel, acc[(i - t) / step]);
+    }
+}
+
+/* P outputs of a row, which the rows of taps from ... end belong to. step: 1 or 2 where taps are adjacent, else 0 */
+FC_INLINE void NAME(lanes_tile)(const int P, const int step, const fc_lanes *g, const fc_tap_row *from,
+                                const fc_tap_row *end, const T *x, T *out)
+{
+    VT acc[FC_MOST], first = vload(g->bias);
+#pragma GCC unroll 16
+    for (int j = 0; j < P; j++)
+        acc[j] = first;
+    for (; from < end; from++) {
+        const T *under = x + from->x, *w = (const T *)g->w + from->w;
+        ptrdiff_t t = g->taps;
+        if (step == 0) {
+            for (; t > 0; t--, w += VLEN, under += g->dilation) {
+                VT tap = vload(w);
+                const T *pixel = under;
+#pragma GCC unroll 16
+                for (int j = 0; j < P; j++, pixel += g->step)
+                    acc[j] = vfma(tap, vload(pixel), acc[j]);
+            }
+            continue;
+        }
+        for (; t >= 4; t -= 4, w += 4 * VLEN, under += 4 * VLEN)
+            NAME(lanes_taps)(4, P, step, acc, under, w);
+        if (t == 3)
+            NAME(lanes_taps)(3, P, step, acc, under, w);
+        else if (t == 2)
+            NAME(lanes_taps)(2, P, step, acc, under, w);
+        else if (t == 1)
+            NAME(lanes_taps)(1, P, step, acc, under, w);
+    }
+    if (g->clamp) {
+        VT low = vsplat((T)g->low), high = vsplat((T)g->high);
+#pragma GCC unroll 16
+        for (int j = 0; j < P; j++)
+            acc[j] = vmin(high, vmax(low, acc[j]));
+    }
+#pragma GCC unroll 16
+    for (int j = 0; j < P; j++)
+        vstore(out + j * VLEN, acc[j]);
+}
+
+typedef void NAME(lanes_fn)(const fc_lanes *g, const fc_tap_row *from, const fc_tap_row *end, const T *x, T *out);
+#define FC_INSTANCE(P, name, step)                                                                           \
+    static void NAME(lanes_##P##_##name)(const fc_lanes *g, const fc_tap_row *from, const fc_tap_row *end,    \
+                                         const T *x, T *out)                                                 \
+    {                                                                                                        \
+        NAME(lanes_tile)(P, step, g, from, end, x, out);                                                     \
+    }
+#define FC_INSTANCES(P) FC_INSTANCE(P, apart, 0) FC_INSTANCE(P, each, 1) FC_INSTANCE(P, second, 2)
+FC_EACH_COUNT(FC_INSTANCES)
+
+/* Rows are split as evenly as they can be: 28 outputs are 14 + 14. */
+static void NAME(lanes_rows)(const fc_lanes *g)
+{
+    static NAME(lanes_fn) *const tiles[FC_MOST + 1][3] = {
+#define ROW(P) [P] = {NAME(lanes_##P##_apart), NAME(lanes_##P##_each), NAME(lanes_##P##_second)},
+        FC_EACH_COUNT(ROW)
+#undef ROW
+    };
+    const ptrdiff_t pieces = (g->cols + FC_MOST - 1) / FC_MOST, small = g->cols / pieces, larger = g->cols % pieces;
+    const int which = g->dilation != VLEN ? 0 : g->step == VLEN ? 1 : g->step == 2 * VLEN ? 2 : 0;
+    const T *x = g->x;
+    T *out = g->out;
+    for (ptrdiff_t piece = 0, P; piece < pieces; piece++, x += P * g->step, out += P * VLEN) {
+        P = small + (piece < larger);
+        for (ptrdiff_t i = 0; i < g->rows; i++) /* down the piece, whose pixels are then in L1 for the next row */
+            tiles[P][which](g, g->tap + g->first[i], g->tap + g->first[i + 1], x, out + i * g->cols * VLEN);
+    }
+}
+#undef FC_MOST
+#undef FC_EACH_COUNT
+#undef FC_INSTANCE
+#undef FC_INSTANCES
+
+/* ---- pixels to planes -------------------------------------------------------------------------- */
+
+static void NAME(lanes_out)(void *outv, ptrdiff_t channel, const void *fromv, ptrdiff_t n, ptrdiff_t lanes)
+{
+    T *out = outv;
+    const T *from = fromv;
+    for (ptrdiff_t l = 0; l < lanes; l += NAME(PIECE)) /* a few planes at a time: all at once may share L1 sets */
+        for (ptrdiff_t q = 0; q < n; q += VLEN) {
+            T *to = out + l * channel + q;
+            VT col[NAME(PIECE)];
+            NAME(columns)(col, from + q * VLEN + l, VLEN);
+            if (n - q >= VLEN && lanes - l >= NAME(PIECE)) {
+#pragma GCC unroll 4
+                for (int c = 0; c < NAME(PIECE); c++)
+                    vstore(to + c * channel, col[c]);
+            } else {
+                VMASK some = vlanes(n - q);
+#pragma GCC unroll 4
+                for (int c = 0; c < NAME(PIECE); c++)
+                    if (l + c < lanes)
+                        vstorem(to + c * channel, col[c], some);
+            }
+        }
+}
+
+static void NAME(clamp)(void *xv, ptrdiff_t n, double low, double high)
+{
+    T *x = xv;
+    for (ptrdiff_t j = 0; j < n; j += VLEN) {
+        VMASK lanes = vlanes(n - j);
+        vstorem(x + j, vmin(vsplat((T)high), vmax(vsplat((T)low), vloadm(x + j, lanes))), lanes);
+    }
+}
