@@ -87,7 +87,9 @@ static void choose_block(layer *l)
         ptrdiff_t wide = pieces == 1 ? ca->out : min(parts_of(parts_of(ca->out, pieces), panel) * panel, ca->out);
         if (pieces == 1 && w > 0)
             continue;
-        for (ptrdiff_t tall = min(ra->out, max(PIXELS / wide, 1)); tall > 0; tall = next_band(ra->out, tall, wide, l->lanes))
+        for (ptrdiff_t tall = min(ra->out, max(PIXELS / wide, 1)); tall > 0; tall = next_band(ra->out, tall, wide, l->lanes)) {
+            if (least >= 0 && least < 1e300 && tall * wide < panel)
+                break; /* less than one panel */
             for (int how = 0; how < 4; how++) { /* rows apart, columns apart */
                 layout y = {.rows = fc_split_axis(ra, tall, how & 2 ? APART : FEWER),
                             .cols = fc_split_axis(ca, wide, how & 1 ? APART : FEWER)};
@@ -104,6 +106,7 @@ static void choose_block(layer *l)
                 least = cost;
                 best = y;
             }
+        }
     }
     l->rows = best.rows, l->cols = best.cols, l->flat = best.flat;
     fc_lay_out(l, best.pitch);

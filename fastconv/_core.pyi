@@ -73,5 +73,13 @@ def conv(
     threads: int,
 ) -> None: ...
 def conv_plain(
-    rank: int, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+    rank: int,
+    x: Any,
+    w: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    clamp: tuple[float, float] | None,
 ) -> NDArray[Any] | None: ...

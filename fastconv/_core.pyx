@@ -464,8 +464,8 @@ def conv(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray out, axes, 
 
 
 @cython.cdivision(True)
-def conv_plain(int rank, x, w, bias, stride, padding, dilation, groups):
-    """A layer of plain arrays with numbers for parameters; None when anything is not plain, or wrong.
+def conv_plain(int rank, x, w, bias, stride, padding, dilation, groups, clamp):
+    """A layer of plain arrays with numbers for parameters; None when anything is not plain, or wrong. clamp: as in conv.
 
     The borrowed path: no view is made and nothing is described in Python.
     """
@@ -474,6 +474,7 @@ def conv_plain(int rank, x, w, bias, stride, padding, dilation, groups):
     cdef cnp.npy_intp shape[5]
     cdef cnp.ndarray xa, wa, ba, oa
     cdef ptrdiff_t number[3]
+    cdef ptrdiff_t behind[3]
     cdef ptrdiff_t room
     cdef double work = 1
     cdef int typenum, status, i, first = 3 - rank
@@ -515,12 +516,12 @@ def conv_plain(int rank, x, w, bias, stride, padding, dilation, groups):
         return None
     for i in range(rank):
         g.axis[first + i].dilation = number[i]
-    if not plain_numbers(number, padding, rank, 0):
+    if not plain_sides(number, behind, padding, rank):
         return None
     for i in range(rank):
         a = &g.axis[first + i]
         a.lead = number[i]
-        room = a.n + 2 * a.lead - (a.k - 1) * a.dilation - 1
+        room = a.n + a.lead + behind[i] - (a.k - 1) * a.dilation - 1
         if a.n < 1 or a.k < 1 or a.k >= 1 << 30 or room < 0:
             return None
         a.out = shape[2 + i] = room // a.stride + 1
@@ -529,7 +530,8 @@ def conv_plain(int rank, x, w, bias, stride, padding, dilation, groups):
     if work > 1e16 or shape[0] < 1:
         return None
     oa = cnp.PyArray_EMPTY(rank + 2, shape, typenum, 0)
-    g.threads, g.clamp, g.low, g.high = default_threads, 0, 0, 0
+    g.threads, g.clamp = default_threads, clamp is not None
+    g.low, g.high = clamp if clamp is not None else (0, 0)
     g.x_image, g.x_channel = cnp.PyArray_STRIDE(xa, 0), cnp.PyArray_STRIDE(xa, 1)
     g.x, g.w = <const char *> cnp.PyArray_DATA(xa), <const char *> cnp.PyArray_DATA(wa)
     g.out = <char *> cnp.PyArray_DATA(oa)
@@ -541,6 +543,24 @@ def conv_plain(int rank, x, w, bias, stride, padding, dilation, groups):
     if status != 0:
         raise MemoryError("no memory for the scratch blocks of a convolution layer")
     return oa
+
+
+cdef bint plain_sides(ptrdiff_t *before, ptrdiff_t *behind, padding, int rank) except -1:
+    """Padding by an int, a tuple of `rank` of them, or of pairs."""
+    cdef ptrdiff_t pair[3]
+    cdef int i
+    if type(padding) is not tuple or len(<tuple> padding) != rank or type((<tuple> padding)[0]) is int:
+        if not plain_numbers(before, padding, rank, 0):
+            return False
+        for i in range(rank):
+            behind[i] = before[i]
+        return True
+    for i in range(rank):
+        sides = (<tuple> padding)[i]
+        if type(sides) is not tuple or not plain_numbers(pair, sides, 2, 0):
+            return False
+        before[i], behind[i] = pair[0], pair[1]
+    return True
 
 
 cdef bint plain_numbers(ptrdiff_t *number, value, int rank, ptrdiff_t least) except -1:

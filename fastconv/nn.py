@@ -14,13 +14,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import reference
 from fastconv.arguments import IntOrTuple, _per_axis
-from fastconv.layers import Activation, Layer, Options, Padding, layer_arguments
+from fastconv.layers import ACTIVATIONS, Activation, Layer, Options, Padding, layer_arguments
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "conv1d", "conv2d", "conv3d"]
 
 METHODS = ("auto", "direct", "im2col", "numpy")
-PLAIN = Options()[4:8]
 
 
 def conv1d(
@@ -51,7 +50,7 @@ def conv1d(
     >>> nn.conv1d(np.array([[[1.0, 2, 4, 8]]]), np.array([[[-1.0, 1]]]))
     array([[[1., 2., 4.]]])
     """
-    how = Options(stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out)
+    how = stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out
     return _conv(1, x, w, bias, how, method, threads)
 
 
@@ -145,7 +144,7 @@ def conv2d(
     >>> nn.conv2d(x, w, np.array([30.0]), padding="same", activation="relu").shape
     (1, 1, 3, 3)
     """
-    how = Options(stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out)
+    how = stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out
     return _conv(2, x, w, bias, how, method, threads)
 
 
@@ -177,7 +176,7 @@ def conv3d(
     >>> nn.conv3d(np.ones((1, 2, 3, 3, 3)), np.ones((1, 2, 3, 3, 3)))
     array([[[[[54.]]]]])
     """
-    how = Options(stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out)
+    how = stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out
     return _conv(3, x, w, bias, how, method, threads)
 
 
@@ -288,7 +287,8 @@ class _Conv:
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The layer's output for x."""
         w, bias = self._parts
-        return _conv(self.rank, x, w, bias, self._options._replace(out=out), "auto", self._threads, self._wide)
+        how = self._options if out is None else self._options._replace(out=out)
+        return _conv(self.rank, x, w, bias, how, "auto", self._threads, self._wide)
 
     def __repr__(self) -> str:
         o, w = self._options, self._parts[0]
@@ -371,23 +371,23 @@ def _conv(
     x: ArrayLike,
     w: ArrayLike,
     bias: ArrayLike | None,
-    how: Options,
+    how: tuple[Any, ...],
     method: str,
     threads: int | None,
     wide: tuple[NDArray[Any] | None, ...] | None = None,
 ) -> NDArray[Any]:
-    """wide: w and bias in the dtype of the arithmetic, if they are there already."""
-    is_plain = how.out is None and how[4:8] == PLAIN and method == "auto" and threads is None
-    if is_plain and _core and not checking.get():
-        y: NDArray[Any] | None = _core.conv_plain(
-            rank, x, w, bias, how.stride, how.padding, how.dilation, how.groups
-        )
-        if y is not None:
-            return y
+    """how: as in Options. wide: w and bias in the dtype of the arithmetic, if they are there already."""
+    stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out = how
+    if padding_mode == "zeros" and layout is dtype is out is threads is None and method == "auto":
+        clamp = ACTIVATIONS.get(activation) if isinstance(activation, str) else None
+        if (clamp or activation is None) and _core and not checking.get():
+            y: NDArray[Any] | None = _core.conv_plain(rank, x, w, bias, stride, padding, dilation, groups, clamp)
+            if y is not None:
+                return y
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
     n = get_num_threads() if threads is None else thread_count(threads, "threads")
-    layer = layer_arguments(rank, x, w, bias, how)
+    layer = layer_arguments(rank, x, w, bias, Options(*how))
     if 0 in layer.shape:
         return layer.deliver(np.empty(layer.shape, layer.dtype))
     if method == "numpy" or _core is None:
