@@ -66,6 +66,26 @@ static ptrdiff_t bytes_of(const layer *l, const layout *y)
     return l->part_channels * l->axis[DEPTH].k * y->rows.sets * y->rows.count * y->cols.sets * y->cols.count * l->size;
 }
 
+/* Planes that may share a block, however many there are: what is chosen must not depend on the batch */
+static ptrdiff_t planes_of(const layer *l, const layout *y)
+{
+    if (y->rows.block < l->axis[ROWS].out || y->cols.block < l->axis[COLS].out)
+        return 1;
+    return clamp(min(PIXELS / (y->rows.block * y->cols.block), PACKED / max(bytes_of(l, y), 1)), 1, PIXELS);
+}
+
+/* Cycles of a plane, per channel */
+static double cost_of(const layer *l, const layout *y)
+{
+    enum { WEIGHTS = 8 }; /* bytes a cycle, read once for every block */
+    const fc_axis *ra = &l->axis[ROWS];
+    ptrdiff_t whole = ra->out / y->rows.block, rest = ra->out % y->rows.block;
+    double cost = (double)whole * cycles_of(l, y, y->rows.block) + (rest ? cycles_of(l, y, rest) : 0);
+    cost += (double)(l->g->kernels * l->taps * l->size * (whole + (rest > 0))) / (double)(WEIGHTS * planes_of(l, y));
+    cost *= rest ? 1.02 : 1; /* even blocks keep threads busy to the end */
+    return cost * (double)parts_of(l->axis[COLS].out, y->cols.block);
+}
+
 /* Lower bands to try than `tall` rows: of as many rows each, or of a whole number of vectors; 0: none */
 static ptrdiff_t next_band(ptrdiff_t rows, ptrdiff_t tall, ptrdiff_t wide, ptrdiff_t lanes)
 {
@@ -98,9 +118,7 @@ static void choose_block(layer *l)
                 int fits = bytes_of(l, &y) <= PACKED;
                 if ((how & 1 && ca->k == 1) || (how & 2 && ra->k == 1) || (!fits && least >= 0))
                     continue;
-                ptrdiff_t whole = ra->out / tall, rest = ra->out % tall;
-                double cost = (double)whole * cycles_of(l, &y, tall) + (rest ? cycles_of(l, &y, rest) : 0);
-                cost = fits ? cost * (double)parts_of(ca->out, wide) : 1e300;
+                double cost = fits ? cost_of(l, &y) : 1e300;
                 if (least >= 0 && cost >= least)
                     continue;
                 least = cost;
@@ -110,12 +128,8 @@ static void choose_block(layer *l)
     }
     l->rows = best.rows, l->cols = best.cols, l->flat = best.flat;
     fc_lay_out(l, best.pitch);
-    ptrdiff_t outputs = l->rows.block * l->cols.block, bytes = bytes_of(l, &best);
-    l->planes_block = 1;
-    if (l->rows.block == ra->out && l->cols.block == ca->out && l->planes > 1) {
-        l->planes_block = clamp(min(PIXELS / outputs, PACKED / max(bytes, 1)), 1, l->planes);
-        l->planes_block = parts_of(l->planes, parts_of(l->planes, l->planes_block)); /* as even as can be */
-    }
+    l->planes_block = min(planes_of(l, &best), l->planes);
+    l->planes_block = parts_of(l->planes, parts_of(l->planes, l->planes_block)); /* as even as can be */
 }
 
 static int slides_not(const fc_axis *a)
