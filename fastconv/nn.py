@@ -20,6 +20,7 @@ from fastconv.runtime import _core, check_result, checking, get_num_threads, thr
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "conv1d", "conv2d", "conv3d"]
 
 METHODS = ("auto", "direct", "im2col", "numpy")
+LANES_BELOW = 32  # outputs in a row up to which depthwise layers like channels last as they are; others, a copy
 
 
 def conv1d(
@@ -80,7 +81,7 @@ def conv2d(
     Parameters
     ----------
     x : array_like, shape (N, C, H, W) or (C, H, W)
-        Images, or one. Any strides; never copied as a whole, but for float16 and byte-swapped data.
+        Images, or one. Any strides; never copied as a whole, but for float16, byte-swapped data and channels last.
     w : array_like, shape (K, C / groups, R, S)
         Kernels, of x's dtype.
     bias : array_like, shape (K,), optional
@@ -97,7 +98,8 @@ def conv2d(
     activation : {None, "relu", "relu6"} or (low, high)
         Bring every result between two numbers, at no cost: NaN stays NaN.
     layout : {"NCHW", "NHWC"}, optional
-        Where the channels are in x and in the result; w stays as it is.
+        Where the channels are in x and in the result; w stays as it is. Depthwise layers of short rows read NHWC as it
+        is, others make a copy with the channels first, which is faster.
     dtype : dtype, optional
         float16, float32 or float64: what x, w and bias are converted to. Without it they must be of one such dtype.
     out : ndarray, optional
@@ -404,6 +406,8 @@ def _direct(layer: Layer, threads: int, wide: tuple[NDArray[Any] | None, ...] | 
     assert _core is not None
     dtype = layer.compute_dtype
     x = layer.x.astype(dtype, copy=False)
+    if layer.channels_last and (layer.w.shape[1] > 1 or layer.axes[-1].out > LANES_BELOW):
+        x = np.ascontiguousarray(x)
     w, bias = wide or (layer.w, layer.bias)
     w = np.ascontiguousarray(w, dtype)
     bias = None if bias is None else np.ascontiguousarray(bias, dtype)
