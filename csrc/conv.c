@@ -19,18 +19,19 @@
 #include <string.h>
 
 enum {
-    PART = 256,         /* taps summed in one go, but for rounding to whole channels; */
-    LONG_PART = 256,   /* of one channel with many taps */
+    PART = 128,         /* taps summed in one go, but for rounding to whole channels; */
+    LONG_PART = 1024,   /* of one channel with many taps */
     PACKED = 320 << 10, /* bytes of a packed block, which shares L2 with rows of weights */
     PIXELS = 1024,      /* outputs of a block, at most */
+    DOT_ROWS = 16,      /* rows of weights, at least, for inner products */
 };
 
-/* Outputs at the end of a run of so many that inner products take: as long as a vector for four of them or less */
+/* Outputs at the end of a run of so many that inner products take, which are faster than a vector for a quarter of its
+ * lanes or less */
 static ptrdiff_t dots_of(const layer *l, ptrdiff_t length)
 {
-    enum { ROWS_WORTH = 16 };
     ptrdiff_t left = length % l->lanes;
-    return left <= l->lanes / 4 && l->g->kernels >= ROWS_WORTH && l->part_channels * l->taps >= 2 * l->lanes ? left : 0;
+    return left <= l->lanes / 4 && l->g->kernels >= DOT_ROWS && l->part_channels * l->taps >= 2 * l->lanes ? left : 0;
 }
 
 /* How a plane of outputs can be cut and packed */
@@ -61,9 +62,11 @@ static double cycles_of(const layer *l, const layout *y, ptrdiff_t tall)
     return packs + (double)l->taps * (products * (double)l->g->kernels * fma + 2 * (double)(runs * dots));
 }
 
+/* Bytes of a packed plane */
 static ptrdiff_t bytes_of(const layer *l, const layout *y)
 {
-    return l->part_channels * l->axis[DEPTH].k * y->rows.sets * y->rows.count * y->cols.sets * y->cols.count * l->size;
+    ptrdiff_t set = parts_of(y->rows.count * y->pitch, l->lanes) * l->lanes;
+    return l->part_channels * l->axis[DEPTH].k * y->rows.sets * y->cols.sets * set * l->size;
 }
 
 /* Planes that may share a block, however many there are: what is chosen must not depend on the batch */
@@ -99,6 +102,7 @@ static ptrdiff_t next_band(ptrdiff_t rows, ptrdiff_t tall, ptrdiff_t wide, ptrdi
 static void choose_block(layer *l)
 {
     const fc_axis *ra = &l->axis[ROWS], *ca = &l->axis[COLS];
+    static const double NO_FIT = 1e100;
     double least = -1;
     layout best = {0};
     static const ptrdiff_t widest[] = {PIXELS, 480, 192, 96, 48};
@@ -108,17 +112,17 @@ static void choose_block(layer *l)
         if (pieces == 1 && w > 0)
             continue;
         for (ptrdiff_t tall = min(ra->out, max(PIXELS / wide, 1)); tall > 0; tall = next_band(ra->out, tall, wide, l->lanes)) {
-            if (least >= 0 && least < 1e300 && tall * wide < panel)
+            if (least >= 0 && least < NO_FIT && tall * wide < panel)
                 break; /* less than one panel */
             for (int how = 0; how < 4; how++) { /* rows apart, columns apart */
                 layout y = {.rows = fc_split_axis(ra, tall, how & 2 ? APART : FEWER),
                             .cols = fc_split_axis(ca, wide, how & 1 ? APART : FEWER)};
                 y.flat = tall == 1 || (y.cols.count == wide && wide == ca->out);
                 y.pitch = y.flat ? y.cols.count : parts_of(y.cols.count, l->lanes) * l->lanes;
-                int fits = bytes_of(l, &y) <= PACKED;
-                if ((how & 1 && ca->k == 1) || (how & 2 && ra->k == 1) || (!fits && least >= 0))
+                if ((how & 1 && ca->k == 1) || (how & 2 && ra->k == 1))
                     continue;
-                double cost = fits ? cost_of(l, &y) : 1e300;
+                ptrdiff_t bytes = bytes_of(l, &y);
+                double cost = bytes <= PACKED ? cost_of(l, &y) : NO_FIT * (double)bytes;
                 if (least >= 0 && cost >= least)
                     continue;
                 least = cost;
@@ -170,7 +174,7 @@ static void plan_products(layer *l)
     ptrdiff_t runs = l->flat ? 1 : l->rows.block;
     ptrdiff_t length = l->flat ? l->rows.block * l->cols.block : l->cols.block;
     l->packed_bytes = lines(l->planes_block * l->plane_part + 2 * l->lanes, l->size);
-    l->most_dots = l->planes_block * runs * (l->lanes / 2);
+    l->most_dots = g->kernels < DOT_ROWS ? 0 : l->planes_block * runs * (l->lanes / 4);
     l->columns_bytes = lines(l->most_dots * parts_of(min(l->part_channels * l->taps, LONG_PART), l->lanes) * l->lanes, l->size);
     l->panel_bytes = lines(l->planes_block * runs * parts_of(length, l->lanes) + 1, sizeof(fc_panel));
     l->blocks[0] = parts_of(l->planes, l->planes_block);

@@ -9,7 +9,7 @@
  *      d d d d ...
  *
  * Strides and dilations are then distances in memory, no lane is lost at the end of a row, and loads are aligned. What it
- * costs is two transpositions, each less than a 3x3 kernel. Taps ascend, one fma each, starting from the bias.
+ * costs is two transpositions, each less than a 3x3 kernel. Taps ascend, one fma each, from zero; the bias comes last.
  */
 #if !defined T || !defined FC_ROWS
 #error "include vec.h and define FC_ROWS before lanes_tmpl.h"
@@ -130,10 +130,10 @@ FC_INLINE void NAME(lanes_taps)(const int K, const int P, const int step, VT acc
 FC_INLINE void NAME(lanes_tile)(const int P, const int step, const fc_lanes *g, const fc_tap_row *from,
                                 const fc_tap_row *end, const T *x, T *out)
 {
-    VT acc[FC_MOST], first = vload(g->bias);
+    VT acc[FC_MOST];
 #pragma GCC unroll 16
     for (int j = 0; j < P; j++)
-        acc[j] = first;
+        acc[j] = vzero();
     for (; from < end; from++) {
         const T *under = x + from->x, *w = (const T *)g->w + from->w;
         ptrdiff_t t = g->taps;
@@ -156,6 +156,10 @@ FC_INLINE void NAME(lanes_tile)(const int P, const int step, const fc_lanes *g, 
         else if (t == 1)
             NAME(lanes_taps)(1, P, step, acc, under, w);
     }
+    VT bias = vload(g->bias); /* last: what small sums lose to it is lost once */
+#pragma GCC unroll 16
+    for (int j = 0; j < P; j++)
+        acc[j] = vadd(acc[j], bias);
     if (g->clamp) {
         VT low = vsplat((T)g->low), high = vsplat((T)g->high);
 #pragma GCC unroll 16

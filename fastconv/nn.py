@@ -115,7 +115,7 @@ def conv2d(
     ndarray, shape (N, K, OH, OW) or (K, OH, OW)
         ``OH = (H + padding before + padding behind - (R - 1) * dilation - 1) // stride + 1``, likewise OW. The same
         bits for any number of threads and any batch that an image is in. float16 is summed in float32. Sums are
-        made in parts of at most about 1000 taps, so that errors do not grow with the number of channels.
+        made in parts of about 128 taps, so that errors grow little with the number of channels.
 
     Raises
     ------

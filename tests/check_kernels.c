@@ -603,12 +603,13 @@ static void check_lanes_rows(fc_lanes_rows_fn *correlate)
                       .step = step * lanes, .dilation = dilation * lanes, .first = first, .tap = tap,
                       .clamp = up_to(2) == 1, .low = -0.25, .high = 0.5};
         EACH(i, rows) EACH(j, cols) EACH(l, lanes) {
-            cell c = copied(k[1][0][l]);
-            c.mass = fabsl(c.wide);
+            cell c = {0}, last = copied(k[1][0][l]);
+            last.mass = fabsl(last.wide);
             for (ptrdiff_t a = first[i]; a < first[i + 1]; a++)
                 EACH(t, taps)
                     add_product(&c, weights[(kernel_row_of[a] * taps + t) * lanes + l],
                                 flat[row_of[a] * WIDE + (j * step + t * dilation) * lanes + l]);
+            add_cell(&c, &last);
             if (g.clamp)
                 c.sum = fmin(fmax(c.sum, g.low), g.high), c.wide = fminl(fmaxl(c.wide, -0.25L), 0.5L);
             want[0][i][j * lanes + l] = c;

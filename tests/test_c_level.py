@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,10 +58,13 @@ def build(tmp_path):
     """Function that compiles check_kernels with a compiler and more flags."""
 
     def compiled(cc, *flags):
-        program = str(tmp_path / "check_kernels")
-        sources = [str(ROOT / "tests/check_kernels.c"), *sorted(str(p) for p in CSRC.glob("*.c"))]
+        sources = [ROOT / "tests/check_kernels.c", *sorted(CSRC.glob("*.c"), key=lambda p: -p.stem.startswith("isa_"))]
+        objects = [str(tmp_path / f"{p.stem}.o") for p in sources]
         flags = (*extension_flags(), "-Wall", "-Wextra", "-Werror", f"-I{CSRC}", *flags)
-        run(cc, *flags, *sources, "-o", program, "-pthread", "-lm")
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # the files of instruction sets, which take longest, first
+            list(pool.map(lambda p, to: run(cc, *flags, "-c", str(p), "-o", to), sources, objects))
+        program = str(tmp_path / "check_kernels")
+        run(cc, *flags, *objects, "-o", program, "-pthread", "-lm")
         return program
 
     return compiled
