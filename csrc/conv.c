@@ -3,14 +3,15 @@
  * The driver of convolution layers: matrix products of the weights, read as they are, and packed pixels (K1, K2).
  *
  *   1. Outputs are cut into blocks: rows x cols of a plane, or several small planes (images; depths of 3-D data).
- *   2. Channels are cut into parts of about PART taps, which are summed apart: so sums stay small, and so does
- *   3. what a block sees of a part, which is packed (layer.h): elements under neighbouring outputs lie side by side, and
- *      one table says where, for every channel and tap.
- *   4. Rows of weights times panels of outputs; the first part adds the bias, the last one clamps.
+ *   2. Channels are cut into parts of about PART taps, which are summed apart, so that sums stay small. What a block sees of
+ *      several parts is packed (layer.h): elements under neighbouring outputs lie side by side, and one table says where, for
+ *      every channel and tap.
+ *   3. A few rows of weights times panels of outputs, part by part: their sums stay in L1 meanwhile, and the packed block in
+ *      L2 for the next rows. The first part adds the bias, the last one clamps.
  *
  * With columns apart and blocks of whole rows, outputs are flat: vectors run on from row to row and no lane is lost at
- * the end of one. Else every row is a run of its own. A few outputs left over at the end of a run, less than half a
- * vector, are inner products instead: 7x7 outputs are three vectors and one dot.
+ * the end of one. Else every row is a run of its own. A few outputs left over at the end of a run, a quarter of
+ * a vector or less, are inner products instead: 7x7 outputs are three vectors and one dot.
  *
  * Blocks are handed to threads; where there are few, rows of weights are split, too. What is summed in which order
  * depends on neither, so the bits are the same for any number of threads and any batch.
@@ -23,15 +24,22 @@ enum {
     LONG_PART = 1024,   /* of one channel with many taps */
     PACKED = 320 << 10, /* bytes of a packed block, which shares L2 with rows of weights */
     PIXELS = 1024,      /* outputs of a block, at most */
+    FEW_PARTS = 4,      /* packed in one go, where blocks can be chosen; */
+    MOST_PARTS = 16,    /* where there is room left */
     DOT_ROWS = 16,      /* rows of weights, at least, for inner products */
 };
 
-/* Outputs at the end of a run of so many that inner products take, which are faster than a vector for a quarter of its
- * lanes or less */
+/* Outputs at the end of a run that inner products may take, at most: for a quarter of a vector they are faster */
+static ptrdiff_t most_dots(const layer *l)
+{
+    return l->g->kernels >= DOT_ROWS && l->part >= 2 * l->lanes && l->taps <= LONG_PART ? l->lanes / 4 : 0;
+}
+
+/* How many they take, of so many */
 static ptrdiff_t dots_of(const layer *l, ptrdiff_t length)
 {
     ptrdiff_t left = length % l->lanes;
-    return left <= l->lanes / 4 && l->g->kernels >= DOT_ROWS && l->part_channels * l->taps >= 2 * l->lanes ? left : 0;
+    return left <= most_dots(l) ? left : 0;
 }
 
 /* How a plane of outputs can be cut and packed */
@@ -66,7 +74,7 @@ static double cycles_of(const layer *l, const layout *y, ptrdiff_t tall)
 static ptrdiff_t bytes_of(const layer *l, const layout *y)
 {
     ptrdiff_t set = parts_of(y->rows.count * y->pitch, l->lanes) * l->lanes;
-    return l->part_channels * l->axis[DEPTH].k * y->rows.sets * y->cols.sets * set * l->size;
+    return min(FEW_PARTS * l->part_channels, l->g->channels) * l->axis[DEPTH].k * y->rows.sets * y->cols.sets * set * l->size;
 }
 
 /* Planes that may share a block, however many there are: what is chosen must not depend on the batch */
@@ -162,32 +170,41 @@ static void describe(layer *l)
     l->planes = g->images * axis[DEPTH].out;
 }
 
+/* Elements of a column of a part, for the inner products */
+static ptrdiff_t column_of(const layer *l)
+{
+    return parts_of(l->part, l->lanes) * l->lanes;
+}
+
 static void plan_products(layer *l)
 {
     const fc_conv *g = l->g;
     const fc_axis *axis = l->axis;
-    l->parts = clamp(parts_of(l->depth, PART), 1, g->channels);
-    l->part_channels = parts_of(g->channels, l->parts);
-    l->parts = parts_of(g->channels, l->part_channels);
+    l->part_channels = parts_of(g->channels, clamp(parts_of(l->depth, PART), 1, g->channels));
+    l->part = min(l->part_channels * l->taps, LONG_PART);
     choose_block(l);
-    l->plane_part = l->part_channels * l->plane;
     ptrdiff_t runs = l->flat ? 1 : l->rows.block;
     ptrdiff_t length = l->flat ? l->rows.block * l->cols.block : l->cols.block;
-    l->packed_bytes = lines(l->planes_block * l->plane_part + 2 * l->lanes, l->size);
-    l->most_dots = g->kernels < DOT_ROWS ? 0 : l->planes_block * runs * (l->lanes / 4);
-    l->columns_bytes = lines(l->most_dots * parts_of(min(l->part_channels * l->taps, LONG_PART), l->lanes) * l->lanes, l->size);
+    l->most_dots = l->planes_block * runs * most_dots(l);
+    ptrdiff_t part_bytes = l->planes_block * l->part_channels * l->plane * l->size + l->most_dots * column_of(l) * l->size;
+    l->pack_channels = l->part_channels;
+    if (l->part == l->part_channels * l->taps) /* as many parts as fit */
+        l->pack_channels = min(l->part_channels * clamp(PACKED / max(part_bytes, 1), 1, MOST_PARTS), g->channels);
+    l->packed_plane = l->pack_channels * l->plane;
+    l->packed_bytes = lines(l->planes_block * l->packed_plane + 2 * l->lanes, l->size);
+    l->columns_bytes = lines(l->most_dots * parts_of(l->pack_channels * l->taps, l->part) * column_of(l), l->size);
     l->panel_bytes = lines(l->planes_block * runs * parts_of(length, l->lanes) + 1, sizeof(fc_panel));
     l->blocks[0] = parts_of(l->planes, l->planes_block);
     l->blocks[1] = parts_of(axis[ROWS].out, l->rows.block);
     l->blocks[2] = parts_of(axis[COLS].out, l->cols.block);
 }
 
-/* Channels of one part, planes of one block */
+/* Some channels, planes of one block */
 static void pack_block(const layer *l, char *to, fc_run *run, const char *x, ptrdiff_t channels, ptrdiff_t plane,
                        ptrdiff_t planes, ptrdiff_t row, ptrdiff_t col)
 {
     enum { AHEAD = 4 }; /* channels */
-    for (ptrdiff_t p = 0; p < planes; p++, to += l->plane_part * l->size) {
+    for (ptrdiff_t p = 0; p < planes; p++, to += l->packed_plane * l->size) {
         fc_runs runs = fc_plan_runs(l, run, plane + p, row, col);
         runs.ahead = AHEAD * l->g->x_channel / l->size;
         for (ptrdiff_t c = 0; c < channels; c++)
@@ -218,7 +235,7 @@ static void make_panels(const layer *l, tile *t, int widest, ptrdiff_t plane, pt
     for (ptrdiff_t p = 0; p < planes; p++)
         for (ptrdiff_t i = 0; i < runs; i++) {
             ptrdiff_t image = (plane + p) / axis[DEPTH].out, z = (plane + p) % axis[DEPTH].out, j = 0;
-            ptrdiff_t b = p * l->plane_part + i * l->pitch, c = (image * kernels * axis[DEPTH].out + z) * area + i * axis[COLS].out;
+            ptrdiff_t b = p * l->packed_plane + i * l->pitch, c = (image * kernels * axis[DEPTH].out + z) * area + i * axis[COLS].out;
             for (; j < length - dots; j += l->lanes) {
                 if (n == 0) /* two and two rather than three and one */
                     to->vectors = vectors == 4 && widest == 3 ? 2 : vectors >= widest ? widest : vectors >= 2 ? 2 : 1;
@@ -238,12 +255,13 @@ static void make_panels(const layer *l, tile *t, int widest, ptrdiff_t plane, pt
     t->panels = to - t->panel;
 }
 
-/* The columns of n taps from `at` on under the dots */
-static void gather(const layer *l, const tile *t, const ptrdiff_t *at, ptrdiff_t n)
+/* The columns under the dots of n taps, from `tap` on, which begin a part */
+static void gather(const layer *l, const tile *t, ptrdiff_t tap, ptrdiff_t n)
 {
-    ptrdiff_t pitch = parts_of(n, l->lanes) * l->lanes;
+    const ptrdiff_t *at = l->at + tap, pitch = column_of(l);
+    char *columns = t->columns + tap / l->part * t->dots * pitch * l->size;
     for (ptrdiff_t i = 0; i < t->dots; i++) {
-        char *to = t->columns + i * pitch * l->size;
+        char *to = columns + i * pitch * l->size;
         const char *from = t->packed + t->dot_b[i] * l->size;
         if (l->g->type == FC_F32)
             for (ptrdiff_t p = 0; p < n; p++)
@@ -252,6 +270,29 @@ static void gather(const layer *l, const tile *t, const ptrdiff_t *at, ptrdiff_t
             for (ptrdiff_t p = 0; p < n; p++)
                 ((double *)(void *)to)[p] = ((const double *)(const void *)from)[at[p]];
         memset(to + n * l->size, 0, (size_t)((pitch - n) * l->size));
+    }
+}
+
+/* Products of a tile's rows of weights and the taps that are packed, part by part: sums stay in L1. `first` taps came
+ * before. */
+static void multiply(const layer *l, const tile *t, fc_gemm m, ptrdiff_t first, ptrdiff_t taps)
+{
+    const char *a = m.a;
+    const int clamps = l->g->clamp && first + taps == l->depth, new = first == 0;
+    for (ptrdiff_t tap = 0; tap < taps; tap += l->part) {
+        m.a = a + tap * l->size;
+        m.at = l->at + tap;
+        m.depth = min(l->part, taps - tap);
+        m.add = !new || tap > 0;
+        m.clamp = clamps && tap + m.depth == taps;
+        l->gemm(&m);
+        if (t->dots == 0)
+            continue;
+        ptrdiff_t pitch = column_of(l);
+        fc_dot d = {.a = m.a, .b = t->columns + tap / l->part * t->dots * pitch * l->size, .bias = m.bias, .c = m.c, .as = m.as,
+                    .cs = m.cs, .rows = m.rows, .bs = pitch, .cols = t->dots, .depth = m.depth, .at = t->dot_c,
+                    .add = m.add, .clamp = m.clamp, .low = m.low, .high = m.high};
+        l->dot(&d);
     }
 }
 
@@ -276,28 +317,19 @@ static void block(void *context, ptrdiff_t index, int slot)
     ptrdiff_t tiles = parts_of(to - from, fc->rows);
     make_panels(l, &t, fc->cols_of[parts_of(to - from, tiles)], plane, planes, rows, cols);
     ptrdiff_t volume = axis[DEPTH].out * axis[ROWS].out * axis[COLS].out, kernel = group * g->kernels + from;
-    fc_gemm m = {.as = l->depth, .cs = volume, .rows = to - from, .b = t.packed, .panels = t.panels, .panel = t.panel,
-                 .low = g->low, .high = g->high};
-    m.bias = g->bias ? g->bias + kernel * l->size : NULL;
-    m.c = g->out + (kernel * volume + row * axis[COLS].out + col) * l->size;
-    for (ptrdiff_t first = 0; first < g->channels; first += l->part_channels) {
-        ptrdiff_t channels = min(l->part_channels, g->channels - first), taps = channels * l->taps;
+    fc_gemm m = {.as = l->depth, .cs = volume, .b = t.packed, .panels = t.panels, .panel = t.panel, .low = g->low, .high = g->high};
+    char *out = g->out + (kernel * volume + row * axis[COLS].out + col) * l->size;
+    for (ptrdiff_t first = 0; first < g->channels; first += l->pack_channels) {
+        ptrdiff_t channels = min(l->pack_channels, g->channels - first), taps = channels * l->taps;
         pack_block(l, t.packed, t.run, g->x + (group * g->channels + first) * g->x_channel, channels, plane, planes, row, col);
-        for (ptrdiff_t tap = 0, n; tap < taps; tap += n) {
-            n = min(LONG_PART, taps - tap);
-            m.a = g->w + (kernel * l->depth + first * l->taps + tap) * l->size;
-            m.at = l->at + tap;
-            m.depth = n;
-            m.add = first + tap > 0;
-            m.clamp = g->clamp && first + channels == g->channels && tap + n == taps;
-            l->gemm(&m);
-            if (t.dots == 0)
-                continue;
-            gather(l, &t, m.at, n);
-            fc_dot d = {.a = m.a, .b = t.columns, .bias = m.bias, .c = m.c, .as = m.as, .cs = m.cs, .rows = m.rows,
-                        .bs = parts_of(n, l->lanes) * l->lanes, .cols = t.dots, .depth = n, .at = t.dot_c, .add = m.add,
-                        .clamp = m.clamp, .low = m.low, .high = m.high};
-            l->dot(&d);
+        for (ptrdiff_t tap = 0; tap < taps && t.dots > 0; tap += l->part)
+            gather(l, &t, tap, min(l->part, taps - tap));
+        for (ptrdiff_t i = 0, left; (left = to - from - i) > 0; i += m.rows) {
+            m.rows = parts_of(left, parts_of(left, fc->rows)); /* a tile */
+            m.a = g->w + ((kernel + i) * l->depth + first * l->taps) * l->size;
+            m.bias = g->bias ? g->bias + (kernel + i) * l->size : NULL;
+            m.c = out + i * volume * l->size;
+            multiply(l, &t, m, first * l->taps, taps);
         }
     }
 }
@@ -320,13 +352,13 @@ int fc_conv_run(const fc_conv *g)
     while (chunks * l.shares % threads != 0 && chunks * l.shares < 4 * threads && l.shares < g->kernels / (2 * fc->rows))
         l.shares++;
     l.thread_bytes = l.packed_bytes + l.run_bytes + l.panel_bytes + l.columns_bytes + lines(2 * l.most_dots, sizeof(ptrdiff_t));
-    size_t at_bytes = lines(l.part_channels * l.taps, sizeof(ptrdiff_t));
+    size_t at_bytes = lines(l.pack_channels * l.taps, sizeof(ptrdiff_t));
     char *memory = fc_borrow((size_t)threads * l.thread_bytes + at_bytes);
     if (memory == NULL)
         return -1;
     l.at = (ptrdiff_t *)(void *)memory;
     l.scratch = memory + at_bytes;
-    fc_tabulate(&l, l.part_channels, l.plane);
+    fc_tabulate(&l, l.pack_channels, l.plane);
     fc_pool_run(threads, chunks * l.shares, block, &l);
     fc_return(memory);
     return 0;

@@ -41,7 +41,8 @@ typedef struct {
 
     /* conv.c */
     int flat;
-    ptrdiff_t depth, parts, part_channels, plane_part; /* depth: taps of all channels; plane_part: elements of a part */
+    ptrdiff_t depth, part_channels, part;   /* taps of all channels; channels and taps summed in one go */
+    ptrdiff_t pack_channels, packed_plane;  /* packed in one go; elements from one packed plane to the next */
     ptrdiff_t shares, most_dots;                    /* shares of the rows of weights; dots of a block, at most */
     size_t panel_bytes, columns_bytes;
 } layer;
