@@ -24,7 +24,7 @@ enum {
     LONG_PART = 1024,   /* of one channel with many taps */
     PACKED = 320 << 10, /* bytes of a packed block, which shares L2 with rows of weights */
     PIXELS = 1024,      /* outputs of a block, at most */
-    FEW_PARTS = 4,      /* packed in one go, where blocks can be chosen; */
+    FEW_PARTS = 2,      /* packed in one go, where blocks can be chosen; */
     MOST_PARTS = 16,    /* where there is room left */
     DOT_ROWS = 16,      /* rows of weights, at least, for inner products */
 };
