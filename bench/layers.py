@@ -178,7 +178,9 @@ def exact(layer: Layer) -> Array:
 
 
 def speed(table: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    peers, peak = installed(options.peers), side_by_side.peak(options.dtype) * options.threads
+    peers = installed(options.peers)
+    arithmetic = "float64" if options.dtype == "float64" else "float32"
+    peak = side_by_side.peak(arithmetic) * options.threads
     print(f"\n{table}, {options.dtype}, {options.threads} thread{'s'[: options.threads > 1]}, peak {peak:.0f} GFLOP/s")
     rows = []
     for layer in layers(table, options.dtype, options.batch):
