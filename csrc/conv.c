@@ -351,6 +351,7 @@ int fc_conv_run(const fc_conv *g)
     l.shares = 1; /* as many as make the chunks even, or many */
     while (chunks * l.shares % threads != 0 && chunks * l.shares < 4 * threads && l.shares < g->kernels / (2 * fc->rows))
         l.shares++;
+    threads = (int)min(threads, chunks * l.shares);
     l.thread_bytes = l.packed_bytes + l.run_bytes + l.panel_bytes + l.columns_bytes + lines(2 * l.most_dots, sizeof(ptrdiff_t));
     size_t at_bytes = lines(l.pack_channels * l.taps, sizeof(ptrdiff_t));
     char *memory = fc_borrow((size_t)threads * l.thread_bytes + at_bytes);

@@ -11,6 +11,7 @@
 
 enum {
     BLOCK = 20 << 10,    /* bytes of packed rows: half of L1 */
+    MOST = 1 << 20,      /* or more, if rows between distant taps are packed, too */
     COLUMNS = 1024,      /* of a block */
     CHUNK_US = 20,       /* work of one chunk, at least */
 };
@@ -36,7 +37,8 @@ static void choose_blocks(depthwise *d)
     ptrdiff_t fit = BLOCK / row_bytes - (axis[ROWS].k - 1) * axis[ROWS].dilation;
     ptrdiff_t tall = clamp(fit / axis[ROWS].stride, min(16, axis[ROWS].out), axis[ROWS].out);
     tall = parts_of(axis[ROWS].out, parts_of(axis[ROWS].out, tall)); /* as even as can be */
-    l->rows = fc_split_axis(&axis[ROWS], tall, axis[ROWS].stride == 1 ? SHARED : FEWER);
+    int near = (axis[ROWS].k - 1) * axis[ROWS].dilation <= MOST / row_bytes; /* tap rows */
+    l->rows = fc_split_axis(&axis[ROWS], tall, axis[ROWS].stride == 1 && near ? SHARED : FEWER);
     fc_lay_out(l, parts_of(l->cols.count, l->lanes) * l->lanes);
     l->blocks[1] = parts_of(axis[ROWS].out, tall);
     l->blocks[2] = parts_of(axis[COLS].out, wide);
@@ -130,7 +132,7 @@ int fc_depthwise_run(layer *given)
     d.corr = is_f32 ? fc->corr_f32 : fc->corr_f64;
     ptrdiff_t all = g->groups * g->kernels, area = axis[ROWS].out * axis[COLS].out;
     choose_blocks(&d);
-    d.dilation = axis[ROWS].stride == 1 ? axis[ROWS].dilation : 0;
+    d.dilation = axis[ROWS].stride == 1 && !l->rows.apart ? axis[ROWS].dilation : 0;
     d.taps.h = d.dilation ? axis[ROWS].k : 1;
     d.taps.full = l->taps / d.taps.h;
     l->packed_bytes = lines(l->plane + 2 * l->lanes, l->size);

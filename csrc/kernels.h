@@ -94,8 +94,8 @@ typedef void fc_corr_fn(const void *x, ptrdiff_t xs, const fc_taps *taps, void *
 
 /* K1, outer product (gemm_tmpl.h):  c[m][n] = first + sum_{p<depth} a[m][p] * b[at[p] + n]
  *
- * The n are given as panels of vectors, each of which lies somewhere in b and c. fc->panel_of(rows) vectors is a whole
- * panel; 1 and 2 are allowed, too. b is read by whole vectors, of c only `lanes` are touched. first: what is in c if
+ * The n are given as panels of vectors, each of which lies somewhere in b and c. fc->cols_of[rows] vectors is a whole
+ * panel; 1, 2 and cols_of[rows + 1] are allowed, too. b is read by whole vectors, of c only `lanes` are touched. first: what is in c if
  * `add`, else bias[m], or zero. clamp: the result is brought between low and high; a NaN stays. */
 enum { FC_PANEL = 8 };
 typedef struct {

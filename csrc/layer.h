@@ -35,7 +35,7 @@ typedef struct {
     ptrdiff_t most_runs;
     ptrdiff_t planes, planes_block;                      /* planes of outputs: images x depths */
     ptrdiff_t blocks[3];                                 /* of planes, rows, columns */
-    ptrdiff_t *at;                                       /* where the taps are, per channel of a part */
+    ptrdiff_t *at;                                       /* where the taps are, per packed channel */
     char *scratch;
     size_t packed_bytes, run_bytes, thread_bytes;
 

@@ -13,6 +13,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
 from fastconv.arguments import BOUNDARIES, MODES, plain_geometry
+from fastconv.layers import LARGEST
 
 cnp.import_array()
 
@@ -80,6 +81,7 @@ STORED = {
 cdef int default_threads = 1
 
 # Below this many multiply-adds a call ends sooner than the GIL could be released and taken again.
+cdef double largest = LARGEST
 cdef double KEEP_GIL_BELOW = 20000
 # methods.CROSSOVERS
 cdef double SEPARABLE_GAIN = 1, BOX_TAPS = 0, FFT_TAPS = 0, FFT_GAIN = 1
@@ -448,7 +450,9 @@ def conv(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray out, axes, 
         nothing_slides(&g.axis[i])
     for i, a in enumerate(axes):
         g.axis[first + i].n, g.axis[first + i].k, g.axis[first + i].out = a.n, a.k, a.out
-        g.axis[first + i].lead, g.axis[first + i].stride, g.axis[first + i].dilation = a.lead, a.stride, a.dilation
+        g.axis[first + i].lead = a.lead
+        g.axis[first + i].stride = a.stride if a.out > 1 else 1  # nothing is a step away, and it may be huge
+        g.axis[first + i].dilation = a.dilation if a.k > 1 else 1
         g.axis[first + i].boundary = BOUNDARY[a.boundary]
         g.axis[first + i].x_step = cnp.PyArray_STRIDE(x, 2 + i)
     g.x_image, g.x_channel = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
@@ -476,7 +480,7 @@ def conv_plain(int rank, x, w, bias, stride, padding, dilation, groups, clamp):
     cdef ptrdiff_t number[3]
     cdef ptrdiff_t behind[3]
     cdef ptrdiff_t room
-    cdef double work = 1
+    cdef double work = 1, extent = 1
     cdef int typenum, status, i, first = 3 - rank
     if not (cnp.PyArray_CheckExact(x) and cnp.PyArray_CheckExact(w) and type(groups) is int):
         return None
@@ -525,9 +529,12 @@ def conv_plain(int rank, x, w, bias, stride, padding, dilation, groups, clamp):
         if a.n < 1 or a.k < 1 or a.k >= 1 << 30 or room < 0:
             return None
         a.out = shape[2 + i] = room // a.stride + 1
+        extent *= <double> (room + (a.k - 1) * a.dilation + 1)
+        a.stride = a.stride if a.out > 1 else 1
+        a.dilation = a.dilation if a.k > 1 else 1
         work *= <double> a.out * <double> a.k
     work *= <double> shape[0] * <double> shape[1]
-    if work > 1e16 or shape[0] < 1:
+    if work > 1e16 or extent > largest or shape[0] < 1:
         return None
     oa = cnp.PyArray_EMPTY(rank + 2, shape, typenum, 0)
     g.threads, g.clamp = default_threads, clamp is not None

@@ -25,6 +25,7 @@ PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge",
 ACTIVATIONS = {"relu": (0.0, math.inf), "relu6": (0.0, 6.0)}
 LAYOUTS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
 FLOATS = ("float16", "float32", "float64")
+LARGEST = 2**44  # elements of a padded channel, so that no size in bytes overflows
 
 
 class Options(NamedTuple):
@@ -106,7 +107,7 @@ def layer_arguments(rank: int, x: ArrayLike, w: ArrayLike, bias: ArrayLike | Non
         xa.shape[2:],
         wa.shape[2:],
         _per_axis(options.stride, rank, "stride"),
-        _hashable(options.padding),
+        _padding(options.padding),
         _per_axis(options.dilation, rank, "dilation"),
         options.padding_mode,
     )
@@ -163,10 +164,21 @@ def _groups(groups: Any, x_shape: tuple[int, ...], w_shape: tuple[int, ...]) -> 
     return number
 
 
-def _hashable(padding: Any) -> Any:
-    if isinstance(padding, (list, tuple, np.ndarray)):
-        return tuple(_hashable(p) for p in padding)
-    return padding
+def _padding(padding: Any) -> Any:
+    """A word, or Python's integers in tuples: 1.0 and True would be found in the cache of layer_axes as 1."""
+
+    def integers(value: Any) -> Any:
+        if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim):
+            return tuple(map(integers, value))
+        if isinstance(value, (bool, np.bool)):
+            raise TypeError
+        return index(value)
+
+    try:
+        return padding if isinstance(padding, str) else integers(padding)
+    except TypeError:
+        accepted = "'valid', 'same', an integer, one for each axis, or pairs (before, behind)"
+        raise TypeError(f"padding must be {accepted}; got {padding!r}") from None
 
 
 def _clamp(activation: Any) -> tuple[float, float] | None:
@@ -206,8 +218,8 @@ def layer_axes(
     spans = tuple((k - 1) * d + 1 for k, d in zip(w_shape, dilation, strict=True))
     pads = _pads(padding, spans, stride)
     padded = tuple(n + sum(p) for n, p in zip(x_shape, pads, strict=True))
-    if max(*spans, *padded) > sys.maxsize // 4:
-        raise ValueError(f"padding {padding!r} or dilation {dilation} is too large")
+    if math.prod(max(s, n) for s, n in zip(spans, padded, strict=True)) > LARGEST:
+        raise ValueError(f"padding {padding!r} or dilation {dilation} is too large for x of {x_shape}")
     if any(span > n for span, n in zip(spans, padded, strict=True)):
         spread = f", spread to {spans} by dilation {dilation}," if spans != w_shape else ""
         raise ValueError(f"w of {w_shape} taps{spread} is larger than the padded input {padded} of x of {x_shape}")
@@ -238,15 +250,9 @@ def _pads(padding: Any, spans: tuple[int, ...], stride: tuple[int, ...]) -> tupl
     values = padding if isinstance(padding, tuple) else (padding,) * rank
     if len(values) != rank:
         raise ValueError(f"padding must be {accepted}; got {padding!r}")
-    pairs = [v if isinstance(v, tuple) else (v, v) for v in values]
-    if any(len(p) != 2 for p in pairs):
+    pairs = tuple(v if isinstance(v, tuple) else (v, v) for v in values)
+    if any(len(p) != 2 or any(isinstance(n, tuple) for n in p) for p in pairs):
         raise ValueError(f"padding must be {accepted}; got {padding!r}")
-    try:
-        if any(isinstance(v, (bool, np.bool)) for p in pairs for v in p):
-            raise TypeError
-        numbers = tuple((index(before), index(behind)) for before, behind in pairs)
-    except TypeError:
-        raise TypeError(f"padding must be {accepted}; got {padding!r}") from None
-    if any(n < 0 for p in numbers for n in p):
+    if any(n < 0 for p in pairs for n in p):
         raise ValueError(f"padding must not be negative; got {padding!r}")
-    return numbers
+    return pairs

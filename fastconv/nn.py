@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import reference
-from fastconv.arguments import IntOrTuple, _per_axis
-from fastconv.layers import ACTIVATIONS, Activation, Layer, Options, Padding, layer_arguments
+from fastconv.arguments import IntOrTuple, _array, _per_axis
+from fastconv.layers import ACTIVATIONS, Activation, Layer, Options, Padding, _padding, layer_arguments
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "conv1d", "conv2d", "conv3d"]
@@ -115,7 +115,8 @@ def conv2d(
     ndarray, shape (N, K, OH, OW) or (K, OH, OW)
         ``OH = (H + padding before + padding behind - (R - 1) * dilation - 1) // stride + 1``, likewise OW. The same
         bits for any number of threads and any batch that an image is in. float16 is summed in float32. Sums are
-        made in parts of about 128 taps, so that errors grow little with the number of channels.
+        made in parts of about 128 taps (of one channel with more taps than that: up to 1024), so that errors grow
+        little with the number of channels.
 
     Raises
     ------
@@ -237,17 +238,21 @@ class _Conv:
     ) -> Self:
         """A layer with copies of these weights (K, C / groups, ...) and bias (K,)."""
         layer = cls.__new__(cls)
-        first = None if bias is None else np.array(bias)
+        first = None if bias is None else _array(bias, "bias").copy()
         options = Options(stride, padding, dilation, groups, padding_mode, activation, layout)
-        layer._set(np.array(weight), first, options, threads)
+        layer._set(_array(weight, "weight").copy(), first, options, threads)
         return layer
 
     def _set(self, w: NDArray[Any], bias: NDArray[Any] | None, options: Options, threads: int | None) -> None:
         if w.ndim != self.rank + 2:
             raise ValueError(f"weight must have {self.rank + 2} dimensions; got shape {w.shape}")
         w = np.ascontiguousarray(w)
+        # an x that is large enough for any padding that can be right
         dilation = _per_axis(options.dilation, self.rank, "dilation")
-        spans = tuple((k - 1) * d + 1 for k, d in zip(w.shape[2:], dilation, strict=True))
+        room = (
+            max(map(abs, np.ravel(_padding(options.padding))), default=0) if not isinstance(options.padding, str) else 0
+        )
+        spans = tuple((k - 1) * d + 1 + int(room) for k, d in zip(w.shape[2:], dilation, strict=True))
         channels = w.shape[1] * options.groups
         x = np.broadcast_to(w.dtype.type(0), (1, channels, *spans))
         last = np.moveaxis(x, 1, -1) if options.layout is not None and not options.layout.startswith("NC") else x
@@ -281,7 +286,7 @@ class _Conv:
 
     @staticmethod
     def _like(value: ArrayLike, old: NDArray[Any], name: str) -> NDArray[Any]:
-        new = np.array(value, dtype=old.dtype)
+        new = _array(value, name).astype(old.dtype, casting="same_kind")
         if new.shape != old.shape:
             raise ValueError(f"{name} must have shape {old.shape}; got {new.shape}")
         return new
@@ -409,8 +414,8 @@ def _direct(layer: Layer, threads: int, wide: tuple[NDArray[Any] | None, ...] | 
     if layer.channels_last and (layer.w.shape[1] > 1 or layer.axes[-1].out > LANES_BELOW):
         x = np.ascontiguousarray(x)
     w, bias = wide or (layer.w, layer.bias)
-    w = np.ascontiguousarray(w, dtype)
-    bias = None if bias is None else np.ascontiguousarray(bias, dtype)
+    w = np.require(w, dtype, ["C", "A"])
+    bias = None if bias is None else np.require(bias, dtype, ["C", "A"])
     result = layer.out
     if result is not None and not layer.batched:
         result = result[None]

@@ -294,6 +294,9 @@ ERRORS = {
     "padding of three": (dict(padding=(1, 1, 1)), ValueError, "padding"),
     "padding of triples": (dict(padding=((1, 1, 1), (1, 1, 1))), ValueError, "padding"),
     "padding huge": (dict(padding=2**62), ValueError, "padding"),
+    "padding true": (dict(padding=True), TypeError, "padding.*True"),
+    "padding of no number": (dict(padding={1}), TypeError, "padding"),
+    "padding and dilation huge": (dict(padding=(2**29, 2**29), dilation=2**28), ValueError, "too large"),
     "same with stride": (dict(padding="same", stride=2), ValueError, "same.*stride"),
     "padding_mode": (dict(padding_mode="mirror"), ValueError, "padding_mode.*mirror"),
     "reflect too far": (dict(padding_mode="reflect", padding=5), ValueError, "padding.*reflect"),
@@ -321,6 +324,31 @@ def test_errors(arguments, error, says):
     if not {"method", "threads"} & set(arguments):
         with pytest.raises(error, match=says):
             reference.conv2d(**({"x": X, "w": W} | arguments))
+
+
+def test_words_do_not_hide_in_the_cache():
+    """1.0 and True are equal to 1, which has just been accepted."""
+    nn.conv2d(X, W, padding=(1, 1), threads=1)
+    for padding in ((1.0, 1), (True, 1)):
+        with pytest.raises(TypeError, match="padding"):
+            nn.conv2d(X, W, padding=padding, threads=1)
+
+
+def test_far_taps(isa):
+    """Taps that lie far outside x, or of which there is but one output: nothing that matters is large."""
+    ones = np.ones
+    for groups in (1, 16):
+        x, w = ones((1, groups, 3, 3), "f4"), ones((groups, 1, 2, 1), "f4")
+        y = nn.conv2d(x, w, padding=(2**20, 0), dilation=(2**21, 1), groups=groups, threads=2)
+        assert y.shape == (1, groups, 3, 3) and (y == 0).all()
+    assert (nn.conv2d(ones((1, 2, 3, 3)), ones((1, 2, 1, 1)), stride=2**60) == 2).all()
+    assert (nn.conv2d(ones((1, 2, 3, 3)), ones((1, 2, 1, 1)), stride=2**60, threads=1) == 2).all()
+
+
+def test_misaligned_weights(rng):
+    x, w = reals(rng, (1, 3, 8, 8), "float32"), reals(rng, (4, 3, 3, 3), "float32")
+    odd = np.frombuffer(b"\0" + w.tobytes(), np.uint8)[1:].view(w.dtype).reshape(w.shape)
+    cases.assert_same_bits(nn.conv2d(x, odd), nn.conv2d(x, w))
 
 
 def test_a_result_too_large():
@@ -402,6 +430,23 @@ def test_layer_weights_change_as_a_whole(dtype, rng):
 def test_layer_errors(arguments, error):
     with pytest.raises(error):
         nn.Conv2d(*arguments)
+
+
+def test_layers_padded_beyond_their_kernel(rng):
+    x = reals(rng, (1, 1, 8, 8), "float32")
+    for mode, padding in (("reflect", 3), ("circular", ((4, 1), (0, 4))), ("replicate", 9)):
+        layer = nn.Conv2d(1, 2, 3, padding=padding, padding_mode=mode, seed=0)
+        expected = nn.conv2d(x, layer.weight, layer.bias, padding=padding, padding_mode=mode)
+        cases.assert_same_bits(layer(x), expected)
+
+
+def test_layers_take_no_masks():
+    masked = np.ma.masked_array(np.ones((1, 1, 2, 2)), mask=True)
+    with pytest.raises(TypeError, match=r"weight.*masked"):
+        nn.Conv2d.from_weights(masked)
+    layer = nn.Conv2d(1, 1, 2)
+    with pytest.raises(TypeError, match=r"weight.*masked"):
+        layer.weight = masked
 
 
 def test_a_layer_in_several_threads(rng):
