@@ -64,9 +64,17 @@ static inline ptrdiff_t min(ptrdiff_t a, ptrdiff_t b)
 {
     return a < b ? a : b;
 }
+static inline ptrdiff_t max(ptrdiff_t a, ptrdiff_t b)
+{
+    return a > b ? a : b;
+}
 static inline ptrdiff_t clamp(ptrdiff_t v, ptrdiff_t low, ptrdiff_t high)
 {
     return v < low ? low : v > high ? high : v;
+}
+static inline ptrdiff_t parts_of(ptrdiff_t n, ptrdiff_t size)
+{
+    return (n + size - 1) / size;
 }
 /* Elements from the first to the last that n outputs look at. */
 static inline ptrdiff_t reach(const fc_axis *a, ptrdiff_t n)

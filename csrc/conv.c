@@ -255,11 +255,16 @@ static void make_panels(const layer *l, tile *t, int widest, ptrdiff_t plane, pt
     t->panels = to - t->panel;
 }
 
+static char *columns_of(const layer *l, const tile *t, ptrdiff_t tap) /* of the part that begins there */
+{
+    return t->columns + tap / l->part * t->dots * column_of(l) * l->size;
+}
+
 /* The columns under the dots of n taps, from `tap` on, which begin a part */
 static void gather(const layer *l, const tile *t, ptrdiff_t tap, ptrdiff_t n)
 {
     const ptrdiff_t *at = l->at + tap, pitch = column_of(l);
-    char *columns = t->columns + tap / l->part * t->dots * pitch * l->size;
+    char *columns = columns_of(l, t, tap);
     for (ptrdiff_t i = 0; i < t->dots; i++) {
         char *to = columns + i * pitch * l->size;
         const char *from = t->packed + t->dot_b[i] * l->size;
@@ -278,20 +283,19 @@ static void gather(const layer *l, const tile *t, ptrdiff_t tap, ptrdiff_t n)
 static void multiply(const layer *l, const tile *t, fc_gemm m, ptrdiff_t first, ptrdiff_t taps)
 {
     const char *a = m.a;
-    const int clamps = l->g->clamp && first + taps == l->depth, new = first == 0;
+    const int clamps = l->g->clamp && first + taps == l->depth;
     for (ptrdiff_t tap = 0; tap < taps; tap += l->part) {
         m.a = a + tap * l->size;
         m.at = l->at + tap;
         m.depth = min(l->part, taps - tap);
-        m.add = !new || tap > 0;
+        m.add = first + tap > 0;
         m.clamp = clamps && tap + m.depth == taps;
         l->gemm(&m);
         if (t->dots == 0)
             continue;
-        ptrdiff_t pitch = column_of(l);
-        fc_dot d = {.a = m.a, .b = t->columns + tap / l->part * t->dots * pitch * l->size, .bias = m.bias, .c = m.c, .as = m.as,
-                    .cs = m.cs, .rows = m.rows, .bs = pitch, .cols = t->dots, .depth = m.depth, .at = t->dot_c,
-                    .add = m.add, .clamp = m.clamp, .low = m.low, .high = m.high};
+        fc_dot d = {.a = m.a, .b = columns_of(l, t, tap), .bias = m.bias, .c = m.c, .as = m.as, .bs = column_of(l),
+                    .cs = m.cs, .rows = m.rows, .cols = t->dots, .depth = m.depth, .at = t->dot_c, .add = m.add,
+                    .clamp = m.clamp, .low = m.low, .high = m.high};
         l->dot(&d);
     }
 }

@@ -46,10 +46,6 @@ int fc_threads_for(double serial_us, int threads)
 
 /* ---- plan ------------------------------------------------------------------------------------- */
 
-static ptrdiff_t parts_of(ptrdiff_t n, ptrdiff_t size)
-{
-    return (n + size - 1) / size;
-}
 static ptrdiff_t block_cols(const fc_corr *g)
 {
     return g->axis[ROWS].out == 1 ? 8 * BLOCK_COLS : BLOCK_COLS;

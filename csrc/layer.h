@@ -32,7 +32,6 @@ typedef struct {
     split rows, cols;
     ptrdiff_t pitch, row_set, col_set, depth_set, plane; /* elements from one to the next */
     int readable; /* x, by kernels that read elements where an element may lie */
-    ptrdiff_t most_runs;
     ptrdiff_t planes, planes_block;                      /* planes of outputs: images x depths */
     ptrdiff_t blocks[3];                                 /* of planes, rows, columns */
     ptrdiff_t *at;                                       /* where the taps are, per packed channel */
@@ -47,15 +46,6 @@ typedef struct {
     size_t panel_bytes, columns_bytes;
 } layer;
 
-static inline ptrdiff_t parts_of(ptrdiff_t n, ptrdiff_t size)
-{
-    return (n + size - 1) / size;
-}
-static inline ptrdiff_t max(ptrdiff_t a, ptrdiff_t b)
-{
-    return a > b ? a : b;
-}
-
 static inline size_t lines(ptrdiff_t count, ptrdiff_t size) /* bytes, in whole cache lines */
 {
     return ((size_t)count * (size_t)size + LINE - 1) / LINE * LINE;
@@ -66,7 +56,7 @@ enum sets { SHARED, APART, FEWER /* elements */ };
 FC_API split fc_split_axis(const fc_axis *a, ptrdiff_t block, enum sets how);
 FC_API void fc_lay_out(layer *l, ptrdiff_t pitch); /* pitch and splits are known: the rest */
 FC_API void fc_tabulate(const layer *l, ptrdiff_t channels, ptrdiff_t channel); /* l->at */
-/* What outputs from (row, col) on of plane `plane` see of any channel, as at most most_runs runs; and one channel packed */
+/* What outputs from (row, col) on of plane `plane` see of any channel, as runs, which take run_bytes; and one channel packed */
 FC_API fc_runs fc_plan_runs(const layer *l, fc_run *run, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t col);
 FC_API void fc_pack_channel(const layer *l, char *to, const char *x, const fc_runs *r);
 

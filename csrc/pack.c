@@ -37,8 +37,7 @@ void fc_lay_out(layer *l, ptrdiff_t pitch)
     l->plane = axis[DEPTH].k * l->depth_set;
     /* rows of a set: outside, inside, outside */
     ptrdiff_t runs = axis[ROWS].boundary == FC_CONSTANT ? min(3, l->rows.count) : l->rows.count;
-    l->most_runs = axis[DEPTH].k * l->cols.sets * l->rows.sets * runs;
-    l->run_bytes = lines(l->most_runs, sizeof(fc_run));
+    l->run_bytes = lines(axis[DEPTH].k * l->cols.sets * l->rows.sets * runs, sizeof(fc_run));
     uintptr_t odd = (uintptr_t)l->g->x | (uintptr_t)l->g->x_image | (uintptr_t)l->g->x_channel;
     for (int a = DEPTH; a <= COLS; a++)
         odd |= (uintptr_t)axis[a].x_step;

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import reference
 from fastconv.arguments import IntOrTuple, _array, _per_axis
-from fastconv.layers import ACTIVATIONS, Activation, Layer, Options, Padding, _padding, layer_arguments
+from fastconv.layers import ACTIVATIONS, Activation, Layer, Options, Padding, _padding, _pads, layer_arguments
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "conv1d", "conv2d", "conv3d"]
@@ -247,14 +247,12 @@ class _Conv:
         if w.ndim != self.rank + 2:
             raise ValueError(f"weight must have {self.rank + 2} dimensions; got shape {w.shape}")
         w = np.ascontiguousarray(w)
-        # an x that is large enough for any padding that can be right
         dilation = _per_axis(options.dilation, self.rank, "dilation")
-        room = (
-            max(map(abs, np.ravel(_padding(options.padding))), default=0) if not isinstance(options.padding, str) else 0
-        )
-        spans = tuple((k - 1) * d + 1 + int(room) for k, d in zip(w.shape[2:], dilation, strict=True))
+        spans = tuple((k - 1) * d + 1 for k, d in zip(w.shape[2:], dilation, strict=True))
+        pads = _pads(_padding(options.padding), spans, _per_axis(options.stride, self.rank, "stride"))
         channels = w.shape[1] * options.groups
-        x = np.broadcast_to(w.dtype.type(0), (1, channels, *spans))
+        large = (span + max(pair) for span, pair in zip(spans, pads, strict=True))  # enough for every padding_mode
+        x = np.broadcast_to(w.dtype.type(0), (1, channels, *large))
         last = np.moveaxis(x, 1, -1) if options.layout is not None and not options.layout.startswith("NC") else x
         layer_arguments(self.rank, last, w, bias, options)  # so that bad arguments are reported here
         self._parts = w, bias

@@ -434,7 +434,7 @@ def test_layer_errors(arguments, error):
 
 def test_layers_padded_beyond_their_kernel(rng):
     x = reals(rng, (1, 1, 8, 8), "float32")
-    for mode, padding in (("reflect", 3), ("circular", ((4, 1), (0, 4))), ("replicate", 9)):
+    for mode, padding in (("reflect", 3), ("circular", ((4, 1), (0, 4))), ("replicate", 9), ("reflect", (2, (0, 5)))):
         layer = nn.Conv2d(1, 2, 3, padding=padding, padding_mode=mode, seed=0)
         expected = nn.conv2d(x, layer.weight, layer.bias, padding=padding, padding_mode=mode)
         cases.assert_same_bits(layer(x), expected)
