@@ -12,14 +12,13 @@ import pytest
 
 import fastconv
 
-MODULES = sorted(m.name for m in pkgutil.iter_modules(fastconv.__path__) if m.name != "_core")
+MODULES = sorted(m.name for m in pkgutil.walk_packages(fastconv.__path__, "fastconv.") if m.name != "fastconv._core")
 README = Path(__file__).parents[1] / "README.md"
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
-    module = importlib.import_module(f"fastconv.{name}")
-    assert doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
+    assert doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
 
 
 def test_readme_examples():
@@ -44,6 +43,6 @@ def test_readme_lists_every_source_file():
     text = README.read_text()
     root = README.parent
     for folder in ("fastconv", "csrc"):
-        for path in (root / folder).glob("*.[cph]*"):
+        for path in (root / folder).rglob("*.[cph]*"):
             if path.suffix in (".py", ".pyx", ".pyi", ".c", ".h") and path.name != "_core.c":
-                assert path.name in text, f"README.md's table lacks {folder}/{path.name}"
+                assert path.name in text, f"README.md's table lacks {path.relative_to(root)}"
