@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The driver of convolution layers: matrix products of the weights, read as they are, and packed pixels (K1, K2).
+ * The driver of convolution layers and their data gradients: matrix products of the weights, read as they are, and packed
+ * pixels (K1, K2).
  *
  *   1. Outputs are cut into blocks: rows x cols of a plane, or several small planes (images; depths of 3-D data).
  *   2. Channels are cut into parts of about PART taps, which are summed apart, so that sums stay small. What a block sees of
@@ -23,7 +24,8 @@ enum {
     PART = 128,         /* taps summed in one go, but for rounding to whole channels; */
     LONG_PART = 1024,   /* of one channel with many taps */
     PACKED = 320 << 10, /* bytes of a packed block, which shares L2 with rows of weights */
-    PIXELS = 1024,      /* outputs of a block, at most */
+    PIXELS = 1024,      /* outputs of a block and phase, at most; */
+    REGION = 1 << 16,   /* of all phases */
     FEW_PARTS = 2,      /* packed in one go, where blocks can be chosen; */
     MOST_PARTS = 16,    /* where there is room left */
     DOT_ROWS = 16,      /* rows of weights, at least, for inner products */
@@ -32,7 +34,7 @@ enum {
 /* Outputs at the end of a run that inner products may take, at most: for a quarter of a vector they are faster */
 static ptrdiff_t most_dots(const layer *l)
 {
-    return l->g->kernels >= DOT_ROWS && l->part >= 2 * l->lanes && l->taps <= LONG_PART ? l->lanes / 4 : 0;
+    return !l->g->gradient && l->kernels >= DOT_ROWS && l->part >= 2 * l->lanes && l->taps <= LONG_PART ? l->lanes / 4 : 0;
 }
 
 /* How many they take, of so many */
@@ -67,14 +69,14 @@ static double cycles_of(const layer *l, const layout *y, ptrdiff_t tall)
         aligned += y->rows.apart || r * ra->dilation / ra->stride * y->pitch % l->lanes == 0;
     double fma = 0.6 - 0.02 * (double)aligned / (double)ra->k;
     double products = (double)vectors + idle[vectors % 3] * (vectors != 1) + 0.16 * (double)(runs * dots);
-    return packs + (double)l->taps * (products * (double)l->g->kernels * fma + 2 * (double)(runs * dots));
+    return packs + (double)l->taps * (products * (double)l->kernels * fma + 2 * (double)(runs * dots));
 }
 
 /* Bytes of a packed plane */
 static ptrdiff_t bytes_of(const layer *l, const layout *y)
 {
     ptrdiff_t set = parts_of(y->rows.count * y->pitch, l->lanes) * l->lanes;
-    return min(FEW_PARTS * l->part_channels, l->g->channels) * l->axis[DEPTH].k * y->rows.sets * y->cols.sets * set * l->size;
+    return min(FEW_PARTS * l->part_channels, l->channels) * l->axis[DEPTH].k * y->rows.sets * y->cols.sets * set * l->size;
 }
 
 /* Planes that may share a block, however many there are: what is chosen must not depend on the batch */
@@ -82,7 +84,7 @@ static ptrdiff_t planes_of(const layer *l, const layout *y)
 {
     if (y->rows.block < l->axis[ROWS].out || y->cols.block < l->axis[COLS].out)
         return 1;
-    return clamp(min(PIXELS / (y->rows.block * y->cols.block), PACKED / max(bytes_of(l, y), 1)), 1, PIXELS);
+    return clamp(min(l->pixels / (y->rows.block * y->cols.block), PACKED / max(bytes_of(l, y), 1)), 1, PIXELS);
 }
 
 /* Cycles of a plane, per channel */
@@ -92,7 +94,7 @@ static double cost_of(const layer *l, const layout *y)
     const fc_axis *ra = &l->axis[ROWS];
     ptrdiff_t whole = ra->out / y->rows.block, rest = ra->out % y->rows.block;
     double cost = (double)whole * cycles_of(l, y, y->rows.block) + (rest ? cycles_of(l, y, rest) : 0);
-    cost += (double)(l->g->kernels * l->taps * l->size * (whole + (rest > 0))) / (double)(WEIGHTS * planes_of(l, y));
+    cost += (double)(l->kernels * l->taps * l->size * (whole + (rest > 0))) / (double)(WEIGHTS * planes_of(l, y));
     cost *= rest ? 1.02 : 1; /* even blocks keep threads busy to the end */
     return cost * (double)parts_of(l->axis[COLS].out, y->cols.block);
 }
@@ -113,13 +115,15 @@ static void choose_block(layer *l)
     static const double NO_FIT = 1e100;
     double least = -1;
     layout best = {0};
-    static const ptrdiff_t widest[] = {PIXELS, 480, 192, 96, 48};
+    const ptrdiff_t widest[] = {l->pixels, 480, 192, 96, 48};
     for (int w = 0; w < 5; w++) {
+        if (widest[w] > l->pixels)
+            continue;
         ptrdiff_t pieces = parts_of(ca->out, widest[w]), panel = 3 * l->lanes;
         ptrdiff_t wide = pieces == 1 ? ca->out : min(parts_of(parts_of(ca->out, pieces), panel) * panel, ca->out);
         if (pieces == 1 && w > 0)
             continue;
-        for (ptrdiff_t tall = min(ra->out, max(PIXELS / wide, 1)); tall > 0; tall = next_band(ra->out, tall, wide, l->lanes)) {
+        for (ptrdiff_t tall = min(ra->out, max(l->pixels / wide, 1)); tall > 0; tall = next_band(ra->out, tall, wide, l->lanes)) {
             if (least >= 0 && least < NO_FIT && tall * wide < panel)
                 break; /* less than one panel */
             for (int how = 0; how < 4; how++) { /* rows apart, columns apart */
@@ -144,32 +148,6 @@ static void choose_block(layer *l)
     l->planes_block = parts_of(l->planes, parts_of(l->planes, l->planes_block)); /* as even as can be */
 }
 
-static int slides_not(const fc_axis *a)
-{
-    return a->n == 1 && a->k == 1 && a->out == 1 && a->lead == 0;
-}
-
-static void describe(layer *l)
-{
-    const fc_conv *g = l->g;
-    memcpy(l->axis, g->axis, sizeof l->axis);
-    for (int a = COLS; a > DEPTH; a--) /* axes that nothing slides along come first */
-        for (int b = a - 1; b >= DEPTH && slides_not(&l->axis[a]); b--) {
-            fc_axis none = l->axis[a];
-            l->axis[a] = l->axis[b];
-            l->axis[b] = none;
-        }
-    const fc_axis *axis = l->axis;
-    l->size = fc_stored_size(g->type);
-    l->lanes = fc->vector_bytes / l->size;
-    l->gemm = g->type == FC_F32 ? fc->gemm_f32 : fc->gemm_f64;
-    l->dot = g->type == FC_F32 ? fc->dot_f32 : fc->dot_f64;
-    l->pack = g->type == FC_F32 ? fc->pack_f32 : fc->pack_f64;
-    l->taps = axis[DEPTH].k * axis[ROWS].k * axis[COLS].k;
-    l->depth = g->channels * l->taps;
-    l->planes = g->images * axis[DEPTH].out;
-}
-
 /* Elements of a column of a part, for the inner products */
 static ptrdiff_t column_of(const layer *l)
 {
@@ -178,22 +156,29 @@ static ptrdiff_t column_of(const layer *l)
 
 static void plan_products(layer *l)
 {
-    const fc_conv *g = l->g;
     const fc_axis *axis = l->axis;
-    l->part_channels = parts_of(g->channels, clamp(parts_of(l->depth, PART), 1, g->channels));
-    l->part = min(l->part_channels * l->taps, LONG_PART);
+    int is_f32 = l->g->type == FC_F32;
+    l->gemm = is_f32 ? fc->gemm_f32 : fc->gemm_f64;
+    l->dot = is_f32 ? fc->dot_f32 : fc->dot_f64;
+    l->depth = l->channels * l->most_taps;
+    l->part_channels = parts_of(l->channels, clamp(parts_of(l->depth, PART), 1, l->channels));
+    l->part = min(l->part_channels * l->most_taps, LONG_PART);
+    l->pixels = clamp(REGION / (l->phases[ROWS] * l->phases[COLS]), 1, PIXELS);
     choose_block(l);
-    ptrdiff_t runs = l->flat ? 1 : l->rows.block;
-    ptrdiff_t length = l->flat ? l->rows.block * l->cols.block : l->cols.block;
+    ptrdiff_t pixels = l->rows.block * l->cols.block;
+    ptrdiff_t runs = l->flat ? 1 : l->rows.block, vectors = l->flat ? parts_of(pixels, l->lanes) : runs * parts_of(l->cols.block, l->lanes);
+    if (fc_phases(l) > 1) /* some may have shorter rows */
+        vectors = l->rows.block * parts_of(l->cols.block, l->lanes);
     l->most_dots = l->planes_block * runs * most_dots(l);
     ptrdiff_t part_bytes = l->planes_block * l->part_channels * l->plane * l->size + l->most_dots * column_of(l) * l->size;
     l->pack_channels = l->part_channels;
-    if (l->part == l->part_channels * l->taps) /* as many parts as fit */
-        l->pack_channels = min(l->part_channels * clamp(PACKED / max(part_bytes, 1), 1, MOST_PARTS), g->channels);
+    if (l->part == l->part_channels * l->most_taps) /* as many parts as fit */
+        l->pack_channels = min(l->part_channels * clamp(PACKED / max(part_bytes, 1), 1, MOST_PARTS), l->channels);
     l->packed_plane = l->pack_channels * l->plane;
     l->packed_bytes = lines(l->planes_block * l->packed_plane + 2 * l->lanes, l->size);
     l->columns_bytes = lines(l->most_dots * parts_of(l->pack_channels * l->taps, l->part) * column_of(l), l->size);
-    l->panel_bytes = lines(l->planes_block * runs * parts_of(length, l->lanes) + 1, sizeof(fc_panel));
+    l->panel_bytes = lines(fc_phases(l) * l->planes_block * vectors + 1, sizeof(fc_panel)) + lines(fc_phases(l), sizeof(ptrdiff_t));
+    l->room_bytes = l->step[ROWS] * l->step[COLS] > 1 ? lines(l->phases[ROWS] * l->phases[COLS] * pixels, l->size) : 0;
     l->blocks[0] = parts_of(l->planes, l->planes_block);
     l->blocks[1] = parts_of(axis[ROWS].out, l->rows.block);
     l->blocks[2] = parts_of(axis[COLS].out, l->cols.block);
@@ -216,26 +201,37 @@ static void pack_block(const layer *l, char *to, fc_run *run, const char *x, ptr
 
 /* What a thread works on */
 typedef struct {
-    char *packed, *columns; /* columns: for the dots, their pixels by taps */
+    char *packed, *columns, *room; /* columns: for the dots, their pixels by taps; room: for fc_interleave */
     fc_run *run;
-    fc_panel *panel;
-    ptrdiff_t panels, dots, *dot_b, *dot_c; /* dots: their offsets in the packed block and in out */
+    fc_panel *panel;               /* of all phases, */
+    ptrdiff_t *panels;             /* so many of each */
+    ptrdiff_t dots, *dot_b, *dot_c; /* dots: their offsets in the packed block and in out */
 } tile;
 
-/* Vectors of a block, joined to panels; and its dots */
-static void make_panels(const layer *l, tile *t, int widest, ptrdiff_t plane, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols)
+/* The plane of out that a phase writes, of plane `index` that is read; -1: none */
+static ptrdiff_t plane_of(const layer *l, ptrdiff_t first, ptrdiff_t index)
 {
-    const fc_axis *axis = l->axis;
-    ptrdiff_t kernels = l->g->groups * l->g->kernels, area = axis[ROWS].out * axis[COLS].out;
-    ptrdiff_t runs = l->flat ? 1 : rows, length = l->flat ? rows * cols : cols, dots = dots_of(l, length);
-    ptrdiff_t vectors = planes * runs * parts_of(length - dots, l->lanes), n = 0;
-    fc_panel *to = t->panel;
-    t->dots = 0;
-    to->whole = 1;
+    ptrdiff_t depth = l->axis[DEPTH].out, z = index % depth * l->step[DEPTH] + first;
+    return z < l->whole[DEPTH] ? index / depth * l->g->groups * l->kernels * l->whole[DEPTH] + z : -1;
+}
+
+/* Vectors of a phase of a block, joined to panels; and its dots. Returns where those of the next phase may be. */
+static fc_panel *make_panels(const layer *l, tile *t, const phase *q, fc_panel *to, int widest, ptrdiff_t plane,
+                             ptrdiff_t planes, const area *block)
+{
+    area a = *block;
+    ptrdiff_t c_pitch, first = fc_phase_area(l, q, &a, &c_pitch), whole = l->whole[ROWS] * l->whole[COLS], there = 0;
+    int flat = l->flat && (a.rows <= 1 || a.cols == block->cols);
+    ptrdiff_t runs = flat ? min(a.rows, 1) : a.rows, length = flat ? a.rows * a.cols : a.cols, dots = dots_of(l, length), n = 0;
     for (ptrdiff_t p = 0; p < planes; p++)
-        for (ptrdiff_t i = 0; i < runs; i++) {
-            ptrdiff_t image = (plane + p) / axis[DEPTH].out, z = (plane + p) % axis[DEPTH].out, j = 0;
-            ptrdiff_t b = p * l->packed_plane + i * l->pitch, c = (image * kernels * axis[DEPTH].out + z) * area + i * axis[COLS].out;
+        there += plane_of(l, q->axis[DEPTH].first, plane + p) >= 0;
+    ptrdiff_t vectors = there * runs * parts_of(length - dots, l->lanes);
+    const fc_panel *from = to;
+    to->whole = 1;
+    for (ptrdiff_t p = 0; p < planes; p++) {
+        ptrdiff_t out = plane_of(l, q->axis[DEPTH].first, plane + p);
+        for (ptrdiff_t i = 0; out >= 0 && i < runs; i++) {
+            ptrdiff_t b = p * l->packed_plane + i * l->pitch, c = out * whole + first + i * c_pitch, j = 0;
             for (; j < length - dots; j += l->lanes) {
                 if (n == 0) /* two and two rather than three and one */
                     to->vectors = vectors == 4 && widest == 3 ? 2 : vectors >= widest ? widest : vectors >= 2 ? 2 : 1;
@@ -252,7 +248,9 @@ static void make_panels(const layer *l, tile *t, int widest, ptrdiff_t plane, pt
             for (j = length - dots; j < length; j++, t->dots++)
                 t->dot_b[t->dots] = b + j, t->dot_c[t->dots] = c + j;
         }
-    t->panels = to - t->panel;
+    }
+    t->panels[q - l->phase] = to - from;
+    return to;
 }
 
 static char *columns_of(const layer *l, const tile *t, ptrdiff_t tap) /* of the part that begins there */
@@ -278,25 +276,56 @@ static void gather(const layer *l, const tile *t, ptrdiff_t tap, ptrdiff_t n)
     }
 }
 
-/* Products of a tile's rows of weights and the taps that are packed, part by part: sums stay in L1. `first` taps came
- * before. */
-static void multiply(const layer *l, const tile *t, fc_gemm m, ptrdiff_t first, ptrdiff_t taps)
+/* Products of a tile's rows of weights and the taps of some channels that are packed, part by part: sums stay in L1.
+ * `first` channels came before. */
+static void multiply(const layer *l, const tile *t, const phase *q, fc_gemm m, ptrdiff_t first, ptrdiff_t channels)
 {
-    const char *a = m.a;
-    const int clamps = l->g->clamp && first + taps == l->depth;
-    for (ptrdiff_t tap = 0; tap < taps; tap += l->part) {
-        m.a = a + tap * l->size;
-        m.at = l->at + tap;
-        m.depth = min(l->part, taps - tap);
+    const ptrdiff_t taps = channels * q->taps;
+    const int clamps = l->g->clamp && first + channels == l->channels;
+    for (ptrdiff_t tap = 0; tap < taps; tap += q->part) {
+        m.a_at = l->weight_at + q->at + tap;
+        m.b_at = l->at + q->at + tap;
+        m.depth = min(q->part, taps - tap);
         m.add = first + tap > 0;
         m.clamp = clamps && tap + m.depth == taps;
         l->gemm(&m);
         if (t->dots == 0)
             continue;
-        fc_dot d = {.a = m.a, .b = columns_of(l, t, tap), .bias = m.bias, .c = m.c, .as = m.as, .bs = column_of(l),
-                    .cs = m.cs, .rows = m.rows, .cols = t->dots, .depth = m.depth, .at = t->dot_c, .add = m.add,
-                    .clamp = m.clamp, .low = m.low, .high = m.high};
+        fc_dot d = {.a = (const char *)m.a + tap * l->size, .b = columns_of(l, t, tap), .bias = m.bias, .c = m.c,
+                    .as = m.as, .bs = column_of(l), .cs = m.cs, .rows = m.rows, .cols = t->dots, .depth = m.depth,
+                    .at = t->dot_c, .add = m.add, .clamp = m.clamp, .low = m.low, .high = m.high};
         l->dot(&d);
+    }
+}
+
+static double value_of(const layer *l, const char *bias) /* of an element without taps */
+{
+    const fc_conv *g = l->g;
+    double value = bias == NULL ? 0 : g->type == FC_F32 ? *(const float *)(const void *)bias : *(const double *)(const void *)bias;
+    if (g->clamp) {
+        value = value < g->low ? g->low : value;
+        value = value > g->high ? g->high : value;
+    }
+    return value;
+}
+
+/* The phases of some rows of weights to their places; out: of the first */
+static void finish(const layer *l, const tile *t, const fc_gemm *m, ptrdiff_t plane, ptrdiff_t planes, const area *block)
+{
+    const ptrdiff_t of_z = l->phases[ROWS] * l->phases[COLS], whole = l->whole[ROWS] * l->whole[COLS];
+    if (l->step[DEPTH] * l->step[ROWS] * l->step[COLS] == 1)
+        return;
+    for (ptrdiff_t i = 0; i < m->rows; i++) {
+        double value = value_of(l, m->bias ? (const char *)m->bias + i * l->size : NULL);
+        for (ptrdiff_t p = plane; p < plane + planes; p++)
+            for (ptrdiff_t z = 0; z < l->step[DEPTH]; z++) {
+                ptrdiff_t out = plane_of(l, z, p);
+                int has_taps = 0;
+                for (ptrdiff_t q = 0; q < l->phases[DEPTH]; q++)
+                    has_taps |= l->phase[q * of_z].axis[DEPTH].first == z;
+                if (out >= 0)
+                    fc_interleave(l, block, (char *)m->c + (i * m->cs + out * whole) * l->size, t->room, value, has_taps);
+            }
     }
 }
 
@@ -310,30 +339,40 @@ static void block(void *context, ptrdiff_t index, int slot)
     t.run = (fc_run *)(void *)(t.packed + l->packed_bytes);
     t.panel = (fc_panel *)(void *)((char *)t.run + l->run_bytes);
     t.columns = (char *)t.panel + l->panel_bytes;
-    t.dot_b = (ptrdiff_t *)(void *)(t.columns + l->columns_bytes);
+    t.panels = (ptrdiff_t *)(void *)(t.columns - lines(fc_phases(l), sizeof(ptrdiff_t)));
+    t.room = t.columns + l->columns_bytes;
+    t.dot_b = (ptrdiff_t *)(void *)(t.room + l->room_bytes);
     t.dot_c = t.dot_b + l->most_dots;
     ptrdiff_t share = index % l->shares, group = (index /= l->shares) % g->groups;
-    ptrdiff_t col = (index /= g->groups) % l->blocks[2] * l->cols.block, row = (index /= l->blocks[2]) % l->blocks[1] * l->rows.block;
-    ptrdiff_t plane = index / l->blocks[1] * l->planes_block;
-    ptrdiff_t rows = min(l->rows.block, axis[ROWS].out - row), cols = min(l->cols.block, axis[COLS].out - col);
-    ptrdiff_t planes = min(l->planes_block, l->planes - plane);
-    ptrdiff_t from = g->kernels * share / l->shares, to = g->kernels * (share + 1) / l->shares;
-    ptrdiff_t tiles = parts_of(to - from, fc->rows);
-    make_panels(l, &t, fc->cols_of[parts_of(to - from, tiles)], plane, planes, rows, cols);
-    ptrdiff_t volume = axis[DEPTH].out * axis[ROWS].out * axis[COLS].out, kernel = group * g->kernels + from;
-    fc_gemm m = {.as = l->depth, .cs = volume, .b = t.packed, .panels = t.panels, .panel = t.panel, .low = g->low, .high = g->high};
-    char *out = g->out + (kernel * volume + row * axis[COLS].out + col) * l->size;
-    for (ptrdiff_t first = 0; first < g->channels; first += l->pack_channels) {
-        ptrdiff_t channels = min(l->pack_channels, g->channels - first), taps = channels * l->taps;
-        pack_block(l, t.packed, t.run, g->x + (group * g->channels + first) * g->x_channel, channels, plane, planes, row, col);
+    area a;
+    a.col = (index /= g->groups) % l->blocks[2] * l->cols.block, a.row = (index /= l->blocks[2]) % l->blocks[1] * l->rows.block;
+    a.rows = min(l->rows.block, axis[ROWS].out - a.row), a.cols = min(l->cols.block, axis[COLS].out - a.col);
+    ptrdiff_t plane = index / l->blocks[1] * l->planes_block, planes = min(l->planes_block, l->planes - plane);
+    ptrdiff_t from = l->kernels * share / l->shares, to = l->kernels * (share + 1) / l->shares;
+    ptrdiff_t tiles = parts_of(to - from, fc->rows), widest = fc->cols_of[parts_of(to - from, tiles)];
+    fc_panel *panel = t.panel;
+    for (const phase *q = l->phase; q < l->phase + fc_phases(l); q++)
+        panel = make_panels(l, &t, q, panel, (int)widest, plane, planes, &a);
+    ptrdiff_t volume = l->whole[DEPTH] * l->whole[ROWS] * l->whole[COLS], kernel = group * l->kernels + from;
+    fc_gemm m = {.as = l->w_row, .cs = volume, .b = t.packed, .low = g->low, .high = g->high};
+    const char *w = g->w + (group * g->kernels * g->channels * l->taps + from * l->w_row) * l->size;
+    for (ptrdiff_t first = 0; first < l->channels; first += l->pack_channels) {
+        ptrdiff_t channels = min(l->pack_channels, l->channels - first), taps = channels * l->taps;
+        pack_block(l, t.packed, t.run, g->x + (group * l->channels + first) * g->x_channel, channels, plane, planes, a.row, a.col);
         for (ptrdiff_t tap = 0; tap < taps && t.dots > 0; tap += l->part)
             gather(l, &t, tap, min(l->part, taps - tap));
         for (ptrdiff_t i = 0, left; (left = to - from - i) > 0; i += m.rows) {
             m.rows = parts_of(left, parts_of(left, fc->rows)); /* a tile */
-            m.a = g->w + ((kernel + i) * l->depth + first * l->taps) * l->size;
+            m.a = w + (i * l->w_row + first * l->w_channel) * l->size;
             m.bias = g->bias ? g->bias + (kernel + i) * l->size : NULL;
-            m.c = out + i * volume * l->size;
-            multiply(l, &t, m, first * l->taps, taps);
+            m.c = g->out + (kernel + i) * volume * l->size;
+            m.panel = t.panel;
+            for (ptrdiff_t q = 0; q < fc_phases(l); m.panel += t.panels[q++]) {
+                m.panels = t.panels[q];
+                multiply(l, &t, l->phase + q, m, first, channels);
+            }
+            if (first + channels == l->channels)
+                finish(l, &t, &m, plane, planes, &a);
         }
     }
 }
@@ -341,29 +380,31 @@ static void block(void *context, ptrdiff_t index, int slot)
 int fc_conv_run(const fc_conv *g)
 {
     layer l = {.g = g};
-    const fc_axis *axis = g->axis;
-    if (g->images * g->groups * g->kernels * axis[DEPTH].out * axis[ROWS].out * axis[COLS].out == 0)
+    const fc_axis *axis = l.axis;
+    fc_describe(&l);
+    if (g->images * g->groups * l.kernels * l.whole[DEPTH] * l.whole[ROWS] * l.whole[COLS] == 0)
         return 0;
-    describe(&l);
-    if (g->channels == 1 && l.taps > 1)
+    if (!g->gradient && g->channels == 1 && l.taps > 1)
         return fc_depthwise_run(&l);
     plan_products(&l);
-    double us = 2e-3 * (double)l.depth * (double)(g->images * g->groups * g->kernels) *
+    double us = 2e-3 * (double)(l.channels * l.taps) * (double)(g->images * g->groups * l.kernels) *
                 (double)(axis[DEPTH].out * axis[ROWS].out * axis[COLS].out) * (double)l.size / fc->vector_bytes / 6.0;
     int threads = fc_threads_for(us, g->threads);
     ptrdiff_t chunks = l.blocks[0] * l.blocks[1] * l.blocks[2] * g->groups;
     l.shares = 1; /* as many as make the chunks even, or many */
-    while (chunks * l.shares % threads != 0 && chunks * l.shares < 4 * threads && l.shares < g->kernels / (2 * fc->rows))
+    while (chunks * l.shares % threads != 0 && chunks * l.shares < 4 * threads && l.shares < l.kernels / (2 * fc->rows))
         l.shares++;
     threads = (int)min(threads, chunks * l.shares);
-    l.thread_bytes = l.packed_bytes + l.run_bytes + l.panel_bytes + l.columns_bytes + lines(2 * l.most_dots, sizeof(ptrdiff_t));
-    size_t at_bytes = lines(l.pack_channels * l.taps, sizeof(ptrdiff_t));
-    char *memory = fc_borrow((size_t)threads * l.thread_bytes + at_bytes);
+    l.thread_bytes = l.packed_bytes + l.run_bytes + l.panel_bytes + l.columns_bytes + l.room_bytes + lines(2 * l.most_dots, sizeof(ptrdiff_t));
+    size_t at_bytes = lines(l.pack_channels * l.taps, sizeof(ptrdiff_t)), phase_bytes = lines(fc_phases(&l), sizeof(phase));
+    char *memory = fc_borrow((size_t)threads * l.thread_bytes + 2 * at_bytes + phase_bytes);
     if (memory == NULL)
         return -1;
-    l.at = (ptrdiff_t *)(void *)memory;
-    l.scratch = memory + at_bytes;
-    fc_tabulate(&l, l.pack_channels, l.plane);
+    l.phase = (phase *)(void *)memory;
+    l.at = (ptrdiff_t *)(void *)(memory + phase_bytes);
+    l.weight_at = (ptrdiff_t *)(void *)(memory + phase_bytes + at_bytes);
+    l.scratch = memory + phase_bytes + 2 * at_bytes;
+    fc_make_phases(&l);
     fc_pool_run(threads, chunks * l.shares, block, &l);
     fc_return(memory);
     return 0;

@@ -146,7 +146,10 @@ int fc_depthwise_run(layer *given)
         return -1;
     l->at = (ptrdiff_t *)(void *)memory;
     l->scratch = memory + at_bytes;
-    fc_tabulate(l, 1, 0);
+    phase whole;
+    for (int i = DEPTH; i <= COLS; i++)
+        whole.axis[i] = (axis_phase){.taps = axis[i].k, .tap_step = 1, .at_step = 1};
+    fc_tabulate(l, &whole, 1, 0, l->at);
     if (d.dilation) /* the columns of the first tap row */
         for (ptrdiff_t z = 0, cols = axis[COLS].k; z < axis[DEPTH].k; z++)
             memmove(l->at + z * cols, l->at + z * cols * axis[ROWS].k, (size_t)cols * sizeof(ptrdiff_t));

@@ -104,9 +104,16 @@ FC_API void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile til
  *
  *   out[image][m] = bias[m] + sum_{c < channels} x[image][c] (*) w[m][c],    brought between low and high if clamp
  *
- * where (*) is the correlation along the axes. w, bias (or NULL) and out are dense, x has any strides. */
+ * where (*) is the correlation along the axes. w, bias (or NULL) and out are dense, x has any strides.
+ *
+ * gradient: the adjoint instead, which is the gradient of x and a transposed layer. x then has images of groups x kernels and
+ * `out` elements along each axis, out has images of groups x channels and n elements, bias one for each channel:
+ *
+ *   out[image][c][i] = bias[c] + sum_{m < kernels} sum_{o * stride - lead + t * dilation = i} x[image][m][o] w[m][c][t]
+ *
+ * An axis with a stride then has a dilation of one, and zeros beyond x. */
 typedef struct {
-    int type, threads, clamp; /* FC_F32 or FC_F64; threads: at most */
+    int type, threads, clamp, gradient; /* FC_F32 or FC_F64; threads: at most */
     ptrdiff_t images, groups, channels, kernels;
     fc_axis axis[FC_AXES]; /* x_step counts; out_step, k_step, start and whole do not */
     ptrdiff_t x_image, x_channel; /* bytes */

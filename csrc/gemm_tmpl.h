@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * K1, outer product:  c[m][n] = first[m][n] + sum_p a[m][p] * b[at[p] + n]
+ * K1, outer product:  c[m][n] = first[m][n] + sum_p a[m * as + a_at[p]] * b[b_at[p] + n]
  *
  * A tile is M rows x V vectors in accumulators; each step p loads V vectors of b, broadcasts M elements of a and does
  * M*V fma. p ascends in every instance, one fma each, starting from zero; what c begins with (zero, a bias, or what is
  * in c: an earlier part of the sum) is added at the end, so that a long sum is made of parts that are small beside it.
  *
  *              vectors of a panel: anywhere in b and c
- *     at[p]   |----|----|----|
- *    a[m][p] x  *    *    *   -> M x V accumulators, kept through all p
+ *   b_at[p]   |----|----|----|
+ *   a[m,p]  x   *    *    *   -> M x V accumulators, kept through all p
  *
  * Rows are split as evenly as they can be: 33 are 7+7+7+6+6, so an odd number costs no more than the next even one.
  */
@@ -69,17 +69,17 @@ FC_INLINE void NAME(gemm_finish)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, cons
 }
 
 FC_INLINE void NAME(gemm_step)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, const int V, const T *const b[FC_COLS_MAX],
-                               ptrdiff_t offset, const T *const row[3], const int p, ptrdiff_t as)
+                               ptrdiff_t b_at, const T *const row[3], ptrdiff_t a_at, ptrdiff_t as)
 {
     VT s[FC_COLS_MAX];
 #pragma GCC unroll 8
     for (int v = 0; v < V; v++) {
-        s[v] = vload(b[v] + offset);
+        s[v] = vload(b[v] + b_at);
         vpin(s[v]);
     }
 #pragma GCC unroll 8
     for (int m = 0; m < M; m++) {
-        VT w = vsplat(row[m / 3][m % 3 * as + p]);
+        VT w = vsplat(row[m / 3][a_at + m % 3 * as]);
 #pragma GCC unroll 8
         for (int v = 0; v < V; v++)
             acc[m][v] = vfma(w, s[v], acc[m][v]);
@@ -89,7 +89,7 @@ FC_INLINE void NAME(gemm_step)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, const 
 FC_INLINE void NAME(gemm_tile)(const int M, const int V, const fc_gemm *g, const fc_panel *panel, const T *a, T *c,
                                const T *bias)
 {
-    const ptrdiff_t *at = g->at, *end = at + g->depth;
+    const ptrdiff_t *a_at = g->a_at, *b_at = g->b_at, *end = b_at + g->depth;
     const ptrdiff_t as = g->as;
     const T *b[FC_COLS_MAX], *row[3] = {a, a + 3 * as, a + 6 * as}; /* a + {0, 1, 2} as: what one address can say */
 #pragma GCC unroll 8
@@ -104,24 +104,18 @@ FC_INLINE void NAME(gemm_tile)(const int M, const int V, const fc_gemm *g, const
             __builtin_prefetch(c + panel->c[v] + m * g->cs, 1, 3);
         }
     do {
-        const ptrdiff_t *stop = end - at > FC_LINE ? at + FC_LINE : end;
-#pragma GCC unroll 8
-        for (int m = 0; m < M; m++) /* what the next M rows will need */
-            __builtin_prefetch(row[m / 3] + (m % 3 + M) * as, 0, 2);
-        for (; stop - at >= 2; at += 2) {
-            NAME(gemm_step)(acc, M, V, b, at[0], row, 0, as);
-            NAME(gemm_step)(acc, M, V, b, at[1], row, 1, as);
-#pragma GCC unroll 3
-            for (int i = 0; i < 3; i++)
-                row[i] += 2;
+        const ptrdiff_t *stop = end - b_at > FC_LINE ? b_at + FC_LINE : end;
+        if (stop - b_at == FC_LINE) /* what the next M rows will need: every row's line, or if rows adjoin, every step's */
+#pragma GCC unroll 16
+            for (int p = 0; p < FC_LINE; p++)
+                __builtin_prefetch(row[p % M / 3] + a_at[p] + (p % M % 3 + M) * as, 0, 2);
+        for (; stop - b_at >= 2; a_at += 2, b_at += 2) {
+            NAME(gemm_step)(acc, M, V, b, b_at[0], row, a_at[0], as);
+            NAME(gemm_step)(acc, M, V, b, b_at[1], row, a_at[1], as);
         }
-        if (at < stop) {
-            NAME(gemm_step)(acc, M, V, b, *at++, row, 0, as);
-#pragma GCC unroll 3
-            for (int i = 0; i < 3; i++)
-                row[i]++;
-        }
-    } while (at < end);
+        if (b_at < stop)
+            NAME(gemm_step)(acc, M, V, b, *b_at++, row, *a_at++, as);
+    } while (b_at < end);
     NAME(gemm_finish)(acc, M, V, g, panel, c, bias);
 }
 

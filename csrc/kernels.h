@@ -49,6 +49,8 @@
     X(finite, f64)        \
     X(split, f32)         \
     X(split, f64)         \
+    X(join, f32)          \
+    X(join, f64)          \
     X(widen, f32)         \
     X(widen, f64)         \
     X(widen, i32)         \
@@ -92,7 +94,7 @@ typedef struct {
 typedef void fc_corr_fn(const void *x, ptrdiff_t xs, const fc_taps *taps, void *out, ptrdiff_t os,
                         ptrdiff_t rows, ptrdiff_t cols);
 
-/* K1, outer product (gemm_tmpl.h):  c[m][n] = first + sum_{p<depth} a[m][p] * b[at[p] + n]
+/* K1, outer product (gemm_tmpl.h):  c[m][n] = first + sum_{p<depth} a[m * as + a_at[p]] * b[b_at[p] + n]
  *
  * The n are given as panels of vectors, each of which lies somewhere in b and c. fc->cols_of[rows] vectors is a whole
  * panel; 1, 2 and cols_of[rows + 1] are allowed, too. b is read by whole vectors, of c only `lanes` are touched. first: what is in c if
@@ -106,7 +108,7 @@ typedef struct {
     const void *a, *b, *bias;
     void *c;
     ptrdiff_t as, cs, rows, depth, panels;
-    const ptrdiff_t *at;
+    const ptrdiff_t *a_at, *b_at;
     const fc_panel *panel;
     int add, clamp;
     double low, high;
@@ -216,6 +218,9 @@ typedef int fc_finite_fn(const void *x, ptrdiff_t n);
 /* A row of n elements into the phases of a stride (split_tmpl.h): to[p*phase + i] = from[i*s + p]. By the size of
  * the elements, whatever their type. */
 typedef void fc_split_fn(void *to, ptrdiff_t phase, const void *from, ptrdiff_t n, ptrdiff_t s);
+
+/* Two phases put together (split_tmpl.h): to[2i] = even[i], to[2i + 1] = odd[i], n elements in all */
+typedef void fc_join_fn(void *to, const void *even, const void *odd, ptrdiff_t n);
 
 /* Template matching (match_tmpl.h). Rows have room for n, rounded up to FC_MATCH_LANES. */
 enum { FC_MATCH_LANES = 16 };

@@ -22,9 +22,21 @@ typedef struct {
     int apart;
 } split;
 
+/* The outputs of a data gradient that meet the same taps: those of an axis, `step` apart, from `first` on; and its taps. Tap
+ * j of them is tap_first + j * tap_step of the kernel, and lies under tap at_first + j * at_step of the axis as it is packed
+ * (phases.c). A forward layer has one phase, of all outputs and taps. */
+typedef struct {
+    ptrdiff_t first, count, taps, tap_first, tap_step, at_first, at_step;
+} axis_phase;
+typedef struct {
+    axis_phase axis[FC_AXES];
+    ptrdiff_t taps, part; /* taps of a channel; summed in one go */
+    ptrdiff_t at;         /* where its tables begin */
+} phase;
+
 typedef struct {
     const fc_conv *g;
-    fc_axis axis[FC_AXES]; /* g's, those that something slides along last */
+    fc_axis axis[FC_AXES]; /* what is packed, and the outputs of a phase; those that something slides along last */
     ptrdiff_t size, lanes, taps;
     fc_gemm_fn *gemm;
     fc_dot_fn *dot;
@@ -38,12 +50,18 @@ typedef struct {
     char *scratch;
     size_t packed_bytes, run_bytes, thread_bytes;
 
-    /* conv.c */
+    /* conv.c, phases.c */
+    ptrdiff_t channels, kernels;            /* of a group: read, and written */
+    ptrdiff_t whole[FC_AXES], step[FC_AXES]; /* elements written; from output to output of a phase */
+    ptrdiff_t phases[FC_AXES], most_taps;   /* phases that have taps; taps of the largest */
+    phase *phase;                           /* all of them */
+    ptrdiff_t *weight_at, w_row, w_channel; /* where the weights of the taps are; of the next written, read channel */
     int flat;
     ptrdiff_t depth, part_channels, part;   /* taps of all channels; channels and taps summed in one go */
     ptrdiff_t pack_channels, packed_plane;  /* packed in one go; elements from one packed plane to the next */
-    ptrdiff_t shares, most_dots;                    /* shares of the rows of weights; dots of a block, at most */
-    size_t panel_bytes, columns_bytes;
+    ptrdiff_t pixels;                       /* outputs of a block and phase, at most */
+    ptrdiff_t shares, most_dots;            /* shares of the rows of weights; dots of a block, at most */
+    size_t panel_bytes, columns_bytes, room_bytes;
 } layer;
 
 static inline size_t lines(ptrdiff_t count, ptrdiff_t size) /* bytes, in whole cache lines */
@@ -55,10 +73,24 @@ static inline size_t lines(ptrdiff_t count, ptrdiff_t size) /* bytes, in whole c
 enum sets { SHARED, APART, FEWER /* elements */ };
 FC_API split fc_split_axis(const fc_axis *a, ptrdiff_t block, enum sets how);
 FC_API void fc_lay_out(layer *l, ptrdiff_t pitch); /* pitch and splits are known: the rest */
-FC_API void fc_tabulate(const layer *l, ptrdiff_t channels, ptrdiff_t channel); /* l->at */
+/* Where a phase's taps of some channels are, `channel` elements apart */
+FC_API void fc_tabulate(const layer *l, const phase *p, ptrdiff_t channels, ptrdiff_t channel, ptrdiff_t *at);
 /* What outputs from (row, col) on of plane `plane` see of any channel, as runs, which take run_bytes; and one channel packed */
 FC_API fc_runs fc_plan_runs(const layer *l, fc_run *run, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t col);
 FC_API void fc_pack_channel(const layer *l, char *to, const char *x, const fc_runs *r);
+
+/* phases.c */
+typedef struct {
+    ptrdiff_t row, rows, col, cols; /* of outputs of a phase */
+} area;
+FC_API void fc_describe(layer *l); /* what is read and written, axes and how many phases they have */
+FC_API ptrdiff_t fc_phases(const layer *l);
+FC_API void fc_make_phases(layer *l); /* l->phase */
+/* Of the outputs of a block, those of phase p; returns the element of a plane that is written where they begin: phases lie
+ * one behind another until fc_interleave brings them to their places. pitch: elements from row to row */
+FC_API ptrdiff_t fc_phase_area(const layer *l, const phase *p, area *b, ptrdiff_t *pitch);
+/* value: that of elements that meet no tap; all of them, if the plane has none */
+FC_API void fc_interleave(const layer *l, const area *block, char *plane, char *room, double value, int has_taps);
 
 /* lanes.c: one channel a group, and many groups. Returns 0, -1, or 1: a block would be too large, nothing is done. */
 FC_API int fc_lanes_run(const layer *l);

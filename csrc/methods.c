@@ -174,7 +174,7 @@ static void by_direct(const call *c, const rows_of *r, const char *src, char *ou
 
 static size_t taps_bytes(const call *c)
 {
-    return ((size_t)c->taps.full * sizeof(ptrdiff_t) + LINE - 1) / LINE * LINE;
+    return (2 * (size_t)c->taps.full * sizeof(ptrdiff_t) + LINE - 1) / LINE * LINE;
 }
 
 /* panel[t][p] = element under tap t of output p, a panel of one row of outputs at a time; then taps times panel */
@@ -182,14 +182,14 @@ static void by_im2col(const call *c, char *work, const rows_of *r, const char *s
                       ptrdiff_t rows, ptrdiff_t cols)
 {
     ptrdiff_t taps = c->taps.full, lanes = fc->vector_bytes / c->size, width = fc->cols_of[1] * lanes;
-    ptrdiff_t *at = (ptrdiff_t *)(void *)work;
+    ptrdiff_t *b_at = (ptrdiff_t *)(void *)work, *a_at = b_at + taps;
     char *panel = work + taps_bytes(c);
     for (ptrdiff_t t = 0; t < taps; t++)
-        at[t] = t * width;
+        a_at[t] = t, b_at[t] = t * width;
     fc_panel p = {.vectors = fc->cols_of[1]};
     for (ptrdiff_t v = 0; v < p.vectors; v++)
         p.b[v] = p.c[v] = v * lanes;
-    fc_gemm g = {.a = c->taps.k, .as = taps, .rows = 1, .depth = taps, .b = panel, .at = at, .panel = &p, .panels = 1};
+    fc_gemm g = {.a = c->taps.k, .as = taps, .rows = 1, .depth = taps, .b = panel, .a_at = a_at, .b_at = b_at, .panel = &p, .panels = 1};
     for (ptrdiff_t i = 0; i < rows; i++)
         for (ptrdiff_t j = 0; j < cols; j += width) {
             ptrdiff_t n = min(width, cols - j);

@@ -44,17 +44,19 @@ void fc_lay_out(layer *l, ptrdiff_t pitch)
     l->readable = odd % (uintptr_t)l->size == 0;
 }
 
-void fc_tabulate(const layer *l, ptrdiff_t channels, ptrdiff_t channel)
+void fc_tabulate(const layer *l, const phase *p, ptrdiff_t channels, ptrdiff_t channel, ptrdiff_t *at)
 {
-    ptrdiff_t *at = l->at;
     const fc_axis *axis = l->axis;
+    const axis_phase *z = &p->axis[DEPTH], *r = &p->axis[ROWS], *s = &p->axis[COLS];
     for (ptrdiff_t c = 0; c < channels; c++)
-        for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++)
-            for (ptrdiff_t r = 0; r < axis[ROWS].k; r++)
-                for (ptrdiff_t s = 0; s < axis[COLS].k; s++)
-                    *at++ = c * channel + z * l->depth_set + set_of(&l->cols, &axis[COLS], s) * l->col_set +
-                            shift_of(&l->cols, &axis[COLS], s) + set_of(&l->rows, &axis[ROWS], r) * l->row_set +
-                            shift_of(&l->rows, &axis[ROWS], r) * l->pitch;
+        for (ptrdiff_t i = 0; i < z->taps; i++)
+            for (ptrdiff_t j = 0; j < r->taps; j++)
+                for (ptrdiff_t k = 0; k < s->taps; k++) {
+                    ptrdiff_t row = r->at_first + j * r->at_step, col = s->at_first + k * s->at_step;
+                    *at++ = c * channel + (z->at_first + i * z->at_step) * l->depth_set +
+                            set_of(&l->cols, &axis[COLS], col) * l->col_set + shift_of(&l->cols, &axis[COLS], col) +
+                            set_of(&l->rows, &axis[ROWS], row) * l->row_set + shift_of(&l->rows, &axis[ROWS], row) * l->pitch;
+                }
 }
 
 /* ---- packing ---------------------------------------------------------------------------------- */

@@ -3,7 +3,7 @@
  * A row taken apart into the phases of a stride:  to[p * phase + i] = from[i * s + p],  0 <= p < s
  *
  * so that what neighbouring outputs of a strided correlation read lies side by side. Where lanes can be picked
- * from two vectors at will, s = 2, 3 or 4 vectors become one of each phase by s - 1 picks; else lane by lane.
+ * from two vectors at will, s = 2, 3 or 4 vectors become one of each phase by s - 1 picks; else lane by lane. And back, for s = 2.
  */
 #ifndef T
 #error "include vec.h before split_tmpl.h"
@@ -73,4 +73,22 @@ static void NAME(split)(void *tov, ptrdiff_t phase, const void *fromv, ptrdiff_t
     for (ptrdiff_t p = 0; p < s; p++)
         for (ptrdiff_t i = done; i * s + p < n; i++)
             to[p * phase + i] = from[i * s + p];
+}
+
+static void NAME(join)(void *tov, const void *evenv, const void *oddv, ptrdiff_t n)
+{
+    T *to = tov;
+    const T *even = evenv, *odd = oddv;
+    ptrdiff_t i = 0;
+    for (; 2 * (i + VLEN) <= n; i += VLEN) {
+        VT a = vload(even + i), b = vload(odd + i);
+        vstore(to + 2 * i, vziplow(a, b));
+        vstore(to + 2 * i + VLEN, vziphigh(a, b));
+    }
+    for (; 2 * i + 1 < n; i++) {
+        to[2 * i] = even[i];
+        to[2 * i + 1] = odd[i];
+    }
+    if (2 * i < n)
+        to[2 * i] = even[i];
 }

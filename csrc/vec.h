@@ -19,6 +19,7 @@
  *   vupper vlower(a, b, n)   exchange of blocks of n lanes, a constant: of every pair of blocks upper takes a's
  *                      first and, in place of its second, b's first; lower a's second and b's second
  *   vevens vodds(a, b) of every 16 bytes: elements 0, 2, ... of a's and then of b's; 1, 3, ...; of floats
+ *   vziplow(a, b)      a's and b's elements in turn: of their first halves; vziphigh: of their second; of floats
  *   vpick(a, i, b)     lane l is lane i[l] of a and b joined; only where that is one instruction. i: VINDEX, of
  *                      TINDEX
  *   FC_FREE_MASKS      vloadm and vstorem cost no more than vload and vstore
@@ -277,6 +278,9 @@ static __attribute__((noinline, unused)) void NAME(storen)(T *p, VT v, ptrdiff_t
 #endif
 #define vupper(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_UPPER, n))
 #define vlower(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_LOWER, n))
+#define FC_ZIP(l, from) ((from) + (l) / 2 + (l) % 2 * (int)VLEN)
+#define vziplow(a, b) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_ZIP, 0))
+#define vziphigh(a, b) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_ZIP, (int)VLEN / 2))
 #define FC_EVEN(l, n) ((l) / (n) * (n) + (l) % (n) * 2 + ((l) % (n) * 2 < (n) ? 0 : (int)VLEN - (n)))
 #define FC_ODD(l, n) (FC_EVEN(l, n) + 1)
 #define vevens(a, b) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_EVEN, 16 / (int)sizeof(T)))

@@ -425,7 +425,7 @@ def match(cnp.ndarray image, cnp.ndarray result, const double[:, :, ::1] t, mask
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_conv:
-        int type, threads, clamp
+        int type, threads, clamp, gradient
         ptrdiff_t images, groups, channels, kernels
         fc_axis axis[3]
         ptrdiff_t x_image, x_channel
@@ -440,10 +440,22 @@ cdef extern from "fastconv.h" nogil:
 def conv(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray out, axes, ptrdiff_t groups, clamp, int threads):
     """A layer: x (images, channels, ...), w (kernels, channels / groups, ...), bias (kernels,) or None, out (images,
     kernels, ...), of one float type, all but x C-contiguous. clamp: None or (low, high). axes: arguments.Axis."""
+    run_layer(x, w, bias, out, axes, groups, clamp, threads, 0)
+
+
+def conv_input(cnp.ndarray grad_output, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray out, axes, ptrdiff_t groups, clamp,
+               int threads):
+    """The adjoint of conv, whose axes are given: grad_output (images, kernels, ...), bias (channels,) or None, out
+    (images, channels, ...). No axis has both a stride and a dilation; beyond x lie zeros."""
+    run_layer(grad_output, w, bias, out, axes, groups, clamp, threads, 1)
+
+
+cdef run_layer(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray out, axes, ptrdiff_t groups, clamp,
+               int threads, int gradient):
     cdef fc_conv g
     cdef int status, i, rank = len(axes), first = 3 - rank
     g.type = FC_F32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else FC_F64
-    g.threads, g.groups = threads, groups
+    g.threads, g.groups, g.gradient = threads, groups, gradient
     g.images, g.channels = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(w, 1)
     g.kernels = cnp.PyArray_DIM(w, 0) // groups
     for i in range(first):
@@ -500,7 +512,7 @@ def conv_plain(int rank, x, w, bias, stride, padding, dilation, groups, clamp):
                 and cnp.PyArray_DIM(ba, 0) == cnp.PyArray_DIM(wa, 0)):
             return None
         g.bias = <const char *> cnp.PyArray_DATA(ba)
-    g.type = FC_F32 if typenum == cnp.NPY_FLOAT else FC_F64
+    g.type, g.gradient = FC_F32 if typenum == cnp.NPY_FLOAT else FC_F64, 0
     g.images, g.groups, g.channels = cnp.PyArray_DIM(xa, 0), groups, cnp.PyArray_DIM(wa, 1)
     g.kernels = cnp.PyArray_DIM(wa, 0) // g.groups
     if g.channels < 1 or g.kernels * g.groups != cnp.PyArray_DIM(wa, 0) or g.channels * g.groups != cnp.PyArray_DIM(xa, 1):
