@@ -120,8 +120,14 @@ typedef struct {
     const char *x, *w, *bias;
     char *out;
     double low, high;
+    const char *dy; /* of fc_conv_weight_run, with any strides in bytes */
+    ptrdiff_t dy_image, dy_channel, dy_step[FC_AXES];
 } fc_conv;
 FC_API int fc_conv_run(const fc_conv *g);
+
+/* conv_weight.c: the gradient of w, which is written to out. x is the layer's, continued by its boundary; dy is what its output
+ * would be. At least one image. */
+FC_API int fc_conv_weight_run(const fc_conv *g);
 
 /* dispatch.c: `fc` is the table in use. */
 FC_API extern const fc_kernels *fc;

@@ -434,7 +434,11 @@ cdef extern from "fastconv.h" nogil:
         const char *bias
         char *out
         double low, high
+        const char *dy
+        ptrdiff_t dy_image, dy_channel
+        ptrdiff_t dy_step[3]
     int fc_conv_run(const fc_conv *g)
+    int fc_conv_weight_run(const fc_conv *g)
 
 
 def conv(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray out, axes, ptrdiff_t groups, clamp, int threads):
@@ -450,12 +454,28 @@ def conv_input(cnp.ndarray grad_output, cnp.ndarray w, cnp.ndarray bias, cnp.nda
     run_layer(grad_output, w, bias, out, axes, groups, clamp, threads, 1)
 
 
-cdef run_layer(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray out, axes, ptrdiff_t groups, clamp,
-               int threads, int gradient):
+def conv_weight(cnp.ndarray x, cnp.ndarray grad_output, cnp.ndarray out, axes, ptrdiff_t groups, int threads):
+    """The gradient of a layer's weights: x (images, channels, ...), grad_output (images, kernels, ...), out (kernels,
+    channels / groups, ...), of one float type, aligned; out C-contiguous."""
     cdef fc_conv g
-    cdef int status, i, rank = len(axes), first = 3 - rank
+    cdef int status, i, first = 3 - len(axes)
+    describe_layer(&g, x, out, axes, groups, threads)
+    g.out = <char *> cnp.PyArray_DATA(out)
+    g.dy = <const char *> cnp.PyArray_DATA(grad_output)
+    g.dy_image, g.dy_channel = cnp.PyArray_STRIDE(grad_output, 0), cnp.PyArray_STRIDE(grad_output, 1)
+    for i in range(3):
+        g.dy_step[i] = cnp.PyArray_STRIDE(grad_output, 2 + i - first) if i >= first else 0
+    with nogil:
+        status = fc_conv_weight_run(&g)
+    if status != 0:
+        raise MemoryError("no memory for the scratch blocks of a convolution layer's gradient")
+
+
+cdef describe_layer(fc_conv *g, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, int threads):
+    """What x, the shape of w, and the axes say."""
+    cdef int i, first = 3 - len(axes)
     g.type = FC_F32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else FC_F64
-    g.threads, g.groups, g.gradient = threads, groups, gradient
+    g.threads, g.groups = threads, groups
     g.images, g.channels = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(w, 1)
     g.kernels = cnp.PyArray_DIM(w, 0) // groups
     for i in range(first):
@@ -468,7 +488,17 @@ cdef run_layer(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray out, 
         g.axis[first + i].boundary = BOUNDARY[a.boundary]
         g.axis[first + i].x_step = cnp.PyArray_STRIDE(x, 2 + i)
     g.x_image, g.x_channel = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
-    g.x, g.w = <const char *> cnp.PyArray_DATA(x), <const char *> cnp.PyArray_DATA(w)
+    g.x = <const char *> cnp.PyArray_DATA(x)
+    g.clamp = g.gradient = 0
+
+
+cdef run_layer(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray out, axes, ptrdiff_t groups, clamp,
+               int threads, int gradient):
+    cdef fc_conv g
+    cdef int status
+    describe_layer(&g, x, w, axes, groups, threads)
+    g.gradient = gradient
+    g.w = <const char *> cnp.PyArray_DATA(w)
     g.bias = NULL if bias is None else <const char *> cnp.PyArray_DATA(bias)
     g.out = <char *> cnp.PyArray_DATA(out)
     g.clamp = clamp is not None

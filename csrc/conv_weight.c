@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The driver of weight gradients:  dw[m][c][t] = sum over images and outputs o of dy[m][o] x[c][o * stride - lead + t * dilation]
+ *
+ * Outer products (K1) whose sums run over outputs and whose vectors run across channels. One operand is read where it is: its
+ * channels are the rows of the product. The other is turned into pixels first (lanes_tmpl.h), VLEN channels each:
+ *
+ *      lanes of x    rows: kernels, dy as it is      vectors: for every tap, the pixels of x that it meets
+ *      lanes of dy   rows: channels, x as it is,     vectors: the pixels of dy
+ *                    or its padded rows, tap by tap
+ *
+ * whichever leaves fewer lanes idle and has fewer elements to turn.
+ *
+ *   1. Outputs of a plane are cut into blocks, and these into parts of about PART outputs, which are summed apart.
+ *   2. A chunk has some vectors of lanes, and some rows. For every block it turns pixels, then multiplies part by part; its sums,
+ *      [row][vector][tap][lane] or [vector][channel][tap][lane], are added up in scratch (or, if there is one tap, in dw).
+ *   3. They are brought into the order of dw.
+ *
+ * Chunks share no sums, so their number, and that of the threads, does not matter to the bits.
+ */
+#include "layer.h"
+#include <string.h>
+
+enum {
+    PART = 256,          /* outputs summed in one go, at most */
+    BLOCK = 192 << 10,   /* bytes of a block's pixels */
+    SUMS = 1 << 20,      /* bytes of a chunk's sums */
+    VECTORS = 8,         /* of a chunk with one tap; */
+    TAP_VECTORS = 18,    /* with several, taps times vectors */
+};
+
+typedef struct {
+    const fc_conv *g;
+    const fc_axis *axis;
+    int lanes_of_x;
+    ptrdiff_t size, vlen, taps;
+    ptrdiff_t lanes, rows;            /* channels of a group that are lanes, and that are rows */
+    ptrdiff_t vectors, rows_chunk;    /* of a chunk */
+    ptrdiff_t chunks[2];              /* of a group */
+    ptrdiff_t tall, wide, part;       /* outputs of a block: rows, columns; rows of a part */
+    int apart[FC_AXES];               /* lines under different taps are stored apart */
+    ptrdiff_t lines[FC_AXES];         /* rows and columns of x that a block sees, as they are stored */
+    int copied;                       /* x is, where dy is turned: it has a border */
+    ptrdiff_t plane;                  /* elements of a stored plane: of pixels, or of copied x */
+    ptrdiff_t *row_at, *lane_at;      /* K1's tables, of a part */
+    size_t pixel_bytes, copy_bytes, sum_bytes, panel_bytes, thread_bytes;
+    char *scratch;
+} driver;
+
+typedef struct {
+    char *pixels, *copy, *sums;
+    fc_panel *panel;
+    ptrdiff_t image, z, row, rows, col, cols; /* outputs of the block */
+} block;
+
+/* ---- geometry --------------------------------------------------------------------------------- */
+
+/* Elements of an axis of x under n outputs, as they are stored: all from the first to the last, or those of each tap */
+static ptrdiff_t stored(const driver *d, int i, ptrdiff_t n)
+{
+    const fc_axis *a = &d->axis[i];
+    ptrdiff_t step = i == COLS ? a->stride : 1; /* rows that no tap meets are left out */
+    return d->apart[i] ? a->k * ((n - 1) * step + 1) : reach(a, n);
+}
+static ptrdiff_t tap_at(const driver *d, int i, ptrdiff_t t, ptrdiff_t n)
+{
+    const fc_axis *a = &d->axis[i];
+    return d->apart[i] ? t * ((n - 1) * (i == COLS ? a->stride : 1) + 1) : t * a->dilation;
+}
+static ptrdiff_t output_at(const driver *d, int i, ptrdiff_t o)
+{
+    return o * (d->apart[i] && i != COLS ? 1 : d->axis[i].stride);
+}
+/* The column or row of x, `from` being the first output, that is stored as `line` */
+static ptrdiff_t source_of(const driver *d, int i, ptrdiff_t from, ptrdiff_t line, ptrdiff_t n)
+{
+    const fc_axis *a = &d->axis[i];
+    ptrdiff_t first = from * a->stride - a->lead, of_tap = (n - 1) * (i == COLS ? a->stride : 1) + 1;
+    if (!d->apart[i])
+        return first + line;
+    return first + line / of_tap * a->dilation + line % of_tap * (i == COLS ? 1 : a->stride);
+}
+
+static ptrdiff_t bytes_of(const driver *d, ptrdiff_t tall, ptrdiff_t wide)
+{
+    ptrdiff_t x = d->axis[DEPTH].k * stored(d, ROWS, tall) * stored(d, COLS, wide);
+    if (d->lanes_of_x)
+        return d->vectors * x * d->vlen * d->size;
+    return d->vectors * tall * wide * d->vlen * d->size + (d->copied ? d->rows_chunk * x * d->size : 0);
+}
+
+static void choose_blocks(driver *d)
+{
+    const fc_axis *axis = d->axis;
+    for (int i = ROWS; i <= COLS; i++) {
+        ptrdiff_t few = min(axis[i].out, i == COLS ? 64 : 8);
+        d->apart[i] = axis[i].k == 1 || axis[i].k * few < (axis[i].k - 1) * axis[i].dilation;
+    }
+    for (ptrdiff_t most = PART;; most /= 2) {
+        d->wide = parts_of(axis[COLS].out, parts_of(axis[COLS].out, most));
+        d->part = clamp(PART / d->wide, 1, axis[ROWS].out);
+        d->part = parts_of(axis[ROWS].out, parts_of(axis[ROWS].out, d->part));
+        if (most <= 16 || bytes_of(d, d->part, d->wide) <= BLOCK)
+            break;
+        d->part = 1;
+        if (bytes_of(d, 1, d->wide) <= BLOCK)
+            break;
+    }
+    d->tall = d->part;
+    while (d->tall < axis[ROWS].out && bytes_of(d, d->tall + d->part, d->wide) <= BLOCK)
+        d->tall += d->part;
+    d->lines[ROWS] = stored(d, ROWS, d->tall), d->lines[COLS] = stored(d, COLS, d->wide);
+    d->plane = axis[DEPTH].k * d->lines[ROWS] * d->lines[COLS];
+}
+
+/* Whether x never meets its border */
+static int is_inside(const fc_axis *axis)
+{
+    for (int i = DEPTH; i <= COLS; i++)
+        if (axis[i].lead != 0 || reach(&axis[i], axis[i].out) > axis[i].n)
+            return 0;
+    return 1;
+}
+
+static void choose_lanes(driver *d)
+{
+    const fc_conv *g = d->g;
+    const fc_axis *axis = d->axis;
+    double x = 1, outputs = 1;
+    for (int i = DEPTH; i <= COLS; i++)
+        x *= (double)axis[i].n, outputs *= (double)axis[i].out;
+    enum { TURN = 16 }; /* fma that turning a vector costs */
+    double lanes_x = (double)parts_of(g->channels, d->vlen), lanes_dy = (double)parts_of(g->kernels, d->vlen);
+    double of_x = lanes_x * ((double)(g->kernels * d->taps) * outputs + TURN * x);
+    double of_dy = lanes_dy * ((double)(parts_of(g->channels, 4) * 4 * d->taps) * outputs + TURN * outputs);
+    d->copied = !is_inside(axis);
+    if (d->copied)
+        of_dy += 2 * (double)g->channels * x;
+    d->lanes_of_x = of_x <= of_dy || d->vlen * g->channels * d->taps * d->size > SUMS;
+    d->lanes = d->lanes_of_x ? g->channels : g->kernels;
+    d->rows = d->lanes_of_x ? g->kernels : g->channels;
+    ptrdiff_t most = d->taps == 1 || !d->lanes_of_x ? VECTORS : max(TAP_VECTORS / d->taps, 1);
+    ptrdiff_t vectors = parts_of(d->lanes, d->vlen);
+    d->vectors = parts_of(vectors, parts_of(vectors, most));
+    if (d->lanes_of_x)
+        d->rows_chunk = clamp(SUMS / (d->vectors * d->taps * d->vlen * d->size) / fc->rows * fc->rows, min(fc->rows, d->rows), d->rows);
+    else {
+        d->rows_chunk = d->rows; /* all: dw is written plane by plane */
+        d->vectors = clamp(SUMS / (d->rows * d->taps * d->vlen * d->size), 1, d->vectors);
+    }
+    d->chunks[0] = parts_of(d->rows, d->rows_chunk), d->chunks[1] = parts_of(vectors, d->vectors);
+}
+
+/* ---- step 2 ----------------------------------------------------------------------------------- */
+
+/* A line of pixels of x: columns from `first` on */
+static void turn_line(const driver *d, char *to, const char *x, ptrdiff_t first, ptrdiff_t count, ptrdiff_t lanes)
+{
+    const fc_axis *cols = &d->axis[COLS];
+    fc_lanes_in_fn *in = d->g->type == FC_F32 ? fc->lanes_in_f32 : fc->lanes_in_f64;
+    ptrdiff_t channel = d->g->x_channel / d->size, step = cols->x_step / d->size, pixel = d->vlen * d->size;
+    ptrdiff_t from = clamp(-first, 0, count), end = clamp(cols->n - first, from, count);
+    if (end > from && (step == 1 || channel == 1))
+        in(to + from * pixel, 0, x + (first + from) * cols->x_step, channel, 0, step, 1, end - from, lanes);
+    else
+        end = from;
+    for (ptrdiff_t j = 0; j < count; j++) {
+        if (j == from)
+            j = end;
+        if (j == count)
+            break;
+        ptrdiff_t source = fc_source_index(first + j, cols->n, cols->boundary);
+        if (source < 0)
+            memset(to + j * pixel, 0, (size_t)pixel);
+        else
+            in(to + j * pixel, 0, x + source * cols->x_step, channel, 0, 1, 1, 1, lanes);
+    }
+}
+
+/* A line of one channel */
+static void copy_line(const driver *d, char *to, const char *x, ptrdiff_t first, ptrdiff_t count)
+{
+    const fc_axis *cols = &d->axis[COLS];
+    ptrdiff_t from = clamp(-first, 0, count), end = clamp(cols->n - first, from, count);
+    if (end > from)
+        fc_copy_row(to + from * d->size, d->size, x + (first + from) * cols->x_step, cols->x_step, end - from, d->size);
+    for (ptrdiff_t j = 0; j < count; j++) {
+        if (j == from)
+            j = end;
+        if (j == count)
+            break;
+        ptrdiff_t source = fc_source_index(first + j, cols->n, cols->boundary);
+        if (source < 0)
+            memset(to + j * d->size, 0, (size_t)d->size);
+        else
+            memcpy(to + j * d->size, x + source * cols->x_step, (size_t)d->size);
+    }
+}
+
+/* What the block sees of x, from channel x on: pixels of `lanes` channels, or a copy of one */
+static void fill(const driver *d, const block *b, char *to, const char *x, ptrdiff_t lanes)
+{
+    const fc_axis *axis = d->axis;
+    const ptrdiff_t element = (d->lanes_of_x ? d->vlen : 1) * d->size, rows = stored(d, ROWS, b->rows);
+    const ptrdiff_t cols = d->apart[COLS] ? axis[COLS].k : 1, count = stored(d, COLS, b->cols) / cols;
+    for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++, to += d->lines[ROWS] * d->lines[COLS] * element) {
+        ptrdiff_t depth = fc_source_index(b->z * axis[DEPTH].stride - axis[DEPTH].lead + z * axis[DEPTH].dilation, axis[DEPTH].n,
+                                          axis[DEPTH].boundary);
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            char *line = to + r * d->lines[COLS] * element;
+            ptrdiff_t row = fc_source_index(source_of(d, ROWS, b->row, r, b->rows), axis[ROWS].n, axis[ROWS].boundary);
+            if (depth < 0 || row < 0) {
+                memset(line, 0, (size_t)(d->lines[COLS] * element));
+                continue;
+            }
+            const char *from = x + depth * axis[DEPTH].x_step + row * axis[ROWS].x_step;
+            for (ptrdiff_t s = 0; s < cols; s++, line += count * element) {
+                ptrdiff_t first = source_of(d, COLS, b->col, s * count, b->cols);
+                if (d->lanes_of_x)
+                    turn_line(d, line, from, first, count, lanes);
+                else
+                    copy_line(d, line, from, first, count);
+            }
+        }
+    }
+}
+
+/* The block's outputs of `lanes` channels of dy */
+static void turn_outputs(const driver *d, const block *b, char *to, const char *dy, ptrdiff_t lanes)
+{
+    const fc_conv *g = d->g;
+    fc_lanes_in_fn *in = g->type == FC_F32 ? fc->lanes_in_f32 : fc->lanes_in_f64;
+    ptrdiff_t channel = g->dy_channel / d->size, step = g->dy_step[COLS] / d->size, pixel = d->vlen * d->size;
+    int quick = step == 1 || channel == 1;
+    for (ptrdiff_t i = 0; i < b->rows; i++, dy += g->dy_step[ROWS])
+        for (ptrdiff_t j = 0; j < b->cols; j += quick ? b->cols : 1, to += (quick ? b->cols : 1) * pixel)
+            in(to, 0, dy + j * g->dy_step[COLS], channel, 0, quick ? step : 1, 1, quick ? b->cols : 1, lanes);
+}
+
+/* K1's tables for a part of rows of `cols` outputs */
+static void tabulate(const driver *d, ptrdiff_t *row_at, ptrdiff_t *lane_at, ptrdiff_t rows, ptrdiff_t cols)
+{
+    const fc_conv *g = d->g;
+    const ptrdiff_t pitch = d->lines[COLS], size = d->size;
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t j = 0; j < cols; j++, row_at++, lane_at++) {
+            ptrdiff_t x = output_at(d, ROWS, i) * pitch + output_at(d, COLS, j), dy = (i * g->dy_step[ROWS] + j * g->dy_step[COLS]) / size;
+            ptrdiff_t in_x = (i * d->axis[ROWS].stride * d->axis[ROWS].x_step + j * d->axis[COLS].stride * d->axis[COLS].x_step) / size;
+            *row_at = d->lanes_of_x ? dy : d->copied ? x : in_x;
+            *lane_at = (d->lanes_of_x ? x : i * cols + j) * d->vlen;
+        }
+}
+
+/* The next vector of the last panel, or of a new one */
+static fc_panel *add_vector(fc_panel *to, int *n, ptrdiff_t left, ptrdiff_t widest, ptrdiff_t b, ptrdiff_t c, ptrdiff_t lanes, int whole)
+{
+    if (*n == 0) { /* two and two rather than three and one */
+        to->vectors = (int)(left == 4 && widest == 3 ? 2 : left >= widest ? widest : left >= 2 ? 2 : 1);
+        to->whole = 1;
+    }
+    to->b[*n] = b, to->c[*n] = c, to->lanes[*n] = lanes;
+    to->whole &= whole;
+    if (++*n < to->vectors)
+        return to;
+    *n = 0;
+    return to + 1;
+}
+
+/* What the gemm of a chunk needs beside a part: panels, and where its rows of sums are */
+typedef struct {
+    ptrdiff_t group, row, rows, lane, lanes, vectors;
+    ptrdiff_t heights; /* rows of a tile */
+} share;
+
+/* Vectors of all taps of lanes of x, or of one tap of lanes of dy; sums are as at the top. */
+static ptrdiff_t make_panels(const driver *d, const share *s, fc_panel *panel, ptrdiff_t rows, ptrdiff_t cols)
+{
+    const fc_axis *axis = d->axis;
+    const ptrdiff_t widest = fc->cols_of[s->heights], area = d->lines[ROWS] * d->lines[COLS];
+    fc_panel *to = panel;
+    int n = 0;
+    if (!d->lanes_of_x) {
+        for (ptrdiff_t v = 0; v < s->vectors; v++)
+            to = add_vector(to, &n, s->vectors - v, widest, v * rows * cols * d->vlen, v * d->rows * d->taps * d->vlen, d->vlen, 1);
+        return to - panel;
+    }
+    ptrdiff_t left = s->vectors * d->taps;
+    for (ptrdiff_t v = 0; v < s->vectors; v++)
+        for (ptrdiff_t z = 0, t = 0; z < axis[DEPTH].k; z++)
+            for (ptrdiff_t r = 0; r < axis[ROWS].k; r++)
+                for (ptrdiff_t c = 0; c < axis[COLS].k; c++, t++, left--) {
+                    ptrdiff_t b = v * d->plane + z * area + tap_at(d, ROWS, r, rows) * d->lines[COLS] + tap_at(d, COLS, c, cols);
+                    ptrdiff_t lanes = d->taps > 1 ? d->vlen : min(s->lanes - v * d->vlen, d->vlen);
+                    to = add_vector(to, &n, left, widest, b * d->vlen, (v * d->taps + t) * d->vlen, lanes, lanes == d->vlen);
+                }
+    return to - panel;
+}
+
+/* Sums of a part of a block, `row` rows into it */
+static void multiply(const driver *d, const share *s, const block *b, fc_gemm m, ptrdiff_t row, ptrdiff_t rows)
+{
+    const fc_conv *g = d->g;
+    const fc_axis *axis = d->axis;
+    const ptrdiff_t size = d->size, pitch = d->lines[COLS];
+    m.depth = rows * b->cols;
+    if (d->lanes_of_x) {
+        m.a = g->dy + b->image * g->dy_image + (s->group * g->kernels + s->row) * g->dy_channel + b->z * g->dy_step[DEPTH] +
+              (b->row + row) * g->dy_step[ROWS] + b->col * g->dy_step[COLS];
+        m.b = b->pixels + output_at(d, ROWS, row) * pitch * d->vlen * size;
+        m.as = g->dy_channel / size;
+        fc_gemm_fn *gemm = g->type == FC_F32 ? fc->gemm_f32 : fc->gemm_f64;
+        for (ptrdiff_t i = 0, left; (left = s->rows - i) > 0; i += m.rows) {
+            m.rows = parts_of(left, parts_of(left, s->heights)); /* as even as can be, which panels rely on */
+            gemm(&m);
+            m.a = (const char *)m.a + m.rows * m.as * size;
+            m.c = (char *)m.c + m.rows * m.cs * size;
+        }
+        return;
+    }
+    const char *x = b->copy;
+    ptrdiff_t z_step = d->lines[ROWS] * pitch * size, row_step = pitch * size, col_step = size;
+    m.as = d->plane;
+    if (d->copied)
+        x += output_at(d, ROWS, row) * row_step;
+    else {
+        x = g->x + b->image * g->x_image + s->group * g->channels * g->x_channel + b->z * axis[DEPTH].stride * axis[DEPTH].x_step +
+            (b->row + row) * axis[ROWS].stride * axis[ROWS].x_step + b->col * axis[COLS].stride * axis[COLS].x_step;
+        z_step = axis[DEPTH].x_step * axis[DEPTH].dilation, row_step = axis[ROWS].x_step, col_step = axis[COLS].x_step;
+        m.as = g->x_channel / size;
+    }
+    m.b = b->pixels + row * b->cols * d->vlen * size;
+    m.rows = d->rows;
+    char *c = m.c;
+    fc_gemm_fn *gemm = g->type == FC_F32 ? fc->gemm_f32 : fc->gemm_f64;
+    for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++)
+        for (ptrdiff_t r = 0; r < axis[ROWS].k; r++)
+            for (ptrdiff_t t = 0; t < axis[COLS].k; t++, c += d->vlen * size) {
+                ptrdiff_t at_row = d->copied ? tap_at(d, ROWS, r, b->rows) : r * axis[ROWS].dilation;
+                ptrdiff_t at_col = d->copied ? tap_at(d, COLS, t, b->cols) : t * axis[COLS].dilation;
+                m.a = x + z * z_step + at_row * row_step + at_col * col_step;
+                m.c = c;
+                gemm(&m);
+            }
+}
+
+/* Step 3: sums to dw */
+static void deliver(const driver *d, const share *s, const char *sums)
+{
+    const fc_conv *g = d->g;
+    fc_lanes_out_fn *out = g->type == FC_F32 ? fc->lanes_out_f32 : fc->lanes_out_f64;
+    const ptrdiff_t kernel = g->channels * d->taps, size = d->size;
+    char *dw = g->out + (s->group * g->kernels + (d->lanes_of_x ? s->row : s->lane)) * kernel * size;
+    if (d->lanes_of_x) {
+        dw += s->lane * d->taps * size;
+        for (ptrdiff_t i = 0; i < s->rows; i++, dw += kernel * size)
+            for (ptrdiff_t v = 0; v < s->vectors; v++, sums += d->taps * d->vlen * size)
+                out(dw + v * d->vlen * d->taps * size, d->taps, sums, d->taps, min(s->lanes - v * d->vlen, d->vlen));
+        return;
+    }
+    for (ptrdiff_t v = 0; v < s->vectors; v++, dw += d->vlen * kernel * size, sums += kernel * d->vlen * size)
+        out(dw, kernel, sums, kernel, min(s->lanes - v * d->vlen, d->vlen));
+}
+
+/* ---- one call ---------------------------------------------------------------------------------- */
+
+/* Turn, and copy, what a block sees */
+static void open_block(const driver *d, const share *s, const block *b)
+{
+    const fc_conv *g = d->g;
+    const char *x = g->x + b->image * g->x_image + s->group * g->channels * g->x_channel;
+    const char *dy = g->dy + b->image * g->dy_image + (s->group * g->kernels + s->lane) * g->dy_channel + b->z * g->dy_step[DEPTH] +
+                     b->row * g->dy_step[ROWS] + b->col * g->dy_step[COLS];
+    for (ptrdiff_t v = 0; v < s->vectors; v++) {
+        ptrdiff_t lanes = min(s->lanes - v * d->vlen, d->vlen);
+        if (d->lanes_of_x)
+            fill(d, b, b->pixels + v * d->plane * d->vlen * d->size, x + (s->lane + v * d->vlen) * g->x_channel, lanes);
+        else
+            turn_outputs(d, b, b->pixels + v * b->rows * b->cols * d->vlen * d->size, dy + v * d->vlen * g->dy_channel, lanes);
+    }
+    for (ptrdiff_t c = 0; d->copied && !d->lanes_of_x && c < g->channels; c++)
+        fill(d, b, b->copy + c * d->plane * d->size, x + c * g->x_channel, 1);
+}
+
+/* index counts (group, rows, lanes) */
+static void chunk(void *context, ptrdiff_t index, int slot)
+{
+    const driver *d = context;
+    const fc_conv *g = d->g;
+    const fc_axis *axis = d->axis;
+    share s = {.lane = index % d->chunks[1] * d->vectors * d->vlen, .row = index / d->chunks[1] % d->chunks[0] * d->rows_chunk,
+               .group = index / d->chunks[1] / d->chunks[0]};
+    s.rows = min(d->rows_chunk, d->rows - s.row), s.lanes = min(d->vectors * d->vlen, d->lanes - s.lane);
+    s.vectors = parts_of(s.lanes, d->vlen);
+    s.heights = parts_of(s.rows, parts_of(s.rows, fc->rows));
+    block b = {.pixels = d->scratch + (size_t)slot * d->thread_bytes};
+    b.copy = b.pixels + d->pixel_bytes;
+    b.sums = b.copy + d->copy_bytes;
+    b.panel = (fc_panel *)(void *)(b.sums + d->sum_bytes);
+    ptrdiff_t *row_at = (ptrdiff_t *)(void *)((char *)b.panel + d->panel_bytes), *lane_at = row_at + d->part * d->wide;
+    int in_place = d->lanes_of_x && d->taps == 1;
+    fc_gemm m = {.a_at = row_at, .b_at = lane_at, .panel = b.panel, .c = b.sums, .cs = d->vectors * d->taps * d->vlen};
+    if (!d->lanes_of_x)
+        m.cs = d->taps * d->vlen;
+    else
+        m.cs = s.vectors * d->taps * d->vlen;
+    if (in_place) {
+        m.c = g->out + ((s.group * g->kernels + s.row) * g->channels + s.lane) * d->size;
+        m.cs = g->channels;
+    }
+    ptrdiff_t tabulated[2] = {0, 0};
+    for (b.image = 0; b.image < g->images; b.image++)
+        for (b.z = 0; b.z < axis[DEPTH].out; b.z++)
+            for (b.col = 0; b.col < axis[COLS].out; b.col += d->wide)
+                for (b.row = 0; b.row < axis[ROWS].out; b.row += d->tall) {
+                    b.cols = min(d->wide, axis[COLS].out - b.col), b.rows = min(d->tall, axis[ROWS].out - b.row);
+                    if (b.rows != tabulated[0] || b.cols != tabulated[1]) {
+                        tabulate(d, row_at, lane_at, d->part, b.cols);
+                        m.panels = make_panels(d, &s, b.panel, b.rows, b.cols);
+                        tabulated[0] = b.rows, tabulated[1] = b.cols;
+                    }
+                    open_block(d, &s, &b);
+                    for (ptrdiff_t row = 0; row < b.rows; row += d->part, m.add = 1)
+                        multiply(d, &s, &b, m, row, min(d->part, b.rows - row));
+                }
+    if (!in_place)
+        deliver(d, &s, b.sums);
+}
+
+int fc_conv_weight_run(const fc_conv *g)
+{
+    driver d = {.g = g, .axis = g->axis, .size = fc_stored_size(g->type)};
+    const fc_axis *axis = g->axis;
+    d.vlen = fc->vector_bytes / d.size;
+    d.taps = axis[DEPTH].k * axis[ROWS].k * axis[COLS].k;
+    choose_lanes(&d);
+    choose_blocks(&d);
+    d.pixel_bytes = lines(d.vectors * (d.lanes_of_x ? d.plane : d.tall * d.wide) * d.vlen, d.size);
+    d.copy_bytes = d.copied && !d.lanes_of_x ? lines(g->channels * d.plane, d.size) : 0;
+    d.sum_bytes = lines((d.vectors * (d.lanes_of_x ? d.rows_chunk : d.rows) * d.taps + d.vlen) * d.vlen, d.size);
+    d.panel_bytes = lines(d.vectors * (d.lanes_of_x ? d.taps : 1) + 1, sizeof(fc_panel));
+    d.thread_bytes = d.pixel_bytes + d.copy_bytes + d.sum_bytes + d.panel_bytes + lines(2 * d.part * d.wide, sizeof(ptrdiff_t));
+    double us = 2e-3 * (double)(g->channels * d.taps) * (double)(g->images * g->groups * g->kernels) *
+                (double)(axis[DEPTH].out * axis[ROWS].out * axis[COLS].out) * (double)d.size / fc->vector_bytes / 6.0;
+    int threads = fc_threads_for(us, g->threads);
+    ptrdiff_t chunks = g->groups * d.chunks[0] * d.chunks[1];
+    threads = (int)min(threads, chunks);
+    d.scratch = fc_borrow((size_t)threads * d.thread_bytes);
+    if (d.scratch == NULL)
+        return -1;
+    fc_pool_run(threads, chunks, chunk, &d);
+    fc_return(d.scratch);
+    return 0;
+}
