@@ -72,6 +72,24 @@ def conv(
     clamp: tuple[float, float] | None,
     threads: int,
 ) -> None: ...
+def conv_input(
+    grad_output: NDArray[Any],
+    w: NDArray[Any],
+    bias: NDArray[Any] | None,
+    out: NDArray[Any],
+    axes: tuple[Axis, ...],
+    groups: int,
+    clamp: tuple[float, float] | None,
+    threads: int,
+) -> None: ...
+def conv_weight(
+    x: NDArray[Any],
+    grad_output: NDArray[Any],
+    out: NDArray[Any],
+    axes: tuple[Axis, ...],
+    groups: int,
+    threads: int,
+) -> None: ...
 def conv_plain(
     rank: int,
     x: Any,

@@ -372,7 +372,8 @@ def halo(
     shape = (k_shape,) if isinstance(k_shape, (int, np.integer)) else tuple(k_shape)
     rank = len(shape)
     taps, strides, dilations = (
-        _per_axis(v, rank, name) for v, name in ((shape, "k_shape"), (stride, "stride"), (dilation, "dilation"))
+        _per_axis(v, rank, name, least)
+        for v, name, least in ((shape, "k_shape", 0), (stride, "stride", 1), (dilation, "dilation", 1))
     )
     room = tuple((k - 1) * d + 1 for k, d in zip(taps, dilations, strict=True))
     axes = geometry(room, taps, mode, ("constant",) * rank, strides, dilations, convolve)
@@ -457,8 +458,8 @@ def _boundaries(boundary: Any, rank: int) -> tuple[str, ...]:
     return tuple(BOUNDARIES[name] for name in names)
 
 
-def _per_axis(value: Any, rank: int, name: str) -> tuple[int, ...]:
-    """value as `rank` integers of at least 1."""
+def _per_axis(value: Any, rank: int, name: str, least: int = 1) -> tuple[int, ...]:
+    """value as `rank` integers of at least `least`."""
     values = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value,) * rank
     if len(values) != rank:
         raise ValueError(f"{name} must be an integer or {rank} of them; got {value!r}")
@@ -468,8 +469,8 @@ def _per_axis(value: Any, rank: int, name: str) -> tuple[int, ...]:
         numbers = tuple(index(v) for v in values)
     except TypeError:
         raise TypeError(f"{name} must be an integer or {rank} of them; got {value!r}") from None
-    if min(numbers) < (0 if name == "k_shape" else 1):
-        raise ValueError(f"{name} must be at least 1; got {value!r}")
+    if min(numbers) < least:
+        raise ValueError(f"{name} must be at least {least}; got {value!r}")
     if max(numbers) > sys.maxsize // 4:
         raise ValueError(f"{name} is too large; got {value!r}")
     return numbers

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is asked of a convolution layer? The arguments of `nn.conv1d`, `conv2d`, `conv3d`, checked once.
+"""What is asked of a convolution layer? The arguments of layers, transposed layers and gradients, checked once.
 
-`nn.py` and `reference.py` both start here, so they accept the same input and raise the same errors.
+`nn` and `reference.py` both start here, so they accept the same input and raise the same errors.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ class Options(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """One convolution layer, ready to be computed: arrays have images first and channels second."""
+    """One convolution layer, ready to be computed: arrays have images first and channels second.
+
+    It also describes the adjoint of a layer, which is a transposed layer, or the gradient of a layer's input: x then
+    has the kernels, the result and bias the channels, and axes are those of the layer.
+    """
 
     x: NDArray[Any]  # (images, channels, ...), any strides
     w: NDArray[Any]  # (kernels, channels / groups, ...)
@@ -59,8 +63,7 @@ class Layer(NamedTuple):
 
     @property
     def compute_dtype(self) -> np.dtype[Any]:
-        """What the sums are made in: float16 is computed in float32."""
-        return np.dtype(np.float32) if self.dtype == np.float16 else self.dtype
+        return compute_dtype(self.dtype)
 
     def as_asked(self, result: NDArray[Any]) -> NDArray[Any]:
         """A result of (images, kernels, ...) with the user's axes."""
@@ -69,12 +72,37 @@ class Layer(NamedTuple):
 
     def deliver(self, result: NDArray[Any]) -> NDArray[Any]:
         """The result in its dtype, with the user's axes, in `out` when there is one."""
-        result = self.as_asked(result)
-        if self.out is None:
-            return np.ascontiguousarray(result, self.dtype)
-        if not np.may_share_memory(self.out, result):
-            self.out[...] = result
-        return self.out
+        return delivered(self.as_asked(result), self.dtype, self.out)
+
+
+class WeightGradient(NamedTuple):
+    """The gradient of a layer's weights, ready to be computed."""
+
+    x: NDArray[Any]  # (images, channels, ...), any strides
+    grad_output: NDArray[Any]  # (images, kernels, ...), any strides
+    axes: tuple[Axis, ...]
+    groups: int
+    shape: tuple[int, ...]  # of the result: (kernels, channels / groups, ...)
+    dtype: np.dtype[Any]
+    out: NDArray[Any] | None
+
+    @property
+    def compute_dtype(self) -> np.dtype[Any]:
+        return compute_dtype(self.dtype)
+
+
+def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What the sums are made in: float16 is computed in float32."""
+    return np.dtype(np.float32) if dtype == np.float16 else dtype
+
+
+def delivered(result: NDArray[Any], dtype: np.dtype[Any], out: NDArray[Any] | None) -> NDArray[Any]:
+    """The result in its dtype, in `out` when there is one."""
+    if out is None:
+        return np.ascontiguousarray(result, dtype)
+    if not np.may_share_memory(out, result):
+        out[...] = result
+    return out
 
 
 def layer_arguments(rank: int, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, options: Options) -> Layer:
@@ -85,53 +113,107 @@ def layer_arguments(rank: int, x: ArrayLike, w: ArrayLike, bias: ArrayLike | Non
     ValueError, TypeError
         Naming the argument, what it was and what is accepted.
     """
-    xa, wa, ba, dtype = _arrays(x, w, bias, options.dtype)
-    layout = LAYOUTS[rank][0] if options.layout is None else options.layout
-    if layout not in LAYOUTS[rank]:
-        raise ValueError(f"layout must be {' or '.join(LAYOUTS[rank])}; got {layout!r}")
-    channels_last = layout == LAYOUTS[rank][1]
+    arrays, dtype = _arrays({"x": x, "w": w, "bias": bias}, options.dtype)
+    xa, wa = arrays["x"], arrays["w"]
+    g = layer_geometry(rank, xa.shape, wa.shape, options)
+    ba = _bias(arrays.get("bias"), wa.shape[0], "kernel")
+    clamp, out = _clamp(options.activation), _out(options.out, g.asked(g.y_shape), dtype)
+    return Layer(g.first(xa), wa, ba, g.axes, g.groups, clamp, g.y_shape, dtype, g.batched, g.channels_last, out)
+
+
+def transposed_arguments(
+    rank: int, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, output_padding: IntOrTuple, options: Options
+) -> Layer:
+    """Check the arguments of a transposed convolution layer: the adjoint of the layer of these weights and options."""
+    arrays, dtype = _arrays({"x": x, "w": w, "bias": bias}, options.dtype)
+    xa, wa = arrays["x"], arrays["w"]
     if wa.ndim != rank + 2:
         raise ValueError(
-            f"w must have {rank + 2} dimensions (kernels, channels / groups, {', '.join(layout.strip('NC'))} taps); "
-            f"got shape {wa.shape}"
+            f"w must have {rank + 2} dimensions (channels, kernels / groups, taps ...); got shape {wa.shape}"
         )
     if xa.ndim not in (rank + 1, rank + 2):
-        raise ValueError(f"x must have {rank + 2} dimensions {tuple(layout)}, or one less; got shape {xa.shape}")
+        raise ValueError(
+            f"x must have {rank + 2} dimensions {tuple(LAYOUTS[rank][0])}, or one less; got shape {xa.shape}"
+        )
     batched = xa.ndim == rank + 2
     xa = xa if batched else xa[None]
-    xa = np.moveaxis(xa, -1, 1) if channels_last else xa
-    groups = _groups(options.groups, xa.shape, wa.shape)
-    if ba is not None and ba.shape != wa.shape[:1]:
-        raise ValueError(f"bias must have shape ({wa.shape[0]},), one for each kernel of w; got shape {ba.shape}")
-    axes = layer_axes(
+    groups = _groups(options.groups, wa.shape, "w")
+    if xa.shape[1] != wa.shape[0]:
+        raise ValueError(f"x of shape {xa.shape} has {xa.shape[1]} channels; w of shape {wa.shape} takes {wa.shape[0]}")
+    axes = transposed_axes(
         xa.shape[2:],
         wa.shape[2:],
         _per_axis(options.stride, rank, "stride"),
         _padding(options.padding),
         _per_axis(options.dilation, rank, "dilation"),
-        options.padding_mode,
+        _per_axis(output_padding, rank, "output_padding", least=0),
     )
-    kernels = wa.shape[0] if xa.shape[1] else 0  # as in PyTorch
-    shape = (xa.shape[0], kernels, *(a.out for a in axes))
-    if math.prod(shape) * 8 > sys.maxsize:
-        raise ValueError(f"the result would have shape {shape}: too large; x has shape {xa.shape}, w {wa.shape}")
-    layer = Layer(xa, wa, ba, axes, groups, _clamp(options.activation), shape, dtype, batched, channels_last, None)
-    asked = shape if batched else shape[1:]
-    if channels_last:
-        asked = (*asked[: -rank - 1], *asked[-rank:], asked[-rank - 1])
-    return layer._replace(out=_out(options.out, asked, dtype))
+    shape = (xa.shape[0], groups * wa.shape[1], *(a.n for a in axes))
+    _check_size(shape, f"x has shape {xa.shape}, w {wa.shape}")
+    ba = _bias(arrays.get("bias"), shape[1], "channel")
+    clamp, out = _clamp(options.activation), _out(options.out, shape if batched else shape[1:], dtype)
+    return Layer(xa, wa, ba, axes, groups, clamp, shape, dtype, batched, False, out)
+
+
+def input_gradient_arguments(
+    rank: int, input_size: Sequence[int], weight: ArrayLike, grad_output: ArrayLike, options: Options
+) -> Layer:
+    """Check the arguments of the gradient of a layer's input: the adjoint of the layer."""
+    arrays, dtype = _arrays({"grad_output": grad_output, "weight": weight}, options.dtype)
+    names = "input_size", "weight"
+    g = layer_geometry(rank, _size(input_size, "input_size"), arrays["weight"].shape, options, names)
+    grad = _grad_output(arrays["grad_output"], g, names)
+    return _adjoint(g, grad, arrays["weight"], dtype, _out(options.out, g.asked(g.x_shape), dtype))
+
+
+def weight_gradient_arguments(
+    rank: int, input: ArrayLike, weight_size: Sequence[int], grad_output: ArrayLike, options: Options
+) -> WeightGradient:
+    """Check the arguments of the gradient of a layer's weights."""
+    arrays, dtype = _arrays({"grad_output": grad_output, "input": input}, options.dtype)
+    names = "input", "weight_size"
+    shape = _size(weight_size, "weight_size")
+    g = layer_geometry(rank, arrays["input"].shape, shape, options, names)
+    grad = _grad_output(arrays["grad_output"], g, names)
+    return WeightGradient(
+        g.first(arrays["input"]), grad, g.axes, g.groups, shape, dtype, _out(options.out, shape, dtype)
+    )
+
+
+def backward_arguments(
+    rank: int, grad_output: ArrayLike, input: ArrayLike, weight: ArrayLike, options: Options
+) -> tuple[Layer, WeightGradient]:
+    """Check the arguments of both gradients."""
+    arrays, dtype = _arrays({"grad_output": grad_output, "input": input, "weight": weight}, options.dtype)
+    x, w = arrays["input"], arrays["weight"]
+    g = layer_geometry(rank, x.shape, w.shape, options, ("input", "weight"))
+    grad = _grad_output(arrays["grad_output"], g, ("input", "weight"))
+    return _adjoint(g, grad, w, dtype, None), WeightGradient(g.first(x), grad, g.axes, g.groups, w.shape, dtype, None)
+
+
+def bias_gradient_arguments(rank: int, grad_output: ArrayLike) -> NDArray[Any]:
+    """The gradient of a layer's output, as (images, kernels, ...)."""
+    grad = _arrays({"grad_output": grad_output}, None)[0]["grad_output"]
+    if grad.ndim not in (rank + 1, rank + 2):
+        axes = tuple(LAYOUTS[rank][0])
+        raise ValueError(f"grad_output must have {rank + 2} dimensions {axes}, or one less; got shape {grad.shape}")
+    return grad if grad.ndim == rank + 2 else grad[None]
+
+
+def _adjoint(g: Geometry, grad: NDArray[Any], w: NDArray[Any], dtype: np.dtype[Any], out: NDArray[Any] | None) -> Layer:
+    return Layer(grad, w, None, g.axes, g.groups, None, g.x_shape, dtype, g.batched, g.channels_last, out)
 
 
 # ---- one argument each ---------------------------------------------------------------------------
 
 
 def _arrays(
-    x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, dtype: DTypeLike | None
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None, np.dtype[Any]]:
-    arrays = {"x": _array(x, "x"), "w": _array(w, "w")}
-    if bias is not None:
-        arrays["bias"] = _array(bias, "bias")
-    asked = arrays["x"].dtype.newbyteorder("=") if dtype is None else np.dtype(dtype)
+    named: dict[str, ArrayLike | None], dtype: DTypeLike | None
+) -> tuple[dict[str, NDArray[Any]], np.dtype[Any]]:
+    """Those that are given, in the dtype asked for or else their own, which must be one."""
+    arrays = {name: _array(a, name) for name, a in named.items() if a is not None}
+    first = next(iter(arrays))
+    asked = arrays[first].dtype.newbyteorder("=") if dtype is None else np.dtype(dtype)
     if dtype is not None and asked.name not in FLOATS:
         raise TypeError(f"dtype must be float16, float32 or float64; got {asked}")
     for name, a in arrays.items():
@@ -139,13 +221,39 @@ def _arrays(
             advice = "" if a.dtype.kind == "c" else "; dtype='float32' converts"
             raise TypeError(f"{name} has dtype {a.dtype}; float16, float32 and float64 are accepted{advice}")
         if dtype is None and a.dtype.newbyteorder("=") != asked:
-            raise TypeError(f"{name} has dtype {a.dtype} and x {asked}: they must be the same, or dtype be given")
-    converted = {name: a.astype(asked, copy=False) for name, a in arrays.items()}
-    return converted["x"], converted["w"], converted.get("bias"), asked
+            raise TypeError(f"{name} has dtype {a.dtype} and {first} {asked}: they must be the same, or dtype be given")
+    return {name: a.astype(asked, copy=False) for name, a in arrays.items()}, asked
 
 
-def _groups(groups: Any, x_shape: tuple[int, ...], w_shape: tuple[int, ...]) -> int:
-    """The number of groups, if channels and kernels agree with it."""
+def _bias(bias: NDArray[Any] | None, n: int, each: str) -> NDArray[Any] | None:
+    if bias is not None and bias.shape != (n,):
+        raise ValueError(f"bias must have shape ({n},), one for each {each} of w; got shape {bias.shape}")
+    return bias
+
+
+def _size(size: Any, name: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(index(n) for n in size)
+    except TypeError:
+        raise TypeError(f"{name} must be a shape, a tuple of integers; got {size!r}") from None
+    if min(numbers, default=0) < 0:
+        raise ValueError(f"{name} must not be negative; got {size!r}")
+    return numbers
+
+
+def _grad_output(grad: NDArray[Any], g: Geometry, names: tuple[str, str]) -> NDArray[Any]:
+    """As (images, kernels, ...), if it is what the layer gives."""
+    asked = g.asked(g.y_shape)
+    if grad.shape != asked:
+        raise ValueError(
+            f"grad_output must have shape {asked}, as {names[0]} of shape {g.asked(g.x_shape)} and {names[1]} give "
+            f"with this stride, padding and dilation; got shape {grad.shape}"
+        )
+    return g.first(grad)
+
+
+def _groups(groups: Any, w_shape: tuple[int, ...], w: str) -> int:
+    """The number of groups, if w's first axis can be split into so many."""
     try:
         if isinstance(groups, (bool, np.bool)):
             raise TypeError
@@ -154,12 +262,9 @@ def _groups(groups: Any, x_shape: tuple[int, ...], w_shape: tuple[int, ...]) -> 
         raise TypeError(f"groups must be an integer; got {groups!r}") from None
     if number < 1:
         raise ValueError(f"groups must be at least 1; got {number}")
-    if w_shape[0] == 0 or w_shape[0] % groups:
-        raise ValueError(f"w must have a multiple of groups={groups} kernels, and one at least; got shape {w_shape}")
-    if x_shape[1] != groups * w_shape[1]:
+    if w_shape[0] == 0 or w_shape[0] % number:
         raise ValueError(
-            f"x of shape {x_shape} has {x_shape[1]} channels; w of shape {w_shape} with groups={groups} takes "
-            f"{groups * w_shape[1]}"
+            f"the first axis of {w} must have a multiple of groups={number} elements, and some; got shape {w_shape}"
         )
     return number
 
@@ -201,6 +306,76 @@ def _clamp(activation: Any) -> tuple[float, float] | None:
 # ---- geometry ------------------------------------------------------------------------------------
 
 
+class Geometry(NamedTuple):
+    """What the shapes of x and w, and the options, say."""
+
+    axes: tuple[Axis, ...]
+    groups: int
+    x_shape: tuple[int, ...]  # (images, channels, ...)
+    y_shape: tuple[int, ...]  # (images, kernels, ...)
+    batched: bool
+    channels_last: bool
+
+    def first(self, a: NDArray[Any]) -> NDArray[Any]:
+        """An array with the user's axes, with images first and channels second."""
+        a = a if self.batched else a[None]
+        return np.moveaxis(a, -1, 1) if self.channels_last else a
+
+    def asked(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """A shape with images first and channels second, with the user's axes."""
+        shape = (shape[0], *shape[2:], shape[1]) if self.channels_last else shape
+        return shape if self.batched else shape[1:]
+
+
+def layer_geometry(
+    rank: int,
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    options: Options,
+    names: tuple[str, str] = ("x", "w"),
+) -> Geometry:
+    """The geometry of a layer; names: what messages call x and w."""
+    x, w = names
+    layout = LAYOUTS[rank][0] if options.layout is None else options.layout
+    if layout not in LAYOUTS[rank]:
+        raise ValueError(f"layout must be {' or '.join(LAYOUTS[rank])}; got {layout!r}")
+    if len(w_shape) != rank + 2:
+        raise ValueError(
+            f"{w} must have {rank + 2} dimensions (kernels, channels / groups, {', '.join(layout.strip('NC'))} taps); "
+            f"got shape {w_shape}"
+        )
+    if len(x_shape) not in (rank + 1, rank + 2):
+        raise ValueError(f"{x} must have {rank + 2} dimensions {tuple(layout)}, or one less; got shape {x_shape}")
+    batched, channels_last = len(x_shape) == rank + 2, layout == LAYOUTS[rank][1]
+    x_shape = x_shape if batched else (1, *x_shape)
+    x_shape = (x_shape[0], x_shape[-1], *x_shape[1:-1]) if channels_last else x_shape
+    groups = _groups(options.groups, w_shape, w)
+    if x_shape[1] != groups * w_shape[1]:
+        raise ValueError(
+            f"{x} of shape {x_shape} has {x_shape[1]} channels; {w} of shape {w_shape} with groups={groups} takes "
+            f"{groups * w_shape[1]}"
+        )
+    axes = layer_axes(
+        x_shape[2:],
+        w_shape[2:],
+        _per_axis(options.stride, rank, "stride"),
+        _padding(options.padding),
+        _per_axis(options.dilation, rank, "dilation"),
+        options.padding_mode,
+        names,
+    )
+    kernels = w_shape[0] if x_shape[1] else 0  # as in PyTorch
+    y_shape = (x_shape[0], kernels, *(a.out for a in axes))
+    for shape in (x_shape, y_shape):
+        _check_size(shape, f"{x} has shape {x_shape}, {w} {w_shape}")
+    return Geometry(axes, groups, x_shape, y_shape, batched, channels_last)
+
+
+def _check_size(shape: tuple[int, ...], because: str) -> None:
+    if math.prod(shape) * 8 > sys.maxsize:
+        raise ValueError(f"shape {shape} is too large; {because}")
+
+
 @functools.lru_cache(maxsize=1024)
 def layer_axes(
     x_shape: tuple[int, ...],
@@ -209,22 +384,21 @@ def layer_axes(
     padding: Any,
     dilation: tuple[int, ...],
     padding_mode: str,
+    names: tuple[str, str] = ("x", "w"),
 ) -> tuple[Axis, ...]:
-    """The axes of x that w slides over, padded."""
+    """The axes of x that w slides over, padded; names: what messages call x and w."""
+    x, w = names
     if padding_mode not in PADDING_MODES:
         raise ValueError(f"padding_mode must be one of {', '.join(PADDING_MODES)}; got {padding_mode!r}")
-    if 0 in w_shape:
-        raise ValueError(f"w must have one tap at least along every axis; got {w_shape} taps")
-    spans = tuple((k - 1) * d + 1 for k, d in zip(w_shape, dilation, strict=True))
+    spans = _spans(w_shape, dilation, w)
     pads = _pads(padding, spans, stride)
     padded = tuple(n + sum(p) for n, p in zip(x_shape, pads, strict=True))
     if math.prod(max(s, n) for s, n in zip(spans, padded, strict=True)) > LARGEST:
-        raise ValueError(f"padding {padding!r} or dilation {dilation} is too large for x of {x_shape}")
+        raise ValueError(f"padding {padding!r} or dilation {dilation} is too large for {x} of {x_shape}")
     if any(span > n for span, n in zip(spans, padded, strict=True)):
         spread = f", spread to {spans} by dilation {dilation}," if spans != w_shape else ""
-        raise ValueError(f"w of {w_shape} taps{spread} is larger than the padded input {padded} of x of {x_shape}")
-    if 0 in x_shape:
-        raise ValueError(f"x of {x_shape} elements has none; only images and channels may be none")
+        raise ValueError(f"{w} of {w_shape} taps{spread} is larger than the padded input {padded} of {x} of {x_shape}")
+    _check_elements(x_shape, x)
     axes = []
     for n, k, span, s, d, (before, behind) in zip(x_shape, w_shape, spans, stride, dilation, pads, strict=True):
         most = {"zeros": sys.maxsize, "replicate": sys.maxsize, "reflect": n - 1, "circular": n}[padding_mode]
@@ -233,6 +407,49 @@ def layer_axes(
         out = (n + before + behind - span) // s + 1
         axes.append(Axis(n, k, out, before, s, d, PADDING_MODES[padding_mode], 0, out))
     return tuple(axes)
+
+
+@functools.lru_cache(maxsize=1024)
+def transposed_axes(
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Any,
+    dilation: tuple[int, ...],
+    output_padding: tuple[int, ...],
+) -> tuple[Axis, ...]:
+    """The axes of the layer that has x for its output, and `output_padding` elements more than that needs."""
+    spans = _spans(w_shape, dilation, "w")
+    _check_elements(x_shape, "x")
+    pads = _pads(padding, spans, stride)
+    if any(more >= max(s, d) for more, s, d in zip(output_padding, stride, dilation, strict=True)):
+        raise ValueError(
+            f"output_padding must be smaller than stride {stride} or dilation {dilation}; got {output_padding}"
+        )
+    axes = []
+    for n, k, span, s, d, more, (before, behind) in zip(
+        x_shape, w_shape, spans, stride, dilation, output_padding, pads, strict=True
+    ):
+        size = (n - 1) * s + span - before - behind + more
+        axes.append(Axis(size, k, n, before, s, d, "constant", 0, n))
+    sizes = tuple(a.n for a in axes)
+    if min(sizes) < 1:
+        raise ValueError(f"padding {padding!r} takes more than x of {x_shape} gives: the result would be {sizes}")
+    if math.prod(a.n + sum(p) for a, p in zip(axes, pads, strict=True)) > LARGEST:
+        raise ValueError(f"stride {stride}, padding {padding!r} or dilation {dilation} is too large for x of {x_shape}")
+    return tuple(axes)
+
+
+def _spans(w_shape: tuple[int, ...], dilation: tuple[int, ...], w: str) -> tuple[int, ...]:
+    """Elements from the first tap to the last."""
+    if 0 in w_shape:
+        raise ValueError(f"{w} must have one tap at least along every axis; got {w_shape} taps")
+    return tuple((k - 1) * d + 1 for k, d in zip(w_shape, dilation, strict=True))
+
+
+def _check_elements(x_shape: tuple[int, ...], x: str) -> None:
+    if 0 in x_shape:
+        raise ValueError(f"{x} of {x_shape} elements has none; only images and channels may be none")
 
 
 def _pads(padding: Any, spans: tuple[int, ...], stride: tuple[int, ...]) -> tuple[tuple[int, int], ...]:

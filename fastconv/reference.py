@@ -7,7 +7,8 @@ the formula; speed is no concern here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from typing import Any
 
@@ -20,8 +21,17 @@ from fastconv.matching import Matching, matching_arguments
 
 __all__ = [
     "conv1d",
+    "conv1d_input",
+    "conv1d_weight",
     "conv2d",
+    "conv2d_input",
+    "conv2d_weight",
     "conv3d",
+    "conv3d_input",
+    "conv3d_weight",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "convolve1d",
     "convolve2d",
     "convolve3d",
@@ -33,6 +43,8 @@ __all__ = [
     "match_error_bound",
     "match_template",
     "sepcorr2d",
+    "transposed_error_bound",
+    "weight_error_bound",
 ]
 
 
@@ -520,15 +532,14 @@ def _products(c: layers.Layer, x: NDArray[Any], w: NDArray[Any]) -> NDArray[Any]
     W = w.reshape(c.groups, -1, *w.shape[1:])
     y = np.zeros((c.shape[0], c.groups, W.shape[1], *c.shape[2:]))
     for at in np.ndindex(w.shape[2:]):
-        under: tuple[Any, ...] = (
-            ...,
-            *(
-                slice(t * a.dilation, t * a.dilation + (a.out - 1) * a.stride + 1, a.stride)
-                for t, a in zip(at, c.axes, strict=True)
-            ),
-        )
-        y += np.einsum("ngc...,gmc->ngm...", X[under], W[(..., *at)])
+        y += np.einsum("ngc...,gmc->ngm...", X[under(at, c.axes)], W[(..., *at)])
     return y.reshape(c.shape)
+
+
+def under(tap: tuple[int, ...], axes: tuple[Axis, ...]) -> tuple[Any, ...]:
+    """Which elements of a continued array the outputs see under a tap."""
+    first = [t * a.dilation for t, a in zip(tap, axes, strict=True)]
+    return (..., *(slice(f, f + (a.out - 1) * a.stride + 1, a.stride) for f, a in zip(first, axes, strict=True)))
 
 
 def continued(x: NDArray[Any], axes: tuple[Axis, ...]) -> NDArray[Any]:
@@ -561,8 +572,293 @@ def layer_error_bound(c: layers.Layer) -> NDArray[np.float64]:
         magnitude = _products(c, _magnitude(c.x), _magnitude(c.w))
         if c.bias is not None:
             magnitude += _magnitude(c.bias).reshape(-1, *(1,) * len(c.axes))
-        compute, result, float64 = (np.finfo(t) for t in (c.compute_dtype, c.dtype, np.float64))
+    return _bound(n, magnitude, c.compute_dtype, c.dtype)
+
+
+def _bound(
+    n: int, magnitude: NDArray[np.float64], compute_dtype: np.dtype[Any], dtype: np.dtype[Any]
+) -> NDArray[np.float64]:
+    with np.errstate(all="ignore"):
+        compute, result, float64 = (np.finfo(t) for t in (compute_dtype, dtype, np.float64))
         u = (n * float(compute.eps) + n * float(float64.eps) + 2 * float(result.eps)) / 2
         eta = (n + 2) * float(max(compute.smallest_subnormal, result.smallest_subnormal))
         overflow = magnitude >= float(min(compute.max, result.max)) * (1 - n * float(compute.eps))
         return np.where(overflow, np.inf, 1.0625 * u * magnitude + eta)
+
+
+# their adjoints: gradients and transposed layers ------------------------------------------------------
+
+
+def conv1d_input(
+    input_size: Sequence[int], weight: ArrayLike, grad_output: ArrayLike, *where: Any, **how: Any
+) -> NDArray[Any]:
+    """`fastconv.nn.conv1d_input` in plain NumPy; `where` and `how` are its arguments that change the result, and `out`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.conv1d_input((1, 4), np.array([[[-1.0, 1]]]), np.array([[1.0, 2, 4]]))
+    array([[-1., -1., -2.,  4.]])
+    """
+    return _input_gradient(1, input_size, weight, grad_output, where, how)
+
+
+def conv2d_input(
+    input_size: Sequence[int], weight: ArrayLike, grad_output: ArrayLike, *where: Any, **how: Any
+) -> NDArray[Any]:
+    """`fastconv.nn.conv2d_input` in plain NumPy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.conv2d_input((1, 3, 3), np.ones((1, 1, 2, 2)), np.ones((1, 1, 1)), stride=2)
+    array([[[1., 1., 0.],
+            [1., 1., 0.],
+            [0., 0., 0.]]])
+    """
+    return _input_gradient(2, input_size, weight, grad_output, where, how)
+
+
+def conv3d_input(
+    input_size: Sequence[int], weight: ArrayLike, grad_output: ArrayLike, *where: Any, **how: Any
+) -> NDArray[Any]:
+    """`fastconv.nn.conv3d_input` in plain NumPy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.conv3d_input((1, 1, 1, 3), np.ones((1, 1, 1, 1, 2)), np.ones((1, 1, 1, 2)))
+    array([[[[1., 2., 1.]]]])
+    """
+    return _input_gradient(3, input_size, weight, grad_output, where, how)
+
+
+def conv1d_weight(
+    input: ArrayLike, weight_size: Sequence[int], grad_output: ArrayLike, *where: Any, **how: Any
+) -> NDArray[Any]:
+    """`fastconv.nn.conv1d_weight` in plain NumPy; `where` and `how` are its arguments that change the result, and
+    `out`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.conv1d_weight(np.array([[1.0, 2, 4, 8]]), (1, 1, 2), np.ones((1, 3)))
+    array([[[ 7., 14.]]])
+    """
+    return _weight_gradient(1, input, weight_size, grad_output, where, how)
+
+
+def conv2d_weight(
+    input: ArrayLike, weight_size: Sequence[int], grad_output: ArrayLike, *where: Any, **how: Any
+) -> NDArray[Any]:
+    """`fastconv.nn.conv2d_weight` in plain NumPy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.conv2d_weight(np.arange(9.0).reshape(1, 3, 3), (1, 1, 2, 2), np.ones((1, 2, 2)))
+    array([[[[ 8., 12.],
+             [20., 24.]]]])
+    """
+    return _weight_gradient(2, input, weight_size, grad_output, where, how)
+
+
+def conv3d_weight(
+    input: ArrayLike, weight_size: Sequence[int], grad_output: ArrayLike, *where: Any, **how: Any
+) -> NDArray[Any]:
+    """`fastconv.nn.conv3d_weight` in plain NumPy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.conv3d_weight(np.ones((1, 3, 3, 3)), (1, 1, 1, 1, 2), np.ones((1, 3, 3, 2)))
+    array([[[[[18., 18.]]]]])
+    """
+    return _weight_gradient(3, input, weight_size, grad_output, where, how)
+
+
+def conv_transpose1d(
+    x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, *where: Any, **how: Any
+) -> NDArray[Any]:
+    """`fastconv.nn.conv_transpose1d` in plain NumPy; `where` and `how` are its arguments that change the result, and
+    `out`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.conv_transpose1d(np.array([[1.0, 2]]), np.array([[[1.0, 1, 1]]]), [0.5], stride=2)
+    array([[1.5, 1.5, 3.5, 2.5, 2.5]])
+    """
+    return _transposed(1, x, w, bias, where, how)
+
+
+def conv_transpose2d(
+    x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, *where: Any, **how: Any
+) -> NDArray[Any]:
+    """`fastconv.nn.conv_transpose2d` in plain NumPy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.conv_transpose2d(np.ones((1, 2, 2)), np.ones((1, 1, 2, 2)))
+    array([[[1., 2., 1.],
+            [2., 4., 2.],
+            [1., 2., 1.]]])
+    """
+    return _transposed(2, x, w, bias, where, how)
+
+
+def conv_transpose3d(
+    x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, *where: Any, **how: Any
+) -> NDArray[Any]:
+    """`fastconv.nn.conv_transpose3d` in plain NumPy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.conv_transpose3d(np.ones((1, 1, 1, 1)), np.ones((1, 1, 1, 1, 2)))
+    array([[[[1., 1.]]]])
+    """
+    return _transposed(3, x, w, bias, where, how)
+
+
+def _input_gradient(
+    rank: int,
+    input_size: Sequence[int],
+    weight: ArrayLike,
+    grad_output: ArrayLike,
+    where: tuple[Any, ...],
+    how: dict[str, Any],
+) -> NDArray[Any]:
+    options = layers.Options(*where, **how)
+    c = layers.input_gradient_arguments(rank, input_size, weight, grad_output, options)
+    return c.deliver(transposed(c).astype(c.dtype))
+
+
+def _weight_gradient(
+    rank: int,
+    input: ArrayLike,
+    weight_size: Sequence[int],
+    grad_output: ArrayLike,
+    where: tuple[Any, ...],
+    how: dict[str, Any],
+) -> NDArray[Any]:
+    c = layers.weight_gradient_arguments(rank, input, weight_size, grad_output, layers.Options(*where, **how))
+    return layers.delivered(weight_gradient(c).astype(c.dtype), c.dtype, c.out)
+
+
+def _transposed(
+    rank: int, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, where: tuple[Any, ...], how: dict[str, Any]
+) -> NDArray[Any]:
+    names = "stride", "padding", "output_padding", "groups", "dilation"
+    asked = dict(zip(names, where, strict=False)) | how
+    more = asked.pop("output_padding", 0)
+    c = layers.transposed_arguments(rank, x, w, bias, more, layers.Options(**asked))
+    return c.deliver(transposed(c).astype(c.dtype))
+
+
+def transposed(c: layers.Layer) -> NDArray[Any]:
+    """The adjoint of a layer in float64, as (images, channels, ...)."""
+    y = _scattered(c, c.x.astype(np.float64), c.w.astype(np.float64))
+    if c.bias is not None:
+        y += c.bias.astype(np.float64).reshape(-1, *(1,) * len(c.axes))
+    return y if c.clamp is None else np.clip(y, *c.clamp)
+
+
+def _scattered(c: layers.Layer, x: NDArray[Any], w: NDArray[Any]) -> NDArray[Any]:
+    """The formula: for every tap, kernels (groups, m, c) times outputs (groups, m, ...), added to what they saw."""
+    images, groups, channels = c.shape[0], c.groups, w.shape[1]
+    Y = x.reshape(images, groups, len(w) // groups, *x.shape[2:])
+    W = w.reshape(groups, -1, *w.shape[1:])
+    X = np.zeros((images, groups, channels, *extents(c.axes)))
+    for at in np.ndindex(w.shape[2:]):
+        X[under(at, c.axes)] += np.einsum("ngm...,gmc->ngc...", Y, W[(..., *at)])
+    return added_back(X.reshape(images, groups * channels, *X.shape[3:]), c.axes)
+
+
+def weight_gradient(c: layers.WeightGradient) -> NDArray[Any]:
+    """The gradient of a layer's weights in float64, as (kernels, channels / groups, ...)."""
+    return _inner_products(c, c.x.astype(np.float64), c.grad_output.astype(np.float64))
+
+
+def _inner_products(c: layers.WeightGradient, x: NDArray[Any], grad: NDArray[Any]) -> NDArray[Any]:
+    """The formula: for every tap, outputs (groups, m, p) times the elements (groups, c, p) that they saw under it."""
+    images, kernels, *outs = grad.shape
+    p = math.prod(outs)
+    X = continued(x, c.axes)
+    X = X.reshape(images, c.groups, c.shape[1], *X.shape[2:])
+    Y = grad.reshape(images, c.groups, kernels // c.groups, p)
+    dw = np.zeros((c.groups, c.shape[0] // c.groups, *c.shape[1:]))
+    for at in np.ndindex(c.shape[2:]):
+        seen = X[under(at, c.axes)].reshape(images, c.groups, c.shape[1], p)
+        dw[(..., *at)] = np.einsum("ngmp,ngcp->gmc", Y, seen)
+    return dw.reshape(c.shape)
+
+
+def extents(axes: tuple[Axis, ...]) -> tuple[int, ...]:
+    """The shape of what `continued` returns."""
+    return tuple(end - first for first, end in (a.reach() for a in axes))
+
+
+def added_back(X: NDArray[Any], axes: tuple[Axis, ...]) -> NDArray[Any]:
+    """The adjoint of `continued`: every element of X is added to the element of x that it stands for, if any."""
+    for i, a in enumerate(axes, X.ndim - len(axes)):
+        X = np.moveaxis(X, i, 0)
+        source = _indices(a)
+        at = np.arange(*a.reach())
+        inside = (at >= 0) & (at < a.n)
+        x = np.zeros((a.n, *X.shape[1:]), X.dtype)
+        x[source[inside]] = X[inside]
+        for j in np.flatnonzero(~inside & (source >= 0)):
+            x[source[j]] += X[j]
+        X = np.moveaxis(x, 0, i)
+    return X
+
+
+def transposed_error_bound(c: layers.Layer) -> NDArray[np.float64]:
+    """How far a compiled result may lie from that of `transposed`, per element, before the activation: the bound of
+    `layer_error_bound`, whose n is the number of kernels of a group times taps, times that of elements added back.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import layers, reference
+    >>> c = layers.transposed_arguments(1, np.ones((1, 1, 9)), np.ones((1, 1, 3)), None, 0, layers.Options())
+    >>> bool((reference.transposed_error_bound(c) < 1e-14).all())
+    True
+    """
+    kernels, _, *taps = c.w.shape
+    added = math.prod(int(np.bincount(i[i >= 0], minlength=1).max()) for i in map(_indices, c.axes))
+    with np.errstate(all="ignore"):
+        magnitude = _scattered(c, _magnitude(c.x), _magnitude(c.w))
+        if c.bias is not None:
+            magnitude += _magnitude(c.bias).reshape(-1, *(1,) * len(c.axes))
+    return _bound(kernels // c.groups * math.prod(taps) * added + 2, magnitude, c.compute_dtype, c.dtype)
+
+
+def weight_error_bound(c: layers.WeightGradient) -> NDArray[np.float64]:
+    """How far a compiled result may lie from that of `weight_gradient`, per element: the bound of `layer_error_bound`,
+    whose n is the number of images times outputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import layers, reference
+    >>> x, grad = np.ones((1, 1, 9)), np.ones((1, 1, 7))
+    >>> c = layers.weight_gradient_arguments(1, x, (1, 1, 3), grad, layers.Options())
+    >>> bool((reference.weight_error_bound(c) < 1e-13).all())
+    True
+    """
+    images, _, *outs = c.grad_output.shape
+    with np.errstate(all="ignore"):
+        magnitude = _inner_products(c, _magnitude(c.x), _magnitude(c.grad_output))
+    return _bound(images * math.prod(outs) + 2, magnitude, c.compute_dtype, c.dtype)

@@ -18,70 +18,7 @@ from fastconv.nn import functional
 CONV = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}
 REFERENCE = {1: reference.conv1d, 2: reference.conv2d, 3: reference.conv3d}
 
-# (x, w, how): every regime of the driver, each at its smallest.
-LAYERS = {
-    "1x1": ((2, 5, 6, 7), (9, 5, 1, 1), {}),
-    "1x1, many channels": ((1, 700, 3, 5), (17, 700, 1, 1), {}),
-    "1x1, strided": ((1, 4, 9, 8), (3, 4, 1, 1), {"stride": 2}),
-    "1x1, padded": ((1, 3, 4, 4), (2, 3, 1, 1), {"padding": 1}),
-    "3x3": ((1, 6, 12, 11), (33, 6, 3, 3), {"padding": 1}),
-    "3x3, batch of small maps": ((5, 3, 4, 3), (8, 3, 3, 3), {"padding": 1}),
-    "3x3, several parts": ((1, 150, 5, 6), (10, 150, 3, 3), {"padding": 1}),
-    "3x3, wide": ((1, 2, 5, 2100), (4, 2, 3, 3), {"padding": (1, 0)}),
-    "first layer": ((1, 3, 40, 37), (16, 3, 7, 7), {"stride": 2, "padding": 3}),
-    "patches": ((1, 3, 16, 16), (7, 3, 4, 4), {"stride": 4}),
-    "stride beyond the kernel": ((1, 3, 17, 16), (7, 3, 2, 2), {"stride": (3, 5)}),
-    "dilated": ((1, 4, 15, 14), (5, 4, 3, 3), {"dilation": (2, 3), "padding": (2, 1)}),
-    "dilated and strided": ((1, 4, 25, 24), (5, 4, 3, 3), {"dilation": (2, 3), "stride": (2, 3)}),
-    "groups": ((2, 12, 7, 9), (18, 4, 3, 3), {"groups": 3}),
-    "groups of one row": ((1, 6, 8, 8), (6, 2, 3, 3), {"groups": 3, "padding": 1}),
-    "depthwise": ((2, 7, 11, 19), (7, 1, 3, 3), {"groups": 7, "padding": 1}),
-    "depthwise, strided": ((2, 7, 11, 35), (7, 1, 3, 3), {"groups": 7, "padding": 1, "stride": 2}),
-    "depthwise, 5x5": ((1, 3, 30, 33), (3, 1, 5, 5), {"groups": 3, "padding": 2}),
-    "depthwise, 7x7, small": ((1, 19, 7, 7), (19, 1, 7, 7), {"groups": 19, "padding": 3}),
-    "depthwise, dilated": ((1, 3, 20, 20), (3, 1, 3, 3), {"groups": 3, "dilation": 2}),
-    "depthwise, one channel": ((1, 1, 9, 11), (1, 1, 3, 3), {"padding": 1}),
-    "depthwise, 5x5, strided": ((1, 16, 13, 15), (16, 1, 5, 5), {"groups": 16, "padding": 2, "stride": 2}),
-    "depthwise, 3x4, strided": ((2, 17, 12, 30), (17, 1, 3, 4), {"groups": 17, "padding": (0, 1), "stride": (1, 2)}),
-    "depthwise, 6x9, stride 3": ((1, 33, 16, 18), (33, 1, 6, 9), {"groups": 33, "padding": (3, 4), "stride": 3}),
-    "depthwise, all dilated": ((1, 20, 15, 16), (20, 1, 3, 5), {"groups": 20, "dilation": (3, 2), "padding": 2}),
-    "depthwise, far dilated": ((1, 18, 2, 9000), (18, 1, 1, 3), {"groups": 18, "dilation": (1, 4000), "stride": 2}),
-    "depthwise, dilated beyond scratch": (
-        (1, 8, 1, 40000),
-        (8, 1, 1, 2),
-        {"groups": 8, "dilation": 39000, "stride": 2},
-    ),
-    "depthwise, sides": ((1, 16, 9, 10), (16, 1, 3, 3), {"groups": 16, "padding": ((0, 2), (3, 0)), "stride": 2}),
-    "depthwise, tall": ((1, 16, 300, 9), (16, 1, 3, 3), {"groups": 16, "padding": 1}),
-    "depthwise, wide": ((1, 16, 12, 1500), (16, 1, 3, 3), {"groups": 16, "padding": 1}),
-    "depthwise, wide, strided": ((1, 16, 23, 1500), (16, 1, 3, 3), {"groups": 16, "padding": 1, "stride": 2}),
-    "depthwise, planes of 4 KB": ((1, 16, 32, 32), (16, 1, 3, 3), {"groups": 16, "padding": 1}),
-    "depth multiplier": ((1, 5, 10, 10), (15, 1, 3, 3), {"groups": 5, "padding": 1}),
-    "depth multiplier, many groups": ((2, 20, 10, 9), (60, 1, 3, 3), {"groups": 20, "padding": 1, "stride": 2}),
-    "one output": ((1, 20, 5, 5), (30, 20, 5, 5), {}),
-    "one pixel": ((3, 40, 1, 1), (70, 40, 1, 1), {}),
-    "leftover pixels": ((2, 80, 7, 7), (70, 80, 3, 3), {"padding": 1}),
-    "kernel beyond the image": ((1, 2, 3, 3), (2, 2, 7, 7), {"padding": 3}),
-    "large kernel": ((1, 1, 50, 60), (2, 1, 37, 41), {}),
-    "sides": ((1, 3, 8, 9), (4, 3, 3, 2), {"padding": ((0, 2), (1, 0))}),
-    "same, even": ((1, 3, 8, 9), (4, 3, 4, 2), {"padding": "same"}),
-    "unbatched": ((3, 8, 9), (4, 3, 3, 3), {}),
-    "1-D": ((2, 3, 50), (5, 3, 4), {"padding": 2, "stride": 2}),
-    "1-D, long": ((1, 2, 5000), (3, 2, 9), {"dilation": 4}),
-    "1-D, unbatched": ((3, 20), (4, 3, 3), {"padding": "same"}),
-    "1-D, depthwise": ((2, 6, 90), (6, 1, 5), {"groups": 6, "padding": 2}),
-    "1-D, depthwise, long": ((1, 19, 20000), (19, 1, 7), {"groups": 19, "padding": 3, "stride": 2}),
-    "3-D": ((2, 3, 5, 6, 7), (4, 3, 2, 3, 2), {"padding": (1, 0, 1)}),
-    "3-D, strided": ((1, 3, 7, 8, 9), (4, 3, 3, 3, 3), {"stride": 2, "dilation": (1, 2, 1), "padding": 1}),
-    "3-D, 1x1x1": ((1, 30, 3, 4, 5), (12, 30, 1, 1, 1), {}),
-    "3-D, depthwise": ((1, 4, 5, 6, 20), (4, 1, 3, 3, 3), {"groups": 4, "padding": 1}),
-    "3-D, depthwise, strided": (
-        (2, 18, 5, 7, 8),
-        (18, 1, 3, 3, 5),
-        {"groups": 18, "padding": (2, 1, 2), "stride": (2, 1, 2)},
-    ),
-}
-layer_cases = pytest.mark.parametrize(("x_shape", "w_shape", "how"), LAYERS.values(), ids=LAYERS.keys())
+layer_cases = pytest.mark.parametrize(("x_shape", "w_shape", "how"), cases.LAYERS.values(), ids=cases.LAYERS.keys())
 floats = pytest.mark.parametrize("dtype", cases.FLOATS)
 
 

@@ -2,6 +2,45 @@
 """Convolution layers on NumPy arrays: what deep learning calls convolution, which is correlation with channels."""
 
 from fastconv.nn.functional import conv1d, conv2d, conv3d
+from fastconv.nn.gradients import (
+    Gradients,
+    conv1d_backward,
+    conv1d_bias,
+    conv1d_input,
+    conv1d_weight,
+    conv2d_backward,
+    conv2d_bias,
+    conv2d_input,
+    conv2d_weight,
+    conv3d_backward,
+    conv3d_bias,
+    conv3d_input,
+    conv3d_weight,
+)
 from fastconv.nn.modules import Conv1d, Conv2d, Conv3d
+from fastconv.nn.transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
 
-__all__ = ["Conv1d", "Conv2d", "Conv3d", "conv1d", "conv2d", "conv3d"]
+__all__ = [
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "Gradients",
+    "conv1d",
+    "conv1d_backward",
+    "conv1d_bias",
+    "conv1d_input",
+    "conv1d_weight",
+    "conv2d",
+    "conv2d_backward",
+    "conv2d_bias",
+    "conv2d_input",
+    "conv2d_weight",
+    "conv3d",
+    "conv3d_backward",
+    "conv3d_bias",
+    "conv3d_input",
+    "conv3d_weight",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import reference
-from fastconv.arguments import IntOrTuple
+from fastconv.arguments import Axis, IntOrTuple
 from fastconv.layers import ACTIVATIONS, Activation, Layer, Options, Padding, layer_arguments
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 
@@ -202,9 +202,7 @@ def _conv(
             y: NDArray[Any] | None = _core.conv_plain(rank, x, w, bias, stride, padding, dilation, groups, clamp)
             if y is not None:
                 return y
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
-    n = get_num_threads() if threads is None else thread_count(threads, "threads")
+    n = engine(method, threads)
     layer = layer_arguments(rank, x, w, bias, Options(*how))
     if 0 in layer.shape:
         return layer.deliver(np.empty(layer.shape, layer.dtype))
@@ -217,6 +215,13 @@ def _conv(
     return layer.deliver(result)
 
 
+def engine(method: str, threads: int | None) -> int:
+    """How many threads to use, if the method is one."""
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
+    return get_num_threads() if threads is None else thread_count(threads, "threads")
+
+
 def _direct(layer: Layer, threads: int, wide: tuple[NDArray[Any] | None, ...] | None) -> NDArray[Any]:
     """In the compute dtype, with images first and channels second."""
     assert _core is not None
@@ -227,36 +232,43 @@ def _direct(layer: Layer, threads: int, wide: tuple[NDArray[Any] | None, ...] | 
     w, bias = wide or (layer.w, layer.bias)
     w = np.require(w, dtype, ["C", "A"])
     bias = None if bias is None else np.require(bias, dtype, ["C", "A"])
-    result = layer.out
-    if result is not None and not layer.batched:
-        result = result[None]
-    inputs = [a for a in (layer.x, layer.w, layer.bias) if a is not None]
-    if (
-        result is None
-        or layer.channels_last
-        or result.dtype != dtype
-        or not (result.flags.c_contiguous and result.flags.aligned)
-        or any(np.may_share_memory(result, a) for a in inputs)
-    ):
-        result = np.empty(layer.shape, dtype)
+    result = room_for(layer)
     _core.conv(x, w, bias, result, layer.axes, layer.groups, layer.clamp, threads)
     return result
+
+
+def room_for(layer: Layer) -> NDArray[Any]:
+    """Where the extension puts the result: `out` itself, if it can be filled directly."""
+    if layer.out is None or layer.channels_last or not fillable(layer.out, layer.compute_dtype, layer[:3]):
+        return np.empty(layer.shape, layer.compute_dtype)
+    return layer.out if layer.batched else layer.out[None]
+
+
+def fillable(out: NDArray[Any], dtype: np.dtype[Any], inputs: tuple[NDArray[Any] | None, ...]) -> bool:
+    """Whether results of this dtype can be written to `out` while the inputs are read."""
+    plain = out.dtype == dtype and out.flags.c_contiguous and out.flags.aligned
+    return plain and not any(a is not None and np.may_share_memory(out, a) for a in inputs)
 
 
 def _im2col(layer: Layer) -> NDArray[Any]:
     """The windows as columns of a matrix, times the kernels as rows."""
     dtype, rank = layer.compute_dtype, len(layer.axes)
-    X = reference.continued(layer.x.astype(dtype, copy=False), layer.axes)
-    spans = tuple((a.k - 1) * a.dilation + 1 for a in layer.axes)
-    windows = np.lib.stride_tricks.sliding_window_view(X, spans, tuple(range(2, 2 + rank)))
-    outputs = tuple(slice(None, None, a.stride) for a in layer.axes)
-    taps = tuple(slice(None, None, a.dilation) for a in layer.axes)
-    windows = windows[:, :, *outputs, *taps]  # (images, channels, outputs ..., taps ...)
-    images = windows.shape[0]
-    order = (1, *range(2 + rank, 2 + 2 * rank), 0, *range(2, 2 + rank))
-    columns = windows.transpose(order).reshape(layer.groups, -1, math.prod((images, *layer.shape[2:])))
     rows = layer.w.astype(dtype, copy=False).reshape(layer.groups, layer.w.shape[0] // layer.groups, -1)
-    y: NDArray[Any] = (rows @ columns).reshape(layer.w.shape[0], images, *layer.shape[2:]).swapaxes(0, 1)
+    y: NDArray[Any] = rows @ columns(layer.x.astype(dtype, copy=False), layer.axes, layer.groups)
+    y = y.reshape(layer.w.shape[0], layer.shape[0], *layer.shape[2:]).swapaxes(0, 1)
     if layer.bias is not None:
         y = y + layer.bias.astype(dtype).reshape(-1, *(1,) * rank)
     return y if layer.clamp is None else np.clip(y, *map(dtype.type, layer.clamp))
+
+
+def columns(x: NDArray[Any], axes: tuple[Axis, ...], groups: int) -> NDArray[Any]:
+    """What each output sees: (groups, channels of a group x taps, images x outputs)."""
+    rank = len(axes)
+    X = reference.continued(x, axes)
+    spans = tuple((a.k - 1) * a.dilation + 1 for a in axes)
+    windows = np.lib.stride_tricks.sliding_window_view(X, spans, tuple(range(2, 2 + rank)))
+    outputs = tuple(slice(None, None, a.stride) for a in axes)
+    taps = tuple(slice(None, None, a.dilation) for a in axes)
+    windows = windows[:, :, *outputs, *taps]  # (images, channels, outputs ..., taps ...)
+    order = (1, *range(2 + rank, 2 + 2 * rank), 0, *range(2, 2 + rank))
+    return windows.transpose(order).reshape(groups, -1, math.prod((len(x), *(a.out for a in axes))))

@@ -1,0 +1,565 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Gradients of convolution layers: names, arguments and meaning are those of `torch.nn.grad`.
+
+With the layer ``Y = X (*) w + b`` and a loss L, `grad_output` is dL/dY, and the functions return dL/dX, dL/dw, dL/db.
+The layer is linear in each, so they are its adjoints (Goodfellow, Bengio and Courville, Deep Learning, section 9.5).
+With i the element of the padded X that output o sees under tap t:
+
+    dX[n, c, i] = sum of dY[n, m, o] w[m, c, t]    over kernels m, and outputs o and taps t that meet in i
+    dw[m, c, t] = sum of dY[n, m, o] X[n, c, i]    over images n and outputs o
+    db[m]       = sum of dY[n, m, o]               over images n and outputs o
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastconv import reference
+from fastconv.arguments import IntOrTuple
+from fastconv.layers import (
+    Options,
+    Padding,
+    WeightGradient,
+    backward_arguments,
+    bias_gradient_arguments,
+    delivered,
+    input_gradient_arguments,
+    weight_gradient_arguments,
+)
+from fastconv.nn.functional import columns, engine, fillable
+from fastconv.nn.transposed import adjoint
+from fastconv.runtime import _core, check_result, checking
+
+__all__ = [
+    "Gradients",
+    "conv1d_backward",
+    "conv1d_bias",
+    "conv1d_input",
+    "conv1d_weight",
+    "conv2d_backward",
+    "conv2d_bias",
+    "conv2d_input",
+    "conv2d_weight",
+    "conv3d_backward",
+    "conv3d_bias",
+    "conv3d_input",
+    "conv3d_weight",
+]
+
+
+class Gradients(NamedTuple):
+    """The gradients of a layer; None where one was not asked for."""
+
+    input: NDArray[Any] | None
+    weight: NDArray[Any] | None
+    bias: NDArray[Any] | None
+
+
+def conv1d_input(
+    input_size: Sequence[int],
+    weight: ArrayLike,
+    grad_output: ArrayLike,
+    stride: IntOrTuple = 1,
+    padding: Padding = 0,
+    dilation: IntOrTuple = 1,
+    groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str | None = None,
+    dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """The gradient of a 1-D layer's input: `conv2d_input` with one axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> nn.conv1d_input((1, 4), np.array([[[-1.0, 1.0]]]), np.array([[1.0, 2.0, 4.0]]))
+    array([[-1., -1., -2.,  4.]])
+    """
+    options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype, out)
+    return _input(1, input_size, weight, grad_output, options, method, threads)
+
+
+def conv2d_input(
+    input_size: Sequence[int],
+    weight: ArrayLike,
+    grad_output: ArrayLike,
+    stride: IntOrTuple = 1,
+    padding: Padding = 0,
+    dilation: IntOrTuple = 1,
+    groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str | None = None,
+    dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """The gradient of a 2-D layer's input, as `torch.nn.grad.conv2d_input` computes it.
+
+    Parameters
+    ----------
+    input_size : tuple of int
+        Shape of the layer's input, (N, C, H, W) or (C, H, W): with a stride, inputs of several sizes have outputs of
+        one.
+    weight : array_like, shape (K, C / groups, R, S)
+        The layer's kernels.
+    grad_output : array_like, shape (N, K, OH, OW) or (K, OH, OW)
+        The gradient of the layer's output, of weight's dtype. Any strides.
+    stride, padding, dilation, groups, padding_mode
+        The layer's; where elements are padded with others, their gradients are added to those of the others.
+    layout : {"NCHW", "NHWC"}, optional
+        Where the channels are in `input_size`, `grad_output` and the result.
+    dtype : dtype, optional
+        float16, float32 or float64: what the arrays are converted to. Without it they must be of one such dtype.
+    out : ndarray, optional
+        Where to put the result: of its shape and dtype. May overlap the others; filled directly if C-contiguous.
+    method : {"auto", "direct", "im2col", "numpy"}
+        "im2col" is made of `numpy.matmul`, as a second opinion; "numpy" is the reference. "auto" is "direct".
+    threads : int, optional
+        At most so many; default `get_num_threads()`.
+
+    Returns
+    -------
+    ndarray, shape input_size
+        The same bits for any number of threads and any batch that an image is in. float16 is summed in float32.
+
+    Raises
+    ------
+    ValueError
+        `grad_output` has another shape than the layer's output, and what `conv2d` raises.
+    TypeError, MemoryError
+        As for `conv2d`.
+
+    See Also
+    --------
+    conv2d_backward : all gradients at once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> nn.conv2d_input((1, 3, 4), np.array([[[[1.0, 2.0], [3.0, 4.0]]]]), np.ones((1, 2, 2)), stride=(1, 2))
+    array([[[1., 2., 1., 2.],
+            [4., 6., 4., 6.],
+            [3., 4., 3., 4.]]])
+    """
+    options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype, out)
+    return _input(2, input_size, weight, grad_output, options, method, threads)
+
+
+def conv3d_input(
+    input_size: Sequence[int],
+    weight: ArrayLike,
+    grad_output: ArrayLike,
+    stride: IntOrTuple = 1,
+    padding: Padding = 0,
+    dilation: IntOrTuple = 1,
+    groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str | None = None,
+    dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """The gradient of a 3-D layer's input: `conv2d_input` with three axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> nn.conv3d_input((1, 1, 1, 3), np.ones((1, 1, 1, 1, 2)), np.ones((1, 1, 1, 2)))
+    array([[[[1., 2., 1.]]]])
+    """
+    options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype, out)
+    return _input(3, input_size, weight, grad_output, options, method, threads)
+
+
+def conv1d_weight(
+    input: ArrayLike,
+    weight_size: Sequence[int],
+    grad_output: ArrayLike,
+    stride: IntOrTuple = 1,
+    padding: Padding = 0,
+    dilation: IntOrTuple = 1,
+    groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str | None = None,
+    dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """The gradient of a 1-D layer's weights: `conv2d_weight` with one axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> nn.conv1d_weight(np.array([[1.0, 2.0, 4.0, 8.0]]), (1, 1, 2), np.array([[1.0, 0.0, 1.0]]))
+    array([[[ 5., 10.]]])
+    """
+    options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype, out)
+    return _weight(1, input, weight_size, grad_output, options, method, threads)
+
+
+def conv2d_weight(
+    input: ArrayLike,
+    weight_size: Sequence[int],
+    grad_output: ArrayLike,
+    stride: IntOrTuple = 1,
+    padding: Padding = 0,
+    dilation: IntOrTuple = 1,
+    groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str | None = None,
+    dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """The gradient of a 2-D layer's weights, as `torch.nn.grad.conv2d_weight` computes it.
+
+    Parameters
+    ----------
+    input : array_like, shape (N, C, H, W) or (C, H, W)
+        The layer's input. Any strides.
+    weight_size : tuple of int
+        Shape of the layer's kernels, (K, C / groups, R, S).
+    grad_output : array_like, shape (N, K, OH, OW) or (K, OH, OW)
+        The gradient of the layer's output, of input's dtype. Any strides.
+    stride, padding, dilation, groups, padding_mode, layout, dtype, out, method, threads
+        As for `conv2d_input`.
+
+    Returns
+    -------
+    ndarray, shape weight_size
+        The same bits for any number of threads. float16 is summed in float32.
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError
+        As for `conv2d_input`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> x = np.arange(9.0).reshape(1, 3, 3)
+    >>> nn.conv2d_weight(x, (1, 1, 2, 2), np.array([[[1.0, 0.0], [0.0, 1.0]]]))
+    array([[[[ 4.,  6.],
+             [10., 12.]]]])
+    """
+    options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype, out)
+    return _weight(2, input, weight_size, grad_output, options, method, threads)
+
+
+def conv3d_weight(
+    input: ArrayLike,
+    weight_size: Sequence[int],
+    grad_output: ArrayLike,
+    stride: IntOrTuple = 1,
+    padding: Padding = 0,
+    dilation: IntOrTuple = 1,
+    groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str | None = None,
+    dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """The gradient of a 3-D layer's weights: `conv2d_weight` with three axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> nn.conv3d_weight(np.ones((1, 3, 3, 3)), (1, 1, 1, 1, 2), np.ones((1, 3, 3, 2)))
+    array([[[[[18., 18.]]]]])
+    """
+    options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype, out)
+    return _weight(3, input, weight_size, grad_output, options, method, threads)
+
+
+def conv1d_bias(grad_output: ArrayLike) -> NDArray[Any]:
+    """The gradient of a 1-D layer's bias: `conv2d_bias` with one axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> nn.conv1d_bias(np.arange(6.0).reshape(2, 3))
+    array([ 3., 12.])
+    """
+    return _bias(1, grad_output)
+
+
+def conv2d_bias(grad_output: ArrayLike) -> NDArray[Any]:
+    """The gradient of a 2-D layer's bias: the sum over images and outputs.
+
+    Parameters
+    ----------
+    grad_output : array_like, shape (N, K, OH, OW) or (K, OH, OW)
+        The gradient of the layer's output: float16 (summed in float32), float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape (K,)
+
+    Raises
+    ------
+    ValueError, TypeError
+        Another number of dimensions, another dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> nn.conv2d_bias(np.ones((8, 3, 5, 5)))
+    array([200., 200., 200.])
+    """
+    return _bias(2, grad_output)
+
+
+def conv3d_bias(grad_output: ArrayLike) -> NDArray[Any]:
+    """The gradient of a 3-D layer's bias: `conv2d_bias` with three axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> nn.conv3d_bias(np.ones((8, 3, 5, 5, 2)))
+    array([400., 400., 400.])
+    """
+    return _bias(3, grad_output)
+
+
+def conv1d_backward(
+    grad_output: ArrayLike,
+    input: ArrayLike,
+    weight: ArrayLike,
+    stride: IntOrTuple = 1,
+    padding: Padding = 0,
+    dilation: IntOrTuple = 1,
+    groups: int = 1,
+    *,
+    needs: tuple[bool, bool, bool] = (True, True, True),
+    padding_mode: str = "zeros",
+    layout: str | None = None,
+    dtype: DTypeLike | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+) -> Gradients:
+    """All gradients of a 1-D layer: `conv2d_backward` with one axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> nn.conv1d_backward(np.array([[1.0, 1.0]]), np.array([[1.0, 2.0, 4.0]]), np.array([[[-1.0, 1.0]]]))
+    Gradients(input=array([[-1.,  0.,  1.]]), weight=array([[[3., 6.]]]), bias=array([2.]))
+    """
+    options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype)
+    return _backward(1, grad_output, input, weight, options, needs, method, threads)
+
+
+def conv2d_backward(
+    grad_output: ArrayLike,
+    input: ArrayLike,
+    weight: ArrayLike,
+    stride: IntOrTuple = 1,
+    padding: Padding = 0,
+    dilation: IntOrTuple = 1,
+    groups: int = 1,
+    *,
+    needs: tuple[bool, bool, bool] = (True, True, True),
+    padding_mode: str = "zeros",
+    layout: str | None = None,
+    dtype: DTypeLike | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+) -> Gradients:
+    """All gradients of a 2-D layer, with its arguments checked and converted once.
+
+    Parameters
+    ----------
+    grad_output : array_like, shape (N, K, OH, OW) or (K, OH, OW)
+        The gradient of the layer's output.
+    input : array_like, shape (N, C, H, W) or (C, H, W)
+        The layer's input.
+    weight : array_like, shape (K, C / groups, R, S)
+        The layer's kernels.
+    needs : (bool, bool, bool)
+        Which gradients are wanted: of the input, the weights, the bias.
+    stride, padding, dilation, groups, padding_mode, layout, dtype, method, threads
+        As for `conv2d_input`.
+
+    Returns
+    -------
+    Gradients
+        (input, weight, bias): what `conv2d_input`, `conv2d_weight` and `conv2d_bias` return, or None.
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError
+        As for `conv2d_input`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> x, w = np.ones((1, 2, 5, 5)), np.ones((3, 2, 3, 3))
+    >>> g = nn.conv2d_backward(np.ones((1, 3, 5, 5)), x, w, padding=1, needs=(False, True, True))
+    >>> g.input, g.weight.shape, g.bias
+    (None, (3, 2, 3, 3), array([25., 25., 25.]))
+    """
+    options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype)
+    return _backward(2, grad_output, input, weight, options, needs, method, threads)
+
+
+def conv3d_backward(
+    grad_output: ArrayLike,
+    input: ArrayLike,
+    weight: ArrayLike,
+    stride: IntOrTuple = 1,
+    padding: Padding = 0,
+    dilation: IntOrTuple = 1,
+    groups: int = 1,
+    *,
+    needs: tuple[bool, bool, bool] = (True, True, True),
+    padding_mode: str = "zeros",
+    layout: str | None = None,
+    dtype: DTypeLike | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+) -> Gradients:
+    """All gradients of a 3-D layer: `conv2d_backward` with three axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> g = nn.conv3d_backward(np.ones((1, 2, 2, 2)), np.ones((1, 3, 3, 3)), np.ones((1, 1, 2, 2, 2)))
+    >>> g.weight.ravel()
+    array([8., 8., 8., 8., 8., 8., 8., 8.])
+    """
+    options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype)
+    return _backward(3, grad_output, input, weight, options, needs, method, threads)
+
+
+# ---- how ------------------------------------------------------------------------------------------
+
+
+def _input(
+    rank: int,
+    input_size: Sequence[int],
+    weight: ArrayLike,
+    grad_output: ArrayLike,
+    options: Options,
+    method: str,
+    threads: int | None,
+) -> NDArray[Any]:
+    n = engine(method, threads)
+    layer = input_gradient_arguments(rank, input_size, weight, grad_output, options)
+    return adjoint(layer, method, n, f"nn.conv{rank}d_input")
+
+
+def _weight(
+    rank: int,
+    input: ArrayLike,
+    weight_size: Sequence[int],
+    grad_output: ArrayLike,
+    options: Options,
+    method: str,
+    threads: int | None,
+) -> NDArray[Any]:
+    n = engine(method, threads)
+    gradient = weight_gradient_arguments(rank, input, weight_size, grad_output, options)
+    return _sums(gradient, method, n, f"nn.conv{rank}d_weight")
+
+
+def _bias(rank: int, grad_output: ArrayLike) -> NDArray[Any]:
+    grad = bias_gradient_arguments(rank, grad_output)
+    return _sum(grad).astype(grad.dtype)
+
+
+def _backward(
+    rank: int,
+    grad_output: ArrayLike,
+    input: ArrayLike,
+    weight: ArrayLike,
+    options: Options,
+    needs: tuple[bool, bool, bool],
+    method: str,
+    threads: int | None,
+) -> Gradients:
+    n = engine(method, threads)
+    if not isinstance(needs, (tuple, list)) or len(needs) != 3:
+        raise ValueError(f"needs must be three bools: of the input, the weights, the bias; got {needs!r}")
+    of_input, of_weight = backward_arguments(rank, grad_output, input, weight, options)
+    grad = of_input.x.astype(of_input.compute_dtype, copy=False)  # once for all
+    what = f"nn.conv{rank}d_backward"
+    return Gradients(
+        adjoint(of_input._replace(x=grad), method, n, what) if needs[0] else None,
+        _sums(of_weight._replace(grad_output=grad), method, n, what) if needs[1] else None,
+        _sum(grad).astype(of_input.dtype) if needs[2] else None,
+    )
+
+
+def _sums(gradient: WeightGradient, method: str, threads: int, what: str) -> NDArray[Any]:
+    """The gradient of the weights."""
+    if 0 in gradient.shape or 0 in gradient.grad_output.shape:
+        return delivered(np.zeros(gradient.shape, gradient.dtype), gradient.dtype, gradient.out)
+    if method == "numpy" or _core is None:
+        return delivered(reference.weight_gradient(gradient), gradient.dtype, gradient.out)
+    result = _im2col(gradient) if method == "im2col" else _direct(gradient, threads)
+    if checking.get():
+        expected, bound = reference.weight_gradient(gradient), reference.weight_error_bound(gradient)
+        check_result(result.astype(gradient.dtype), expected.astype(gradient.dtype), bound, what)
+    return delivered(result, gradient.dtype, gradient.out)
+
+
+def _direct(gradient: WeightGradient, threads: int) -> NDArray[Any]:
+    assert _core is not None
+    dtype, result = gradient.compute_dtype, gradient.out
+    x, grad = (np.require(a, dtype, ["A"]) for a in (gradient.x, gradient.grad_output))
+    if result is None or not fillable(result, dtype, (x, grad)):
+        result = np.empty(gradient.shape, dtype)
+    _core.conv_weight(x, grad, result, gradient.axes, gradient.groups, threads)
+    return result
+
+
+def _im2col(gradient: WeightGradient) -> NDArray[Any]:
+    """grad_output as rows, times what each output sees as columns."""
+    dtype, groups = gradient.compute_dtype, gradient.groups
+    rows = (
+        gradient.grad_output.astype(dtype, copy=False).swapaxes(0, 1).reshape(groups, gradient.shape[0] // groups, -1)
+    )
+    seen = columns(gradient.x.astype(dtype, copy=False), gradient.axes, groups)
+    product: NDArray[Any] = rows @ seen.swapaxes(1, 2)
+    return product.reshape(gradient.shape)
+
+
+def _sum(grad: NDArray[Any]) -> NDArray[Any]:
+    """The gradient of the bias, of (images, kernels, ...): pairwise over the outputs of an image, then in float64, in
+    one order whatever the strides."""
+    images, kernels, *outputs = grad.shape
+    wide = np.require(grad, np.result_type(grad, np.float32), ["C", "A"])
+    total: NDArray[Any] = wide.reshape(images, kernels, math.prod(outputs)).sum(2).sum(0, dtype=np.float64)
+    return total

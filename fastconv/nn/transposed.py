@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Transposed convolution layers as functions: arguments, their order and their meaning are those of
+`torch.nn.functional.conv_transpose1d`, `conv_transpose2d` and `conv_transpose3d`.
+
+A transposed layer is the adjoint of a layer, and so is what makes the gradient of a layer's input of that of its
+output: both are computed here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastconv import reference
+from fastconv.arguments import IntOrTuple
+from fastconv.layers import Activation, Layer, Options, Padding, transposed_arguments
+from fastconv.nn.functional import engine, room_for
+from fastconv.runtime import _core, check_result, checking
+
+__all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+
+
+def conv_transpose1d(
+    x: ArrayLike,
+    w: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: IntOrTuple = 1,
+    padding: Padding = 0,
+    output_padding: IntOrTuple = 0,
+    groups: int = 1,
+    dilation: IntOrTuple = 1,
+    *,
+    activation: Activation = None,
+    dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """A 1-D transposed convolution layer: `conv_transpose2d` with one axis.
+
+    x has shape (N, C, W) or (C, W), w (C, K / groups, S), the result (N, K, OW) or (K, OW).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> nn.conv_transpose1d(np.array([[1.0, 2, 3]]), np.array([[[1.0, 1]]]), stride=2)
+    array([[1., 1., 2., 2., 3., 3.]])
+    """
+    options = Options(stride, padding, dilation, groups, "zeros", activation, None, dtype, out)
+    return _conv_transpose(1, x, w, bias, output_padding, options, method, threads)
+
+
+def conv_transpose2d(
+    x: ArrayLike,
+    w: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: IntOrTuple = 1,
+    padding: Padding = 0,
+    output_padding: IntOrTuple = 0,
+    groups: int = 1,
+    dilation: IntOrTuple = 1,
+    *,
+    activation: Activation = None,
+    dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """A 2-D transposed convolution layer, as `torch.nn.functional.conv_transpose2d` computes it.
+
+    Every element of x, times every kernel, is added to the outputs ``stride`` apart: as a matrix, the layer is the
+    transpose of the convolution layer of these weights and arguments (Dumoulin and Visin, A guide to convolution
+    arithmetic for deep learning, 2016, section 4).
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, H, W) or (C, H, W)
+        Images, or one. Any strides.
+    w : array_like, shape (C, K / groups, R, S)
+        Kernels, of x's dtype.
+    bias : array_like, shape (K,), optional
+    stride, dilation : int or (int, int)
+        Step in the result from element to element of x, and from tap to tap.
+    padding : int, (int, int), ((int, int), (int, int)), "valid" or "same"
+        Rows and columns that the result has less, before and behind; "same", for stride 1, gives x's.
+    output_padding : int or (int, int)
+        Rows and columns that the result has more, behind; less than stride or dilation. They tell which of the inputs
+        is meant that a layer with a stride brings to the same size.
+    groups : int
+        Channels and kernels are split into so many groups that do not see each other.
+    activation, dtype, out, method, threads
+        As for `conv2d`.
+
+    Returns
+    -------
+    ndarray, shape (N, K, OH, OW) or (K, OH, OW)
+        ``OH = (H - 1) * stride - padding before - padding behind + (R - 1) * dilation + output_padding + 1``, likewise
+        OW. The same bits for any number of threads and any batch that an image is in. float16 is summed in float32.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit each other, `groups` that does not divide C, more padding than there are outputs,
+        `output_padding` that is not below stride or dilation, and what `conv2d` raises.
+    TypeError, MemoryError
+        As for `conv2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> nn.conv_transpose2d(np.array([[[1.0, 2.0]]]), np.array([[[[1.0, 10.0], [3.0, 30.0]]]]), stride=2)
+    array([[[ 1., 10.,  2., 20.],
+            [ 3., 30.,  6., 60.]]])
+    >>> nn.conv_transpose2d(np.ones((8, 16, 7, 7)), np.ones((16, 4, 3, 3)), None, 2, 1, output_padding=1).shape
+    (8, 4, 14, 14)
+    """
+    options = Options(stride, padding, dilation, groups, "zeros", activation, None, dtype, out)
+    return _conv_transpose(2, x, w, bias, output_padding, options, method, threads)
+
+
+def conv_transpose3d(
+    x: ArrayLike,
+    w: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: IntOrTuple = 1,
+    padding: Padding = 0,
+    output_padding: IntOrTuple = 0,
+    groups: int = 1,
+    dilation: IntOrTuple = 1,
+    *,
+    activation: Activation = None,
+    dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """A 3-D transposed convolution layer: `conv_transpose2d` with three axes.
+
+    x has shape (N, C, D, H, W) or (C, D, H, W), w (C, K / groups, T, R, S).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> nn.conv_transpose3d(np.ones((1, 2, 2, 2)), np.ones((1, 3, 2, 2, 2)), stride=2).shape
+    (3, 4, 4, 4)
+    """
+    options = Options(stride, padding, dilation, groups, "zeros", activation, None, dtype, out)
+    return _conv_transpose(3, x, w, bias, output_padding, options, method, threads)
+
+
+# ---- how ------------------------------------------------------------------------------------------
+
+
+def _conv_transpose(
+    rank: int,
+    x: ArrayLike,
+    w: ArrayLike,
+    bias: ArrayLike | None,
+    output_padding: IntOrTuple,
+    options: Options,
+    method: str,
+    threads: int | None,
+) -> NDArray[Any]:
+    n = engine(method, threads)
+    layer = transposed_arguments(rank, x, w, bias, output_padding, options)
+    return adjoint(layer, method, n, f"nn.conv_transpose{rank}d")
+
+
+def adjoint(layer: Layer, method: str, threads: int, what: str) -> NDArray[Any]:
+    """The result of the adjoint of a layer; what: the function's name, for messages."""
+    if 0 in layer.shape:
+        return layer.deliver(np.empty(layer.shape, layer.dtype))
+    if method == "numpy" or _core is None:
+        return layer.deliver(reference.transposed(layer))
+    result = _col2im(layer) if method == "im2col" else _direct(layer, threads)
+    if checking.get():
+        expected, bound = reference.transposed(layer), reference.transposed_error_bound(layer)
+        check_result(result.astype(layer.dtype), expected.astype(layer.dtype), bound, what)
+    return layer.deliver(result)
+
+
+def _direct(layer: Layer, threads: int) -> NDArray[Any]:
+    """In the compute dtype, with images first and channels second."""
+    assert _core is not None
+    dtype = layer.compute_dtype
+    x = layer.x.astype(dtype, copy=False)
+    x = np.ascontiguousarray(x) if layer.channels_last else x
+    w = np.require(layer.w, dtype, ["C", "A"])
+    bias = None if layer.bias is None else np.require(layer.bias, dtype, ["C", "A"])
+    if all(a.boundary == "constant" for a in layer.axes):
+        result = room_for(layer)
+        _core.conv_input(x, w, bias, result, layer.axes, layer.groups, layer.clamp, threads)
+        return result
+    sizes = reference.extents(layer.axes)
+    padded = tuple(a._replace(n=n, lead=0, boundary="constant") for a, n in zip(layer.axes, sizes, strict=True))
+    result = np.empty((*layer.shape[:2], *sizes), dtype)
+    _core.conv_input(x, w, bias, result, padded, layer.groups, layer.clamp, threads)
+    return reference.added_back(result, layer.axes)
+
+
+def _col2im(layer: Layer) -> NDArray[Any]:
+    """The kernels as columns, times x as rows, are what every element adds to the windows."""
+    dtype = layer.compute_dtype
+    (images, channels), groups, taps = layer.shape[:2], layer.groups, layer.w.shape[2:]
+    x = layer.x.astype(dtype, copy=False).swapaxes(0, 1).reshape(groups, layer.w.shape[0] // groups, -1)
+    kernels = layer.w.astype(dtype, copy=False).reshape(groups, x.shape[1], -1)
+    windows = (kernels.swapaxes(1, 2) @ x).reshape(channels, *taps, images, *layer.x.shape[2:])
+    X = np.zeros((channels, images, *reference.extents(layer.axes)), dtype)
+    for at in np.ndindex(taps):
+        X[reference.under(at, layer.axes)] += windows[(slice(None), *at)]
+    y = reference.added_back(X.swapaxes(0, 1), layer.axes)
+    if layer.bias is not None:
+        y = y + layer.bias.astype(dtype).reshape(-1, *(1,) * len(layer.axes))
+    return y if layer.clamp is None else np.clip(y, *map(dtype.type, layer.clamp))
