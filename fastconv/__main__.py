@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 import fastconv
 from fastconv import kernels, reference
+from fastconv.files import written_whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -339,15 +340,10 @@ def _file_format(path: Path) -> str:
 
 
 def _save(image: Image.Image, path: Path, file_format: str) -> None:
-    """Write the whole picture or nothing: to a neighbour first, then renamed."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Write the whole picture or nothing."""
     try:
-        try:
-            with part.open("xb") as file:
-                image.save(file, file_format)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with written_whole(path) as file:
+            image.save(file, file_format)
     except Exception as error:  # what a format cannot hold it refuses in its own way
         raise RequestError(f"cannot write {path}: {_reason(error)}") from error
 

@@ -18,13 +18,16 @@ from fastconv.nn.gradients import (
     conv3d_weight,
 )
 from fastconv.nn.modules import Conv1d, Conv2d, Conv3d
+from fastconv.nn.optim import SGD, Parameter
 from fastconv.nn.transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
 
 __all__ = [
+    "SGD",
     "Conv1d",
     "Conv2d",
     "Conv3d",
     "Gradients",
+    "Parameter",
     "conv1d",
     "conv1d_backward",
     "conv1d_bias",

@@ -1,19 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Convolution layers that hold their weights."""
+"""Convolution layers that hold their weights, and learn them."""
 
 from __future__ import annotations
 
+import json
 import math
+import os
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments import IntOrTuple, _array, _per_axis
+from fastconv.files import written_whole
 from fastconv.layers import Activation, Options, Padding, _padding, _pads, layer_arguments
 from fastconv.nn.functional import _conv
+from fastconv.nn.gradients import _backward
+from fastconv.nn.optim import Parameter
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d"]
+
+SAVED = ("stride", "padding", "dilation", "groups", "padding_mode", "activation", "layout")
 
 
 class _Conv:
@@ -76,60 +84,161 @@ class _Conv:
     def _set(self, w: NDArray[Any], bias: NDArray[Any] | None, options: Options, threads: int | None) -> None:
         if w.ndim != self.rank + 2:
             raise ValueError(f"weight must have {self.rank + 2} dimensions; got shape {w.shape}")
-        w = np.ascontiguousarray(w)
         dilation = _per_axis(options.dilation, self.rank, "dilation")
+        stride = _per_axis(options.stride, self.rank, "stride")
         spans = tuple((k - 1) * d + 1 for k, d in zip(w.shape[2:], dilation, strict=True))
-        pads = _pads(_padding(options.padding), spans, _per_axis(options.stride, self.rank, "stride"))
+        pads = _pads(_padding(options.padding), spans, stride)
         channels = w.shape[1] * options.groups
         large = (span + max(pair) for span, pair in zip(spans, pads, strict=True))  # enough for every padding_mode
         x = np.broadcast_to(w.dtype.type(0), (1, channels, *large))
         last = np.moveaxis(x, 1, -1) if options.layout is not None and not options.layout.startswith("NC") else x
-        layer_arguments(self.rank, last, w, bias, options)  # so that bad arguments are reported here
-        self._parts = w, bias
-        self._wide = tuple(a if a is None or a.dtype != np.float16 else a.astype(np.float32) for a in self._parts)
-        for a in (*self._parts, *self._wide):
-            if a is not None:
-                a.flags.writeable = False
-        self._options, self._threads = options, threads
+        layer = layer_arguments(self.rank, last, w, bias, options)  # so that bad arguments are reported here
+        self._options = options._replace(stride=stride, padding=_padding(options.padding), dilation=dilation)
+        if not isinstance(options.activation, str):
+            self._options = self._options._replace(activation=layer.clamp)
+        self._clamp, self._threads = layer.clamp, threads
+        self._seen: tuple[NDArray[Any], NDArray[np.bool] | None] | None = None
+        self._weight = Parameter("weight", np.ascontiguousarray(layer.w))
+        self._bias = None if layer.bias is None else Parameter("bias", layer.bias)
+        self._widen()
+
+    def _widen(self) -> None:
+        """float16: weights are kept in the dtype of the arithmetic, too, and so must not change on their own."""
+        self._wide = None
+        if self.weight.dtype == np.float16:
+            self._wide = self.weight.astype(np.float32), None if self.bias is None else self.bias.astype(np.float32)
+            for p in self.parameters():
+                p.value.flags.writeable = False
 
     @property
     def weight(self) -> NDArray[Any]:
-        """The kernels (K, C / groups, ...), read-only; assign others of the same shape and dtype to change them."""
-        return self._parts[0]
+        """The kernels (K, C / groups, ...). What is written to them takes effect at once; those of float16 are
+        read-only. Others of their shape may be assigned."""
+        return self._weight.value
 
     @weight.setter
     def weight(self, value: ArrayLike) -> None:
-        self._set(self._like(value, self._parts[0], "weight"), self._parts[1], self._options, self._threads)
+        self._assign(self._weight, value)
 
     @property
     def bias(self) -> NDArray[Any] | None:
-        """One number for each kernel, read-only; None: there is none."""
-        return self._parts[1]
+        """One number for each kernel, like `weight`; None: there is none."""
+        return None if self._bias is None else self._bias.value
 
     @bias.setter
     def bias(self, value: ArrayLike) -> None:
-        if self._parts[1] is None:
+        if self._bias is None:
             raise ValueError("bias cannot be set: this layer was made without")
-        self._set(self._parts[0], self._like(value, self._parts[1], "bias"), self._options, self._threads)
+        self._assign(self._bias, value)
 
-    @staticmethod
-    def _like(value: ArrayLike, old: NDArray[Any], name: str) -> NDArray[Any]:
-        new = _array(value, name).astype(old.dtype, casting="same_kind")
+    def _assign(self, parameter: Parameter, value: ArrayLike) -> None:
+        old, name = parameter.value, parameter.name
+        new = np.array(_array(value, name).astype(old.dtype, casting="same_kind"), order="C")
         if new.shape != old.shape:
             raise ValueError(f"{name} must have shape {old.shape}; got {new.shape}")
-        return new
+        parameter.value = new
+        self._widen()
+
+    def parameters(self) -> list[Parameter]:
+        """What is learned: weight, and bias if there is one."""
+        return [self._weight] if self._bias is None else [self._weight, self._bias]
 
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """The layer's output for x."""
-        w, bias = self._parts
+        """The layer's output for x; nothing is remembered."""
         how = self._options if out is None else self._options._replace(out=out)
-        return _conv(self.rank, x, w, bias, how, "auto", self._threads, self._wide)
+        return _conv(self.rank, x, self.weight, self.bias, how, "auto", self._threads, self._wide)
+
+    def forward(self, x: ArrayLike) -> NDArray[Any]:
+        """The layer's output for x, with what `backward` needs remembered: x itself, which must not change until then,
+        and which outputs the activation left alone."""
+        seen = _array(x, "x")
+        y = self(seen)
+        self._seen = seen, None if self._clamp is None else _passed(y, *self._clamp)
+        return y
+
+    def backward(self, grad_output: ArrayLike, *, needs_input: bool = True) -> NDArray[Any] | None:
+        """The gradient of the last `forward`'s x, given that of its output; sets the `grad` of every parameter.
+
+        Parameters
+        ----------
+        grad_output : array_like
+            Of the output's shape and dtype.
+        needs_input : bool
+            False: None is returned, which saves work in the first layer of a network.
+
+        Returns
+        -------
+        ndarray, shape of x, or None
+            Where the activation cut an output off, no gradient passes (where it is NaN, it does: as in PyTorch).
+
+        Raises
+        ------
+        RuntimeError
+            There was no `forward` since the last `backward`.
+        ValueError, TypeError, MemoryError
+            As for `conv2d_backward`. No `grad` is set then.
+        """
+        if self._seen is None:
+            raise RuntimeError("backward() needs a forward(x) before each; layer(x) remembers nothing")
+        x, passed = self._seen
+        grad = _array(grad_output, "grad_output")
+        if passed is not None and grad.shape == passed.shape:
+            grad = np.where(passed, grad, grad.dtype.type(0))
+        options = self._options._replace(activation=None)
+        needs = needs_input, True, self._bias is not None
+        gradients = _backward(self.rank, grad, x, self.weight, options, needs, "auto", self._threads)
+        self._weight.grad = gradients.weight
+        if self._bias is not None:
+            self._bias.grad = gradients.bias
+        self._seen = None
+        return gradients.input
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write weights, bias and options to a file in NumPy's .npz format, as a whole or not at all."""
+        options = {"class": type(self).__name__} | {name: getattr(self._options, name) for name in SAVED}
+        arrays: dict[str, Any] = {p.name: p.value for p in self.parameters()}
+        with written_whole(Path(path)) as file:
+            np.savez(file, options=np.array(json.dumps(options)), **arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
+        """The layer that was saved to a file.
+
+        Raises
+        ------
+        ValueError
+            The file is damaged, or none that a layer of this class was saved to.
+        OSError
+            It cannot be read.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+            options = json.loads(str(arrays.pop("options")))
+            if options.pop("class") != cls.__name__ or set(options) != set(SAVED):
+                raise ValueError(f"its options are not those of a {cls.__name__}")
+            options = {name: _tuples(value) for name, value in options.items()}
+            return cls.from_weights(**arrays, **options, threads=threads)
+        except OSError:
+            raise
+        except Exception as error:  # what is no such file is refused in many ways
+            raise ValueError(f"{os.fspath(path)} is no file of a {cls.__name__}: {error}") from error
 
     def __repr__(self) -> str:
-        o, w = self._options, self._parts[0]
+        o, w = self._options, self.weight
         how = f"kernel_size={w.shape[2:]}, stride={o.stride}, padding={o.padding!r}, dilation={o.dilation}"
         how += f", groups={o.groups}, dtype={w.dtype}"
         return f"{type(self).__name__}({w.shape[1] * o.groups}, {w.shape[0]}, {how})"
+
+
+def _passed(y: NDArray[Any], low: float, high: float) -> NDArray[np.bool]:
+    """Which outputs a clamp left alone: infinite bounds cut nothing off, and NaN is no more than NaN."""
+    cut = (y <= low) & (low > -math.inf) | (y >= high) & (high < math.inf)
+    return np.logical_not(cut)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 class Conv1d(_Conv):
@@ -149,8 +258,9 @@ class Conv1d(_Conv):
 class Conv2d(_Conv):
     """A 2-D convolution layer that holds its weights, with the arguments and the initialisation of `torch.nn.Conv2d`.
 
-    Arguments are checked, and weights brought into the form that the arithmetic wants, once. A layer may be called from
-    several threads at a time.
+    Arguments are checked once. ``layer(x)`` is the output, and may be asked for from several threads at a time. To
+    train, ``y = layer.forward(x)``, then ``layer.backward(grad_y)`` with the gradient of a loss, which sets the
+    gradients of `parameters()` for `SGD`.
 
     Parameters
     ----------
@@ -168,6 +278,7 @@ class Conv2d(_Conv):
     See Also
     --------
     Conv2d.from_weights : a layer with given weights.
+    Conv2d.save, Conv2d.load : a layer in a file.
 
     Examples
     --------
@@ -179,6 +290,17 @@ class Conv2d(_Conv):
     >>> edges = nn.Conv2d.from_weights(np.array([[[[-1.0, 1.0]]]]))
     >>> edges(np.array([[[0.0, 0.0, 1.0]]]))
     array([[[0., 1.]]])
+
+    Learn the same from one example:
+
+    >>> x, y = np.array([[[0.0, 0.0, 1.0, 1.0]]]), np.array([[[0.0, 1.0, 0.0]]])
+    >>> layer = nn.Conv2d(1, 1, (1, 2), bias=False, dtype=np.float64, seed=0)
+    >>> optimiser = nn.SGD(layer.parameters(), lr=0.3)
+    >>> for _ in range(100):
+    ...     _ = layer.backward(layer.forward(x) - y)
+    ...     optimiser.step()
+    >>> layer.weight.round(3)
+    array([[[[-1.,  1.]]]])
     """
 
     rank = 2
