@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Layers that learn: forward and backward, beside PyTorch, steps of SGD, files."""
+
+from __future__ import annotations
+
+import json
+
+import cases
+import numpy as np
+import pytest
+from cases import integers, reals
+
+from fastconv import layers, nn
+
+CONV = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}
+CLASSES = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+
+
+@pytest.mark.parametrize("layout", [0, 1])
+@pytest.mark.parametrize("padding_mode", layers.PADDING_MODES)
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_backward(rng, rank, padding_mode, layout):
+    """What the functions compute, in any layout, with and without a batch."""
+    how = {"stride": 2, "padding": 1, "groups": 2, "padding_mode": padding_mode, "layout": layers.LAYOUTS[rank][layout]}
+    layer = CLASSES[rank](6, 8, 3, **how, seed=1)
+    x = reals(rng, (2, 6, 9, 8, 7)[: rank + 2], "float32")
+    x = np.moveaxis(x, 1, -1) if layout else x
+    for image in x, x[0]:
+        y = layer.forward(image)
+        cases.assert_same_bits(y, layer(image))
+        grad = reals(rng, y.shape, "float32")
+        backward = {1: nn.conv1d_backward, 2: nn.conv2d_backward, 3: nn.conv3d_backward}[rank]
+        expected = backward(grad, image, layer.weight, **how)
+        cases.assert_same_bits(layer.backward(grad), expected.input)
+        weight, bias = layer.parameters()
+        assert (weight.name, bias.name) == ("weight", "bias")
+        cases.assert_same_bits(weight.grad, expected.weight)
+        cases.assert_same_bits(bias.grad, expected.bias)
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6", (-3, 5.5)])
+def test_activations(rng, activation):
+    """No gradient passes where the activation cuts off, the bounds included, and where it does not cut, all does."""
+    layer = nn.Conv2d.from_weights(np.ones((1, 1, 1, 1)), np.zeros(1), activation=activation)
+    low, high = {"relu": (0, np.inf), "relu6": (0, 6)}.get(activation, activation)
+    x = np.array([[[-np.inf, -7, low, 1, 2, 5, min(high, 1e300), 9, np.inf, np.nan]]])
+    layer.forward(x)
+    passed = layer.backward(np.full(x.shape, 3.0))
+    expected = [[[0, 0, 0, 3, 3, 3, 3 * (high == np.inf), 3 * (high == np.inf), 3 * (high == np.inf), 3]]]
+    np.testing.assert_array_equal(passed, expected)
+    torch = pytest.importorskip("torch")
+    tensor = torch.from_numpy(x).requires_grad_()
+    clamp = torch.nn.functional.relu if high == np.inf else lambda t: torch.nn.functional.hardtanh(t, low, high)
+    clamp(tensor).backward(torch.full(x.shape, 3.0, dtype=torch.float64))
+    np.testing.assert_array_equal(passed, tensor.grad.numpy())
+
+
+def test_a_cut_off_gradient_does_not_spread():
+    """Where the activation cuts off, an infinite gradient is none."""
+    layer = nn.Conv2d.from_weights(np.ones((1, 1, 1, 1)), activation="relu")
+    layer.forward(np.array([[[-1.0, 1.0]]]))
+    assert layer.backward(np.array([[[np.inf, 1.0]]])).tolist() == [[[0, 1]]]
+
+
+def test_what_is_remembered(rng):
+    x = reals(rng, (1, 2, 6, 6), "float32")
+    layer = nn.Conv2d(2, 3, 3, activation="relu", seed=0)
+    with pytest.raises(RuntimeError, match="forward"):
+        layer.backward(np.ones((1, 3, 4, 4), np.float32))
+    y = layer.forward(x)
+    y[...] = 0  # the result is the caller's
+    layer(x[:, :, 1:])  # and inference remembers nothing
+    expected = nn.conv2d_backward((layer(x) > 0).astype("f4"), x, layer.weight)
+    np.testing.assert_array_equal(layer.backward(np.ones_like(y)), expected.input)
+    with pytest.raises(RuntimeError, match="forward"):
+        layer.backward(np.ones_like(y))
+    layer.forward(x)
+    assert layer.backward(np.ones_like(y), needs_input=False) is None
+    cases.assert_same_bits(layer.parameters()[0].grad, expected.weight)
+
+
+def test_gradients_of_another_shape_change_nothing(rng):
+    layer = nn.Conv2d(2, 3, 3, activation="relu", seed=0)
+    layer.forward(reals(rng, (1, 2, 6, 6), "float32"))
+    for grad in (np.float32(1), np.ones((1, 3, 4, 1), "f4"), np.ones((3, 4, 4), "f4")):
+        with pytest.raises(ValueError, match=r"grad_output.*\(1, 3, 4, 4\)"):
+            layer.backward(grad)
+    with pytest.raises(TypeError, match=r"float32.*grad_output float64"):
+        layer.backward(np.ones((1, 3, 4, 4)))
+    assert all(p.grad is None for p in layer.parameters())
+    layer.backward(np.ones((1, 3, 4, 4), "f4"))  # the input is still there
+    assert all(p.grad is not None for p in layer.parameters())
+
+
+def test_weights_are_the_layers_own(rng):
+    """An in-place step takes effect at once; what is given is copied; assignment reaches the parameter."""
+    w, x = reals(rng, (3, 2, 2, 2), "float32"), reals(rng, (1, 2, 4, 4), "float32")
+    layer = nn.Conv2d.from_weights(w)
+    parameter = layer.parameters()[0]
+    parameter.value *= 2
+    cases.assert_same_bits(layer(x), nn.conv2d(x, 2 * layer.weight / 2))
+    np.testing.assert_array_equal(layer.weight, 2 * w)
+    layer.weight = w[::-1]
+    np.testing.assert_array_equal(parameter.value, w[::-1])
+    parameter.value[...] = 0
+    assert w.any() and not layer(x).any()
+    swapped = nn.Conv2d.from_weights(w.astype(">f4"))
+    cases.assert_same_bits(swapped(x), nn.conv2d(x, w))
+    parameter = swapped.parameters()[0]
+    parameter.value += 1
+    cases.assert_same_bits(swapped(x), nn.conv2d(x, w + 1))
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_training_beside_torch(rng, rank):
+    """Two layers learn the same from the same weights, rates and momentum: losses and weights stay together."""
+    torch = pytest.importorskip("torch")
+    x = reals(rng, (4, 3, 9, 8, 7)[: rank + 2], "float64")
+    ours = [
+        CLASSES[rank](3, 6, 3, 1, 1, activation="relu", dtype="float64", seed=0),
+        CLASSES[rank](6, 2, 2, 2, groups=2, dtype="float64", seed=1),
+    ]
+    module = getattr(torch.nn, f"Conv{rank}d")
+    theirs = [module(3, 6, 3, 1, 1, dtype=torch.float64), module(6, 2, 2, 2, groups=2, dtype=torch.float64)]
+    with torch.no_grad():
+        for a, b in zip(ours, theirs, strict=True):
+            b.weight.copy_(torch.from_numpy(a.weight))
+            b.bias.copy_(torch.from_numpy(a.bias))
+    target = reals(rng, ours[1](ours[0](x)).shape, "float64")
+    step = nn.SGD([*ours[0].parameters(), *ours[1].parameters()], lr=0.05, momentum=0.9, weight_decay=0.01)
+    optimiser = torch.optim.SGD([p for m in theirs for p in m.parameters()], lr=0.05, momentum=0.9, weight_decay=0.01)
+    losses = []
+    for _ in range(12):
+        y = ours[1].forward(ours[0].forward(x))
+        losses.append(((y - target) ** 2).mean())
+        assert ours[0].backward(ours[1].backward(2 * (y - target) / y.size), needs_input=False) is None
+        step.step()
+        optimiser.zero_grad()
+        theirs_y = theirs[1](torch.nn.functional.relu(theirs[0](torch.from_numpy(x))))
+        loss = ((theirs_y - torch.from_numpy(target)) ** 2).mean()
+        loss.backward()
+        optimiser.step()
+        np.testing.assert_allclose(losses[-1], loss.item(), rtol=1e-9)
+    assert losses[-1] < 0.9 * losses[0]
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a.weight, b.weight.detach().numpy(), rtol=1e-7, atol=1e-10)
+        np.testing.assert_allclose(a.bias, b.bias.detach().numpy(), rtol=1e-7, atol=1e-10)
+
+
+# ---- SGD -----------------------------------------------------------------------------------------
+
+
+def parameters():
+    a, b = nn.Parameter("a", np.ones(2)), nn.Parameter("b", np.ones((2, 3), np.float32))
+    a.grad, b.grad = np.ones(2), np.ones((2, 3), np.float32)
+    return a, b
+
+
+def test_steps():
+    a, b = parameters()
+    value = a.value
+    step = nn.SGD(iter([a, b]), lr=0.5, momentum=0.5, weight_decay=1)
+    step.step()  # g = 1 + 1; v = 2; 1 - 0.5 * 2
+    assert a.value is value and (a.value == 0).all() and (b.value == 0).all() and b.value.dtype == np.float32
+    step.step()  # g = 1 + 0; v = 1 + 1; 0 - 0.5 * 2
+    assert (a.value == -1).all() and (a.grad == 1).all()
+    step.lr = 0
+    step.step()
+    assert (a.value == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("grad", "says"),
+    [
+        (None, "b needs a gradient.*None"),
+        (1.0, r"b needs a gradient.*1\.0"),
+        (np.ones((3, 2), np.float32), r"b.*\(2, 3\).*\(3, 2\)"),
+        (np.ones((2, 3)), "b.*float32.*float64"),
+    ],
+)
+def test_steps_that_cannot_be_taken_change_nothing(grad, says):
+    a, b = parameters()
+    b.grad = grad
+    step = nn.SGD([a, b], lr=0.5, momentum=0.5)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=says):
+            step.step()
+    assert (a.value == 1).all()
+    b.grad = np.ones((2, 3), np.float32)
+    step.step()
+    assert (a.value == 0.5).all()
+
+
+def test_float16_does_not_learn(rng):
+    layer = nn.Conv2d(1, 1, 2, dtype="float16", seed=0)
+    layer.forward(np.ones((1, 3, 3), np.float16))
+    layer.backward(np.ones((1, 2, 2), np.float16))
+    before = layer.weight.copy()
+    with pytest.raises(ValueError, match=r"weight.*float16.*read-only"):
+        nn.SGD(layer.parameters(), lr=1).step()
+    np.testing.assert_array_equal(layer.weight, before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        (dict(parameters=[]), ValueError, "parameters"),
+        (dict(parameters=[np.ones(3)]), TypeError, "parameters"),
+        (dict(lr=-1), ValueError, "lr.*-1"),
+        (dict(lr=np.nan), ValueError, "lr.*nan"),
+        (dict(lr="fast"), TypeError, "lr.*fast"),
+        (dict(momentum=np.inf), ValueError, "momentum.*inf"),
+        (dict(weight_decay=-0.1), ValueError, "weight_decay"),
+    ],
+)
+def test_sgd_errors(arguments, error, says):
+    with pytest.raises(error, match=says):
+        nn.SGD(**({"parameters": parameters(), "lr": 0.1} | arguments))
+
+
+def test_parameters_there_twice():
+    a, b = parameters()
+    with pytest.raises(ValueError, match="twice"):
+        nn.SGD([a, b, a], lr=1)
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+SAVED = {
+    "plain": (nn.Conv2d, (3, 4, 3), {}),
+    "all options": (
+        nn.Conv2d,
+        (4, 6, (3, 2), (2, 1), ((1, 2), (0, 1)), (1, 2), 2, False, "circular"),
+        {"activation": (-1, np.inf), "layout": "NHWC", "dtype": "float64"},
+    ),
+    "words": (nn.Conv1d, (3, 4, 3), {"padding": "same", "activation": "relu6", "dtype": "float16"}),
+    "lists": (nn.Conv2d, (3, 4, [3, 2]), {"stride": [1, 2], "padding": [np.int64(1), 0], "activation": [0, 1]}),
+    "3-D": (nn.Conv3d, (3, 4, 2), {"stride": np.int64(2)}),
+}
+
+
+@pytest.mark.parametrize(("cls", "arguments", "how"), SAVED.values(), ids=SAVED.keys())
+def test_files(tmp_path, rng, cls, arguments, how):
+    layer = cls(*arguments, **how, seed=0)
+    path = tmp_path / "layer"
+    layer.save(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["layer"]
+    again = cls.load(str(path))
+    assert repr(again) == repr(layer)
+    x = reals(rng, (2, *arguments[:1], 9, 8, 7)[: cls.rank + 2], layer.weight.dtype)
+    x = np.moveaxis(x, 1, -1) if how.get("layout") else x
+    cases.assert_same_bits(again(x), layer(x))
+    cases.assert_same_bits(again.weight, layer.weight)
+    assert (again.bias is None) == (layer.bias is None)
+    again.forward(x)
+
+
+def spoilt(tmp_path, **changed):
+    """A file with other arrays; None: without."""
+    path = tmp_path / "layer"
+    nn.Conv2d(2, 3, 3).save(path)
+    with np.load(path) as file:
+        arrays = dict(file) | changed
+    np.savez(tmp_path / "other.npz", **{name: a for name, a in arrays.items() if a is not None})
+    return tmp_path / "other.npz"
+
+
+def options(**changed):
+    """The options of spoilt's file, changed."""
+    o = {"class": "Conv2d", "stride": [1, 1], "padding": 0, "dilation": [1, 1], "groups": 1, "padding_mode": "zeros"}
+    return np.array(json.dumps(o | {"activation": None, "layout": None} | changed))
+
+
+def test_options_are_as_assumed(tmp_path):
+    nn.Conv2d.load(spoilt(tmp_path, options=options()))
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        (dict(options=None), "options"),
+        (dict(options=np.array("{")), "Expecting"),
+        (dict(options=np.array("[]")), ""),
+        (dict(options=options(**{"class": "Conv1d"})), "Conv2d"),
+        (dict(options=options(kernel=3)), "options"),
+        (dict(options=options(stride=0)), "stride"),
+        (dict(options=options(padding="full")), "padding"),
+        (dict(weight=None), "weight"),
+        (dict(weight=np.ones((3, 2, 3))), "weight"),
+        (dict(weight=np.ones((3, 2, 3, 3), int)), "int64"),
+        (dict(bias=np.ones(2, np.float32)), "bias"),
+        (dict(bias=np.ones(3)), "bias.*float64"),
+        (dict(more=np.ones(3)), "more"),
+        (dict(weight=np.array([{}], object)), "allow_pickle"),
+    ],
+)
+def test_files_of_something_else(tmp_path, changed, says):
+    path = spoilt(tmp_path, **changed)
+    with pytest.raises(ValueError, match=rf"{path.name} is no file of a Conv2d: .*{says}"):
+        nn.Conv2d.load(path)
+
+
+def test_damaged_files(tmp_path):
+    path = tmp_path / "layer"
+    nn.Conv2d(2, 3, 3).save(path)
+    whole = path.read_bytes()
+    np.save(tmp_path / "array.npy", np.ones(3))
+    for data in (b"", b"text", whole[:100], whole[: len(whole) // 2], (tmp_path / "array.npy").read_bytes()):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r"layer is no file of a Conv2d"):
+            nn.Conv2d.load(path)
+    flipped = bytearray(whole)
+    flipped[whole.index(b"weight.npy") + 200] ^= 1  # in the numbers
+    path.write_bytes(flipped)
+    with pytest.raises(ValueError, match=r"layer is no file of a Conv2d"):
+        nn.Conv2d.load(path)
+    with pytest.raises(FileNotFoundError):
+        nn.Conv2d.load(tmp_path / "missing")
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "layer"
+    layer = nn.Conv2d(2, 3, 3, seed=0)
+    layer.save(path)
+    before = path.read_bytes()
+
+    def full(file, **arrays):
+        file.write(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match="no space"):
+        nn.Conv2d(2, 3, 3, seed=1).save(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_integers_stay_exact(rng):
+    """A step of whole numbers ends where it should, bit by bit."""
+    w, x = integers(rng, (2, 3, 3, 3), "float32"), integers(rng, (1, 3, 6, 6), "float32")
+    layer = nn.Conv2d.from_weights(w)
+    layer.backward(np.ones_like(layer.forward(x)))
+    nn.SGD(layer.parameters(), lr=1).step()
+    np.testing.assert_array_equal(layer.weight, w - nn.conv2d_weight(x, w.shape, np.ones((1, 2, 4, 4), "f4")))
