@@ -827,6 +827,7 @@ def added_back(X: NDArray[Any], axes: tuple[Axis, ...]) -> NDArray[Any]:
 def transposed_error_bound(c: layers.Layer) -> NDArray[np.float64]:
     """How far a compiled result may lie from that of `transposed`, per element, before the activation: the bound of
     `layer_error_bound`, whose n is the number of kernels of a group times taps, times that of elements added back.
+    It is infinite in channels with weights that are not finite: fast paths multiply them by zeros beyond x, too.
 
     Examples
     --------
@@ -842,7 +843,10 @@ def transposed_error_bound(c: layers.Layer) -> NDArray[np.float64]:
         magnitude = _scattered(c, _magnitude(c.x), _magnitude(c.w))
         if c.bias is not None:
             magnitude += _magnitude(c.bias).reshape(-1, *(1,) * len(c.axes))
-    return _bound(kernels // c.groups * math.prod(taps) * added + 2, magnitude, c.compute_dtype, c.dtype)
+    bound = _bound(kernels // c.groups * math.prod(taps) * added + 2, magnitude, c.compute_dtype, c.dtype)
+    is_finite = np.isfinite(c.w).reshape(c.groups, kernels // c.groups, -1, math.prod(taps)).all((1, 3)).ravel()
+    bound[:, ~is_finite] = np.inf
+    return bound
 
 
 def weight_error_bound(c: layers.WeightGradient) -> NDArray[np.float64]:

@@ -229,7 +229,8 @@ def replace_convs(model: torch.nn.Module) -> torch.nn.Module:
         raise TypeError(f"model must be a torch.nn.Module; got {type(model).__name__}")
     found = []
     for path, module in model.named_modules():
-        if not isinstance(module, tuple(REPLACED)) or type(module) in REPLACED.values():
+        is_conv = isinstance(module, (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d))
+        if not is_conv or type(module) in REPLACED.values():
             continue
         if type(module) not in REPLACED:
             raise TypeError(

@@ -241,6 +241,27 @@ def test_sums_of_a_bias(rng):
     assert bias.dtype == np.float16 and bias.tolist() == [15000, 15000]
 
 
+@pytest.mark.parametrize("odd", [np.inf, np.nan])
+@pytest.mark.parametrize("groups", [1, 19])
+def test_what_is_not_finite(isa, rng, odd, groups):
+    """It spreads as far as it does in the reference; an odd weight may spread in its channel."""
+    shapes = (2, 19, 9, 11), (19, 19 // groups, 3, 3)
+    for stride in (1, 2, 3):
+        how = {"stride": stride, "padding": 1, "groups": groups}
+        x, w, grad = example(rng, integers, "float32", *shapes, how)
+        for a in x, grad, w:
+            before, a[0, 0, 1, 2] = a[0, 0, 1, 2], odd
+            with np.errstate(invalid="ignore"), fastconv.checked():
+                g = nn.conv2d_backward(grad, x, w, **how)
+                expected = reference_gradients(2, x, w, grad, how)
+            if a is w:
+                np.testing.assert_array_equal(g.input[:, 1:], expected[0][:, 1:])
+            else:
+                np.testing.assert_array_equal(g.input, expected[0])
+            np.testing.assert_array_equal(g.weight, expected[1])
+            a[0, 0, 1, 2] = before
+
+
 def test_checked(monkeypatch, rng):
     x, w, grad = example(rng, reals, "float32", (2, 3, 6, 6), (2, 3, 3, 3), {})
     with fastconv.checked():

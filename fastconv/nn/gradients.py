@@ -132,7 +132,8 @@ def conv2d_input(
     Returns
     -------
     ndarray, shape input_size
-        The same bits for any number of threads and any batch that an image is in. float16 is summed in float32.
+        The same bits for any number of threads and any batch that an image is in. float16 is summed in float32. A
+        weight that is not finite may make any element of its channel NaN.
 
     Raises
     ------
