@@ -237,6 +237,7 @@ def test_nothing_to_do():
 def test_sums_of_a_bias(rng):
     """2^24 ones and more: what a single float32 sum would lose; float16 is summed in float32."""
     assert nn.conv1d_bias(np.broadcast_to(np.float32(1), (2, 1, 2**24))).tolist() == [2**25]
+    assert nn.conv1d_bias(np.array([[[2**24]], [[1]], [[1]]], np.float32)).tolist() == [2**24 + 2]
     bias = nn.conv1d_bias(np.ones((3, 2, 5000), np.float16))
     assert bias.dtype == np.float16 and bias.tolist() == [15000, 15000]
 

@@ -169,6 +169,15 @@ def test_steps():
     assert (a.value == -1).all()
 
 
+def test_gradients_may_change_in_place():
+    a, _ = parameters()
+    step = nn.SGD([a], lr=1, momentum=0.5)
+    step.step()
+    a.grad[...] = 0
+    step.step()
+    assert (a.value == 1 - 1 - 0.5).all()
+
+
 @pytest.mark.parametrize(
     ("grad", "says"),
     [

@@ -133,7 +133,7 @@ class _Conv:
 
     def _assign(self, parameter: Parameter, value: ArrayLike) -> None:
         old, name = parameter.value, parameter.name
-        new = np.array(_array(value, name).astype(old.dtype, casting="same_kind"), order="C")
+        new = _array(value, name).astype(old.dtype, order="C", casting="same_kind")
         if new.shape != old.shape:
             raise ValueError(f"{name} must have shape {old.shape}; got {new.shape}")
         parameter.value = new
