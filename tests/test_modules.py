@@ -244,7 +244,7 @@ SAVED = {
     ),
     "words": (nn.Conv1d, (3, 4, 3), {"padding": "same", "activation": "relu6", "dtype": "float16"}),
     "lists": (nn.Conv2d, (3, 4, [3, 2]), {"stride": [1, 2], "padding": [np.int64(1), 0], "activation": [0, 1]}),
-    "3-D": (nn.Conv3d, (3, 4, 2), {"stride": np.int64(2)}),
+    "3-D": (nn.Conv3d, (4, 4, 2), {"stride": np.int64(2), "groups": np.int64(2)}),
 }
 
 

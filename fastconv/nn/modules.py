@@ -93,9 +93,13 @@ class _Conv:
         x = np.broadcast_to(w.dtype.type(0), (1, channels, *large))
         last = np.moveaxis(x, 1, -1) if options.layout is not None and not options.layout.startswith("NC") else x
         layer = layer_arguments(self.rank, last, w, bias, options)  # so that bad arguments are reported here
-        self._options = options._replace(stride=stride, padding=_padding(options.padding), dilation=dilation)
-        if not isinstance(options.activation, str):
-            self._options = self._options._replace(activation=layer.clamp)
+        self._options = options._replace(
+            stride=stride,
+            padding=_padding(options.padding),
+            dilation=dilation,
+            groups=layer.groups,
+            activation=options.activation if isinstance(options.activation, str) else layer.clamp,
+        )
         self._clamp, self._threads = layer.clamp, threads
         self._seen: tuple[NDArray[Any], NDArray[np.bool] | None] | None = None
         self._weight = Parameter("weight", np.ascontiguousarray(layer.w))
