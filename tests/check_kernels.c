@@ -7,6 +7,7 @@
  *   driver_f32 ...   the driver, for random axes, boundaries, methods, stored types, memory layouts, on one
  *                    thread and on three
  *   conv_driver ...  convolution layers, likewise
+ *   gradients ...    of their input and of their weights, likewise
  *   match_driver     template matching, for random geometry, measures, weights, on one thread and on three
  *   pool             every chunk runs exactly once, for nested and concurrent callers too
  *
@@ -389,6 +390,19 @@ static void check_widen(fc_widen_fn *widen)
     }
 }
 
+static void check_join(fc_join_fn *join)
+{
+    for (ptrdiff_t n = 1; n <= 150; n += n > 40 ? 7 : 1) {
+        randomize(1, type);
+        view even = lay(source[0], ADJACENT, 1, 1, (n + 1) / 2, x), odd = lay(source[1], ADJACENT, 1, 1, n / 2 + 1, k);
+        view to = lay(dest, ADJACENT, 1, 1, n, NULL);
+        EACH(i, n) want[0][0][i] = (cell){.sum = (i % 2 ? k : x)[0][0][i / 2], .wide = (i % 2 ? k : x)[0][0][i / 2]};
+        say_case("%td elements", n);
+        join(to.p, even.p, odd.p, n);
+        verify(to, 1, 1, n);
+    }
+}
+
 static void check_split(fc_split_fn *split)
 {
     for (ptrdiff_t s = 1; s <= 6; s++)
@@ -434,7 +448,7 @@ static void finish(cell *c, double first, const fc_gemm *g)
 static void check_gemm(fc_gemm_fn *gemm)
 {
     enum { MOST = 2 };
-    ptrdiff_t lanes = table->vector_bytes / size, at[9];
+    ptrdiff_t lanes = table->vector_bytes / size, at[9], a_at[9];
     for (int trial = 0; trial < 600; trial++) {
         randomize(trial % 2, type);
         ptrdiff_t rows = up_to(17), depth = up_to(9), tiles = (rows + table->rows - 1) / table->rows, vectors = 0, cols = 0;
@@ -452,15 +466,16 @@ static void check_gemm(fc_gemm_fn *gemm)
         }
         view a = lay(source[0], ADJACENT, 1, rows, depth, k), b = lay(source[1], ADJACENT, 1, depth, vectors * lanes, x);
         view c = lay(dest, ADJACENT, 1, rows, cols, NULL);
-        EACH(p, depth) at[p] = p * b.row / size;
-        fc_gemm g = {.a = a.p, .as = a.row / size, .b = b.p, .at = at, .c = c.p, .cs = c.row / size, .rows = rows, .depth = depth,
+        const ptrdiff_t turned = up_to(2) - 1; /* weights in descending order */
+        EACH(p, depth) at[p] = p * b.row / size, a_at[p] = turned ? depth - 1 - p : p;
+        fc_gemm g = {.a = a.p, .as = a.row / size, .b = b.p, .a_at = a_at, .b_at = at, .c = c.p, .cs = c.row / size, .rows = rows, .depth = depth,
                      .panel = panel, .panels = MOST, .add = up_to(2) == 1, .clamp = up_to(2) == 1, .low = -0.25, .high = 0.5};
         char bias[17 * sizeof(double)];
         EACH(m, rows) put(bias + m * size, k[1][0][m], type);
         g.bias = up_to(2) == 1 ? bias : NULL;
         EACH(m, rows) EACH(j, cols) {
             cell sum = {0};
-            EACH(p, depth) add_product(&sum, k[0][m][p], x[0][p][lane_of[j]]);
+            EACH(p, depth) add_product(&sum, k[0][m][a_at[p]], x[0][p][lane_of[j]]);
             if (g.add)
                 put(element(c, 0, m, j), x[1][m][j], type);
             finish(&sum, g.add ? x[1][m][j] : g.bias ? k[1][0][m] : 0, &g);
@@ -1440,33 +1455,41 @@ static void check_driver(void)
 /* The score at (z, i, j) by the definitions in fastconv.h */
 /* ---- convolution layers ------------------------------------------------------------------------ */
 
+/* A layer of random geometry: n elements of x and o outputs along each axis */
+static fc_conv random_layer(int trial, ptrdiff_t n[FC_AXES], ptrdiff_t o[FC_AXES])
+{
+    fc_conv g = {.type = type, .images = up_to(3), .groups = up_to(3) == 1 ? up_to(5) : 1, .channels = up_to(7),
+                 .kernels = up_to(20), .clamp = trial % 3 == 0, .low = -20, .high = 35.5};
+    if (trial % 2 == 0)
+        g.groups = up_to(20), g.channels = 1, g.kernels = up_to(2);
+    ptrdiff_t most[FC_AXES] = {trial % 5 == 0 ? 3 : 1, trial % 7 == 0 ? 1 : 9, trial % 7 == 0 ? 90 : 12};
+    EACH(a, FC_AXES) {
+        fc_axis *axis = &g.axis[a];
+        *axis = (fc_axis){.n = up_to(most[a]), .k = most[a] == 1 ? 1 : up_to(5), .stride = 1, .dilation = 1};
+        if (up_to(3) == 1)
+            axis->stride = up_to(3);
+        if (up_to(3) == 1)
+            axis->dilation = up_to(3);
+        axis->boundary = (int)up_to(5) - 1;
+        ptrdiff_t span = (axis->k - 1) * axis->dilation + 1, padded;
+        axis->lead = up_to(3) - 1;
+        padded = axis->n + axis->lead + up_to(3) - 1;
+        padded = padded < span ? span : padded;
+        axis->out = (padded - span) / axis->stride + 1;
+        n[a] = axis->n, o[a] = axis->out;
+    }
+    if (trial % 6 == 0) /* 1x1 */
+        EACH(a, FC_AXES) g.axis[a].k = g.axis[a].stride = 1, g.axis[a].lead = 0, g.axis[a].out = o[a] = n[a];
+    return g;
+}
+
 /* Random layers of small integers, whose sums are exact, on one thread and on three */
 static void check_conv(void)
 {
     fc_tune(8, 0, 0); /* threads, however small the call */
     for (int trial = 0; trial < 300; trial++) {
-        fc_conv g = {.type = type, .images = up_to(3), .groups = up_to(3) == 1 ? up_to(5) : 1, .channels = up_to(7),
-                     .kernels = up_to(20), .clamp = trial % 3 == 0, .low = -20, .high = 35.5};
-        if (trial % 2 == 0)
-            g.groups = up_to(20), g.channels = 1, g.kernels = up_to(2);
-        ptrdiff_t most[FC_AXES] = {trial % 5 == 0 ? 3 : 1, trial % 7 == 0 ? 1 : 9, trial % 7 == 0 ? 90 : 12}, n[3], o[3];
-        EACH(a, FC_AXES) {
-            fc_axis *axis = &g.axis[a];
-            *axis = (fc_axis){.n = up_to(most[a]), .k = most[a] == 1 ? 1 : up_to(5), .stride = 1, .dilation = 1};
-            if (up_to(3) == 1)
-                axis->stride = up_to(3);
-            if (up_to(3) == 1)
-                axis->dilation = up_to(3);
-            axis->boundary = (int)up_to(5) - 1;
-            ptrdiff_t span = (axis->k - 1) * axis->dilation + 1, padded;
-            axis->lead = up_to(3) - 1;
-            padded = axis->n + axis->lead + up_to(3) - 1;
-            padded = padded < span ? span : padded;
-            axis->out = (padded - span) / axis->stride + 1;
-            n[a] = axis->n, o[a] = axis->out;
-        }
-        if (trial % 6 == 0) /* 1x1 */
-            EACH(a, FC_AXES) g.axis[a].k = g.axis[a].stride = 1, g.axis[a].lead = 0, g.axis[a].out = o[a] = n[a];
+        ptrdiff_t n[3], o[3];
+        fc_conv g = random_layer(trial, n, o);
         ptrdiff_t volume = o[0] * o[1] * o[2], c_all = g.groups * g.channels;
         ptrdiff_t k_all = g.groups * g.kernels, taps = g.axis[0].k * g.axis[1].k * g.axis[2].k;
         ptrdiff_t row = n[2] + up_to(3) - 1; /* elements from one row of x to the next */
@@ -1514,6 +1537,86 @@ static void check_conv(void)
                 if (get(element, type) != sum)
                     wrong = "a result is wrong";
                 memset(element, POISON, (size_t)size);
+            }
+            EACH(byte, AREA) if ((unsigned char)areas[2][byte] != POISON) wrong = "wrote outside out";
+            verdict(wrong);
+        }
+    }
+    fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
+}
+
+/* Their gradients: every product of a gradient of the output goes to the element of x, and to the weight, that it came from */
+static void check_gradients(void)
+{
+    static double dx[1 << 18], dw[1 << 16];
+    fc_tune(8, 0, 0);
+    for (int trial = 0; trial < 300; trial++) {
+        ptrdiff_t n[3], o[3];
+        fc_conv g = random_layer(trial, n, o);
+        const int of_weights = trial / 6 % 2;
+        EACH(a, FC_AXES) {
+            fc_axis *axis = &g.axis[a];
+            if (!of_weights) {
+                axis->boundary = FC_CONSTANT;
+                if (axis->stride > 1 && axis->dilation > 1) /* keep n and out, and what lies under the windows */
+                    axis->k = 1, axis->dilation = 1;
+            }
+        }
+        ptrdiff_t volume = o[0] * o[1] * o[2], whole = n[0] * n[1] * n[2], c_all = g.groups * g.channels;
+        ptrdiff_t k_all = g.groups * g.kernels, taps = g.axis[0].k * g.axis[1].k * g.axis[2].k;
+        ptrdiff_t x_count = g.images * c_all * whole, w_count = k_all * g.channels * taps, y_count = g.images * k_all * volume;
+        if (max(max(x_count, w_count), y_count) * size > AREA / 2 || x_count > 1 << 18 || w_count > 1 << 16)
+            continue;
+        char *px = place(0, x_count * size), *pw = place(1, w_count * size), *py = place(4, y_count * size);
+        char *pb = place(3, c_all * size);
+        EACH(i, x_count) put(px + i * size, (double)up_to(9) - 5, type);
+        EACH(i, w_count) put(pw + i * size, (double)up_to(9) - 5, type);
+        EACH(i, y_count) put(py + i * size, (double)up_to(9) - 5, type);
+        EACH(i, c_all) put(pb + i * size, (double)up_to(9) - 5, type);
+        g.w = pw, g.x = of_weights ? px : py, g.dy = py, g.bias = !of_weights && trial % 5 ? pb : NULL;
+        g.clamp = g.clamp && !of_weights, g.gradient = !of_weights;
+        const ptrdiff_t *read = of_weights ? n : o;
+        g.axis[2].x_step = size, g.axis[1].x_step = read[2] * size, g.axis[0].x_step = read[1] * read[2] * size;
+        g.x_channel = read[0] * read[1] * read[2] * size, g.x_image = (of_weights ? c_all : k_all) * g.x_channel;
+        g.dy_step[2] = size, g.dy_step[1] = o[2] * size, g.dy_step[0] = o[1] * o[2] * size;
+        g.dy_channel = volume * size, g.dy_image = k_all * volume * size;
+        EACH(i, x_count) dx[i] = g.bias ? get(pb + i / whole % c_all * size, type) : 0;
+        EACH(i, w_count) dw[i] = 0;
+        EACH(image, g.images) EACH(m, k_all) EACH(q, volume) EACH(c, g.channels) EACH(t, taps) {
+            const ptrdiff_t at[FC_AXES] = {q / (o[1] * o[2]), q / o[2] % o[1], q % o[2]};
+            const ptrdiff_t tap[FC_AXES] = {t / (g.axis[1].k * g.axis[2].k), t / g.axis[2].k % g.axis[1].k, t % g.axis[2].k};
+            ptrdiff_t in_x = image * c_all + m / g.kernels * g.channels + c, outside = 0;
+            EACH(a, FC_AXES) {
+                ptrdiff_t i = folded(at[a] * g.axis[a].stride - g.axis[a].lead + tap[a] * g.axis[a].dilation, n[a], g.axis[a].boundary);
+                outside |= i < 0;
+                in_x = in_x * n[a] + i;
+            }
+            if (outside)
+                continue;
+            double dy = get(py + ((image * k_all + m) * volume + q) * size, type);
+            dx[in_x] += dy * get(pw + ((m * g.channels + c) * taps + t) * size, type);
+            dw[(m * g.channels + c) * taps + t] += dy * get(px + in_x * size, type);
+        }
+        const ptrdiff_t count = of_weights ? w_count : x_count;
+        for (g.threads = 1; g.threads <= 3; g.threads += 2) {
+            g.out = place(2, count * size);
+            say_case("trial %d: gradient of %s, threads %d, images %td, groups %td, %td -> %td, clamp %d, bias %d", trial,
+                     of_weights ? "weights" : "input", g.threads, g.images, g.groups, g.channels, g.kernels, g.clamp, g.bias != NULL);
+            EACH(a, FC_AXES) {
+                const fc_axis *axis = &g.axis[a];
+                say_more("; x %td, k %td, out %td, stride %td, dilation %td, lead %td, boundary %d", n[a], axis->k, o[a],
+                         axis->stride, axis->dilation, axis->lead, axis->boundary);
+            }
+            if ((of_weights ? fc_conv_weight_run(&g) : fc_conv_run(&g)) != 0) {
+                verdict("memory is short");
+                continue;
+            }
+            const char *wrong = "";
+            EACH(i, count) {
+                double sum = of_weights ? dw[i] : g.clamp ? fmin(fmax(dx[i], g.low), g.high) : dx[i];
+                if (get(g.out + i * size, type) != sum)
+                    wrong = "a result is wrong";
+                memset(g.out + i * size, POISON, (size_t)size);
             }
             EACH(byte, AREA) if ((unsigned char)areas[2][byte] != POISON) wrong = "wrote outside out";
             verdict(wrong);
@@ -1710,6 +1813,8 @@ int main(int argc, char **argv)
         CHECK("driver_i64", i64, check_driver())
         CHECK("conv_driver_f32", f32, check_conv())
         CHECK("conv_driver_f64", f64, check_conv())
+        CHECK("gradients_f32", f32, check_gradients())
+        CHECK("gradients_f64", f64, check_gradients())
         CHECK("match_driver_f32", f32, check_match())
         CHECK("match_driver_f64", f64, check_match())
     }
