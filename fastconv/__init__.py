@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cross-correlation and convolution on the CPU: fast, checked, the same bits for any thread count."""
 
-from fastconv import feature, kernels, nn, reference
+from fastconv import dense, feature, kernels, nn, reference
 from fastconv.arguments import halo
 from fastconv.correlation import (
     Explanation,
@@ -36,6 +36,7 @@ __all__ = [
     "corr1d",
     "corr2d",
     "corr3d",
+    "dense",
     "explain",
     "feature",
     "get_num_threads",
