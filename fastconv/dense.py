@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The fully connected layer that a correlation is: its weights, its matrix, its cost, and the way back to the kernel.
 
-A fully connected layer from a picture X to a picture Y has a weight for every pair of pixels (Zhang, Lipton, Li and Smola,
-Dive into Deep Learning, section 7.1):
+A fully connected layer from a picture X to a picture Y has a weight for every pair of pixels (Zhang, Lipton, Li and
+Smola, Dive into Deep Learning, section 7.1):
 
     Y[i, j] = sum over k, l of W[i, j, k, l] X[k, l]
 
-If it is to treat all places alike (translation), W[i, j, k, l] depends on k - i and l - j only; if it is to look at a
-neighbourhood only (locality), it is zero where these are large. What is left is a kernel, and Y the correlation with it.
+If it is to treat all places alike (translation), W[i, j, k, l] depends on k - i and l - j only; if it is to look at
+a neighbourhood only (locality), it is zero where these are large. What is left is a kernel, and Y the correlation
+with it.
 """
 
 from __future__ import annotations
