@@ -319,7 +319,7 @@ def as_kernel(W: ArrayLike, size: tuple[int, int] | None = None, *, tolerance: f
            [3, 4]])
     >>> W[2, 2, 2, 2] += 5
     >>> print(fastconv.dense.as_kernel(W))
-    no kernel: W[0, 0, 0, 0] = 4, but W[2, 2, 2, 2] = 9, which is as far from its output
+    no kernel: W[0, 0, 0, 0] = 1, but W[2, 2, 2, 2] = 6, which is as far from its output
     """
     Wa = _array(W, "W")
     if Wa.dtype.kind not in "biufc":
