@@ -166,9 +166,8 @@ static void plan_products(layer *l)
     l->pixels = clamp(REGION / (l->phases[ROWS] * l->phases[COLS]), 1, PIXELS);
     choose_block(l);
     ptrdiff_t pixels = l->rows.block * l->cols.block;
-    ptrdiff_t runs = l->flat ? 1 : l->rows.block, vectors = l->flat ? parts_of(pixels, l->lanes) : runs * parts_of(l->cols.block, l->lanes);
-    if (fc_phases(l) > 1) /* some may have shorter rows */
-        vectors = l->rows.block * parts_of(l->cols.block, l->lanes);
+    ptrdiff_t runs = l->flat ? 1 : l->rows.block; /* of several phases, some may have shorter rows, which are not flat */
+    ptrdiff_t vectors = l->flat && fc_phases(l) == 1 ? parts_of(pixels, l->lanes) : l->rows.block * parts_of(l->cols.block, l->lanes);
     l->most_dots = l->planes_block * runs * most_dots(l);
     ptrdiff_t part_bytes = l->planes_block * l->part_channels * l->plane * l->size + l->most_dots * column_of(l) * l->size;
     l->pack_channels = l->part_channels;
@@ -216,35 +215,24 @@ static ptrdiff_t plane_of(const layer *l, ptrdiff_t first, ptrdiff_t index)
 }
 
 /* Vectors of a phase of a block, joined to panels; and its dots. Returns where those of the next phase may be. */
-static fc_panel *make_panels(const layer *l, tile *t, const phase *q, fc_panel *to, int widest, ptrdiff_t plane,
+static fc_panel *make_panels(const layer *l, tile *t, const phase *q, fc_panel *to, ptrdiff_t widest, ptrdiff_t plane,
                              ptrdiff_t planes, const area *block)
 {
     area a = *block;
     ptrdiff_t c_pitch, first = fc_phase_area(l, q, &a, &c_pitch), whole = l->whole[ROWS] * l->whole[COLS], there = 0;
     int flat = l->flat && (a.rows <= 1 || a.cols == block->cols);
-    ptrdiff_t runs = flat ? min(a.rows, 1) : a.rows, length = flat ? a.rows * a.cols : a.cols, dots = dots_of(l, length), n = 0;
+    ptrdiff_t runs = flat ? min(a.rows, 1) : a.rows, length = flat ? a.rows * a.cols : a.cols, dots = dots_of(l, length);
+    int n = 0;
     for (ptrdiff_t p = 0; p < planes; p++)
         there += plane_of(l, q->axis[DEPTH].first, plane + p) >= 0;
     ptrdiff_t vectors = there * runs * parts_of(length - dots, l->lanes);
     const fc_panel *from = to;
-    to->whole = 1;
     for (ptrdiff_t p = 0; p < planes; p++) {
         ptrdiff_t out = plane_of(l, q->axis[DEPTH].first, plane + p);
         for (ptrdiff_t i = 0; out >= 0 && i < runs; i++) {
             ptrdiff_t b = p * l->packed_plane + i * l->pitch, c = out * whole + first + i * c_pitch, j = 0;
-            for (; j < length - dots; j += l->lanes) {
-                if (n == 0) /* two and two rather than three and one */
-                    to->vectors = vectors == 4 && widest == 3 ? 2 : vectors >= widest ? widest : vectors >= 2 ? 2 : 1;
-                to->b[n] = b + j;
-                to->c[n] = c + j;
-                to->lanes[n] = min(l->lanes, length - dots - j);
-                to->whole &= to->lanes[n] == l->lanes;
-                vectors--;
-                if (++n == to->vectors) {
-                    (++to)->whole = 1;
-                    n = 0;
-                }
-            }
+            for (; j < length - dots; j += l->lanes)
+                to = add_vector(to, &n, vectors--, widest, b + j, c + j, min(l->lanes, length - dots - j), l->lanes);
             for (j = length - dots; j < length; j++, t->dots++)
                 t->dot_b[t->dots] = b + j, t->dot_c[t->dots] = c + j;
         }
@@ -352,7 +340,7 @@ static void block(void *context, ptrdiff_t index, int slot)
     ptrdiff_t tiles = parts_of(to - from, fc->rows), widest = fc->cols_of[parts_of(to - from, tiles)];
     fc_panel *panel = t.panel;
     for (const phase *q = l->phase; q < l->phase + fc_phases(l); q++)
-        panel = make_panels(l, &t, q, panel, (int)widest, plane, planes, &a);
+        panel = make_panels(l, &t, q, panel, widest, plane, planes, &a);
     ptrdiff_t volume = l->whole[DEPTH] * l->whole[ROWS] * l->whole[COLS], kernel = group * l->kernels + from;
     fc_gemm m = {.as = l->w_row, .cs = volume, .b = t.packed, .low = g->low, .high = g->high};
     const char *w = g->w + (group * g->kernels * g->channels * l->taps + from * l->w_row) * l->size;
@@ -387,9 +375,9 @@ int fc_conv_run(const fc_conv *g)
     if (!g->gradient && g->channels == 1 && l.taps > 1)
         return fc_depthwise_run(&l);
     plan_products(&l);
-    double us = 2e-3 * (double)(l.channels * l.taps) * (double)(g->images * g->groups * l.kernels) *
-                (double)(axis[DEPTH].out * axis[ROWS].out * axis[COLS].out) * (double)l.size / fc->vector_bytes / 6.0;
-    int threads = fc_threads_for(us, g->threads);
+    double products = (double)(l.channels * l.taps) * (double)(g->images * g->groups * l.kernels) *
+                      (double)(axis[DEPTH].out * axis[ROWS].out * axis[COLS].out);
+    int threads = fc_threads_for(products_us(products, l.size), g->threads);
     ptrdiff_t chunks = l.blocks[0] * l.blocks[1] * l.blocks[2] * g->groups;
     l.shares = 1; /* as many as make the chunks even, or many */
     while (chunks * l.shares % threads != 0 && chunks * l.shares < 4 * threads && l.shares < l.kernels / (2 * fc->rows))

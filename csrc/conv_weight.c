@@ -32,6 +32,9 @@ enum {
 typedef struct {
     const fc_conv *g;
     const fc_axis *axis;
+    fc_gemm_fn *gemm;
+    fc_lanes_in_fn *in;
+    fc_lanes_out_fn *out;
     int lanes_of_x;
     ptrdiff_t size, vlen, taps;
     ptrdiff_t lanes, rows;            /* channels of a group that are lanes, and that are rows */
@@ -42,7 +45,6 @@ typedef struct {
     ptrdiff_t lines[FC_AXES];         /* rows and columns of x that a block sees, as they are stored */
     int copied;                       /* x is, where dy is turned: it has a border */
     ptrdiff_t plane;                  /* elements of a stored plane: of pixels, or of copied x */
-    ptrdiff_t *row_at, *lane_at;      /* K1's tables, of a part */
     size_t pixel_bytes, copy_bytes, sum_bytes, panel_bytes, thread_bytes;
     char *scratch;
 } driver;
@@ -55,17 +57,19 @@ typedef struct {
 
 /* ---- geometry --------------------------------------------------------------------------------- */
 
-/* Elements of an axis of x under n outputs, as they are stored: all from the first to the last, or those of each tap */
+/* Elements of an axis of x that n outputs see under one tap, as they are stored apart: rows between them are left out */
+static ptrdiff_t of_tap(const driver *d, int i, ptrdiff_t n)
+{
+    return (n - 1) * (i == COLS ? d->axis[i].stride : 1) + 1;
+}
+/* Under all taps: from the first to the last, or those of each */
 static ptrdiff_t stored(const driver *d, int i, ptrdiff_t n)
 {
-    const fc_axis *a = &d->axis[i];
-    ptrdiff_t step = i == COLS ? a->stride : 1; /* rows that no tap meets are left out */
-    return d->apart[i] ? a->k * ((n - 1) * step + 1) : reach(a, n);
+    return d->apart[i] ? d->axis[i].k * of_tap(d, i, n) : reach(&d->axis[i], n);
 }
 static ptrdiff_t tap_at(const driver *d, int i, ptrdiff_t t, ptrdiff_t n)
 {
-    const fc_axis *a = &d->axis[i];
-    return d->apart[i] ? t * ((n - 1) * (i == COLS ? a->stride : 1) + 1) : t * a->dilation;
+    return t * (d->apart[i] ? of_tap(d, i, n) : d->axis[i].dilation);
 }
 static ptrdiff_t output_at(const driver *d, int i, ptrdiff_t o)
 {
@@ -75,10 +79,10 @@ static ptrdiff_t output_at(const driver *d, int i, ptrdiff_t o)
 static ptrdiff_t source_of(const driver *d, int i, ptrdiff_t from, ptrdiff_t line, ptrdiff_t n)
 {
     const fc_axis *a = &d->axis[i];
-    ptrdiff_t first = from * a->stride - a->lead, of_tap = (n - 1) * (i == COLS ? a->stride : 1) + 1;
+    ptrdiff_t first = from * a->stride - a->lead, lines = of_tap(d, i, n);
     if (!d->apart[i])
         return first + line;
-    return first + line / of_tap * a->dilation + line % of_tap * (i == COLS ? 1 : a->stride);
+    return first + line / lines * a->dilation + line % lines * (i == COLS ? 1 : a->stride);
 }
 
 static ptrdiff_t bytes_of(const driver *d, ptrdiff_t tall, ptrdiff_t wide)
@@ -153,37 +157,34 @@ static void choose_lanes(driver *d)
 
 /* ---- step 2 ----------------------------------------------------------------------------------- */
 
-/* A line of pixels of x: columns from `first` on */
-static void turn_line(const driver *d, char *to, const char *x, ptrdiff_t first, ptrdiff_t count, ptrdiff_t lanes)
+/* `count` elements of `lanes` channels, `channel` and `step` bytes apart, to pixels */
+static void turn(const driver *d, char *to, const char *from, ptrdiff_t channel, ptrdiff_t step, ptrdiff_t count, ptrdiff_t lanes)
 {
-    const fc_axis *cols = &d->axis[COLS];
-    fc_lanes_in_fn *in = d->g->type == FC_F32 ? fc->lanes_in_f32 : fc->lanes_in_f64;
-    ptrdiff_t channel = d->g->x_channel / d->size, step = cols->x_step / d->size, pixel = d->vlen * d->size;
-    ptrdiff_t from = clamp(-first, 0, count), end = clamp(cols->n - first, from, count);
-    if (end > from && (step == 1 || channel == 1))
-        in(to + from * pixel, 0, x + (first + from) * cols->x_step, channel, 0, step, 1, end - from, lanes);
-    else
-        end = from;
-    for (ptrdiff_t j = 0; j < count; j++) {
-        if (j == from)
-            j = end;
-        if (j == count)
-            break;
-        ptrdiff_t source = fc_source_index(first + j, cols->n, cols->boundary);
-        if (source < 0)
-            memset(to + j * pixel, 0, (size_t)pixel);
-        else
-            in(to + j * pixel, 0, x + source * cols->x_step, channel, 0, 1, 1, 1, lanes);
-    }
+    const ptrdiff_t size = d->size;
+    if (step == size || channel == size)
+        d->in(to, 0, from, channel / size, 0, step / size, 1, count, lanes);
+    else /* pixel by pixel */
+        for (ptrdiff_t j = 0; j < count; j++)
+            d->in(to + j * d->vlen * size, 0, from + j * step, channel / size, 0, 1, 1, 1, lanes);
 }
 
-/* A line of one channel */
-static void copy_line(const driver *d, char *to, const char *x, ptrdiff_t first, ptrdiff_t count)
+/* `count` elements of a line of x, `step` bytes apart, that all lie inside: pixels of `lanes` channels, or a copy of one */
+static void take(const driver *d, char *to, const char *x, ptrdiff_t step, ptrdiff_t count, ptrdiff_t lanes)
+{
+    if (d->lanes_of_x)
+        turn(d, to, x, d->g->x_channel, step, count, lanes);
+    else
+        fc_copy_row(to, d->size, x, step, count, d->size);
+}
+
+/* A line as it is stored: columns of x from `first` on, continued by the boundary */
+static void fill_line(const driver *d, char *to, const char *x, ptrdiff_t first, ptrdiff_t count, ptrdiff_t lanes)
 {
     const fc_axis *cols = &d->axis[COLS];
+    const ptrdiff_t element = (d->lanes_of_x ? d->vlen : 1) * d->size;
     ptrdiff_t from = clamp(-first, 0, count), end = clamp(cols->n - first, from, count);
     if (end > from)
-        fc_copy_row(to + from * d->size, d->size, x + (first + from) * cols->x_step, cols->x_step, end - from, d->size);
+        take(d, to + from * element, x + (first + from) * cols->x_step, cols->x_step, end - from, lanes);
     for (ptrdiff_t j = 0; j < count; j++) {
         if (j == from)
             j = end;
@@ -191,9 +192,9 @@ static void copy_line(const driver *d, char *to, const char *x, ptrdiff_t first,
             break;
         ptrdiff_t source = fc_source_index(first + j, cols->n, cols->boundary);
         if (source < 0)
-            memset(to + j * d->size, 0, (size_t)d->size);
+            memset(to + j * element, 0, (size_t)element);
         else
-            memcpy(to + j * d->size, x + source * cols->x_step, (size_t)d->size);
+            take(d, to + j * element, x + source * cols->x_step, cols->x_step, 1, lanes);
     }
 }
 
@@ -216,10 +217,7 @@ static void fill(const driver *d, const block *b, char *to, const char *x, ptrdi
             const char *from = x + depth * axis[DEPTH].x_step + row * axis[ROWS].x_step;
             for (ptrdiff_t s = 0; s < cols; s++, line += count * element) {
                 ptrdiff_t first = source_of(d, COLS, b->col, s * count, b->cols);
-                if (d->lanes_of_x)
-                    turn_line(d, line, from, first, count, lanes);
-                else
-                    copy_line(d, line, from, first, count);
+                fill_line(d, line, from, first, count, lanes);
             }
         }
     }
@@ -229,12 +227,8 @@ static void fill(const driver *d, const block *b, char *to, const char *x, ptrdi
 static void turn_outputs(const driver *d, const block *b, char *to, const char *dy, ptrdiff_t lanes)
 {
     const fc_conv *g = d->g;
-    fc_lanes_in_fn *in = g->type == FC_F32 ? fc->lanes_in_f32 : fc->lanes_in_f64;
-    ptrdiff_t channel = g->dy_channel / d->size, step = g->dy_step[COLS] / d->size, pixel = d->vlen * d->size;
-    int quick = step == 1 || channel == 1;
-    for (ptrdiff_t i = 0; i < b->rows; i++, dy += g->dy_step[ROWS])
-        for (ptrdiff_t j = 0; j < b->cols; j += quick ? b->cols : 1, to += (quick ? b->cols : 1) * pixel)
-            in(to, 0, dy + j * g->dy_step[COLS], channel, 0, quick ? step : 1, 1, quick ? b->cols : 1, lanes);
+    for (ptrdiff_t i = 0; i < b->rows; i++, dy += g->dy_step[ROWS], to += b->cols * d->vlen * d->size)
+        turn(d, to, dy, g->dy_channel, g->dy_step[COLS], b->cols, lanes);
 }
 
 /* K1's tables for a part of rows of `cols` outputs */
@@ -249,21 +243,6 @@ static void tabulate(const driver *d, ptrdiff_t *row_at, ptrdiff_t *lane_at, ptr
             *row_at = d->lanes_of_x ? dy : d->copied ? x : in_x;
             *lane_at = (d->lanes_of_x ? x : i * cols + j) * d->vlen;
         }
-}
-
-/* The next vector of the last panel, or of a new one */
-static fc_panel *add_vector(fc_panel *to, int *n, ptrdiff_t left, ptrdiff_t widest, ptrdiff_t b, ptrdiff_t c, ptrdiff_t lanes, int whole)
-{
-    if (*n == 0) { /* two and two rather than three and one */
-        to->vectors = (int)(left == 4 && widest == 3 ? 2 : left >= widest ? widest : left >= 2 ? 2 : 1);
-        to->whole = 1;
-    }
-    to->b[*n] = b, to->c[*n] = c, to->lanes[*n] = lanes;
-    to->whole &= whole;
-    if (++*n < to->vectors)
-        return to;
-    *n = 0;
-    return to + 1;
 }
 
 /* What the gemm of a chunk needs beside a part: panels, and where its rows of sums are */
@@ -281,7 +260,7 @@ static ptrdiff_t make_panels(const driver *d, const share *s, fc_panel *panel, p
     int n = 0;
     if (!d->lanes_of_x) {
         for (ptrdiff_t v = 0; v < s->vectors; v++)
-            to = add_vector(to, &n, s->vectors - v, widest, v * rows * cols * d->vlen, v * d->rows * d->taps * d->vlen, d->vlen, 1);
+            to = add_vector(to, &n, s->vectors - v, widest, v * rows * cols * d->vlen, v * d->rows * d->taps * d->vlen, d->vlen, d->vlen);
         return to - panel;
     }
     ptrdiff_t left = s->vectors * d->taps;
@@ -291,7 +270,7 @@ static ptrdiff_t make_panels(const driver *d, const share *s, fc_panel *panel, p
                 for (ptrdiff_t c = 0; c < axis[COLS].k; c++, t++, left--) {
                     ptrdiff_t b = v * d->plane + z * area + tap_at(d, ROWS, r, rows) * d->lines[COLS] + tap_at(d, COLS, c, cols);
                     ptrdiff_t lanes = d->taps > 1 ? d->vlen : min(s->lanes - v * d->vlen, d->vlen);
-                    to = add_vector(to, &n, left, widest, b * d->vlen, (v * d->taps + t) * d->vlen, lanes, lanes == d->vlen);
+                    to = add_vector(to, &n, left, widest, b * d->vlen, (v * d->taps + t) * d->vlen, lanes, d->vlen);
                 }
     return to - panel;
 }
@@ -308,10 +287,9 @@ static void multiply(const driver *d, const share *s, const block *b, fc_gemm m,
               (b->row + row) * g->dy_step[ROWS] + b->col * g->dy_step[COLS];
         m.b = b->pixels + output_at(d, ROWS, row) * pitch * d->vlen * size;
         m.as = g->dy_channel / size;
-        fc_gemm_fn *gemm = g->type == FC_F32 ? fc->gemm_f32 : fc->gemm_f64;
         for (ptrdiff_t i = 0, left; (left = s->rows - i) > 0; i += m.rows) {
             m.rows = parts_of(left, parts_of(left, s->heights)); /* as even as can be, which panels rely on */
-            gemm(&m);
+            d->gemm(&m);
             m.a = (const char *)m.a + m.rows * m.as * size;
             m.c = (char *)m.c + m.rows * m.cs * size;
         }
@@ -331,7 +309,6 @@ static void multiply(const driver *d, const share *s, const block *b, fc_gemm m,
     m.b = b->pixels + row * b->cols * d->vlen * size;
     m.rows = d->rows;
     char *c = m.c;
-    fc_gemm_fn *gemm = g->type == FC_F32 ? fc->gemm_f32 : fc->gemm_f64;
     for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++)
         for (ptrdiff_t r = 0; r < axis[ROWS].k; r++)
             for (ptrdiff_t t = 0; t < axis[COLS].k; t++, c += d->vlen * size) {
@@ -339,7 +316,7 @@ static void multiply(const driver *d, const share *s, const block *b, fc_gemm m,
                 ptrdiff_t at_col = d->copied ? tap_at(d, COLS, t, b->cols) : t * axis[COLS].dilation;
                 m.a = x + z * z_step + at_row * row_step + at_col * col_step;
                 m.c = c;
-                gemm(&m);
+                d->gemm(&m);
             }
 }
 
@@ -347,18 +324,17 @@ static void multiply(const driver *d, const share *s, const block *b, fc_gemm m,
 static void deliver(const driver *d, const share *s, const char *sums)
 {
     const fc_conv *g = d->g;
-    fc_lanes_out_fn *out = g->type == FC_F32 ? fc->lanes_out_f32 : fc->lanes_out_f64;
     const ptrdiff_t kernel = g->channels * d->taps, size = d->size;
     char *dw = g->out + (s->group * g->kernels + (d->lanes_of_x ? s->row : s->lane)) * kernel * size;
     if (d->lanes_of_x) {
         dw += s->lane * d->taps * size;
         for (ptrdiff_t i = 0; i < s->rows; i++, dw += kernel * size)
             for (ptrdiff_t v = 0; v < s->vectors; v++, sums += d->taps * d->vlen * size)
-                out(dw + v * d->vlen * d->taps * size, d->taps, sums, d->taps, min(s->lanes - v * d->vlen, d->vlen));
+                d->out(dw + v * d->vlen * d->taps * size, d->taps, sums, d->taps, min(s->lanes - v * d->vlen, d->vlen));
         return;
     }
     for (ptrdiff_t v = 0; v < s->vectors; v++, dw += d->vlen * kernel * size, sums += kernel * d->vlen * size)
-        out(dw, kernel, sums, kernel, min(s->lanes - v * d->vlen, d->vlen));
+        d->out(dw, kernel, sums, kernel, min(s->lanes - v * d->vlen, d->vlen));
 }
 
 /* ---- one call ---------------------------------------------------------------------------------- */
@@ -398,11 +374,8 @@ static void chunk(void *context, ptrdiff_t index, int slot)
     b.panel = (fc_panel *)(void *)(b.sums + d->sum_bytes);
     ptrdiff_t *row_at = (ptrdiff_t *)(void *)((char *)b.panel + d->panel_bytes), *lane_at = row_at + d->part * d->wide;
     int in_place = d->lanes_of_x && d->taps == 1;
-    fc_gemm m = {.a_at = row_at, .b_at = lane_at, .panel = b.panel, .c = b.sums, .cs = d->vectors * d->taps * d->vlen};
-    if (!d->lanes_of_x)
-        m.cs = d->taps * d->vlen;
-    else
-        m.cs = s.vectors * d->taps * d->vlen;
+    fc_gemm m = {.a_at = row_at, .b_at = lane_at, .panel = b.panel, .c = b.sums};
+    m.cs = (d->lanes_of_x ? s.vectors : 1) * d->taps * d->vlen;
     if (in_place) {
         m.c = g->out + ((s.group * g->kernels + s.row) * g->channels + s.lane) * d->size;
         m.cs = g->channels;
@@ -430,6 +403,10 @@ int fc_conv_weight_run(const fc_conv *g)
 {
     driver d = {.g = g, .axis = g->axis, .size = fc_stored_size(g->type)};
     const fc_axis *axis = g->axis;
+    int is_f32 = g->type == FC_F32;
+    d.gemm = is_f32 ? fc->gemm_f32 : fc->gemm_f64;
+    d.in = is_f32 ? fc->lanes_in_f32 : fc->lanes_in_f64;
+    d.out = is_f32 ? fc->lanes_out_f32 : fc->lanes_out_f64;
     d.vlen = fc->vector_bytes / d.size;
     d.taps = axis[DEPTH].k * axis[ROWS].k * axis[COLS].k;
     choose_lanes(&d);
@@ -439,9 +416,9 @@ int fc_conv_weight_run(const fc_conv *g)
     d.sum_bytes = lines((d.vectors * (d.lanes_of_x ? d.rows_chunk : d.rows) * d.taps + d.vlen) * d.vlen, d.size);
     d.panel_bytes = lines(d.vectors * (d.lanes_of_x ? d.taps : 1) + 1, sizeof(fc_panel));
     d.thread_bytes = d.pixel_bytes + d.copy_bytes + d.sum_bytes + d.panel_bytes + lines(2 * d.part * d.wide, sizeof(ptrdiff_t));
-    double us = 2e-3 * (double)(g->channels * d.taps) * (double)(g->images * g->groups * g->kernels) *
-                (double)(axis[DEPTH].out * axis[ROWS].out * axis[COLS].out) * (double)d.size / fc->vector_bytes / 6.0;
-    int threads = fc_threads_for(us, g->threads);
+    double products = (double)(g->channels * d.taps) * (double)(g->images * g->groups * g->kernels) *
+                      (double)(axis[DEPTH].out * axis[ROWS].out * axis[COLS].out);
+    int threads = fc_threads_for(products_us(products, d.size), g->threads);
     ptrdiff_t chunks = g->groups * d.chunks[0] * d.chunks[1];
     threads = (int)min(threads, chunks);
     d.scratch = fc_borrow((size_t)threads * d.thread_bytes);

@@ -111,7 +111,7 @@ FC_API void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile til
  *
  *   out[image][c][i] = bias[c] + sum_{m < kernels} sum_{o * stride - lead + t * dilation = i} x[image][m][o] w[m][c][t]
  *
- * An axis with a stride then has a dilation of one, and zeros beyond x. */
+ * Beyond x lie zeros then. */
 typedef struct {
     int type, threads, clamp, gradient; /* FC_F32 or FC_F64; threads: at most */
     ptrdiff_t images, groups, channels, kernels;

@@ -69,6 +69,29 @@ static inline size_t lines(ptrdiff_t count, ptrdiff_t size) /* bytes, in whole c
     return ((size_t)count * (size_t)size + LINE - 1) / LINE * LINE;
 }
 
+/* Estimated time of so many products, on one thread */
+static inline double products_us(double products, ptrdiff_t size)
+{
+    return 2e-3 * products * (double)size / fc->vector_bytes / 6.0;
+}
+
+/* The next vector of the last panel, which has n of them, or of a new one; `left` vectors are to come, this one included.
+ * Returns the panel of the one behind it. */
+static inline fc_panel *add_vector(fc_panel *to, int *n, ptrdiff_t left, ptrdiff_t widest, ptrdiff_t b, ptrdiff_t c,
+                                   ptrdiff_t lanes, ptrdiff_t vlen)
+{
+    if (*n == 0) { /* two and two rather than three and one */
+        to->vectors = (int)(left == 4 && widest == 3 ? 2 : left >= widest ? widest : left >= 2 ? 2 : 1);
+        to->whole = 1;
+    }
+    to->b[*n] = b, to->c[*n] = c, to->lanes[*n] = lanes;
+    to->whole &= lanes == vlen;
+    if (++*n < to->vectors)
+        return to;
+    *n = 0;
+    return to + 1;
+}
+
 /* pack.c */
 enum sets { SHARED, APART, FEWER /* elements */ };
 FC_API split fc_split_axis(const fc_axis *a, ptrdiff_t block, enum sets how);

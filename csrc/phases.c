@@ -38,12 +38,14 @@ static ptrdiff_t output_of(const fc_axis *a, ptrdiff_t step, ptrdiff_t t)
 {
     return (first_of(a, step, t) + a->lead - t * a->dilation) / step;
 }
-static ptrdiff_t least_output(const fc_axis *a, ptrdiff_t step)
+/* The least of these and the greatest, of all taps */
+static void find_outputs(const fc_axis *a, ptrdiff_t step, ptrdiff_t *least, ptrdiff_t *greatest)
 {
-    ptrdiff_t least = output_of(a, step, 0);
-    for (ptrdiff_t t = 1; t < a->k; t++)
-        least = min(least, output_of(a, step, t));
-    return least;
+    *least = *greatest = output_of(a, step, 0);
+    for (ptrdiff_t t = 1; t < a->k; t++) {
+        *least = min(*least, output_of(a, step, t));
+        *greatest = max(*greatest, output_of(a, step, t));
+    }
 }
 
 static int slides_not(const fc_axis *a)
@@ -86,16 +88,12 @@ void fc_describe(layer *l)
         if (g->gradient) {
             /* What a single output sees is no sum: every tap is a phase */
             ptrdiff_t step = l->step[i] = a->out > 1 ? a->stride : (a->k - 1) * a->dilation + 1;
-            ptrdiff_t apart = step / common_divisor(step, a->dilation), least = least_output(a, step);
+            ptrdiff_t apart = step / common_divisor(step, a->dilation), least, greatest;
+            find_outputs(a, step, &least, &greatest);
             *to = (fc_axis){.n = a->out, .k = a->k, .out = parts_of(a->n, step), .lead = -least, .stride = 1,
                             .dilation = a->dilation, .boundary = FC_CONSTANT, .x_step = a->x_step};
-            if (step > 1) {
-                ptrdiff_t last = least;
-                for (ptrdiff_t t = 0; t < a->k; t++)
-                    last = max(last, output_of(a, step, t));
-                to->k = last - least + 1;
-                to->dilation = 1;
-            }
+            if (step > 1)
+                to->k = greatest - least + 1, to->dilation = 1;
             l->phases[i] = min(apart, a->k);
             l->most_taps *= parts_of(a->k, apart);
         } else
@@ -120,6 +118,19 @@ static axis_phase phase_of(const layer *l, int i, const fc_axis *a, ptrdiff_t in
                         step == 1 ? 0 : output_of(a, step, last) + l->axis[i].lead, step == 1 ? 1 : a->dilation / divisor};
 }
 
+/* Where the weights of a phase's taps are, in the order of fc_tabulate */
+static void tabulate_weights(const layer *l, const phase *p, const fc_axis axis[FC_AXES], ptrdiff_t *at)
+{
+    const axis_phase *z = &p->axis[DEPTH], *r = &p->axis[ROWS], *s = &p->axis[COLS];
+    for (ptrdiff_t channel = 0; channel < l->pack_channels; channel++)
+        for (ptrdiff_t i = 0; i < z->taps; i++)
+            for (ptrdiff_t j = 0; j < r->taps; j++)
+                for (ptrdiff_t k = 0; k < s->taps; k++) {
+                    ptrdiff_t plane = z->tap_first + i * z->tap_step, row = r->tap_first + j * r->tap_step;
+                    *at++ = channel * l->w_channel + (plane * axis[ROWS].k + row) * axis[COLS].k + s->tap_first + k * s->tap_step;
+                }
+}
+
 void fc_make_phases(layer *l)
 {
     fc_axis axis[FC_AXES];
@@ -136,16 +147,8 @@ void fc_make_phases(layer *l)
                 p->part = min(l->part_channels * (l->most_taps / p->taps) * p->taps, l->part);
                 p->at = at;
                 fc_tabulate(l, p, l->pack_channels, l->plane, l->at + at);
-                const axis_phase *z = &p->axis[DEPTH], *r = &p->axis[ROWS], *s = &p->axis[COLS];
-                for (ptrdiff_t channel = 0; channel < l->pack_channels; channel++)
-                    for (ptrdiff_t i = 0; i < z->taps; i++)
-                        for (ptrdiff_t j = 0; j < r->taps; j++)
-                            for (ptrdiff_t k = 0; k < s->taps; k++)
-                                l->weight_at[at++] =
-                                    channel * l->w_channel +
-                                    ((z->tap_first + i * z->tap_step) * axis[ROWS].k + r->tap_first + j * r->tap_step) *
-                                        axis[COLS].k +
-                                    s->tap_first + k * s->tap_step;
+                tabulate_weights(l, p, axis, l->weight_at + at);
+                at += l->pack_channels * p->taps;
             }
 }
 
@@ -185,37 +188,29 @@ ptrdiff_t fc_phase_area(const layer *l, const phase *p, area *b, ptrdiff_t *pitc
     return at + p->axis[ROWS].first * l->whole[COLS];
 }
 
-/* n elements, `step` apart */
-static void spread(const layer *l, char *to, ptrdiff_t step, const char *from, ptrdiff_t n)
+/* Rows of the phases of one row of phases, which lie one behind another in `room`, to their places in lines from `line` on.
+ * Returns what comes behind them in `room`. */
+static const char *place_rows(const layer *l, const area *block, const phase *p, char *line, const char *room)
 {
-    if (step == 1)
-        memcpy(to, from, (size_t)(n * l->size));
-    else
-        fc_copy_row(to, step * l->size, from, l->size, n, l->size);
-}
-
-/* Rows of some phases, which lie one behind another in `room`, to their places in lines from `to` on */
-static void place_rows(const layer *l, const area *block, const phase *p, const phase *end, int lines, char *to,
-                       const char *room)
-{
-    const ptrdiff_t step = l->step[COLS], size = l->size, width = l->whole[COLS] * size;
-    for (; p < end; p += l->phases[COLS]) {
-        const area a = area_of(p, block), b = area_of(p + l->phases[COLS] - 1, block);
-        char *line = to + (lines ? p->axis[ROWS].first * width : 0);
-        int pair = step == 2 && l->phases[COLS] == 2;
-        for (ptrdiff_t i = 0; pair && i < a.rows; i++) { /* the first may be the odd columns */
-            const char *even = room + i * a.cols * size, *odd = room + (a.rows * a.cols + i * b.cols) * size;
-            int swapped = p->axis[COLS].first == 1;
-            (l->g->type == FC_F32 ? fc->join_f32 : fc->join_f64)(line + i * l->step[ROWS] * width, swapped ? odd : even,
-                                                                  swapped ? even : odd, a.cols + b.cols);
-        }
-        for (ptrdiff_t c = 0; c < l->phases[COLS]; c++) {
-            const area a = area_of(p + c, block);
-            for (ptrdiff_t i = 0; !pair && i < a.rows; i++)
-                spread(l, line + i * l->step[ROWS] * width + p[c].axis[COLS].first * size, step, room + i * a.cols * size, a.cols);
-            room += a.rows * a.cols * size;
-        }
+    fc_join_fn *join = l->g->type == FC_F32 ? fc->join_f32 : fc->join_f64;
+    const ptrdiff_t step = l->step[COLS], count = l->phases[COLS], size = l->size;
+    const ptrdiff_t pitch = l->step[ROWS] * l->whole[COLS] * size;
+    if (step == 2 && count == 2) { /* the first may be the odd columns */
+        const area a = area_of(p, block), b = area_of(p + 1, block);
+        const char *first = room, *second = room + a.rows * a.cols * size;
+        for (ptrdiff_t i = 0; i < a.rows; i++, line += pitch, first += a.cols * size, second += b.cols * size)
+            if (p->axis[COLS].first == 0)
+                join(line, first, second, a.cols + b.cols);
+            else
+                join(line, second, first, a.cols + b.cols);
+        return second;
     }
+    for (const phase *q = p; q < p + count; q++) {
+        const area a = area_of(q, block);
+        for (ptrdiff_t i = 0; i < a.rows; i++, room += a.cols * size)
+            fc_copy_row(line + i * pitch + q->axis[COLS].first * size, step * size, room, size, a.cols, size);
+    }
+    return room;
 }
 
 static void fill(const layer *l, char *to, ptrdiff_t n, double value)
@@ -246,7 +241,9 @@ void fc_interleave(const layer *l, const area *block, char *plane, char *room, d
         memcpy(room, to, (size_t)(stored * size));
         if (holes)
             fill(l, to, lines * n, value);
-        place_rows(l, block, p, p + count, 1, to, room);
+        const char *from = room;
+        for (const phase *q = p; q < p + count; q += l->phases[COLS])
+            from = place_rows(l, block, q, to + q->axis[ROWS].first * width * size, from);
         return;
     }
     for (ptrdiff_t i = 0; i < lines; i++, to += width * size) {
@@ -261,6 +258,6 @@ void fc_interleave(const layer *l, const area *block, char *plane, char *room, d
         if (holes)
             fill(l, to, n, value);
         if (q < p + count)
-            place_rows(l, &row, q, q + l->phases[COLS], 0, to, room);
+            place_rows(l, &row, q, to, room);
     }
 }

@@ -450,7 +450,7 @@ def conv(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray out, axes, 
 def conv_input(cnp.ndarray grad_output, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray out, axes, ptrdiff_t groups, clamp,
                int threads):
     """The adjoint of conv, whose axes are given: grad_output (images, kernels, ...), bias (channels,) or None, out
-    (images, channels, ...). No axis has both a stride and a dilation; beyond x lie zeros."""
+    (images, channels, ...). Beyond x lie zeros."""
     run_layer(grad_output, w, bias, out, axes, groups, clamp, threads, 1)
 
 
