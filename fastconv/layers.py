@@ -90,6 +90,10 @@ class WeightGradient(NamedTuple):
     def compute_dtype(self) -> np.dtype[Any]:
         return compute_dtype(self.dtype)
 
+    def deliver(self, result: NDArray[Any]) -> NDArray[Any]:
+        """The result in its dtype, in `out` when there is one."""
+        return delivered(result, self.dtype, self.out)
+
 
 def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """What the sums are made in: float16 is computed in float32."""
@@ -131,11 +135,7 @@ def transposed_arguments(
         raise ValueError(
             f"w must have {rank + 2} dimensions (channels, kernels / groups, taps ...); got shape {wa.shape}"
         )
-    if xa.ndim not in (rank + 1, rank + 2):
-        raise ValueError(
-            f"x must have {rank + 2} dimensions {tuple(LAYOUTS[rank][0])}, or one less; got shape {xa.shape}"
-        )
-    batched = xa.ndim == rank + 2
+    batched = _batched(rank, xa.shape, "x")
     xa = xa if batched else xa[None]
     groups = _groups(options.groups, wa.shape, "w")
     if xa.shape[1] != wa.shape[0]:
@@ -194,10 +194,7 @@ def backward_arguments(
 def bias_gradient_arguments(rank: int, grad_output: ArrayLike) -> NDArray[Any]:
     """The gradient of a layer's output, as (images, kernels, ...)."""
     grad = _arrays({"grad_output": grad_output}, None)[0]["grad_output"]
-    if grad.ndim not in (rank + 1, rank + 2):
-        axes = tuple(LAYOUTS[rank][0])
-        raise ValueError(f"grad_output must have {rank + 2} dimensions {axes}, or one less; got shape {grad.shape}")
-    return grad if grad.ndim == rank + 2 else grad[None]
+    return grad if _batched(rank, grad.shape, "grad_output") else grad[None]
 
 
 def _adjoint(g: Geometry, grad: NDArray[Any], w: NDArray[Any], dtype: np.dtype[Any], out: NDArray[Any] | None) -> Layer:
@@ -223,6 +220,14 @@ def _arrays(
         if dtype is None and a.dtype.newbyteorder("=") != asked:
             raise TypeError(f"{name} has dtype {a.dtype} and {first} {asked}: they must be the same, or dtype be given")
     return {name: a.astype(asked, copy=False) for name, a in arrays.items()}, asked
+
+
+def _batched(rank: int, shape: tuple[int, ...], name: str, layout: str | None = None) -> bool:
+    """Whether there is an axis of images."""
+    if len(shape) not in (rank + 1, rank + 2):
+        axes = tuple(layout or LAYOUTS[rank][0])
+        raise ValueError(f"{name} must have {rank + 2} dimensions {axes}, or one less; got shape {shape}")
+    return len(shape) == rank + 2
 
 
 def _bias(bias: NDArray[Any] | None, n: int, each: str) -> NDArray[Any] | None:
@@ -344,9 +349,7 @@ def layer_geometry(
             f"{w} must have {rank + 2} dimensions (kernels, channels / groups, {', '.join(layout.strip('NC'))} taps); "
             f"got shape {w_shape}"
         )
-    if len(x_shape) not in (rank + 1, rank + 2):
-        raise ValueError(f"{x} must have {rank + 2} dimensions {tuple(layout)}, or one less; got shape {x_shape}")
-    batched, channels_last = len(x_shape) == rank + 2, layout == LAYOUTS[rank][1]
+    batched, channels_last = _batched(rank, x_shape, x, layout), layout == LAYOUTS[rank][1]
     x_shape = x_shape if batched else (1, *x_shape)
     x_shape = (x_shape[0], x_shape[-1], *x_shape[1:-1]) if channels_last else x_shape
     groups = _groups(options.groups, w_shape, w)

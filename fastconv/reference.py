@@ -753,7 +753,7 @@ def _weight_gradient(
     how: dict[str, Any],
 ) -> NDArray[Any]:
     c = layers.weight_gradient_arguments(rank, input, weight_size, grad_output, layers.Options(*where, **how))
-    return layers.delivered(weight_gradient(c).astype(c.dtype), c.dtype, c.out)
+    return c.deliver(weight_gradient(c).astype(c.dtype))
 
 
 def _transposed(

@@ -5,19 +5,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import reference
 from fastconv.arguments import Axis, IntOrTuple
-from fastconv.layers import ACTIVATIONS, Activation, Layer, Options, Padding, layer_arguments
+from fastconv.layers import ACTIVATIONS, Activation, Layer, Options, Padding, WeightGradient, layer_arguments
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 
 __all__ = ["conv1d", "conv2d", "conv3d"]
 
 METHODS = ("auto", "direct", "im2col", "numpy")
+Asked = TypeVar("Asked", Layer, WeightGradient)
 LANES_BELOW = 32  # outputs in a row up to which depthwise layers like channels last as they are; others, a copy
 
 
@@ -204,15 +206,29 @@ def _conv(
                 return y
     n = engine(method, threads)
     layer = layer_arguments(rank, x, w, bias, Options(*how))
-    if 0 in layer.shape:
-        return layer.deliver(np.empty(layer.shape, layer.dtype))
+    ways = Ways(lambda c: _direct(c, n, wide), _im2col, reference.layer, reference.layer_error_bound)
+    return computed(layer, method, ways, f"nn.conv{rank}d")
+
+
+class Ways(NamedTuple, Generic[Asked]):
+    """How something that is asked of a layer can be computed: functions of it."""
+
+    direct: Callable[[Asked], NDArray[Any]]
+    im2col: Callable[[Asked], NDArray[Any]]
+    exact: Callable[[Asked], NDArray[Any]]
+    error_bound: Callable[[Asked], NDArray[np.float64]]
+
+
+def computed(c: Asked, method: str, ways: Ways[Asked], what: str) -> NDArray[Any]:
+    """The result, compared with the exact one if that is asked for; what: the function's name, for messages."""
+    if 0 in c.shape or 0 in c.x.shape:
+        return c.deliver(np.zeros(c.shape, c.dtype))
     if method == "numpy" or _core is None:
-        return layer.deliver(reference.layer(layer))
-    result = _im2col(layer) if method == "im2col" else _direct(layer, n, wide)
+        return c.deliver(ways.exact(c))
+    result = ways.im2col(c) if method == "im2col" else ways.direct(c)
     if checking.get():
-        expected, bound = reference.layer(layer), reference.layer_error_bound(layer)
-        check_result(result.astype(layer.dtype), expected.astype(layer.dtype), bound, f"nn.conv{rank}d")
-    return layer.deliver(result)
+        check_result(result.astype(c.dtype), ways.exact(c).astype(c.dtype), ways.error_bound(c), what)
+    return c.deliver(result)
 
 
 def engine(method: str, threads: int | None) -> int:

@@ -27,13 +27,12 @@ from fastconv.layers import (
     WeightGradient,
     backward_arguments,
     bias_gradient_arguments,
-    delivered,
     input_gradient_arguments,
     weight_gradient_arguments,
 )
-from fastconv.nn.functional import columns, engine, fillable
+from fastconv.nn.functional import Ways, columns, computed, engine, fillable
 from fastconv.nn.transposed import adjoint
-from fastconv.runtime import _core, check_result, checking
+from fastconv.runtime import _core
 
 __all__ = [
     "Gradients",
@@ -525,15 +524,8 @@ def _backward(
 
 def _sums(gradient: WeightGradient, method: str, threads: int, what: str) -> NDArray[Any]:
     """The gradient of the weights."""
-    if 0 in gradient.shape or 0 in gradient.grad_output.shape:
-        return delivered(np.zeros(gradient.shape, gradient.dtype), gradient.dtype, gradient.out)
-    if method == "numpy" or _core is None:
-        return delivered(reference.weight_gradient(gradient), gradient.dtype, gradient.out)
-    result = _im2col(gradient) if method == "im2col" else _direct(gradient, threads)
-    if checking.get():
-        expected, bound = reference.weight_gradient(gradient), reference.weight_error_bound(gradient)
-        check_result(result.astype(gradient.dtype), expected.astype(gradient.dtype), bound, what)
-    return delivered(result, gradient.dtype, gradient.out)
+    ways = Ways(lambda c: _direct(c, threads), _im2col, reference.weight_gradient, reference.weight_error_bound)
+    return computed(gradient, method, ways, what)
 
 
 def _direct(gradient: WeightGradient, threads: int) -> NDArray[Any]:

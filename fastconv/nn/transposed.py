@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastconv import reference
 from fastconv.arguments import IntOrTuple
 from fastconv.layers import Activation, Layer, Options, Padding, transposed_arguments
-from fastconv.nn.functional import engine, room_for
-from fastconv.runtime import _core, check_result, checking
+from fastconv.nn.functional import Ways, computed, engine, room_for
+from fastconv.runtime import _core
 
 __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -173,15 +173,8 @@ def _conv_transpose(
 
 def adjoint(layer: Layer, method: str, threads: int, what: str) -> NDArray[Any]:
     """The result of the adjoint of a layer; what: the function's name, for messages."""
-    if 0 in layer.shape:
-        return layer.deliver(np.empty(layer.shape, layer.dtype))
-    if method == "numpy" or _core is None:
-        return layer.deliver(reference.transposed(layer))
-    result = _col2im(layer) if method == "im2col" else _direct(layer, threads)
-    if checking.get():
-        expected, bound = reference.transposed(layer), reference.transposed_error_bound(layer)
-        check_result(result.astype(layer.dtype), expected.astype(layer.dtype), bound, what)
-    return layer.deliver(result)
+    ways = Ways(lambda c: _direct(c, threads), _col2im, reference.transposed, reference.transposed_error_bound)
+    return computed(layer, method, ways, what)
 
 
 def _direct(layer: Layer, threads: int) -> NDArray[Any]:
