@@ -18,7 +18,7 @@ import importlib
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -211,8 +211,8 @@ def speed(table: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def summarize(rows: list[dict[str, Any]]) -> None:
-    for name in [*PEERS, "best of all"]:
+def summarize(rows: list[dict[str, Any]], names: Sequence[str] = (*PEERS, "best of all")) -> None:
+    for name in names:
         ratios = {}
         for row in rows:
             theirs = [s for n, s in row["seconds"].items() if n != "fastconv" and name in (n, "best of all")]
