@@ -6,8 +6,8 @@
     python bench/gradients.py transposed                     the decoder of a U-Net, the generator of a DCGAN
     python bench/gradients.py step                           one step of training a network that reads digits
 
-Both compute the same gradient of the same arrays, which are compared; then the calls alternate in one process, and a figure
-is the best time of each. GFLOP/s counts two operations a tap; the peak is measured by the same run.
+Both compute the same gradient of the same arrays, which are compared; then the calls alternate in one process, and a
+figure is the best time of each. GFLOP/s counts two operations a tap; the peak is measured by the same run.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@
  *      lanes of dy   rows: channels, x as it is,     vectors: the pixels of dy
  *                    or its padded rows, tap by tap
  *
- * whichever leaves fewer lanes idle and has fewer elements to turn.
+ * whichever leaves fewer lanes idle and has fewer elements to turn. With one channel a group there is no outer product: both
+ * are turned, with a lane for every group, and a tap's pixels are multiplied by outputs lane by lane (lanes_grad).
  *
  *   1. Outputs of a plane are cut into blocks, and these into parts of about PART outputs, which are summed apart.
  *   2. A chunk has some vectors of lanes, and some rows. For every block it turns pixels, then multiplies part by part; its sums,
@@ -34,12 +35,14 @@ typedef struct {
     const fc_axis *axis;
     fc_gemm_fn *gemm;
     fc_lanes_in_fn *in;
+    fc_lanes_grad_fn *grad;
     fc_lanes_out_fn *out;
+    int each;                         /* a lane for every group; x is turned, and so is dy, kernel by kernel */
     int lanes_of_x;
     ptrdiff_t size, vlen, taps;
-    ptrdiff_t lanes, rows;            /* channels of a group that are lanes, and that are rows */
+    ptrdiff_t lanes, rows;            /* channels of a group (or groups) that are lanes, and that are rows */
     ptrdiff_t vectors, rows_chunk;    /* of a chunk */
-    ptrdiff_t chunks[2];              /* of a group */
+    ptrdiff_t chunks[2], products;    /* of a product; products: groups that have lanes of their own, or one of all */
     ptrdiff_t tall, wide, part;       /* outputs of a block: rows, columns; rows of a part */
     int apart[FC_AXES];               /* lines under different taps are stored apart */
     ptrdiff_t lines[FC_AXES];         /* rows and columns of x that a block sees, as they are stored */
@@ -50,7 +53,7 @@ typedef struct {
 } driver;
 
 typedef struct {
-    char *pixels, *copy, *sums;
+    char *pixels, *copy, *sums; /* copy: of x, or pixels of dy where x has pixels, too */
     fc_panel *panel;
     ptrdiff_t image, z, row, rows, col, cols; /* outputs of the block */
 } block;
@@ -89,7 +92,7 @@ static ptrdiff_t bytes_of(const driver *d, ptrdiff_t tall, ptrdiff_t wide)
 {
     ptrdiff_t x = d->axis[DEPTH].k * stored(d, ROWS, tall) * stored(d, COLS, wide);
     if (d->lanes_of_x)
-        return d->vectors * x * d->vlen * d->size;
+        return (d->vectors * x + (d->each ? tall * wide : 0)) * d->vlen * d->size;
     return d->vectors * tall * wide * d->vlen * d->size + (d->copied ? d->rows_chunk * x * d->size : 0);
 }
 
@@ -130,6 +133,14 @@ static void choose_lanes(driver *d)
 {
     const fc_conv *g = d->g;
     const fc_axis *axis = d->axis;
+    d->products = g->groups;
+    d->each = g->channels == 1 && g->groups > 1 && g->groups >= g->kernels && g->kernels * d->taps * d->vlen * d->size <= SUMS;
+    if (d->each) {
+        d->lanes_of_x = d->vectors = d->chunks[0] = d->products = 1;
+        d->lanes = g->groups, d->rows = d->rows_chunk = g->kernels;
+        d->chunks[1] = parts_of(g->groups, d->vlen);
+        return;
+    }
     double x = 1, outputs = 1;
     for (int i = DEPTH; i <= COLS; i++)
         x *= (double)axis[i].n, outputs *= (double)axis[i].out;
@@ -223,12 +234,12 @@ static void fill(const driver *d, const block *b, char *to, const char *x, ptrdi
     }
 }
 
-/* The block's outputs of `lanes` channels of dy */
-static void turn_outputs(const driver *d, const block *b, char *to, const char *dy, ptrdiff_t lanes)
+/* The block's outputs of `lanes` channels of dy, `channel` bytes apart */
+static void turn_outputs(const driver *d, const block *b, char *to, const char *dy, ptrdiff_t channel, ptrdiff_t lanes)
 {
     const fc_conv *g = d->g;
     for (ptrdiff_t i = 0; i < b->rows; i++, dy += g->dy_step[ROWS], to += b->cols * d->vlen * d->size)
-        turn(d, to, dy, g->dy_channel, g->dy_step[COLS], b->cols, lanes);
+        turn(d, to, dy, channel, g->dy_step[COLS], b->cols, lanes);
 }
 
 /* K1's tables for a part of rows of `cols` outputs */
@@ -320,11 +331,42 @@ static void multiply(const driver *d, const share *s, const block *b, fc_gemm m,
             }
 }
 
+/* The same where lanes are groups, of all parts */
+static void multiply_lanes(const driver *d, const share *s, const block *b)
+{
+    const fc_conv *g = d->g;
+    const fc_axis *axis = d->axis;
+    const ptrdiff_t pixel = d->vlen * d->size, pitch = d->lines[COLS] * d->vlen;
+    fc_lanes_grads l = {.cols = b->cols, .x_row = output_at(d, ROWS, 1) * pitch, .x_step = output_at(d, COLS, 1) * d->vlen,
+                        .dy_row = b->cols * d->vlen, .tap_rows = axis[ROWS].k, .taps = axis[COLS].k,
+                        .tap_row = tap_at(d, ROWS, 1, b->rows) * pitch, .dilation = tap_at(d, COLS, 1, b->cols) * d->vlen};
+    const char *dy = g->dy + b->image * g->dy_image + s->lane * g->kernels * g->dy_channel + b->z * g->dy_step[DEPTH] +
+                     b->row * g->dy_step[ROWS] + b->col * g->dy_step[COLS];
+    char *sums = b->sums;
+    for (ptrdiff_t m = 0; m < g->kernels; m++, dy += g->dy_channel, sums += d->taps * pixel) {
+        turn_outputs(d, b, b->copy, dy, g->kernels * g->dy_channel, s->lanes);
+        for (ptrdiff_t row = 0; row < b->rows; row += d->part)
+            for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++) {
+                l.rows = min(d->part, b->rows - row);
+                l.dy = b->copy + row * b->cols * pixel;
+                l.x = b->pixels + z * d->lines[ROWS] * d->lines[COLS] * pixel + row * l.x_row * d->size;
+                l.sums = sums + z * axis[ROWS].k * axis[COLS].k * pixel;
+                d->grad(&l);
+            }
+    }
+}
+
 /* Step 3: sums to dw */
 static void deliver(const driver *d, const share *s, const char *sums)
 {
     const fc_conv *g = d->g;
     const ptrdiff_t kernel = g->channels * d->taps, size = d->size;
+    if (d->each) {
+        char *to = g->out + s->lane * g->kernels * kernel * size;
+        for (ptrdiff_t m = 0; m < g->kernels; m++, to += kernel * size, sums += kernel * d->vlen * size)
+            d->out(to, g->kernels * kernel, sums, kernel, s->lanes);
+        return;
+    }
     char *dw = g->out + (s->group * g->kernels + (d->lanes_of_x ? s->row : s->lane)) * kernel * size;
     if (d->lanes_of_x) {
         dw += s->lane * d->taps * size;
@@ -351,13 +393,14 @@ static void open_block(const driver *d, const share *s, const block *b)
         if (d->lanes_of_x)
             fill(d, b, b->pixels + v * d->plane * d->vlen * d->size, x + (s->lane + v * d->vlen) * g->x_channel, lanes);
         else
-            turn_outputs(d, b, b->pixels + v * b->rows * b->cols * d->vlen * d->size, dy + v * d->vlen * g->dy_channel, lanes);
+            turn_outputs(d, b, b->pixels + v * b->rows * b->cols * d->vlen * d->size, dy + v * d->vlen * g->dy_channel,
+                         g->dy_channel, lanes);
     }
     for (ptrdiff_t c = 0; d->copied && !d->lanes_of_x && c < g->channels; c++)
         fill(d, b, b->copy + c * d->plane * d->size, x + c * g->x_channel, 1);
 }
 
-/* index counts (group, rows, lanes) */
+/* index counts (product, rows, lanes) */
 static void chunk(void *context, ptrdiff_t index, int slot)
 {
     const driver *d = context;
@@ -373,7 +416,7 @@ static void chunk(void *context, ptrdiff_t index, int slot)
     b.sums = b.copy + d->copy_bytes;
     b.panel = (fc_panel *)(void *)(b.sums + d->sum_bytes);
     ptrdiff_t *row_at = (ptrdiff_t *)(void *)((char *)b.panel + d->panel_bytes), *lane_at = row_at + d->part * d->wide;
-    int in_place = d->lanes_of_x && d->taps == 1;
+    int in_place = d->lanes_of_x && d->taps == 1 && !d->each;
     fc_gemm m = {.a_at = row_at, .b_at = lane_at, .panel = b.panel, .c = b.sums};
     m.cs = (d->lanes_of_x ? s.vectors : 1) * d->taps * d->vlen;
     if (in_place) {
@@ -381,11 +424,18 @@ static void chunk(void *context, ptrdiff_t index, int slot)
         m.cs = g->channels;
     }
     ptrdiff_t tabulated[2] = {0, 0};
+    if (d->each)
+        memset(b.sums, 0, d->sum_bytes);
     for (b.image = 0; b.image < g->images; b.image++)
         for (b.z = 0; b.z < axis[DEPTH].out; b.z++)
             for (b.col = 0; b.col < axis[COLS].out; b.col += d->wide)
                 for (b.row = 0; b.row < axis[ROWS].out; b.row += d->tall) {
                     b.cols = min(d->wide, axis[COLS].out - b.col), b.rows = min(d->tall, axis[ROWS].out - b.row);
+                    if (d->each) {
+                        open_block(d, &s, &b);
+                        multiply_lanes(d, &s, &b);
+                        continue;
+                    }
                     if (b.rows != tabulated[0] || b.cols != tabulated[1]) {
                         tabulate(d, row_at, lane_at, d->part, b.cols);
                         m.panels = make_panels(d, &s, b.panel, b.rows, b.cols);
@@ -406,20 +456,24 @@ int fc_conv_weight_run(const fc_conv *g)
     int is_f32 = g->type == FC_F32;
     d.gemm = is_f32 ? fc->gemm_f32 : fc->gemm_f64;
     d.in = is_f32 ? fc->lanes_in_f32 : fc->lanes_in_f64;
+    d.grad = is_f32 ? fc->lanes_grad_f32 : fc->lanes_grad_f64;
     d.out = is_f32 ? fc->lanes_out_f32 : fc->lanes_out_f64;
     d.vlen = fc->vector_bytes / d.size;
     d.taps = axis[DEPTH].k * axis[ROWS].k * axis[COLS].k;
     choose_lanes(&d);
     choose_blocks(&d);
     d.pixel_bytes = lines(d.vectors * (d.lanes_of_x ? d.plane : d.tall * d.wide) * d.vlen, d.size);
-    d.copy_bytes = d.copied && !d.lanes_of_x ? lines(g->channels * d.plane, d.size) : 0;
+    d.copy_bytes = d.each ? lines(d.tall * d.wide * d.vlen, d.size) : d.copied && !d.lanes_of_x ? lines(g->channels * d.plane, d.size) : 0;
     d.sum_bytes = lines((d.vectors * (d.lanes_of_x ? d.rows_chunk : d.rows) * d.taps + d.vlen) * d.vlen, d.size);
     d.panel_bytes = lines(d.vectors * (d.lanes_of_x ? d.taps : 1) + 1, sizeof(fc_panel));
     d.thread_bytes = d.pixel_bytes + d.copy_bytes + d.sum_bytes + d.panel_bytes + lines(2 * d.part * d.wide, sizeof(ptrdiff_t));
     double products = (double)(g->channels * d.taps) * (double)(g->images * g->groups * g->kernels) *
                       (double)(axis[DEPTH].out * axis[ROWS].out * axis[COLS].out);
-    int threads = fc_threads_for(products_us(products, d.size), g->threads);
-    ptrdiff_t chunks = g->groups * d.chunks[0] * d.chunks[1];
+    double us = products_us(products, d.size);
+    if (d.each)
+        us += 1e-4 * (double)(g->images * g->groups) * (double)(axis[DEPTH].n * axis[ROWS].n * axis[COLS].n);
+    int threads = fc_threads_for(us, g->threads);
+    ptrdiff_t chunks = d.products * d.chunks[0] * d.chunks[1];
     threads = (int)min(threads, chunks);
     d.scratch = fc_borrow((size_t)threads * d.thread_bytes);
     if (d.scratch == NULL)

@@ -25,6 +25,8 @@
     X(lanes_in, f64)      \
     X(lanes_rows, f32)    \
     X(lanes_rows, f64)    \
+    X(lanes_grad, f32)    \
+    X(lanes_grad, f64)    \
     X(lanes_out, f32)     \
     X(lanes_out, f64)     \
     X(clamp, f32)         \
@@ -147,6 +149,8 @@ typedef void fc_pack_fn(void *to, const void *x, const fc_runs *r);
  * j < cols. step is 1, or channel is. Lanes from `lanes` on are zero, and their x is not read.
  * lanes_rows: correlation,  out[i*cols + j] = bias + sum_{first[i] <= a < first[i+1]} sum_{t < taps}
  * w[tap[a].w + t*VLEN] * x[tap[a].x + j*step + t*dilation],  clamped between low and high if asked for; a NaN stays.
+ * lanes_grad: gradients of kernels,  sums[(r*taps + t)*VLEN] += sum_{i < rows} sum_{j < cols} dy[i*dy_row + j*VLEN] *
+ * x[i*x_row + j*x_step + r*tap_row + t*dilation],  r < tap_rows, t < taps; i and j ascend, one fma each, from zero.
  * lanes_out: pixels back to planes,  out[l*channel + q] = from[q*VLEN + l],  q < n, l < lanes. Up to VLEN - 1 pixels more
  * are read. */
 typedef void fc_lanes_in_fn(void *to, ptrdiff_t ts, const void *x, ptrdiff_t channel, ptrdiff_t xs, ptrdiff_t step,
@@ -164,6 +168,13 @@ typedef struct {
     double low, high;
 } fc_lanes;
 typedef void fc_lanes_rows_fn(const fc_lanes *g);
+typedef struct {
+    const void *x, *dy;
+    void *sums;
+    ptrdiff_t rows, cols, x_row, x_step, dy_row;      /* outputs; all strides count elements */
+    ptrdiff_t tap_rows, taps, tap_row, dilation;
+} fc_lanes_grads;
+typedef void fc_lanes_grad_fn(const fc_lanes_grads *g);
 typedef void fc_lanes_out_fn(void *out, ptrdiff_t channel, const void *from, ptrdiff_t n, ptrdiff_t lanes);
 
 /* A row of n elements brought between low and high; NaN stays (lanes_tmpl.h) */

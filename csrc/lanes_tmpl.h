@@ -204,6 +204,86 @@ static void NAME(lanes_rows)(const fc_lanes *g)
 #undef FC_INSTANCE
 #undef FC_INSTANCES
 
+/* ---- gradients of kernels ---------------------------------------------------------------------- */
+
+/* Taps of a tile: R rows of K. Every fma loads its own pixel, which the load units keep up with. */
+#if FC_ROWS == 8
+#define FC_MOST_ROWS 3
+#define FC_EACH_HEIGHT(X, K) X(1, K) X(2, K) X(3, K)
+#else
+#define FC_MOST_ROWS 2
+#define FC_EACH_HEIGHT(X, K) X(1, K) X(2, K)
+#endif
+#define FC_MOST_TAPS 5
+#define FC_EACH_TILE(X) FC_EACH_HEIGHT(X, 1) FC_EACH_HEIGHT(X, 2) FC_EACH_HEIGHT(X, 3) FC_EACH_HEIGHT(X, 4) FC_EACH_HEIGHT(X, 5)
+
+FC_INLINE void NAME(lanes_grad_tile)(const int R, const int K, const fc_lanes_grads *g, const T *x, T *sums)
+{
+    VT acc[FC_MOST_ROWS][FC_MOST_TAPS];
+    const ptrdiff_t dilation = g->dilation, step = g->x_step, tap_row = g->tap_row;
+    const T *dy = g->dy;
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+        for (int t = 0; t < K; t++)
+            acc[r][t] = vzero();
+    for (ptrdiff_t i = 0; i < g->rows; i++, x += g->x_row, dy += g->dy_row) {
+        const T *under = x;
+        for (ptrdiff_t j = 0; j < g->cols; j++, under += step) {
+            VT slope = vload(dy + j * VLEN);
+            const T *row = under;
+#pragma GCC unroll 4
+            for (int r = 0; r < R; r++, row += tap_row) {
+                __asm__("" : "+r"(row)); /* else gcc keeps an address for every tap, and spills them */
+#pragma GCC unroll 8
+                for (int t = 0; t < K; t++)
+                    acc[r][t] = vfma(slope, vload(row + t * dilation), acc[r][t]);
+            }
+        }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++, sums += g->taps * VLEN)
+#pragma GCC unroll 8
+        for (int t = 0; t < K; t++)
+            vstore(sums + t * VLEN, vadd(vload(sums + t * VLEN), acc[r][t]));
+}
+
+typedef void NAME(lanes_grad_fn)(const fc_lanes_grads *g, const T *x, T *sums);
+#define FC_INSTANCE(R, K)                                                                                    \
+    static void NAME(lanes_grad_##R##_##K)(const fc_lanes_grads *g, const T *x, T *sums)                     \
+    {                                                                                                        \
+        NAME(lanes_grad_tile)(R, K, g, x, sums);                                                             \
+    }
+FC_EACH_TILE(FC_INSTANCE)
+
+/* Rows and columns of taps are split as evenly as they can be: 7 taps are 4 + 3. */
+static void NAME(lanes_grad)(const fc_lanes_grads *g)
+{
+    static NAME(lanes_grad_fn) *const tiles[FC_MOST_ROWS + 1][FC_MOST_TAPS + 1] = {
+#define ROW(R, K) [R][K] = NAME(lanes_grad_##R##_##K),
+        FC_EACH_TILE(ROW)
+#undef ROW
+    };
+    const T *x = g->x;
+    T *sums = g->sums;
+    for (ptrdiff_t rows = g->tap_rows, R; rows > 0; rows -= R, x += R * g->tap_row) {
+        const ptrdiff_t bands = (rows + FC_MOST_ROWS - 1) / FC_MOST_ROWS;
+        const T *under = x;
+        R = (rows + bands - 1) / bands;
+        for (ptrdiff_t taps = g->taps, K; taps > 0; taps -= K, under += K * g->dilation, sums += K * VLEN) {
+            const ptrdiff_t pieces = (taps + FC_MOST_TAPS - 1) / FC_MOST_TAPS;
+            K = (taps + pieces - 1) / pieces;
+            tiles[R][K](g, under, sums);
+        }
+        sums += (R - 1) * g->taps * VLEN;
+    }
+}
+#undef FC_MOST_ROWS
+#undef FC_MOST_TAPS
+#undef FC_EACH_HEIGHT
+#undef FC_EACH_TILE
+#undef FC_INSTANCE
+
 /* ---- pixels to planes -------------------------------------------------------------------------- */
 
 static void NAME(lanes_out)(void *outv, ptrdiff_t channel, const void *fromv, ptrdiff_t n, ptrdiff_t lanes)

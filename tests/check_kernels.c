@@ -636,6 +636,40 @@ static void check_lanes_rows(fc_lanes_rows_fn *correlate)
     }
 }
 
+static void check_lanes_grad(fc_lanes_grad_fn *grad)
+{
+    const double *flat = (const double *)x, *slopes = (const double *)k;
+    ptrdiff_t lanes = table->vector_bytes / size;
+    for (int trial = 0; trial < 600; trial++) {
+        ptrdiff_t rows = up_to(3), cols = up_to(5), step = up_to(3), down = up_to(3), tap_rows = up_to(7), taps = up_to(11);
+        ptrdiff_t dilation = up_to(2), seen = (cols - 1) * step + (taps - 1) * dilation + 1;
+        if (seen * lanes > WIDE || tap_rows * taps * lanes > TALL * WIDE / 2)
+            continue;
+        randomize(trial % 2, type);
+        view vx = lay(source[0], ADJACENT, 1, (rows - 1) * down + tap_rows, seen * lanes, x);
+        view vy = lay(source[1], ADJACENT, 1, rows, cols * lanes, k), sums = lay(dest, ADJACENT, 1, tap_rows, taps * lanes, NULL);
+        fc_lanes_grads g = {.x = vx.p, .dy = vy.p, .sums = sums.p, .rows = rows, .cols = cols, .x_row = down * vx.row / size,
+                            .x_step = step * lanes, .dy_row = vy.row / size, .tap_rows = tap_rows, .taps = taps,
+                            .tap_row = vx.row / size, .dilation = dilation * lanes};
+        sums.row = taps * lanes * size;
+        EACH(r, tap_rows) EACH(t, taps) EACH(l, lanes) {
+            double before = copied(k[2][r % TALL][t * lanes % WIDE + l]).sum;
+            cell c = {0}, last = copied(before);
+            last.mass = fabsl(last.wide);
+            put(element(sums, 0, r, t * lanes + l), before, type);
+            EACH(i, rows) EACH(j, cols)
+                add_product(&c, slopes[i * WIDE + j * lanes + l],
+                            flat[(i * down + r) * WIDE + (j * step + t * dilation) * lanes + l]);
+            add_cell(&c, &last);
+            want[0][r][t * lanes + l] = c;
+        }
+        say_case("trial %d: rows %td, cols %td, step %td, tap rows %td, taps %td, dilation %td", trial, rows, cols, step, tap_rows,
+                 taps, dilation);
+        grad(&g);
+        verify(sums, 1, tap_rows, taps * lanes);
+    }
+}
+
 static void check_lanes_out(fc_lanes_out_fn *out)
 {
     const double *flat = (const double *)x;
