@@ -25,6 +25,7 @@
 enum {
     PART = 256,          /* outputs summed in one go, at most */
     BLOCK = 192 << 10,   /* bytes of a block's pixels */
+    PASS = 24 << 10,     /* of these, what a pass over a part with lanes of groups should see: half of L1 */
     SUMS = 1 << 20,      /* bytes of a chunk's sums */
     VECTORS = 8,         /* of a chunk with one tap; */
     TAP_VECTORS = 18,    /* with several, taps times vectors */
@@ -113,6 +114,8 @@ static void choose_blocks(driver *d)
         if (bytes_of(d, 1, d->wide) <= BLOCK)
             break;
     }
+    while (d->each && d->part > 1 && bytes_of(d, d->part, d->wide) > PASS)
+        d->part = parts_of(d->part, 2);
     d->tall = d->part;
     while (d->tall < axis[ROWS].out && bytes_of(d, d->tall + d->part, d->wide) <= BLOCK)
         d->tall += d->part;
@@ -168,33 +171,35 @@ static void choose_lanes(driver *d)
 
 /* ---- step 2 ----------------------------------------------------------------------------------- */
 
-/* `count` elements of `lanes` channels, `channel` and `step` bytes apart, to pixels */
-static void turn(const driver *d, char *to, const char *from, ptrdiff_t channel, ptrdiff_t step, ptrdiff_t count, ptrdiff_t lanes)
+/* Rows of elements of `lanes` channels, `channel`, `row` and `step` bytes apart, to pixels; `pitch` pixels from row to row */
+static void turn(const driver *d, char *to, ptrdiff_t pitch, const char *from, ptrdiff_t channel, ptrdiff_t row, ptrdiff_t step,
+                 ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes)
 {
     const ptrdiff_t size = d->size;
-    if (step == size || channel == size)
-        d->in(to, 0, from, channel / size, 0, step / size, 1, count, lanes);
+    if ((step == size || channel == size) && row % size == 0)
+        d->in(to, pitch * d->vlen, from, channel / size, row / size, step / size, rows, cols, lanes);
     else /* pixel by pixel */
-        for (ptrdiff_t j = 0; j < count; j++)
-            d->in(to + j * d->vlen * size, 0, from + j * step, channel / size, 0, 1, 1, 1, lanes);
+        for (ptrdiff_t i = 0; i < rows; i++)
+            for (ptrdiff_t j = 0; j < cols; j++)
+                d->in(to + (i * pitch + j) * d->vlen * size, 0, from + i * row + j * step, channel / size, 0, 1, 1, 1, lanes);
 }
 
 /* `count` elements of a line of x, `step` bytes apart, that all lie inside: pixels of `lanes` channels, or a copy of one */
 static void take(const driver *d, char *to, const char *x, ptrdiff_t step, ptrdiff_t count, ptrdiff_t lanes)
 {
     if (d->lanes_of_x)
-        turn(d, to, x, d->g->x_channel, step, count, lanes);
+        turn(d, to, 0, x, d->g->x_channel, 0, step, 1, count, lanes);
     else
         fc_copy_row(to, d->size, x, step, count, d->size);
 }
 
-/* A line as it is stored: columns of x from `first` on, continued by the boundary */
-static void fill_line(const driver *d, char *to, const char *x, ptrdiff_t first, ptrdiff_t count, ptrdiff_t lanes)
+/* A line as it is stored: columns of x from `first` on, continued by the boundary; but for those inside, if they are there */
+static void fill_line(const driver *d, char *to, const char *x, ptrdiff_t first, ptrdiff_t count, ptrdiff_t lanes, int there)
 {
     const fc_axis *cols = &d->axis[COLS];
     const ptrdiff_t element = (d->lanes_of_x ? d->vlen : 1) * d->size;
     ptrdiff_t from = clamp(-first, 0, count), end = clamp(cols->n - first, from, count);
-    if (end > from)
+    if (end > from && !there)
         take(d, to + from * element, x + (first + from) * cols->x_step, cols->x_step, end - from, lanes);
     for (ptrdiff_t j = 0; j < count; j++) {
         if (j == from)
@@ -209,26 +214,44 @@ static void fill_line(const driver *d, char *to, const char *x, ptrdiff_t first,
     }
 }
 
+/* Of a plane, what lies inside of x and is stored in order, at once. Returns whether it is. */
+static int fill_inside(const driver *d, const block *b, char *to, const char *x, ptrdiff_t lanes)
+{
+    const fc_axis *rows = &d->axis[ROWS], *cols = &d->axis[COLS];
+    if (!d->lanes_of_x || (d->apart[ROWS] && rows->k > 1) || (d->apart[COLS] && cols->k > 1))
+        return 0;
+    const ptrdiff_t step = d->apart[ROWS] ? rows->stride : 1, count = stored(d, ROWS, b->rows), wide = stored(d, COLS, b->cols);
+    ptrdiff_t row = source_of(d, ROWS, b->row, 0, b->rows), col = source_of(d, COLS, b->col, 0, b->cols);
+    ptrdiff_t above = clamp(parts_of(max(-row, 0), step), 0, count), below = clamp(parts_of(rows->n - row, step), above, count);
+    ptrdiff_t left = clamp(-col, 0, wide), right = clamp(cols->n - col, left, wide);
+    if (below > above && right > left)
+        turn(d, to + (above * d->lines[COLS] + left) * d->vlen * d->size, d->lines[COLS],
+             x + (row + above * step) * rows->x_step + (col + left) * cols->x_step, d->g->x_channel, step * rows->x_step,
+             cols->x_step, below - above, right - left, lanes);
+    return 1;
+}
+
 /* What the block sees of x, from channel x on: pixels of `lanes` channels, or a copy of one */
 static void fill(const driver *d, const block *b, char *to, const char *x, ptrdiff_t lanes)
 {
     const fc_axis *axis = d->axis;
-    const ptrdiff_t element = (d->lanes_of_x ? d->vlen : 1) * d->size, rows = stored(d, ROWS, b->rows);
+    const ptrdiff_t element = (d->lanes_of_x ? d->vlen : 1) * d->size, rows = stored(d, ROWS, b->rows), n = axis[ROWS].n;
     const ptrdiff_t cols = d->apart[COLS] ? axis[COLS].k : 1, count = stored(d, COLS, b->cols) / cols;
     for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++, to += d->lines[ROWS] * d->lines[COLS] * element) {
         ptrdiff_t depth = fc_source_index(b->z * axis[DEPTH].stride - axis[DEPTH].lead + z * axis[DEPTH].dilation, axis[DEPTH].n,
                                           axis[DEPTH].boundary);
+        const char *plane = x + depth * axis[DEPTH].x_step;
+        int there = depth >= 0 && fill_inside(d, b, to, plane, lanes);
         for (ptrdiff_t r = 0; r < rows; r++) {
             char *line = to + r * d->lines[COLS] * element;
-            ptrdiff_t row = fc_source_index(source_of(d, ROWS, b->row, r, b->rows), axis[ROWS].n, axis[ROWS].boundary);
+            ptrdiff_t at = source_of(d, ROWS, b->row, r, b->rows), row = fc_source_index(at, n, axis[ROWS].boundary);
             if (depth < 0 || row < 0) {
                 memset(line, 0, (size_t)(d->lines[COLS] * element));
                 continue;
             }
-            const char *from = x + depth * axis[DEPTH].x_step + row * axis[ROWS].x_step;
             for (ptrdiff_t s = 0; s < cols; s++, line += count * element) {
                 ptrdiff_t first = source_of(d, COLS, b->col, s * count, b->cols);
-                fill_line(d, line, from, first, count, lanes);
+                fill_line(d, line, plane + row * axis[ROWS].x_step, first, count, lanes, there && at == row);
             }
         }
     }
@@ -238,8 +261,7 @@ static void fill(const driver *d, const block *b, char *to, const char *x, ptrdi
 static void turn_outputs(const driver *d, const block *b, char *to, const char *dy, ptrdiff_t channel, ptrdiff_t lanes)
 {
     const fc_conv *g = d->g;
-    for (ptrdiff_t i = 0; i < b->rows; i++, dy += g->dy_step[ROWS], to += b->cols * d->vlen * d->size)
-        turn(d, to, dy, channel, g->dy_step[COLS], b->cols, lanes);
+    turn(d, to, b->cols, dy, channel, g->dy_step[ROWS], g->dy_step[COLS], b->rows, b->cols, lanes);
 }
 
 /* K1's tables for a part of rows of `cols` outputs */
