@@ -372,8 +372,11 @@ int fc_conv_run(const fc_conv *g)
     fc_describe(&l);
     if (g->images * g->groups * l.kernels * l.whole[DEPTH] * l.whole[ROWS] * l.whole[COLS] == 0)
         return 0;
-    if (!g->gradient && g->channels == 1 && l.taps > 1)
-        return fc_depthwise_run(&l);
+    if (g->channels == 1 && l.taps > 1) {
+        int status = g->gradient ? fc_depthwise_input_run(g) : fc_depthwise_run(&l);
+        if (status <= 0)
+            return status;
+    }
     plan_products(&l);
     double products = (double)(l.channels * l.taps) * (double)(g->images * g->groups * l.kernels) *
                       (double)(axis[DEPTH].out * axis[ROWS].out * axis[COLS].out);

@@ -158,3 +158,36 @@ int fc_depthwise_run(layer *given)
     fc_return(memory);
     return 0;
 }
+
+/* Without a stride, a data gradient is a layer with the kernel flipped; with one, of an x that is spread. */
+int fc_depthwise_input_run(const fc_conv *g)
+{
+    if (g->kernels > 1)
+        return 1;
+    fc_conv flipped = *g;
+    layer l = {.g = &flipped};
+    flipped.gradient = 0;
+    for (int i = DEPTH; i <= COLS; i++) {
+        const fc_axis *a = &g->axis[i];
+        flipped.axis[i] = (fc_axis){.n = a->out, .k = a->k, .out = a->n, .lead = (a->k - 1) * a->dilation - a->lead, .stride = a->stride,
+                                    .dilation = a->dilation, .boundary = FC_CONSTANT, .x_step = a->x_step};
+    }
+    fc_describe(&l);
+    int is_spread = 0;
+    for (int i = DEPTH; i <= COLS; i++) {
+        is_spread |= l.axis[i].stride > 1;
+        l.spread[i] = l.axis[i].stride;
+        l.axis[i].stride = 1;
+    }
+    if (is_spread && g->groups < parts_of(g->groups, l.lanes) * l.lanes / 4)
+        return 1;
+    char *w = fc_borrow(lines(g->groups * l.taps, l.size));
+    if (w == NULL)
+        return -1;
+    for (ptrdiff_t i = 0; i < g->groups; i++)
+        fc_copy_row(w + i * l.taps * l.size, l.size, g->w + ((i + 1) * l.taps - 1) * l.size, -l.size, l.taps, l.size);
+    flipped.w = w;
+    int status = is_spread ? fc_lanes_run(&l) : fc_depthwise_run(&l);
+    fc_return(w);
+    return status;
+}

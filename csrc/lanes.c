@@ -12,6 +12,9 @@
  *      outside x are left out, unless a weight is not finite: then they are multiplied by a row of zeros.
  *   3. A few rows of outputs at a time are computed and turned back into planes, while they are in L1.
  *
+ * In a data gradient of a layer with a stride, x (there: the gradient of its output) is spread: between the columns of a row
+ * are pixels of zeros, between its rows are rows that the table leaves out.
+ *
  * With m kernels a group, steps 2 and 3 are done m times. Pixels of a block stay in L2. Chunks are some groups of a block;
  * every output is computed alone, so the bits depend on nothing but its taps.
  */
@@ -53,11 +56,21 @@ typedef struct {
     ptrdiff_t first_row, seen, first_col, count, from, end; /* rows and columns of X; from ... end lie inside x */
 } block;
 
+/* The element of x that lies at i of an axis, -1: none */
+static ptrdiff_t source_of(const driver *d, int axis, ptrdiff_t i)
+{
+    const fc_axis *a = &d->axis[axis];
+    const ptrdiff_t spread = d->l->spread[axis];
+    if (spread == 1)
+        return fc_source_index(i, a->n, a->boundary);
+    return i >= 0 && i % spread == 0 && i / spread < a->n ? i / spread : -1;
+}
+
 static ptrdiff_t pixels_of(const driver *d, ptrdiff_t wide)
 {
     const fc_axis *cols = &d->axis[COLS];
     ptrdiff_t count = reach(cols, wide);
-    return wide == cols->out ? max(count, cols->lead + cols->n) : count; /* whole rows of x run on from one to the next */
+    return wide == cols->out && d->l->spread[COLS] == 1 ? max(count, cols->lead + cols->n) : count; /* whole rows of x run on from one to the next */
 }
 
 /* Returns whether a block fits. */
@@ -96,19 +109,22 @@ static void fill(const driver *d, const block *b, char *to, const char *x, ptrdi
 {
     const fc_axis *cols = &d->axis[COLS];
     const ptrdiff_t size = d->size, step = cols->x_step, apart = d->axis[ROWS].x_step, channel = d->g->x_channel;
-    const ptrdiff_t cols_inside = b->end - b->from, vector = d->vlen * size;
-    const char *inside = x + (b->first_col + b->from) * step;
+    const ptrdiff_t vector = d->vlen * size, spread = d->l->spread[COLS], first = parts_of(b->first_col + b->from, spread);
+    const ptrdiff_t n = parts_of(b->end + b->first_col, spread) - first; /* columns inside */
+    const char *inside = x + first * step;
+    char *there = to + (first * spread - b->first_col) * vector;
     int aligned = ((uintptr_t)x | (uintptr_t)step | (uintptr_t)apart | (uintptr_t)channel) % (uintptr_t)size == 0;
-    if (cols_inside > 0 && aligned && (step == size || channel == size || cols_inside == 1))
-        d->in(to + b->from * vector, d->pitch, inside, channel / size, rows == 1 ? cols_inside : apart / size,
-              step / size, rows, cols_inside, lanes);
+    if (n > 0 && aligned && spread == 1 && (step == size || channel == size || n == 1))
+        d->in(there, d->pitch, inside, channel / size, rows == 1 ? n : apart / size, step / size, rows, n, lanes);
     else
-        for (ptrdiff_t i = 0; i < rows && cols_inside > 0; i++) { /* first into rows that can be read */
-            for (ptrdiff_t l = 0; l < lanes; l++)
-                fc_copy_row(b->row + l * cols_inside * size, size, inside + i * apart + l * channel, step, cols_inside,
-                            size);
-            d->in(to + i * d->pitch * size + b->from * vector, 0, b->row, cols_inside, cols_inside, 1, 1, cols_inside,
-                  lanes);
+        for (ptrdiff_t i = 0; i < rows && n > 0; i++, inside += apart, there += d->pitch * size) {
+            if (aligned && (step == size || channel == size)) {
+                d->in(there, spread * d->vlen, inside, channel / size, step / size, 1, n, 1, lanes);
+                continue;
+            }
+            for (ptrdiff_t l = 0; l < lanes; l++) /* first into rows that can be read */
+                fc_copy_row(b->row + l * n * size, size, inside + l * channel, step, n, size);
+            d->in(there, spread * d->vlen, b->row, n, 1, 1, n, 1, lanes);
         }
     if (cols->boundary == FC_CONSTANT) /* the zeros are there */
         return;
@@ -132,7 +148,7 @@ static void fill(const driver *d, const block *b, char *to, const char *x, ptrdi
 static ptrdiff_t depth_of(const driver *d, const block *b, ptrdiff_t k)
 {
     const fc_axis *depth = &d->axis[DEPTH];
-    return fc_source_index(b->z * depth->stride - depth->lead + k * depth->dilation, depth->n, depth->boundary);
+    return source_of(d, DEPTH, b->z * depth->stride - depth->lead + k * depth->dilation);
 }
 
 /* Step 1, for the groups that x points to */
@@ -140,12 +156,14 @@ static void fill_block(const driver *d, const block *b, const char *x, ptrdiff_t
 {
     const fc_axis *depth = &d->axis[DEPTH], *rows = &d->axis[ROWS];
     char *to = b->pixels;
-    ptrdiff_t inside = clamp(-b->first_row, 0, b->seen), outside = clamp(rows->n - b->first_row, inside, b->seen);
+    ptrdiff_t inside = clamp(-b->first_row, 0, b->seen), outside = inside;
+    if (d->l->spread[ROWS] == 1)
+        outside = clamp(rows->n - b->first_row, inside, b->seen);
     for (ptrdiff_t k = 0; k < depth->k; k++, to += d->slots * d->pitch * d->size) {
         ptrdiff_t z = depth_of(d, b, k);
         for (ptrdiff_t i = 0, n; z >= 0 && i < b->seen; i += n) {
             n = i == inside && outside > inside ? outside - inside : 1;
-            ptrdiff_t source = fc_source_index(b->first_row + i, rows->n, rows->boundary);
+            ptrdiff_t source = source_of(d, ROWS, b->first_row + i);
             if (source >= 0)
                 fill(d, b, to + i * d->pitch * d->size, x + z * depth->x_step + source * rows->x_step, n, lanes);
         }
@@ -166,7 +184,7 @@ static void tabulate(const driver *d, const block *b)
             ptrdiff_t z = depth_of(d, b, k);
             for (ptrdiff_t r = 0; r < rows->k; r++, w += d->axis[COLS].k * d->vlen) {
                 ptrdiff_t slot = i * rows->stride + r * rows->dilation;
-                int there = z >= 0 && fc_source_index(b->first_row + slot, rows->n, rows->boundary) >= 0;
+                int there = z >= 0 && source_of(d, ROWS, b->first_row + slot) >= 0;
                 if (there || d->zeros)
                     *tap++ = (fc_tap_row){there ? (k * d->slots + slot) * d->pitch : outside, w};
             }
@@ -195,10 +213,12 @@ static block open_block(const driver *d, ptrdiff_t index, int slot)
     b.first_row = b.row0 * axis[ROWS].stride - axis[ROWS].lead, b.seen = reach(&axis[ROWS], b.rows);
     b.first_col = b.col0 * cols->stride - cols->lead;
     b.count = pixels_of(d, b.cols);
-    b.from = clamp(-b.first_col, 0, b.count), b.end = clamp(cols->n - b.first_col, b.from, b.count);
+    b.from = clamp(-b.first_col, 0, b.count);
+    b.end = clamp((cols->n - 1) * d->l->spread[COLS] + 1 - b.first_col, b.from, b.count);
+    ptrdiff_t filled = d->l->spread[COLS] > 1 ? b.count : b.from; /* with zeros, before what is not */
     for (ptrdiff_t i = 0, pixel = d->vlen * d->size; i < axis[DEPTH].k * d->slots; i++) {
         char *row = b.pixels + i * d->pitch * d->size;
-        memset(row, 0, (size_t)(b.from * pixel));
+        memset(row, 0, (size_t)(filled * pixel));
         memset(row + b.end * pixel, 0, (size_t)((b.count - b.end) * pixel));
     }
     if (d->zeros)

@@ -50,6 +50,8 @@ typedef struct {
     char *scratch;
     size_t packed_bytes, run_bytes, thread_bytes;
 
+    ptrdiff_t spread[FC_AXES]; /* lanes.c: elements of x lie so far apart, amid zeros */
+
     /* conv.c, phases.c */
     ptrdiff_t channels, kernels;            /* of a group: read, and written */
     ptrdiff_t whole[FC_AXES], step[FC_AXES]; /* elements written; from output to output of a phase */
@@ -117,7 +119,8 @@ FC_API void fc_interleave(const layer *l, const area *block, char *plane, char *
 
 /* lanes.c: one channel a group, and many groups. Returns 0, -1, or 1: a block would be too large, nothing is done. */
 FC_API int fc_lanes_run(const layer *l);
-/* depthwise.c: one channel a group */
+/* depthwise.c: one channel a group; and its data gradient, for one kernel a group. Likewise 1: nothing is done. */
 FC_API int fc_depthwise_run(layer *l);
+FC_API int fc_depthwise_input_run(const fc_conv *g);
 
 #endif

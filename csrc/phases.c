@@ -83,7 +83,7 @@ void fc_describe(layer *l)
         const fc_axis *a = &axis[i];
         fc_axis *to = &l->axis[i];
         *to = *a;
-        l->step[i] = l->phases[i] = 1;
+        l->step[i] = l->phases[i] = l->spread[i] = 1;
         l->whole[i] = g->gradient ? a->n : a->out;
         if (g->gradient) {
             /* What a single output sees is no sum: every tap is a phase */
