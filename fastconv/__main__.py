@@ -3,7 +3,7 @@
 
     fastconv filter photo.jpg --kernel sobel -o edges.png    filter a picture
     fastconv find crowd.jpg face.png -o found.png            find a figure in a picture
-    fastconv tour                                            what convolution does
+    fastconv tour                                            the lecture on convolution
     fastconv info                                            what this build runs on
 
 Pictures are read and written by Pillow (the extra "image"), imported only where a
@@ -22,14 +22,15 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from inspect import signature
 from pathlib import Path
+from textwrap import indent
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 import fastconv
-from fastconv import kernels, reference
+from fastconv import kernels, tour
 from fastconv.files import written_whole
 
 if TYPE_CHECKING:
@@ -150,9 +151,18 @@ def _parser() -> Parser:
     task.add_argument("-o", "--output", type=Path, metavar="OUT", help="the scene with a frame around the figure")
     task.add_argument("--count", type=int, default=1, metavar="N", help="the N best places that do not overlap")
 
-    task = commands.add_parser("tour", help="a short lecture: what convolution does")
+    task = commands.add_parser("tour", help="the lecture that introduces convolution, in eight parts")
     task.set_defaults(run=_tour)
-    task.add_argument("-o", "--output", type=Path, default=Path("tour.png"))
+    task.add_argument(
+        "--part",
+        type=int,
+        action="append",
+        choices=range(1, len(tour.PARTS) + 1),
+        metavar="N",
+        help="only this part (may be repeated): "
+        + ", ".join(f"{i} {part.__name__}" for i, part in enumerate(tour.PARTS, 1)),
+    )
+    task.add_argument("-o", "--output", type=Path, default=Path("tour.png"), help="pictures; default: tour.png")
 
     task = commands.add_parser("info", help="versions, instruction sets, threads")
     task.set_defaults(run=lambda _: fastconv.show_config())
@@ -433,159 +443,23 @@ def _framed(scene: Image.Image, places: Sequence[tuple[int, int]], size: tuple[i
 # fastconv tour ------------------------------------------------------------------------
 
 
-class Step(NamedTuple):
-    """One filter of the tour: what it is called, what it does, how it is shown."""
-
-    title: str
-    text: str
-    bank: list[Array]
-    gain: float = 1
-    offset: float = 0
-
-
-STEPS = (
-    Step("d/dx", "Sobel across; grey means no change", [kernels.sobel(1)], 1 / 6, 0.5),
-    Step("d/dy", "Sobel down; grey means no change", [kernels.sobel(0)], 1 / 6, 0.5),
-    Step("edges", "length of (d/dx, d/dy)", [kernels.sobel(1), kernels.sobel(0)], 1 / 2),
-    Step("sharpen", "the picture minus its Laplacian", [kernels.sharpen()]),
-    Step("blur", "Gaussian, 15 x 15", [kernels.gaussian(15)]),
-)
-
-
 def _tour(arguments: argparse.Namespace) -> None:
-    where = {"mode": "same", "boundary": "edge"}
-    x = np.arange(9, dtype=np.float32).reshape(3, 3)
-    k = np.arange(4, dtype=np.float32).reshape(2, 2)
-    with fastconv.checked():
-        y = fastconv.corr2d(x, k)
-    print(f"""\
-1. Two small matrices
-
-   A kernel K slides over X. Each result is the sum of the products underneath:
-
-       Y[i, j] = sum over a, b of X[i + a, j + b] * K[a, b]
-
-       X = {x.astype(int).tolist()}
-       K = {k.astype(int).tolist()}
-       Y = {y.astype(int).tolist()}
-
-       Y[0, 0] = 0*0 + 1*1 + 3*2 + 4*3 = 19
-""")
-
-    picture = _picture()
-    size = f"{picture.shape[1]} x {picture.shape[0]}"
-    print(f"""\
-2. A picture of {size} pixels, filtered by small kernels
-
-   Compared with the reference written in NumPy, and timed beside it:
-
-               kernels     fastconv       NumPy   ratio   largest difference""")
-    panels = [("picture", f"{size}, drawn by formulas", picture)]
-    for step in STEPS:
-        with fastconv.checked():
-            y = _apply(fastconv.corr2d, picture, step.bank, **where)
-        expected = _apply(reference.corr2d, picture, step.bank, **where)
-        ours = _best_time(fastconv.corr2d, picture, step.bank, **where)
-        numpys = _best_time(reference.corr2d, picture, step.bank, **where)
-        rows, columns = step.bank[0].shape
-        print(
-            f"   {step.title:9}{len(step.bank)} of {f'{rows} x {columns}':7}"
-            f"{ours * 1e3:9.2f} ms{numpys * 1e3:9.2f} ms{numpys / ours:8.1f}"
-            f"   {np.abs(y - expected).max():.1e}"
-        )
-        panels.append((step.title, step.text, step.gain * y + step.offset))
-
-    weights = 12_000_000 * 3 * 100
-    gigabytes = weights * np.dtype(np.float32).itemsize / 1e9
-    print(f"""
-3. Why a kernel
-
-   A photo has 12 megapixels in 3 colours. A layer that connects all of it to 100
-   hidden units has {weights / 1e9} billion weights, {gigabytes:.0f} GB in float32.
-   A kernel of 3 x 3 has 9, whatever the size of the photo: it looks at one
-   neighbourhood at a time, and for the same thing everywhere.
-""")
-    figure, light = picture[210:414, 208:304], (0.3, 0.5)  # the waving one
-    noise = np.random.default_rng(1).normal(0, 0.05, figure.shape).astype(np.float32)
-    scores = fastconv.feature.match_template(picture, light[0] + light[1] * figure + noise)
-    row, column = (int(i) for i in np.unravel_index(scores.argmax(), scores.shape))
-    print(f"""\
-4. Where is the figure?
-
-   The waving figure, in dim light and with noise, slides over the picture. A score
-   is the correlation of the two without their means, divided by their lengths.
-   It is highest, {scores[row, column]:.2f}, at row {row}, column {column}: where the figure stands.
-""")
-    _save(_sheet(panels), arguments.output, _file_format(arguments.output))
-    print(f"Pictures: {arguments.output}")
-
-
-def _best_time(corr2d: Callable[..., Array], x: Array, bank: Sequence[Array], **where: Any) -> float:
-    """Seconds of the fastest of five runs."""
-    times = []
-    for _ in range(5):
-        start = perf_counter()
-        _apply(corr2d, x, bank, **where)
-        times.append(perf_counter() - start)
-    return min(times)
-
-
-def _picture() -> Array:
-    """Scene of 512 x 512 in [0, 1]: shading, edges of every direction, fine detail.
-
-    Each shape is a signed distance, negative inside, painted with a soft edge.
-    """
-    y, x = np.mgrid[:512, :512].astype(np.float32)
-    scene: Array = 0.85 - 0.5 * y / 512
-
-    def paint(distance: Array, tone: float | Array) -> None:
-        scene[:] += (tone - scene) * (0.5 - distance / 2).clip(0, 1)
-
-    def disc(cx: float, cy: float, radius: float, tone: float | Array) -> None:
-        paint(np.hypot(x - cx, y - cy) - radius, tone)
-
-    def block(cx: float, cy: float, w: float, h: float, tone: float | Array) -> None:
-        paint(np.maximum(abs(x - cx) - w / 2, abs(y - cy) - h / 2), tone)
-
-    def line(ax: float, ay: float, dx: float, dy: float, width: float) -> None:
-        along = (((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy)).clip(0, 1)
-        paint(np.hypot(x - ax - along * dx, y - ay - along * dy) - width / 2, 0.06)
-
-    paint(330 + 14 * np.sin(x / 60) - y, 0.3 + (y - 330) / 900)  # a hill
-    disc(120, 120, 78, 1 - np.hypot(x - 92, y - 92) / 170)  # a ball in the light
-    block(100, 420, 120, 120, 0.06 + 0.88 * ((x // 20 + y // 20) % 2))  # a checkerboard
-    for i, width in enumerate((12, 9, 6, 4, 3, 2)):  # bars, finer and finer
-        block(360 + 22 * i, 420, width, 120, 0.94)
-    for angle in np.linspace(0, np.pi / 2, 10):  # a fan of thin lines
-        line(480, 32, -190 * np.cos(angle), 190 * np.sin(angle), 1.4)
-    for dx in (-1, 1):  # a figure, waving
-        line(256, 340, 30 * dx, 72, 12)
-        line(256, 288, 44 * dx, -32, 12)
-    line(256, 260, 0, 80, 12)
-    disc(256, 236, 24, 0.06)
-    disc(256, 236, 18, 0.94)
-    return scene
-
-
-def _sheet(panels: Sequence[tuple[str, str, Array]]) -> Image.Image:
-    """Contact sheet, three to a row, each panel under its title and text."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    columns, margin, caption = 3, 32, 64
-    height, width = panels[0][2].shape
-    right, down = width + margin, caption + height + margin
-    rows = -(-len(panels) // columns)
-    sheet = Image.new("L", (margin + columns * right, margin + rows * down), 250)
-    draw = ImageDraw.Draw(sheet)
-    title_font, text_font = ImageFont.load_default(26), ImageFont.load_default(18)
-    for i, (title, text, values) in enumerate(panels):
-        left = margin + i % columns * right
-        top = margin + i // columns * down
-        draw.text((left, top), title, 0, title_font)
-        draw.text((left, top + 34), text, 90, text_font)
-        panel = _to_pixels(255 * values, "clip", np.dtype(np.uint8))
-        sheet.paste(Image.fromarray(panel), (left, top + caption))
-    return sheet
+    file_format = _file_format(arguments.output)
+    numbers = arguments.part or range(1, len(tour.PARTS) + 1)
+    panels: list[tour.Panel] = []
+    for number in numbers:
+        try:
+            part = tour.PARTS[number - 1]()
+        except ImportError as error:
+            if arguments.part:
+                raise RequestError(f"part {number}: {error}") from error
+            print(f"{number}. is left out: {error}\n")
+            continue
+        print(f"{number}. {part.title}\n\n{indent(part.text, '   ')}\n", flush=True)
+        panels += [panel._replace(title=f"{number}. {panel.title}") for panel in part.panels]
+    if panels:
+        _save(tour.sheet(panels), arguments.output, file_format)
+        print(f"Pictures: {arguments.output}")
 
 
 if __name__ == "__main__":

@@ -236,7 +236,7 @@ def dense_matrix(
         matrices = importlib.import_module("scipy.sparse")
     except ImportError as error:
         raise ImportError(
-            'sparse matrices need SciPy: pip install "fastconv[sparse]", or ask for sparse=False'
+            'sparse matrices need SciPy: pip install "fastconv[learn]", or ask for sparse=False'
         ) from error
     places, values, out = _entries(k, shape, mode, boundary)
     matrix = matrices.coo_array((values, places), shape=(math.prod(out), math.prod(shape))).tocsr()

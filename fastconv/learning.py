@@ -185,6 +185,8 @@ def squared_error(y: Array, target: Array) -> tuple[float, Array]:
     >>> squared_error(np.array([1.0, 3.0]), np.array([1.0, 1.0]))
     (2.0, array([0., 2.]))
     """
+    if y.shape != target.shape:
+        raise ValueError(f"target must have y's shape {y.shape}; got {target.shape}")
     difference = y - target
     return float(np.mean(difference**2)), difference * (2 / difference.size)
 
@@ -225,6 +227,8 @@ def train(
 
     Raises
     ------
+    ValueError
+        No examples, or not as many targets; epochs or batch too small; parameters that cannot be written to.
     NonFiniteLossError
         The loss is NaN or infinite; it says in which epoch and step. That step is not taken.
 
@@ -239,6 +243,11 @@ def train(
     >>> edge.weight.round(2)
     array([[[-0.98,  0.98]]])
     """
+    for name, number, least in (("epochs", epochs, 0), ("batch", len(x) if batch is None else batch, 1)):
+        if number < least:
+            raise ValueError(f"{name} must be at least {least}; got {number}")
+    if len(target) != len(x):
+        raise ValueError(f"target must have one for each of the {len(x)} examples in x; got {len(target)}")
     rng = np.random.default_rng(seed)
     optimiser = nn.SGD(network.parameters(), lr, momentum, weight_decay)
     size = len(x) if batch is None else batch

@@ -512,31 +512,6 @@ def test_nothing_to_find(save, capsys, scene, figure, options, message):
     assert out == "" and message in err and err.count("\n") == 1
 
 
-def test_tour(pillow, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main(["tour"]) == 0
-    out, err = capsys.readouterr()
-    assert err == ""
-    for words in (
-        "[[19, 25], [37, 43]]",
-        "3.6 billion weights, 14 GB",
-        "edges",
-        "sharpen",
-        "blur",
-        "tour.png",
-    ):
-        assert words in out
-    with pillow.open("tour.png") as image:
-        assert image.size == (32 + 3 * 544, 32 + 2 * 608)
-        pixels = np.asarray(image)
-    for top in (96, 704):
-        for left in (32, 576, 1120):
-            assert np.ptp(pixels[top : top + 512, left : left + 512]) > 200
-    assert main(["tour", "-o", "again.png"]) == 0
-    with pillow.open("again.png") as image:
-        np.testing.assert_array_equal(np.asarray(image), pixels)
-
-
 def test_info(capsys):
     fastconv.show_config()
     expected = capsys.readouterr().out

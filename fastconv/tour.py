@@ -1,0 +1,504 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The lecture that introduces convolution, in eight parts that compute what they tell: ``fastconv tour``.
+
+Every part is a function without arguments that returns its text and its pictures, the same ones each time. It follows
+Zhang, Lipton, Li and Smola, Dive into Deep Learning, chapter 7.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fastconv
+from fastconv import dense, kernels, learning, nn
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["PARTS", "Panel", "Part", "sheet"]
+
+Array = NDArray[Any]
+SIDE = 512  # of a panel, pixels
+
+
+class Panel(NamedTuple):
+    """A picture of a part."""
+
+    title: str
+    text: str
+    values: Array  # (H, W) from 0, black, to 1, white
+
+
+class Part(NamedTuple):
+    """What a part of the lecture has to say, and to show."""
+
+    title: str
+    text: str
+    panels: list[Panel]
+
+
+# ---- the parts -----------------------------------------------------------------------------------
+
+
+def weights() -> Part:
+    """What a fully connected layer costs, and what a kernel does.
+
+    Examples
+    --------
+    >>> from fastconv import tour
+    >>> print(tour.weights().text)
+    A photo of 3000 x 4000 pixels in 3 colours, and 100 hidden units: every unit has a weight for every
+    pixel and colour. A kernel of a few taps slides over the photo instead; its size is the one number to
+    choose. It sets the cost, and the reach: how many pixels across a result sees, behind one layer and
+    behind five.
+    <BLANKLINE>
+           kernel         weights      float32   products a photo   reach   of 5 layers
+             none   3,600,000,000     14.40 GB            3.6e+09   whole         whole
+            1 x 1             300      1.20 kB            3.6e+09       1             1
+            3 x 3           2,700     10.80 kB            3.2e+10       3            11
+            5 x 5           7,500     30.00 kB            9.0e+10       5            21
+            7 x 7          14,700     58.80 kB            1.8e+11       7            31
+          11 x 11          36,300    145.20 kB            4.4e+11      11            51
+          31 x 31         288,300      1.15 MB            3.5e+12      31           151
+    """
+    lines = [
+        "A photo of 3000 x 4000 pixels in 3 colours, and 100 hidden units: every unit has a weight for every",
+        "pixel and colour. A kernel of a few taps slides over the photo instead; its size is the one number to",
+        "choose. It sets the cost, and the reach: how many pixels across a result sees, behind one layer and",
+        "behind five.",
+        "",
+        "       kernel         weights      float32   products a photo   reach   of 5 layers",
+    ]
+    for cost in dense.compare_kernel_sizes():
+        taps = "none" if cost.kernel_size is None else " x ".join(map(str, cost.kernel_size))
+        reach, stacked = ("whole", "whole") if cost.kernel_size is None else (cost.reach[0], cost.stacked_reach[0])
+        size = _bytes(cost.nbytes)
+        lines.append(f"{taps:>13}{cost.weights:16,}{size:>13}{cost.products:19.1e}{reach:>8}{stacked:>14}")
+    return Part("Why a kernel", "\n".join(lines), [])
+
+
+def layer_to_correlation() -> Part:
+    """From the fully connected layer to the correlation, and back.
+
+    Examples
+    --------
+    >>> from fastconv import tour
+    >>> print(tour.layer_to_correlation().text.splitlines()[-1])
+    A far one: no small kernel: W[0, 0, 0, 0] = 1 and W[0, 0, 3, 4] = 7 belong to one output and are both not zero
+    """
+    x, k = np.arange(20).reshape(4, 5), np.array([[1, 2], [3, 4]])
+    W = dense.dense_weight(k, x.shape)
+    with fastconv.checked():
+        y = fastconv.corr2d(x, k)
+    product = np.einsum("ijkl,kl", W, x)
+    moved = fastconv.corr2d(np.roll(x, 1, 1), k)
+    alike, local = W.copy(), W.copy()
+    alike[1, 1, 1, 2] += 5
+    local[0, 0, 3, 4] = 7  # the only weight so far away
+    text = f"""\
+A layer that connects every pixel to every result, Y[i, j] = sum over k, l of W[i, j, k, l] X[k, l], with
+
+    X = {x.tolist()}
+    K = {k.tolist()},  and W[i, j, i + a, j + b] = K[a, b]
+
+has {W.size} weights, of which {np.count_nonzero(W)} are not zero, and is the correlation with K:
+    W X = {product.tolist()}
+    corr2d(X, K) is {"equal" if (product == y).all() else "different"}
+Translation: X moved to the right by one moves Y by one: {bool((moved[:, 1:] == y[:, :-1]).all())}
+Locality: {np.count_nonzero(W[0, 0])} of {x.size} weights of a result are within its window, and the others zero.
+{_matrix(k, x.shape)}
+Back from W to its kernel: {dense.as_kernel(W)}
+Change a single weight: {dense.as_kernel(alike)}
+A far one: {dense.as_kernel(local)}"""
+    picture = scene()
+    where: dict[str, Any] = {"mode": "same", "boundary": "edge"}
+    with fastconv.checked():
+        across, down = (fastconv.corr2d(picture, kernels.sobel(axis), **where) for axis in (1, 0))
+        sharp = fastconv.corr2d(picture, kernels.sharpen(), **where)
+        soft = fastconv.corr2d(picture, kernels.gaussian(15), **where)
+    matrix = dense.dense_matrix(np.ones((3, 3)), (8, 8), sparse=False)
+    panels = [
+        Panel("W as a matrix", "3 x 3 taps, 8 x 8 pixels; white: zero", 1 - 0.8 * matrix),
+        Panel("picture", f"{SIDE} x {SIDE}, drawn by formulas", picture),
+        Panel("d/dx", "Sobel across; grey means no change", across / 6 + 0.5),
+        Panel("edges", "length of (d/dx, d/dy)", np.hypot(across, down) / 2),
+        Panel("sharpen", "the picture minus its Laplacian", sharp),
+        Panel("blur", "Gaussian, 15 x 15", soft),
+    ]
+    return Part("From the fully connected layer to correlation", text, panels)
+
+
+def flip() -> Part:
+    """Correlation and convolution.
+
+    Examples
+    --------
+    >>> from fastconv import tour
+    >>> [panel.title for panel in tour.flip().panels]
+    ['kernel', 'correlated', 'convolved']
+    """
+    k = np.array([[1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0], [1, 0, 0, 0]])
+    dot = np.zeros((9, 9), int)
+    dot[4, 4] = 1
+    correlated, convolved = fastconv.corr2d(dot, k, "same"), fastconv.convolve2d(dot, k, "same")
+    symmetric = kernels.gaussian(5).astype(np.float64)
+    x = np.random.default_rng(0).random((32, 32))
+    differs = np.abs(fastconv.corr2d(x, symmetric) - fastconv.convolve2d(x, symmetric)).max()
+    same = np.array_equal(fastconv.convolve2d(dot, k), fastconv.corr2d(dot, k[::-1, ::-1]))
+    text = f"""\
+Correlation slides the kernel as it is; convolution slides it turned by half a circle, which makes it
+commutative. A single dot shows which is which: convolved, it becomes the kernel; correlated, the turned kernel.
+
+    convolve2d(X, K) == corr2d(X, K[::-1, ::-1]): {same}
+    A Gaussian is its own mirror image and cannot tell: largest difference {differs:.0e}
+
+What deep learning calls a convolution layer correlates. Kernels are learned there, turned or not."""
+    panels = [
+        Panel("kernel", "an F", _panel(k)),
+        Panel("correlated", "a dot, correlated with it", _panel(correlated)),
+        Panel("convolved", "a dot, convolved with it", _panel(convolved)),
+    ]
+    return Part("Correlation and convolution", text, panels)
+
+
+def ranks() -> Part:
+    """One and three dimensions.
+
+    Examples
+    --------
+    >>> from fastconv import tour
+    >>> "[0, 3, 0, 0, -3, 0]" in tour.ranks().text
+    True
+    """
+    signal = np.array([1, 1, 4, 4, 4, 1, 1])
+    steps = fastconv.corr1d(signal, np.array([-1, 1]))
+    z, y, x = np.mgrid[-16:17, -16:17, -16:17]
+    ball = (z**2 + y**2 + x**2 < 14**2).astype(np.float32)
+    surface = fastconv.corr3d(ball, kernels.laplacian(ndim=3), "same")
+    text = f"""\
+The same sum has one index for a signal and three for a volume.
+
+    A signal   {signal.tolist()}
+    and its steps, corr1d with [-1, 1]:   {steps.tolist()}
+
+    A ball of {int(ball.sum()):,} voxels, corr3d with a Laplacian of 3 x 3 x 3: {np.count_nonzero(surface):,} are not
+    zero, all of them at its surface."""
+    panels = [
+        Panel("a ball", "a volume, cut through the middle", _panel(ball[16])),
+        Panel("its surface", "Laplacian in three dimensions, the same cut", 0.5 + surface[16] / 6),
+    ]
+    return Part("One dimension, three dimensions", text, panels)
+
+
+def padding() -> Part:
+    """What becomes of the border.
+
+    Examples
+    --------
+    >>> from fastconv import tour
+    >>> print(tour.padding().text.splitlines()[3])
+        "valid": 512 x 512 becomes 472 x 472 behind ten layers of 5 x 5: 15% of it is lost
+    """
+    picture = scene()
+    size = SIDE - 10 * (5 - 1)
+    lost = 1 - size**2 / SIDE**2
+    blur = kernels.gaussian(63)
+    rows = []
+    panels = []
+    for boundary in ("constant", "edge", "reflect", "wrap"):
+        y = fastconv.corr2d(picture, blur, "same", boundary)
+        corner = float(y[0, 0])
+        rows.append(f"    {boundary:10}{corner:6.2f}")
+        panels.append(Panel(boundary, "blurred, 63 x 63", y))
+    table = "\n".join(rows)
+    text = f"""\
+A window must lie within the picture, so every layer takes a border away:
+
+    What is left of a side of n pixels is n - k + 1.
+    "valid": {SIDE} x {SIDE} becomes {size} x {size} behind ten layers of 5 x 5: {lost:.0%} of it is lost
+    "same": (k - 1) / 2 pixels are added on either side, and nothing is lost
+
+What is added matters. The top left corner, {picture[0, 0]:.2f} before it is blurred by 63 x 63 taps:
+
+{table}
+
+Zeros darken the border; the opposite border shines through where the picture is taken to repeat."""
+    return Part("Padding", text, panels)
+
+
+def learning_kernels() -> Part:
+    """Kernels learned from what they do.
+
+    Examples
+    --------
+    >>> from fastconv import tour
+    >>> print(tour.learning_kernels().text.splitlines()[4].split(", loss")[0].strip())
+    after 60 steps of gradient descent: [-1.00, 1.00]
+    """
+    x = np.ones((1, 1, 6, 8))
+    x[..., 2:6] = 0
+    edge = nn.Conv2d(1, 1, (1, 2), bias=False, dtype=np.float64, seed=0)
+    before = edge.weight.ravel().copy()
+    network, wanted = learning.Network([edge]), fastconv.corr2d(x, [[-1.0, 1.0]])
+    losses = learning.train(network, x, wanted, learning.squared_error, epochs=60, lr=0.5, momentum=0.5)
+    lines = [
+        "A layer sees a picture and what a filter made of it, and follows the gradient of the squared error.",
+        "The first picture is white with a black bar, its edges found by [-1, 1]; that the layer does not know:",
+        "",
+        f"    before: [{before[0]:.2f}, {before[1]:.2f}]",
+        f"    after {len(losses)} steps of gradient descent: [{edge.weight.ravel()[0]:.2f}, "
+        f"{edge.weight.ravel()[1]:.2f}], loss {losses[-1]:.1e}",
+        "",
+        "The same for filters of 3 x 3 and a picture:",
+        "",
+        "                 loss, first    loss, last    largest error of a weight",
+    ]
+    curves, panels = {"edge": losses}, []
+    picture = np.float64(scene()[200:328, 190:318])
+    contrast = (picture - picture.mean()) / picture.std()  # a mean far from zero makes descent slow
+    for name, k in (("sobel", kernels.sobel(1)), ("sharpen", kernels.sharpen()), ("blur", kernels.gaussian(3))):
+        target = np.float64(k)
+        layer = nn.Conv2d(1, 1, 3, bias=False, dtype=np.float64, seed=1)
+        wanted = fastconv.corr2d(contrast, target)[None, None]
+        curves[name] = learning.train(
+            learning.Network([layer]), contrast[None, None], wanted, learning.squared_error, epochs=2500, lr=0.15
+        )
+        error = np.abs(layer.weight[0, 0] - target).max()
+        lines.append(f"    {name:10}{curves[name][0]:14.2f}{curves[name][-1]:14.1e}{error:27.1e}")
+        panels.append(Panel(f"{name}, learned", "weights; grey is zero", _panel(_signed(layer.weight[0, 0]))))
+    for name in ("edge", "sobel"):
+        steps = len(curves[name])
+        text = f"{curves[name][0]:.2g} to {curves[name][-1]:.1g} in {steps} steps, logarithmic"
+        panels.append(Panel(f"loss, {name}", text, _curve(curves[name])))
+    return Part("Learning a kernel", "\n".join(lines), panels)
+
+
+def digits() -> Part:
+    """Handwritten digits, read by convolution layers and by a fully connected network; needs scikit-learn."""
+    try:
+        datasets = importlib.import_module("sklearn.datasets")
+    except ImportError as error:
+        raise ImportError('digits come with scikit-learn: pip install "fastconv[learn]"') from error
+    pictures, labels = datasets.load_digits(return_X_y=True)
+    pictures = (pictures.reshape(-1, 1, 8, 8) / 16).astype(np.float32)
+    order = np.random.default_rng(0).permutation(len(labels))
+    tested, taught = order[: len(order) // 4], order[len(order) // 4 :]
+    examples = np.concatenate([_shifted(pictures[taught], *shift) for shift in np.ndindex(3, 3)])
+    answers = np.tile(labels[taught], 9)
+    first = nn.Conv2d(1, 16, 3, padding=1, activation="relu", seed=0)
+    second = nn.Conv2d(16, 32, 3, stride=2, padding=1, activation="relu", seed=1)
+    networks = {
+        "convolution": learning.Network([first, second, learning.Dense(512, 10, seed=2)]),
+        "connected": learning.Network([learning.Dense(64, 128, "relu", seed=0), learning.Dense(128, 10, seed=1)]),
+    }
+    how: dict[str, Any] = {"epochs": 12, "batch": 64, "lr": 0.2, "weight_decay": 1e-4, "cool": True}
+    lines = [
+        f"{len(taught)} digits of 8 x 8 pixels to learn from, each in nine places a pixel apart; {len(tested)} others,",
+        "drawn at random, to be tested on. Both networks learn for twelve epochs, by gradient descent with momentum.",
+        "",
+        "                                        parameters   right",
+    ]
+    known = {"convolution": "two convolution layers, one dense", "connected": "two dense layers"}
+    for name, network in networks.items():
+        learning.train(network, examples, answers, **how)
+        right = learning.accuracy(network, pictures[tested], labels[tested])
+        lines.append(f"    {known[name]:36}{network.count_parameters():10,}{right:8.2%}")
+    scores = networks["convolution"](pictures[tested])
+    wrong = np.flatnonzero(scores.argmax(1) != labels[tested])
+    lines += ["", f"Misread by the convolution layers: {len(wrong)} of {len(tested)}"]
+    lines += [f"    a {labels[tested[i]]}, taken for a {scores[i].argmax()}" for i in wrong]
+    some = _tiles(pictures[tested[:16], 0])
+    seen = _tiles([_signed(w) for w in first.weight[:, 0]])
+    panels = [
+        Panel("digits", "sixteen that were tested", some),
+        Panel("kernels", "the first layer's, learned; grey is zero", seen),
+    ]
+    return Part("A network that reads digits", "\n".join(lines), panels)
+
+
+def crowd() -> Part:
+    """A figure, found at any place.
+
+    Examples
+    --------
+    >>> from fastconv import tour
+    >>> print(tour.crowd().text.splitlines()[5])
+        as it is              row 210, column 208    0.92
+    """
+    picture = scene()
+    figure = picture[210:414, 208:304]  # the waving one
+    noise = np.random.default_rng(1).normal(0, 0.05, figure.shape).astype(np.float32)
+    wanted = np.float32(0.3) + np.float32(0.5) * figure + noise
+    lines = [
+        "The waving figure, in dim light and with noise, slides over the picture. A score is the correlation of the",
+        "two without their means, divided by their lengths, and highest where the figure stands; and as the same",
+        "kernel looks everywhere, wherever the picture moves to:",
+        "",
+        "    picture moved by        best place          score",
+    ]
+    for down, across in ((0, 0), (0, 97), (-150, 60), (90, -200)):
+        moved = np.roll(picture, (down, across), (0, 1))
+        scores = fastconv.feature.match_template(moved, wanted)
+        row, column = (int(i) for i in np.unravel_index(scores.argmax(), scores.shape))
+        by = f"{down} down, {across} across" if down or across else "as it is"
+        lines.append(f"    {by:22}{f'row {row}, column {column}':22}{scores[row, column]:5.2f}")
+    framed = moved.copy()
+    for rows, cols in ((slice(row, row + 204), [column, column + 95]), ([row, row + 203], slice(column, column + 96))):
+        framed[rows, cols] = 1
+    panels = [
+        Panel("wanted", "in dim light, with noise", wanted),
+        Panel("found", "in the picture, moved", framed),
+        Panel("scores", "of every place; white is a match", 0.5 + scores / 2),
+    ]
+    return Part("The figure in the crowd", "\n".join(lines), panels)
+
+
+PARTS: tuple[Callable[[], Part], ...] = (
+    weights,
+    layer_to_correlation,
+    flip,
+    ranks,
+    padding,
+    learning_kernels,
+    digits,
+    crowd,
+)
+
+
+# ---- what they share -----------------------------------------------------------------------------
+
+
+def _bytes(n: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if n < 1000:
+            return f"{n:.2f} {unit}"
+        n /= 1000
+    return f"{n:.2f} GB"
+
+
+def _matrix(k: Array, shape: tuple[int, int]) -> str:
+    try:
+        matrix = dense.dense_matrix(k, shape)
+    except ImportError as error:
+        return str(error)
+    rows, columns = matrix.shape
+    return f"As a sparse matrix of {rows} x {columns} it stores {matrix.nnz} of {rows * columns} numbers."
+
+
+def _shifted(pictures: Array, down: int, across: int) -> Array:
+    """Moved by one pixel less than these, zeros moving in."""
+    padded = np.pad(pictures, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    return padded[..., down : down + pictures.shape[-2], across : across + pictures.shape[-1]]
+
+
+def _signed(k: Array) -> Array:
+    """Weights as greys: zero in the middle."""
+    shown: Array = 0.5 + 0.5 * k / np.abs(k).max()
+    return shown
+
+
+def _panel(values: Array) -> Array:
+    """Pixels as squares, as large as fit."""
+    times = max(SIDE // max(values.shape), 1)
+    return np.repeat(np.repeat(np.asarray(values, float), times, 0), times, 1)
+
+
+def _tiles(pictures: Iterable[Array]) -> Array:
+    """Sixteen square pictures, four by four, with lines between them."""
+    side, line = SIDE // 4 - 8, 4
+    tiles = []
+    for picture in pictures:
+        at = np.arange(side) * len(picture) // side
+        tiles.append(np.pad(picture[np.ix_(at, at)], line, constant_values=1))
+    return np.block([tiles[i : i + 4] for i in range(0, 16, 4)])
+
+
+def _curve(losses: Sequence[float]) -> Array:
+    """A falling loss, drawn with logarithms upwards."""
+    heights = np.log(np.maximum(losses, 1e-30))
+    heights = (heights - heights.min()) / (np.ptp(heights) or 1)
+    columns = np.interp(np.linspace(0, len(losses) - 1, SIDE), np.arange(len(losses)), heights)
+    rows = (1 - columns) * (SIDE - 40) + 20
+    drawn = np.ones((SIDE, SIDE))
+    drawn[:, 0] = drawn[-1] = 0.6
+    previous = rows[0]
+    for j, row in enumerate(rows):
+        low, high = sorted((previous, row))
+        drawn[int(low) : int(high) + 3, j] = 0.1
+        previous = row
+    return drawn
+
+
+def scene() -> Array:
+    """A scene of 512 x 512 in [0, 1]: shading, edges of every direction, fine detail, a waving figure.
+
+    Each shape is a signed distance, negative inside, painted with a soft edge.
+
+    Examples
+    --------
+    >>> from fastconv import tour
+    >>> tour.scene().shape
+    (512, 512)
+    """
+    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+    scene: Array = 0.85 - 0.5 * y / 512
+
+    def paint(distance: Array, tone: float | Array) -> None:
+        scene[:] += (tone - scene) * (0.5 - distance / 2).clip(0, 1)
+
+    def disc(cx: float, cy: float, radius: float, tone: float | Array) -> None:
+        paint(np.hypot(x - cx, y - cy) - radius, tone)
+
+    def block(cx: float, cy: float, w: float, h: float, tone: float | Array) -> None:
+        paint(np.maximum(abs(x - cx) - w / 2, abs(y - cy) - h / 2), tone)
+
+    def line(ax: float, ay: float, dx: float, dy: float, width: float) -> None:
+        along = (((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy)).clip(0, 1)
+        paint(np.hypot(x - ax - along * dx, y - ay - along * dy) - width / 2, 0.06)
+
+    paint(330 + 14 * np.sin(x / 60) - y, 0.3 + (y - 330) / 900)  # a hill
+    disc(120, 120, 78, 1 - np.hypot(x - 92, y - 92) / 170)  # a ball in the light
+    block(100, 420, 120, 120, 0.06 + 0.88 * ((x // 20 + y // 20) % 2))  # a checkerboard
+    for i, width in enumerate((12, 9, 6, 4, 3, 2)):  # bars, finer and finer
+        block(360 + 22 * i, 420, width, 120, 0.94)
+    for angle in np.linspace(0, np.pi / 2, 10):  # a fan of thin lines
+        line(480, 32, -190 * np.cos(angle), 190 * np.sin(angle), 1.4)
+    for dx in (-1, 1):  # a figure, waving
+        line(256, 340, 30 * dx, 72, 12)
+        line(256, 288, 44 * dx, -32, 12)
+    line(256, 260, 0, 80, 12)
+    disc(256, 236, 24, 0.06)
+    disc(256, 236, 18, 0.94)
+    return scene
+
+
+def sheet(panels: Sequence[Panel]) -> Image.Image:
+    """A contact sheet, three panels to a row, each under its title and text; needs Pillow.
+
+    Examples
+    --------
+    >>> from fastconv import tour
+    >>> tour.sheet(tour.flip().panels).size
+    (1664, 640)
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    columns, margin, caption = 3, 32, 64
+    right, down = SIDE + margin, caption + SIDE + margin
+    rows = -(-len(panels) // columns)
+    drawn = Image.new("L", (margin + columns * right, margin + rows * down), 250)
+    draw = ImageDraw.Draw(drawn)
+    title_font, text_font = ImageFont.load_default(26), ImageFont.load_default(18)
+    for i, panel in enumerate(panels):
+        left = margin + i % columns * right
+        top = margin + i // columns * down
+        draw.text((left, top), panel.title, 0, title_font)
+        draw.text((left, top + 34), panel.text, 90, text_font)
+        pixels = np.rint(255 * _panel(panel.values)).clip(0, 255).astype(np.uint8)
+        drawn.paste(Image.fromarray(pixels), (left, top + caption))
+    return drawn

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the lecture learns with: gradients against differences, descent, losses that are not finite."""
+
+import numpy as np
+import pytest
+
+from fastconv import learning, nn
+
+RNG = np.random.default_rng(0)
+
+
+def slope(f, a, step=1e-6):
+    """Central differences of f with respect to a, which is changed in place and restored."""
+    result = np.empty_like(a)
+    for i in np.ndindex(*a.shape):
+        value = a[i]
+        a[i] = value + step
+        above = f()
+        a[i] = value - step
+        result[i] = (above - f()) / (2 * step)
+        a[i] = value
+    return result
+
+
+def network(seed=0):
+    return learning.Network(
+        [
+            nn.Conv2d(2, 3, 2, activation="relu", dtype=np.float64, seed=seed),
+            nn.Conv2d(3, 4, 2, stride=2, dtype=np.float64, seed=seed + 1),
+            learning.Dense(4 * 2 * 2, 6, "relu", dtype=np.float64, seed=seed + 2),
+            learning.Dense(6, 3, dtype=np.float64, seed=seed + 3),
+        ]
+    )
+
+
+@pytest.mark.parametrize("loss", [learning.cross_entropy, learning.squared_error])
+def test_gradients_are_differences(loss):
+    model, x = network(), RNG.standard_normal((5, 2, 6, 6))
+    target = np.array([0, 1, 2, 2, 1]) if loss is learning.cross_entropy else RNG.standard_normal((5, 3))
+    value, gradient = loss(model.forward(x), target)
+    model.backward(gradient)
+    assert value == pytest.approx(loss(model(x), target)[0])
+    for parameter in model.parameters():
+        wanted = slope(lambda: loss(model(x), target)[0], parameter.value)
+        np.testing.assert_allclose(parameter.grad, wanted, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_dense_returns_the_gradient_of_its_input(activation):
+    layer, x = learning.Dense(6, 4, activation, dtype=np.float64, seed=3), RNG.standard_normal((2, 3, 2))
+    back = RNG.standard_normal((2, 4))
+    layer.forward(x)
+    found = layer.backward(back)
+    np.testing.assert_allclose(found, slope(lambda: float((layer(x) * back).sum()), x), rtol=1e-6, atol=1e-9)
+    layer.forward(x)
+    assert layer.backward(back, needs_input=False) is None
+
+
+def test_cross_entropy_of_large_scores():
+    loss, gradient = learning.cross_entropy(np.array([[1000.0, 0.0], [0.0, 1000.0]]), np.array([0, 0]))
+    assert loss == 500
+    np.testing.assert_array_equal(gradient, [[0, 0], [-0.5, 0.5]])
+
+
+def test_training_learns_and_repeats():
+    x = RNG.standard_normal((40, 2, 6, 6))
+    labels = (x.mean((1, 2, 3)) > 0).astype(int)
+    runs = []
+    for _ in range(2):
+        model = network()
+        runs.append(learning.train(model, x, labels, epochs=30, batch=8, lr=0.05, cool=True, seed=1))
+        assert learning.accuracy(model, x, labels) > 0.9
+    assert runs[0] == runs[1] and len(runs[0]) == 30
+    assert runs[0][-1] < runs[0][0] / 2
+
+
+def test_momentum_and_decay_are_those_of_sgd():
+    model, other = network(), network()
+    x, labels = RNG.standard_normal((4, 2, 6, 6)), np.array([0, 1, 2, 0])
+    learning.train(model, x, labels, epochs=3, lr=0.1, momentum=0.8, weight_decay=0.01)
+    descent = nn.SGD(other.parameters(), 0.1, 0.8, 0.01)
+    for _ in range(3):
+        other.backward(learning.cross_entropy(other.forward(x), labels)[1])
+        descent.step()
+    for a, b in zip(model.parameters(), other.parameters(), strict=True):
+        np.testing.assert_array_equal(a.value, b.value)
+
+
+def test_loss_that_is_not_finite_is_reported():
+    model = network()
+    x, target = RNG.standard_normal((4, 2, 6, 6)), np.zeros((4, 3))
+    with pytest.raises(learning.NonFiniteLossError, match=r"the loss is (inf|nan) in epoch \d+, step 0; .*1e\+50"):
+        learning.train(model, x, target, learning.squared_error, epochs=20, lr=1e50)
+    kept = network()
+    x[0, 0, 0, 0] = np.nan
+    before = [p.value.copy() for p in kept.parameters()]
+    with pytest.raises(learning.NonFiniteLossError, match="nan in epoch 0, step 0"):
+        learning.train(kept, x, target, learning.squared_error, epochs=2)
+    for parameter, value in zip(kept.parameters(), before, strict=True):
+        np.testing.assert_array_equal(parameter.value, value)
+
+
+def test_weights_that_cannot_be_written():
+    model = network()
+    model.layers[-1].weight.value.flags.writeable = False
+    with pytest.raises(ValueError, match="weight"):
+        learning.train(model, RNG.standard_normal((4, 2, 6, 6)), np.zeros(4, int), epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: learning.Dense(3, 2, "tanh"), ValueError, "activation must be None or 'relu'; got 'tanh'"),
+        (lambda: learning.Dense(3, 2)(np.zeros((2, 4))), ValueError, r"3 elements each; got shape \(2, 4\)"),
+        (lambda: learning.Dense(3, 2).backward(np.zeros((1, 2))), RuntimeError, "forward"),
+        (lambda: learning.cross_entropy(np.zeros((2, 3)), np.zeros(3, int)), ValueError, "labels"),
+        (lambda: learning.squared_error(np.zeros((2, 3)), np.zeros((2, 2))), ValueError, "target"),
+        (lambda: learning.train(network(), np.zeros((2, 2, 6, 6)), np.zeros(3, int)), ValueError, "target"),
+        (lambda: learning.train(network(), np.zeros((2, 2, 6, 6)), np.zeros(2, int), batch=0), ValueError, "batch"),
+        (
+            lambda: learning.train(network(), np.zeros((0, 2, 6, 6)), np.zeros(0, int)),
+            ValueError,
+            "batch must be at least 1; got 0",
+        ),
+        (lambda: learning.train(network(), np.zeros((2, 2, 6, 6)), np.zeros(2, int), epochs=-1), ValueError, "epochs"),
+    ],
+)
+def test_errors(call, error, words):
+    with pytest.raises(error, match=words):
+        call()

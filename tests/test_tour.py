@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The lecture: every part computes what it tells, and the command shows it."""
+
+import re
+import sys
+
+import numpy as np
+import pytest
+
+from fastconv import tour
+from fastconv.__main__ import main
+
+TITLES = [
+    "Why a kernel",
+    "From the fully connected layer to correlation",
+    "Correlation and convolution",
+    "One dimension, three dimensions",
+    "Padding",
+    "Learning a kernel",
+    "A network that reads digits",
+    "The figure in the crowd",
+]
+
+
+@pytest.fixture
+def image():
+    return pytest.importorskip("PIL.Image")
+
+
+def test_whole_tour(image, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    assert main(["tour"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for number, title in enumerate(TITLES, 1):
+        assert f"{number}. {title}\n" in out
+    for words in (
+        "3,600,000,000     14.40 GB",
+        "corr2d(X, K) is equal",
+        "Translation: X moved to the right by one moves Y by one: True",
+    ):
+        assert words in out
+    with image.open("tour.png") as picture:
+        pixels = np.asarray(picture)
+    rows, columns = (len(pixels) - 32) // 608, 3
+    assert pixels.shape == (32 + rows * 608, 32 + columns * 544) and rows > 5
+    for top in range(96, len(pixels) - 608, 608):  # every panel but those of the last row shows something
+        for left in (32, 576, 1120):
+            assert np.ptp(pixels[top : top + 512, left : left + 512]) > 50
+
+
+def test_digits_are_read():
+    pytest.importorskip("sklearn")
+    text = tour.digits().text
+    convolution, connected = (float(p) for p in re.findall(r"([\d.]+)%", text))
+    assert convolution > 98
+    assert convolution > connected > 90
+    assert [int(n.replace(",", "")) for n in re.findall(r"(\d+,\d+) ", text)] == [9930, 9610]
+
+
+def test_kernels_are_recovered():
+    errors = re.findall(r"(?:sobel|sharpen|blur) .* (\S+)$", tour.learning_kernels().text, re.MULTILINE)
+    assert len(errors) == 3 and all(float(e) < 1e-3 for e in errors)
+
+
+def test_figure_is_found():
+    places = re.findall(r"row (\d+), column (\d+)", tour.crowd().text)
+    assert places == [("210", "208"), ("210", "305"), ("60", "268"), ("300", "8")]
+
+
+@pytest.mark.parametrize("part", [p for p in tour.PARTS if p is not tour.digits], ids=lambda p: p.__name__)
+def test_panels_can_be_shown(part):
+    for panel in part().panels:
+        assert panel.values.ndim == 2 and max(panel.values.shape) <= tour.SIDE
+        assert np.isfinite(panel.values).all() and np.ptp(panel.values) > 0.1
+
+
+def test_some_parts(image, tmp_path, capsys):
+    output = tmp_path / "some.png"
+    assert main(["tour", "--part", "3", "--part", "1", "-o", str(output)]) == 0
+    out = capsys.readouterr().out
+    assert out.index("3. Correlation and convolution") < out.index("1. Why a kernel")
+    assert "Padding" not in out
+    first = output.read_bytes()
+    assert main(["tour", "--part", "3", "-o", str(output)]) == 0
+    assert output.read_bytes() == first
+
+
+def test_part_without_pictures_writes_none(image, tmp_path, capsys):
+    output = tmp_path / "none.png"
+    assert main(["tour", "--part", "1", "-o", str(output)]) == 0
+    assert "Pictures" not in capsys.readouterr().out and not output.exists()
+
+
+@pytest.mark.parametrize("number", ["0", "9", "two"])
+def test_no_such_part(capsys, number):
+    assert main(["tour", "--part", number]) == 2
+    assert "--part" in capsys.readouterr().err
+
+
+def test_without_scikit_learn(image, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setattr(tour, "PARTS", (tour.weights, tour.flip, tour.digits))
+    assert main(["tour", "-o", str(tmp_path / "tour.png")]) == 0
+    assert 'is left out: digits come with scikit-learn: pip install "fastconv[learn]"' in capsys.readouterr().out
+    assert main(["tour", "--part", "3", "-o", str(tmp_path / "digits.png")]) == 2
+    assert 'pip install "fastconv[learn]"' in capsys.readouterr().err
