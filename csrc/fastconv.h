@@ -129,6 +129,19 @@ FC_API int fc_conv_run(const fc_conv *g);
  * would be. At least one image. */
 FC_API int fc_conv_weight_run(const fc_conv *g);
 
+/* fold.c: the windows of x, images of so many channels, as columns:  out[image][channel][tap][output], beyond x lie zeros.
+ * folds: the adjoint; x are columns, and added to the n elements of each axis of out[image][channel]. out is dense, in
+ * folding x, too. size: bytes of an element, 2, 4 or 8; floats of 4 or 8, if they are added. */
+typedef struct {
+    int threads, folds;
+    ptrdiff_t size, images, channels;
+    fc_axis axis[FC_AXES]; /* x_step counts unless folds; out_step, k_step, boundary, start and whole do not */
+    ptrdiff_t x_image, x_channel; /* bytes, unless folds */
+    const char *x;
+    char *out;
+} fc_fold;
+FC_API int fc_fold_run(const fc_fold *g);
+
 /* dispatch.c: `fc` is the table in use. */
 FC_API extern const fc_kernels *fc;
 FC_API const fc_kernels *fc_isa(int i); /* i-th best table this CPU can run, NULL past the last */

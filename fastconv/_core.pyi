@@ -90,6 +90,7 @@ def conv_weight(
     groups: int,
     threads: int,
 ) -> None: ...
+def fold(x: NDArray[Any], out: NDArray[Any], axes: tuple[Axis, ...], folds: bool, threads: int) -> None: ...
 def conv_plain(
     rank: int,
     x: Any,

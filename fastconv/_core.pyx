@@ -471,22 +471,26 @@ def conv_weight(cnp.ndarray x, cnp.ndarray grad_output, cnp.ndarray out, axes, p
         raise MemoryError("no memory for the scratch blocks of a convolution layer's gradient")
 
 
+cdef describe_windows(fc_axis *axis, axes, cnp.ndarray x):
+    """The axes of arguments.Axis, and the strides of x (images, channels, ...)."""
+    cdef int i, first = 3 - len(axes)
+    for i in range(first):
+        nothing_slides(&axis[i])
+    for i, a in enumerate(axes, first):
+        axis[i].n, axis[i].k, axis[i].out, axis[i].lead = a.n, a.k, a.out, a.lead
+        axis[i].stride = a.stride if a.out > 1 else 1  # nothing is a step away, and it may be huge
+        axis[i].dilation = a.dilation if a.k > 1 else 1
+        axis[i].boundary = BOUNDARY[a.boundary]
+        axis[i].x_step = cnp.PyArray_STRIDE(x, 2 + i - first)
+
+
 cdef describe_layer(fc_conv *g, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, int threads):
     """What x, the shape of w, and the axes say."""
-    cdef int i, first = 3 - len(axes)
     g.type = FC_F32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else FC_F64
     g.threads, g.groups = threads, groups
     g.images, g.channels = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(w, 1)
     g.kernels = cnp.PyArray_DIM(w, 0) // groups
-    for i in range(first):
-        nothing_slides(&g.axis[i])
-    for i, a in enumerate(axes):
-        g.axis[first + i].n, g.axis[first + i].k, g.axis[first + i].out = a.n, a.k, a.out
-        g.axis[first + i].lead = a.lead
-        g.axis[first + i].stride = a.stride if a.out > 1 else 1  # nothing is a step away, and it may be huge
-        g.axis[first + i].dilation = a.dilation if a.k > 1 else 1
-        g.axis[first + i].boundary = BOUNDARY[a.boundary]
-        g.axis[first + i].x_step = cnp.PyArray_STRIDE(x, 2 + i)
+    describe_windows(g.axis, axes, x)
     g.x_image, g.x_channel = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
     g.x = <const char *> cnp.PyArray_DATA(x)
     g.clamp = g.gradient = 0
@@ -507,6 +511,32 @@ cdef run_layer(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray out, 
         status = fc_conv_run(&g)
     if status != 0:
         raise MemoryError("no memory for the scratch blocks of a convolution layer")
+
+
+cdef extern from "fastconv.h" nogil:
+    ctypedef struct fc_fold:
+        int threads, folds
+        ptrdiff_t size, images, channels, x_image, x_channel
+        fc_axis axis[3]
+        const char *x
+        char *out
+    int fc_fold_run(const fc_fold *g)
+
+
+def fold(cnp.ndarray x, cnp.ndarray out, axes, bint folds, int threads):
+    """Columns of windows: of x (images, channels, ...) to out (images, channels, taps, outputs); or, if folds, the
+    adjoint: of x (images, channels, taps, outputs), C-contiguous, to out (images, channels, ...). Aligned, of one dtype."""
+    cdef fc_fold g
+    cdef int status
+    g.threads, g.folds = threads, folds
+    g.size, g.images, g.channels = cnp.PyArray_ITEMSIZE(x), cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)
+    describe_windows(g.axis, axes, out if folds else x)
+    g.x_image, g.x_channel = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
+    g.x, g.out = <const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out)
+    with nogil:
+        status = fc_fold_run(&g)
+    if status != 0:
+        raise MemoryError("no memory for the scratch rows of fold")
 
 
 @cython.cdivision(True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any, NamedTuple, TypeAlias
 
@@ -93,6 +93,22 @@ class WeightGradient(NamedTuple):
     def deliver(self, result: NDArray[Any]) -> NDArray[Any]:
         """The result in its dtype, in `out` when there is one."""
         return delivered(result, self.dtype, self.out)
+
+
+class Columns(NamedTuple):
+    """What is unfolded, (images, channels, ...), or folded, (images, channels, taps, outputs)."""
+
+    x: NDArray[Any]
+    axes: tuple[Axis, ...]
+    batched: bool
+    folds: bool
+
+    def deliver(self, result: NDArray[Any]) -> NDArray[Any]:
+        """As it was asked for: columns are (images, channels x taps, outputs)."""
+        if not self.folds:
+            images, channels, taps, outputs = result.shape
+            result = result.reshape(images, channels * taps, outputs)
+        return (result if self.batched else result[0]).astype(self.x.dtype, copy=False)
 
 
 def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -189,6 +205,52 @@ def backward_arguments(
     g = layer_geometry(rank, x.shape, w.shape, options, ("input", "weight"))
     grad = _grad_output(arrays["grad_output"], g, ("input", "weight"))
     return _adjoint(g, grad, w, dtype, None), WeightGradient(g.first(x), grad, g.axes, g.groups, w.shape, dtype, None)
+
+
+def unfold_arguments(x: ArrayLike, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Columns:
+    """Of how many dimensions the windows are, is what kernel_size says."""
+    xa = _arrays({"x": x}, None)[0]["x"]
+    kernel, axes_of = _windows(kernel_size, dilation, padding, stride)
+    batched = _batched(len(kernel), xa.shape, "x")
+    xa = xa if batched else xa[None]
+    axes = axes_of(xa.shape[2:], "x")
+    _check_size((*xa.shape[:2], *(a.k for a in axes), *(a.out for a in axes)), f"x has shape {xa.shape}")
+    return Columns(xa, axes, batched, False)
+
+
+def fold_arguments(
+    x: ArrayLike, output_size: Any, kernel_size: Any, dilation: Any, padding: Any, stride: Any
+) -> Columns:
+    """Of how many dimensions the windows are, is what kernel_size says, or output_size."""
+    xa = _arrays({"x": x}, None)[0]["x"]
+    rank = len(output_size) if isinstance(output_size, (tuple, list, np.ndarray)) else None
+    kernel, axes_of = _windows(kernel_size, dilation, padding, stride, rank)
+    axes = axes_of(_per_axis(output_size, len(kernel), "output_size"), "output_size")
+    if xa.ndim not in (2, 3):
+        raise ValueError(f"x must have 3 dimensions (N, C x taps, L), or one less; got shape {xa.shape}")
+    taps, outputs = math.prod(kernel), math.prod(a.out for a in axes)
+    if xa.shape[-2] % taps or xa.shape[-1] != outputs:
+        raise ValueError(
+            f"x must have C x {taps} rows, for kernel_size {kernel_size!r}, and {outputs} columns, for output_size "
+            f"{output_size!r}; got shape {xa.shape}"
+        )
+    xa, batched = (xa, True) if xa.ndim == 3 else (xa[None], False)
+    columns = xa.reshape(len(xa), xa.shape[1] // taps, taps, outputs)
+    _check_size((*columns.shape[:2], *(a.n for a in axes)), f"output_size is {output_size!r}")
+    return Columns(columns, axes, batched, True)
+
+
+def _windows(
+    kernel_size: Any, dilation: Any, padding: Any, stride: Any, rank: int | None = None
+) -> tuple[tuple[int, ...], Callable[[tuple[int, ...], str], tuple[Axis, ...]]]:
+    """Taps, and the axes of pictures of a size that go by a name."""
+    given = len(kernel_size) if isinstance(kernel_size, (tuple, list, np.ndarray)) else rank or 2
+    if given not in LAYOUTS:
+        raise ValueError(f"kernel_size must be an integer or one to three; got {kernel_size!r}")
+    kernel = _per_axis(kernel_size, given, "kernel_size")
+    steps, spread = _per_axis(stride, given, "stride"), _per_axis(dilation, given, "dilation")
+    pads = _padding(padding)
+    return kernel, lambda size, name: layer_axes(size, kernel, steps, pads, spread, "zeros", (name, "kernel_size"))
 
 
 def bias_gradient_arguments(rank: int, grad_output: ArrayLike) -> NDArray[Any]:

@@ -824,6 +824,22 @@ def added_back(X: NDArray[Any], axes: tuple[Axis, ...]) -> NDArray[Any]:
     return X
 
 
+def columns(c: layers.Columns) -> NDArray[Any]:
+    """What `nn.unfold` gives, as (images, channels, taps, outputs)."""
+    X = continued(c.x, c.axes)
+    shape = (*c.x.shape[:2], math.prod(a.out for a in c.axes))
+    return np.stack([X[under(at, c.axes)].reshape(shape) for at in np.ndindex(*(a.k for a in c.axes))], 2)
+
+
+def folded(c: layers.Columns, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """What `nn.fold` gives, as (images, channels, ...), summed in dtype: taps ascend."""
+    X = np.zeros((*c.x.shape[:2], *extents(c.axes)), dtype)
+    outputs = tuple(a.out for a in c.axes)
+    for i, at in enumerate(np.ndindex(*(a.k for a in c.axes))):
+        X[under(at, c.axes)] += c.x[:, :, i].reshape(*c.x.shape[:2], *outputs)
+    return added_back(X, c.axes)
+
+
 def transposed_error_bound(c: layers.Layer) -> NDArray[np.float64]:
     """How far a compiled result may lie from that of `transposed`, per element, before the activation: the bound of
     `layer_error_bound`, whose n is the number of kernels of a group times taps, times that of elements added back.

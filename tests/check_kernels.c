@@ -8,6 +8,7 @@
  *                    thread and on three
  *   conv_driver ...  convolution layers, likewise
  *   gradients ...    of their input and of their weights, likewise
+ *   folds ...        columns of windows, and columns added back
  *   match_driver     template matching, for random geometry, measures, weights, on one thread and on three
  *   pool             every chunk runs exactly once, for nested and concurrent callers too
  *
@@ -1652,6 +1653,63 @@ static void check_gradients(void)
     fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
 }
 
+/* Columns of windows of random geometry, and columns added back */
+static void check_folds(void)
+{
+    static double want[1 << 16];
+    fc_tune(8, 0, 0);
+    for (int trial = 0; trial < 300; trial++) {
+        ptrdiff_t n[3], o[3];
+        const fc_conv random = random_layer(trial, n, o);
+        fc_fold g = {.folds = trial / 6 % 2, .size = size, .images = random.images, .channels = random.channels};
+        memcpy(g.axis, random.axis, sizeof g.axis);
+        ptrdiff_t planes = g.images * g.channels, taps = g.axis[0].k * g.axis[1].k * g.axis[2].k, volume = o[0] * o[1] * o[2];
+        ptrdiff_t row = n[2] + (g.folds ? 0 : up_to(3) - 1), whole = n[0] * n[1] * row, columns = planes * taps * volume;
+        ptrdiff_t x_count = g.folds ? columns : planes * whole, count = g.folds ? planes * whole : columns;
+        if (max(x_count, count) * size > AREA / 2 || count > 1 << 16)
+            continue;
+        char *px = place(0, x_count * size);
+        EACH(i, x_count) if (g.folds || i % row < n[2]) put(px + i * size, (double)up_to(9) - 5, type);
+        g.x = px, g.x_channel = whole * size, g.x_image = g.channels * g.x_channel;
+        g.axis[2].x_step = size, g.axis[1].x_step = row * size, g.axis[0].x_step = n[1] * row * size;
+        EACH(i, count) want[i] = 0;
+        EACH(p, planes) EACH(t, taps) EACH(q, volume) {
+            const ptrdiff_t at[FC_AXES] = {q / (o[1] * o[2]), q / o[2] % o[1], q % o[2]};
+            const ptrdiff_t tap[FC_AXES] = {t / (g.axis[1].k * g.axis[2].k), t / g.axis[2].k % g.axis[1].k, t % g.axis[2].k};
+            ptrdiff_t i[FC_AXES], outside = 0, column = (p * taps + t) * volume + q;
+            EACH(a, FC_AXES) {
+                i[a] = at[a] * g.axis[a].stride - g.axis[a].lead + tap[a] * g.axis[a].dilation;
+                outside |= i[a] < 0 || i[a] >= n[a];
+            }
+            ptrdiff_t in_x = p * whole + (i[0] * n[1] + i[1]) * row + i[2];
+            if (!outside)
+                want[g.folds ? in_x : column] += get(px + (g.folds ? column : in_x) * size, type);
+        }
+        for (g.threads = 1; g.threads <= 3; g.threads += 2) {
+            g.out = place(2, count * size);
+            say_case("trial %d: %s, threads %d, planes %td", trial, g.folds ? "fold" : "unfold", g.threads, planes);
+            EACH(a, FC_AXES) {
+                const fc_axis *axis = &g.axis[a];
+                say_more("; x %td, k %td, out %td, stride %td, dilation %td, lead %td", n[a], axis->k, o[a], axis->stride,
+                         axis->dilation, axis->lead);
+            }
+            if (fc_fold_run(&g) != 0) {
+                verdict("memory is short");
+                continue;
+            }
+            const char *wrong = "";
+            EACH(i, count) {
+                if (get(g.out + i * size, type) != want[i])
+                    wrong = "a result is wrong";
+                memset(g.out + i * size, POISON, (size_t)size);
+            }
+            EACH(byte, AREA) if ((unsigned char)areas[2][byte] != POISON) wrong = "wrote outside out";
+            verdict(wrong);
+        }
+    }
+    fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
+}
+
 static double score_of(const fc_match *g, const double *t, const double *weights, ptrdiff_t z, ptrdiff_t i, ptrdiff_t j)
 {
     static double X[PLANES * TALL * WIDE];
@@ -1842,6 +1900,8 @@ int main(int argc, char **argv)
         CHECK("conv_driver_f64", f64, check_conv())
         CHECK("gradients_f32", f32, check_gradients())
         CHECK("gradients_f64", f64, check_gradients())
+        CHECK("folds_f32", f32, check_folds())
+        CHECK("folds_f64", f64, check_folds())
         CHECK("match_driver_f32", f32, check_match())
         CHECK("match_driver_f64", f64, check_match())
     }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Convolution layers on NumPy arrays: what deep learning calls convolution, which is correlation with channels."""
 
+from fastconv.nn.folding import fold, unfold
 from fastconv.nn.functional import conv1d, conv2d, conv3d
 from fastconv.nn.gradients import (
     Gradients,
@@ -46,4 +47,6 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "fold",
+    "unfold",
 ]

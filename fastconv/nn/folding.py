@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Windows as columns of a matrix (im2col), and columns added back (col2im): `torch.nn.functional.unfold` and `fold`.
+
+A layer is then a matrix product, ``w.reshape(K, -1) @ unfold(x, ...)`` (Chellapilla, Puri and Simard, High Performance
+Convolutional Neural Networks for Document Processing, 2006), and `fold` the adjoint of `unfold`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastconv import reference
+from fastconv.arguments import IntOrTuple
+from fastconv.layers import Padding, compute_dtype, fold_arguments, unfold_arguments
+from fastconv.nn.functional import engine
+from fastconv.runtime import _core, check_result, checking
+
+__all__ = ["fold", "unfold"]
+
+
+def unfold(
+    x: ArrayLike,
+    kernel_size: IntOrTuple,
+    dilation: IntOrTuple = 1,
+    padding: Padding = 0,
+    stride: IntOrTuple = 1,
+    *,
+    method: str = "auto",
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """The windows of images, one column each, as `torch.nn.functional.unfold`; also of signals and volumes.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, H, W) or (C, H, W)
+        Images, or one, of float16, float32 or float64; any strides. With a `kernel_size` of one number in a tuple
+        signals (N, C, W) or (C, W), of three volumes.
+    kernel_size : int or tuple of int
+        Taps along each axis. An integer means a square.
+    dilation, stride : int or tuple of int
+        Step from tap to tap, and from window to window.
+    padding : int or tuple
+        Zeros added, as for `conv2d`.
+    method : {"auto", "direct", "im2col", "numpy"}
+        "numpy" is the reference.
+    threads : int, optional
+        At most so many; default `get_num_threads()`.
+
+    Returns
+    -------
+    ndarray, shape (N, C * taps, L) or (C * taps, L)
+        L windows, row by row; of x's dtype.
+
+    Raises
+    ------
+    ValueError
+        No window fits, wrong number of dimensions, parameters below 1, negative padding.
+    TypeError
+        x is not of floats; parameters that are no integers.
+    MemoryError
+        No memory for the result.
+
+    See Also
+    --------
+    fold : the adjoint.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> x = np.arange(9.0).reshape(1, 3, 3)
+    >>> nn.unfold(x, 2)
+    array([[0., 1., 3., 4.],
+           [1., 2., 4., 5.],
+           [3., 4., 6., 7.],
+           [4., 5., 7., 8.]])
+    >>> nn.unfold(np.array([[1.0, 2, 4]]), (2,), padding=1)
+    array([[0., 1., 2., 4.],
+           [1., 2., 4., 0.]])
+    """
+    n = engine(method, threads)
+    c = unfold_arguments(x, kernel_size, dilation, padding, stride)
+    if method == "numpy" or _core is None:
+        return c.deliver(reference.columns(c))
+    result = np.empty((*c.x.shape[:2], math.prod(a.k for a in c.axes), math.prod(a.out for a in c.axes)), c.x.dtype)
+    _core.fold(np.require(c.x, requirements=["A"]), result, c.axes, False, n)
+    if checking.get():
+        check_result(result, reference.columns(c), np.zeros(result.shape), "nn.unfold")
+    return c.deliver(result)
+
+
+def fold(
+    x: ArrayLike,
+    output_size: int | Sequence[int],
+    kernel_size: IntOrTuple,
+    dilation: IntOrTuple = 1,
+    padding: Padding = 0,
+    stride: IntOrTuple = 1,
+    *,
+    method: str = "auto",
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """Columns of windows added back to images, as `torch.nn.functional.fold`; also to signals and volumes.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C * taps, L) or (C * taps, L)
+        Columns, of float16, float32 or float64.
+    output_size : int or tuple of int
+        Of the images, without padding: (H, W), or one number or three. An integer means a square.
+    kernel_size, dilation, padding, stride, method, threads
+        As for `unfold`, whose adjoint it is.
+
+    Returns
+    -------
+    ndarray, shape (N, C, H, W) or (C, H, W)
+        Every element is the sum of those of x that came from it, taps ascending: the same bits for any number of
+        threads. Of x's dtype; float16 is summed in float32.
+
+    Raises
+    ------
+    ValueError
+        x has no such columns: their number or length differs from what the sizes give; and what `unfold` raises.
+    TypeError, MemoryError
+        As for `unfold`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import nn
+    >>> nn.fold(np.ones((4, 4)), 3, 2)                  # how many windows see each element
+    array([[[1., 2., 1.],
+            [2., 4., 2.],
+            [1., 2., 1.]]])
+    """
+    n = engine(method, threads)
+    c = fold_arguments(x, output_size, kernel_size, dilation, padding, stride)
+    dtype = compute_dtype(c.x.dtype)
+    if method == "numpy" or _core is None:
+        return c.deliver(reference.folded(c, dtype))
+    result = np.empty((*c.x.shape[:2], *(a.n for a in c.axes)), dtype)
+    _core.fold(np.require(c.x, dtype, ["C", "A"]), result, c.axes, True, n)
+    if checking.get():
+        magnitudes = reference.folded(c._replace(x=np.abs(c.x)), np.dtype(np.float64))
+        taps = math.prod(a.k for a in c.axes)
+        check_result(result, reference.folded(c, dtype), 2 * taps * np.finfo(dtype).eps * magnitudes, "nn.fold")
+    return c.deliver(result)

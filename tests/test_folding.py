@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Columns of windows, and their adjoint: values against the reference and PyTorch, bits, layouts, errors."""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import pytest
+from cases import integers, reals
+
+import fastconv
+from fastconv import nn
+
+FOLDS = {
+    "2x2": ((2, 3, 6, 7), 2, {}),
+    "3x3, padded": ((1, 4, 12, 19), 3, {"padding": 1}),
+    "7x7, padded": ((1, 2, 20, 33), 7, {"padding": 3}),
+    "by two": ((2, 3, 9, 40), (3, 4), {"stride": 2, "padding": (1, 2)}),
+    "no overlap": ((1, 2, 8, 12), (2, 4), {"stride": (2, 4)}),
+    "gaps": ((1, 2, 11, 35), 2, {"stride": (4, 3)}),
+    "dilated": ((1, 2, 11, 14), (3, 2), {"dilation": (2, 5), "padding": (0, 3)}),
+    "dilated, by two": ((2, 1, 15, 40), 3, {"dilation": (2, 3), "stride": (3, 2), "padding": 2}),
+    "more padding than kernel": ((1, 2, 5, 5), 2, {"padding": 4}),
+    "one window": ((1, 2, 3, 5), (3, 5), {"stride": 7}),
+    "one side": ((1, 2, 6, 6), 3, {"padding": ((0, 2), (1, 0)), "stride": 2}),
+    "unbatched": ((3, 8, 9), 3, {}),
+    "no image": ((0, 3, 8, 9), 3, {}),
+    "no channel": ((2, 0, 8, 9), 3, {}),
+    "1-D": ((2, 3, 50), (4,), {"padding": 2, "stride": 3}),
+    "1-D, unbatched": ((3, 20), (3,), {"dilation": 2}),
+    "3-D": ((2, 3, 4, 5, 6), (2, 3, 2), {"stride": (1, 2, 2), "padding": (1, 0, 1), "dilation": (2, 1, 1)}),
+}
+fold_cases = pytest.mark.parametrize(("shape", "kernel", "how"), FOLDS.values(), ids=FOLDS.keys())
+
+
+def size_of(shape, kernel):
+    return shape[-(len(kernel) if isinstance(kernel, tuple) else 2) :]
+
+
+@fold_cases
+@pytest.mark.parametrize("dtype", cases.FLOATS)
+def test_values(isa, rng, tiny_chunks, shape, kernel, how, dtype):
+    """Copies, and sums in a known order, have the bits of the reference."""
+    x = reals(rng, shape, dtype)
+    columns = nn.unfold(x, kernel, **how)
+    expected = nn.unfold(x, kernel, **how, method="numpy")
+    assert columns.dtype == np.dtype(dtype)
+    np.testing.assert_array_equal(columns, expected, strict=True)
+    y = reals(rng, columns.shape, dtype)
+    size = size_of(shape, kernel)
+    expected = nn.fold(y, size, kernel, **how, method="numpy")
+    for threads in (1, 2, 5):
+        np.testing.assert_array_equal(nn.unfold(x, kernel, **how, threads=threads), columns)
+        np.testing.assert_array_equal(nn.fold(y, size, kernel, **how, threads=threads), expected, strict=True)
+    with fastconv.checked():
+        nn.unfold(x, kernel, **how)
+        nn.fold(y, size, kernel, **how)
+
+
+@fold_cases
+def test_adjoint(rng, shape, kernel, how):
+    x = integers(rng, shape, "float64")
+    columns = nn.unfold(x, kernel, **how)
+    y = integers(rng, columns.shape, "float64")
+    assert (columns * y).sum() == (x * nn.fold(y, size_of(shape, kernel), kernel, **how)).sum()
+
+
+@pytest.mark.parametrize("name", [n for n in FOLDS if "D" not in n and n not in ("one side", "no image", "no channel")])
+def test_values_of_pytorch(rng, name):
+    torch = pytest.importorskip("torch")
+    shape, kernel, how = FOLDS[name]
+    x = reals(rng, shape, "float32")
+    columns = nn.unfold(x, kernel, **how)
+    np.testing.assert_array_equal(columns, torch.nn.functional.unfold(torch.from_numpy(x), kernel, **how).numpy())
+    theirs = torch.nn.functional.fold(torch.from_numpy(columns), shape[-2:], kernel, **how).numpy()
+    np.testing.assert_allclose(nn.fold(columns, shape[-2:], kernel, **how), theirs, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", cases.FLOATS)
+def test_layouts(rng, dtype):
+    """Strides of any sign and size, misaligned, read-only, byte-swapped."""
+    x = reals(rng, (2, 3, 9, 10), dtype)
+    expected = nn.unfold(x, 3, padding=1, stride=2)
+    back = nn.fold(expected, (9, 10), 3, padding=1, stride=2)
+    wide = np.zeros((2, 3, 18, 30), dtype)
+    wide[..., ::-2, 1::3] = x
+    last = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    raw = np.zeros(x.nbytes + 1, np.uint8)
+    misaligned = raw[1:].view(dtype).reshape(x.shape)
+    misaligned[...] = x
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    for same in (wide[..., ::-2, 1::3], last, misaligned, frozen, x.astype(np.dtype(dtype).newbyteorder())):
+        np.testing.assert_array_equal(nn.unfold(same, 3, padding=1, stride=2), expected)
+    swapped = expected.astype(expected.dtype.newbyteorder())
+    for same in (np.asfortranarray(expected), expected[:, ::-1][:, ::-1], swapped):
+        np.testing.assert_array_equal(nn.fold(same, (9, 10), 3, padding=1, stride=2), back)
+
+
+def test_layer_is_a_product(rng):
+    x, w = integers(rng, (2, 3, 9, 10), "float64"), integers(rng, (4, 3, 3, 3), "float64")
+    y = w.reshape(4, -1) @ nn.unfold(x, 3, padding=1, stride=2)
+    np.testing.assert_array_equal(y.reshape(2, 4, 5, 5), nn.conv2d(x, w, padding=1, stride=2))
+
+
+X, Y = np.zeros((1, 2, 5, 6)), np.zeros((1, 8, 20))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda **m: nn.unfold(X, 6, **m), ValueError, "kernel_size of .* larger than the padded input"),
+        (lambda **m: nn.unfold(X, 0, **m), ValueError, "kernel_size must be at least 1; got 0"),
+        (lambda **m: nn.unfold(X, (2, 2, 2, 2), **m), ValueError, "kernel_size must be an integer or one to three"),
+        (lambda **m: nn.unfold(X, (), **m), ValueError, "kernel_size"),
+        (lambda **m: nn.unfold(X, 1.5, **m), TypeError, "kernel_size"),
+        (lambda **m: nn.unfold(X[0, 0], 2, **m), ValueError, "x must have 4 dimensions"),
+        (lambda **m: nn.unfold(X, 2, stride=0, **m), ValueError, "stride must be at least 1"),
+        (lambda **m: nn.unfold(X, 2, dilation=(1, 2, 3), **m), ValueError, "dilation"),
+        (lambda **m: nn.unfold(X, 2, padding=-1, **m), ValueError, "padding must not be negative"),
+        (lambda **m: nn.unfold(X, 2, padding=2**60, **m), ValueError, "too large"),
+        (lambda **m: nn.unfold(X.astype(int), 2, **m), TypeError, "x has dtype int64"),
+        (lambda **m: nn.unfold(np.zeros((1, 1, 0, 3)), 2, padding=2, **m), ValueError, "has none"),
+        (lambda **m: nn.fold(Y[:, :7], (5, 6), 2, **m), ValueError, "x must have C x 4 rows"),
+        (lambda **m: nn.fold(Y[..., :19], (5, 6), 2, **m), ValueError, "and 20 columns"),
+        (lambda **m: nn.fold(Y[0, 0], (5, 6), 2, **m), ValueError, "x must have 3 dimensions"),
+        (lambda **m: nn.fold(Y, (5, 6, 7), 2, **m), ValueError, "and 120 columns"),
+        (lambda **m: nn.fold(Y, (5, 6), (2, 2, 1), **m), ValueError, "output_size must be an integer or 3 of them"),
+        (lambda **m: nn.fold(Y, (1, 6), 2, **m), ValueError, "larger than the padded input"),
+        (lambda **m: nn.fold(Y, (5.0, 6), 2, **m), TypeError, "output_size"),
+        (lambda **m: nn.fold(Y.astype(complex), (5, 6), 2, **m), TypeError, "x has dtype complex128"),
+    ],
+)
+def test_errors(call, error, words):
+    for how in ({}, {"method": "numpy"}):
+        with pytest.raises(error, match=words):
+            call(**how)
+    with pytest.raises(ValueError, match="method must be one of"):
+        nn.unfold(X, 2, method="fast")
