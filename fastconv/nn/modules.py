@@ -237,7 +237,7 @@ class _Conv:
 
 def _passed(y: NDArray[Any], low: float, high: float) -> NDArray[np.bool]:
     """Which outputs a clamp left alone: infinite bounds cut nothing off, and NaN is no more than NaN."""
-    cut: NDArray[np.bool] = y <= low if low > -math.inf else np.zeros(y.shape, bool)
+    cut = y <= low if low > -math.inf else np.zeros(y.shape, bool)
     if high < math.inf:
         cut |= y >= high
     return np.logical_not(cut, cut)
@@ -248,7 +248,8 @@ def _masked(grad: NDArray[Any], passed: NDArray[np.bool]) -> NDArray[Any]:
     grad = grad.astype(grad.dtype.newbyteorder("="), copy=False)
     bits = passed.astype(f"i{grad.itemsize}")
     np.negative(bits, bits)
-    return np.bitwise_and(bits, grad.view(bits.dtype), bits).view(grad.dtype)
+    masked: NDArray[Any] = np.bitwise_and(bits, grad.view(bits.dtype), bits).view(grad.dtype)
+    return masked
 
 
 def _tuples(value: Any) -> Any:
