@@ -85,6 +85,13 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "depthwise, 5x5, strided": ((1, 16, 13, 15), (16, 1, 5, 5), {"groups": 16, "padding": 2, "stride": 2}),
     "depthwise, 3x4, strided": ((2, 17, 12, 30), (17, 1, 3, 4), {"groups": 17, "padding": (0, 1), "stride": (1, 2)}),
     "depthwise, 6x9, stride 3": ((1, 33, 16, 18), (33, 1, 6, 9), {"groups": 33, "padding": (3, 4), "stride": 3}),
+    "one channel, many kernels": ((3, 1, 9, 8), (17, 1, 3, 3), {"padding": 1}),
+    "depthwise, two kernels each": ((2, 18, 9, 10), (36, 1, 3, 3), {"groups": 18, "padding": 1, "stride": 2}),
+    "depthwise, dilated, strided": (
+        (1, 18, 15, 17),
+        (18, 1, 3, 5),
+        {"groups": 18, "dilation": (3, 2), "stride": (2, 3), "padding": (2, 3)},
+    ),
     "depthwise, all dilated": ((1, 20, 15, 16), (20, 1, 3, 5), {"groups": 20, "dilation": (3, 2), "padding": 2}),
     "depthwise, far dilated": ((1, 18, 2, 9000), (18, 1, 1, 3), {"groups": 18, "dilation": (1, 4000), "stride": 2}),
     "depthwise, dilated beyond scratch": (
