@@ -240,7 +240,7 @@ static void fill(const driver *d, const block *b, char *to, const char *x, ptrdi
     for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++, to += d->lines[ROWS] * d->lines[COLS] * element) {
         ptrdiff_t depth = fc_source_index(b->z * axis[DEPTH].stride - axis[DEPTH].lead + z * axis[DEPTH].dilation, axis[DEPTH].n,
                                           axis[DEPTH].boundary);
-        const char *plane = x + depth * axis[DEPTH].x_step;
+        const char *plane = x + max(depth, 0) * axis[DEPTH].x_step;
         int there = depth >= 0 && fill_inside(d, b, to, plane, lanes);
         for (ptrdiff_t r = 0; r < rows; r++) {
             char *line = to + r * d->lines[COLS] * element;
