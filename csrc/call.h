@@ -82,6 +82,13 @@ static inline ptrdiff_t reach(const fc_axis *a, ptrdiff_t n)
     return (n - 1) * a->stride + (a->k - 1) * a->dilation + 1;
 }
 
+/* Of `count` elements, the first of them `first` and the others `step` apart, those that lie inside of n */
+static inline void inside(ptrdiff_t n, ptrdiff_t step, ptrdiff_t first, ptrdiff_t count, ptrdiff_t *from, ptrdiff_t *end)
+{
+    *from = clamp(first >= 0 ? 0 : parts_of(-first, step), 0, count);
+    *end = first >= n ? *from : clamp((n - 1 - first) / step + 1, *from, count);
+}
+
 /* Outputs from ... to along each axis */
 typedef struct {
     ptrdiff_t from[FC_AXES], to[FC_AXES];

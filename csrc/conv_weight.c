@@ -198,7 +198,8 @@ static void fill_line(const driver *d, char *to, const char *x, ptrdiff_t first,
 {
     const fc_axis *cols = &d->axis[COLS];
     const ptrdiff_t element = (d->lanes_of_x ? d->vlen : 1) * d->size;
-    ptrdiff_t from = clamp(-first, 0, count), end = clamp(cols->n - first, from, count);
+    ptrdiff_t from, end;
+    inside(cols->n, 1, first, count, &from, &end);
     if (end > from && !there)
         take(d, to + from * element, x + (first + from) * cols->x_step, cols->x_step, end - from, lanes);
     for (ptrdiff_t j = 0; j < count; j++) {
@@ -222,12 +223,13 @@ static int fill_inside(const driver *d, const block *b, char *to, const char *x,
         return 0;
     const ptrdiff_t step = d->apart[ROWS] ? rows->stride : 1, count = stored(d, ROWS, b->rows), wide = stored(d, COLS, b->cols);
     ptrdiff_t row = source_of(d, ROWS, b->row, 0, b->rows), col = source_of(d, COLS, b->col, 0, b->cols);
-    ptrdiff_t above = clamp(parts_of(max(-row, 0), step), 0, count), below = clamp(parts_of(rows->n - row, step), above, count);
-    ptrdiff_t left = clamp(-col, 0, wide), right = clamp(cols->n - col, left, wide);
-    if (below > above && right > left)
-        turn(d, to + (above * d->lines[COLS] + left) * d->vlen * d->size, d->lines[COLS],
-             x + (row + above * step) * rows->x_step + (col + left) * cols->x_step, d->g->x_channel, step * rows->x_step,
-             cols->x_step, below - above, right - left, lanes);
+    ptrdiff_t top, bottom, left, right;
+    inside(rows->n, step, row, count, &top, &bottom);
+    inside(cols->n, 1, col, wide, &left, &right);
+    if (bottom > top && right > left)
+        turn(d, to + (top * d->lines[COLS] + left) * d->vlen * d->size, d->lines[COLS],
+             x + (row + top * step) * rows->x_step + (col + left) * cols->x_step, d->g->x_channel, step * rows->x_step, cols->x_step,
+             bottom - top, right - left, lanes);
     return 1;
 }
 
@@ -262,6 +264,14 @@ static void turn_outputs(const driver *d, const block *b, char *to, const char *
 {
     const fc_conv *g = d->g;
     turn(d, to, b->cols, dy, channel, g->dy_step[ROWS], g->dy_step[COLS], b->rows, b->cols, lanes);
+}
+
+/* What a block sees of a channel of dy, from one of its rows on */
+static const char *outputs_of(const driver *d, const block *b, ptrdiff_t channel, ptrdiff_t row)
+{
+    const fc_conv *g = d->g;
+    return g->dy + b->image * g->dy_image + channel * g->dy_channel + b->z * g->dy_step[DEPTH] + (b->row + row) * g->dy_step[ROWS] +
+           b->col * g->dy_step[COLS];
 }
 
 /* K1's tables for a part of rows of `cols` outputs */
@@ -316,8 +326,7 @@ static void multiply(const driver *d, const share *s, const block *b, fc_gemm m,
     const ptrdiff_t size = d->size, pitch = d->lines[COLS];
     m.depth = rows * b->cols;
     if (d->lanes_of_x) {
-        m.a = g->dy + b->image * g->dy_image + (s->group * g->kernels + s->row) * g->dy_channel + b->z * g->dy_step[DEPTH] +
-              (b->row + row) * g->dy_step[ROWS] + b->col * g->dy_step[COLS];
+        m.a = outputs_of(d, b, s->group * g->kernels + s->row, row);
         m.b = b->pixels + output_at(d, ROWS, row) * pitch * d->vlen * size;
         m.as = g->dy_channel / size;
         for (ptrdiff_t i = 0, left; (left = s->rows - i) > 0; i += m.rows) {
@@ -362,8 +371,7 @@ static void multiply_lanes(const driver *d, const share *s, const block *b)
     fc_lanes_grads l = {.cols = b->cols, .x_row = output_at(d, ROWS, 1) * pitch, .x_step = output_at(d, COLS, 1) * d->vlen,
                         .dy_row = b->cols * d->vlen, .tap_rows = axis[ROWS].k, .taps = axis[COLS].k,
                         .tap_row = tap_at(d, ROWS, 1, b->rows) * pitch, .dilation = tap_at(d, COLS, 1, b->cols) * d->vlen};
-    const char *dy = g->dy + b->image * g->dy_image + s->lane * g->kernels * g->dy_channel + b->z * g->dy_step[DEPTH] +
-                     b->row * g->dy_step[ROWS] + b->col * g->dy_step[COLS];
+    const char *dy = outputs_of(d, b, s->lane * g->kernels, 0);
     char *sums = b->sums;
     for (ptrdiff_t m = 0; m < g->kernels; m++, dy += g->dy_channel, sums += d->taps * pixel) {
         turn_outputs(d, b, b->copy, dy, g->kernels * g->dy_channel, s->lanes);
@@ -408,8 +416,7 @@ static void open_block(const driver *d, const share *s, const block *b)
 {
     const fc_conv *g = d->g;
     const char *x = g->x + b->image * g->x_image + s->group * g->channels * g->x_channel;
-    const char *dy = g->dy + b->image * g->dy_image + (s->group * g->kernels + s->lane) * g->dy_channel + b->z * g->dy_step[DEPTH] +
-                     b->row * g->dy_step[ROWS] + b->col * g->dy_step[COLS];
+    const char *dy = outputs_of(d, b, s->group * g->kernels + s->lane, 0);
     for (ptrdiff_t v = 0; v < s->vectors; v++) {
         ptrdiff_t lanes = min(s->lanes - v * d->vlen, d->vlen);
         if (d->lanes_of_x)

@@ -32,11 +32,6 @@ typedef struct {
     char *scratch;
 } driver;
 
-static ptrdiff_t floor_of(ptrdiff_t a, ptrdiff_t b)
-{
-    return a / b - (a % b < 0);
-}
-
 /* Outputs of an axis whose element under a tap lies inside, and that of output 0 */
 typedef struct {
     ptrdiff_t from, end, first;
@@ -44,8 +39,7 @@ typedef struct {
 static span span_of(const fc_axis *a, ptrdiff_t tap)
 {
     span s = {.first = tap * a->dilation - a->lead};
-    s.from = clamp(-floor_of(s.first, a->stride), 0, a->out);
-    s.end = clamp(floor_of(a->n - 1 - s.first, a->stride) + 1, s.from, a->out);
+    inside(a->n, a->stride, s.first, a->out, &s.from, &s.end);
     return s;
 }
 
@@ -55,7 +49,7 @@ static void copy_rows(const driver *d, char *to, const char *from, ptrdiff_t row
 {
     const fc_axis *cols = &d->g->axis[COLS];
     const ptrdiff_t size = d->g->size, wide = cols->out * size, n = c->end - c->from, left = c->from * size, right = wide - c->end * size;
-    if (cols->stride == 1 && cols->x_step == size && row_step == wide) {
+    if (cols->stride == 1 && cols->out == cols->n && cols->x_step == size && row_step == wide) {
         memcpy(to + left, from, (size_t)((count - 1) * wide + n * size));
         for (ptrdiff_t i = 0; i < count && n < cols->out; i++, to += wide) {
             memset(to, 0, (size_t)left);
@@ -134,7 +128,7 @@ static void fold_row(const driver *d, ptrdiff_t plane, ptrdiff_t row, char *sums
         (size == 4 ? fc->join_f32 : fc->join_f64)(to, sums, sums + d->segment * size, cols->n);
     else if (d->segment)
         for (ptrdiff_t p = 0; p < min(step, cols->n); p++)
-            fc_copy_row(to + p * size, step * size, sums + p * d->segment * size, size, (cols->n - p + step - 1) / step, size);
+            fc_copy_row(to + p * size, step * size, sums + p * d->segment * size, size, parts_of(cols->n - p, step), size);
 }
 
 /* Tables for fold_row */
@@ -162,7 +156,7 @@ static void tabulate(driver *d)
 static void chunk(void *context, ptrdiff_t index, int slot)
 {
     const driver *d = context;
-    const ptrdiff_t shares = (d->rows + d->rows_chunk - 1) / d->rows_chunk, plane = index / shares;
+    const ptrdiff_t shares = parts_of(d->rows, d->rows_chunk), plane = index / shares;
     const ptrdiff_t from = index % shares * d->rows_chunk;
     for (ptrdiff_t row = from; row < min(from + d->rows_chunk, d->rows); row++)
         if (d->g->folds)
@@ -198,7 +192,7 @@ int fc_fold_run(const fc_fold *g)
         d.column = (struct column *)(void *)(d.line[ROWS] + of_rows);
         tabulate(&d);
     }
-    fc_pool_run(threads, planes * ((d.rows + d.rows_chunk - 1) / d.rows_chunk), chunk, &d);
+    fc_pool_run(threads, planes * parts_of(d.rows, d.rows_chunk), chunk, &d);
     if (d.scratch)
         fc_return(d.scratch);
     return 0;

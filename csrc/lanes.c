@@ -70,7 +70,8 @@ static ptrdiff_t pixels_of(const driver *d, ptrdiff_t wide)
 {
     const fc_axis *cols = &d->axis[COLS];
     ptrdiff_t count = reach(cols, wide);
-    return wide == cols->out && d->l->spread[COLS] == 1 ? max(count, cols->lead + cols->n) : count; /* whole rows of x run on from one to the next */
+    int run_on = wide == cols->out && d->l->spread[COLS] == 1; /* whole rows of x, from one to the next */
+    return run_on ? max(count, cols->lead + cols->n) : count;
 }
 
 /* Returns whether a block fits. */

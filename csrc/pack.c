@@ -61,13 +61,6 @@ void fc_tabulate(const layer *l, const phase *p, ptrdiff_t channels, ptrdiff_t c
 
 /* ---- packing ---------------------------------------------------------------------------------- */
 
-/* Elements that lie inside x, of `count` from `first` on with a step */
-static void inside(const fc_axis *a, ptrdiff_t first, ptrdiff_t count, ptrdiff_t *from, ptrdiff_t *end)
-{
-    *from = clamp(first >= 0 ? 0 : parts_of(-first, a->stride), 0, count);
-    *end = first >= a->n ? *from : clamp((a->n - 1 - first) / a->stride + 1, *from, count);
-}
-
 #define NOWHERE PTRDIFF_MIN /* the first column of a run of zeros */
 
 /* Rows of one set of columns, from row `source` of plane x (bytes from the channel's first) on; source < 0: zeros */
@@ -82,7 +75,7 @@ static fc_run *add_run(const layer *l, fc_run *run, ptrdiff_t to, ptrdiff_t x, p
     run->x = x + source * ra->x_step + first * ca->x_step;
     run->xs = ra->stride * ra->x_step / l->size;
     if (l->readable)
-        inside(ca, first, run->n, &run->from, &run->end);
+        inside(ca->n, ca->stride, first, run->n, &run->from, &run->end);
     if (run->end - run->from == l->pitch && run->xs == l->pitch * step) { /* one long row */
         run->end = run->n *= rows;
         run->rows = 1;
@@ -102,7 +95,7 @@ fc_runs fc_plan_runs(const layer *l, fc_run *run, ptrdiff_t plane, ptrdiff_t row
             for (ptrdiff_t r = 0; r < l->rows.sets; r++, to += l->row_set) {
                 ptrdiff_t first_col = col * cols->stride - cols->lead + first_of(&l->cols, cols, s), n;
                 ptrdiff_t first_row = row * rows->stride - rows->lead + first_of(&l->rows, rows, r), from, end;
-                inside(rows, first_row, l->rows.count, &from, &end);
+                inside(rows->n, rows->stride, first_row, l->rows.count, &from, &end);
                 for (ptrdiff_t i = 0; i < l->rows.count; i += n) {
                     ptrdiff_t in = fc_source_index(first_row + i * rows->stride, rows->n, rows->boundary);
                     n = i == from && end > from ? end - from : 1;
