@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import index
 from typing import Any, NamedTuple, TypeAlias
 
@@ -103,12 +103,27 @@ class Columns(NamedTuple):
     batched: bool
     folds: bool
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the result: the one of these two that x is not."""
+        taps, outputs = math.prod(a.k for a in self.axes), math.prod(a.out for a in self.axes)
+        return self.x.shape[:2] + (tuple(a.n for a in self.axes) if self.folds else (taps, outputs))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.x.dtype
+
+    @property
+    def compute_dtype(self) -> np.dtype[Any]:
+        """Copies stay as they are."""
+        return compute_dtype(self.dtype) if self.folds else self.dtype
+
     def deliver(self, result: NDArray[Any]) -> NDArray[Any]:
         """As it was asked for: columns are (images, channels x taps, outputs)."""
         if not self.folds:
             images, channels, taps, outputs = result.shape
             result = result.reshape(images, channels * taps, outputs)
-        return (result if self.batched else result[0]).astype(self.x.dtype, copy=False)
+        return (result if self.batched else result[0]).astype(self.dtype, copy=False)
 
 
 def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -210,12 +225,12 @@ def backward_arguments(
 def unfold_arguments(x: ArrayLike, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Columns:
     """Of how many dimensions the windows are, is what kernel_size says."""
     xa = _arrays({"x": x}, None)[0]["x"]
-    kernel, axes_of = _windows(kernel_size, dilation, padding, stride)
-    batched = _batched(len(kernel), xa.shape, "x")
+    rank = _window_rank(kernel_size=kernel_size)
+    batched = _batched(rank, xa.shape, "x")
     xa = xa if batched else xa[None]
-    axes = axes_of(xa.shape[2:], "x")
-    _check_size((*xa.shape[:2], *(a.k for a in axes), *(a.out for a in axes)), f"x has shape {xa.shape}")
-    return Columns(xa, axes, batched, False)
+    c = Columns(xa, _window_axes(xa.shape[2:], "x", kernel_size, dilation, padding, stride), batched, False)
+    _check_size(c.shape, f"x has shape {xa.shape}")
+    return c
 
 
 def fold_arguments(
@@ -223,34 +238,41 @@ def fold_arguments(
 ) -> Columns:
     """Of how many dimensions the windows are, is what kernel_size says, or output_size."""
     xa = _arrays({"x": x}, None)[0]["x"]
-    rank = len(output_size) if isinstance(output_size, (tuple, list, np.ndarray)) else None
-    kernel, axes_of = _windows(kernel_size, dilation, padding, stride, rank)
-    axes = axes_of(_per_axis(output_size, len(kernel), "output_size"), "output_size")
+    rank = _window_rank(kernel_size=kernel_size, output_size=output_size)
+    size = _per_axis(output_size, rank, "output_size")
+    axes = _window_axes(size, "output_size", kernel_size, dilation, padding, stride)
     if xa.ndim not in (2, 3):
         raise ValueError(f"x must have 3 dimensions (N, C x taps, L), or one less; got shape {xa.shape}")
-    taps, outputs = math.prod(kernel), math.prod(a.out for a in axes)
+    taps, outputs = math.prod(a.k for a in axes), math.prod(a.out for a in axes)
     if xa.shape[-2] % taps or xa.shape[-1] != outputs:
         raise ValueError(
             f"x must have C x {taps} rows, for kernel_size {kernel_size!r}, and {outputs} columns, for output_size "
             f"{output_size!r}; got shape {xa.shape}"
         )
     xa, batched = (xa, True) if xa.ndim == 3 else (xa[None], False)
-    columns = xa.reshape(len(xa), xa.shape[1] // taps, taps, outputs)
-    _check_size((*columns.shape[:2], *(a.n for a in axes)), f"output_size is {output_size!r}")
-    return Columns(columns, axes, batched, True)
+    c = Columns(xa.reshape(len(xa), xa.shape[1] // taps, taps, outputs), axes, batched, True)
+    _check_size(c.shape, f"output_size is {output_size!r}")
+    return c
 
 
-def _windows(
-    kernel_size: Any, dilation: Any, padding: Any, stride: Any, rank: int | None = None
-) -> tuple[tuple[int, ...], Callable[[tuple[int, ...], str], tuple[Axis, ...]]]:
-    """Taps, and the axes of pictures of a size that go by a name."""
-    given = len(kernel_size) if isinstance(kernel_size, (tuple, list, np.ndarray)) else rank or 2
-    if given not in LAYOUTS:
-        raise ValueError(f"kernel_size must be an integer or one to three; got {kernel_size!r}")
-    kernel = _per_axis(kernel_size, given, "kernel_size")
-    steps, spread = _per_axis(stride, given, "stride"), _per_axis(dilation, given, "dilation")
-    pads = _padding(padding)
-    return kernel, lambda size, name: layer_axes(size, kernel, steps, pads, spread, "zeros", (name, "kernel_size"))
+def _window_rank(**sizes: Any) -> int:
+    """Along how many axes windows slide: as many as the first size has that is not one number; of squares two."""
+    for name, size in sizes.items():
+        if isinstance(size, (tuple, list, np.ndarray)):
+            if len(size) not in LAYOUTS:
+                raise ValueError(f"{name} must be an integer or one to three; got {size!r}")
+            return len(size)
+    return 2
+
+
+def _window_axes(
+    shape: tuple[int, ...], name: str, kernel_size: Any, dilation: Any, padding: Any, stride: Any
+) -> tuple[Axis, ...]:
+    """Those of pictures, whose size goes by a name."""
+    rank = len(shape)
+    kernel, steps = _per_axis(kernel_size, rank, "kernel_size"), _per_axis(stride, rank, "stride")
+    spread = _per_axis(dilation, rank, "dilation")
+    return layer_axes(shape, kernel, steps, _padding(padding), spread, "zeros", (name, "kernel_size"))
 
 
 def bias_gradient_arguments(rank: int, grad_output: ArrayLike) -> NDArray[Any]:

@@ -827,17 +827,25 @@ def added_back(X: NDArray[Any], axes: tuple[Axis, ...]) -> NDArray[Any]:
 def columns(c: layers.Columns) -> NDArray[Any]:
     """What `nn.unfold` gives, as (images, channels, taps, outputs)."""
     X = continued(c.x, c.axes)
-    shape = (*c.x.shape[:2], math.prod(a.out for a in c.axes))
-    return np.stack([X[under(at, c.axes)].reshape(shape) for at in np.ndindex(*(a.k for a in c.axes))], 2)
+    return np.stack([X[under(at, c.axes)] for at in np.ndindex(*(a.k for a in c.axes))], 2).reshape(c.shape)
 
 
-def folded(c: layers.Columns, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """What `nn.fold` gives, as (images, channels, ...), summed in dtype: taps ascend."""
-    X = np.zeros((*c.x.shape[:2], *extents(c.axes)), dtype)
+def folded(c: layers.Columns) -> NDArray[Any]:
+    """What `nn.fold` gives, as (images, channels, ...): taps ascend."""
+    X = np.zeros((*c.x.shape[:2], *extents(c.axes)), c.compute_dtype)
     outputs = tuple(a.out for a in c.axes)
     for i, at in enumerate(np.ndindex(*(a.k for a in c.axes))):
         X[under(at, c.axes)] += c.x[:, :, i].reshape(*c.x.shape[:2], *outputs)
     return added_back(X, c.axes)
+
+
+def columns_error_bound(c: layers.Columns) -> NDArray[np.float64]:
+    """How far a compiled result may lie from that of `columns` or `folded`: copies not at all."""
+    if not c.folds:
+        return np.zeros(c.shape)
+    taps = math.prod(a.k for a in c.axes)
+    magnitudes = folded(c._replace(x=np.abs(c.x).astype(np.float64)))
+    return 2 * taps * float(np.finfo(c.compute_dtype).eps) * magnitudes
 
 
 def transposed_error_bound(c: layers.Layer) -> NDArray[np.float64]:

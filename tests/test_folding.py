@@ -125,6 +125,7 @@ X, Y = np.zeros((1, 2, 5, 6)), np.zeros((1, 8, 20))
         (lambda **m: nn.fold(Y[..., :19], (5, 6), 2, **m), ValueError, "and 20 columns"),
         (lambda **m: nn.fold(Y[0, 0], (5, 6), 2, **m), ValueError, "x must have 3 dimensions"),
         (lambda **m: nn.fold(Y, (5, 6, 7), 2, **m), ValueError, "and 120 columns"),
+        (lambda **m: nn.fold(Y, (5, 6, 1, 1), 2, **m), ValueError, "output_size must be an integer or one to three"),
         (lambda **m: nn.fold(Y, (5, 6), (2, 2, 1), **m), ValueError, "output_size must be an integer or 3 of them"),
         (lambda **m: nn.fold(Y, (1, 6), 2, **m), ValueError, "larger than the padded input"),
         (lambda **m: nn.fold(Y, (5.0, 6), 2, **m), TypeError, "output_size"),

@@ -7,8 +7,7 @@ Convolutional Neural Networks for Document Processing, 2006), and `fold` the adj
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastconv import reference
 from fastconv.arguments import IntOrTuple
-from fastconv.layers import Padding, compute_dtype, fold_arguments, unfold_arguments
-from fastconv.nn.functional import engine
-from fastconv.runtime import _core, check_result, checking
+from fastconv.layers import Columns, Padding, fold_arguments, unfold_arguments
+from fastconv.nn.functional import Ways, computed, engine
+from fastconv.runtime import _core
 
 __all__ = ["fold", "unfold"]
 
@@ -84,14 +83,8 @@ def unfold(
            [1., 2., 4., 0.]])
     """
     n = engine(method, threads)
-    c = unfold_arguments(x, kernel_size, dilation, padding, stride)
-    if method == "numpy" or _core is None:
-        return c.deliver(reference.columns(c))
-    result = np.empty((*c.x.shape[:2], math.prod(a.k for a in c.axes), math.prod(a.out for a in c.axes)), c.x.dtype)
-    _core.fold(np.require(c.x, requirements=["A"]), result, c.axes, False, n)
-    if checking.get():
-        check_result(result, reference.columns(c), np.zeros(result.shape), "nn.unfold")
-    return c.deliver(result)
+    ways = _ways(reference.columns, n)
+    return computed(unfold_arguments(x, kernel_size, dilation, padding, stride), method, ways, "nn.unfold")
 
 
 def fold(
@@ -139,14 +132,18 @@ def fold(
             [1., 2., 1.]]])
     """
     n = engine(method, threads)
-    c = fold_arguments(x, output_size, kernel_size, dilation, padding, stride)
-    dtype = compute_dtype(c.x.dtype)
-    if method == "numpy" or _core is None:
-        return c.deliver(reference.folded(c, dtype))
-    result = np.empty((*c.x.shape[:2], *(a.n for a in c.axes)), dtype)
-    _core.fold(np.require(c.x, dtype, ["C", "A"]), result, c.axes, True, n)
-    if checking.get():
-        magnitudes = reference.folded(c._replace(x=np.abs(c.x)), np.dtype(np.float64))
-        taps = math.prod(a.k for a in c.axes)
-        check_result(result, reference.folded(c, dtype), 2 * taps * np.finfo(dtype).eps * magnitudes, "nn.fold")
-    return c.deliver(result)
+    ways = _ways(reference.folded, n)
+    return computed(fold_arguments(x, output_size, kernel_size, dilation, padding, stride), method, ways, "nn.fold")
+
+
+def _ways(exact: Callable[[Columns], NDArray[Any]], threads: int) -> Ways[Columns]:
+    """There is no other way by NumPy than the reference, so the direct one serves for im2col, too."""
+
+    def direct(c: Columns) -> NDArray[Any]:
+        assert _core is not None
+        x = np.require(c.x, c.compute_dtype, ["C", "A"] if c.folds else ["A"])
+        result = np.empty(c.shape, c.compute_dtype)
+        _core.fold(x, result, c.axes, c.folds, threads)
+        return result
+
+    return Ways(direct, direct, exact, reference.columns_error_bound)

@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import reference
 from fastconv.arguments import Axis, IntOrTuple
-from fastconv.layers import ACTIVATIONS, Activation, Layer, Options, Padding, WeightGradient, layer_arguments
+from fastconv.layers import ACTIVATIONS, Activation, Columns, Layer, Options, Padding, WeightGradient, layer_arguments
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 
 __all__ = ["conv1d", "conv2d", "conv3d"]
 
 METHODS = ("auto", "direct", "im2col", "numpy")
-Asked = TypeVar("Asked", Layer, WeightGradient)
+Asked = TypeVar("Asked", Layer, WeightGradient, Columns)
 LANES_BELOW = 32  # outputs in a row up to which depthwise layers like channels last as they are; others, a copy
 
 
