@@ -243,14 +243,14 @@ def train(
     >>> edge.weight.round(2)
     array([[[-0.98,  0.98]]])
     """
-    for name, number, least in (("epochs", epochs, 0), ("batch", len(x) if batch is None else batch, 1)):
+    size = len(x) if batch is None else batch
+    for name, number, least in (("epochs", epochs, 0), ("batch", size, 1)):
         if number < least:
             raise ValueError(f"{name} must be at least {least}; got {number}")
     if len(target) != len(x):
         raise ValueError(f"target must have one for each of the {len(x)} examples in x; got {len(target)}")
     rng = np.random.default_rng(seed)
     optimiser = nn.SGD(network.parameters(), lr, momentum, weight_decay)
-    size = len(x) if batch is None else batch
     steps = -(-len(x) // size)
     losses = []
     for epoch in range(epochs):

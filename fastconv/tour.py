@@ -159,9 +159,9 @@ commutative. A single dot shows which is which: convolved, it becomes the kernel
 
 What deep learning calls a convolution layer correlates. Kernels are learned there, turned or not."""
     panels = [
-        Panel("kernel", "an F", _panel(k)),
-        Panel("correlated", "a dot, correlated with it", _panel(correlated)),
-        Panel("convolved", "a dot, convolved with it", _panel(convolved)),
+        Panel("kernel", "an F", k),
+        Panel("correlated", "a dot, correlated with it", correlated),
+        Panel("convolved", "a dot, convolved with it", convolved),
     ]
     return Part("Correlation and convolution", text, panels)
 
@@ -189,7 +189,7 @@ The same sum has one index for a signal and three for a volume.
     A ball of {int(ball.sum()):,} voxels, corr3d with a Laplacian of 3 x 3 x 3: {np.count_nonzero(surface):,} are not
     zero, all of them at its surface."""
     panels = [
-        Panel("a ball", "a volume, cut through the middle", _panel(ball[16])),
+        Panel("a ball", "a volume, cut through the middle", ball[16]),
         Panel("its surface", "Laplacian in three dimensions, the same cut", 0.5 + surface[16] / 6),
     ]
     return Part("One dimension, three dimensions", text, panels)
@@ -270,7 +270,7 @@ def learning_kernels() -> Part:
         )
         error = np.abs(layer.weight[0, 0] - target).max()
         lines.append(f"    {name:10}{curves[name][0]:14.2f}{curves[name][-1]:14.1e}{error:27.1e}")
-        panels.append(Panel(f"{name}, learned", "weights; grey is zero", _panel(_signed(layer.weight[0, 0]))))
+        panels.append(Panel(f"{name}, learned", "weights; grey is zero", _signed(layer.weight[0, 0])))
     for name in ("edge", "sobel"):
         steps = len(curves[name])
         text = f"{curves[name][0]:.2g} to {curves[name][-1]:.1g} in {steps} steps, logarithmic"
@@ -292,10 +292,8 @@ def digits() -> Part:
     answers = np.tile(labels[taught], 9)
     first = nn.Conv2d(1, 16, 3, padding=1, activation="relu", seed=0)
     second = nn.Conv2d(16, 32, 3, stride=2, padding=1, activation="relu", seed=1)
-    networks = {
-        "convolution": learning.Network([first, second, learning.Dense(512, 10, seed=2)]),
-        "connected": learning.Network([learning.Dense(64, 128, "relu", seed=0), learning.Dense(128, 10, seed=1)]),
-    }
+    reader = learning.Network([first, second, learning.Dense(512, 10, seed=2)])
+    connected = learning.Network([learning.Dense(64, 128, "relu", seed=0), learning.Dense(128, 10, seed=1)])
     how: dict[str, Any] = {"epochs": 12, "batch": 64, "lr": 0.2, "weight_decay": 1e-4, "cool": True}
     lines = [
         f"{len(taught)} digits of 8 x 8 pixels to learn from, each in nine places a pixel apart; {len(tested)} others,",
@@ -303,12 +301,11 @@ def digits() -> Part:
         "",
         "                                        parameters   right",
     ]
-    known = {"convolution": "two convolution layers, one dense", "connected": "two dense layers"}
-    for name, network in networks.items():
+    for name, network in (("two convolution layers, one dense", reader), ("two dense layers", connected)):
         learning.train(network, examples, answers, **how)
         right = learning.accuracy(network, pictures[tested], labels[tested])
-        lines.append(f"    {known[name]:36}{network.count_parameters():10,}{right:8.2%}")
-    scores = networks["convolution"](pictures[tested])
+        lines.append(f"    {name:36}{network.count_parameters():10,}{right:8.2%}")
+    scores = reader(pictures[tested])
     wrong = np.flatnonzero(scores.argmax(1) != labels[tested])
     lines += ["", f"Misread by the convolution layers: {len(wrong)} of {len(tested)}"]
     lines += [f"    a {labels[tested[i]]}, taken for a {scores[i].argmax()}" for i in wrong]
@@ -402,7 +399,7 @@ def _signed(k: Array) -> Array:
     return shown
 
 
-def _panel(values: Array) -> Array:
+def _enlarged(values: Array) -> Array:
     """Pixels as squares, as large as fit."""
     times = max(SIDE // max(values.shape), 1)
     return np.repeat(np.repeat(np.asarray(values, float), times, 0), times, 1)
@@ -499,6 +496,6 @@ def sheet(panels: Sequence[Panel]) -> Image.Image:
         top = margin + i // columns * down
         draw.text((left, top), panel.title, 0, title_font)
         draw.text((left, top + 34), panel.text, 90, text_font)
-        pixels = np.rint(255 * _panel(panel.values)).clip(0, 255).astype(np.uint8)
+        pixels = np.rint(255 * _enlarged(panel.values)).clip(0, 255).astype(np.uint8)
         drawn.paste(Image.fromarray(pixels), (left, top + caption))
     return drawn
