@@ -170,10 +170,7 @@ def step(options: argparse.Namespace) -> Iterator[Pair]:
 
 
 def compare(table: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    arithmetic = "float64" if options.dtype == "float64" else "float32"
-    peak = side_by_side.peak(arithmetic) * options.threads
-    print(f"\n{table}, {options.dtype}, {options.threads} thread{'s'[: options.threads > 1]}, peak {peak:.0f} GFLOP/s")
-    rows = []
+    peak, rows = layers.announce(table, options), []
     for pair in {"transposed": transposed, "step": step}.get(table, lambda o: gradients(table, o))(options):
         if options.layers and not any(part in pair.name for part in options.layers):
             continue

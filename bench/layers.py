@@ -177,11 +177,16 @@ def exact(layer: Layer) -> Array:
     return result
 
 
-def speed(table: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    peers = installed(options.peers)
+def announce(table: str, options: argparse.Namespace) -> float:
+    """The heading of a table; returns the peak in GFLOP/s."""
     arithmetic = "float64" if options.dtype == "float64" else "float32"
     peak = side_by_side.peak(arithmetic) * options.threads
     print(f"\n{table}, {options.dtype}, {options.threads} thread{'s'[: options.threads > 1]}, peak {peak:.0f} GFLOP/s")
+    return peak
+
+
+def speed(table: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    peers, peak = installed(options.peers), announce(table, options)
     rows = []
     for layer in layers(table, options.dtype, options.batch):
         if options.layers and not any(part in layer.name for part in options.layers):

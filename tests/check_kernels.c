@@ -1518,6 +1518,26 @@ static fc_conv random_layer(int trial, ptrdiff_t n[FC_AXES], ptrdiff_t o[FC_AXES
     return g;
 }
 
+static void say_axes(const fc_axis axis[FC_AXES])
+{
+    EACH(a, FC_AXES)
+        say_more("; x %td, k %td, out %td, stride %td, dilation %td, lead %td, boundary %d", axis[a].n, axis[a].k, axis[a].out,
+                 axis[a].stride, axis[a].dilation, axis[a].lead, axis[a].boundary);
+}
+
+/* out, in the third area, holds exactly these sums, and poison lies around it */
+static void verify_sums(char *out, ptrdiff_t count, const double *sums)
+{
+    const char *wrong = "";
+    EACH(i, count) {
+        if (get(out + i * size, type) != sums[i])
+            wrong = "a result is wrong";
+        memset(out + i * size, POISON, (size_t)size);
+    }
+    EACH(byte, AREA) if ((unsigned char)areas[2][byte] != POISON) wrong = "wrote outside out";
+    verdict(wrong);
+}
+
 /* Random layers of small integers, whose sums are exact, on one thread and on three */
 static void check_conv(void)
 {
@@ -1542,11 +1562,7 @@ static void check_conv(void)
             g.out = place(2, out_count * size);
             say_case("trial %d: threads %d, images %td, groups %td, %td -> %td, clamp %d, bias %d", trial, g.threads,
                      g.images, g.groups, g.channels, g.kernels, g.clamp, g.bias != NULL);
-            EACH(a, FC_AXES) {
-                const fc_axis *axis = &g.axis[a];
-                say_more("; x %td, k %td, out %td, stride %td, dilation %td, lead %td, boundary %d", n[a], axis->k, o[a],
-                         axis->stride, axis->dilation, axis->lead, axis->boundary);
-            }
+            say_axes(g.axis);
             if (fc_conv_run(&g) != 0) {
                 verdict("memory is short");
                 continue;
@@ -1625,29 +1641,18 @@ static void check_gradients(void)
             dx[in_x] += dy * get(pw + ((m * g.channels + c) * taps + t) * size, type);
             dw[(m * g.channels + c) * taps + t] += dy * get(px + in_x * size, type);
         }
+        EACH(i, g.clamp ? x_count : 0) dx[i] = fmin(fmax(dx[i], g.low), g.high);
         const ptrdiff_t count = of_weights ? w_count : x_count;
         for (g.threads = 1; g.threads <= 3; g.threads += 2) {
             g.out = place(2, count * size);
             say_case("trial %d: gradient of %s, threads %d, images %td, groups %td, %td -> %td, clamp %d, bias %d", trial,
                      of_weights ? "weights" : "input", g.threads, g.images, g.groups, g.channels, g.kernels, g.clamp, g.bias != NULL);
-            EACH(a, FC_AXES) {
-                const fc_axis *axis = &g.axis[a];
-                say_more("; x %td, k %td, out %td, stride %td, dilation %td, lead %td, boundary %d", n[a], axis->k, o[a],
-                         axis->stride, axis->dilation, axis->lead, axis->boundary);
-            }
+            say_axes(g.axis);
             if ((of_weights ? fc_conv_weight_run(&g) : fc_conv_run(&g)) != 0) {
                 verdict("memory is short");
                 continue;
             }
-            const char *wrong = "";
-            EACH(i, count) {
-                double sum = of_weights ? dw[i] : g.clamp ? fmin(fmax(dx[i], g.low), g.high) : dx[i];
-                if (get(g.out + i * size, type) != sum)
-                    wrong = "a result is wrong";
-                memset(g.out + i * size, POISON, (size_t)size);
-            }
-            EACH(byte, AREA) if ((unsigned char)areas[2][byte] != POISON) wrong = "wrote outside out";
-            verdict(wrong);
+            verify_sums(g.out, count, of_weights ? dw : dx);
         }
     }
     fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
@@ -1688,23 +1693,12 @@ static void check_folds(void)
         for (g.threads = 1; g.threads <= 3; g.threads += 2) {
             g.out = place(2, count * size);
             say_case("trial %d: %s, threads %d, planes %td", trial, g.folds ? "fold" : "unfold", g.threads, planes);
-            EACH(a, FC_AXES) {
-                const fc_axis *axis = &g.axis[a];
-                say_more("; x %td, k %td, out %td, stride %td, dilation %td, lead %td", n[a], axis->k, o[a], axis->stride,
-                         axis->dilation, axis->lead);
-            }
+            say_axes(g.axis);
             if (fc_fold_run(&g) != 0) {
                 verdict("memory is short");
                 continue;
             }
-            const char *wrong = "";
-            EACH(i, count) {
-                if (get(g.out + i * size, type) != want[i])
-                    wrong = "a result is wrong";
-                memset(g.out + i * size, POISON, (size_t)size);
-            }
-            EACH(byte, AREA) if ((unsigned char)areas[2][byte] != POISON) wrong = "wrote outside out";
-            verdict(wrong);
+            verify_sums(g.out, count, want);
         }
     }
     fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
