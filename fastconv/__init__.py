@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cross-correlation and convolution on the CPU: fast, checked, the same bits for any thread count."""
 
-from fastconv import dense, feature, kernels, nn, reference
+from fastconv import dense, feature, kernels, nn, reference, signal
 from fastconv.arguments import halo
 from fastconv.correlation import (
     Explanation,
@@ -48,5 +48,6 @@ __all__ = [
     "sepcorr2d",
     "set_num_threads",
     "show_config",
+    "signal",
     "use_isa",
 ]

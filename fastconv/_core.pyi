@@ -3,6 +3,7 @@
 
 from typing import Any, TypedDict
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fastconv.arguments import Axis
@@ -36,7 +37,14 @@ def corr_plan(
     threads: int,
 ) -> tuple[int, int, float]: ...
 def corr_plain(
-    rank: int, x: Any, k: Any, mode: Any, boundary: Any, fillvalue: Any, convolve: bool
+    rank: int,
+    x: Any,
+    k: Any,
+    mode: Any,
+    boundary: Any,
+    fillvalue: Any,
+    convolve: bool,
+    dtype: np.dtype[Any] | None = None,
 ) -> NDArray[Any] | None: ...
 def set_threads(n: int) -> None: ...
 def get_threads() -> int: ...

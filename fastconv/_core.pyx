@@ -83,6 +83,8 @@ cdef int default_threads = 1
 # Below this many multiply-adds a call ends sooner than the GIL could be released and taken again.
 cdef double largest = LARGEST
 cdef double KEEP_GIL_BELOW = 20000
+# Below this many products a copy of both arrays costs less than finding out what suits their types.
+cdef double COPY_BELOW = 50000
 # methods.CROSSOVERS
 cdef double SEPARABLE_GAIN = 1, BOX_TAPS = 0, FFT_TAPS = 0, FFT_GAIN = 1
 
@@ -217,11 +219,12 @@ cdef bint may_be_outer_product(const fc_corr *g) noexcept:
     return True
 
 
-def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve):
+def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve, dtype=None):
     """A correlation or convolution of two plain arrays of one float type; None when anything is not plain.
 
     The borrowed path: no memoryview is made, because for the smallest arrays that alone would cost more
-    than the correlation.
+    than the correlation. dtype: arrays of any types are plain, too, if they are small; they are copied, and the result is
+    cast to it (integers wrap).
     """
     cdef fc_corr g
     cdef fc_axis *a
@@ -230,12 +233,25 @@ def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve):
     cdef int typenum, status, i
     cdef double outputs = 1, taps = 1, sum_of_taps = 0
     cdef fc_plan direct, transformed
-    cdef bint fits = True
+    cdef bint fits = True, is_copy
     if not (cnp.PyArray_CheckExact(x) and cnp.PyArray_CheckExact(k)):
         return None
     xa, ka = <cnp.ndarray> x, <cnp.ndarray> k
     typenum = cnp.PyArray_TYPE(xa)
-    if not ((typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE) and typenum == cnp.PyArray_TYPE(ka)
+    is_copy = dtype is not None and not (
+        (typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE) and typenum == cnp.PyArray_TYPE(ka)
+        and typenum == (<cnp.dtype> dtype).type_num and cnp.PyArray_ISBEHAVED_RO(xa) and cnp.PyArray_ISBEHAVED_RO(ka))
+    if is_copy:
+        if <double> cnp.PyArray_SIZE(xa) * <double> cnp.PyArray_SIZE(ka) > COPY_BELOW:
+            return None
+        typenum = arithmetic_of(<cnp.dtype> dtype)
+        if (typenum == cnp.NPY_CFLOAT or typenum == cnp.NPY_CDOUBLE) and type(mode) is str and mode in MODES:
+            return complex_plain(rank, xa, ka, mode, boundary, fillvalue, convolve, <cnp.dtype> dtype)
+        if typenum < 0 or cnp.PyArray_ISCOMPLEX(xa) or cnp.PyArray_ISCOMPLEX(ka):
+            return None
+        xa = cnp.PyArray_FROMANY(xa, typenum, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
+        ka = cnp.PyArray_FROMANY(ka, typenum, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
+    if not ((typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE or is_copy) and typenum == cnp.PyArray_TYPE(ka)
             and cnp.PyArray_NDIM(xa) == rank and cnp.PyArray_NDIM(ka) == rank
             and cnp.PyArray_ISBEHAVED_RO(xa) and cnp.PyArray_ISBEHAVED_RO(ka)
             and type(mode) is str and type(boundary) is str
@@ -247,6 +263,7 @@ def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve):
         return None
     if not -1e38 < g.fill < 1e38:
         return None
+    g.integer_fill = <int64_t> g.fill if is_copy and typenum == cnp.NPY_INT64 else 0
     for i in range(3 - rank):
         nothing_slides(&g.axis[i])
     g.k = <const char *> cnp.PyArray_DATA(ka)
@@ -262,10 +279,11 @@ def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve):
         if convolve:  # the kernel seen from its last tap
             g.k += (a.k - 1) * a.k_step
             a.k_step = -a.k_step
-    g.type = g.x_type = g.out_type = FC_F32 if typenum == cnp.NPY_FLOAT else FC_F64
-    if taps >= BOX_TAPS:
+    g.type = FC_F32 if typenum == cnp.NPY_FLOAT else FC_F64 if typenum == cnp.NPY_DOUBLE else FC_I64
+    g.x_type = g.out_type = g.type
+    if not is_copy and taps >= BOX_TAPS:
         return None
-    if taps > 1 and taps >= SEPARABLE_GAIN * sum_of_taps and may_be_outer_product(&g):
+    if not is_copy and taps > 1 and taps >= SEPARABLE_GAIN * sum_of_taps and may_be_outer_product(&g):
         return None
     if not (fits and mode == "valid" and boundary == "constant"):
         if not (mode in MODES and boundary in BOUNDARIES):
@@ -285,7 +303,7 @@ def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve):
         a.whole, a.out_step = a.out, cnp.PyArray_STRIDE(oa, i)
     g.method, g.threads, g.batches = FC_DIRECT, default_threads, 0
     g.x, g.out = <const char *> cnp.PyArray_DATA(xa), <char *> cnp.PyArray_DATA(oa)
-    if taps >= FFT_TAPS and outputs > 0:
+    if not is_copy and taps >= FFT_TAPS and outputs > 0:
         fc_corr_plan(&g, &direct)
         g.method = FC_FFT
         fc_corr_plan(&g, &transformed)
@@ -298,7 +316,76 @@ def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve):
             status = fc_corr_run(&g)
     if status != 0:
         raise MemoryError("no memory for the scratch tiles of a correlation")
+    return cnp.PyArray_Cast(oa, (<cnp.dtype> dtype).type_num) if is_copy else oa
+
+
+cdef complex_plain(int rank, cnp.ndarray x, cnp.ndarray k, mode, boundary, fillvalue, bint convolve, cnp.dtype dtype):
+    """The same for complex numbers, which are an axis of two elements that a kernel of three slides over:
+
+        out[re] = re * k[re] - im * k[im]                  elements      0  re  im   0
+        out[im] = re * k[im] + im * k[re]                  taps          im  re -im    and one further
+    """
+    cdef fc_corr g
+    cdef fc_axis *a
+    cdef cnp.npy_intp shape[3]
+    cdef cnp.ndarray oa, ka
+    cdef int i, status
+    cdef ptrdiff_t j, taps
+    cdef double *wide
+    cdef float *narrow
+    if rank > 2 or cnp.PyArray_NDIM(x) != rank or cnp.PyArray_NDIM(k) != rank or fillvalue != 0:
+        return None
+    x = cnp.PyArray_FROMANY(x, dtype.type_num, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
+    k = cnp.PyArray_FROMANY(k, cnp.NPY_CDOUBLE, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
+    axes = plain_geometry((<object> x).shape, (<object> k).shape, mode, boundary, convolve)
+    taps = cnp.PyArray_SIZE(k)
+    g.type = FC_F32 if dtype.type_num == cnp.NPY_CFLOAT else FC_F64
+    g.x_type = g.out_type = g.type
+    g.fill, g.integer_fill, g.method, g.threads, g.batches = 0, 0, FC_DIRECT, 1, 0
+    shape[0] = 3 * taps
+    ka = cnp.PyArray_EMPTY(1, shape, cnp.NPY_FLOAT if g.type == FC_F32 else cnp.NPY_DOUBLE, 0)
+    wide, narrow = <double *> cnp.PyArray_DATA(ka), <float *> cnp.PyArray_DATA(ka)
+    cdef const double *of_k = <const double *> cnp.PyArray_DATA(k)
+    cdef double sign = 1 if convolve else -1
+    for j in range(taps):
+        if g.type == FC_F32:
+            narrow[j] = <float> (sign * of_k[2 * j + 1])
+            narrow[taps + j], narrow[2 * taps + j] = <float> of_k[2 * j], -narrow[j]
+        else:
+            wide[j] = sign * of_k[2 * j + 1]
+            wide[taps + j], wide[2 * taps + j] = of_k[2 * j], -wide[j]
+    for i in range(3):
+        nothing_slides(&g.axis[i])
+    g.k, g.x = <const char *> cnp.PyArray_DATA(ka), <const char *> cnp.PyArray_DATA(x)
+    cdef ptrdiff_t size = cnp.PyArray_ITEMSIZE(ka)
+    for i in range(rank):
+        shape[i] = axes[2 * i]
+    oa = cnp.PyArray_EMPTY(rank, shape, dtype.type_num, 0)
+    g.out = <char *> cnp.PyArray_DATA(oa)
+    for i in range(rank):
+        a = &g.axis[3 - rank + i]
+        a.n, a.k, a.out, a.lead = cnp.PyArray_DIM(x, i), cnp.PyArray_DIM(k, i), axes[2 * i], axes[2 * i + 1]
+        a.whole, a.boundary = a.out, BOUNDARY[BOUNDARIES[boundary]]
+        a.x_step, a.out_step = cnp.PyArray_STRIDE(x, i), cnp.PyArray_STRIDE(oa, i)
+        a.k_step = cnp.PyArray_STRIDE(k, i) // (2 * sizeof(double)) * size
+        if convolve:
+            g.k += (a.k - 1) * a.k_step
+            a.k_step = -a.k_step
+    a = &g.axis[2 - rank]
+    a.n, a.k, a.out, a.whole, a.lead, a.x_step, a.out_step, a.k_step = 2, 3, 2, 2, 1, size, size, taps * size
+    status = fc_corr_run(&g)
+    if status != 0:
+        raise MemoryError("no memory for the scratch tiles of a correlation")
     return oa
+
+
+cdef int arithmetic_of(cnp.dtype dtype) noexcept:
+    """The type that sums of this dtype are made in; -1: none here"""
+    if dtype.kind == c"i" or dtype.kind == c"u":
+        return cnp.NPY_INT64
+    if dtype.type_num in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE, cnp.NPY_CFLOAT, cnp.NPY_CDOUBLE):
+        return dtype.type_num
+    return cnp.NPY_FLOAT if dtype.type_num == cnp.NPY_FLOAT16 else -1
 
 
 def set_threads(int n):

@@ -275,6 +275,30 @@ def correlation_arguments(
     )
 
 
+def placed(
+    x: NDArray[Any],
+    k: NDArray[Any],
+    lead: Sequence[int],
+    out: Sequence[int],
+    dtype: np.dtype[Any],
+    boundaries: Sequence[str] | None = None,
+    fillvalue: complex = 0,
+) -> Correlation:
+    """The correlation of x (..., n of each axis) with k, whose outputs are where the caller says; nothing is checked.
+
+    Output o meets tap t at element ``o - lead + t`` of x. Integer sums that do not fit into `dtype` wrap.
+    """
+    rank = k.ndim
+    names = boundaries or ("constant",) * rank
+    axes = tuple(
+        Axis(n, taps, size, first, 1, 1, name, 0, size)
+        for n, taps, size, first, name in zip(x.shape[x.ndim - rank :], k.shape, out, lead, names, strict=True)
+    )
+    shape = (*x.shape[: x.ndim - rank], *out)
+    sum_dtype = _sum_dtype(x.dtype, k.dtype)
+    return Correlation(x, k, (), axes, shape, sum_dtype, dtype, "wrap", fillvalue, (), None, None)
+
+
 # ---- geometry ------------------------------------------------------------------------------------
 
 

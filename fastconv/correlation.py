@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv import methods, reference
+from fastconv import methods, reference, spectrum
 from fastconv.arguments import Correlation, IntOrTuple, Options, OuterProduct, Window, correlation_arguments
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 
@@ -418,7 +418,7 @@ def _correlate(
         if result is not None:
             return result
     c = correlation_arguments(rank, x, k, Options(mode, boundary, fillvalue, axes, *how), convolve=convolve)
-    return _run(c, method, threads, what)
+    return run(c, method, threads, what)
 
 
 def _is_default(
@@ -445,7 +445,7 @@ def _is_default(
     )
 
 
-def _run(c: Correlation, method: str, threads: int | None, what: str) -> Any:
+def run(c: Correlation, method: str, threads: int | None, what: str) -> Any:
     choice = methods.choose(c, method)
     threads = get_num_threads() if threads is None else thread_count(threads, "threads")
     if choice.method == "numpy":
@@ -453,7 +453,7 @@ def _run(c: Correlation, method: str, threads: int | None, what: str) -> Any:
     check = checking.get()
     if check:  # before out is written: it may be x itself
         expected = reference.run(c._replace(out=None, asked_out=None, moved=(), return_weight=False))
-        bound = reference.error_bound(c, choice.factors, transformed=choice.method == "fft")
+        bound = reference.error_bound(c, choice.factors, transformed=choice.points)
     sums, weight = _normalised(c, choice, threads) if c.is_weighted else (_sums(c, choice, threads), None)
     result = c.deliver(sums)
     if check:
@@ -491,6 +491,14 @@ def _sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
         every: tuple[Any, ...] = (..., *(slice(None, None, a.step) for a in c.axes))
         part: NDArray[Any] = dense[every]
         return part
+    if choice.method == "fft" and c.sum_dtype.kind in "iu":
+        floats = _sums(c._replace(sum_dtype=np.dtype(np.float64), out=None), choice, threads)
+        exact: NDArray[Any] = np.rint(floats).astype(np.int64).astype(c.sum_dtype)
+        return exact
+    if choice.whole:
+        window: tuple[Any, ...] = (..., *(slice(a.start, a.start + a.out) for a in c.axes))
+        asked: NDArray[Any] = spectrum.correlate(c.whole())[window].astype(c.compute_dtype, copy=False)
+        return asked
     if c.sum_dtype.kind == "c":
         return _complex_sums(c, choice, threads)
     arithmetic = methods.arithmetic(c)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv import reference
+from fastconv import reference, spectrum
 from fastconv.arguments import Correlation
 from fastconv.runtime import _core
 
@@ -25,7 +25,11 @@ class Choice(NamedTuple):
     method: str
     why: str
     factors: Factors = ()
+    points: int = 0  # of method "fft": transformed together, at most
+    whole: bool = False  # of method "fft": all of x, by NumPy
 
+
+TILE_POINTS = 1 << 20  # the most of a tile of csrc/fft.c
 
 # Where one method overtakes another: `python bench/crossovers.py` measures what these stand for.
 CROSSOVERS = {
@@ -60,7 +64,7 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
         return Choice("numpy", "the compiled extension cannot be imported")
     c = c.whole()
     if c.sum_dtype.kind in "iu":
-        if method in ("im2col", "fft"):
+        if method == "im2col":
             raise TypeError(
                 f"method {method!r} takes floats; got x of dtype {c.x.dtype} and k of dtype {c.k.dtype}: "
                 "use method 'auto' or 'direct' for integers"
@@ -85,9 +89,11 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
         if method == "separable":
             raise ValueError(f"method 'separable' is not possible: {why_not}")
     if method == "fft" or method == "auto":
-        reason = _why_not_fft(c, method == "auto")
+        reason, whole = _why_not_fft(c, method == "auto")
         if not reason:
-            return Choice("fft", "asked for" if method == "fft" else f"{c.k.size} taps are many")
+            points = math.prod(spectrum.lengths(c)) if whole else TILE_POINTS
+            why = "asked for" if method == "fft" else f"{c.k.size} taps are many"
+            return Choice("fft", why, points=points, whole=whole)
         if method == "fft":
             raise ValueError(f"method 'fft' is not possible: {reason}")
         return Choice("direct", f"the fastest here; {why_not}")
@@ -131,19 +137,34 @@ def _why_not_box(c: Correlation, only_if_faster: bool) -> str:
 # ---- transforms -------------------------------------------------------------------------------------
 
 
-def _why_not_fft(c: Correlation, only_if_faster: bool) -> str:
-    if c.sum_dtype.kind in "iu":
-        return "integers are summed exactly"
+def _why_not_fft(c: Correlation, only_if_faster: bool) -> tuple[str, bool]:
+    """(why not, whether all of x has to be transformed at once)"""
     if any(a.stride > 1 or a.dilation > 1 for a in c.axes):
-        return "stride and dilation must be 1"
+        return "stride and dilation must be 1", False
     if only_if_faster and (c.k.size < CROSSOVERS["fft taps"] or 0 in c.shape):
-        return f"{c.k.size} taps are few"
+        return f"{c.k.size} taps are few", False
+    if c.sum_dtype.kind in "iu" and not _is_exact_transformed(c):
+        return "integers are summed exactly", False
     _, _, us = plan(c, Choice("fft", ""), 1)
-    if math.isinf(us):
-        return f"k of shape {c.k.shape} is too large for its tiles"
+    whole = math.isinf(us)
+    if whole:
+        if not np.isfinite(c.k).all() or (c.x.dtype.kind == "c" and not np.isfinite(c.x).all()):
+            return f"k of shape {c.k.shape} is too large for tiles, and not all numbers are finite", False
+        us = spectrum.expected_us(c)
     if only_if_faster and us * CROSSOVERS["fft gain"] > plan(c, Choice("direct", ""), 1)[2]:
-        return "transforms would take longer"
-    return ""
+        return "transforms would take longer", False
+    return "", whole
+
+
+def _is_exact_transformed(c: Correlation) -> bool:
+    """Whether the errors of float64 transforms are so far below 1/2 that rounding gives the exact sums of integers."""
+    if 0 in c.shape or not c.x.size:
+        return False
+    points = max(TILE_POINTS, math.prod(spectrum.lengths(c)))
+    x = max(abs(int(c.x.min())), abs(int(c.x.max())), abs(int(c.fillvalue.real)))
+    k = float(np.sqrt(np.sum(c.k.astype(np.float64) ** 2)))
+    unit = float(np.finfo(np.float64).eps) / 2
+    return 16 * unit * math.log2(points) * float(x) * math.sqrt(2 * points) * k < 0.125
 
 
 # ---- factors --------------------------------------------------------------------------------------
@@ -178,7 +199,7 @@ def factorize(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], most: i
     if not k.any() or not np.isfinite(k).all():
         return ()
     factors = _integer_factors(k) if dtype.kind in "iu" else _cross_factors(k)
-    if not factors and dtype.kind == "f" and k.ndim == 2:
+    if not factors and dtype.kind == "f" and k.ndim == 2 and (most > 1 or _may_be_outer_product(k)):
         factors = _low_rank(k, most)
     return factors
 
@@ -215,6 +236,18 @@ def _cross_factors(k: NDArray[Any]) -> Factors:
     info = np.finfo(k.dtype)
     close = np.abs(product - wide) <= 8 * float(info.eps) * np.abs(wide) + 4 * float(info.smallest_subnormal)
     return tuple(f[None] for f in rounded) if close.all() else ()
+
+
+def _may_be_outer_product(k: NDArray[Any]) -> bool:
+    """False only where `_low_rank` finds no single term, which takes far longer to find out.
+
+    That is where a tap is not that of the cross through the largest one, as in `may_be_outer_product` of _core.pyx.
+    """
+    wide = k.astype(np.float64)
+    i, j = np.unravel_index(np.argmax(np.abs(wide)), k.shape)
+    eps, least = float(np.finfo(k.dtype).eps), float(np.finfo(k.dtype).smallest_subnormal)
+    room = 16 * (eps * np.abs(wide) + eps * float(np.linalg.norm(wide)) + least)
+    return bool((np.abs(wide - np.outer(wide[:, j], wide[i] / wide[i, j])) <= room).all())
 
 
 def _low_rank(k: NDArray[Any], most: int) -> Factors:

@@ -198,9 +198,7 @@ def sums(c: Correlation) -> NDArray[Any]:
     if c.sum_dtype.kind in "iu":
         return _integers(c)
     if c.sum_dtype.kind == "f":
-        return _slide(c, c.x, c.k, np.dtype(np.float64)).astype(
-            c.sum_dtype if c.dtype.kind in "fc" else c.compute_dtype
-        )
+        return slide(c, c.x, c.k, np.dtype(np.float64)).astype(c.sum_dtype if c.dtype.kind in "fc" else c.compute_dtype)
     # Of real and complex numbers the real ones have no imaginary part (rather than one of zero, which times
     # infinity would be NaN).
     y = np.zeros(c.shape, np.complex128)
@@ -214,13 +212,13 @@ def sums(c: Correlation) -> NDArray[Any]:
             fill = getattr(c.fillvalue, x_part)
             x, k = getattr(c.x, x_part), getattr(c.k, k_part)
             target = getattr(y, part)
-            target += sign * _slide(c._replace(fillvalue=fill), x, k, np.dtype(np.float64))
+            target += sign * slide(c._replace(fillvalue=fill), x, k, np.dtype(np.float64))
     return y.astype(c.sum_dtype, copy=False)
 
 
-def _slide(c: Correlation, x: NDArray[Any], k: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def slide(c: Correlation, x: NDArray[Any], k: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """The formula: one shifted, weighted copy of the continued array per tap."""
-    X = _continued(c, x.astype(dtype, copy=False))
+    X = extended(c, x.astype(dtype, copy=False))
     y = np.zeros(c.shape, dtype)
     for at, tap in np.ndenumerate(k.astype(dtype)):
         under: list[Any] = [
@@ -231,7 +229,7 @@ def _slide(c: Correlation, x: NDArray[Any], k: NDArray[Any], dtype: np.dtype[Any
     return y
 
 
-def _continued(c: Correlation, x: NDArray[Any]) -> NDArray[Any]:
+def extended(c: Correlation, x: NDArray[Any]) -> NDArray[Any]:
     """x continued by the boundary rule, to cover every window of the output."""
     indices = [_indices(a) for a in c.axes]
     X = np.full((*x.shape[: -c.rank], *(i.size for i in indices)), c.fillvalue, x.dtype)
@@ -269,8 +267,8 @@ def source_index(i: NDArray[np.intp], n: int, boundary: str) -> NDArray[np.intp]
 def _integers(c: Correlation) -> NDArray[Any]:
     """Exact sums: in int64 where no partial sum can overflow, else in Python's integers."""
     if largest_sum(c) <= np.iinfo(np.int64).max:
-        return _slide(c, c.x, c.k, np.dtype(np.int64))
-    return _slide(c, c.x, c.k, np.dtype(object))
+        return slide(c, c.x, c.k, np.dtype(np.int64))
+    return slide(c, c.x, c.k, np.dtype(object))
 
 
 def largest_sum(c: Correlation) -> int:
@@ -286,18 +284,16 @@ def largest_sum(c: Correlation) -> int:
 # ---- the error ------------------------------------------------------------------------------------
 
 
-def error_bound(
-    c: Correlation, factors: tuple[NDArray[Any], ...] = (), *, transformed: bool = False
-) -> NDArray[np.float64]:
+def error_bound(c: Correlation, factors: tuple[NDArray[Any], ...] = (), *, transformed: int = 0) -> NDArray[np.float64]:
     """How far a compiled result of c may lie from the reference's, per output element.
 
     With n taps, unit roundoff u of the arithmetic and eta its smallest subnormal number, a sum of
     products in any order, fused or not, is off by at most ``n u sum|x||k| + n eta`` to first order in u
     (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1). A kernel that is taken apart
     into `factors` (per axis, terms x taps) has the sum of their absolute outer products in place of ``|k|``, and
-    for n the taps of all factors and 16 for their own rounding. Where tiles are `transformed`, the error is relative
-    to a whole pair of tiles x of N elements, at most 2**20: ``16 u log2(N) |x| |k|``, the norms being roots of sums of
-    squares (ibid., theorem 24.2), and the bound of the direct sum is added. To the bound
+    for n the taps of all factors and 16 for their own rounding. Where at most N = `transformed` elements are
+    transformed together (as a pair of tiles, say), the error is relative to all of them: ``16 u log2(N) |x| |k|``, the
+    norms being roots of sums of squares (ibid., theorem 24.2), and the bound of the direct sum is added. To the bound
     of the compiled sum are added that of the reference's own float64 sum, and the rounding to the result's
     dtype on both sides. Where an intermediate value can overflow the bound is infinite. Of complex results it holds
     for the absolute value of the difference; to results rounded to integers one is added.
@@ -324,14 +320,14 @@ def error_bound(
     result_dtype = c.dtype if c.dtype.kind in "fc" else c.sum_dtype
     with np.errstate(all="ignore"):
         filled = c._replace(fillvalue=float(_magnitude(np.asarray(c.fillvalue))))
-        magnitude = _slide(filled, _magnitude(c.x), K, np.dtype(np.float64))
+        magnitude = slide(filled, _magnitude(c.x), K, np.dtype(np.float64))
         compute, result, float64 = (np.finfo(t) for t in (c.compute_dtype, result_dtype, np.float64))
         u = (n * float(compute.eps) + c.k.size * float(float64.eps) + 2 * float(result.eps)) / 2
         eta = (c.k.size + 2) * float(max(compute.smallest_subnormal, result.smallest_subnormal))
         if transformed:
-            X = _continued(filled, _magnitude(c.x))
-            energy = np.minimum(np.sum(X**2, initial=0), 2.0**21 * np.max(X, initial=0) ** 2)
-            eta += 16 * 20 * float(compute.eps) / 2 * float(np.sqrt(energy * np.sum(K**2)))
+            X = extended(filled, _magnitude(c.x))
+            energy = np.minimum(np.sum(X**2, initial=0), 2.0 * transformed * np.max(X, initial=0) ** 2)
+            eta += 16 * np.log2(transformed) * float(compute.eps) / 2 * float(np.sqrt(energy * np.sum(K**2)))
         overflow = magnitude >= float(min(compute.max, result.max)) * (1 - n * float(compute.eps))
         bound: NDArray[np.float64] = np.where(overflow, np.inf, 1.0625 * u * magnitude + eta)
     return bound + 1 if c.dtype.kind in "iu" else bound
