@@ -33,6 +33,7 @@ typedef struct {
     fc_scale_fn *scale;
     fc_transpose_fn *transpose; /* by the size of the elements */
     fc_fft *fft;                /* FC_FFT */
+    fc_order in_order;          /* FC_ORDERED; `at` is that of tiles */
     union { float f32; double f64; int32_t i32; int64_t i64; } fill;
     int x_readable;   /* its rows, by kernels that read adjacent elements */
     int x_adjacent;   /* and without a column stride: by K3 */

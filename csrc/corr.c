@@ -69,6 +69,8 @@ void fc_corr_plan(const fc_corr *g, fc_plan *plan)
         taps = 2.0 * (double)g->terms * (double)((depth->k > 1 ? depth->k : 0) + rows->k + cols->k);
     if (g->method == FC_BOX)
         taps = 24; /* additions in cache, whatever the size */
+    if (g->method == FC_ORDERED)
+        taps *= 2; /* no fma */
     double fma_us = out * taps * size / (g->type <= FC_F64 ? 7e3 : 2e3) / fc->vector_bytes;
     double memory_us = 2 * out * size / 3e4;
     plan->serial_us = fma_us > memory_us ? fma_us : memory_us;
@@ -79,7 +81,8 @@ void fc_corr_plan(const fc_corr *g, fc_plan *plan)
     plan->parts[COLS] = parts_of(cols->out, block_cols(g));
     plan->parts[DEPTH] = plan->planes ? clamp((ptrdiff_t)(plan->serial_us / CHUNK_US / (double)plan->planes), 1, depth->out) : 1;
     ptrdiff_t planes = plan->planes * plan->parts[DEPTH] * (rows->out == 1 ? plan->parts[COLS] : 1);
-    ptrdiff_t bands = parts_of(rows->out, g->method == FC_BOX && rows->k > band_rows ? rows->k : band_rows);
+    int wide_halo = g->method == FC_BOX || g->method == FC_ORDERED;
+    ptrdiff_t bands = parts_of(rows->out, wide_halo && rows->k > band_rows ? rows->k : band_rows);
     if (threads > 1 && planes < 2 * threads) {
         ptrdiff_t even = parts_of(bands > 2 * threads ? bands : 2 * threads, threads) * threads;
         bands = clamp(rows->out / MIN_BAND_ROWS, bands, even);
@@ -124,6 +127,8 @@ static int is_adjacent(const fc_corr *g, const char *p, int of_x)
             ptrdiff_t step = of_x ? g->axis[a].x_step : g->axis[a].out_step;
             odd |= a == COLS ? step != size : (uintptr_t)step % (uintptr_t)size;
         }
+    if (!of_x && g->type == FC_F64 && g->divisor != 0)
+        return 0;
     return odd == 0 && (of_x ? g->x_type : g->out_type) == g->type;
 }
 
@@ -159,11 +164,15 @@ static void compute(const job *j, const rows_of *r, const char *src, ptrdiff_t z
             fc_by_method(c, &j->s, r, from, row + ti, col + tj, j->s.out, wide, m, n);
             for (ptrdiff_t i = 0; i < m; i++) {
                 char *to = out_at(j, z, row + ti + i, col + tj), *result = j->s.out + i * wide * c->size;
-                if (c->g->out_type != c->g->type) {
-                    fc->widen_i64(j->s.raw, c->g->type, result, n);
-                    result = j->s.raw;
-                }
-                fc_copy_row(to, axis[COLS].out_step, result, stored, n, stored);
+                char *stored_row = axis[COLS].out_step == stored || n == 1 ? to : j->s.raw;
+                if (c->g->type == FC_F64)
+                    fc->narrow_f64(stored_row, c->g->out_type, result, n, c->g->divisor != 0 ? c->g->divisor : 1);
+                else if (c->g->out_type != c->g->type)
+                    fc->widen_i64(stored_row, c->g->type, result, n);
+                else
+                    stored_row = result;
+                if (stored_row != to)
+                    fc_copy_row(to, axis[COLS].out_step, stored_row, stored, n, stored);
             }
         }
 }
@@ -264,6 +273,8 @@ static void size_tile(call *c)
     const fc_axis *axis = c->g->axis;
     ptrdiff_t deep = axis[DEPTH].k > 1 ? DEEP : 1;
     ptrdiff_t tall = c->g->method == FC_BOX && axis[ROWS].k > 64 ? axis[ROWS].k : 64;
+    if (c->g->method == FC_ORDERED && axis[ROWS].k > 32)
+        tall = 2 * axis[ROWS].k;
     c->tile_out[DEPTH] = min(deep, axis[DEPTH].out);
     c->tile_out[ROWS] = clamp(tall / axis[ROWS].stride, 1, axis[ROWS].out);
     ptrdiff_t wide = AREA / c->tile_out[DEPTH] / c->tile_out[ROWS];
@@ -284,8 +295,8 @@ static int size_scratch(call *c)
         size_t cols = (size_t)reach(&axis[COLS], c->tile_out[COLS]);
         size_t phases = (size_t)min(axis[COLS].stride, (ptrdiff_t)cols);
         size_t phase = lines((cols + phases - 1) / phases * size) / size, row = phases * phase;
-        if (row * size % 4096 == 0)
-            row += LINE / size; /* rows 4096 bytes apart would share cache sets */
+        if (row * size % 4096 == 0 || (c->g->method == FC_ORDERED && row * size % (2 * LINE) == 0))
+            row += LINE / size; /* rows 4096 bytes apart would share cache sets, and so would every row of a strip */
         c->phase = (ptrdiff_t)phase;
         c->tile.row = (ptrdiff_t)row;
         c->tile.plane = (ptrdiff_t)row * reach(&axis[ROWS], c->tile_out[ROWS]);
@@ -299,7 +310,7 @@ static int size_scratch(call *c)
     }
     if (!c->out_adjacent)
         c->out_bytes = lines((size_t)c->tile_out[ROWS] * wide * size);
-    if (c->g->out_type != c->g->type && c->raw_bytes < wide * sizeof(int64_t))
+    if (!c->out_adjacent && c->raw_bytes < wide * sizeof(int64_t))
         c->raw_bytes = lines(wide * sizeof(int64_t));
     return 1;
 }
@@ -329,7 +340,7 @@ int fc_corr_run(const fc_corr *g)
     c.split = c.size == 4 ? fc->split_f32 : fc->split_f64;
     c.transpose = c.size == 4 ? fc->transpose_f32 : fc->transpose_f64;
     c.x_readable = is_adjacent(g, g->x, 1);
-    c.x_adjacent = c.x_readable && g->axis[COLS].stride == 1;
+    c.x_adjacent = c.x_readable && g->axis[COLS].stride == 1 && g->method != FC_ORDERED;
     c.out_adjacent = is_adjacent(g, g->out, 0);
     c.user.plane = g->axis[DEPTH].x_step / c.size;
     c.user.row = g->axis[ROWS].x_step / c.size;

@@ -16,7 +16,8 @@
 #include "kernels.h"
 
 enum { FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP };      /* boundary, numpy.pad's words */
-enum { FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX };           /* method */
+enum { FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX, FC_ORDERED }; /* method */
+enum { FC_ROW_BY_ROW, FC_LINE };                                         /* order of taps, of FC_ORDERED */
 enum { FC_AXES = 3, FC_BATCHES = 64 };
 
 /* One axis that the kernel slides over: tap t of output o meets element o * stride - lead + t * dilation of
@@ -45,7 +46,12 @@ typedef struct {
  * columns; an axis that is not there has n = k = out = stride = dilation = 1 and lead = 0. */
 typedef struct {
     int type;            /* of the arithmetic, and of k: FC_F32, FC_F64, FC_I32 or FC_I64 */
-    int x_type, out_type; /* as stored; out_type is type, or FC_I64 for FC_I32 */
+    int x_type, out_type; /* as stored; out_type is type, or FC_I64 for FC_I32, or any for FC_F64 but with FC_FFT */
+    double divisor;      /* of FC_F64: every sum is divided by it before it is stored; 0: by nothing */
+    /* FC_ORDERED, whose type is FC_F64. FC_ROW_BY_ROW: (c, a, b) by (c, a, b), zeros left out. FC_LINE, kernels along one axis:
+     * of an odd kernel equal to its mirror image, or to the negative of that, the centre, then sums or differences of the
+     * two elements that share a tap, from the outermost on; of others the last tap, then the first and so on. */
+    int order;
     int method, threads; /* threads: at most; >= 1 */
     int batches;
     double fill;           /* for FC_CONSTANT; for integer arithmetic */

@@ -69,6 +69,8 @@
     X(match_spread, f64)  \
     X(match_score, f32)   \
     X(match_score, f64)   \
+    X(ordered, f64)       \
+    X(narrow, f64)        \
     X(peak, f32)          \
     X(peak, f64)
 
@@ -182,6 +184,19 @@ typedef void fc_clamp_fn(void *x, ptrdiff_t n, double low, double high);
 
 /* Conversion of n adjacent elements (widen_tmpl.h); from need not be aligned. Not from floats to integers. */
 typedef void fc_widen_fn(void *to, int stored, const void *from, ptrdiff_t n);
+
+/* The other way, from doubles that are divided before (narrow_tmpl.h); to need not be aligned. */
+typedef void fc_narrow_fn(void *to, int stored, const void *from, ptrdiff_t n, double divisor);
+
+/* Sums in a given order, without fma (ordered_tmpl.h). taps >= 1; fold: 0, or +1 or -1 where taps are mirrored at the first */
+typedef struct {
+    const double *w;
+    const ptrdiff_t *at;
+    ptrdiff_t taps;
+    int fold;
+} fc_order;
+typedef void fc_ordered_fn(const void *x, ptrdiff_t xs, const fc_order *o, void *out, ptrdiff_t os, ptrdiff_t rows,
+                           ptrdiff_t cols);
 
 /* K5, FFT (fft_tmpl.h). A complex vector is VLEN real parts, then VLEN imaginary parts; strides count
  * elements, too. An axis is what one transform of n = radix[0] * radix[1] * ... points needs. Pass i, of radix r,

@@ -28,6 +28,18 @@ def corr(
     threads: int,
     factors: tuple[NDArray[Any], ...] = ...,
 ) -> None: ...
+def line(
+    x: NDArray[Any],
+    w: NDArray[Any],
+    out: NDArray[Any],
+    axis: int,
+    lead: int,
+    taps: int,
+    boundary: int,
+    fill: float,
+    divisor: float,
+    threads: int,
+) -> None: ...
 def corr_plan(
     type: int,
     batch: tuple[int, ...],

@@ -31,8 +31,8 @@ cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_batch:
         ptrdiff_t n, x_step, out_step
     ctypedef struct fc_corr:
-        int type, x_type, out_type, method, threads, batches
-        double fill
+        int type, x_type, out_type, method, threads, batches, order
+        double fill, divisor
         int64_t integer_fill
         const char *x
         const char *k
@@ -47,7 +47,8 @@ cdef extern from "fastconv.h" nogil:
         ptrdiff_t parts[3]
         double serial_us
     int FC_F32, FC_F64, FC_I32, FC_I64, FC_U8, FC_I8, FC_U16, FC_I16, FC_U32, FC_U64
-    int FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP, FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX
+    int FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP, FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX, FC_ORDERED
+    int FC_ROW_BY_ROW, FC_LINE
     int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM
     void fc_corr_plan(const fc_corr *g, fc_plan *plan)
     int fc_corr_run(const fc_corr *g)
@@ -71,7 +72,14 @@ BOUNDARY = {
     "symmetric": FC_SYMMETRIC,
     "wrap": FC_WRAP,
 }
-METHOD = {"direct": FC_DIRECT, "im2col": FC_IM2COL, "separable": FC_SEPARABLE, "fft": FC_FFT, "box": FC_BOX}
+METHOD = {
+    "direct": FC_DIRECT,
+    "im2col": FC_IM2COL,
+    "separable": FC_SEPARABLE,
+    "fft": FC_FFT,
+    "box": FC_BOX,
+    "ordered": FC_ORDERED,
+}
 # How arrays may be stored: by kind and size of the element.
 STORED = {
     "f4": FC_F32, "f8": FC_F64, "i1": FC_I8, "i2": FC_I16, "i4": FC_I32, "i8": FC_I64,
@@ -133,7 +141,8 @@ def corr(cnp.ndarray x, const arithmetic[:, :, ::1] k, cnp.ndarray out, axes, fi
     """Correlate x (..., n of each axis) with k (d, h, w) into out; see fastconv.h.
 
     k has the type of the arithmetic. x and out have leading axes alike. factors, for the separable method:
-    arrays (terms, taps) of that type for depth, rows and columns.
+    arrays (terms, taps) of that type for depth, rows and columns. Doubles are stored as whatever type out has, unless the
+    method is fft.
     """
     cdef fc_corr g
     cdef int status, i, first = 3 - len(axes)
@@ -147,9 +156,9 @@ def corr(cnp.ndarray x, const arithmetic[:, :, ::1] k, cnp.ndarray out, axes, fi
     else:
         g.type = FC_I64
     g.x_type, g.out_type = STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
-    if g.out_type == FC_U64:
+    if g.out_type == FC_U64 and g.type != FC_F64:
         g.out_type = FC_I64  # the same bits
-    g.method, g.threads = method, threads
+    g.method, g.threads, g.order, g.divisor = method, threads, FC_ROW_BY_ROW, 0
     if arithmetic is float or arithmetic is double:
         g.fill, g.integer_fill = fill, 0
     else:
@@ -173,12 +182,56 @@ def corr(cnp.ndarray x, const arithmetic[:, :, ::1] k, cnp.ndarray out, axes, fi
         raise MemoryError("no memory for the scratch tiles of a correlation")
 
 
+def line(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, int axis, ptrdiff_t lead, ptrdiff_t taps, int boundary,
+         double fill, double divisor, int threads):
+    """Correlate x along one axis with w, in doubles that are divided (by nothing if 0), into out of the same shape.
+
+    The order of the sums is FC_LINE of fastconv.h. w: adjacent doubles, as many as `taps`, or one that all of them are. Both
+    arrays are of types that may be stored, and do not overlap.
+    """
+    cdef bint box = cnp.PyArray_DIM(w, 0) < taps
+    cdef fc_corr g
+    cdef fc_axis *a
+    cdef int i, last = cnp.PyArray_NDIM(x) - 1, other, status
+    cdef ptrdiff_t size = 1
+    g.type, g.x_type, g.out_type = FC_F64, STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
+    g.fill, g.integer_fill, g.threads, g.terms, g.batches = fill, 0, threads, 0, 0
+    g.method, g.order, g.divisor = FC_BOX if box else FC_ORDERED, FC_LINE, divisor
+    g.x, g.out, g.k = <const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out), <const char *> cnp.PyArray_DATA(w)
+    for i in range(3):
+        nothing_slides(&g.axis[i])
+    other = axis if axis != last else last - 1  # along the rows of tiles, whose columns are the last axis
+    for i in range(last + 1):
+        size *= cnp.PyArray_DIM(x, i)
+        if i == last or i == other:
+            a = &g.axis[2 if i == last else 1]
+            a.n = a.out = a.whole = cnp.PyArray_DIM(x, i)
+            a.x_step, a.out_step = cnp.PyArray_STRIDE(x, i), cnp.PyArray_STRIDE(out, i)
+            if i == axis:
+                a.lead, a.boundary = lead, boundary
+                a.k = taps
+                a.k_step = 0 if box else sizeof(double)
+        else:
+            g.batch[g.batches].n = cnp.PyArray_DIM(x, i)
+            g.batch[g.batches].x_step, g.batch[g.batches].out_step = cnp.PyArray_STRIDE(x, i), cnp.PyArray_STRIDE(out, i)
+            g.batches += 1
+    if size == 0:
+        return
+    if size * (8 if box else taps) < KEEP_GIL_BELOW:
+        status = fc_corr_run(&g)
+    else:
+        with nogil:
+            status = fc_corr_run(&g)
+    if status != 0:
+        raise MemoryError("no memory for the scratch tiles of a filter")
+
+
 def corr_plan(int type, batch, axes, int method, ptrdiff_t terms, int threads):
     """(threads, chunks, microseconds expected on one thread) of a call of these sizes."""
     cdef fc_corr g
     cdef fc_plan plan
     g.type, g.x_type, g.out_type = type, type, type
-    g.method, g.terms, g.threads = method, terms, threads
+    g.method, g.terms, g.threads, g.divisor = method, terms, threads, 0
     describe_axes(&g, axes)
     zeros = (0,) * (len(batch) + len(axes))
     describe_batch(&g, batch, zeros, zeros)
@@ -301,7 +354,7 @@ def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve, dtype=N
     for i in range(rank):
         a = &g.axis[3 - rank + i]
         a.whole, a.out_step = a.out, cnp.PyArray_STRIDE(oa, i)
-    g.method, g.threads, g.batches = FC_DIRECT, default_threads, 0
+    g.method, g.threads, g.batches, g.divisor = FC_DIRECT, default_threads, 0, 0
     g.x, g.out = <const char *> cnp.PyArray_DATA(xa), <char *> cnp.PyArray_DATA(oa)
     if not is_copy and taps >= FFT_TAPS and outputs > 0:
         fc_corr_plan(&g, &direct)
@@ -341,7 +394,7 @@ cdef complex_plain(int rank, cnp.ndarray x, cnp.ndarray k, mode, boundary, fillv
     taps = cnp.PyArray_SIZE(k)
     g.type = FC_F32 if dtype.type_num == cnp.NPY_CFLOAT else FC_F64
     g.x_type = g.out_type = g.type
-    g.fill, g.integer_fill, g.method, g.threads, g.batches = 0, 0, FC_DIRECT, 1, 0
+    g.fill, g.integer_fill, g.method, g.threads, g.batches, g.divisor = 0, 0, FC_DIRECT, 1, 0, 0
     shape[0] = 3 * taps
     ka = cnp.PyArray_EMPTY(1, shape, cnp.NPY_FLOAT if g.type == FC_F32 else cnp.NPY_DOUBLE, 0)
     wide, narrow = <double *> cnp.PyArray_DATA(ka), <float *> cnp.PyArray_DATA(ka)

@@ -463,6 +463,18 @@ def run(c: Correlation, method: str, threads: int | None, what: str) -> Any:
     return c.as_asked(result)
 
 
+def run_into(c: Correlation, choice: methods.Choice, what: str) -> None:
+    """Put the sums of c, made in float64, into c.out: integers as C casts them, for which only "ordered" is right."""
+    assert c.out is not None
+    check, x = checking.get(), c.x
+    sums = _sums(c, choice, get_num_threads())
+    if sums is not c.out:
+        c.out[...] = sums
+    if check:
+        probe = _sums(c._replace(x=x, out=None), choice, get_num_threads())
+        check_result(probe, reference.run(c._replace(out=None)), reference.error_bound(c, choice.factors), what)
+
+
 def _normalised(c: Correlation, choice: methods.Choice, threads: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Sums over the elements that count, and their weights, band by band: x is never copied as a whole."""
     result = np.empty(c.shape, c.sum_dtype)
@@ -504,7 +516,9 @@ def _sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
     arithmetic = methods.arithmetic(c)
     x, k = _readable(c.x, c), c.k.astype(arithmetic, copy=False)
     result_dtype = c.sum_dtype if c.sum_dtype.kind in "iu" else c.compute_dtype
-    if c.out is not None and c.out.dtype == result_dtype and not _may_share_memory(c.out, x, k):
+    casts = choice.method == "ordered" or (c.out is not None and c.out.dtype.kind == "f" and choice.method != "fft")
+    fits = c.out is not None and (c.out.dtype == result_dtype or (casts and arithmetic == np.float64))
+    if c.out is not None and fits and not _may_share_memory(c.out, x, k):
         result = c.out
     else:
         result = np.empty(c.shape, result_dtype)

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Sums of doubles to the type that they are stored as, VLEN at a time:  to[i] = (stored)(from[i] / divisor)
+ * Integers as a C cast makes them: towards zero, and modulo 2^bits. What no integer holds (NaN, or beyond 32 bits for
+ * types up to that, else beyond 64) becomes the smallest one, whose low bits are zero; of uint64 NaN 2^63, the rest 0.
+ */
+#ifndef T
+#error "include vec.h before narrow_tmpl.h"
+#endif
+
+static int64_t NAME(narrow_whole)(double v)
+{
+    return v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : INT64_MIN;
+}
+
+/* Numbers that int32 does not hold as its smallest one */
+FC_INLINE VT NAME(narrow_clamp)(VT v)
+{
+    typedef int64_t bits __attribute__((vector_size(FC_VECTOR_BYTES)));
+    typedef T target __attribute__((vector_size(FC_VECTOR_BYTES)));
+    target t = (target)v, low = (target)vsplat(-0x1p31);
+    bits fits = (bits)(t > low - 1) & (bits)(t < -low);
+    return (VT)(((bits)t & fits) | ((bits)low & ~fits));
+}
+
+/* One case of the switch: whole vectors, then what is left one by one; A, B: steps in between, as gcc 12 converts doubles
+ * to bytes lane by lane. */
+#define FC_NARROW(stored, F, A, B, CLAMP, ONE)                                                               \
+    case stored: {                                                                                           \
+        typedef T source __attribute__((vector_size(FC_VECTOR_BYTES)));                                      \
+        typedef A first __attribute__((vector_size(FC_VECTOR_BYTES / sizeof(T) * sizeof(A))));               \
+        typedef B second __attribute__((vector_size(FC_VECTOR_BYTES / sizeof(T) * sizeof(B))));              \
+        typedef F target __attribute__((vector_size(FC_VECTOR_BYTES / sizeof(T) * sizeof(F))));              \
+        for (; n >= VLEN; n -= VLEN, from += VLEN, to += VLEN * (ptrdiff_t)sizeof(F)) {                      \
+            VT v = vload(from) / by;                                                                         \
+            first a = __builtin_convertvector((source)CLAMP(v), first);                                      \
+            target t = __builtin_convertvector(__builtin_convertvector(a, second), target);                  \
+            __builtin_memcpy(to, &t, sizeof t);                                                              \
+        }                                                                                                    \
+        for (; n > 0; n--, from++, to += sizeof(F)) {                                                        \
+            double v = *from / divisor;                                                                      \
+            F one = ONE;                                                                                     \
+            __builtin_memcpy(to, &one, sizeof one);                                                          \
+        }                                                                                                    \
+        break;                                                                                               \
+    }
+#define FC_AS_IS(v) (v)
+#define FC_32 (int32_t)(v > -0x1p31 - 1 && v < 0x1p31 ? (int32_t)v : INT32_MIN)
+
+static void NAME(narrow)(void *tov, int stored, const void *fromv, ptrdiff_t n, double divisor)
+{
+    char *to = tov;
+    const T *from = fromv;
+    VT by = vsplat(divisor);
+    switch (stored) {
+        FC_NARROW(FC_F64, double, double, double, FC_AS_IS, v)
+        FC_NARROW(FC_F32, float, float, float, FC_AS_IS, (float)v)
+        FC_NARROW(FC_U8, uint8_t, int32_t, int16_t, NAME(narrow_clamp), (uint8_t)FC_32)
+        FC_NARROW(FC_I8, int8_t, int32_t, int16_t, NAME(narrow_clamp), (int8_t)FC_32)
+        FC_NARROW(FC_U16, uint16_t, int32_t, int32_t, NAME(narrow_clamp), (uint16_t)FC_32)
+        FC_NARROW(FC_I16, int16_t, int32_t, int32_t, NAME(narrow_clamp), (int16_t)FC_32)
+        FC_NARROW(FC_I32, int32_t, int32_t, int32_t, NAME(narrow_clamp), FC_32)
+    default:
+        for (; n > 0; n--, from++, to += stored == FC_U32 ? 4 : 8) {
+            double v = *from / divisor;
+            int upper = stored == FC_U64 && v >= 0x1p63;
+            int64_t whole = NAME(narrow_whole)(upper ? v - 0x1p63 : v) ^ (upper ? INT64_MIN : 0);
+            uint32_t low = (uint32_t)whole;
+            if (stored == FC_U32)
+                __builtin_memcpy(to, &low, sizeof low);
+            else
+                __builtin_memcpy(to, &whole, sizeof whole);
+        }
+    }
+}
+
+#undef FC_NARROW
+#undef FC_AS_IS
+#undef FC_32

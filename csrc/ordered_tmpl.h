@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Sums in a given order, every product and every sum rounded (no fma), for results that must be those of another program
+ * to the bit (kernels.h, fc_order):
+ *
+ *   out[i][j] = x[i][j + at[0]] w[0] + s[1] w[1] + s[2] w[2] + ...           from left to right
+ *
+ *   fold  0    s[t] = x[i][j + at[t]]
+ *        +1    s[t] = x[i][j + at[t]] + x[i][j + 2 at[0] - at[t]]            the taps mirrored at the first one
+ *        -1    s[t] = x[i][j + at[t]] - x[i][j + 2 at[0] - at[t]]
+ *
+ * A strip of vectors goes down the rows, so that the rows its taps reach stay in L1.
+ */
+#ifndef T
+#error "include vec.h before ordered_tmpl.h"
+#endif
+
+#define FC_WIDEST (FC_VECTOR_BYTES == 64 ? 8 : 4)
+
+FC_INLINE void NAME(ordered_strip)(const int V, const int whole, const int fold, const T *x, ptrdiff_t xs,
+                                   const fc_order *o, T *out, ptrdiff_t os, ptrdiff_t rows, ptrdiff_t lanes)
+{
+    for (; rows > 0; rows--, x += xs, out += os) {
+        VT sum[FC_WIDEST];
+        const T *centre = x + o->at[0];
+        VT w = vsplat(o->w[0]);
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++)
+            sum[v] = vloadn(centre + v * VLEN, whole ? VLEN : lanes) * w;
+        for (ptrdiff_t t = 1; t < o->taps; t++) {
+            const T *p = x + o->at[t], *q = centre + (centre - p);
+            w = vsplat(o->w[t]);
+#pragma GCC unroll 8
+            for (int v = 0; v < V; v++) {
+                VT s = vloadn(p + v * VLEN, whole ? VLEN : lanes);
+                if (fold > 0)
+                    s = s + vloadn(q + v * VLEN, whole ? VLEN : lanes);
+                if (fold < 0)
+                    s = s - vloadn(q + v * VLEN, whole ? VLEN : lanes);
+                sum[v] = sum[v] + s * w;
+            }
+        }
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++)
+            vstoren(out + v * VLEN, sum[v], whole ? VLEN : lanes);
+    }
+}
+
+FC_INLINE void NAME(ordered_fold)(const int fold, const T *x, ptrdiff_t xs, const fc_order *o, T *out, ptrdiff_t os,
+                                  ptrdiff_t rows, ptrdiff_t cols)
+{
+    ptrdiff_t j = 0;
+    for (; cols - j >= FC_WIDEST * VLEN; j += FC_WIDEST * VLEN)
+        NAME(ordered_strip)(FC_WIDEST, 1, fold, x + j, xs, o, out + j, os, rows, VLEN);
+    for (; cols - j >= 2 * VLEN; j += 2 * VLEN)
+        NAME(ordered_strip)(2, 1, fold, x + j, xs, o, out + j, os, rows, VLEN);
+    for (; j < cols; j += VLEN)
+        NAME(ordered_strip)(1, 0, fold, x + j, xs, o, out + j, os, rows, cols - j);
+}
+
+static void NAME(ordered)(const void *x, ptrdiff_t xs, const fc_order *o, void *out, ptrdiff_t os, ptrdiff_t rows,
+                          ptrdiff_t cols)
+{
+    if (o->fold > 0)
+        NAME(ordered_fold)(1, x, xs, o, out, os, rows, cols);
+    else if (o->fold < 0)
+        NAME(ordered_fold)(-1, x, xs, o, out, os, rows, cols);
+    else
+        NAME(ordered_fold)(0, x, xs, o, out, os, rows, cols);
+}
+
+#undef FC_WIDEST

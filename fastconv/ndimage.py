@@ -1,0 +1,957 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Drop-in for the linear filters of `scipy.ndimage`: their names, arguments, modes, dtypes and errors.
+
+``from fastconv import ndimage`` instead of ``from scipy import ndimage`` is the only change. As in SciPy, results have the
+shape of the input, sums are made in float64 and then cast to the dtype of the output. Filters along one axis, and all that
+consist of them, add up in SciPy's own order without fused multiply-adds, so results of every dtype are SciPy's to the bit;
+so are integer results of `correlate` and `convolve`. Float results of those two come from the fastest method that
+`fastconv.corr2d` has, within its bound of the exact sum.
+
+What differs from SciPy, because there it loses data or is undefined: weights below 2**-52 count; averages do not drift
+along a line, and a NaN stays in its window; bool results are True or False; masked arrays are refused.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastconv import methods, reference
+from fastconv.arguments import Correlation, placed
+from fastconv.correlation import run_into
+from fastconv.runtime import _core, check_result, checking, get_num_threads
+
+__all__ = [
+    "convolve",
+    "convolve1d",
+    "correlate",
+    "correlate1d",
+    "gaussian_filter",
+    "gaussian_filter1d",
+    "gaussian_gradient_magnitude",
+    "gaussian_laplace",
+    "generic_gradient_magnitude",
+    "generic_laplace",
+    "laplace",
+    "prewitt",
+    "sobel",
+    "uniform_filter",
+    "uniform_filter1d",
+]
+
+# SciPy's names of boundaries: those of `fastconv.corr2d`, which are numpy.pad's
+BOUNDARIES = {
+    "reflect": "symmetric",
+    "grid-mirror": "symmetric",
+    "mirror": "reflect",
+    "nearest": "edge",
+    "wrap": "wrap",
+    "constant": "constant",
+}
+FEW_TAPS = 27  # kernels of up to so many are summed in SciPy's order for floats, too, and averages one by one
+LITTLE_WORK = 50000  # as are so few products, where the choice of a method would take longer
+_WIDE = np.dtype(np.float64)
+
+Output = NDArray[Any] | DTypeLike | None
+Modes = str | Sequence[str]
+
+
+# ---- one axis -------------------------------------------------------------------------------------
+
+
+def correlate1d(
+    input: ArrayLike,
+    weights: ArrayLike,
+    axis: int = -1,
+    output: Output = None,
+    mode: str = "reflect",
+    cval: complex = 0.0,
+    origin: int = 0,
+) -> NDArray[Any]:
+    """`scipy.ndimage.correlate1d`: correlation along one axis.
+
+    Parameters
+    ----------
+    input : array_like
+        Of any number of dimensions; bool, integers, float32, float64, complex64 and complex128.
+    weights : array_like, shape (n,)
+    axis : int
+    output : dtype or ndarray, optional
+        The dtype of the result, or where to put it, of the shape of the input; may be the input itself. Default: the dtype
+        of the input, complex if the weights are.
+    mode : {"reflect", "mirror", "nearest", "wrap", "constant"}
+        How the input continues: ``2 1 | 1 2 3 | 3 2``, ``3 2 | 1 2 3 | 2 1``, ``1 1 | 1 2 3 | 3 3``,
+        ``2 3 | 1 2 3 | 1 2``, or with `cval`. (`numpy.pad` and `fastconv.corr2d` call the first one "symmetric" and the
+        second one "reflect".) "grid-mirror" is another name for "reflect".
+    cval : scalar
+    origin : int
+        By how many elements the kernel, whose centre is tap ``n // 2``, is moved to the left.
+
+    Returns
+    -------
+    ndarray
+        `output`, if it is an array. Sums are cast as C does: integers are cut off, and wrap.
+
+    Raises
+    ------
+    RuntimeError
+        No weights, an unknown mode, an output of another shape, a dtype that is not supported.
+    ValueError
+        An origin outside of the kernel, a read-only output, a complex cval for a real input.
+
+    Examples
+    --------
+    >>> from fastconv.ndimage import correlate1d
+    >>> correlate1d([2, 8, 0, 4, 1, 9, 9, 0], weights=[1, 3])
+    array([ 8, 26,  8, 12,  7, 28, 36,  9])
+    """
+    x, w = _array(input), np.asarray(weights)
+    if w.dtype.kind == "c" or x.dtype.kind == "c":
+        w = w.conj().astype(np.complex128, copy=False) if w.dtype.kind == "c" else w
+        out = _output(output, x, is_complex=True)
+        return _by_parts(correlate1d, x, w, out, cval, axis=axis, mode=mode, origin=origin)
+    out = _output(output, x)
+    taps = np.ascontiguousarray(w, np.float64)
+    if w.ndim != 1 or not taps.size:
+        raise RuntimeError(f"no filter weights given: weights must have 1 dimension; got shape {w.shape}")
+    where = normalize_axis_index(axis, x.ndim)
+    if not -(taps.size // 2) <= origin <= (taps.size - 1) // 2:
+        raise ValueError(
+            "Invalid origin; origin must satisfy -(len(weights) // 2) <= origin <= (len(weights)-1) // 2; "
+            f"got {origin!r} for {taps.size} weights"
+        )
+    _along(x, taps, out, where, taps.size // 2 + operator.index(origin), _boundary(mode), cval)
+    return out
+
+
+def convolve1d(
+    input: ArrayLike,
+    weights: ArrayLike,
+    axis: int = -1,
+    output: Output = None,
+    mode: str = "reflect",
+    cval: complex = 0.0,
+    origin: int = 0,
+) -> NDArray[Any]:
+    """`scipy.ndimage.convolve1d`: convolution along one axis.
+
+    As `correlate1d`, with the weights flipped, the centre of an even kernel at tap ``(n - 1) // 2`` of the flipped one and
+    `origin` the other way round.
+
+    Examples
+    --------
+    >>> from fastconv.ndimage import convolve1d
+    >>> convolve1d([2, 8, 0, 4, 1, 9, 9, 0], weights=[1, 3])
+    array([14, 24,  4, 13, 12, 36, 27,  0])
+    """
+    w = np.asarray(weights)[::-1]
+    if w.dtype.kind == "c":
+        w = w.conj()  # correlate1d does it again
+    return correlate1d(input, w, axis, output, mode, cval, -origin - (1 - len(w) % 2))
+
+
+def uniform_filter1d(
+    input: ArrayLike,
+    size: int,
+    axis: int = -1,
+    output: Output = None,
+    mode: str = "reflect",
+    cval: complex = 0.0,
+    origin: int = 0,
+) -> NDArray[Any]:
+    """`scipy.ndimage.uniform_filter1d`: the mean of `size` neighbours along one axis.
+
+    Parameters
+    ----------
+    size : int
+        At least 1.
+    input, axis, output, mode, cval, origin
+        As for `correlate1d`.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        As in `correlate1d`; a size below 1.
+
+    Notes
+    -----
+    Means are sums divided by `size`, of integers exact. SciPy keeps a running sum instead, whose rounding errors add up
+    along a line of floats, and which is NaN to the end of the line once a NaN has come by.
+
+    Examples
+    --------
+    >>> from fastconv.ndimage import uniform_filter1d
+    >>> uniform_filter1d([2, 8, 0, 4, 1, 9, 9, 0], size=3)
+    array([4, 3, 4, 1, 4, 6, 6, 3])
+    """
+    x = _array(input)
+    where = normalize_axis_index(axis, x.ndim)
+    if size < 1:
+        raise RuntimeError(f"incorrect filter size: size must be at least 1; got {size!r}")
+    out = _output(output, x, is_complex=x.dtype.kind == "c")
+    length = operator.index(size)
+    if not 0 <= length // 2 + origin < length:
+        raise ValueError(f"invalid origin; it must satisfy 0 <= size // 2 + origin < size; got {origin!r}")
+    how: Any = (where, length // 2 + operator.index(origin), _boundary(mode))
+    ones = np.ones(length if length <= FEW_TAPS else 1)
+    if x.dtype.kind != "c":
+        _along(x, ones, out, *how, cval, length)
+    else:
+        _along(x.real, ones, out.real, *how, np.real(cval), length)
+        _along(x.imag, ones, out.imag, *how, np.imag(cval), length)
+    return out
+
+
+def gaussian_filter1d(
+    input: ArrayLike,
+    sigma: float,
+    axis: int = -1,
+    order: int = 0,
+    output: Output = None,
+    mode: str = "reflect",
+    cval: complex = 0.0,
+    truncate: float = 4.0,
+    *,
+    radius: int | None = None,
+) -> NDArray[Any]:
+    """`scipy.ndimage.gaussian_filter1d`: a Gaussian, or a derivative of it, along one axis.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation, in elements.
+    order : int
+        Which derivative; 0 smooths.
+    truncate : float
+        The kernel reaches so many standard deviations to either side, rounded,
+    radius : int, optional
+        or so many elements.
+    input, axis, output, mode, cval
+        As for `correlate1d`.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        As in `correlate1d`; an order or radius that is negative or no integer.
+
+    Notes
+    -----
+    Taps are samples of ``exp(-x**2 / (2 sigma**2))``, divided by their sum, times the polynomial q of the derivative:
+    that of ``q exp(p)`` is ``(q' + q p') exp(p)`` with ``p' = -x / sigma**2``.
+
+    Examples
+    --------
+    >>> from fastconv.ndimage import gaussian_filter1d
+    >>> gaussian_filter1d([1.0, 2.0, 3.0, 4.0, 5.0], 1).round(4)
+    array([1.427 , 2.0678, 3.    , 3.9322, 4.573 ])
+    """
+    reach = int(truncate * float(sigma) + 0.5) if radius is None else radius
+    if not isinstance(reach, (int, np.integer)) or reach < 0:
+        raise ValueError(f"Radius must be a nonnegative integer; got {reach!r}")
+    if order < 0:
+        raise ValueError(f"order must be non-negative; got {order!r}")
+    return correlate1d(input, _gaussian(float(sigma), operator.index(order), int(reach)), axis, output, mode, cval, 0)
+
+
+@functools.lru_cache(maxsize=64)
+def _gaussian(sigma: float, order: int, radius: int) -> NDArray[np.float64]:
+    """Taps for correlation, of the derivative of that order."""
+    x = np.arange(-radius, radius + 1)
+    bell = np.exp(-0.5 / (sigma * sigma) * x**2)
+    bell = bell / bell.sum()
+    q = np.zeros(order + 1)  # coefficients of powers of x
+    q[0] = 1
+    powers = np.arange(order + 1)
+    step = np.diag(powers[1:], 1) + np.diag(np.full(order, -1 / (sigma * sigma)), -1)
+    for _ in range(order):
+        q = step.dot(q)
+    taps = (x[:, None] ** powers).dot(q) * bell if order else bell
+    taps = np.ascontiguousarray(taps[::-1])
+    taps.flags.writeable = False
+    return taps
+
+
+# ---- several axes, one after the other ------------------------------------------------------------
+
+
+def gaussian_filter(
+    input: ArrayLike,
+    sigma: float | Sequence[float],
+    order: int | Sequence[int] = 0,
+    output: Output = None,
+    mode: Modes = "reflect",
+    cval: complex = 0.0,
+    truncate: float = 4.0,
+    *,
+    radius: int | Sequence[int] | None = None,
+    axes: int | Sequence[int] | None = None,
+) -> NDArray[Any]:
+    """`scipy.ndimage.gaussian_filter`: `gaussian_filter1d` along several axes.
+
+    Parameters
+    ----------
+    sigma, order, mode, radius : one, or a sequence of one for each axis
+        Axes whose sigma is 0 are left as they are.
+    axes : int or sequence of int, optional
+        Default all.
+    input, output, cval, truncate
+        As for `gaussian_filter1d`.
+
+    Returns
+    -------
+    ndarray
+        After each axis the result is cast to the dtype of the output, as in SciPy: of integers it is cut off.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        As in `gaussian_filter1d`; sequences of another length; axes that are out of range or repeated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.ndimage import gaussian_filter
+    >>> gaussian_filter(np.arange(0, 50, 2).reshape(5, 5), sigma=1)[0]
+    array([ 4,  6,  8,  9, 11])
+    """
+    x = _array(input)
+    out = _output(output, x)
+    over = _axes(axes, x.ndim)
+    columns = [_each(v, len(over)) for v in (sigma, order, mode, radius)]
+    passes = [
+        functools.partial(gaussian_filter1d, sigma=s, axis=a, order=o, mode=m, cval=cval, truncate=truncate, radius=r)
+        for a, s, o, m, r in zip(over, *columns, strict=True)
+        if s > 1e-15
+    ]
+    return _one_after_the_other(x, passes, out)
+
+
+def uniform_filter(
+    input: ArrayLike,
+    size: int | Sequence[int] = 3,
+    output: Output = None,
+    mode: Modes = "reflect",
+    cval: complex = 0.0,
+    origin: int | Sequence[int] = 0,
+    *,
+    axes: int | Sequence[int] | None = None,
+) -> NDArray[Any]:
+    """`scipy.ndimage.uniform_filter`: `uniform_filter1d` along several axes.
+
+    Parameters
+    ----------
+    size, mode, origin : one, or a sequence of one for each axis
+        Axes whose size is 1 or less are left as they are.
+    axes : int or sequence of int, optional
+        Default all.
+    input, output, cval
+        As for `uniform_filter1d`.
+
+    Returns
+    -------
+    ndarray
+        After each axis the result is cast to the dtype of the output, as in SciPy.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        As in `uniform_filter1d`; sequences of another length; axes that are out of range or repeated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.ndimage import uniform_filter
+    >>> uniform_filter(np.arange(9.0).reshape(3, 3), 3)[1]
+    array([3.33333333, 4.        , 4.66666667])
+    """
+    x = _array(input)
+    out = _output(output, x, is_complex=x.dtype.kind == "c")
+    over = _axes(axes, x.ndim)
+    columns = [_each(v, len(over)) for v in (size, origin, mode)]
+    passes = [
+        functools.partial(uniform_filter1d, size=int(s), axis=a, origin=o, mode=m, cval=cval)
+        for a, s, o, m in zip(over, *columns, strict=True)
+        if s > 1
+    ]
+    return _one_after_the_other(x, passes, out)
+
+
+def sobel(
+    input: ArrayLike, axis: int = -1, output: Output = None, mode: Modes = "reflect", cval: complex = 0.0
+) -> NDArray[Any]:
+    """`scipy.ndimage.sobel`: the derivative along one axis, smoothed by 1 2 1 along the others.
+
+    Parameters
+    ----------
+    axis : int
+    mode : one, or a sequence of one for each axis of the input
+    input, output, cval
+        As for `correlate1d`.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        As in `correlate1d`; a sequence of another length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.ndimage import sobel
+    >>> sobel(np.arange(9).reshape(3, 3))
+    array([[4, 8, 4],
+           [4, 8, 4],
+           [4, 8, 4]])
+    """
+    return _derivative(input, axis, output, mode, cval, [1.0, 2.0, 1.0])
+
+
+def prewitt(
+    input: ArrayLike, axis: int = -1, output: Output = None, mode: Modes = "reflect", cval: complex = 0.0
+) -> NDArray[Any]:
+    """`scipy.ndimage.prewitt`: `sobel` smoothed by 1 1 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.ndimage import prewitt
+    >>> prewitt(np.arange(9).reshape(3, 3), axis=0)[1]
+    array([18, 18, 18])
+    """
+    return _derivative(input, axis, output, mode, cval, [1.0, 1.0, 1.0])
+
+
+def _derivative(input: Any, axis: int, output: Any, mode: Any, cval: Any, across: list[float]) -> NDArray[Any]:
+    x = _array(input)
+    where = normalize_axis_index(axis, x.ndim)
+    out = _output(output, x)
+    modes = _each(mode, x.ndim)
+    order = [where, *(a for a in range(x.ndim) if a != where)]
+    passes = [
+        functools.partial(
+            correlate1d, weights=across if a != where else [-1.0, 0.0, 1.0], axis=a, mode=modes[a], cval=cval
+        )
+        for a in order
+    ]
+    return _one_after_the_other(x, passes, out)
+
+
+# ---- sums over axes -------------------------------------------------------------------------------
+
+
+def generic_laplace(
+    input: ArrayLike,
+    derivative2: Callable[..., Any],
+    output: Output = None,
+    mode: Modes = "reflect",
+    cval: complex = 0.0,
+    extra_arguments: tuple[Any, ...] = (),
+    extra_keywords: dict[str, Any] | None = None,
+    *,
+    axes: int | Sequence[int] | None = None,
+) -> NDArray[Any]:
+    """`scipy.ndimage.generic_laplace`: the sum of second derivatives along several axes.
+
+    Parameters
+    ----------
+    derivative2 : callable
+        ``derivative2(input, axis, output, mode, cval, *extra_arguments, **extra_keywords)``, where output is an array
+        or a dtype.
+    mode : one, or a sequence of one for each axis
+    axes : int or sequence of int, optional
+        Default all.
+    input, output, cval
+        As for `correlate1d`.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        Sequences of another length; axes that are out of range or repeated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.ndimage import correlate1d, generic_laplace
+    >>> def second(input, axis, output, mode, cval):
+    ...     return correlate1d(input, [1, -2, 1], axis, output, mode, cval)
+    >>> generic_laplace(np.arange(5.0) ** 2, second)
+    array([ 1.,  2.,  2.,  2., -7.])
+    """
+    return _sum_over_axes(input, derivative2, output, mode, cval, extra_arguments, extra_keywords, axes, None)
+
+
+def generic_gradient_magnitude(
+    input: ArrayLike,
+    derivative: Callable[..., Any],
+    output: Output = None,
+    mode: Modes = "reflect",
+    cval: complex = 0.0,
+    extra_arguments: tuple[Any, ...] = (),
+    extra_keywords: dict[str, Any] | None = None,
+    *,
+    axes: int | Sequence[int] | None = None,
+) -> NDArray[Any]:
+    """`scipy.ndimage.generic_gradient_magnitude`: the root of the sum of squared derivatives along several axes.
+
+    Arguments are those of `generic_laplace`, with a first derivative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.ndimage import generic_gradient_magnitude, sobel
+    >>> generic_gradient_magnitude(np.arange(9.0).reshape(3, 3), sobel)[1]
+    array([24.      , 25.298221..., 24.      ])
+    """
+    return _sum_over_axes(input, derivative, output, mode, cval, extra_arguments, extra_keywords, axes, np.square)
+
+
+def _sum_over_axes(
+    input: Any,
+    derivative: Callable[..., Any],
+    output: Any,
+    mode: Any,
+    cval: Any,
+    arguments: tuple[Any, ...],
+    keywords: dict[str, Any] | None,
+    axes: Any,
+    squared: Callable[..., Any] | None,
+) -> NDArray[Any]:
+    """The sum of derivatives along axes; or of their squares, and then its root."""
+    x = _array(input)
+    out = _output(output, x)
+    over = _axes(axes, x.ndim)
+    modes = _each(mode, len(over))
+    if not over:
+        out[...] = x
+        return out
+    if np.may_share_memory(x, out):
+        x = x.copy()
+    for i, (a, m) in enumerate(zip(over, modes, strict=True)):
+        part = out if i == 0 else out.dtype
+        part = derivative(x, a, part, m, cval, *arguments, **(keywords or {}))
+        if i == 0:
+            part = out
+        if squared:
+            np.multiply(part, part, part)
+        if i > 0:
+            out += part
+    if squared:
+        np.sqrt(out, out, casting="unsafe")
+    return out
+
+
+def laplace(
+    input: ArrayLike,
+    output: Output = None,
+    mode: Modes = "reflect",
+    cval: complex = 0.0,
+    *,
+    axes: int | Sequence[int] | None = None,
+) -> NDArray[Any]:
+    """`scipy.ndimage.laplace`: the sum of second differences, 1 -2 1, along several axes.
+
+    Arguments are those of `generic_laplace`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.ndimage import laplace
+    >>> impulse = np.zeros((3, 3), int); impulse[1, 1] = 1
+    >>> laplace(impulse)
+    array([[ 0,  1,  0],
+           [ 1, -4,  1],
+           [ 0,  1,  0]])
+    """
+
+    def second(x: Any, axis: int, out: Any, mode: Any, cval: Any) -> NDArray[Any]:
+        return correlate1d(x, [1.0, -2.0, 1.0], axis, out, mode, cval)
+
+    return generic_laplace(input, second, output, mode, cval, axes=axes)
+
+
+def gaussian_laplace(
+    input: ArrayLike,
+    sigma: float | Sequence[float],
+    output: Output = None,
+    mode: Modes = "reflect",
+    cval: complex = 0.0,
+    *,
+    axes: int | Sequence[int] | None = None,
+    **kwargs: Any,
+) -> NDArray[Any]:
+    """`scipy.ndimage.gaussian_laplace`: the sum of second derivatives of a Gaussian along several axes.
+
+    Parameters
+    ----------
+    sigma : float, or a sequence of one for each axis
+    **kwargs
+        For `gaussian_filter`.
+    input, output, mode, cval, axes
+        As for `generic_laplace`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.ndimage import gaussian_laplace
+    >>> gaussian_laplace(np.arange(5.0) ** 2, 0.5).round(2)
+    array([ 0.98,  2.24,  2.24,  2.24, -7.68])
+    """
+    x = _array(input)
+    over = _axes(axes, x.ndim)
+    sigmas: Any = sigma if len(over) == x.ndim and not np.iterable(sigma) else [0.0] * x.ndim
+    if sigmas is not sigma:
+        for a, s in zip(over, _each(sigma, len(over)), strict=True):
+            sigmas[a if len(over) < x.ndim else over.index(a)] = s
+    return generic_laplace(x, _gaussian_derivative(x.ndim, 2), output, mode, cval, (sigmas,), kwargs, axes=axes)
+
+
+def gaussian_gradient_magnitude(
+    input: ArrayLike,
+    sigma: float | Sequence[float],
+    output: Output = None,
+    mode: Modes = "reflect",
+    cval: complex = 0.0,
+    *,
+    axes: int | Sequence[int] | None = None,
+    **kwargs: Any,
+) -> NDArray[Any]:
+    """`scipy.ndimage.gaussian_gradient_magnitude`: the magnitude of the gradient, by derivatives of a Gaussian.
+
+    Parameters
+    ----------
+    sigma : float, or a sequence of one for each axis of the input
+    **kwargs
+        For `gaussian_filter`.
+    input, output, mode, cval, axes
+        As for `generic_laplace`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.ndimage import gaussian_gradient_magnitude
+    >>> gaussian_gradient_magnitude(np.arange(5.0) * 2, 0.5).round(2)
+    array([1., 2., 2., 2., 1.])
+    """
+    x = _array(input)
+    first = _gaussian_derivative(x.ndim, 1)
+    return generic_gradient_magnitude(x, first, output, mode, cval, (sigma,), kwargs, axes=axes)
+
+
+def _gaussian_derivative(ndim: int, order: int) -> Callable[..., NDArray[Any]]:
+    def derivative(x: Any, axis: int, out: Any, mode: Any, cval: Any, sigma: Any, **how: Any) -> NDArray[Any]:
+        orders = [0] * ndim
+        orders[axis] = order
+        return gaussian_filter(x, sigma, orders, out, mode, cval, **how)
+
+    return derivative
+
+
+# ---- kernels of several dimensions ----------------------------------------------------------------
+
+
+def correlate(
+    input: ArrayLike,
+    weights: ArrayLike,
+    output: Output = None,
+    mode: str = "reflect",
+    cval: complex = 0.0,
+    origin: int | Sequence[int] = 0,
+    *,
+    axes: int | Sequence[int] | None = None,
+) -> NDArray[Any]:
+    """`scipy.ndimage.correlate`: correlation with a kernel of as many dimensions as the input.
+
+    Parameters
+    ----------
+    weights : array_like
+        Of as many dimensions as there are `axes`; conjugated if it is complex.
+    origin : int, or a sequence of one for each axis
+    axes : int or sequence of int, optional
+        Default all.
+    input, output, mode, cval
+        As for `correlate1d`.
+
+    Raises
+    ------
+    RuntimeError
+        Weights of another number of dimensions or without elements, an unknown mode or several, an output of another
+        shape, a dtype that is not supported.
+    ValueError
+        An origin outside of the kernel, axes that are out of range or repeated, a read-only output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.ndimage import correlate
+    >>> correlate(np.arange(12).reshape(3, 4), np.ones((2, 2)), mode="constant")  # an even kernel: centre at n // 2
+    array([[ 0,  1,  3,  5],
+           [ 4, 10, 14, 18],
+           [12, 26, 30, 34]])
+    """
+    return _over_axes(input, weights, output, mode, cval, origin, axes, flips=False)
+
+
+def convolve(
+    input: ArrayLike,
+    weights: ArrayLike,
+    output: Output = None,
+    mode: str = "reflect",
+    cval: complex = 0.0,
+    origin: int | Sequence[int] = 0,
+    *,
+    axes: int | Sequence[int] | None = None,
+) -> NDArray[Any]:
+    """`scipy.ndimage.convolve`: `correlate` with the kernel flipped, its centre and `origin` the other way round.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.ndimage import convolve
+    >>> convolve(np.arange(12).reshape(3, 4), np.ones((2, 2)), mode="constant")
+    array([[10, 14, 18, 10],
+           [26, 30, 34, 18],
+           [17, 19, 21, 11]])
+    """
+    return _over_axes(input, weights, output, mode, cval, origin, axes, flips=True)
+
+
+def _over_axes(
+    input: Any, weights: Any, output: Any, mode: Any, cval: Any, origin: Any, axes: Any, flips: bool
+) -> NDArray[Any]:
+    x, w = _array(input), np.asarray(weights)
+    if x.dtype.kind == "c" or w.dtype.kind == "c":
+        if w.dtype.kind == "c" and not flips:
+            w = w.conj()
+        out = _output(output, x, is_complex=True)
+        how = {"mode": mode, "origin": origin, "axes": axes}
+        return _by_parts(convolve if flips else correlate, x, w, out, cval, **how)
+    over = _axes(axes, x.ndim)
+    w = np.asarray(w, np.float64)
+    if w.ndim != len(over) or 0 in w.shape:
+        sizes = [n for n in w.shape if n > 0]
+        raise RuntimeError(
+            f"weights.ndim ({len(sizes)}) must match len(axes) ({len(over)}); weights have shape {w.shape}"
+        )
+    origins = [operator.index(o) if float(o).is_integer() else o for o in _each(origin, len(over))]
+    if len(over) < x.ndim:  # axes of the kernel are in the order of those of the input; origins in that of `axes`
+        moved = dict(zip(over, origins, strict=True))
+        w = np.expand_dims(w, tuple(a for a in range(x.ndim) if a not in over))
+        origins = [moved.get(a, 0) for a in range(x.ndim)]
+    if flips:
+        w = np.flip(w)
+        origins = [-o - (1 - n % 2) for o, n in zip(origins, w.shape, strict=True)]
+    for o, n in zip(origins, w.shape, strict=True):
+        if not -(n // 2) <= o <= (n - 1) // 2:
+            raise ValueError(
+                "Invalid origin; origin must satisfy -(weights.shape[k] // 2) <= origin[k] <= "
+                f"(weights.shape[k]-1) // 2; got {origin!r} for weights of shape {w.shape}"
+            )
+    out = _output(output, x)
+    if not isinstance(mode, str) and isinstance(mode, Iterable):
+        raise RuntimeError(f"A sequence of modes is not supported; got {mode!r}")
+    boundary = {"grid-wrap": "wrap", "grid-constant": "constant"}.get(mode, mode)
+    leads = [n // 2 + operator.index(o) for n, o in zip(w.shape, origins, strict=True)]
+    _slid(x, w, out, leads, _boundary(boundary), cval)
+    return out
+
+
+# ---- arguments ------------------------------------------------------------------------------------
+
+
+def _array(value: Any) -> NDArray[Any]:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError("input is a masked array, whose mask would be ignored; pass input.filled(value)")
+    return np.asarray(value)
+
+
+def _boundary(mode: Any) -> str:
+    if not isinstance(mode, str) or mode not in BOUNDARIES:
+        if mode in ("grid-wrap", "grid-constant"):
+            return BOUNDARIES[mode.removeprefix("grid-")]
+        raise RuntimeError(f"boundary mode not supported; got {mode!r}, accepted are {', '.join(BOUNDARIES)}")
+    return BOUNDARIES[mode]
+
+
+def _supported(a: NDArray[Any]) -> None:
+    if not (a.dtype.kind in "biu" or (a.dtype.kind == "f" and a.dtype.itemsize in (4, 8))):
+        raise RuntimeError(f"array type dtype({a.dtype.name!r}) not supported: pass floats as float32 or float64")
+
+
+def _each(value: Any, count: int) -> list[Any]:
+    """value for each of `count` axes"""
+    if isinstance(value, str) or not np.iterable(value):
+        return [value] * count
+    values = list(value)
+    if len(values) != count:
+        raise RuntimeError(f"sequence argument must have length equal to input rank, {count}; got {value!r}")
+    return values
+
+
+def _axes(axes: Any, ndim: int) -> list[int]:
+    if axes is None:
+        return list(range(ndim))
+    numbers = [operator.index(a) for a in ([axes] if np.isscalar(axes) else axes)]
+    for a in numbers:
+        if not -ndim <= a < ndim:
+            raise ValueError(f"specified axis: {a} is out of range")
+    numbers = [a % ndim for a in numbers]
+    if len(set(numbers)) != len(numbers):
+        raise ValueError(f"axes must be unique; got {axes!r}")
+    return numbers
+
+
+def _output(output: Any, x: NDArray[Any], *, is_complex: bool = False) -> NDArray[Any]:
+    """The array that the result goes to."""
+    if output is None:
+        dtype = np.promote_types(x.dtype, np.complex64) if is_complex else x.dtype.newbyteorder("=")
+    elif isinstance(output, (type, np.dtype)):
+        dtype = np.dtype(output)
+        if is_complex and dtype.kind != "c":
+            warnings.warn("promoting specified output dtype to complex", stacklevel=3)
+            dtype = np.promote_types(dtype, np.complex64)
+    elif isinstance(output, str):
+        dtype = np.dtype(output)
+        if is_complex and dtype.kind != "c":
+            raise RuntimeError(f"output must have complex dtype; got {output!r}")
+        if not issubclass(dtype.type, np.number):
+            raise RuntimeError(f"output must have numeric dtype; got {output!r}")
+    else:
+        given = np.asarray(output)
+        if given.shape != x.shape:
+            raise RuntimeError(f"output shape not correct: it has shape {given.shape}, input has {x.shape}")
+        if is_complex and given.dtype.kind != "c":
+            raise RuntimeError(f"output must have complex dtype; got {given.dtype}")
+        if not given.flags.writeable:
+            raise ValueError("output array is read-only")
+        return given
+    return np.empty(x.shape, dtype)
+
+
+# ---- sums -----------------------------------------------------------------------------------------
+
+
+def _by_parts(
+    filter: Callable[..., Any], x: NDArray[Any], w: NDArray[Any], out: NDArray[Any], cval: Any, **how: Any
+) -> NDArray[Any]:
+    """Filters of real and imaginary parts; either of x and w may be real."""
+    if x.dtype.kind != "c" and np.iscomplexobj(cval):
+        raise ValueError("Cannot provide a complex-valued cval when the input is real.")
+    if np.may_share_memory(x, out):
+        x = x.copy()
+    if w.dtype.kind != "c":
+        filter(x.real, w, output=out.real, cval=np.real(cval), **how)
+        filter(x.imag, w, output=out.imag, cval=np.imag(cval), **how)
+    elif x.dtype.kind != "c":
+        filter(x, w.real, output=out.real, cval=cval, **how)
+        filter(x, w.imag, output=out.imag, cval=cval, **how)
+    else:
+        filter(x.real, w.real, output=out.real, cval=np.real(cval), **how)
+        out.real -= filter(x.imag, w.imag, cval=np.imag(cval), **how)
+        filter(x.real, w.imag, output=out.imag, cval=np.real(cval), **how)
+        out.imag += filter(x.imag, w.real, cval=np.imag(cval), **how)
+    return out
+
+
+def _one_after_the_other(x: NDArray[Any], passes: Sequence[Callable[..., Any]], out: NDArray[Any]) -> NDArray[Any]:
+    """Each pass over the result of the one before, in the dtype of the output."""
+    if not passes:
+        out[...] = x
+        return out
+    if x.dtype.kind == "c" and out.dtype.kind != "c":
+        raise RuntimeError("output must have complex dtype")
+    dtype = np.dtype(np.uint8) if out.dtype.kind == "b" else out.dtype  # (that is how SciPy stores what is in between)
+    for step in passes[:-1]:
+        x = step(x, output=np.empty(out.shape, dtype))
+    return passes[-1](x, output=out)
+
+
+def _apart(x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+    """`out`, or another array where compiled code cannot write it at once."""
+    if out.dtype.kind == "b" or not out.dtype.isnative or np.may_share_memory(x, out):
+        return np.empty(out.shape, np.uint8 if out.dtype.kind == "b" else out.dtype.newbyteorder("="))
+    return out
+
+
+def _along(
+    x: NDArray[Any],
+    w: NDArray[np.float64],
+    out: NDArray[Any],
+    axis: int,
+    lead: int,
+    boundary: str,
+    cval: Any,
+    average: int = 0,
+) -> None:
+    """Correlate along one axis with w, or average so many elements."""
+    _supported(x), _supported(out)
+    taps = average or w.size
+    if _core is None or checking.get():
+        c = placed(np.moveaxis(x, axis, -1), w if w.size == taps else np.ones(taps), (lead,), (x.shape[axis],), _WIDE,
+                   (boundary,), float(cval))
+        expected = np.moveaxis(_reference(c), -1, axis) / (average or 1)
+        if _core is None:
+            out[...] = _cast(expected, out.dtype)
+            return
+    to = _apart(x, out)
+    x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+    how: Any = (axis, lead, taps, _core.BOUNDARY[boundary], float(cval), average, get_num_threads())
+    if checking.get():
+        probe = np.empty(x.shape)
+        _core.line(x, w, probe, *how)
+        check_result(probe, expected, np.moveaxis(reference.error_bound(c), -1, axis), "ndimage")
+    _core.line(x, w, to, *how)
+    if to is not out:
+        out[...] = to
+
+
+def _slid(
+    x: NDArray[Any], w: NDArray[np.float64], out: NDArray[Any], leads: Sequence[int], boundary: str, cval: Any
+) -> None:
+    """Correlate with a kernel of as many dimensions."""
+    _supported(x), _supported(out)
+    if not x.size:
+        return
+    slides = [a for a, n in enumerate(w.shape) if n > 1] or list(range(x.ndim))[-1:]
+    if not slides:
+        x, w, out, leads, slides = x[None], w[None], out[None], (0,), [0]
+    order = [*(a for a in range(x.ndim) if a not in slides), *slides]
+    to = _apart(x, out)
+    c = placed(
+        x.transpose(order), w.reshape([w.shape[a] for a in slides]), [leads[a] for a in slides],
+        [x.shape[a] for a in slides], _WIDE, (boundary,) * len(slides), float(cval),
+    )._replace(out=to.transpose(order))
+    if _core is None or len(slides) > 3 or not w.any():
+        out[...] = _cast(_reference(c).transpose(np.argsort(order)), out.dtype)
+        return
+    exact = out.dtype.kind != "f" or w.size <= FEW_TAPS or x.size * w.size <= LITTLE_WORK
+    run_into(c, methods.Choice("ordered", "") if exact else methods.choose(c, "auto"), "ndimage")
+    if to is not out:
+        out[...] = to
+
+
+def _reference(c: Correlation) -> NDArray[np.float64]:
+    """Sums in float64, by NumPy."""
+    with np.errstate(all="ignore"):
+        return reference.slide(c, c.x.astype(_WIDE), c.k, _WIDE)
+
+
+def _cast(sums: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """As csrc/narrow_tmpl.h does it."""
+    if dtype.kind == "f":
+        with np.errstate(all="ignore"):
+            return sums.astype(dtype)
+    if dtype == np.uint64:
+        upper = sums >= 2.0**63
+        lower: NDArray[Any] = _cast(np.where(upper, sums - 2.0**63, sums), np.dtype(np.int64)).astype(np.uint64)
+        return lower ^ (upper.astype(np.uint64) << np.uint64(63))
+    bits = 63 if dtype.itemsize == 8 or dtype == np.uint32 else 31
+    fits = (sums > -(2.0**bits) - (bits == 31)) & (sums < 2.0**bits)
+    whole = np.where(fits, sums, -(2.0**bits)).astype(np.int64)
+    cast: NDArray[Any] = whole.astype(dtype)
+    return cast
