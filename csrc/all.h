@@ -24,6 +24,8 @@
 #include "widen_tmpl.h"
 #include "box_tmpl.h"
 #include "match_tmpl.h"
+#include "ordered_tmpl.h"
+#include "narrow_tmpl.h"
 #include "peak_tmpl.h"
 #include "vec_end.h"
 #undef FC_TYPE_F32

@@ -29,11 +29,14 @@ typedef struct {
     fc_gemm_fn *gemm; /* floats only */
     fc_widen_fn *widen;
     fc_split_fn *split;
-    fc_add_fn *add;
+    fc_sums_fn *sums;
+    fc_narrow_fn *narrow; /* floats only */
+    fc_ordered_fn *ordered;
     fc_scale_fn *scale;
     fc_transpose_fn *transpose; /* by the size of the elements */
     fc_fft *fft;                /* FC_FFT */
-    fc_order in_order;          /* FC_ORDERED; `at` is that of tiles */
+    fc_order order[FC_AXES];    /* FC_ORDERED: the first; FC_LINES: that of each axis */
+    double divisor;             /* of what is stored; 1: none */
     union { float f32; double f64; int32_t i32; int64_t i64; } fill;
     int x_readable;   /* its rows, by kernels that read adjacent elements */
     int x_adjacent;   /* and without a column stride: by K3 */
@@ -46,7 +49,8 @@ typedef struct {
     rows_of user, tile;
     ptrdiff_t phase;  /* elements of a tile row between the phases of a column stride */
 
-    ptrdiff_t tile_out[FC_AXES]; /* outputs of a tile */
+    ptrdiff_t tile_out[FC_AXES]; /* outputs of a tile, */
+    ptrdiff_t out_row;           /* and elements from row to row of them, where they go through scratch */
     char *scratch;               /* per thread, see scratch_of */
     size_t tile_bytes, out_bytes, work_bytes, raw_bytes, row_bytes, column_bytes, thread_bytes;
     tile_grid grid;              /* FC_FFT; */
@@ -136,6 +140,30 @@ FC_API size_t fc_method_work(const call *c); /* bytes of scratch->work; SIZE_MAX
 FC_API void fc_by_method(const call *c, const scratch *s, const rows_of *r, const char *src, ptrdiff_t row,
                          ptrdiff_t col, char *out, ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols);
 
+/* FC_LINES: whether there is a pass along an axis, and which one is the last */
+static inline int has_pass(const fc_corr *g, int axis)
+{
+    return g->axis[axis].k > 1 || g->line[axis].w;
+}
+static inline int last_pass(const fc_corr *g)
+{
+    int last = g->columns_first ? ROWS : COLS;
+    return has_pass(g, last) ? last : ROWS + COLS - last;
+}
+
+/* lines.c: the same for FC_LINES, for which tiles and scratch outputs have FC_LINES_MORE rows more than there are, the
+ * latter fc_lines_row elements apart */
+enum { FC_LINES_MORE = 16 };
+FC_API ptrdiff_t fc_lines_row(const call *c, ptrdiff_t cols);
+FC_API int fc_prepare_lines(call *c, char *small, size_t small_bytes);
+FC_API size_t fc_lines_work(const call *c);
+FC_API void fc_by_lines(const call *c, const scratch *s, const rows_of *r, const char *src, ptrdiff_t row, ptrdiff_t col,
+                        char *out, ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols);
+
+/* box.c: sums of w neighbours along rows; work of fc_across_bytes bytes */
+FC_API size_t fc_across_bytes(const call *c, ptrdiff_t w, ptrdiff_t cols);
+FC_API void fc_sums_across(const call *c, char *work, const char *x, ptrdiff_t xs, ptrdiff_t w, ptrdiff_t at, char *out,
+                           ptrdiff_t os, ptrdiff_t rows, ptrdiff_t cols);
 /* box.c: the same for FC_BOX */
 FC_API size_t fc_box_work(const call *c); /* bytes of work */
 FC_API void fc_by_box(const call *c, char *work, const rows_of *r, const char *src, ptrdiff_t row, ptrdiff_t col,

@@ -69,8 +69,8 @@ void fc_corr_plan(const fc_corr *g, fc_plan *plan)
         taps = 2.0 * (double)g->terms * (double)((depth->k > 1 ? depth->k : 0) + rows->k + cols->k);
     if (g->method == FC_BOX)
         taps = 24; /* additions in cache, whatever the size */
-    if (g->method == FC_ORDERED)
-        taps *= 2; /* no fma */
+    if (g->method == FC_ORDERED || g->method == FC_LINES)
+        taps = g->method == FC_ORDERED ? 2 * taps : 2.0 * (double)(rows->k + cols->k); /* no fma */
     double fma_us = out * taps * size / (g->type <= FC_F64 ? 7e3 : 2e3) / fc->vector_bytes;
     double memory_us = 2 * out * size / 3e4;
     plan->serial_us = fma_us > memory_us ? fma_us : memory_us;
@@ -81,7 +81,7 @@ void fc_corr_plan(const fc_corr *g, fc_plan *plan)
     plan->parts[COLS] = parts_of(cols->out, block_cols(g));
     plan->parts[DEPTH] = plan->planes ? clamp((ptrdiff_t)(plan->serial_us / CHUNK_US / (double)plan->planes), 1, depth->out) : 1;
     ptrdiff_t planes = plan->planes * plan->parts[DEPTH] * (rows->out == 1 ? plan->parts[COLS] : 1);
-    int wide_halo = g->method == FC_BOX || g->method == FC_ORDERED;
+    int wide_halo = g->method == FC_BOX || g->method == FC_LINES;
     ptrdiff_t bands = parts_of(rows->out, wide_halo && rows->k > band_rows ? rows->k : band_rows);
     if (threads > 1 && planes < 2 * threads) {
         ptrdiff_t even = parts_of(bands > 2 * threads ? bands : 2 * threads, threads) * threads;
@@ -127,8 +127,6 @@ static int is_adjacent(const fc_corr *g, const char *p, int of_x)
             ptrdiff_t step = of_x ? g->axis[a].x_step : g->axis[a].out_step;
             odd |= a == COLS ? step != size : (uintptr_t)step % (uintptr_t)size;
         }
-    if (!of_x && g->type == FC_F64 && g->divisor != 0)
-        return 0;
     return odd == 0 && (of_x ? g->x_type : g->out_type) == g->type;
 }
 
@@ -161,16 +159,16 @@ static void compute(const job *j, const rows_of *r, const char *src, ptrdiff_t z
         for (ptrdiff_t tj = 0; tj < cols; tj += wide) {
             ptrdiff_t m = min(tall, rows - ti), n = min(wide, cols - tj);
             const char *from = src + (ti * axis[ROWS].stride * r->row + tj) * c->size; /* column stride: 1 in a tile */
-            fc_by_method(c, &j->s, r, from, row + ti, col + tj, j->s.out, wide, m, n);
+            fc_by_method(c, &j->s, r, from, row + ti, col + tj, j->s.out, c->out_row, m, n);
             for (ptrdiff_t i = 0; i < m; i++) {
-                char *to = out_at(j, z, row + ti + i, col + tj), *result = j->s.out + i * wide * c->size;
+                char *to = out_at(j, z, row + ti + i, col + tj), *result = j->s.out + i * c->out_row * c->size;
                 char *stored_row = axis[COLS].out_step == stored || n == 1 ? to : j->s.raw;
-                if (c->g->type == FC_F64)
-                    fc->narrow_f64(stored_row, c->g->out_type, result, n, c->g->divisor != 0 ? c->g->divisor : 1);
-                else if (c->g->out_type != c->g->type)
-                    fc->widen_i64(stored_row, c->g->type, result, n);
-                else
+                if (c->g->out_type == c->g->type && c->divisor == 1)
                     stored_row = result;
+                else if (c->narrow)
+                    c->narrow(stored_row, c->g->out_type, result, n, c->divisor);
+                else
+                    fc->widen_i64(stored_row, c->g->type, result, n);
                 if (stored_row != to)
                     fc_copy_row(to, axis[COLS].out_step, stored_row, stored, n, stored);
             }
@@ -273,12 +271,13 @@ static void size_tile(call *c)
     const fc_axis *axis = c->g->axis;
     ptrdiff_t deep = axis[DEPTH].k > 1 ? DEEP : 1;
     ptrdiff_t tall = c->g->method == FC_BOX && axis[ROWS].k > 64 ? axis[ROWS].k : 64;
-    if (c->g->method == FC_ORDERED && axis[ROWS].k > 32)
+    if (c->g->method == FC_LINES && axis[ROWS].k > 32)
         tall = 2 * axis[ROWS].k;
     c->tile_out[DEPTH] = min(deep, axis[DEPTH].out);
     c->tile_out[ROWS] = clamp(tall / axis[ROWS].stride, 1, axis[ROWS].out);
     ptrdiff_t wide = AREA / c->tile_out[DEPTH] / c->tile_out[ROWS];
     c->tile_out[COLS] = clamp(clamp(wide, 128, 8192) / axis[COLS].stride, 1, axis[COLS].out);
+    c->out_row = c->g->method == FC_LINES ? fc_lines_row(c, c->tile_out[COLS]) : c->tile_out[COLS];
 }
 
 static size_t lines(size_t bytes)
@@ -295,21 +294,23 @@ static int size_scratch(call *c)
         size_t cols = (size_t)reach(&axis[COLS], c->tile_out[COLS]);
         size_t phases = (size_t)min(axis[COLS].stride, (ptrdiff_t)cols);
         size_t phase = lines((cols + phases - 1) / phases * size) / size, row = phases * phase;
-        if (row * size % 4096 == 0 || (c->g->method == FC_ORDERED && row * size % (2 * LINE) == 0))
+        if (row * size % 4096 == 0 || (c->g->method >= FC_ORDERED && row * size % (2 * LINE) == 0))
             row += LINE / size; /* rows 4096 bytes apart would share cache sets, and so would every row of a strip */
         c->phase = (ptrdiff_t)phase;
         c->tile.row = (ptrdiff_t)row;
         c->tile.plane = (ptrdiff_t)row * reach(&axis[ROWS], c->tile_out[ROWS]);
         planes = (size_t)reach(&axis[DEPTH], c->tile_out[DEPTH]);
-        if (__builtin_mul_overflow((size_t)reach(&axis[ROWS], c->tile_out[ROWS]), row * size, &c->tile_bytes) ||
+        size_t tall = (size_t)reach(&axis[ROWS], c->tile_out[ROWS]) + (c->g->method == FC_LINES ? FC_LINES_MORE : 0);
+        if (__builtin_mul_overflow(tall, row * size, &c->tile_bytes) ||
             __builtin_mul_overflow(c->tile_bytes, planes, &c->tile_bytes))
             return 0;
         c->column_bytes = lines(cols * sizeof(ptrdiff_t));
         c->raw_bytes = c->g->x_type == c->g->type ? 0 : lines(cols * (size_t)c->stored);
         c->row_bytes = axis[COLS].stride > 1 ? lines(cols * size) : 0;
     }
+    size_t more = c->g->method == FC_LINES ? FC_LINES_MORE : 0;
     if (!c->out_adjacent)
-        c->out_bytes = lines((size_t)c->tile_out[ROWS] * wide * size);
+        c->out_bytes = lines(((size_t)c->tile_out[ROWS] + more) * (size_t)c->out_row * size);
     if (!c->out_adjacent && c->raw_bytes < wide * sizeof(int64_t))
         c->raw_bytes = lines(wide * sizeof(int64_t));
     return 1;
@@ -332,16 +333,19 @@ int fc_corr_run(const fc_corr *g)
     if (c.plan.planes == 0 || g->axis[DEPTH].out == 0 || g->axis[ROWS].out == 0 || g->axis[COLS].out == 0)
         return 0;
     switch (g->type) {
-    case FC_F32: c.add = fc->add_f32, c.scale = fc->scale_f32, c.corr = fc->corr_f32, c.gemm = fc->gemm_f32, c.widen = fc->widen_f32, c.fill.f32 = (float)g->fill; break;
-    case FC_F64: c.add = fc->add_f64, c.scale = fc->scale_f64, c.corr = fc->corr_f64, c.gemm = fc->gemm_f64, c.widen = fc->widen_f64, c.fill.f64 = g->fill; break;
-    case FC_I32: c.add = fc->add_i32, c.scale = fc->scale_i32, c.corr = fc->corr_i32, c.widen = fc->widen_i32, c.fill.i32 = (int32_t)g->integer_fill; break;
-    default: c.add = fc->add_i64, c.scale = fc->scale_i64, c.corr = fc->corr_i64, c.widen = fc->widen_i64, c.fill.i64 = g->integer_fill; break;
+    case FC_F32: c.sums = fc->sums_f32, c.narrow = fc->narrow_f32, c.ordered = fc->ordered_f32, c.scale = fc->scale_f32, c.corr = fc->corr_f32, c.gemm = fc->gemm_f32, c.widen = fc->widen_f32, c.fill.f32 = (float)g->fill; break;
+    case FC_F64: c.sums = fc->sums_f64, c.narrow = fc->narrow_f64, c.ordered = fc->ordered_f64, c.scale = fc->scale_f64, c.corr = fc->corr_f64, c.gemm = fc->gemm_f64, c.widen = fc->widen_f64, c.fill.f64 = g->fill; break;
+    case FC_I32: c.sums = fc->sums_i32, c.scale = fc->scale_i32, c.corr = fc->corr_i32, c.widen = fc->widen_i32, c.fill.i32 = (int32_t)g->integer_fill; break;
+    default: c.sums = fc->sums_i64, c.scale = fc->scale_i64, c.corr = fc->corr_i64, c.widen = fc->widen_i64, c.fill.i64 = g->integer_fill; break;
     }
     c.split = c.size == 4 ? fc->split_f32 : fc->split_f64;
     c.transpose = c.size == 4 ? fc->transpose_f32 : fc->transpose_f64;
     c.x_readable = is_adjacent(g, g->x, 1);
-    c.x_adjacent = c.x_readable && g->axis[COLS].stride == 1 && g->method != FC_ORDERED;
-    c.out_adjacent = is_adjacent(g, g->out, 0);
+    c.x_adjacent = c.x_readable && g->axis[COLS].stride == 1 && g->method < FC_ORDERED;
+    c.divisor = 1;
+    if (g->method == FC_LINES && g->line[last_pass(g)].divisor != 0)
+        c.divisor = g->line[last_pass(g)].divisor;
+    c.out_adjacent = c.divisor == 1 && is_adjacent(g, g->out, 0);
     c.user.plane = g->axis[DEPTH].x_step / c.size;
     c.user.row = g->axis[ROWS].x_step / c.size;
     size_tile(&c);

@@ -16,8 +16,7 @@
 #include "kernels.h"
 
 enum { FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP };      /* boundary, numpy.pad's words */
-enum { FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX, FC_ORDERED }; /* method */
-enum { FC_ROW_BY_ROW, FC_LINE };                                         /* order of taps, of FC_ORDERED */
+enum { FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX, FC_ORDERED, FC_LINES }; /* method */
 enum { FC_AXES = 3, FC_BATCHES = 64 };
 
 /* One axis that the kernel slides over: tap t of output o meets element o * stride - lead + t * dilation of
@@ -42,16 +41,18 @@ typedef struct {
     ptrdiff_t n, x_step, out_step;
 } fc_batch;
 
+/* A pass of FC_LINES, after which sums are divided (by nothing if 0). w: as many adjacent elements of the type of the
+ * arithmetic as the axis has taps; NULL: all of them are 1. */
+typedef struct {
+    const char *w;
+    double divisor;
+} fc_line;
+
 /* out[batch][z][i][j] = sum_{c, a, b} X[batch][z c][i a][j b] * k[c][a][b], the axes being depth, rows and
  * columns; an axis that is not there has n = k = out = stride = dilation = 1 and lead = 0. */
 typedef struct {
     int type;            /* of the arithmetic, and of k: FC_F32, FC_F64, FC_I32 or FC_I64 */
-    int x_type, out_type; /* as stored; out_type is type, or FC_I64 for FC_I32, or any for FC_F64 but with FC_FFT */
-    double divisor;      /* of FC_F64: every sum is divided by it before it is stored; 0: by nothing */
-    /* FC_ORDERED, whose type is FC_F64. FC_ROW_BY_ROW: (c, a, b) by (c, a, b), zeros left out. FC_LINE, kernels along one axis:
-     * of an odd kernel equal to its mirror image, or to the negative of that, the centre, then sums or differences of the
-     * two elements that share a tap, from the outermost on; of others the last tap, then the first and so on. */
-    int order;
+    int x_type, out_type; /* as stored; out_type is type, or FC_I64 for FC_I32, or any for floats but with FC_FFT */
     int method, threads; /* threads: at most; >= 1 */
     int batches;
     double fill;           /* for FC_CONSTANT; for integer arithmetic */
@@ -61,6 +62,9 @@ typedef struct {
     /* FC_BOX: all taps are the one that k points to. FC_SEPARABLE: k = sum over terms of depth x rows x columns; factor[axis]: terms x k adjacent elements */
     ptrdiff_t terms;
     const char *factor[FC_AXES];
+    /* FC_LINES, in lines.c: a pass along rows and one along columns, either of which may be missing (k = 1) */
+    fc_line line[FC_AXES];
+    int columns_first, between;  /* `between`: the type that results of the first pass are stored as */
     fc_axis axis[FC_AXES];
     fc_batch batch[FC_BATCHES]; /* the first `batches` count */
 } fc_corr;

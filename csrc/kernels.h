@@ -41,8 +41,10 @@
     X(transpose, f64)     \
     X(add, f32)           \
     X(add, f64)           \
-    X(add, i32)           \
-    X(add, i64)           \
+    X(sums, f32)          \
+    X(sums, f64)          \
+    X(sums, i32)          \
+    X(sums, i64)          \
     X(scale, f32)         \
     X(scale, f64)         \
     X(scale, i32)         \
@@ -69,7 +71,9 @@
     X(match_spread, f64)  \
     X(match_score, f32)   \
     X(match_score, f64)   \
+    X(ordered, f32)       \
     X(ordered, f64)       \
+    X(narrow, f32)        \
     X(narrow, f64)        \
     X(peak, f32)          \
     X(peak, f64)
@@ -185,14 +189,15 @@ typedef void fc_clamp_fn(void *x, ptrdiff_t n, double low, double high);
 /* Conversion of n adjacent elements (widen_tmpl.h); from need not be aligned. Not from floats to integers. */
 typedef void fc_widen_fn(void *to, int stored, const void *from, ptrdiff_t n);
 
-/* The other way, from doubles that are divided before (narrow_tmpl.h); to need not be aligned. */
+/* The other way, from floats that are divided before (narrow_tmpl.h); to need not be aligned. */
 typedef void fc_narrow_fn(void *to, int stored, const void *from, ptrdiff_t n, double divisor);
 
-/* Sums in a given order, without fma (ordered_tmpl.h). taps >= 1; fold: 0, or +1 or -1 where taps are mirrored at the first */
+/* Sums in a given order, without fma (ordered_tmpl.h). Tap t, of weight w[t], lies at[t] * unit elements from the output's
+ * place. taps >= 1; fold: 0, or +1 or -1 where taps are mirrored at the first */
 typedef struct {
-    const double *w;
+    const void *w;
     const ptrdiff_t *at;
-    ptrdiff_t taps;
+    ptrdiff_t taps, unit;
     int fold;
 } fc_order;
 typedef void fc_ordered_fn(const void *x, ptrdiff_t xs, const fc_order *o, void *out, ptrdiff_t os, ptrdiff_t rows,
@@ -234,6 +239,13 @@ typedef void fc_fftmul_fn(const fc_fft_axis *a, void *z, ptrdiff_t stride, void 
 /* to[j][i] = from[i][j] (transpose_tmpl.h); rows and cols are multiples of VLEN */
 typedef void fc_transpose_fn(void *to, ptrdiff_t ts, const void *from, ptrdiff_t fs, ptrdiff_t rows, ptrdiff_t cols);
 
+/* Sums of `height` rows of x (box_tmpl.h):  out[i][j] = sum_{t < height} x[i + t][j],  i < rows, j < cols. The first output is
+ * number `at` of the whole. room: height rows of FC_SUMS_BYTES */
+enum { FC_SUMS_BYTES = 256 };
+typedef struct {
+    ptrdiff_t height, at, rows, cols;
+} fc_sums;
+typedef void fc_sums_fn(const void *x, ptrdiff_t xs, const fc_sums *g, void *out, ptrdiff_t os, void *room);
 /* Rows of n elements (box_tmpl.h): to = a + b, to = a * *factor + 0 */
 typedef void fc_add_fn(void *to, const void *a, const void *b, ptrdiff_t n);
 typedef void fc_scale_fn(void *to, const void *a, const void *factor, ptrdiff_t n);

@@ -20,7 +20,9 @@
  *
  *   fft        in overlap.c; what it cannot do (values that are not finite) is done directly
  *
- *   ordered    taps in an order that is asked for, from gathered tiles, without fma
+ *   ordered    taps in the order (c, a, b), zeros left out, from gathered tiles, without fma
+ *
+ *   lines      in lines.c
  *
  *   separable  k = sum over terms of factors; depth, rows, columns one after the other, through scratch
  */
@@ -100,53 +102,23 @@ static void pack_taps(const call *c, char *taps)
     }
 }
 
-/* The i-th of all taps, row by row */
-static double tap_value(const call *c, ptrdiff_t i)
+/* FC_ORDERED: the taps that are not zero (or one, if all of them are), and where they lie in tiles */
+static void list_taps(call *c, ptrdiff_t *at, char *weights)
 {
     const fc_axis *axis = c->g->axis;
-    ptrdiff_t a = i / axis[COLS].k;
+    ptrdiff_t listed = 0;
     double w;
-    memcpy(&w, c->g->k + a / axis[ROWS].k * axis[DEPTH].k_step + a % axis[ROWS].k * axis[ROWS].k_step +
-                   i % axis[COLS].k * axis[COLS].k_step, sizeof w);
-    return w;
-}
-
-/* Whether taps are their mirror image (+1) or its negative (-1), up to rounding; scipy.ndimage asks for 2^-52 */
-static int symmetry(const call *c, ptrdiff_t taps)
-{
-    double most = 0, even = 0, odd = 0;
-    if (taps % 2 == 0)
-        return 0;
-    for (ptrdiff_t i = 0; i < taps / 2; i++) {
-        double a = tap_value(c, i), b = tap_value(c, taps - 1 - i);
-        if (!(a - a == 0 && b - b == 0))
-            return 0;
-        most = __builtin_fmax(most, __builtin_fmax(__builtin_fabs(a), __builtin_fabs(b)));
-        even = __builtin_fmax(even, __builtin_fabs(a - b));
-        odd = __builtin_fmax(odd, __builtin_fabs(a + b));
-    }
-    double room = 0x1p-52 * (most < 1 ? most : 1);
-    return even <= room ? 1 : odd <= room ? -1 : 0;
-}
-
-/* The taps in their order: weights, and where they lie in tiles */
-static void list_taps(call *c, ptrdiff_t *at, double *weights)
-{
-    const fc_axis *axis = c->g->axis;
-    ptrdiff_t taps = axis[DEPTH].k * axis[ROWS].k * axis[COLS].k;
-    fc_order *o = &c->in_order;
-    *o = (fc_order){.w = weights, .at = at};
-    int line = c->g->order == FC_LINE;
-    if (line)
-        o->fold = symmetry(c, taps);
-    for (ptrdiff_t i = 0; i < (o->fold ? taps / 2 + 1 : taps); i++) {
-        ptrdiff_t t = !line ? i : i > 0 ? i - 1 : o->fold ? taps / 2 : taps - 1;
-        double w = tap_value(c, t);
-        if (w == 0 && !line && (o->taps > 0 || i + 1 < taps))
-            continue;
-        at[o->taps] = tap_offset(c, &c->tile, t / axis[COLS].k % axis[ROWS].k, t / axis[COLS].k / axis[ROWS].k, t % axis[COLS].k);
-        weights[o->taps++] = w;
-    }
+    for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++)
+        for (ptrdiff_t a = 0; a < axis[ROWS].k; a++)
+            for (ptrdiff_t b = 0; b < axis[COLS].k; b++) {
+                memcpy(&w, c->g->k + z * axis[DEPTH].k_step + a * axis[ROWS].k_step + b * axis[COLS].k_step, sizeof w);
+                if (w == 0 && listed > 0)
+                    continue;
+                at[listed] = tap_offset(c, &c->tile, a, z, b);
+                memcpy(weights + listed * c->size, &w, sizeof w);
+                listed += w != 0;
+            }
+    c->order[0] = (fc_order){.w = weights, .at = at, .taps = max(listed, 1), .unit = 1};
 }
 
 static int prepare_order(call *c, char *small, size_t small_bytes)
@@ -161,7 +133,7 @@ static int prepare_order(call *c, char *small, size_t small_bytes)
     if (!p)
         return -1;
     c->user.at = c->tile.at = (ptrdiff_t *)(void *)p;
-    list_taps(c, (ptrdiff_t *)(void *)p, (double *)(void *)(p + taps * sizeof(ptrdiff_t)));
+    list_taps(c, (ptrdiff_t *)(void *)p, p + taps * sizeof(ptrdiff_t));
     return 0;
 }
 
@@ -171,6 +143,8 @@ int fc_prepare_method(call *c, char *small, size_t small_bytes)
         return 0;
     if (c->g->method == FC_ORDERED)
         return prepare_order(c, small, small_bytes);
+    if (c->g->method == FC_LINES)
+        return fc_prepare_lines(c, small, small_bytes);
     shape_taps(c);
     size_t columns = (size_t)(c->taps.full + c->taps.part), count, bytes, offsets;
     if (__builtin_mul_overflow(columns, (size_t)c->taps.h, &count) || /* k may be broadcast from one element */
@@ -354,6 +328,8 @@ size_t fc_method_work(const call *c)
         return fc_fft_work(c);
     if (c->g->method == FC_BOX)
         return fc_box_work(c);
+    if (c->g->method == FC_LINES)
+        return fc_lines_work(c);
     if (c->g->method == FC_SEPARABLE) {
         size_t rows = (size_t)c->g->terms * WORK_ROWS + (axis[DEPTH].k > 1 ? (size_t)work_rows(c) : 0);
         line = (size_t)(work_row(c) * c->size);
@@ -371,7 +347,9 @@ void fc_by_method(const call *c, const scratch *s, const rows_of *r, const char 
     if (c->g->method == FC_BOX)
         fc_by_box(c, s->work, r, src, axis[ROWS].start + row, axis[COLS].start + col, out, out_row, rows, cols);
     else if (c->g->method == FC_ORDERED)
-        fc->ordered_f64(src, r->row, &c->in_order, out, out_row, rows, cols);
+        c->ordered(src, r->row, &c->order[0], out, out_row, rows, cols);
+    else if (c->g->method == FC_LINES)
+        fc_by_lines(c, s, r, src, row, col, out, out_row, rows, cols);
     else if (c->g->method == FC_IM2COL)
         by_im2col(c, s->work, r, src, out, out_row, rows, cols);
     else if (c->g->method == FC_SEPARABLE)

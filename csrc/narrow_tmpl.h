@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Sums of doubles to the type that they are stored as, VLEN at a time:  to[i] = (stored)(from[i] / divisor)
+ * Sums of floats to the type that they are stored as, VLEN at a time:  to[i] = (stored)(from[i] / divisor)
  * Integers as a C cast makes them: towards zero, and modulo 2^bits. What no integer holds (NaN, or beyond 32 bits for
  * types up to that, else beyond 64) becomes the smallest one, whose low bits are zero; of uint64 NaN 2^63, the rest 0.
  */
 #ifndef T
 #error "include vec.h before narrow_tmpl.h"
+#endif
+
+#ifdef FC_TYPE_F32
+#define FC_BITS int32_t
+#else
+#define FC_BITS int64_t
 #endif
 
 static int64_t NAME(narrow_whole)(double v)
@@ -16,11 +22,28 @@ static int64_t NAME(narrow_whole)(double v)
 /* Numbers that int32 does not hold as its smallest one */
 FC_INLINE VT NAME(narrow_clamp)(VT v)
 {
-    typedef int64_t bits __attribute__((vector_size(FC_VECTOR_BYTES)));
+    typedef FC_BITS bits __attribute__((vector_size(FC_VECTOR_BYTES)));
     typedef T target __attribute__((vector_size(FC_VECTOR_BYTES)));
     target t = (target)v, low = (target)vsplat(-0x1p31);
     bits fits = (bits)(t > low - 1) & (bits)(t < -low);
     return (VT)(((bits)t & fits) | ((bits)low & ~fits));
+}
+
+/* v / by, rounded as a division rounds it. A division takes as long as six other instructions; where there is fma, q by
+ * multiplication is put right by its exact remainder (Markstein 1990). What is not finite has no such remainder. */
+FC_INLINE VT NAME(narrow_quotient)(VT v, VT by, VT inverse, int divides)
+{
+    if (!divides)
+        return v;
+#if FC_FMA
+    typedef FC_BITS bits __attribute__((vector_size(FC_VECTOR_BYTES)));
+    VT q = v * inverse, exact = vfma(vfnma(q, by, v), inverse, q);
+    bits finite = (bits)(exact - exact == 0);
+    return (VT)(((bits)exact & finite) | ((bits)q & ~finite));
+#else
+    (void)inverse;
+    return v / by;
+#endif
 }
 
 /* One case of the switch: whole vectors, then what is left one by one; A, B: steps in between, as gcc 12 converts doubles
@@ -32,13 +55,13 @@ FC_INLINE VT NAME(narrow_clamp)(VT v)
         typedef B second __attribute__((vector_size(FC_VECTOR_BYTES / sizeof(T) * sizeof(B))));              \
         typedef F target __attribute__((vector_size(FC_VECTOR_BYTES / sizeof(T) * sizeof(F))));              \
         for (; n >= VLEN; n -= VLEN, from += VLEN, to += VLEN * (ptrdiff_t)sizeof(F)) {                      \
-            VT v = vload(from) / by;                                                                         \
+            VT v = NAME(narrow_quotient)(vload(from), by, inverse, divides);                                 \
             first a = __builtin_convertvector((source)CLAMP(v), first);                                      \
             target t = __builtin_convertvector(__builtin_convertvector(a, second), target);                  \
             __builtin_memcpy(to, &t, sizeof t);                                                              \
         }                                                                                                    \
         for (; n > 0; n--, from++, to += sizeof(F)) {                                                        \
-            double v = *from / divisor;                                                                      \
+            double v = (double)*from / divisor;                                                              \
             F one = ONE;                                                                                     \
             __builtin_memcpy(to, &one, sizeof one);                                                          \
         }                                                                                                    \
@@ -51,7 +74,8 @@ static void NAME(narrow)(void *tov, int stored, const void *fromv, ptrdiff_t n, 
 {
     char *to = tov;
     const T *from = fromv;
-    VT by = vsplat(divisor);
+    VT by = vsplat((T)divisor), inverse = vsplat((T)1 / (T)divisor);
+    const int divides = divisor != 1;
     switch (stored) {
         FC_NARROW(FC_F64, double, double, double, FC_AS_IS, v)
         FC_NARROW(FC_F32, float, float, float, FC_AS_IS, (float)v)
@@ -62,7 +86,7 @@ static void NAME(narrow)(void *tov, int stored, const void *fromv, ptrdiff_t n, 
         FC_NARROW(FC_I32, int32_t, int32_t, int32_t, NAME(narrow_clamp), FC_32)
     default:
         for (; n > 0; n--, from++, to += stored == FC_U32 ? 4 : 8) {
-            double v = *from / divisor;
+            double v = (double)*from / divisor;
             int upper = stored == FC_U64 && v >= 0x1p63;
             int64_t whole = NAME(narrow_whole)(upper ? v - 0x1p63 : v) ^ (upper ? INT64_MIN : 0);
             uint32_t low = (uint32_t)whole;
@@ -77,3 +101,4 @@ static void NAME(narrow)(void *tov, int stored, const void *fromv, ptrdiff_t n, 
 #undef FC_NARROW
 #undef FC_AS_IS
 #undef FC_32
+#undef FC_BITS

@@ -3,11 +3,11 @@
  * Sums in a given order, every product and every sum rounded (no fma), for results that must be those of another program
  * to the bit (kernels.h, fc_order):
  *
- *   out[i][j] = x[i][j + at[0]] w[0] + s[1] w[1] + s[2] w[2] + ...           from left to right
+ *   out[i][j] = x(at[0]) w[0] + s[1] w[1] + s[2] w[2] + ...           from left to right
  *
- *   fold  0    s[t] = x[i][j + at[t]]
- *        +1    s[t] = x[i][j + at[t]] + x[i][j + 2 at[0] - at[t]]            the taps mirrored at the first one
- *        -1    s[t] = x[i][j + at[t]] - x[i][j + 2 at[0] - at[t]]
+ *   fold  0    s[t] = x(at[t])                                       where x(a) = x[i][j + a * unit]
+ *        +1    s[t] = x(at[t]) + x(2 at[0] - at[t])                  taps mirrored at the first one
+ *        -1    s[t] = x(at[t]) - x(2 at[0] - at[t])
  *
  * A strip of vectors goes down the rows, so that the rows its taps reach stay in L1.
  */
@@ -20,16 +20,17 @@
 FC_INLINE void NAME(ordered_strip)(const int V, const int whole, const int fold, const T *x, ptrdiff_t xs,
                                    const fc_order *o, T *out, ptrdiff_t os, ptrdiff_t rows, ptrdiff_t lanes)
 {
+    const T *weight = o->w;
     for (; rows > 0; rows--, x += xs, out += os) {
         VT sum[FC_WIDEST];
-        const T *centre = x + o->at[0];
-        VT w = vsplat(o->w[0]);
+        const T *centre = x + o->at[0] * o->unit;
+        VT w = vsplat(weight[0]);
 #pragma GCC unroll 8
         for (int v = 0; v < V; v++)
             sum[v] = vloadn(centre + v * VLEN, whole ? VLEN : lanes) * w;
         for (ptrdiff_t t = 1; t < o->taps; t++) {
-            const T *p = x + o->at[t], *q = centre + (centre - p);
-            w = vsplat(o->w[t]);
+            const T *p = x + o->at[t] * o->unit, *q = centre + (centre - p);
+            w = vsplat(weight[t]);
 #pragma GCC unroll 8
             for (int v = 0; v < V; v++) {
                 VT s = vloadn(p + v * VLEN, whole ? VLEN : lanes);

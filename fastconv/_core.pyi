@@ -28,16 +28,17 @@ def corr(
     threads: int,
     factors: tuple[NDArray[Any], ...] = ...,
 ) -> None: ...
-def line(
+
+Pass = tuple[int, NDArray[np.float64] | None, int, int, int, float]
+
+def lines(
     x: NDArray[Any],
-    w: NDArray[Any],
     out: NDArray[Any],
-    axis: int,
-    lead: int,
-    taps: int,
-    boundary: int,
+    first: Pass,
+    second: Pass | None,
     fill: float,
-    divisor: float,
+    between: str,
+    narrow: bool,
     threads: int,
 ) -> None: ...
 def corr_plan(

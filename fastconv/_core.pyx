@@ -28,17 +28,22 @@ cdef extern from "fastconv.h" nogil:
         ptrdiff_t n, k, out, lead, stride, dilation
         int boundary
         ptrdiff_t x_step, k_step, out_step, start, whole
+    ctypedef struct fc_line:
+        const char *w
+        double divisor
     ctypedef struct fc_batch:
         ptrdiff_t n, x_step, out_step
     ctypedef struct fc_corr:
-        int type, x_type, out_type, method, threads, batches, order
-        double fill, divisor
+        int type, x_type, out_type, method, threads, batches
+        double fill
         int64_t integer_fill
         const char *x
         const char *k
         char *out
         ptrdiff_t terms
         const char *factor[3]
+        fc_line line[3]
+        int columns_first, between
         fc_axis axis[3]
         fc_batch batch[64]
     ctypedef struct fc_plan:
@@ -47,8 +52,8 @@ cdef extern from "fastconv.h" nogil:
         ptrdiff_t parts[3]
         double serial_us
     int FC_F32, FC_F64, FC_I32, FC_I64, FC_U8, FC_I8, FC_U16, FC_I16, FC_U32, FC_U64
-    int FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP, FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX, FC_ORDERED
-    int FC_ROW_BY_ROW, FC_LINE
+    int FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP, FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX
+    int FC_ORDERED, FC_LINES
     int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM
     void fc_corr_plan(const fc_corr *g, fc_plan *plan)
     int fc_corr_run(const fc_corr *g)
@@ -156,9 +161,9 @@ def corr(cnp.ndarray x, const arithmetic[:, :, ::1] k, cnp.ndarray out, axes, fi
     else:
         g.type = FC_I64
     g.x_type, g.out_type = STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
-    if g.out_type == FC_U64 and g.type != FC_F64:
+    if g.out_type == FC_U64 and not (arithmetic is float or arithmetic is double):
         g.out_type = FC_I64  # the same bits
-    g.method, g.threads, g.order, g.divisor = method, threads, FC_ROW_BY_ROW, 0
+    g.method, g.threads = method, threads
     if arithmetic is float or arithmetic is double:
         g.fill, g.integer_fill = fill, 0
     else:
@@ -182,42 +187,56 @@ def corr(cnp.ndarray x, const arithmetic[:, :, ::1] k, cnp.ndarray out, axes, fi
         raise MemoryError("no memory for the scratch tiles of a correlation")
 
 
-def line(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, int axis, ptrdiff_t lead, ptrdiff_t taps, int boundary,
-         double fill, double divisor, int threads):
-    """Correlate x along one axis with w, in doubles that are divided (by nothing if 0), into out of the same shape.
+def lines(cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, bint narrow, int threads):
+    """One pass along an axis, or two one after the other, over x into out of the same shape; see FC_LINES in fastconv.h.
 
-    The order of the sums is FC_LINE of fastconv.h. w: adjacent doubles, as many as `taps`, or one that all of them are. Both
-    arrays are of types that may be stored, and do not overlap.
+    A pass is (axis, weights, taps, lead, boundary, divisor): weights are adjacent float64, as many as taps, or None where all
+    are 1; divisor 0 divides by nothing. Of two passes one is along the last axis. between: the dtype, as in STORED, of
+    the first one's results. narrow: all sums are integers that float32 holds, and arithmetic is in that. x and out do not overlap.
     """
-    cdef bint box = cnp.PyArray_DIM(w, 0) < taps
     cdef fc_corr g
     cdef fc_axis *a
-    cdef int i, last = cnp.PyArray_NDIM(x) - 1, other, status
-    cdef ptrdiff_t size = 1
-    g.type, g.x_type, g.out_type = FC_F64, STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
-    g.fill, g.integer_fill, g.threads, g.terms, g.batches = fill, 0, threads, 0, 0
-    g.method, g.order, g.divisor = FC_BOX if box else FC_ORDERED, FC_LINE, divisor
-    g.x, g.out, g.k = <const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out), <const char *> cnp.PyArray_DATA(w)
+    cdef cnp.ndarray w
+    cdef int i, last = cnp.PyArray_NDIM(x) - 1, axis, slot, status, other = last - 1
+    cdef double work = <double> cnp.PyArray_SIZE(x), taps = 0
+    g.type, g.x_type, g.out_type = FC_F32 if narrow else FC_F64, STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
+    g.method, g.threads, g.terms, g.batches, g.fill, g.integer_fill = FC_LINES, threads, 0, 0, fill, 0
+    g.between = STORED[between]
+    g.x, g.out, g.k = <const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out), NULL
     for i in range(3):
         nothing_slides(&g.axis[i])
-    other = axis if axis != last else last - 1  # along the rows of tiles, whose columns are the last axis
+        g.line[i].w, g.line[i].divisor = NULL, 0
+    g.columns_first = first[0] == last
+    keep = []  # float32 weights
+    for one in (first, second):
+        if one is None:
+            continue
+        axis, weights, length, lead, boundary, divisor = one
+        slot = 2 if axis == last else 1
+        if axis != last:
+            other = axis
+        a = &g.axis[slot]
+        a.k, a.lead, a.boundary = length, lead, boundary
+        taps += <double> a.k if weights is not None else 8
+        g.line[slot].divisor = divisor
+        if weights is not None:
+            if narrow:
+                weights = weights.astype("f4")
+                keep.append(weights)
+            w = weights
+            g.line[slot].w = <const char *> cnp.PyArray_DATA(w)
     for i in range(last + 1):
-        size *= cnp.PyArray_DIM(x, i)
         if i == last or i == other:
             a = &g.axis[2 if i == last else 1]
             a.n = a.out = a.whole = cnp.PyArray_DIM(x, i)
             a.x_step, a.out_step = cnp.PyArray_STRIDE(x, i), cnp.PyArray_STRIDE(out, i)
-            if i == axis:
-                a.lead, a.boundary = lead, boundary
-                a.k = taps
-                a.k_step = 0 if box else sizeof(double)
         else:
             g.batch[g.batches].n = cnp.PyArray_DIM(x, i)
             g.batch[g.batches].x_step, g.batch[g.batches].out_step = cnp.PyArray_STRIDE(x, i), cnp.PyArray_STRIDE(out, i)
             g.batches += 1
-    if size == 0:
+    if work == 0:
         return
-    if size * (8 if box else taps) < KEEP_GIL_BELOW:
+    if work * taps < KEEP_GIL_BELOW:
         status = fc_corr_run(&g)
     else:
         with nogil:
@@ -231,7 +250,7 @@ def corr_plan(int type, batch, axes, int method, ptrdiff_t terms, int threads):
     cdef fc_corr g
     cdef fc_plan plan
     g.type, g.x_type, g.out_type = type, type, type
-    g.method, g.terms, g.threads, g.divisor = method, terms, threads, 0
+    g.method, g.terms, g.threads = method, terms, threads
     describe_axes(&g, axes)
     zeros = (0,) * (len(batch) + len(axes))
     describe_batch(&g, batch, zeros, zeros)
@@ -354,7 +373,7 @@ def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve, dtype=N
     for i in range(rank):
         a = &g.axis[3 - rank + i]
         a.whole, a.out_step = a.out, cnp.PyArray_STRIDE(oa, i)
-    g.method, g.threads, g.batches, g.divisor = FC_DIRECT, default_threads, 0, 0
+    g.method, g.threads, g.batches = FC_DIRECT, default_threads, 0
     g.x, g.out = <const char *> cnp.PyArray_DATA(xa), <char *> cnp.PyArray_DATA(oa)
     if not is_copy and taps >= FFT_TAPS and outputs > 0:
         fc_corr_plan(&g, &direct)
@@ -394,7 +413,7 @@ cdef complex_plain(int rank, cnp.ndarray x, cnp.ndarray k, mode, boundary, fillv
     taps = cnp.PyArray_SIZE(k)
     g.type = FC_F32 if dtype.type_num == cnp.NPY_CFLOAT else FC_F64
     g.x_type = g.out_type = g.type
-    g.fill, g.integer_fill, g.method, g.threads, g.batches, g.divisor = 0, 0, FC_DIRECT, 1, 0, 0
+    g.fill, g.integer_fill, g.method, g.threads, g.batches = 0, 0, FC_DIRECT, 1, 0
     shape[0] = 3 * taps
     ka = cnp.PyArray_EMPTY(1, shape, cnp.NPY_FLOAT if g.type == FC_F32 else cnp.NPY_DOUBLE, 0)
     wide, narrow = <double *> cnp.PyArray_DATA(ka), <float *> cnp.PyArray_DATA(ka)

@@ -17,7 +17,7 @@ import functools
 import operator
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
@@ -58,6 +58,8 @@ BOUNDARIES = {
 FEW_TAPS = 27  # kernels of up to so many are summed in SciPy's order for floats, too, and averages one by one
 LITTLE_WORK = 50000  # as are so few products, where the choice of a method would take longer
 _WIDE = np.dtype(np.float64)
+_CENTRAL, _SECOND = np.array([-1.0, 0.0, 1.0]), np.array([1.0, -2.0, 1.0])
+_ONE_TWO_ONE, _ONES = np.array([1.0, 2.0, 1.0]), np.array([1.0, 1.0, 1.0])
 
 Output = NDArray[Any] | DTypeLike | None
 Modes = str | Sequence[str]
@@ -113,22 +115,12 @@ def correlate1d(
     array([ 8, 26,  8, 12,  7, 28, 36,  9])
     """
     x, w = _array(input), np.asarray(weights)
-    if w.dtype.kind == "c" or x.dtype.kind == "c":
-        w = w.conj().astype(np.complex128, copy=False) if w.dtype.kind == "c" else w
+    if w.dtype.kind == "c":
+        w = w.conj().astype(np.complex128, copy=False)
         out = _output(output, x, is_complex=True)
         return _by_parts(correlate1d, x, w, out, cval, axis=axis, mode=mode, origin=origin)
-    out = _output(output, x)
-    taps = np.ascontiguousarray(w, np.float64)
-    if w.ndim != 1 or not taps.size:
-        raise RuntimeError(f"no filter weights given: weights must have 1 dimension; got shape {w.shape}")
-    where = normalize_axis_index(axis, x.ndim)
-    if not -(taps.size // 2) <= origin <= (taps.size - 1) // 2:
-        raise ValueError(
-            "Invalid origin; origin must satisfy -(len(weights) // 2) <= origin <= (len(weights)-1) // 2; "
-            f"got {origin!r} for {taps.size} weights"
-        )
-    _along(x, taps, out, where, taps.size // 2 + operator.index(origin), _boundary(mode), cval)
-    return out
+    out = _output(output, x, is_complex=x.dtype.kind == "c")
+    return _passed(x, [_weighted(w, axis, x.ndim, mode, origin)], out, cval)
 
 
 def convolve1d(
@@ -192,21 +184,8 @@ def uniform_filter1d(
     array([4, 3, 4, 1, 4, 6, 6, 3])
     """
     x = _array(input)
-    where = normalize_axis_index(axis, x.ndim)
-    if size < 1:
-        raise RuntimeError(f"incorrect filter size: size must be at least 1; got {size!r}")
     out = _output(output, x, is_complex=x.dtype.kind == "c")
-    length = operator.index(size)
-    if not 0 <= length // 2 + origin < length:
-        raise ValueError(f"invalid origin; it must satisfy 0 <= size // 2 + origin < size; got {origin!r}")
-    how: Any = (where, length // 2 + operator.index(origin), _boundary(mode))
-    ones = np.ones(length if length <= FEW_TAPS else 1)
-    if x.dtype.kind != "c":
-        _along(x, ones, out, *how, cval, length)
-    else:
-        _along(x.real, ones, out.real, *how, np.real(cval), length)
-        _along(x.imag, ones, out.imag, *how, np.imag(cval), length)
-    return out
+    return _passed(x, [_mean(size, axis, x.ndim, mode, origin)], out, cval)
 
 
 def gaussian_filter1d(
@@ -252,17 +231,21 @@ def gaussian_filter1d(
     >>> gaussian_filter1d([1.0, 2.0, 3.0, 4.0, 5.0], 1).round(4)
     array([1.427 , 2.0678, 3.    , 3.9322, 4.573 ])
     """
+    return correlate1d(input, _gaussian_taps(sigma, order, truncate, radius), axis, output, mode, cval, 0)
+
+
+def _gaussian_taps(sigma: float, order: int, truncate: float, radius: int | None) -> NDArray[np.float64]:
+    """Taps for correlation, the arguments checked."""
     reach = int(truncate * float(sigma) + 0.5) if radius is None else radius
     if not isinstance(reach, (int, np.integer)) or reach < 0:
         raise ValueError(f"Radius must be a nonnegative integer; got {reach!r}")
     if order < 0:
         raise ValueError(f"order must be non-negative; got {order!r}")
-    return correlate1d(input, _gaussian(float(sigma), operator.index(order), int(reach)), axis, output, mode, cval, 0)
+    return _gaussian(float(sigma), operator.index(order), int(reach))
 
 
 @functools.lru_cache(maxsize=64)
 def _gaussian(sigma: float, order: int, radius: int) -> NDArray[np.float64]:
-    """Taps for correlation, of the derivative of that order."""
     x = np.arange(-radius, radius + 1)
     bell = np.exp(-0.5 / (sigma * sigma) * x**2)
     bell = bell / bell.sum()
@@ -326,11 +309,11 @@ def gaussian_filter(
     over = _axes(axes, x.ndim)
     columns = [_each(v, len(over)) for v in (sigma, order, mode, radius)]
     passes = [
-        functools.partial(gaussian_filter1d, sigma=s, axis=a, order=o, mode=m, cval=cval, truncate=truncate, radius=r)
+        _weighted(_gaussian_taps(s, o, truncate, r), a, x.ndim, m)
         for a, s, o, m, r in zip(over, *columns, strict=True)
         if s > 1e-15
     ]
-    return _one_after_the_other(x, passes, out)
+    return _passed(x, passes, out, cval)
 
 
 def uniform_filter(
@@ -375,12 +358,8 @@ def uniform_filter(
     out = _output(output, x, is_complex=x.dtype.kind == "c")
     over = _axes(axes, x.ndim)
     columns = [_each(v, len(over)) for v in (size, origin, mode)]
-    passes = [
-        functools.partial(uniform_filter1d, size=int(s), axis=a, origin=o, mode=m, cval=cval)
-        for a, s, o, m in zip(over, *columns, strict=True)
-        if s > 1
-    ]
-    return _one_after_the_other(x, passes, out)
+    passes = [_mean(int(s), a, x.ndim, m, o) for a, s, o, m in zip(over, *columns, strict=True) if s > 1]
+    return _passed(x, passes, out, cval)
 
 
 def sobel(
@@ -409,7 +388,7 @@ def sobel(
            [4, 8, 4],
            [4, 8, 4]])
     """
-    return _derivative(input, axis, output, mode, cval, [1.0, 2.0, 1.0])
+    return _derivative(input, axis, output, mode, cval, _ONE_TWO_ONE)
 
 
 def prewitt(
@@ -424,22 +403,17 @@ def prewitt(
     >>> prewitt(np.arange(9).reshape(3, 3), axis=0)[1]
     array([18, 18, 18])
     """
-    return _derivative(input, axis, output, mode, cval, [1.0, 1.0, 1.0])
+    return _derivative(input, axis, output, mode, cval, _ONES)
 
 
-def _derivative(input: Any, axis: int, output: Any, mode: Any, cval: Any, across: list[float]) -> NDArray[Any]:
+def _derivative(input: Any, axis: int, output: Any, mode: Any, cval: Any, across: NDArray[np.float64]) -> NDArray[Any]:
     x = _array(input)
     where = normalize_axis_index(axis, x.ndim)
     out = _output(output, x)
     modes = _each(mode, x.ndim)
     order = [where, *(a for a in range(x.ndim) if a != where)]
-    passes = [
-        functools.partial(
-            correlate1d, weights=across if a != where else [-1.0, 0.0, 1.0], axis=a, mode=modes[a], cval=cval
-        )
-        for a in order
-    ]
-    return _one_after_the_other(x, passes, out)
+    passes = [_weighted(across if a != where else _CENTRAL, a, x.ndim, modes[a]) for a in order]
+    return _passed(x, passes, out, cval)
 
 
 # ---- sums over axes -------------------------------------------------------------------------------
@@ -570,7 +544,7 @@ def laplace(
     """
 
     def second(x: Any, axis: int, out: Any, mode: Any, cval: Any) -> NDArray[Any]:
-        return correlate1d(x, [1.0, -2.0, 1.0], axis, out, mode, cval)
+        return correlate1d(x, _SECOND, axis, out, mode, cval)
 
     return generic_laplace(input, second, output, mode, cval, axes=axes)
 
@@ -858,19 +832,6 @@ def _by_parts(
     return out
 
 
-def _one_after_the_other(x: NDArray[Any], passes: Sequence[Callable[..., Any]], out: NDArray[Any]) -> NDArray[Any]:
-    """Each pass over the result of the one before, in the dtype of the output."""
-    if not passes:
-        out[...] = x
-        return out
-    if x.dtype.kind == "c" and out.dtype.kind != "c":
-        raise RuntimeError("output must have complex dtype")
-    dtype = np.dtype(np.uint8) if out.dtype.kind == "b" else out.dtype  # (that is how SciPy stores what is in between)
-    for step in passes[:-1]:
-        x = step(x, output=np.empty(out.shape, dtype))
-    return passes[-1](x, output=out)
-
-
 def _apart(x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
     """`out`, or another array where compiled code cannot write it at once."""
     if out.dtype.kind == "b" or not out.dtype.isnative or np.may_share_memory(x, out):
@@ -878,36 +839,154 @@ def _apart(x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
     return out
 
 
-def _along(
-    x: NDArray[Any],
-    w: NDArray[np.float64],
-    out: NDArray[Any],
-    axis: int,
-    lead: int,
-    boundary: str,
-    cval: Any,
-    average: int = 0,
-) -> None:
-    """Correlate along one axis with w, or average so many elements."""
-    _supported(x), _supported(out)
-    taps = average or w.size
+class Pass(NamedTuple):
+    """Correlation along one axis."""
+
+    axis: int
+    weights: NDArray[np.float64] | None  # None: all of them are 1
+    taps: int
+    lead: int
+    boundary: str
+    divisor: int = 0  # of the sums; 0: none
+
+
+def _weighted(w: NDArray[Any], axis: Any, ndim: int, mode: Any, origin: Any = 0) -> Pass:
+    taps = np.ascontiguousarray(w, np.float64)
+    if w.ndim != 1 or not taps.size:
+        raise RuntimeError(f"no filter weights given: weights must have 1 dimension; got shape {w.shape}")
+    where = normalize_axis_index(axis, ndim)
+    if not -(taps.size // 2) <= origin <= (taps.size - 1) // 2:
+        raise ValueError(
+            "Invalid origin; origin must satisfy -(len(weights) // 2) <= origin <= (len(weights)-1) // 2; "
+            f"got {origin!r} for {taps.size} weights"
+        )
+    return Pass(where, taps, taps.size, taps.size // 2 + operator.index(origin), _boundary(mode))
+
+
+def _mean(size: Any, axis: Any, ndim: int, mode: Any, origin: Any) -> Pass:
+    where = normalize_axis_index(axis, ndim)
+    if size < 1:
+        raise RuntimeError(f"incorrect filter size: size must be at least 1; got {size!r}")
+    length = operator.index(size)
+    if not 0 <= length // 2 + origin < length:
+        raise ValueError(f"invalid origin; it must satisfy 0 <= size // 2 + origin < size; got {origin!r}")
+    weights = np.ones(length) if length <= FEW_TAPS else None
+    return Pass(where, weights, length, length // 2 + operator.index(origin), _boundary(mode), length)
+
+
+def _passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any) -> NDArray[Any]:
+    """One pass after the other, the results of each cast to the dtype of the output as in SciPy."""
+    if not passes:
+        out[...] = x
+    elif x.dtype.kind == "c":
+        if out.dtype.kind != "c":
+            raise RuntimeError("output must have complex dtype")
+        if np.may_share_memory(x, out):
+            x = x.copy()
+        _passed(x.real, passes, out.real, np.real(cval))
+        _passed(x.imag, passes, out.imag, np.imag(cval))
+    else:
+        _supported(x), _supported(out)
+        dtype = np.dtype(np.uint8) if out.dtype.kind == "b" else out.dtype.newbyteorder("=")
+        fill = float(cval)
+        steps = _steps(passes, x.ndim)
+        for step in steps[:-1]:
+            x = _step(x, step, np.empty(out.shape, dtype), dtype, fill)
+        _step(x, steps[-1], out, dtype, fill)
+    return out
+
+
+def _steps(passes: Sequence[Pass], ndim: int) -> list[tuple[Pass, Pass | None]]:
+    """Passes by ones and twos: two of them at once, if one is along the last axis."""
+    steps: list[tuple[Pass, Pass | None]] = []
+    rest = list(passes)
+    while rest:
+        one = rest.pop(0)
+        both = bool(rest) and (one.axis == ndim - 1) != (rest[0].axis == ndim - 1)
+        steps.append((one, rest.pop(0) if both else None))
+    return steps
+
+
+def _step(
+    x: NDArray[Any], step: tuple[Pass, Pass | None], out: NDArray[Any], between: np.dtype[Any], fill: float
+) -> NDArray[Any]:
     if _core is None or checking.get():
-        c = placed(np.moveaxis(x, axis, -1), w if w.size == taps else np.ones(taps), (lead,), (x.shape[axis],), _WIDE,
-                   (boundary,), float(cval))
-        expected = np.moveaxis(_reference(c), -1, axis) / (average or 1)
+        expected = _reference_step(x, step, between, fill)
         if _core is None:
             out[...] = _cast(expected, out.dtype)
-            return
+            return out
     to = _apart(x, out)
     x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
-    how: Any = (axis, lead, taps, _core.BOUNDARY[boundary], float(cval), average, get_num_threads())
-    if checking.get():
-        probe = np.empty(x.shape)
-        _core.line(x, w, probe, *how)
-        check_result(probe, expected, np.moveaxis(reference.error_bound(c), -1, axis), "ndimage")
-    _core.line(x, w, to, *how)
+    how = [one and one._replace(boundary=_core.BOUNDARY[one.boundary]) for one in step]
+    narrow = _fits_float32(x.dtype, step, between, fill)
+    _core.lines(x, to, *how, fill, between.str[1:], narrow, get_num_threads())
     if to is not out:
         out[...] = to
+    if checking.get():
+        _check_step(x, step, out, expected, fill)
+    return out
+
+
+def _fits_float32(dtype: np.dtype[Any], step: tuple[Pass, Pass | None], between: np.dtype[Any], fill: float) -> bool:
+    """Whether all sums are integers below 2**24, so that float32 holds them, and their quotients are cut off alike."""
+    if dtype.itemsize > 2 or dtype.kind not in "biu" or not np.isfinite(fill) or fill != int(fill):
+        return False
+    if between.kind not in "iu" or (between.kind == "u" and between.itemsize > 2):
+        return False
+    most = max(255.0 if dtype.itemsize == 1 else 65535.0, abs(fill))
+    for one in step:
+        if one is None:
+            break
+        if one.weights is not None and not (one.weights == np.rint(one.weights)).all():
+            return False
+        most *= one.taps if one.weights is None else float(np.abs(one.weights).sum())
+        if most >= 2**24:
+            return False
+        if between.itemsize <= 2:
+            most = max(min(most, 65535.0), abs(fill))
+    return True
+
+
+def _reference_pass(x: NDArray[Any], one: Pass, fill: float) -> Correlation:
+    return placed(
+        np.moveaxis(x, one.axis, -1),
+        np.ones(one.taps) if one.weights is None else one.weights,
+        (one.lead,),
+        (x.shape[one.axis],),
+        _WIDE,
+        (one.boundary,),
+        fill,
+    )
+
+
+def _reference_step(
+    x: NDArray[Any], step: tuple[Pass, Pass | None], between: np.dtype[Any], fill: float
+) -> NDArray[np.float64]:
+    """Sums of the last pass, by NumPy."""
+    first, second = step
+    sums: NDArray[np.float64] = np.moveaxis(_reference(_reference_pass(x, first, fill)), -1, first.axis)
+    sums = sums / (first.divisor or 1)
+    return sums if second is None else _reference_step(_cast(sums, between), (second, None), between, fill)
+
+
+def _check_step(
+    x: NDArray[Any], step: tuple[Pass, Pass | None], out: NDArray[Any], expected: NDArray[np.float64], fill: float
+) -> None:
+    """Compare with the reference, whose order of sums is another: integers may be cut off to the one beside."""
+    scale = 1.0
+    for one in step:
+        scale *= 1.0 if one is None else float(np.abs(1.0 if one.weights is None else one.weights).sum()) + 1
+    largest = float(np.abs(np.where(np.isfinite(x), x, 0)).max(initial=abs(fill)))
+    eps = float(np.finfo(out.dtype if out.dtype.kind == "f" else _WIDE).eps)
+    if out.dtype.kind == "f":
+        taps = sum(one.taps for one in step if one)
+        bound = np.full(out.shape, 2 * (taps + 4) * eps * scale * largest)
+        check_result(out, expected, bound, "ndimage")
+        return
+    near = [_cast(expected + off, out.dtype) for off in (-1, 0, 1)]
+    same = np.minimum(*(np.where(out == n, 0, 1) for n in near[:2]))
+    wrong = np.where(out == near[2], 0, same)
+    check_result(wrong, np.zeros(out.shape), np.zeros(out.shape), "ndimage, integers")
 
 
 def _slid(

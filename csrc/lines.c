@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Method lines: one pass along rows and one along columns, as scipy.ndimage does them one array after the other, but tile by
+ * tile, and to the same bits:
+ *
+ *        gathered tile            first pass            stored and read again          second pass
+ *      +---------------+       +---------------+      +---+-----------+---+          +-----------+
+ *      |   halo        |  down |               |      |   |  `between`|   |   across |           |
+ *      |   +-------+   |  ---> |               | ---> |   |           |   |   --->   |  outputs  |
+ *      |   |outputs|   |       |               |      |   |           |   |          |           |
+ *      +---+-------+---+       +---------------+      +---+-----------+---+          +-----------+
+ *
+ * (or across, then down). Beyond the edges the result of the first pass continues as the second one's boundary says. As
+ * each row or column beyond is a copy of one inside, so is its result; only what is constant beyond has to be put there.
+ *
+ * The order of sums is that of scipy.ndimage.correlate1d: of an odd kernel equal to its mirror image, or to the negative of
+ * that, the centre, then sums or differences of the two elements that share a tap, from the outermost on; of others the
+ * last tap, then the first and so on. Without fma. Taps that are all 1 are summed by box_tmpl.h instead.
+ */
+#include "call.h"
+#include <string.h>
+
+static double tap_value(const call *c, const char *w, ptrdiff_t t)
+{
+    float f32;
+    double f64;
+    memcpy(&f32, w + (c->size == 4 ? t * 4 : 0), sizeof f32);
+    memcpy(&f64, w + (c->size == 8 ? t * 8 : 0), c->size == 8 ? sizeof f64 : 0);
+    return c->size == 4 ? (double)f32 : f64;
+}
+
+/* Whether taps are their mirror image (+1) or its negative (-1), up to rounding; scipy.ndimage asks for 2^-52 */
+static int symmetry(const call *c, const char *w, ptrdiff_t taps)
+{
+    double most = 0, even = 0, odd = 0;
+    if (taps % 2 == 0)
+        return 0;
+    for (ptrdiff_t t = 0; t < taps / 2; t++) {
+        double a = tap_value(c, w, t), b = tap_value(c, w, taps - 1 - t);
+        if (!(a - a == 0 && b - b == 0))
+            return 0;
+        most = __builtin_fmax(most, __builtin_fmax(__builtin_fabs(a), __builtin_fabs(b)));
+        even = __builtin_fmax(even, __builtin_fabs(a - b));
+        odd = __builtin_fmax(odd, __builtin_fabs(a + b));
+    }
+    double room = 0x1p-52 * (most < 1 ? most : 1);
+    return even <= room ? 1 : odd <= room ? -1 : 0;
+}
+
+/* The orders of both passes, in a block of scratch or, if they fit, in `small`; 0, or -1 */
+int fc_prepare_lines(call *c, char *small, size_t small_bytes)
+{
+    const fc_corr *g = c->g;
+    size_t taps = (size_t)g->axis[ROWS].k + (size_t)g->axis[COLS].k, bytes;
+    if (__builtin_mul_overflow(taps, sizeof(ptrdiff_t) + sizeof(double), &bytes))
+        return -1;
+    char *p = bytes <= small_bytes ? small : fc_alloc(bytes, 1);
+    if (!p)
+        return -1;
+    ptrdiff_t *at = (ptrdiff_t *)(void *)p;
+    char *weights = p + taps * sizeof *at;
+    c->user.at = c->tile.at = at;
+    for (int a = ROWS; a <= COLS; a++) {
+        const char *w = g->line[a].w;
+        ptrdiff_t k = g->axis[a].k;
+        if (!w)
+            continue;
+        fc_order *o = &c->order[a];
+        *o = (fc_order){.w = weights, .at = at, .fold = symmetry(c, w, k)};
+        o->taps = o->fold ? k / 2 + 1 : k;
+        for (ptrdiff_t i = 0; i < o->taps; i++) {
+            at[i] = i > 0 ? i - 1 : o->fold ? k / 2 : k - 1;
+            memcpy(weights + i * c->size, w + at[i] * c->size, (size_t)c->size);
+        }
+        at += o->taps;
+        weights += o->taps * c->size;
+    }
+    return 0;
+}
+
+/* ---- sizes ------------------------------------------------------------------------------------- */
+
+/* Elements from row to row of `cols` columns: room for whole squares, and an odd number of cache lines */
+ptrdiff_t fc_lines_row(const call *c, ptrdiff_t cols)
+{
+    ptrdiff_t line = LINE / c->size, lines = parts_of(cols + FC_LINES_MORE, line);
+    return (lines + (lines % 2 == 0)) * line;
+}
+
+static ptrdiff_t halo(const call *c, int axis)
+{
+    return c->g->axis[axis].k - 1;
+}
+
+/* What the first pass leaves: bytes, and elements from row to row */
+static ptrdiff_t middle_row(const call *c)
+{
+    return fc_lines_row(c, c->tile_out[COLS] + (c->g->columns_first ? 0 : halo(c, COLS)));
+}
+static size_t middle_bytes(const call *c)
+{
+    ptrdiff_t rows = c->tile_out[ROWS] + (c->g->columns_first ? halo(c, ROWS) : 0) + FC_LINES_MORE;
+    return (size_t)(rows * middle_row(c) * c->size);
+}
+
+size_t fc_lines_work(const call *c)
+{
+    const fc_axis *axis = c->g->axis;
+    size_t down = (size_t)axis[ROWS].k * FC_SUMS_BYTES;
+    size_t across = fc_across_bytes(c, axis[COLS].k, c->tile_out[COLS]);
+    return middle_bytes(c) + (size_t)(middle_row(c) * 8) + LINE + (down > across ? down : across);
+}
+
+/* ---- passes ------------------------------------------------------------------------------------ */
+
+/* rows x cols results of the pass along `axis`, from x on; the first is number `at` of the whole */
+static void pass(const call *c, int axis, char *work, const char *x, ptrdiff_t xs, ptrdiff_t at, char *out, ptrdiff_t os,
+                 ptrdiff_t rows, ptrdiff_t cols)
+{
+    ptrdiff_t k = c->g->axis[axis].k;
+    if (c->g->line[axis].w) {
+        fc_order o = c->order[axis];
+        o.unit = axis == ROWS ? xs : 1;
+        c->ordered(x, xs, &o, out, os, rows, cols);
+    } else if (axis == ROWS) {
+        fc_sums g = {.height = k, .at = at, .rows = rows, .cols = cols};
+        c->sums(x, xs, &g, out, os, work);
+    } else {
+        fc_sums_across(c, work, x, xs, k, at, out, os, rows, cols);
+    }
+}
+
+/* n results of the first pass as they would be read again */
+static void store_and_read(const call *c, char *row, char *stored, ptrdiff_t n, double divisor)
+{
+    if (c->g->between == c->g->type && divisor == 1)
+        return;
+    c->narrow(stored, c->g->between, row, n, divisor);
+    c->widen(row, c->g->between, stored, n);
+}
+
+/* n elements of a row, the first of them number `first` of an axis: the constant where they lie beyond it */
+static void put_constant(const call *c, const fc_axis *a, char *row, ptrdiff_t first, ptrdiff_t n)
+{
+    ptrdiff_t before = clamp(-first, 0, n), end = clamp(a->n - first, before, n);
+    fc_copy_row(row, c->size, (const char *)&c->fill, 0, before, c->size);
+    fc_copy_row(row + end * c->size, c->size, (const char *)&c->fill, 0, n - end, c->size);
+}
+
+void fc_by_lines(const call *c, const scratch *s, const rows_of *r, const char *src, ptrdiff_t row, ptrdiff_t col,
+                 char *out, ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols)
+{
+    const fc_axis *axis = c->g->axis;
+    int second = last_pass(c->g), first = ROWS + COLS - second;
+    ptrdiff_t at[FC_AXES] = {0, axis[ROWS].start + row, axis[COLS].start + col};
+    char *middle = s->work, *stored = middle + middle_bytes(c), *work = stored + (middle_row(c) * 8 + LINE) / LINE * LINE;
+    if (!has_pass(c->g, first)) {
+        pass(c, second, work, src, r->row, at[second], out, out_row, rows, cols);
+        return;
+    }
+    ptrdiff_t high = rows + (second == ROWS ? halo(c, ROWS) : 0), wide = cols + (second == COLS ? halo(c, COLS) : 0);
+    ptrdiff_t step = middle_row(c);
+    double divisor = c->g->line[first].divisor;
+    pass(c, first, work, src, r->row, at[first], middle, step, high, wide);
+    for (ptrdiff_t i = 0; i < high; i++) {
+        char *line = middle + i * step * c->size;
+        store_and_read(c, line, stored, wide, divisor != 0 ? divisor : 1);
+        if (axis[second].boundary != FC_CONSTANT)
+            continue;
+        ptrdiff_t from = (second == ROWS ? row + i : col) - axis[second].lead;
+        if (second == COLS)
+            put_constant(c, &axis[COLS], line, from, wide);
+        else if (from < 0 || from >= axis[ROWS].n)
+            fc_copy_row(line, c->size, (const char *)&c->fill, 0, wide, c->size);
+    }
+    pass(c, second, work, middle, step, at[second], out, out_row, rows, cols);
+}
