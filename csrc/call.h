@@ -30,7 +30,8 @@ typedef struct {
     fc_widen_fn *widen;
     fc_split_fn *split;
     fc_sums_fn *sums;
-    fc_narrow_fn *narrow; /* floats only */
+    fc_narrow_fn *narrow; /* floats only, and what follows */
+    fc_settle_fn *settle;
     fc_ordered_fn *ordered;
     fc_scale_fn *scale;
     fc_transpose_fn *transpose; /* by the size of the elements */

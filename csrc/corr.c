@@ -264,19 +264,23 @@ static int needs_tile(const call *c)
     return !c->x_adjacent;
 }
 
-/* Outputs of a tile: with its halo, and that of the separable method, it stays in L2. */
+/* Outputs of a tile: with its halo, and that of the separable method, it stays in L2. Of lines, what the first pass does in
+ * the halo of the second is work in vain. */
 static void size_tile(call *c)
 {
     enum { AREA = 32768, DEEP = 4 };
     const fc_axis *axis = c->g->axis;
-    ptrdiff_t deep = axis[DEPTH].k > 1 ? DEEP : 1;
-    ptrdiff_t tall = c->g->method == FC_BOX && axis[ROWS].k > 64 ? axis[ROWS].k : 64;
-    if (c->g->method == FC_LINES && axis[ROWS].k > 32)
-        tall = 2 * axis[ROWS].k;
+    ptrdiff_t deep = axis[DEPTH].k > 1 ? DEEP : 1, tall = 64, least = 128;
+    if (c->g->method == FC_BOX)
+        tall = max(tall, axis[ROWS].k);
+    if (c->g->method == FC_LINES) {
+        tall = max(tall, axis[ROWS].k * (c->g->columns_first ? 2 : 1));
+        least = max(least, 3 * axis[COLS].k);
+    }
     c->tile_out[DEPTH] = min(deep, axis[DEPTH].out);
     c->tile_out[ROWS] = clamp(tall / axis[ROWS].stride, 1, axis[ROWS].out);
     ptrdiff_t wide = AREA / c->tile_out[DEPTH] / c->tile_out[ROWS];
-    c->tile_out[COLS] = clamp(clamp(wide, 128, 8192) / axis[COLS].stride, 1, axis[COLS].out);
+    c->tile_out[COLS] = clamp(max(min(wide, 8192), least) / axis[COLS].stride, 1, axis[COLS].out);
     c->out_row = c->g->method == FC_LINES ? fc_lines_row(c, c->tile_out[COLS]) : c->tile_out[COLS];
 }
 
@@ -333,8 +337,8 @@ int fc_corr_run(const fc_corr *g)
     if (c.plan.planes == 0 || g->axis[DEPTH].out == 0 || g->axis[ROWS].out == 0 || g->axis[COLS].out == 0)
         return 0;
     switch (g->type) {
-    case FC_F32: c.sums = fc->sums_f32, c.narrow = fc->narrow_f32, c.ordered = fc->ordered_f32, c.scale = fc->scale_f32, c.corr = fc->corr_f32, c.gemm = fc->gemm_f32, c.widen = fc->widen_f32, c.fill.f32 = (float)g->fill; break;
-    case FC_F64: c.sums = fc->sums_f64, c.narrow = fc->narrow_f64, c.ordered = fc->ordered_f64, c.scale = fc->scale_f64, c.corr = fc->corr_f64, c.gemm = fc->gemm_f64, c.widen = fc->widen_f64, c.fill.f64 = g->fill; break;
+    case FC_F32: c.sums = fc->sums_f32, c.narrow = fc->narrow_f32, c.settle = fc->settle_f32, c.ordered = fc->ordered_f32, c.scale = fc->scale_f32, c.corr = fc->corr_f32, c.gemm = fc->gemm_f32, c.widen = fc->widen_f32, c.fill.f32 = (float)g->fill; break;
+    case FC_F64: c.sums = fc->sums_f64, c.narrow = fc->narrow_f64, c.settle = fc->settle_f64, c.ordered = fc->ordered_f64, c.scale = fc->scale_f64, c.corr = fc->corr_f64, c.gemm = fc->gemm_f64, c.widen = fc->widen_f64, c.fill.f64 = g->fill; break;
     case FC_I32: c.sums = fc->sums_i32, c.scale = fc->scale_i32, c.corr = fc->corr_i32, c.widen = fc->widen_i32, c.fill.i32 = (int32_t)g->integer_fill; break;
     default: c.sums = fc->sums_i64, c.scale = fc->scale_i64, c.corr = fc->corr_i64, c.widen = fc->widen_i64, c.fill.i64 = g->integer_fill; break;
     }

@@ -75,6 +75,8 @@
     X(ordered, f64)       \
     X(narrow, f32)        \
     X(narrow, f64)        \
+    X(settle, f32)        \
+    X(settle, f64)        \
     X(peak, f32)          \
     X(peak, f64)
 
@@ -191,6 +193,8 @@ typedef void fc_widen_fn(void *to, int stored, const void *from, ptrdiff_t n);
 
 /* The other way, from floats that are divided before (narrow_tmpl.h); to need not be aligned. */
 typedef void fc_narrow_fn(void *to, int stored, const void *from, ptrdiff_t n, double divisor);
+/* Both, in place; returns 0 for types that it does not do: float64 and the wider integers */
+typedef int fc_settle_fn(void *x, int stored, ptrdiff_t n, double divisor);
 
 /* Sums in a given order, without fma (ordered_tmpl.h). Tap t, of weight w[t], lies at[t] * unit elements from the output's
  * place. taps >= 1; fold: 0, or +1 or -1 where taps are mirrored at the first */

@@ -133,7 +133,7 @@ static void pass(const call *c, int axis, char *work, const char *x, ptrdiff_t x
 /* n results of the first pass as they would be read again */
 static void store_and_read(const call *c, char *row, char *stored, ptrdiff_t n, double divisor)
 {
-    if (c->g->between == c->g->type && divisor == 1)
+    if ((c->g->between == c->g->type && divisor == 1) || c->settle(row, c->g->between, n, divisor))
         return;
     c->narrow(stored, c->g->between, row, n, divisor);
     c->widen(row, c->g->between, stored, n);

@@ -98,6 +98,39 @@ static void NAME(narrow)(void *tov, int stored, const void *fromv, ptrdiff_t n, 
     }
 }
 
+/* What a row would be if it were stored and read again:  x[i] = (T)(stored)(x[i] / divisor)  */
+#define FC_SETTLE(stored, A, CLAMP, STORE)                                                                          \
+    case stored: {                                                                                           \
+        typedef A first __attribute__((vector_size(FC_VECTOR_BYTES / sizeof(T) * sizeof(A))));               \
+        for (; n > 0; n -= VLEN, x += VLEN) {                                                                \
+            VT v = NAME(narrow_quotient)(vloadn(x, n), by, inverse, divides);                                \
+            first a = __builtin_convertvector((source)CLAMP(v), first);                                      \
+            a = STORE;                                                                                       \
+            vstoren(x, (VT)__builtin_convertvector(a, source), n);                                           \
+        }                                                                                                    \
+        break;                                                                                               \
+    }
+
+static int NAME(settle)(void *xv, int stored, ptrdiff_t n, double divisor)
+{
+    typedef T source __attribute__((vector_size(FC_VECTOR_BYTES)));
+    T *x = xv;
+    VT by = vsplat((T)divisor), inverse = vsplat((T)1 / (T)divisor);
+    const int divides = divisor != 1;
+    switch (stored) {
+        FC_SETTLE(FC_F32, float, FC_AS_IS, a)
+        FC_SETTLE(FC_U8, int32_t, NAME(narrow_clamp), a & 255)
+        FC_SETTLE(FC_I8, int32_t, NAME(narrow_clamp), (a << 24) >> 24)
+        FC_SETTLE(FC_U16, int32_t, NAME(narrow_clamp), a & 65535)
+        FC_SETTLE(FC_I16, int32_t, NAME(narrow_clamp), (a << 16) >> 16)
+        FC_SETTLE(FC_I32, int32_t, NAME(narrow_clamp), a)
+    default:
+        return 0;
+    }
+    return 1;
+}
+
+#undef FC_SETTLE
 #undef FC_NARROW
 #undef FC_AS_IS
 #undef FC_32

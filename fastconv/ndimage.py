@@ -55,7 +55,7 @@ BOUNDARIES = {
     "wrap": "wrap",
     "constant": "constant",
 }
-FEW_TAPS = 27  # kernels of up to so many are summed in SciPy's order for floats, too, and averages one by one
+FEW_TAPS = 27  # kernels of up to so many are summed in SciPy's order for floats, too
 LITTLE_WORK = 50000  # as are so few products, where the choice of a method would take longer
 _WIDE = np.dtype(np.float64)
 _CENTRAL, _SECOND = np.array([-1.0, 0.0, 1.0]), np.array([1.0, -2.0, 1.0])
@@ -870,7 +870,7 @@ def _mean(size: Any, axis: Any, ndim: int, mode: Any, origin: Any) -> Pass:
     length = operator.index(size)
     if not 0 <= length // 2 + origin < length:
         raise ValueError(f"invalid origin; it must satisfy 0 <= size // 2 + origin < size; got {origin!r}")
-    weights = np.ones(length) if length <= FEW_TAPS else None
+    weights = np.ones(length) if length <= 7 else None  # else by sums that do not grow with it
     return Pass(where, weights, length, length // 2 + operator.index(origin), _boundary(mode), length)
 
 
