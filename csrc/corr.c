@@ -274,7 +274,8 @@ static void size_tile(call *c)
     if (c->g->method == FC_BOX)
         tall = max(tall, axis[ROWS].k);
     if (c->g->method == FC_LINES) {
-        tall = max(tall, axis[ROWS].k * (c->g->columns_first ? 2 : 1));
+        int alone = !has_pass(c->g, COLS);
+        tall = max(tall, axis[ROWS].k * (alone ? 4 : c->g->columns_first ? 2 : 1));
         least = max(least, 3 * axis[COLS].k);
     }
     c->tile_out[DEPTH] = min(deep, axis[DEPTH].out);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cross-correlation and convolution on the CPU: fast, checked, the same bits for any thread count."""
 
-from fastconv import dense, feature, kernels, nn, reference, signal
+from fastconv import dense, feature, kernels, ndimage, nn, reference, signal
 from fastconv.arguments import halo
 from fastconv.correlation import (
     Explanation,
@@ -14,6 +14,7 @@ from fastconv.correlation import (
     explain,
     sepcorr2d,
 )
+from fastconv.patching import fallbacks, patch, patched, unpatch
 from fastconv.runtime import (
     CheckError,
     checked,
@@ -38,16 +39,21 @@ __all__ = [
     "corr3d",
     "dense",
     "explain",
+    "fallbacks",
     "feature",
     "get_num_threads",
     "halo",
     "isas",
     "kernels",
+    "ndimage",
     "nn",
+    "patch",
+    "patched",
     "reference",
     "sepcorr2d",
     "set_num_threads",
     "show_config",
     "signal",
+    "unpatch",
     "use_isa",
 ]

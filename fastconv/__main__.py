@@ -4,6 +4,7 @@
     fastconv filter photo.jpg --kernel sobel -o edges.png    filter a picture
     fastconv find crowd.jpg face.png -o found.png            find a figure in a picture
     fastconv tour                                            the lecture on convolution
+    fastconv run script.py                                   a program, SciPy's filters replaced by these
     fastconv info                                            what this build runs on
 
 Pictures are read and written by Pillow (the extra "image"), imported only where a
@@ -17,6 +18,7 @@ import argparse
 import contextlib
 import math
 import os
+import runpy
 import sys
 from collections.abc import Callable, Sequence
 from functools import reduce
@@ -163,6 +165,18 @@ def _parser() -> Parser:
         + ", ".join(f"{i} {part.__name__}" for i, part in enumerate(tour.PARTS, 1)),
     )
     task.add_argument("-o", "--output", type=Path, default=Path("tour.png"), help="pictures; default: tour.png")
+
+    task = commands.add_parser(
+        "run",
+        help="run a Python program, SciPy's and scikit-image's filters replaced",
+        description="Run an unmodified program as python would, with the functions of scipy.signal, scipy.ndimage and "
+        "skimage.feature that fastconv has replaced by them. FASTCONV_PATCH=0 switches that off.",
+    )
+    task.set_defaults(run=_run)
+    task.add_argument("--report", action="store_true", help="say at the end which calls were left to the originals")
+    task.add_argument("-m", dest="module", action="store_true", help="PROGRAM is the name of a module")
+    task.add_argument("program", metavar="PROGRAM", help="a script")
+    task.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="for the program")
 
     task = commands.add_parser("info", help="versions, instruction sets, threads")
     task.set_defaults(run=lambda _: fastconv.show_config())
@@ -460,6 +474,28 @@ def _tour(arguments: argparse.Namespace) -> None:
     if panels:
         _save(tour.sheet(panels), arguments.output, file_format)
         print(f"Pictures: {arguments.output}")
+
+
+# fastconv run -------------------------------------------------------------------------
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    script = Path(arguments.program)
+    if not arguments.module and not script.is_file():
+        raise RequestError(f"cannot run {arguments.program}: there is no such file")
+    count = fastconv.patch()
+    # as python does: the program's directory, or the current one, is where it imports from
+    sys.argv[:] = [arguments.program, *arguments.arguments]
+    sys.path.insert(0, os.getcwd() if arguments.module else str(script.resolve().parent))
+    try:
+        if arguments.module:
+            runpy.run_module(arguments.program, run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(arguments.program, run_name="__main__")
+    finally:
+        if arguments.report:
+            left = ", ".join(f"{name} {times}x" for name, times in sorted(fastconv.fallbacks().items()))
+            print(f"fastconv: {count} globals replaced; left to the originals: {left or 'none'}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Drop-in for the linear filters of `scipy.ndimage`: their names, arguments, modes, dtypes and errors.
 
-``from fastconv import ndimage`` instead of ``from scipy import ndimage`` is the only change. As in SciPy, results have the
-shape of the input, sums are made in float64 and then cast to the dtype of the output. Filters along one axis, and all that
-consist of them, add up in SciPy's own order without fused multiply-adds, so results of every dtype are SciPy's to the bit;
-so are integer results of `correlate` and `convolve`. Float results of those two come from the fastest method that
-`fastconv.corr2d` has, within its bound of the exact sum.
+``from fastconv import ndimage`` instead of ``from scipy import ndimage`` is the only change. As in SciPy, results have
+the shape of the input, sums are made in float64 and then cast to the dtype of the output. Filters along one axis, and
+all that consist of them, add up in SciPy's own order without fused multiply-adds, so results of every dtype are SciPy's
+to the bit; so are integer results of `correlate` and `convolve`. Float results of those two come from the fastest
+method that `fastconv.corr2d` has, within its bound of the exact sum, unless there is little to do.
 
 What differs from SciPy, because there it loses data or is undefined: weights below 2**-52 count; averages do not drift
 along a line, and a NaN stays in its window; bool results are True or False; masked arrays are refused.
@@ -57,6 +57,7 @@ BOUNDARIES = {
 }
 FEW_TAPS = 27  # kernels of up to so many are summed in SciPy's order for floats, too
 LITTLE_WORK = 50000  # as are so few products, where the choice of a method would take longer
+WIDE_MEAN = 48  # means over more along two axes are taken one after the other: their halo is most of a tile
 _WIDE = np.dtype(np.float64)
 _CENTRAL, _SECOND = np.array([-1.0, 0.0, 1.0]), np.array([1.0, -2.0, 1.0])
 _ONE_TWO_ONE, _ONES = np.array([1.0, 2.0, 1.0]), np.array([1.0, 1.0, 1.0])
@@ -86,8 +87,8 @@ def correlate1d(
     weights : array_like, shape (n,)
     axis : int
     output : dtype or ndarray, optional
-        The dtype of the result, or where to put it, of the shape of the input; may be the input itself. Default: the dtype
-        of the input, complex if the weights are.
+        The dtype of the result, or where to put it, of the shape of the input; may be the input itself. Default: the
+        dtype of the input, complex if the weights are.
     mode : {"reflect", "mirror", "nearest", "wrap", "constant"}
         How the input continues: ``2 1 | 1 2 3 | 3 2``, ``3 2 | 1 2 3 | 2 1``, ``1 1 | 1 2 3 | 3 3``,
         ``2 3 | 1 2 3 | 1 2``, or with `cval`. (`numpy.pad` and `fastconv.corr2d` call the first one "symmetric" and the
@@ -134,8 +135,8 @@ def convolve1d(
 ) -> NDArray[Any]:
     """`scipy.ndimage.convolve1d`: convolution along one axis.
 
-    As `correlate1d`, with the weights flipped, the centre of an even kernel at tap ``(n - 1) // 2`` of the flipped one and
-    `origin` the other way round.
+    As `correlate1d`, with the weights flipped, the centre of an even kernel at tap ``(n - 1) // 2`` of the flipped one
+    and `origin` the other way round.
 
     Examples
     --------
@@ -770,7 +771,8 @@ def _each(value: Any, count: int) -> list[Any]:
 def _axes(axes: Any, ndim: int) -> list[int]:
     if axes is None:
         return list(range(ndim))
-    numbers = [operator.index(a) for a in ([axes] if np.isscalar(axes) else axes)]
+    each: Iterable[Any] = [axes] if np.isscalar(axes) else axes
+    numbers = [operator.index(a) for a in each]
     for a in numbers:
         if not -ndim <= a < ndim:
             raise ValueError(f"specified axis: {a} is out of range")
@@ -886,7 +888,8 @@ def _passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: An
         _passed(x.real, passes, out.real, np.real(cval))
         _passed(x.imag, passes, out.imag, np.imag(cval))
     else:
-        _supported(x), _supported(out)
+        for array in (x, out):
+            _supported(array)
         dtype = np.dtype(np.uint8) if out.dtype.kind == "b" else out.dtype.newbyteorder("=")
         fill = float(cval)
         steps = _steps(passes, x.ndim)
@@ -897,12 +900,13 @@ def _passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: An
 
 
 def _steps(passes: Sequence[Pass], ndim: int) -> list[tuple[Pass, Pass | None]]:
-    """Passes by ones and twos: two of them at once, if one is along the last axis."""
+    """Passes by ones and twos: two at once if one is along the last axis, unless the halo is most of the work."""
     steps: list[tuple[Pass, Pass | None]] = []
     rest = list(passes)
     while rest:
         one = rest.pop(0)
         both = bool(rest) and (one.axis == ndim - 1) != (rest[0].axis == ndim - 1)
+        both = both and (one.weights is not None or min(one.taps, rest[0].taps) <= WIDE_MEAN)
         steps.append((one, rest.pop(0) if both else None))
     return steps
 
@@ -993,7 +997,8 @@ def _slid(
     x: NDArray[Any], w: NDArray[np.float64], out: NDArray[Any], leads: Sequence[int], boundary: str, cval: Any
 ) -> None:
     """Correlate with a kernel of as many dimensions."""
-    _supported(x), _supported(out)
+    for array in (x, out):
+        _supported(array)
     if not x.size:
         return
     slides = [a for a, n in enumerate(w.shape) if n > 1] or list(range(x.ndim))[-1:]
@@ -1002,8 +1007,13 @@ def _slid(
     order = [*(a for a in range(x.ndim) if a not in slides), *slides]
     to = _apart(x, out)
     c = placed(
-        x.transpose(order), w.reshape([w.shape[a] for a in slides]), [leads[a] for a in slides],
-        [x.shape[a] for a in slides], _WIDE, (boundary,) * len(slides), float(cval),
+        x.transpose(order),
+        w.reshape([w.shape[a] for a in slides]),
+        [leads[a] for a in slides],
+        [x.shape[a] for a in slides],
+        _WIDE,
+        (boundary,) * len(slides),
+        float(cval),
     )._replace(out=to.transpose(order))
     if _core is None or len(slides) > 3 or not w.any():
         out[...] = _cast(_reference(c).transpose(np.argsort(order)), out.dtype)
@@ -1017,7 +1027,8 @@ def _slid(
 def _reference(c: Correlation) -> NDArray[np.float64]:
     """Sums in float64, by NumPy."""
     with np.errstate(all="ignore"):
-        return reference.slide(c, c.x.astype(_WIDE), c.k, _WIDE)
+        sums: NDArray[np.float64] = reference.slide(c, c.x.astype(_WIDE), c.k, _WIDE)
+        return sums
 
 
 def _cast(sums: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -1028,7 +1039,8 @@ def _cast(sums: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
     if dtype == np.uint64:
         upper = sums >= 2.0**63
         lower: NDArray[Any] = _cast(np.where(upper, sums - 2.0**63, sums), np.dtype(np.int64)).astype(np.uint64)
-        return lower ^ (upper.astype(np.uint64) << np.uint64(63))
+        lower ^= upper.astype(np.uint64) << np.uint64(63)
+        return lower
     bits = 63 if dtype.itemsize == 8 or dtype == np.uint32 else 31
     fits = (sums > -(2.0**bits) - (bits == 31)) & (sums < 2.0**bits)
     whole = np.where(fits, sums, -(2.0**bits)).astype(np.int64)

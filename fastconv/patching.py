@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Put fastconv in the place of SciPy's and scikit-image's functions, for programs that are not to be changed.
+
+`patch` replaces every global of the modules it is given (and of the modules below them) that is one of the original
+functions: `scipy.ndimage.correlate1d` and, as `gaussian_filter` finds it there, `scipy.ndimage._filters.correlate1d`.
+What a replacement does not take (array-API arrays, masked arrays) is left to the original, and counted.
+
+Nothing is replaced unless it is asked for, and nothing at all if the environment has ``FASTCONV_PATCH=0``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import os
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fastconv import feature, ndimage, signal
+
+__all__ = ["fallbacks", "patch", "patched", "unpatch"]
+
+# Whose functions are replaced, and where the replacements are
+REPLACED = {"scipy.signal": signal, "scipy.ndimage": ndimage, "skimage.feature": feature}
+
+Function = Callable[..., Any]
+
+_lock = threading.RLock()
+_stand_ins: dict[int, tuple[Function, Function]] = {}  # by id of the original: the original, its stand-in
+_undo: list[tuple[dict[str, Any], str, Function]] = []  # globals of a module, name, original
+_fallbacks: Counter[str] = Counter()
+
+
+def patch(*modules: str) -> int:
+    """Replace the functions that fastconv has, in these modules and all below them.
+
+    Parameters
+    ----------
+    *modules : str
+        Names; imported if they are not yet. Default "scipy.signal", "scipy.ndimage" and, where it is installed,
+        "skimage.feature". Other modules may be named, too: one that has done ``from scipy.signal import convolve``
+        before has a global of its own.
+
+    Returns
+    -------
+    int
+        How many globals were replaced: 0 for those that are replaced already, and if the environment has
+        ``FASTCONV_PATCH=0``.
+
+    Raises
+    ------
+    ImportError
+        A module that is named cannot be imported. Nothing is replaced then.
+
+    Examples
+    --------
+    >>> import fastconv, scipy.ndimage
+    >>> replaced = fastconv.patch("scipy.ndimage")
+    >>> scipy.ndimage.sobel.__module__
+    'fastconv.ndimage'
+    >>> fastconv.unpatch()
+    >>> scipy.ndimage.sobel.__module__
+    'scipy.ndimage._filters'
+    """
+    if os.environ.get("FASTCONV_PATCH", "1") == "0":
+        return 0
+    with _lock:
+        named = [importlib.import_module(name) for name in modules]
+        for name in REPLACED if not modules else ():
+            with contextlib.suppress(ImportError):
+                named.append(importlib.import_module(name))
+        _find_originals()
+        count = 0
+        for module in named:
+            below = module.__name__ + "."
+            for name, part in list(sys.modules.items()):
+                if part is module or name.startswith(below):
+                    count += _replace(vars(part))
+        return count
+
+
+def unpatch() -> None:
+    """Put every original function back.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> fastconv.unpatch()
+    """
+    with _lock:
+        while _undo:
+            variables, name, original = _undo.pop()
+            stand_in = variables.get(name)
+            if stand_in is not None and stand_in is _stand_ins[id(original)][1]:  # not what has been put there since
+                variables[name] = original
+
+
+@contextlib.contextmanager
+def patched(*modules: str) -> Iterator[int]:
+    """`patch` for the length of a with statement.
+
+    What was replaced before stays replaced. The whole process is affected, all threads included.
+
+    Parameters
+    ----------
+    *modules : str
+        As for `patch`.
+
+    Examples
+    --------
+    >>> import fastconv, scipy.signal
+    >>> with fastconv.patched("scipy.signal"):
+    ...     scipy.signal.convolve.__module__
+    'fastconv.signal'
+    """
+    with _lock:
+        before = len(_undo)
+        count = patch(*modules)
+        ours = _undo[before:]
+        del _undo[before:]
+    try:
+        yield count
+    finally:
+        with _lock:
+            before_ours = list(_undo)
+            _undo[:] = ours
+            unpatch()
+            _undo[:] = before_ours
+
+
+def fallbacks() -> dict[str, int]:
+    """How often a replaced function has left a call to the original one, by name.
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> fastconv.fallbacks()
+    {}
+    """
+    return dict(_fallbacks)
+
+
+def _find_originals() -> None:
+    for name, ours in REPLACED.items():
+        theirs = sys.modules.get(name)
+        for function in ours.__all__ if theirs is not None else ():
+            original = getattr(theirs, function, None)  # (scikit-image has its globals where they are made)
+            if callable(original) and not hasattr(original, "__fastconv__"):
+                _stand_ins.setdefault(id(original), (original, _stand_in(getattr(ours, function), original)))
+
+
+def _replace(variables: dict[str, Any]) -> int:
+    count = 0
+    for name, value in list(variables.items()):
+        original, stand_in = _stand_ins.get(id(value), (None, None))
+        if original is not None and original is value:
+            variables[name] = stand_in
+            _undo.append((variables, name, original))
+            count += 1
+    return count
+
+
+def _stand_in(ours: Function, original: Function) -> Function:
+    """Ours for what it takes, else the original."""
+    name = f"{original.__module__}.{original.__name__}"
+
+    @functools.wraps(ours)
+    def stand_in(*args: Any, **how: Any) -> Any:
+        for value in args:
+            if type(value) is not np.ndarray and _is_foreign(value):
+                break
+        else:
+            if not any(_is_foreign(value) for value in how.values()):
+                return ours(*args, **how)
+        _fallbacks[name] += 1
+        return original(*args, **how)
+
+    stand_in.__fastconv__ = original  # type: ignore[attr-defined]
+    return stand_in
+
+
+def _is_foreign(value: Any) -> bool:
+    """Masked arrays, and arrays that want results of their own kind."""
+    return isinstance(value, np.ma.MaskedArray) or (
+        hasattr(value, "__array_namespace__") and not isinstance(value, (np.ndarray, np.generic))
+    )
