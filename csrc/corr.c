@@ -348,9 +348,12 @@ int fc_corr_run(const fc_corr *g)
     c.x_readable = is_adjacent(g, g->x, 1);
     c.x_adjacent = c.x_readable && g->axis[COLS].stride == 1 && g->method < FC_ORDERED;
     c.divisor = 1;
-    if (g->method == FC_LINES && g->line[last_pass(g)].divisor != 0)
-        c.divisor = g->line[last_pass(g)].divisor;
-    c.out_adjacent = c.divisor == 1 && is_adjacent(g, g->out, 0);
+    c.out_adjacent = is_adjacent(g, g->out, 0);
+    if (g->method == FC_LINES) {
+        int last = last_pass(g);
+        c.divisor = g->line[last].divisor != 0 ? g->line[last].divisor : 1;
+        c.out_adjacent &= c.divisor == 1 && (last == ROWS || g->line[last].w); /* sums along rows write whole squares */
+    }
     c.user.plane = g->axis[DEPTH].x_step / c.size;
     c.user.row = g->axis[ROWS].x_step / c.size;
     size_tile(&c);

@@ -38,8 +38,8 @@ FC_INLINE VT NAME(narrow_quotient)(VT v, VT by, VT inverse, int divides)
 #if FC_FMA
     typedef FC_BITS bits __attribute__((vector_size(FC_VECTOR_BYTES)));
     VT q = v * inverse, exact = vfma(vfnma(q, by, v), inverse, q);
-    bits finite = (bits)(exact - exact == 0);
-    return (VT)(((bits)exact & finite) | ((bits)q & ~finite));
+    bits right = (bits)(exact - exact == 0) & (bits)(q != 0); /* 0 may have a sign */
+    return (VT)(((bits)exact & right) | ((bits)q & ~right));
 #else
     (void)inverse;
     return v / by;
@@ -61,7 +61,7 @@ FC_INLINE VT NAME(narrow_quotient)(VT v, VT by, VT inverse, int divides)
             __builtin_memcpy(to, &t, sizeof t);                                                              \
         }                                                                                                    \
         for (; n > 0; n--, from++, to += sizeof(F)) {                                                        \
-            double v = (double)*from / divisor;                                                              \
+            T v = *from / (T)divisor;                                                                        \
             F one = ONE;                                                                                     \
             __builtin_memcpy(to, &one, sizeof one);                                                          \
         }                                                                                                    \
@@ -86,7 +86,7 @@ static void NAME(narrow)(void *tov, int stored, const void *fromv, ptrdiff_t n, 
         FC_NARROW(FC_I32, int32_t, int32_t, int32_t, NAME(narrow_clamp), FC_32)
     default:
         for (; n > 0; n--, from++, to += stored == FC_U32 ? 4 : 8) {
-            double v = (double)*from / divisor;
+            double v = (double)(*from / (T)divisor);
             int upper = stored == FC_U64 && v >= 0x1p63;
             int64_t whole = NAME(narrow_whole)(upper ? v - 0x1p63 : v) ^ (upper ? INT64_MIN : 0);
             uint32_t low = (uint32_t)whole;

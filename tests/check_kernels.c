@@ -732,6 +732,130 @@ static void check_add(fc_add_fn *add)
     }
 }
 
+static void check_sums(fc_sums_fn *sums)
+{
+    static _Alignas(64) char room[48 * FC_SUMS_BYTES];
+    EACH(trial, 150) {
+        ptrdiff_t h = up_to(trial % 3 ? 9 : 48), rows = up_to(TALL - h + 1), cols = up_to(9 * table->vector_bytes / size);
+        fc_sums g = {h, up_to(3 * h) - 1, rows, cols};
+        randomize(1, type);
+        EACH(i, rows) EACH(j, cols) {
+            cell c = {0};
+            EACH(t, h) add_product(&c, x[0][i + t][j], 1);
+            want[0][i][j] = c;
+        }
+        view vx = lay(source[0], ADJACENT, 1, rows + h - 1, cols, x), out = lay(dest, ADJACENT, 1, rows, cols, NULL);
+        say_case("height %td, number %td, rows %td, cols %td", h, g.at, rows, cols);
+        sums(vx.p, vx.row / size, &g, out.p, out.row / size, room);
+        verify(out, 1, rows, cols);
+    }
+}
+
+/* Rounded as the type of the arithmetic rounds */
+static double rounded(double v)
+{
+    return type == FC_F32 ? (double)(float)v : v;
+}
+
+static void check_ordered(fc_ordered_fn *ordered)
+{
+    EACH(trial, 300) {
+        int fold = (int)up_to(3) - 2, down = up_to(2) == 1;
+        ptrdiff_t taps = up_to(9), reach = 2 * taps + 1, at[9], rows = up_to(12), cols = up_to(10 * table->vector_bytes / size);
+        ptrdiff_t high = rows + (down ? reach - 1 : 0), wide = cols + (down ? 0 : reach - 1);
+        EACH(t, taps) at[t] = fold ? (t == 0 ? taps : taps - up_to(taps)) : up_to(reach) - 1;
+        randomize(0, type);
+        EACH(i, rows) EACH(j, cols) {
+            double sum = 0;
+            EACH(t, taps) {
+                ptrdiff_t p = at[t], q = 2 * at[0] - at[t];
+                double s = down ? x[0][i + p][j] : x[0][i][j + p], mirrored = down ? x[0][i + q][j] : x[0][i][j + q];
+                s = t > 0 && fold ? rounded(fold > 0 ? s + mirrored : s - mirrored) : s;
+                s = rounded(s * k[0][0][t]);
+                sum = t == 0 ? s : rounded(sum + s);
+            }
+            want[0][i][j] = (cell){.sum = sum, .wide = sum};
+        }
+        view vx = lay(source[0], ADJACENT, 1, high, wide, x), w = lay(source[1], ADJACENT, 1, 1, taps, k);
+        view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
+        fc_order o = {w.p, at, taps, down ? vx.row / size : 1, fold};
+        say_case("fold %d, %s, taps %td, rows %td, cols %td", fold, down ? "down" : "across", taps, rows, cols);
+        ordered(vx.p, vx.row / size, &o, out.p, out.row / size, rows, cols);
+        verify(out, 1, rows, cols);
+    }
+}
+
+/* v / divisor as a C cast on x86-64 stores it, all ranges defined: kernels.h and narrow_tmpl.h */
+static void store_cast(char *p, double v, double divisor, int stored)
+{
+    v = rounded(v / divisor);
+    int wide = stored == FC_I64 || stored == FC_U64 || stored == FC_U32, upper = stored == FC_U64 && v >= 0x1p63;
+    double half = wide ? 0x1p63 : 0x1p31, of = upper ? v - 0x1p63 : v;
+    int64_t least = wide ? INT64_MIN : INT32_MIN, whole = of > -half - (wide ? 0 : 1) && of < half ? (int64_t)of : least;
+    uint64_t bits = (uint64_t)whole ^ (upper ? (uint64_t)1 << 63 : 0);
+    if (is_float(stored))
+        put(p, v, stored);
+    else
+        memcpy(p, &bits, (size_t)fc_stored_size(stored));
+}
+
+static double divided(ptrdiff_t j) /* what is to be cast: numbers of all sizes, halves, wholes, and the odd ones */
+{
+    static const double odd[] = {0.0, -0.0, 255, 256, -1, -0.5, 0x1p31, -0x1p31, 0x1p31 - 1, -0x1p31 - 1, 0x1p32, 0x1p63, -0x1p63,
+                                 0x1p64, 1e30, -1e30, INFINITY, -INFINITY, NAN};
+    if (up_to(4) == 1)
+        return rounded(odd[(size_t)up_to(sizeof odd / sizeof *odd) - 1]);
+    return rounded(ldexp((double)((int64_t)random64() >> (j % 40 + 10)), -(int)up_to(12)));
+}
+
+static void check_casts(fc_narrow_fn *narrow, fc_settle_fn *settle)
+{
+    static char image[AREA];
+    for (int stored = 0; stored < FC_STORED_TYPES; stored++)
+        for (ptrdiff_t n = 1; n <= 70; n++) {
+            if (type == FC_F32 && stored == FC_F64)
+                continue; /* no sums of float32 are stored so */
+            double divisor = up_to(2) == 1 ? 1 : (double)up_to(200);
+            EACH(j, n) x[0][0][j] = divided(j);
+            ptrdiff_t to_size = narrow ? fc_stored_size(stored) : size;
+            view from = lay(source[0], ADJACENT, 1, 1, n, x), to = lay_as(narrow ? stored : type, dest, ADJACENT, 1, 1, n, NULL);
+            memset(image, POISON, AREA);
+            say_case("to type %d, divided by %g, %td elements", stored, divisor, n);
+            int done = 1;
+            if (narrow) {
+                narrow(to.p, stored, from.p, n, divisor);
+            } else {
+                memcpy(to.p, from.p, (size_t)(n * size));
+                done = settle(to.p, stored, n, divisor);
+            }
+            char wrong[120] = "";
+            EACH(j, n) {
+                char cast[8], *p = image + (to.p - dest) + j * to_size;
+                store_cast(cast, x[0][0][j], divisor, stored);
+                if (narrow)
+                    memcpy(p, cast, (size_t)to_size);
+                else
+                    put(p, done ? get(cast, stored) : x[0][0][j], type);
+                double got = get(to.p + j * to_size, narrow ? stored : type), should = get(p, narrow ? stored : type);
+                if (got != should && !(isnan(got) && isnan(should)) && !*wrong)
+                    snprintf(wrong, sizeof wrong, "%.17g became %.17g, not %.17g", x[0][0][j], got, should);
+                if (isnan(got) && isnan(should))
+                    memcpy(p, to.p + j * to_size, (size_t)to_size);
+            }
+            if (!*wrong && memcmp(image, dest, AREA) != 0)
+                snprintf(wrong, sizeof wrong, "wrote outside, or another zero");
+            verdict(wrong);
+        }
+}
+static void check_narrow(fc_narrow_fn *narrow)
+{
+    check_casts(narrow, NULL);
+}
+static void check_settle(fc_settle_fn *settle)
+{
+    check_casts(NULL, settle);
+}
+
 static void check_scale(fc_scale_fn *scale)
 {
     for (ptrdiff_t n = 1; n <= 70; n++) {
@@ -1487,6 +1611,118 @@ static void check_driver(void)
     fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
 }
 
+/* One pass of FC_LINES over v[rows][cols], of which only a frame beyond the edges is left out: lines.c has the order */
+static void pass_along(const fc_corr *g, int axis, const double *w, const grid from, grid to, ptrdiff_t rows, ptrdiff_t cols)
+{
+    const fc_axis *a = &g->axis[axis];
+    int even = a->k % 2, odd = a->k % 2;
+    for (ptrdiff_t t = 0; w && t < a->k / 2; t++)
+        even &= w[t] == w[a->k - 1 - t], odd &= w[t] == -w[a->k - 1 - t];
+    EACH(i, rows) EACH(j, cols) {
+        double s[70], sum = 0;
+        EACH(t, a->k) {
+            ptrdiff_t at = fc_source_index((axis == ROWS ? i : j) - a->lead + t, a->n, a->boundary);
+            s[t] = at < 0 ? rounded(g->fill) : axis == ROWS ? from[0][at][j] : from[0][i][at];
+        }
+        if (!w)
+            EACH(t, a->k) sum += s[t]; /* integers */
+        else if (even || odd) {
+            sum = rounded(s[a->k / 2] * w[a->k / 2]);
+            EACH(t, a->k / 2) {
+                double pair = rounded(even ? s[t] + s[a->k - 1 - t] : s[t] - s[a->k - 1 - t]);
+                sum = rounded(sum + rounded(pair * w[t]));
+            }
+        } else {
+            sum = rounded(s[a->k - 1] * w[a->k - 1]);
+            EACH(t, a->k - 1) sum = rounded(sum + rounded(s[t] * w[t]));
+        }
+        to[0][i][j] = sum;
+    }
+}
+
+static void check_lines(void)
+{
+    static const int narrow_types[] = {FC_U8, FC_I16, FC_U16, FC_I32, FC_I8}, wide_types[] = {FC_F32, FC_F64, FC_U8, FC_I64, FC_I32};
+    static grid middle, result, weights;
+    static char image[AREA];
+    fc_tune(8, 0, 0);
+    for (int trial = 0; trial < 300; trial++) {
+        const int *types = type == FC_F32 ? narrow_types : wide_types;
+        int sums = up_to(2) == 1, layout = trial % LAYOUTS, out_layout = trial / LAYOUTS % LAYOUTS;
+        fc_corr g = {.type = type, .x_type = types[up_to(5) - 1], .out_type = types[up_to(5) - 1], .method = FC_LINES, .fill = 3};
+        g.columns_first = up_to(2) == 1;
+        g.between = sums ? FC_I32 : g.out_type; /* integers, whose sums have no order */
+        fc_axis one = {.n = 1, .k = 1, .out = 1, .whole = 1, .stride = 1, .dilation = 1, .boundary = FC_EDGE};
+        g.axis[DEPTH] = g.axis[ROWS] = g.axis[COLS] = one;
+        int both = up_to(3) > 1, only = ROWS + (int)up_to(2) - 1;
+        randomize(1, g.x_type);
+        for (int a = ROWS; a <= COLS; a++) {
+            fc_axis *axis = &g.axis[a];
+            axis->n = axis->out = axis->whole = up_to(a == ROWS ? (trial % 4 ? 60 : 20) : trial % 4 ? 50 : 300);
+            if (!both && a != only)
+                continue;
+            axis->k = up_to(trial % 5 ? 9 : 60), axis->lead = up_to(axis->k + 4) - 3, axis->boundary = (int)up_to(5) - 1;
+            g.line[a].divisor = up_to(2) == 1 ? 0 : (double)up_to(60);
+            double sign = up_to(2) == 1 ? 1 : -1;
+            EACH(t, axis->k) weights[a][0][t] = sums ? (double)up_to(5) - 3 : rounded((double)(int64_t)random64() * 0x1p-62);
+            if (trial % 3)
+                EACH(t, axis->k / 2) weights[a][0][t] = sign * weights[a][0][axis->k - 1 - t];
+            if (!sums || up_to(2) == 1) {
+                g.line[a].w = source[1] + (a == ROWS ? 0 : AREA / 2);
+                EACH(t, axis->k) put(source[1] + (a == ROWS ? 0 : AREA / 2) + t * size, weights[a][0][t], type);
+            }
+        }
+        for (int a = ROWS; a <= COLS; a++)
+            if (!g.line[a].w && g.axis[a].k == 1) /* no pass at all */
+                g.axis[a].lead = 0, g.line[a].divisor = 0;
+        g.columns_first = both ? g.columns_first : only == COLS;
+        ptrdiff_t rows = g.axis[ROWS].n, cols = g.axis[COLS].n;
+        int first = g.columns_first ? COLS : ROWS, second = ROWS + COLS - first;
+        double divisor = g.line[first].divisor;
+        pass_along(&g, first, g.line[first].w ? weights[first][0] : NULL, x, middle, rows, cols);
+        int is_two = g.line[second].w || g.axis[second].k > 1;
+        EACH(i, is_two ? rows : 0) EACH(j, cols) {
+            char cast[8];
+            store_cast(cast, middle[0][i][j], divisor != 0 ? divisor : 1, g.between);
+            middle[0][i][j] = get(cast, g.between);
+        }
+        if (is_two) {
+            pass_along(&g, second, g.line[second].w ? weights[second][0] : NULL, middle, result, rows, cols);
+            divisor = g.line[second].divisor;
+        } else {
+            memcpy(result, middle, sizeof result);
+        }
+        view vx = lay_as(g.x_type, source[0], layout, 1, rows, cols, x);
+        g.x = vx.p, g.axis[ROWS].x_step = vx.row, g.axis[COLS].x_step = vx.col;
+        for (g.threads = 1; g.threads <= 3; g.threads += 2) {
+            view out = lay_as(g.out_type, dest, out_layout, 1, rows, cols, NULL);
+            g.out = out.p, g.axis[ROWS].out_step = out.row, g.axis[COLS].out_step = out.col;
+            say_case("trial %d: x type %d, out type %d, between %d, threads %d, x %tdx%td, k %tdx%td, %s, columns first %d, "
+                     "sums %d %d, divisors %g %g", trial, g.x_type, g.out_type, g.between, g.threads, rows, cols, g.axis[ROWS].k,
+                     g.axis[COLS].k, both ? "both" : "one", g.columns_first, !g.line[ROWS].w, !g.line[COLS].w,
+                     g.line[ROWS].divisor, g.line[COLS].divisor);
+            memset(image, POISON, AREA);
+            EACH(i, rows) EACH(j, cols)
+                store_cast(image + (element(out, 0, i, j) - dest), result[0][i][j], divisor != 0 ? divisor : 1, g.out_type);
+            if (fc_corr_run(&g) != 0) {
+                verdict("memory is short");
+                continue;
+            }
+            char wrong[120] = "";
+            EACH(i, rows) EACH(j, cols) {
+                char *p = element(out, 0, i, j), *should = image + (p - dest);
+                if (!*wrong && get(p, g.out_type) != get(should, g.out_type))
+                    snprintf(wrong, sizeof wrong, "out[%td][%td] is %.17g, not %.17g", i, j, get(p, g.out_type), get(should, g.out_type));
+                memcpy(should, p, (size_t)fc_stored_size(g.out_type)); /* zeros of either sign */
+            }
+            if (!*wrong && memcmp(image, dest, AREA) != 0)
+                snprintf(wrong, sizeof wrong, "wrote outside");
+            verdict(wrong);
+        }
+    }
+    fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
+}
+
 /* The score at (z, i, j) by the definitions in fastconv.h */
 /* ---- convolution layers ------------------------------------------------------------------------ */
 
@@ -1890,6 +2126,8 @@ int main(int argc, char **argv)
         CHECK("driver_f64", f64, check_driver())
         CHECK("driver_i32", i32, check_driver())
         CHECK("driver_i64", i64, check_driver())
+        CHECK("lines_f32", f32, check_lines())
+        CHECK("lines_f64", f64, check_lines())
         CHECK("conv_driver_f32", f32, check_conv())
         CHECK("conv_driver_f64", f64, check_conv())
         CHECK("gradients_f32", f32, check_gradients())
