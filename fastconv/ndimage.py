@@ -998,7 +998,8 @@ def _slid(
     """Correlate with a kernel of as many dimensions."""
     for array in (x, out):
         _supported(array)
-    if not x.size:
+    if not w.any():  # zeros are left out
+        out[...] = 0
         return
     slides = [a for a, n in enumerate(w.shape) if n > 1] or list(range(x.ndim))[-1:]
     if not slides:
@@ -1014,7 +1015,7 @@ def _slid(
         (boundary,) * len(slides),
         float(cval),
     )._replace(out=to.transpose(order))
-    if _core is None or len(slides) > 3 or not w.any():
+    if _core is None or len(slides) > 3 or not x.size:
         out[...] = _cast(_reference(c).transpose(np.argsort(order)), out.dtype)
         return
     exact = out.dtype.kind != "f" or w.size <= FEW_TAPS or x.size * w.size <= LITTLE_WORK
