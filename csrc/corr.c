@@ -162,13 +162,14 @@ static void compute(const job *j, const rows_of *r, const char *src, ptrdiff_t z
             fc_by_method(c, &j->s, r, from, row + ti, col + tj, j->s.out, c->out_row, m, n);
             for (ptrdiff_t i = 0; i < m; i++) {
                 char *to = out_at(j, z, row + ti + i, col + tj), *result = j->s.out + i * c->out_row * c->size;
-                char *stored_row = axis[COLS].out_step == stored || n == 1 ? to : j->s.raw;
-                if (c->g->out_type == c->g->type && c->divisor == 1)
-                    stored_row = result;
-                else if (c->narrow)
+                char *stored_row = result;
+                if (c->narrow && (c->g->out_type != c->g->type || c->divisor != 1)) {
+                    stored_row = axis[COLS].out_step == stored || n == 1 ? to : j->s.raw;
                     c->narrow(stored_row, c->g->out_type, result, n, c->divisor);
-                else
+                } else if (c->g->out_type != c->g->type) {
+                    stored_row = j->s.raw;
                     fc->widen_i64(stored_row, c->g->type, result, n);
+                }
                 if (stored_row != to)
                     fc_copy_row(to, axis[COLS].out_step, stored_row, stored, n, stored);
             }

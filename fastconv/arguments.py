@@ -433,11 +433,25 @@ def _windowed(axes: tuple[Axis, ...], window: Window) -> tuple[Axis, ...]:
 # ---- single arguments ----------------------------------------------------------------------------
 
 
-def _array(value: ArrayLike, name: str) -> NDArray[Any]:
+def as_array(value: Any, name: str) -> NDArray[Any]:
+    """value as an ndarray, without a copy if it is one for others: by the buffer protocol, `__array__`,
+    `__array_interface__` or, of arrays in the memory of the CPU, DLPack.
+
+    Raises
+    ------
+    TypeError
+        A masked array.
+    """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array, whose mask would be ignored; pass {name}.filled(value)")
+    if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray) and not hasattr(value, "__array__"):
+        return np.from_dlpack(value)
+    return np.asarray(value)
+
+
+def _array(value: ArrayLike, name: str) -> NDArray[Any]:
     try:
-        array = np.asarray(value)
+        array = as_array(value, name)
     except ValueError as error:  # ragged nesting
         raise ValueError(f"{name} is not an array of numbers: {error}") from None
     if not _is_supported(array.dtype):

@@ -17,16 +17,14 @@ import functools
 import operator
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv import methods, reference
-from fastconv.arguments import Correlation, placed
-from fastconv.correlation import run_into
-from fastconv.runtime import _core, check_result, checking, get_num_threads
+from fastconv.arguments import as_array
+from fastconv.passes import mean, passed, slid, weighted
 
 __all__ = [
     "convolve",
@@ -55,10 +53,6 @@ BOUNDARIES = {
     "wrap": "wrap",
     "constant": "constant",
 }
-FEW_TAPS = 27  # kernels of up to so many are summed in SciPy's order for floats, too
-LITTLE_WORK = 50000  # as are so few products, where the choice of a method would take longer
-WIDE_MEAN = 48  # means over more along two axes are taken one after the other: their halo is most of a tile
-_WIDE = np.dtype(np.float64)
 _CENTRAL, _SECOND = np.array([-1.0, 0.0, 1.0]), np.array([1.0, -2.0, 1.0])
 _ONE_TWO_ONE, _ONES = np.array([1.0, 2.0, 1.0]), np.array([1.0, 1.0, 1.0])
 
@@ -115,13 +109,13 @@ def correlate1d(
     >>> correlate1d([2, 8, 0, 4, 1, 9, 9, 0], weights=[1, 3])
     array([ 8, 26,  8, 12,  7, 28, 36,  9])
     """
-    x, w = _array(input), np.asarray(weights)
+    x, w = as_array(input, "input"), as_array(weights, "weights")
     if w.dtype.kind == "c":
         w = w.conj().astype(np.complex128, copy=False)
         out = _output(output, x, is_complex=True)
         return _by_parts(correlate1d, x, w, out, cval, axis=axis, mode=mode, origin=origin)
     out = _output(output, x, is_complex=x.dtype.kind == "c")
-    return _passed(x, [_weighted(w, axis, x.ndim, mode, origin)], out, cval)
+    return passed(x, [weighted(w, axis, x.ndim, _boundary(mode), origin)], out, cval)
 
 
 def convolve1d(
@@ -144,7 +138,7 @@ def convolve1d(
     >>> convolve1d([2, 8, 0, 4, 1, 9, 9, 0], weights=[1, 3])
     array([14, 24,  4, 13, 12, 36, 27,  0])
     """
-    w = np.asarray(weights)[::-1]
+    w = as_array(weights, "weights")[::-1]
     if w.dtype.kind == "c":
         w = w.conj()  # correlate1d does it again
     return correlate1d(input, w, axis, output, mode, cval, -origin - (1 - len(w) % 2))
@@ -184,9 +178,9 @@ def uniform_filter1d(
     >>> uniform_filter1d([2, 8, 0, 4, 1, 9, 9, 0], size=3)
     array([4, 3, 4, 1, 4, 6, 6, 3])
     """
-    x = _array(input)
+    x = as_array(input, "input")
     out = _output(output, x, is_complex=x.dtype.kind == "c")
-    return _passed(x, [_mean(size, axis, x.ndim, mode, origin)], out, cval)
+    return passed(x, [mean(size, axis, x.ndim, _boundary(mode), origin)], out, cval)
 
 
 def gaussian_filter1d(
@@ -305,16 +299,16 @@ def gaussian_filter(
     >>> gaussian_filter(np.arange(0, 50, 2).reshape(5, 5), sigma=1)[0]
     array([ 4,  6,  8,  9, 11])
     """
-    x = _array(input)
+    x = as_array(input, "input")
     out = _output(output, x)
     over = _axes(axes, x.ndim)
     columns = [_each(v, len(over)) for v in (sigma, order, mode, radius)]
     passes = [
-        _weighted(_gaussian_taps(s, o, truncate, r), a, x.ndim, m)
+        weighted(_gaussian_taps(s, o, truncate, r), a, x.ndim, _boundary(m))
         for a, s, o, m, r in zip(over, *columns, strict=True)
         if s > 1e-15
     ]
-    return _passed(x, passes, out, cval)
+    return passed(x, passes, out, cval)
 
 
 def uniform_filter(
@@ -355,12 +349,12 @@ def uniform_filter(
     >>> uniform_filter(np.arange(9.0).reshape(3, 3), 3)[1]
     array([3.33333333, 4.        , 4.66666667])
     """
-    x = _array(input)
+    x = as_array(input, "input")
     out = _output(output, x, is_complex=x.dtype.kind == "c")
     over = _axes(axes, x.ndim)
     columns = [_each(v, len(over)) for v in (size, origin, mode)]
-    passes = [_mean(int(s), a, x.ndim, m, o) for a, s, o, m in zip(over, *columns, strict=True) if s > 1]
-    return _passed(x, passes, out, cval)
+    passes = [mean(int(s), a, x.ndim, _boundary(m), o) for a, s, o, m in zip(over, *columns, strict=True) if s > 1]
+    return passed(x, passes, out, cval)
 
 
 def sobel(
@@ -408,13 +402,13 @@ def prewitt(
 
 
 def _derivative(input: Any, axis: int, output: Any, mode: Any, cval: Any, across: NDArray[np.float64]) -> NDArray[Any]:
-    x = _array(input)
+    x = as_array(input, "input")
     where = normalize_axis_index(axis, x.ndim)
     out = _output(output, x)
     modes = _each(mode, x.ndim)
     order = [where, *(a for a in range(x.ndim) if a != where)]
-    passes = [_weighted(across if a != where else _CENTRAL, a, x.ndim, modes[a]) for a in order]
-    return _passed(x, passes, out, cval)
+    passes = [weighted(across if a != where else _CENTRAL, a, x.ndim, _boundary(modes[a])) for a in order]
+    return passed(x, passes, out, cval)
 
 
 # ---- sums over axes -------------------------------------------------------------------------------
@@ -498,7 +492,7 @@ def _sum_over_axes(
     squared: Callable[..., Any] | None,
 ) -> NDArray[Any]:
     """The sum of derivatives along axes; or of their squares, and then its root."""
-    x = _array(input)
+    x = as_array(input, "input")
     out = _output(output, x)
     over = _axes(axes, x.ndim)
     modes = _each(mode, len(over))
@@ -577,7 +571,7 @@ def gaussian_laplace(
     >>> gaussian_laplace(np.arange(5.0) ** 2, 0.5).round(2)
     array([ 0.98,  2.24,  2.24,  2.24, -7.68])
     """
-    x = _array(input)
+    x = as_array(input, "input")
     over = _axes(axes, x.ndim)
     sigmas: Any = sigma if len(over) == x.ndim and not np.iterable(sigma) else [0.0] * x.ndim
     if sigmas is not sigma:
@@ -613,7 +607,7 @@ def gaussian_gradient_magnitude(
     >>> gaussian_gradient_magnitude(np.arange(5.0) * 2, 0.5).round(2)
     array([1., 2., 2., 2., 1.])
     """
-    x = _array(input)
+    x = as_array(input, "input")
     first = _gaussian_derivative(x.ndim, 1)
     return generic_gradient_magnitude(x, first, output, mode, cval, (sigma,), kwargs, axes=axes)
 
@@ -699,7 +693,7 @@ def convolve(
 def _over_axes(
     input: Any, weights: Any, output: Any, mode: Any, cval: Any, origin: Any, axes: Any, flips: bool
 ) -> NDArray[Any]:
-    x, w = _array(input), np.asarray(weights)
+    x, w = as_array(input, "input"), as_array(weights, "weights")
     if x.dtype.kind == "c" or w.dtype.kind == "c":
         if w.dtype.kind == "c" and not flips:
             w = w.conj()
@@ -732,17 +726,11 @@ def _over_axes(
         raise RuntimeError(f"A sequence of modes is not supported; got {mode!r}")
     boundary = {"grid-wrap": "wrap", "grid-constant": "constant"}.get(mode, mode)
     leads = [n // 2 + operator.index(o) for n, o in zip(w.shape, origins, strict=True)]
-    _slid(x, w, out, leads, _boundary(boundary), cval)
+    slid(x, w, out, leads, _boundary(boundary), cval)
     return out
 
 
 # ---- arguments ------------------------------------------------------------------------------------
-
-
-def _array(value: Any) -> NDArray[Any]:
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError("input is a masked array, whose mask would be ignored; pass input.filled(value)")
-    return np.asarray(value)
 
 
 def _boundary(mode: Any) -> str:
@@ -751,11 +739,6 @@ def _boundary(mode: Any) -> str:
             return BOUNDARIES[mode.removeprefix("grid-")]
         raise RuntimeError(f"boundary mode not supported; got {mode!r}, accepted are {', '.join(BOUNDARIES)}")
     return BOUNDARIES[mode]
-
-
-def _supported(a: NDArray[Any]) -> None:
-    if not (a.dtype.kind in "biu" or (a.dtype.kind == "f" and a.dtype.itemsize in (4, 8))):
-        raise RuntimeError(f"array type dtype({a.dtype.name!r}) not supported: pass floats as float32 or float64")
 
 
 def _each(value: Any, count: int) -> list[Any]:
@@ -809,9 +792,6 @@ def _output(output: Any, x: NDArray[Any], *, is_complex: bool = False) -> NDArra
     return np.empty(x.shape, dtype)
 
 
-# ---- sums -----------------------------------------------------------------------------------------
-
-
 def _by_parts(
     filter: Callable[..., Any], x: NDArray[Any], w: NDArray[Any], out: NDArray[Any], cval: Any, **how: Any
 ) -> NDArray[Any]:
@@ -832,217 +812,3 @@ def _by_parts(
         filter(x.real, w.imag, output=out.imag, cval=np.real(cval), **how)
         out.imag += filter(x.imag, w.real, cval=np.imag(cval), **how)
     return out
-
-
-def _apart(x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
-    """`out`, or another array where compiled code cannot write it at once."""
-    if out.dtype.kind == "b" or not out.dtype.isnative or np.may_share_memory(x, out):
-        return np.empty(out.shape, np.uint8 if out.dtype.kind == "b" else out.dtype.newbyteorder("="))
-    return out
-
-
-class Pass(NamedTuple):
-    """Correlation along one axis."""
-
-    axis: int
-    weights: NDArray[np.float64] | None  # None: all of them are 1
-    taps: int
-    lead: int
-    boundary: str
-    divisor: int = 0  # of the sums; 0: none
-
-
-def _weighted(w: NDArray[Any], axis: Any, ndim: int, mode: Any, origin: Any = 0) -> Pass:
-    taps = np.ascontiguousarray(w, np.float64)
-    if w.ndim != 1 or not taps.size:
-        raise RuntimeError(f"no filter weights given: weights must have 1 dimension; got shape {w.shape}")
-    where = normalize_axis_index(axis, ndim)
-    if not -(taps.size // 2) <= origin <= (taps.size - 1) // 2:
-        raise ValueError(
-            "Invalid origin; origin must satisfy -(len(weights) // 2) <= origin <= (len(weights)-1) // 2; "
-            f"got {origin!r} for {taps.size} weights"
-        )
-    return Pass(where, taps, taps.size, taps.size // 2 + operator.index(origin), _boundary(mode))
-
-
-def _mean(size: Any, axis: Any, ndim: int, mode: Any, origin: Any) -> Pass:
-    where = normalize_axis_index(axis, ndim)
-    if size < 1:
-        raise RuntimeError(f"incorrect filter size: size must be at least 1; got {size!r}")
-    length = operator.index(size)
-    if not 0 <= length // 2 + origin < length:
-        raise ValueError(f"invalid origin; it must satisfy 0 <= size // 2 + origin < size; got {origin!r}")
-    weights = np.ones(length) if length <= 7 else None  # else by sums that do not grow with it
-    return Pass(where, weights, length, length // 2 + operator.index(origin), _boundary(mode), length)
-
-
-def _passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any) -> NDArray[Any]:
-    """One pass after the other, the results of each cast to the dtype of the output as in SciPy."""
-    if not passes:
-        out[...] = x
-    elif x.dtype.kind == "c":
-        if out.dtype.kind != "c":
-            raise RuntimeError("output must have complex dtype")
-        if np.may_share_memory(x, out):
-            x = x.copy()
-        _passed(x.real, passes, out.real, np.real(cval))
-        _passed(x.imag, passes, out.imag, np.imag(cval))
-    else:
-        for array in (x, out):
-            _supported(array)
-        dtype = np.dtype(np.uint8) if out.dtype.kind == "b" else out.dtype.newbyteorder("=")
-        fill = float(cval)
-        steps = _steps(passes, x.ndim)
-        for step in steps[:-1]:
-            x = _step(x, step, np.empty(out.shape, dtype), dtype, fill)
-        _step(x, steps[-1], out, dtype, fill)
-    return out
-
-
-def _steps(passes: Sequence[Pass], ndim: int) -> list[tuple[Pass, Pass | None]]:
-    """Passes by ones and twos: two at once if one is along the last axis, unless the halo is most of the work."""
-    steps: list[tuple[Pass, Pass | None]] = []
-    rest = list(passes)
-    while rest:
-        one = rest.pop(0)
-        both = bool(rest) and (one.axis == ndim - 1) != (rest[0].axis == ndim - 1)
-        both = both and not checking.get() and (one.weights is not None or min(one.taps, rest[0].taps) <= WIDE_MEAN)
-        steps.append((one, rest.pop(0) if both else None))
-    return steps
-
-
-def _step(
-    x: NDArray[Any], step: tuple[Pass, Pass | None], out: NDArray[Any], between: np.dtype[Any], fill: float
-) -> NDArray[Any]:
-    if _core is None or checking.get():
-        x = x.copy() if np.may_share_memory(x, out) else x  # to be compared with afterwards
-        expected = _reference_step(x, step, between, fill)
-        if _core is None:
-            out[...] = _cast(expected, out.dtype)
-            return out
-    to = _apart(x, out)
-    x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
-    how = [one and one._replace(boundary=_core.BOUNDARY[one.boundary]) for one in step]
-    narrow = _fits_float32(x.dtype, step, between, fill)
-    _core.lines(x, to, *how, fill, between.str[1:], narrow, get_num_threads())
-    if to is not out:
-        out[...] = to
-    if checking.get():  # one pass at a time
-        _check_step(x, step[0], to, expected, fill)
-    return out
-
-
-def _fits_float32(dtype: np.dtype[Any], step: tuple[Pass, Pass | None], between: np.dtype[Any], fill: float) -> bool:
-    """Whether all sums are integers below 2**24, so that float32 holds them, and their quotients are cut off alike."""
-    if dtype.itemsize > 2 or dtype.kind not in "biu" or not np.isfinite(fill) or fill != int(fill):
-        return False
-    if between.kind not in "iu" or (between.kind == "u" and between.itemsize > 2):
-        return False
-    most = max(255.0 if dtype.itemsize == 1 else 65535.0, abs(fill))
-    for one in step:
-        if one is None:
-            break
-        if one.weights is not None and not (one.weights == np.rint(one.weights)).all():
-            return False
-        most *= one.taps if one.weights is None else float(np.abs(one.weights).sum())
-        if most >= 2**24:
-            return False
-        if between.itemsize <= 2:
-            most = max(min(most, 65535.0), abs(fill))
-    return True
-
-
-def _reference_pass(x: NDArray[Any], one: Pass, fill: float) -> Correlation:
-    return placed(
-        np.moveaxis(x, one.axis, -1),
-        np.ones(one.taps) if one.weights is None else one.weights,
-        (one.lead,),
-        (x.shape[one.axis],),
-        _WIDE,
-        (one.boundary,),
-        fill,
-    )
-
-
-def _reference_step(
-    x: NDArray[Any], step: tuple[Pass, Pass | None], between: np.dtype[Any], fill: float
-) -> NDArray[np.float64]:
-    """Sums of the last pass, by NumPy."""
-    first, second = step
-    sums: NDArray[np.float64] = np.moveaxis(_reference(_reference_pass(x, first, fill)), -1, first.axis)
-    sums = sums / (first.divisor or 1)
-    return sums if second is None else _reference_step(_cast(sums, between), (second, None), between, fill)
-
-
-def _check_step(
-    x: NDArray[Any], one: Pass, out: NDArray[Any], expected: NDArray[np.float64], fill: float
-) -> None:
-    """Compare a pass with the reference, whose order of sums is another: integers may be cut off to the one beside."""
-    weight = one.taps if one.weights is None else float(np.abs(one.weights).sum())
-    largest = float(np.abs(np.where(np.isfinite(x), x, 0).astype(float)).max(initial=abs(fill)))
-    error = 2 * (one.taps + 4) * float(np.finfo(_WIDE).eps) * weight * largest
-    if out.dtype.kind == "f":
-        bound = np.abs(expected) * float(np.finfo(out.dtype).eps) + error
-        check_result(out, _cast(expected, out.dtype), bound, "ndimage")
-    elif out.dtype.kind in "iu":
-        width = f"i{out.dtype.itemsize}"
-        with np.errstate(over="ignore"):
-            off = (out.astype(width) - _cast(expected, out.dtype).astype(width)).astype(float)
-        in_range = np.abs(expected) < 2.0 ** (63 if out.dtype.itemsize == 8 else 31) - error - 1
-        check_result(np.where(in_range, off, 0), np.zeros(out.shape), np.full(out.shape, error + 1), "ndimage")
-
-
-def _slid(
-    x: NDArray[Any], w: NDArray[np.float64], out: NDArray[Any], leads: Sequence[int], boundary: str, cval: Any
-) -> None:
-    """Correlate with a kernel of as many dimensions."""
-    for array in (x, out):
-        _supported(array)
-    if not w.any():  # zeros are left out
-        out[...] = 0
-        return
-    slides = [a for a, n in enumerate(w.shape) if n > 1] or list(range(x.ndim))[-1:]
-    if not slides:
-        x, w, out, leads, slides = x[None], w[None], out[None], (0,), [0]
-    order = [*(a for a in range(x.ndim) if a not in slides), *slides]
-    to = _apart(x, out)
-    c = placed(
-        x.transpose(order),
-        w.reshape([w.shape[a] for a in slides]),
-        [leads[a] for a in slides],
-        [x.shape[a] for a in slides],
-        _WIDE,
-        (boundary,) * len(slides),
-        float(cval),
-    )._replace(out=to.transpose(order))
-    if _core is None or len(slides) > 3 or not x.size:
-        out[...] = _cast(_reference(c).transpose(np.argsort(order)), out.dtype)
-        return
-    exact = out.dtype.kind != "f" or w.size <= FEW_TAPS or x.size * w.size <= LITTLE_WORK
-    run_into(c, methods.Choice("ordered", "") if exact else methods.choose(c, "auto"), "ndimage")
-    if to is not out:
-        out[...] = to
-
-
-def _reference(c: Correlation) -> NDArray[np.float64]:
-    """Sums in float64, by NumPy."""
-    with np.errstate(all="ignore"):
-        sums: NDArray[np.float64] = reference.slide(c, c.x.astype(_WIDE), c.k, _WIDE)
-        return sums
-
-
-def _cast(sums: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """As csrc/narrow_tmpl.h does it."""
-    if dtype.kind == "f":
-        with np.errstate(all="ignore"):
-            return sums.astype(dtype)
-    if dtype == np.uint64:
-        upper = sums >= 2.0**63
-        lower: NDArray[Any] = _cast(np.where(upper, sums - 2.0**63, sums), np.dtype(np.int64)).astype(np.uint64)
-        lower ^= upper.astype(np.uint64) << np.uint64(63)
-        return lower
-    bits = 63 if dtype.itemsize == 8 or dtype == np.uint32 else 31
-    fits = (sums > -(2.0**bits) - (bits == 31)) & (sums < 2.0**bits)
-    whole = np.where(fits, sums, -(2.0**bits)).astype(np.int64)
-    cast: NDArray[Any] = whole.astype(dtype)
-    return cast

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv import methods, reference
-from fastconv.arguments import placed
+from fastconv.arguments import as_array, placed
 from fastconv.correlation import run
 from fastconv.runtime import _core, checking
 
@@ -113,8 +113,8 @@ def convolve2d(
 
 def _correlate2d(in1: Any, in2: Any, mode: Any, boundary: Any, fillvalue: Any, what: str) -> NDArray[Any]:
     flips = what == "convolve2d"
-    x = in1 if type(in1) is np.ndarray else _array(in1)
-    k = in2 if type(in2) is np.ndarray else _array(in2)
+    x = in1 if type(in1) is np.ndarray else as_array(in1, "in1")
+    k = in2 if type(in2) is np.ndarray else as_array(in2, "in2")
     if not x.ndim == k.ndim == 2:
         raise ValueError(f"{what} inputs must both be 2-D arrays; got {x.ndim} and {k.ndim} dimensions")
     swapped = _needs_swap(mode, x.shape, k.shape)
@@ -176,7 +176,7 @@ def sepfir2d(input: ArrayLike, hrow: ArrayLike, hcol: ArrayLike) -> NDArray[Any]
     >>> sepfir2d([[1, 2, 3]], [1, 10, 100], [1])
     array([[112., 123., 233.]])
     """
-    x, factors = _array(input), (_array(hcol), _array(hrow))
+    x, factors = as_array(input, "input"), (as_array(hcol, "hcol"), as_array(hrow, "hrow"))
     dtype = np.result_type(x, np.float32)
     checks = ("input", x, input, 2), ("hcol", factors[0], hcol, 1), ("hrow", factors[1], hrow, 1)
     for name, array, given, ndim in checks:
@@ -228,7 +228,7 @@ def correlate(in1: ArrayLike, in2: ArrayLike, mode: str = "full", method: str = 
     >>> correlate([1, 2, 3], [0, 1, 0.5])
     array([0.5, 2. , 3.5, 3. , 0. ])
     """
-    return _convolve(in1, _reversed_conj(_array(in2)), mode, method)
+    return _convolve(in1, _reversed_conj(as_array(in2, "in2")), mode, method)
 
 
 def convolve(in1: ArrayLike, in2: ArrayLike, mode: str = "full", method: str = "auto") -> Any:
@@ -242,11 +242,11 @@ def convolve(in1: ArrayLike, in2: ArrayLike, mode: str = "full", method: str = "
     >>> convolve([1, 2, 3], [0, 1, 0.5], mode="same")
     array([1. , 2.5, 4. ])
     """
-    return _convolve(in1, _array(in2), mode, method)
+    return _convolve(in1, as_array(in2, "in2"), mode, method)
 
 
 def _convolve(in1: Any, k: NDArray[Any], mode: Any, method: Any) -> Any:
-    x = _array(in1)
+    x = as_array(in1, "in1")
     if x.ndim != k.ndim:
         raise ValueError(f"in1 and in2 should have the same dimensionality; got {x.ndim} and {k.ndim} dimensions")
     if mode not in MODES:
@@ -312,7 +312,7 @@ def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: str = "full", axes: int | 
     array([[ 1.,  3.,  5.,  3.],
            [ 4.,  9., 11.,  6.]])
     """
-    x, k = _array(in1), _array(in2)
+    x, k = as_array(in1, "in1"), as_array(in2, "in2")
     if x.ndim != k.ndim:
         raise ValueError(f"in1 and in2 should have the same dimensionality; got {x.ndim} and {k.ndim} dimensions")
     if x.ndim == 0:
@@ -388,7 +388,7 @@ def choose_conv_method(
     >>> choose_conv_method(np.ones(8), np.ones(6)), choose_conv_method(np.ones(10**6), np.arange(5000.0))
     ('direct', 'fft')
     """
-    x, k = _array(in1), _array(in2)
+    x, k = as_array(in1, "in1"), as_array(in2, "in2")
     if measure:
         times = {name: _seconds(x, k, mode, name) for name in ("fft", "direct")}
         return min(times, key=times.__getitem__), times
@@ -451,12 +451,6 @@ def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> NDArray[
 
 
 # ---- arguments ------------------------------------------------------------------------------------
-
-
-def _array(value: Any) -> NDArray[Any]:
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError("an input is a masked array, whose mask would be ignored; pass its .filled(value)")
-    return np.asarray(value)
 
 
 def _reversed_conj(k: NDArray[Any]) -> NDArray[Any]:

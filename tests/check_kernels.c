@@ -768,7 +768,7 @@ static void check_ordered(fc_ordered_fn *ordered)
         EACH(i, rows) EACH(j, cols) {
             double sum = 0;
             EACH(t, taps) {
-                ptrdiff_t p = at[t], q = 2 * at[0] - at[t];
+                ptrdiff_t p = at[t], q = fold ? 2 * at[0] - p : p;
                 double s = down ? x[0][i + p][j] : x[0][i][j + p], mirrored = down ? x[0][i + q][j] : x[0][i][j + q];
                 s = t > 0 && fold ? rounded(fold > 0 ? s + mirrored : s - mirrored) : s;
                 s = rounded(s * k[0][0][t]);
