@@ -6,9 +6,14 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from fastconv.arguments import BOUNDARIES as BOUNDARIES
+from fastconv.arguments import MODES as MODES
 from fastconv.arguments import Axis
+from fastconv.layers import LARGEST as LARGEST
 
-class Table(TypedDict):
+__test__: dict[str, Any]
+
+class _Table(TypedDict):
     isa: str
     fma: bool
     vector_bytes: int
@@ -29,13 +34,13 @@ def corr(
     factors: tuple[NDArray[Any], ...] = ...,
 ) -> None: ...
 
-Pass = tuple[int, NDArray[np.float64] | None, int, int, int, float]
+_Pass = tuple[int, NDArray[np.float64] | None, int, int, int, float]
 
 def lines(
     x: NDArray[Any],
     out: NDArray[Any],
-    first: Pass,
-    second: Pass | None,
+    first: _Pass,
+    second: _Pass | None,
     fill: float,
     between: str,
     narrow: bool,
@@ -62,8 +67,8 @@ def corr_plain(
 def set_threads(n: int) -> None: ...
 def get_threads() -> int: ...
 def spread_workers(on: bool) -> None: ...
-def tables() -> list[Table]: ...
-def table() -> Table: ...
+def tables() -> list[_Table]: ...
+def table() -> _Table: ...
 def corr_tile(h: int) -> tuple[int, int]: ...
 def use(i: int) -> None: ...
 def fma_peak(is_float32: bool, rounds: int) -> float: ...
