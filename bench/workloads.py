@@ -150,4 +150,44 @@ def match(dtypes: list[str]) -> Iterator[Case]:
             )
 
 
-SECTIONS = {f.__name__: f for f in (large, gaussians, bytes, signals, volumes, steps, match)}
+def dropin(dtypes: list[str]) -> Iterator[Case]:
+    """Calls of scipy.signal and scipy.ndimage, by the same names."""
+    if signal is None or ndimage is None:
+        return
+
+    def case(module: str, name: str, label: str, *args: Any, tolerance: float = 1e-5, **how: Any) -> Case:
+        ours, theirs = (getattr(importlib.import_module(f"{p}.{module}"), name) for p in ("fastconv", "scipy"))
+        peers = {f"scipy.{module}.{name}": lambda: theirs(*args, **how)}
+        return Case(f"{name} {label}", lambda: ours(*args, **how), peers, tolerance=tolerance)
+
+    for dtype in ("uint8", *dtypes):
+        picture, volume = _data((1080, 1920), dtype), _data((128, 128, 128), dtype)
+        for sigma in (1, 2, 4, 8):
+            yield case("ndimage", "gaussian_filter", f"{dtype} {sigma}", picture, sigma, tolerance=0)
+        for sigma in (1, 2):
+            yield case("ndimage", "gaussian_filter", f"{dtype} 128^3 {sigma}", volume, sigma, tolerance=0)
+        for size in (3, 9, 31, 101):
+            yield case("ndimage", "uniform_filter", f"{dtype} {size}", picture, size)
+        yield case("ndimage", "sobel", f"{dtype} 4K", _data((2160, 3840), dtype), tolerance=0)
+        for size in (3, 5, 9, 15, 31):
+            yield case("signal", "correlate2d", f"{dtype} {size}x{size}", picture, _data((size, size), dtype), "same")
+        for size in (3, 7, 15):
+            yield case("ndimage", "correlate", f"{dtype} {size}x{size}", picture, rng.random((size, size)))
+    for dtype in dtypes:
+        x = _data((10**6,), dtype)
+        for taps in (5, 50, 200, 1000, 10000):
+            yield case("signal", "convolve", f"{dtype} 10^6 by {taps}", x, _data((taps,), dtype), tolerance=1e-4)
+        small = _data((96, 96), dtype)
+        yield case("signal", "correlate2d", f"{dtype} 96x96 with itself, wrapped", small, small, boundary="wrap")
+    for shape in ((3, 3), (16, 16), (64, 64)):
+        x, k = _data(shape, "float64"), _data((3, 3), "float64")
+        size = "x".join(map(str, shape))
+        yield case("signal", "correlate2d", f"{size} by 3x3", x, k)
+        yield case("signal", "convolve", f"{size} by 3x3", x, k)
+        yield case("ndimage", "correlate", f"{size} by 3x3", x, k, tolerance=0)
+        yield case("ndimage", "gaussian_filter", size, x, 1, tolerance=0)
+        yield case("ndimage", "uniform_filter", size, x, 3)
+        yield case("ndimage", "sobel", size, x, tolerance=0)
+
+
+SECTIONS = {f.__name__: f for f in (large, gaussians, bytes, signals, volumes, steps, match, dropin)}

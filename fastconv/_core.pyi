@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Types of the extension, for type checkers; the documentation is in _core.pyx."""
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -34,7 +35,7 @@ def corr(
     factors: tuple[NDArray[Any], ...] = ...,
 ) -> None: ...
 
-_Pass = tuple[int, NDArray[np.float64] | None, int, int, int, float]
+_Pass = tuple[int, NDArray[np.float64] | None, int, int, str, float]
 
 def lines(
     x: NDArray[Any],
@@ -44,6 +45,15 @@ def lines(
     fill: float,
     between: str,
     narrow: bool,
+    threads: int,
+) -> None: ...
+def ordered(
+    x: NDArray[Any],
+    w: NDArray[np.float64],
+    out: NDArray[Any],
+    leads: Sequence[int],
+    boundary: str,
+    fill: float,
     threads: int,
 ) -> None: ...
 def corr_plan(

@@ -211,12 +211,12 @@ def lines(cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, b
     for one in (first, second):
         if one is None:
             continue
-        axis, weights, length, lead, boundary, divisor = one
+        axis, weights, length, lead, name, divisor = one
         slot = 2 if axis == last else 1
         if axis != last:
             other = axis
         a = &g.axis[slot]
-        a.k, a.lead, a.boundary = length, lead, boundary
+        a.k, a.lead, a.boundary = length, lead, BOUNDARY[name]
         taps += <double> a.k if weights is not None else 8
         g.line[slot].divisor = divisor
         if weights is not None:
@@ -237,6 +237,33 @@ def lines(cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, b
     if work == 0:
         return
     if work * taps < KEEP_GIL_BELOW:
+        status = fc_corr_run(&g)
+    else:
+        with nogil:
+            status = fc_corr_run(&g)
+    if status != 0:
+        raise MemoryError("no memory for the scratch tiles of a filter")
+
+
+def ordered(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, leads, boundary, double fill, int threads):
+    """Correlate x with float64 w of as many dimensions, three at most, into out of the shape of x, by method ordered.
+
+    x and out are of types that may be stored, and do not overlap.
+    """
+    cdef fc_corr g
+    cdef fc_axis *a
+    cdef int i, rank = cnp.PyArray_NDIM(x), status
+    g.type, g.x_type, g.out_type = FC_F64, STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
+    g.method, g.threads, g.terms, g.batches, g.fill, g.integer_fill = FC_ORDERED, threads, 0, 0, fill, 0
+    g.x, g.out, g.k = <const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out), <const char *> cnp.PyArray_DATA(w)
+    for i in range(3):
+        nothing_slides(&g.axis[i])
+    for i in range(rank):
+        a = &g.axis[3 - rank + i]
+        a.n = a.out = a.whole = cnp.PyArray_DIM(x, i)
+        a.k, a.lead, a.boundary = cnp.PyArray_DIM(w, i), leads[i], BOUNDARY[boundary]
+        a.x_step, a.out_step, a.k_step = cnp.PyArray_STRIDE(x, i), cnp.PyArray_STRIDE(out, i), cnp.PyArray_STRIDE(w, i)
+    if <double> cnp.PyArray_SIZE(x) * <double> cnp.PyArray_SIZE(w) < KEEP_GIL_BELOW:
         status = fc_corr_run(&g)
     else:
         with nogil:

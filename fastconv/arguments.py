@@ -442,6 +442,8 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
     TypeError
         A masked array.
     """
+    if type(value) is np.ndarray:
+        return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array, whose mask would be ignored; pass {name}.filled(value)")
     if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray) and not hasattr(value, "__array__"):

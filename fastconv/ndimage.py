@@ -24,7 +24,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments import as_array
-from fastconv.passes import mean, passed, slid, weighted
+from fastconv.passes import Pass, mean, passed, slid, weighted
 
 __all__ = [
     "convolve",
@@ -51,7 +51,9 @@ BOUNDARIES = {
     "mirror": "reflect",
     "nearest": "edge",
     "wrap": "wrap",
+    "grid-wrap": "wrap",
     "constant": "constant",
+    "grid-constant": "constant",
 }
 _CENTRAL, _SECOND = np.array([-1.0, 0.0, 1.0]), np.array([1.0, -2.0, 1.0])
 _ONE_TWO_ONE, _ONES = np.array([1.0, 2.0, 1.0]), np.array([1.0, 1.0, 1.0])
@@ -406,8 +408,8 @@ def _derivative(input: Any, axis: int, output: Any, mode: Any, cval: Any, across
     where = normalize_axis_index(axis, x.ndim)
     out = _output(output, x)
     modes = _each(mode, x.ndim)
-    order = [where, *(a for a in range(x.ndim) if a != where)]
-    passes = [weighted(across if a != where else _CENTRAL, a, x.ndim, _boundary(modes[a])) for a in order]
+    passes = [Pass(where, _CENTRAL, 3, 1, _boundary(modes[where]))]
+    passes += [Pass(a, across, 3, 1, _boundary(modes[a])) for a in range(x.ndim) if a != where]
     return passed(x, passes, out, cval)
 
 
@@ -499,7 +501,7 @@ def _sum_over_axes(
     if not over:
         out[...] = x
         return out
-    if np.may_share_memory(x, out):
+    if out is output and np.may_share_memory(x, out):
         x = x.copy()
     for i, (a, m) in enumerate(zip(over, modes, strict=True)):
         part = out if i == 0 else out.dtype
@@ -539,7 +541,8 @@ def laplace(
     """
 
     def second(x: Any, axis: int, out: Any, mode: Any, cval: Any) -> NDArray[Any]:
-        return correlate1d(x, _SECOND, axis, out, mode, cval)
+        out = _output(out, x, is_complex=x.dtype.kind == "c")
+        return passed(x, [Pass(axis, _SECOND, 3, 1, _boundary(mode))], out, cval)
 
     return generic_laplace(input, second, output, mode, cval, axes=axes)
 
@@ -707,7 +710,7 @@ def _over_axes(
         raise RuntimeError(
             f"weights.ndim ({len(sizes)}) must match len(axes) ({len(over)}); weights have shape {w.shape}"
         )
-    origins = [operator.index(o) if float(o).is_integer() else o for o in _each(origin, len(over))]
+    origins = _each(origin, len(over))
     if len(over) < x.ndim:  # axes of the kernel are in the order of those of the input; origins in that of `axes`
         moved = dict(zip(over, origins, strict=True))
         w = np.expand_dims(w, tuple(a for a in range(x.ndim) if a not in over))
@@ -724,9 +727,8 @@ def _over_axes(
     out = _output(output, x)
     if not isinstance(mode, str) and isinstance(mode, Iterable):
         raise RuntimeError(f"A sequence of modes is not supported; got {mode!r}")
-    boundary = {"grid-wrap": "wrap", "grid-constant": "constant"}.get(mode, mode)
     leads = [n // 2 + operator.index(o) for n, o in zip(w.shape, origins, strict=True)]
-    slid(x, w, out, leads, _boundary(boundary), cval)
+    slid(x, w, out, leads, _boundary(mode), cval)
     return out
 
 
@@ -734,16 +736,14 @@ def _over_axes(
 
 
 def _boundary(mode: Any) -> str:
-    if not isinstance(mode, str) or mode not in BOUNDARIES:
-        if mode in ("grid-wrap", "grid-constant"):
-            return BOUNDARIES[mode.removeprefix("grid-")]
-        raise RuntimeError(f"boundary mode not supported; got {mode!r}, accepted are {', '.join(BOUNDARIES)}")
-    return BOUNDARIES[mode]
+    if type(mode) is str and mode in BOUNDARIES:
+        return BOUNDARIES[mode]
+    raise RuntimeError(f"boundary mode not supported; got {mode!r}, accepted are {', '.join(BOUNDARIES)}")
 
 
 def _each(value: Any, count: int) -> list[Any]:
     """value for each of `count` axes"""
-    if isinstance(value, str) or not np.iterable(value):
+    if type(value) in (str, int, float) or value is None or isinstance(value, str) or not np.iterable(value):
         return [value] * count
     values = list(value)
     if len(values) != count:
@@ -768,7 +768,10 @@ def _axes(axes: Any, ndim: int) -> list[int]:
 def _output(output: Any, x: NDArray[Any], *, is_complex: bool = False) -> NDArray[Any]:
     """The array that the result goes to."""
     if output is None:
-        dtype = np.promote_types(x.dtype, np.complex64) if is_complex else x.dtype.newbyteorder("=")
+        if is_complex:
+            dtype = np.promote_types(x.dtype, np.complex64)
+        else:
+            dtype = x.dtype if x.dtype.isnative else x.dtype.newbyteorder("=")
     elif isinstance(output, (type, np.dtype)):
         dtype = np.dtype(output)
         if is_complex and dtype.kind != "c":

@@ -22,8 +22,10 @@ from fastconv.runtime import _core, check_result, checking, get_num_threads
 
 FEW_TAPS = 27  # kernels of up to so many are summed in SciPy's order for floats, too
 LITTLE_WORK = 50000  # as are so few products, where the choice of a method would take longer
+LITTLE = 4096  # elements: below, finding out whether float32 would do takes longer than it saves
 WIDE_MEAN = 48  # means over more along two axes are taken one after the other: their halo is most of a tile
 _WIDE = np.dtype(np.float64)
+_ONES = [np.ones(n) for n in range(8)]
 
 
 class Pass(NamedTuple):
@@ -39,7 +41,7 @@ class Pass(NamedTuple):
 
 def weighted(w: NDArray[Any], axis: Any, ndim: int, boundary: str, origin: Any = 0) -> Pass:
     """Correlation with w, the arguments checked."""
-    taps = np.ascontiguousarray(w, np.float64)
+    taps = w if w.dtype is _WIDE and w.flags.c_contiguous else np.ascontiguousarray(w, _WIDE)
     if w.ndim != 1 or not taps.size:
         raise RuntimeError(f"no filter weights given: weights must have 1 dimension; got shape {w.shape}")
     where = normalize_axis_index(axis, ndim)
@@ -59,7 +61,7 @@ def mean(size: Any, axis: Any, ndim: int, boundary: str, origin: Any) -> Pass:
     length = operator.index(size)
     if not 0 <= length // 2 + origin < length:
         raise ValueError(f"invalid origin; it must satisfy 0 <= size // 2 + origin < size; got {origin!r}")
-    weights = np.ones(length) if length <= 7 else None  # else by sums that do not grow with it
+    weights = _ONES[length] if length < len(_ONES) else None  # else by sums that do not grow with it
     return Pass(where, weights, length, length // 2 + operator.index(origin), boundary, length)
 
 
@@ -75,26 +77,36 @@ def passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any
         passed(x.real, passes, out.real, np.real(cval))
         passed(x.imag, passes, out.imag, np.imag(cval))
     else:
-        for array in (x, out):
-            _supported(array)
-        dtype = np.dtype(np.uint8) if out.dtype.kind == "b" else out.dtype.newbyteorder("=")
-        fill = float(cval)
+        _supported(x)
+        _supported(out)
+        dtype = out.dtype  # of what is in between
+        if dtype.kind == "b":
+            dtype = np.dtype(np.uint8)
+        elif not dtype.isnative:
+            dtype = dtype.newbyteorder("=")
+        if len(passes) == 1:
+            return _step(x, (passes[0], None), out, dtype, float(cval))
         steps = _steps(passes, x.ndim)
-        for step in steps[:-1]:
-            x = _step(x, step, np.empty(out.shape, dtype), dtype, fill)
-        _step(x, steps[-1], out, dtype, fill)
+        for i in range(len(steps) - 1):
+            x = _step(x, steps[i], np.empty(out.shape, dtype), dtype, float(cval))
+        _step(x, steps[-1], out, dtype, float(cval))
     return out
 
 
 def _steps(passes: Sequence[Pass], ndim: int) -> list[tuple[Pass, Pass | None]]:
     """Passes by ones and twos: two at once if one is along the last axis, unless the halo is most of the work."""
     steps: list[tuple[Pass, Pass | None]] = []
-    rest = list(passes)
-    while rest:
-        one = rest.pop(0)
-        both = bool(rest) and (one.axis == ndim - 1) != (rest[0].axis == ndim - 1)
-        both = both and not checking.get() and (one.weights is not None or min(one.taps, rest[0].taps) <= WIDE_MEAN)
-        steps.append((one, rest.pop(0) if both else None))
+    i = 0
+    while i < len(passes):
+        one = passes[i]
+        two = passes[i + 1] if i + 1 < len(passes) and not checking.get() else None
+        if two is not None and (
+            (one.axis == ndim - 1) == (two.axis == ndim - 1)
+            or (one.weights is None and min(one.taps, two.taps) > WIDE_MEAN)
+        ):
+            two = None
+        steps.append((one, two))
+        i += 1 if two is None else 2
     return steps
 
 
@@ -109,9 +121,9 @@ def _step(
             return out
     to = _apart(x, out)
     x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
-    how = [one and one._replace(boundary=_core.BOUNDARY[one.boundary]) for one in step]
-    narrow = _fits_float32(x.dtype, step, between, fill)
-    _core.lines(x, to, *how, fill, between.str[1:], narrow, get_num_threads())
+    narrow = x.size >= LITTLE and _fits_float32(x.dtype, step, between, fill)
+    first, second = step
+    _core.lines(x, to, first, second, fill, between.str[1:] if second else "f8", narrow, get_num_threads())
     if to is not out:
         out[...] = to
     if checking.get():  # one pass at a time
@@ -121,7 +133,7 @@ def _step(
 
 def _fits_float32(dtype: np.dtype[Any], step: tuple[Pass, Pass | None], between: np.dtype[Any], fill: float) -> bool:
     """Whether all sums are integers below 2**24, so that float32 holds them, and their quotients are cut off alike."""
-    if dtype.itemsize > 2 or dtype.kind not in "biu" or not np.isfinite(fill) or fill != int(fill):
+    if dtype.itemsize > 2 or dtype.kind not in "biu" or not fill.is_integer():
         return False
     if between.kind not in "iu" or (between.kind == "u" and between.itemsize > 2):
         return False
@@ -178,13 +190,15 @@ def _check_step(x: NDArray[Any], one: Pass, out: NDArray[Any], expected: NDArray
 
 
 def _supported(a: NDArray[Any]) -> None:
-    if not (a.dtype.kind in "biu" or (a.dtype.kind == "f" and a.dtype.itemsize in (4, 8))):
+    if a.dtype.char not in "?bBhHiIlLqQfd":
         raise RuntimeError(f"array type dtype({a.dtype.name!r}) not supported: pass floats as float32 or float64")
 
 
 def _apart(x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
     """`out`, or another array where compiled code cannot write it at once."""
-    if out.dtype.kind == "b" or not out.dtype.isnative or np.may_share_memory(x, out):
+    own = x.base is None and out.base is None  # memory of its own
+    shared = x is out if own else np.may_share_memory(x, out)
+    if shared or out.dtype.kind == "b" or not out.dtype.isnative:
         return np.empty(out.shape, np.uint8 if out.dtype.kind == "b" else out.dtype.newbyteorder("="))
     return out
 
@@ -193,10 +207,18 @@ def slid(
     x: NDArray[Any], w: NDArray[np.float64], out: NDArray[Any], leads: Sequence[int], boundary: str, cval: Any
 ) -> None:
     """Correlate with a kernel of as many dimensions."""
-    for array in (x, out):
-        _supported(array)
-    if not w.any():  # zeros are left out
+    _supported(x)
+    _supported(out)
+    if not w.item(0) and not w.any():  # zeros are left out
         out[...] = 0
+        return
+    exact = out.dtype.kind != "f" or w.size <= FEW_TAPS or x.size * w.size <= LITTLE_WORK
+    if exact and _core is not None and 1 <= x.ndim <= 3 and x.size and not checking.get():
+        to = _apart(x, out)
+        x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+        _core.ordered(x, w, to, leads, boundary, float(cval), get_num_threads())
+        if to is not out:
+            out[...] = to
         return
     slides = [a for a, n in enumerate(w.shape) if n > 1] or list(range(x.ndim))[-1:]
     if not slides:
@@ -215,7 +237,6 @@ def slid(
     if _core is None or len(slides) > 3 or not x.size:
         out[...] = _cast(_reference(c).transpose(np.argsort(order)), out.dtype)
         return
-    exact = out.dtype.kind != "f" or w.size <= FEW_TAPS or x.size * w.size <= LITTLE_WORK
     run_into(c, methods.Choice("ordered", "") if exact else methods.choose(c, "auto"), "ndimage")
     if to is not out:
         out[...] = to
