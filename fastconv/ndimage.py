@@ -476,8 +476,8 @@ def generic_gradient_magnitude(
     --------
     >>> import numpy as np
     >>> from fastconv.ndimage import generic_gradient_magnitude, sobel
-    >>> generic_gradient_magnitude(np.arange(9.0).reshape(3, 3), sobel)[1]
-    array([24.      , 25.298221..., 24.      ])
+    >>> generic_gradient_magnitude(np.arange(9.0).reshape(3, 3), sobel)[1].round(2)
+    array([24.33, 25.3 , 24.33])
     """
     return _sum_over_axes(input, derivative, output, mode, cval, extra_arguments, extra_keywords, axes, np.square)
 
@@ -571,8 +571,8 @@ def gaussian_laplace(
     --------
     >>> import numpy as np
     >>> from fastconv.ndimage import gaussian_laplace
-    >>> gaussian_laplace(np.arange(5.0) ** 2, 0.5).round(2)
-    array([ 0.98,  2.24,  2.24,  2.24, -7.68])
+    >>> gaussian_laplace([0, 0, 0, 1.0, 0, 0, 0], 1).round(2)
+    array([ 0.04,  0.16,  0.  , -0.4 ,  0.  ,  0.16,  0.04])
     """
     x = as_array(input, "input")
     over = _axes(axes, x.ndim)
@@ -607,8 +607,8 @@ def gaussian_gradient_magnitude(
     --------
     >>> import numpy as np
     >>> from fastconv.ndimage import gaussian_gradient_magnitude
-    >>> gaussian_gradient_magnitude(np.arange(5.0) * 2, 0.5).round(2)
-    array([1., 2., 2., 2., 1.])
+    >>> gaussian_gradient_magnitude(np.arange(9.0) * 2, 1).round(2)
+    array([0.73, 1.7 , 1.97, 2.  , 2.  , 2.  , 1.97, 1.7 , 0.73])
     """
     x = as_array(input, "input")
     first = _gaussian_derivative(x.ndim, 1)
