@@ -464,7 +464,7 @@ def run(c: Correlation, method: str, threads: int | None, what: str) -> Any:
 
 
 def run_into(c: Correlation, choice: methods.Choice, what: str) -> None:
-    """Put the sums of c, made in float64, into c.out: integers as C casts them, for which only "ordered" is right."""
+    """Put the sums of c, made in floats, into c.out; integers need a choice that casts."""
     assert c.out is not None
     check, x = checking.get(), c.x
     sums = _sums(c, choice, get_num_threads())
@@ -516,8 +516,8 @@ def _sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
     arithmetic = methods.arithmetic(c)
     x, k = _readable(c.x, c), c.k.astype(arithmetic, copy=False)
     result_dtype = c.sum_dtype if c.sum_dtype.kind in "iu" else c.compute_dtype
-    casts = choice.method == "ordered" or (c.out is not None and c.out.dtype.kind == "f" and choice.method != "fft")
-    fits = c.out is not None and (c.out.dtype == result_dtype or (casts and arithmetic == np.float64))
+    casts = choice.casts or (c.out is not None and c.out.dtype.kind == "f" and choice.method != "fft")
+    fits = c.out is not None and (c.out.dtype == result_dtype or (casts and arithmetic.kind == "f"))
     if c.out is not None and fits and not _may_share_memory(c.out, x, k):
         result = c.out
     else:

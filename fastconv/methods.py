@@ -27,6 +27,7 @@ class Choice(NamedTuple):
     factors: Factors = ()
     points: int = 0  # of method "fft": transformed together, at most
     whole: bool = False  # of method "fft": all of x, by NumPy
+    casts: bool = False  # sums go into `out` of any type, as C casts them
 
 
 TILE_POINTS = 1 << 20  # the most of a tile of csrc/fft.c
@@ -89,7 +90,7 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
         if method == "separable":
             raise ValueError(f"method 'separable' is not possible: {why_not}")
     if method == "fft" or method == "auto":
-        reason, whole = _why_not_fft(c, method == "auto")
+        reason, whole = _why_not_fft(c, method == "auto", any_kernel)
         if not reason:
             points = math.prod(spectrum.lengths(c)) if whole else TILE_POINTS
             why = "asked for" if method == "fft" else f"{c.k.size} taps are many"
@@ -98,6 +99,20 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
             raise ValueError(f"method 'fft' is not possible: {reason}")
         return Choice("direct", f"the fastest here; {why_not}")
     return Choice(method, "asked for")
+
+
+def as_floats(c: Correlation) -> Correlation | None:
+    """c, sums of integers that may wrap, in the smallest float that holds all partial sums, with an array for the result.
+
+    None: int32 could not hold them, or there are so many taps that another method than the direct one may be faster.
+    """
+    if c.k.size >= CROSSOVERS["fft taps"] or c.x.dtype.itemsize > 2 or c.x.dtype.kind == "b" or _core is None:
+        return None
+    most = reference.largest_sum(c)
+    if most >= 2**31:
+        return None
+    dtype = np.dtype(np.float32 if most <= 2**24 else np.float64)
+    return c._replace(k=c.k.astype(dtype), sum_dtype=dtype, out=np.empty(c.shape, c.dtype))
 
 
 def arithmetic(c: Correlation) -> np.dtype[Any]:
@@ -137,15 +152,18 @@ def _why_not_box(c: Correlation, only_if_faster: bool) -> str:
 # ---- transforms -------------------------------------------------------------------------------------
 
 
-def _why_not_fft(c: Correlation, only_if_faster: bool) -> tuple[str, bool]:
+def _why_not_fft(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tuple[str, bool]:
     """(why not, whether all of x has to be transformed at once)"""
     if any(a.stride > 1 or a.dilation > 1 for a in c.axes):
         return "stride and dilation must be 1", False
     if only_if_faster and (c.k.size < CROSSOVERS["fft taps"] or 0 in c.shape):
         return f"{c.k.size} taps are few", False
-    if c.sum_dtype.kind in "iu" and not _is_exact_transformed(c):
-        return "integers are summed exactly", False
-    _, _, us = plan(c, Choice("fft", ""), 1)
+    transformed = c
+    if c.sum_dtype.kind in "iu":
+        if any_kernel or not _is_exact_transformed(c):
+            return "integers are summed exactly", False
+        transformed = c._replace(sum_dtype=np.dtype(np.float64))
+    _, _, us = plan(transformed, Choice("fft", ""), 1)
     whole = math.isinf(us)
     if whole:
         if not np.isfinite(c.k).all() or (c.x.dtype.kind == "c" and not np.isfinite(c.x).all()):

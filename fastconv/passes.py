@@ -237,7 +237,7 @@ def slid(
     if _core is None or len(slides) > 3 or not x.size:
         out[...] = _cast(_reference(c).transpose(np.argsort(order)), out.dtype)
         return
-    run_into(c, methods.Choice("ordered", "") if exact else methods.choose(c, "auto"), "ndimage")
+    run_into(c, methods.Choice("ordered", "", casts=True) if exact else methods.choose(c, "auto"), "ndimage")
     if to is not out:
         out[...] = to
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastconv import methods, reference
 from fastconv.arguments import as_array, placed
-from fastconv.correlation import run
+from fastconv.correlation import run, run_into
 from fastconv.runtime import _core, checking
 
 __all__ = [
@@ -570,6 +570,10 @@ def _convolved(
     c = placed(x, np.flip(k), lead, out, dtype, boundaries, fill)
     if not _is_fast(dtype):
         return reference.slide(c, x.astype(dtype), c.k.astype(dtype), dtype)
+    floats = methods.as_floats(c) if dtype.kind in "iu" and not checking.get() else None
+    if floats is not None and floats.out is not None:
+        run_into(floats, methods.Choice("direct", "", casts=True), what)
+        return floats.out
     result: NDArray[Any] = run(c, method, None, what)
     return result
 
