@@ -102,7 +102,7 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
 
 
 def as_floats(c: Correlation) -> Correlation | None:
-    """c, sums of integers that may wrap, in the smallest float that holds all partial sums, with an array for the result.
+    """c, sums of integers that may wrap, in the smallest float that holds all of them, with an array for the result.
 
     None: int32 could not hold them, or there are so many taps that another method than the direct one may be faster.
     """

@@ -43,6 +43,7 @@ BOUNDARIES = {
     "symm": "symmetric",
     "symmetric": "symmetric",
 }
+LITTLE_WORK = 10000  # products: fewer take no longer than finding out which are needed
 METHODS = {"auto": "auto", "direct": "direct", "fft": "auto"}
 
 
@@ -132,7 +133,7 @@ def _correlate2d(in1: Any, in2: Any, mode: Any, boundary: Any, fillvalue: Any, w
     if dtype.kind not in "iufc" or dtype.char == "e":
         raise ValueError(f"{what} not available for this type, {dtype}")
     fill = _fillvalue(fillvalue, dtype) if name == "constant" and (type(fillvalue) is not int or fillvalue != 0) else 0
-    if _core is not None and x.size and k.size and not checking.get():
+    if _core is not None and _is_plain(x, k) and not checking.get():
         plain: NDArray[Any] | None = _core.corr_plain(2, x, k, mode, name, fill, flips, dtype)
         if plain is not None:
             return plain[::-1, ::-1] if swapped and not flips else plain
@@ -578,12 +579,19 @@ def _convolved(
     return result
 
 
+def _is_plain(x: NDArray[Any], k: NDArray[Any]) -> bool:
+    """Whether no tap can be left out, or there is little to do."""
+    if x.size * k.size < LITTLE_WORK:
+        return bool(x.size and k.size)
+    return all(n >= m for n, m in zip(x.shape, k.shape, strict=True))
+
+
 def _small(x: NDArray[Any], k: NDArray[Any], mode: str, dtype: np.dtype[Any]) -> NDArray[Any] | None:
     """The convolution of two arrays without further ado, if it is plain, and one where zeros cannot make NaN."""
-    if _core is None or x.ndim > 3 or checking.get() or not x.size or not k.size:
-        return None
     if mode == "full" and k.size > x.size:
         x, k = k, x
+    if _core is None or x.ndim > 3 or checking.get() or not _is_plain(x, k):
+        return None
     y: NDArray[Any] | None = _core.corr_plain(x.ndim, x, k, mode, "constant", 0, True, dtype)
     return None if y is None or (dtype.kind in "fc" and y.item(0) - y.item(0) != 0) else y
 

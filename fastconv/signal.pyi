@@ -39,6 +39,7 @@ _F = TypeVar("_F", np.float32, np.float64, np.complex64, np.complex128)
 MODES: tuple[str, ...]
 BOUNDARIES: dict[str, str]
 METHODS: dict[str, str]
+LITTLE_WORK: int
 
 @overload
 def choose_conv_method(in1: ArrayLike, in2: ArrayLike, mode: str = ..., measure: Literal[False] = ...) -> str: ...
