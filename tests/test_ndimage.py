@@ -189,6 +189,31 @@ def test_pictures_of_many_tiles(rng, dtype):
             fastconv.set_num_threads(before)
 
 
+@pytest.mark.usefixtures("isa", "tiny_chunks")
+@pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
+def test_the_same_bits_for_any_number_of_threads(rng, dtype):
+    x = (rng.random((150, 260)) * 200 - 100 * (dtype != "u1")).astype(dtype)
+    calls = (
+        lambda: ndimage.uniform_filter(x, 9),
+        lambda: ndimage.uniform_filter(x, (31, 20)),
+        lambda: ndimage.uniform_filter(x, 75),
+        lambda: ndimage.gaussian_filter(x, 4),
+        lambda: ndimage.gaussian_gradient_magnitude(x.astype("f8"), 2),
+        lambda: ndimage.correlate(x, np.ones((11, 12)) / 7),
+        lambda: fastconv.signal.correlate2d(x, x[:9, :8], "same", "symm"),
+    )
+    before, results = fastconv.get_num_threads(), []
+    try:
+        for threads in (1, 2, 5):
+            fastconv.set_num_threads(threads)
+            results.append([call() for call in calls])
+    finally:
+        fastconv.set_num_threads(before)
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            assert a.tobytes() == b.tobytes()
+
+
 @pytest.mark.parametrize("taps", [(9, 9), (31, 31), (3, 3, 3), (5, 5, 5)])
 def test_float32_is_no_less_accurate(rng, taps):
     """Sums are made in float64: the error is that of the one rounding to float32 at the end, as SciPy's."""
