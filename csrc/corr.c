@@ -275,9 +275,11 @@ static void size_tile(call *c)
     if (c->g->method == FC_BOX)
         tall = max(tall, axis[ROWS].k);
     if (c->g->method == FC_LINES) {
-        int alone = !has_pass(c->g, COLS);
-        tall = max(tall, axis[ROWS].k * (alone ? 4 : c->g->columns_first ? 2 : 1));
-        least = max(least, 3 * axis[COLS].k);
+        ptrdiff_t k = axis[ROWS].k, alone = !has_pass(c->g, COLS);
+        tall = max(tall, k * (k > 128 ? 1 : alone ? 4 : c->g->columns_first ? 2 : 1));
+        if (!c->g->line[ROWS].w && k > 1)
+            tall = parts_of(max(tall, 96), k) * k; /* whole blocks of sums */
+        least = max(tall > 1024 ? 32 : least, 3 * axis[COLS].k);
     }
     c->tile_out[DEPTH] = min(deep, axis[DEPTH].out);
     c->tile_out[ROWS] = clamp(tall / axis[ROWS].stride, 1, axis[ROWS].out);

@@ -190,7 +190,9 @@ def _stand_in(ours: Function, original: Function) -> Function:
 
 
 def _is_foreign(value: Any) -> bool:
-    """Masked arrays, and arrays that want results of their own kind."""
-    return isinstance(value, np.ma.MaskedArray) or (
-        hasattr(value, "__array_namespace__") and not isinstance(value, (np.ndarray, np.generic))
-    )
+    """Masked arrays, and arrays that get results of their own kind from SciPy."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return isinstance(value, np.ma.MaskedArray)
+    # (SciPy makes NumPy's of PyTorch's, unless it is told not to.)
+    of_torch = type(value).__module__.partition(".")[0] == "torch"
+    return hasattr(value, "__array_namespace__") or (of_torch and os.environ.get("SCIPY_ARRAY_API", "0") != "0")

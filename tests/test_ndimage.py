@@ -422,6 +422,34 @@ def test_complex_output_is_promoted_with_a_warning():
         assert ndimage.correlate1d(X, [1j, 2], output=float).dtype == np.complex128
 
 
+def test_short_of_memory_nothing_is_written(rng):
+    from fastconv import _core
+
+    x, out = rng.random((50, 60)).astype("f4"), np.full((50, 60), 7, "f4")
+    for call in (
+        lambda: ndimage.gaussian_filter(x, 1, output=out),
+        lambda: ndimage.uniform_filter(x, 9, output=out),
+        lambda: ndimage.correlate(x, np.ones((3, 3)), output=out),
+        lambda: ndimage.correlate1d(x, np.ones(999), output=out),
+    ):
+        for allocations in range(2):
+            _core.alloc_fail_after(allocations)
+            try:
+                call()
+            except MemoryError:
+                assert (out == 7).all()
+            else:
+                out[:] = 7
+            finally:
+                _core.alloc_fail_after(-1)
+    _core.alloc_fail_after(0)
+    try:
+        with pytest.raises(MemoryError):
+            ndimage.sobel(x)
+    finally:
+        _core.alloc_fail_after(-1)
+
+
 def test_reference(rng):
     """The same without the compiled extension, and checked against it."""
     with fastconv.checked():
