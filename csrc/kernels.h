@@ -193,7 +193,7 @@ typedef void fc_widen_fn(void *to, int stored, const void *from, ptrdiff_t n);
 
 /* The other way, from floats that are divided before (narrow_tmpl.h); to need not be aligned. */
 typedef void fc_narrow_fn(void *to, int stored, const void *from, ptrdiff_t n, double divisor);
-/* Both, in place; returns 0 for types that it does not do: float64 and the wider integers */
+/* Both, in place; returns 0 for types that it does not do: the wider integers */
 typedef int fc_settle_fn(void *x, int stored, ptrdiff_t n, double divisor);
 
 /* Sums in a given order, without fma (ordered_tmpl.h). Tap t, of weight w[t], lies at[t] * unit elements from the output's

@@ -119,6 +119,9 @@ static int NAME(settle)(void *xv, int stored, ptrdiff_t n, double divisor)
     const int divides = divisor != 1;
     switch (stored) {
         FC_SETTLE(FC_F32, float, FC_AS_IS, a)
+#ifdef FC_TYPE_F64
+        FC_SETTLE(FC_F64, double, FC_AS_IS, a)
+#endif
         FC_SETTLE(FC_U8, int32_t, NAME(narrow_clamp), a & 255)
         FC_SETTLE(FC_I8, int32_t, NAME(narrow_clamp), (a << 24) >> 24)
         FC_SETTLE(FC_U16, int32_t, NAME(narrow_clamp), a & 65535)

@@ -736,7 +736,7 @@ def _over_axes(
 
 
 def _boundary(mode: Any) -> str:
-    if type(mode) is str and mode in BOUNDARIES:
+    if isinstance(mode, str) and mode in BOUNDARIES:
         return BOUNDARIES[mode]
     raise RuntimeError(f"boundary mode not supported; got {mode!r}, accepted are {', '.join(BOUNDARIES)}")
 

@@ -244,7 +244,7 @@ def test_the_two_meanings_of_reflect():
     for mode, boundary in same.items():
         expected = fastconv.corr1d(x, w, "same", boundary)
         np.testing.assert_array_equal(ndimage.correlate1d(x, w, mode=mode), expected)
-    for mode in ("grid-wrap", "grid-constant"):
+    for mode in ("grid-wrap", "grid-constant", np.str_("nearest")):
         assert_alike("correlate1d", x, w, mode=mode)
 
 
