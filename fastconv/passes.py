@@ -123,18 +123,7 @@ def _step(
     x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
     narrow = x.size >= LITTLE and _fits_float32(x.dtype, step, between, fill)
     first, second = step
-    stored = between.str[1:] if second else "f8"
-    if (
-        second
-        and first.divisor
-        and second.divisor
-        and between.kind == "f"
-        and (not fill or second.boundary != "constant")
-    ):
-        # of floats one division, and no rounding in between: not SciPy's bits anyway, and nearer to the exact mean
-        first, second = first._replace(divisor=0), second._replace(divisor=first.divisor * second.divisor)
-        stored = "f8"
-    _core.lines(x, to, first, second, fill, stored, narrow, get_num_threads())
+    _core.lines(x, to, first, second, fill, between.str[1:] if second else "f8", narrow, get_num_threads())
     if to is not out:
         out[...] = to
     if checking.get():  # one pass at a time
