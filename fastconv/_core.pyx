@@ -141,6 +141,19 @@ cdef int describe_batch(fc_corr *g, shape, x_strides, out_strides) except -1:
     return 0
 
 
+cdef int run(const fc_corr *g, double products) except -1:
+    """Carry out g, without the GIL if that many multiply-adds are worth it."""
+    cdef int status
+    if products < KEEP_GIL_BELOW:
+        status = fc_corr_run(g)
+    else:
+        with nogil:
+            status = fc_corr_run(g)
+    if status != 0:
+        raise MemoryError("no memory for the scratch tiles of a correlation")
+    return 0
+
+
 def corr(cnp.ndarray x, const arithmetic[:, :, ::1] k, cnp.ndarray out, axes, fill, int method, int threads,
          factors=()):
     """Correlate x (..., n of each axis) with k (d, h, w) into out; see fastconv.h.
@@ -150,7 +163,7 @@ def corr(cnp.ndarray x, const arithmetic[:, :, ::1] k, cnp.ndarray out, axes, fi
     method is fft.
     """
     cdef fc_corr g
-    cdef int status, i, first = 3 - len(axes)
+    cdef int i, first = 3 - len(axes)
     cdef const arithmetic[:, ::1] factor
     if arithmetic is float:
         g.type = FC_F32
@@ -181,10 +194,7 @@ def corr(cnp.ndarray x, const arithmetic[:, :, ::1] k, cnp.ndarray out, axes, fi
         factor = array
         g.terms = factor.shape[0]
         g.factor[i] = <const char *> &factor[0, 0]
-    with nogil:
-        status = fc_corr_run(&g)
-    if status != 0:
-        raise MemoryError("no memory for the scratch tiles of a correlation")
+    run(&g, KEEP_GIL_BELOW)
 
 
 def lines(cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, bint narrow, int threads):
@@ -197,7 +207,7 @@ def lines(cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, b
     cdef fc_corr g
     cdef fc_axis *a
     cdef cnp.ndarray w
-    cdef int i, last = cnp.PyArray_NDIM(x) - 1, axis, slot, status, other = last - 1
+    cdef int i, last = cnp.PyArray_NDIM(x) - 1, axis, slot, other = last - 1
     cdef double work = <double> cnp.PyArray_SIZE(x), taps = 0
     g.type, g.x_type, g.out_type = FC_F32 if narrow else FC_F64, STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
     g.method, g.threads, g.terms, g.batches, g.fill, g.integer_fill = FC_LINES, threads, 0, 0, fill, 0
@@ -236,13 +246,7 @@ def lines(cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, b
             g.batches += 1
     if work == 0:
         return
-    if work * taps < KEEP_GIL_BELOW:
-        status = fc_corr_run(&g)
-    else:
-        with nogil:
-            status = fc_corr_run(&g)
-    if status != 0:
-        raise MemoryError("no memory for the scratch tiles of a filter")
+    run(&g, work * taps)
 
 
 def ordered(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, leads, boundary, double fill, int threads):
@@ -252,7 +256,7 @@ def ordered(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, leads, boundary, doub
     """
     cdef fc_corr g
     cdef fc_axis *a
-    cdef int i, rank = cnp.PyArray_NDIM(x), status
+    cdef int i, rank = cnp.PyArray_NDIM(x)
     g.type, g.x_type, g.out_type = FC_F64, STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
     g.method, g.threads, g.terms, g.batches, g.fill, g.integer_fill = FC_ORDERED, threads, 0, 0, fill, 0
     g.x, g.out, g.k = <const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out), <const char *> cnp.PyArray_DATA(w)
@@ -263,13 +267,7 @@ def ordered(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, leads, boundary, doub
         a.n = a.out = a.whole = cnp.PyArray_DIM(x, i)
         a.k, a.lead, a.boundary = cnp.PyArray_DIM(w, i), leads[i], BOUNDARY[boundary]
         a.x_step, a.out_step, a.k_step = cnp.PyArray_STRIDE(x, i), cnp.PyArray_STRIDE(out, i), cnp.PyArray_STRIDE(w, i)
-    if <double> cnp.PyArray_SIZE(x) * <double> cnp.PyArray_SIZE(w) < KEEP_GIL_BELOW:
-        status = fc_corr_run(&g)
-    else:
-        with nogil:
-            status = fc_corr_run(&g)
-    if status != 0:
-        raise MemoryError("no memory for the scratch tiles of a filter")
+    run(&g, <double> cnp.PyArray_SIZE(x) * <double> cnp.PyArray_SIZE(w))
 
 
 def corr_plan(int type, batch, axes, int method, ptrdiff_t terms, int threads):
@@ -329,7 +327,7 @@ def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve, dtype=N
     cdef fc_axis *a
     cdef cnp.npy_intp shape[3]
     cdef cnp.ndarray xa, ka, oa
-    cdef int typenum, status, i
+    cdef int typenum, i
     cdef double outputs = 1, taps = 1, sum_of_taps = 0
     cdef fc_plan direct, transformed
     cdef bint fits = True, is_copy
@@ -408,13 +406,7 @@ def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve, dtype=N
         fc_corr_plan(&g, &transformed)
         if transformed.serial_us * FFT_GAIN > direct.serial_us:
             g.method = FC_DIRECT
-    if outputs * taps < KEEP_GIL_BELOW:
-        status = fc_corr_run(&g)
-    else:
-        with nogil:
-            status = fc_corr_run(&g)
-    if status != 0:
-        raise MemoryError("no memory for the scratch tiles of a correlation")
+    run(&g, outputs * taps)
     return cnp.PyArray_Cast(oa, (<cnp.dtype> dtype).type_num) if is_copy else oa
 
 
@@ -428,7 +420,7 @@ cdef complex_plain(int rank, cnp.ndarray x, cnp.ndarray k, mode, boundary, fillv
     cdef fc_axis *a
     cdef cnp.npy_intp shape[3]
     cdef cnp.ndarray oa, ka
-    cdef int i, status
+    cdef int i
     cdef ptrdiff_t j, taps
     cdef double *wide
     cdef float *narrow
@@ -472,9 +464,7 @@ cdef complex_plain(int rank, cnp.ndarray x, cnp.ndarray k, mode, boundary, fillv
             a.k_step = -a.k_step
     a = &g.axis[2 - rank]
     a.n, a.k, a.out, a.whole, a.lead, a.x_step, a.out_step, a.k_step = 2, 3, 2, 2, 1, size, size, taps * size
-    status = fc_corr_run(&g)
-    if status != 0:
-        raise MemoryError("no memory for the scratch tiles of a correlation")
+    run(&g, 0)
     return oa
 
 
