@@ -516,7 +516,7 @@ def _sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
     arithmetic = methods.arithmetic(c)
     x, k = _readable(c.x, c), c.k.astype(arithmetic, copy=False)
     result_dtype = c.sum_dtype if c.sum_dtype.kind in "iu" else c.compute_dtype
-    casts = choice.casts or (c.out is not None and c.out.dtype.kind == "f" and choice.method != "fft")
+    casts = choice.casts or (c.out is not None and c.out.dtype.char in "fd" and choice.method != "fft")
     fits = c.out is not None and (c.out.dtype == result_dtype or (casts and arithmetic.kind == "f"))
     if c.out is not None and fits and not _may_share_memory(c.out, x, k):
         result = c.out
