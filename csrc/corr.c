@@ -340,12 +340,18 @@ int fc_corr_run(const fc_corr *g)
     fc_corr_plan(g, &c.plan);
     if (c.plan.planes == 0 || g->axis[DEPTH].out == 0 || g->axis[ROWS].out == 0 || g->axis[COLS].out == 0)
         return 0;
+#define KERNELS(type) c.corr = fc->corr_##type, c.widen = fc->widen_##type, c.sums = fc->sums_##type, c.scale = fc->scale_##type
+#define FLOAT_KERNELS(type)                                                                                      \
+    KERNELS(type), c.gemm = fc->gemm_##type, c.narrow = fc->narrow_##type, c.settle = fc->settle_##type,         \
+                   c.ordered = fc->ordered_##type
     switch (g->type) {
-    case FC_F32: c.sums = fc->sums_f32, c.narrow = fc->narrow_f32, c.settle = fc->settle_f32, c.ordered = fc->ordered_f32, c.scale = fc->scale_f32, c.corr = fc->corr_f32, c.gemm = fc->gemm_f32, c.widen = fc->widen_f32, c.fill.f32 = (float)g->fill; break;
-    case FC_F64: c.sums = fc->sums_f64, c.narrow = fc->narrow_f64, c.settle = fc->settle_f64, c.ordered = fc->ordered_f64, c.scale = fc->scale_f64, c.corr = fc->corr_f64, c.gemm = fc->gemm_f64, c.widen = fc->widen_f64, c.fill.f64 = g->fill; break;
-    case FC_I32: c.sums = fc->sums_i32, c.scale = fc->scale_i32, c.corr = fc->corr_i32, c.widen = fc->widen_i32, c.fill.i32 = (int32_t)g->integer_fill; break;
-    default: c.sums = fc->sums_i64, c.scale = fc->scale_i64, c.corr = fc->corr_i64, c.widen = fc->widen_i64, c.fill.i64 = g->integer_fill; break;
+    case FC_F32: FLOAT_KERNELS(f32), c.fill.f32 = (float)g->fill; break;
+    case FC_F64: FLOAT_KERNELS(f64), c.fill.f64 = g->fill; break;
+    case FC_I32: KERNELS(i32), c.fill.i32 = (int32_t)g->integer_fill; break;
+    default: KERNELS(i64), c.fill.i64 = g->integer_fill; break;
     }
+#undef KERNELS
+#undef FLOAT_KERNELS
     c.split = c.size == 4 ? fc->split_f32 : fc->split_f64;
     c.transpose = c.size == 4 ? fc->transpose_f32 : fc->transpose_f64;
     c.x_readable = is_adjacent(g, g->x, 1);
