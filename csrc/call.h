@@ -136,6 +136,9 @@ FC_API void fc_gather(const call *c, const scratch *s, char *to, const rows_of *
 /* methods.c: c->taps and the rest of what the method needs, from g and the tile; returns 0, or -1. */
 FC_API int fc_prepare_method(call *c, char *small, size_t small_bytes);
 FC_API void fc_release_method(call *c, const char *small);
+/* methods.c: where taps that are read from tiles alone lie, and behind that room for their weights; released with the
+ * method. NULL: memory is short */
+FC_API ptrdiff_t *fc_room_for_taps(call *c, size_t taps, char *small, size_t small_bytes);
 FC_API size_t fc_method_work(const call *c); /* bytes of scratch->work; SIZE_MAX: they do not fit */
 /* (row, col): which output the first one is */
 FC_API void fc_by_method(const call *c, const scratch *s, const rows_of *r, const char *src, ptrdiff_t row,

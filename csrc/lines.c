@@ -24,9 +24,12 @@ static double tap_value(const call *c, const char *w, ptrdiff_t t)
 {
     float f32;
     double f64;
-    memcpy(&f32, w + (c->size == 4 ? t * 4 : 0), sizeof f32);
-    memcpy(&f64, w + (c->size == 8 ? t * 8 : 0), c->size == 8 ? sizeof f64 : 0);
-    return c->size == 4 ? (double)f32 : f64;
+    if (c->size == sizeof f32) {
+        memcpy(&f32, w + t * c->size, sizeof f32);
+        return (double)f32;
+    }
+    memcpy(&f64, w + t * c->size, sizeof f64);
+    return f64;
 }
 
 /* Whether taps are their mirror image (+1) or its negative (-1), up to rounding; scipy.ndimage asks for 2^-52 */
@@ -51,15 +54,11 @@ static int symmetry(const call *c, const char *w, ptrdiff_t taps)
 int fc_prepare_lines(call *c, char *small, size_t small_bytes)
 {
     const fc_corr *g = c->g;
-    size_t taps = (size_t)g->axis[ROWS].k + (size_t)g->axis[COLS].k, bytes;
-    if (__builtin_mul_overflow(taps, sizeof(ptrdiff_t) + sizeof(double), &bytes))
+    size_t taps = (size_t)g->axis[ROWS].k + (size_t)g->axis[COLS].k;
+    ptrdiff_t *at = fc_room_for_taps(c, taps, small, small_bytes);
+    if (!at)
         return -1;
-    char *p = bytes <= small_bytes ? small : fc_alloc(bytes, 1);
-    if (!p)
-        return -1;
-    ptrdiff_t *at = (ptrdiff_t *)(void *)p;
-    char *weights = p + taps * sizeof *at;
-    c->user.at = c->tile.at = at;
+    char *weights = (char *)(at + taps);
     for (int a = ROWS; a <= COLS; a++) {
         const char *w = g->line[a].w;
         ptrdiff_t k = g->axis[a].k;
@@ -139,10 +138,10 @@ static void store_and_read(const call *c, char *row, char *stored, ptrdiff_t n, 
     c->widen(row, c->g->between, stored, n);
 }
 
-/* n elements of a row, the first of them number `first` of an axis: the constant where they lie beyond it */
-static void put_constant(const call *c, const fc_axis *a, char *row, ptrdiff_t first, ptrdiff_t n)
+/* n elements of a row, the first of them in column `first`: the constant where they lie beyond it */
+static void put_constant(const call *c, char *row, ptrdiff_t first, ptrdiff_t n)
 {
-    ptrdiff_t before = clamp(-first, 0, n), end = clamp(a->n - first, before, n);
+    ptrdiff_t before = clamp(-first, 0, n), end = clamp(c->g->axis[COLS].n - first, before, n);
     fc_copy_row(row, c->size, (const char *)&c->fill, 0, before, c->size);
     fc_copy_row(row + end * c->size, c->size, (const char *)&c->fill, 0, n - end, c->size);
 }
@@ -169,7 +168,7 @@ void fc_by_lines(const call *c, const scratch *s, const rows_of *r, const char *
             continue;
         ptrdiff_t from = (second == ROWS ? row + i : col) - axis[second].lead;
         if (second == COLS)
-            put_constant(c, &axis[COLS], line, from, wide);
+            put_constant(c, line, from, wide);
         else if (from < 0 || from >= axis[ROWS].n)
             fc_copy_row(line, c->size, (const char *)&c->fill, 0, wide, c->size);
     }

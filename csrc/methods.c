@@ -121,19 +121,27 @@ static void list_taps(call *c, ptrdiff_t *at, char *weights)
     c->order[0] = (fc_order){.w = weights, .at = at, .taps = max(listed, 1), .unit = 1};
 }
 
+ptrdiff_t *fc_room_for_taps(call *c, size_t taps, char *small, size_t small_bytes)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(taps, sizeof(ptrdiff_t) + sizeof(double), &bytes))
+        return NULL;
+    ptrdiff_t *at = (ptrdiff_t *)(void *)(bytes <= small_bytes ? small : fc_alloc(bytes, 1));
+    c->user.at = c->tile.at = at;
+    return at;
+}
+
 static int prepare_order(call *c, char *small, size_t small_bytes)
 {
     const fc_axis *axis = c->g->axis;
-    size_t taps, bytes;
+    size_t taps;
     if (__builtin_mul_overflow((size_t)axis[DEPTH].k, (size_t)axis[ROWS].k, &taps) ||
-        __builtin_mul_overflow(taps, (size_t)axis[COLS].k, &taps) ||
-        __builtin_mul_overflow(taps, sizeof(ptrdiff_t) + sizeof(double), &bytes))
+        __builtin_mul_overflow(taps, (size_t)axis[COLS].k, &taps))
         return -1;
-    char *p = bytes <= small_bytes ? small : fc_alloc(bytes, 1);
-    if (!p)
+    ptrdiff_t *at = fc_room_for_taps(c, taps, small, small_bytes);
+    if (!at)
         return -1;
-    c->user.at = c->tile.at = (ptrdiff_t *)(void *)p;
-    list_taps(c, (ptrdiff_t *)(void *)p, p + taps * sizeof(ptrdiff_t));
+    list_taps(c, at, (char *)(at + taps));
     return 0;
 }
 

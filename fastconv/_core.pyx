@@ -197,6 +197,23 @@ def corr(cnp.ndarray x, const arithmetic[:, :, ::1] k, cnp.ndarray out, axes, fi
     run(&g, KEEP_GIL_BELOW)
 
 
+cdef int describe_filter(fc_corr *g, cnp.ndarray x, cnp.ndarray out, int method, double fill, int threads) except -1:
+    """Everything of g but its axes, for `out` of the shape of x."""
+    cdef int i
+    g.type, g.x_type, g.out_type = FC_F64, STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
+    g.method, g.threads, g.terms, g.batches, g.fill, g.integer_fill = method, threads, 0, 0, fill, 0
+    g.x, g.out, g.k = <const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out), NULL
+    for i in range(3):
+        nothing_slides(&g.axis[i])
+    return 0
+
+
+cdef void spans(fc_axis *a, cnp.ndarray x, cnp.ndarray out, int axis) noexcept:
+    """a has the elements of that axis of x, and as many outputs."""
+    a.n = a.out = a.whole = cnp.PyArray_DIM(x, axis)
+    a.x_step, a.out_step = cnp.PyArray_STRIDE(x, axis), cnp.PyArray_STRIDE(out, axis)
+
+
 def lines(cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, bint narrow, int threads):
     """One pass along an axis, or two one after the other, over x into out of the same shape; see FC_LINES in fastconv.h.
 
@@ -209,12 +226,10 @@ def lines(cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, b
     cdef cnp.ndarray w
     cdef int i, last = cnp.PyArray_NDIM(x) - 1, axis, slot, other = last - 1
     cdef double work = <double> cnp.PyArray_SIZE(x), taps = 0
-    g.type, g.x_type, g.out_type = FC_F32 if narrow else FC_F64, STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
-    g.method, g.threads, g.terms, g.batches, g.fill, g.integer_fill = FC_LINES, threads, 0, 0, fill, 0
+    describe_filter(&g, x, out, FC_LINES, fill, threads)
+    g.type = FC_F32 if narrow else FC_F64
     g.between = STORED[between]
-    g.x, g.out, g.k = <const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out), NULL
     for i in range(3):
-        nothing_slides(&g.axis[i])
         g.line[i].w, g.line[i].divisor = NULL, 0
     g.columns_first = first[0] == last
     keep = []  # float32 weights
@@ -237,15 +252,11 @@ def lines(cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, b
             g.line[slot].w = <const char *> cnp.PyArray_DATA(w)
     for i in range(last + 1):
         if i == last or i == other:
-            a = &g.axis[2 if i == last else 1]
-            a.n = a.out = a.whole = cnp.PyArray_DIM(x, i)
-            a.x_step, a.out_step = cnp.PyArray_STRIDE(x, i), cnp.PyArray_STRIDE(out, i)
+            spans(&g.axis[2 if i == last else 1], x, out, i)
         else:
             g.batch[g.batches].n = cnp.PyArray_DIM(x, i)
             g.batch[g.batches].x_step, g.batch[g.batches].out_step = cnp.PyArray_STRIDE(x, i), cnp.PyArray_STRIDE(out, i)
             g.batches += 1
-    if work == 0:
-        return
     run(&g, work * taps)
 
 
@@ -257,16 +268,12 @@ def ordered(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, leads, boundary, doub
     cdef fc_corr g
     cdef fc_axis *a
     cdef int i, rank = cnp.PyArray_NDIM(x)
-    g.type, g.x_type, g.out_type = FC_F64, STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
-    g.method, g.threads, g.terms, g.batches, g.fill, g.integer_fill = FC_ORDERED, threads, 0, 0, fill, 0
-    g.x, g.out, g.k = <const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out), <const char *> cnp.PyArray_DATA(w)
-    for i in range(3):
-        nothing_slides(&g.axis[i])
+    describe_filter(&g, x, out, FC_ORDERED, fill, threads)
+    g.k = <const char *> cnp.PyArray_DATA(w)
     for i in range(rank):
         a = &g.axis[3 - rank + i]
-        a.n = a.out = a.whole = cnp.PyArray_DIM(x, i)
-        a.k, a.lead, a.boundary = cnp.PyArray_DIM(w, i), leads[i], BOUNDARY[boundary]
-        a.x_step, a.out_step, a.k_step = cnp.PyArray_STRIDE(x, i), cnp.PyArray_STRIDE(out, i), cnp.PyArray_STRIDE(w, i)
+        spans(a, x, out, i)
+        a.k, a.lead, a.boundary, a.k_step = cnp.PyArray_DIM(w, i), leads[i], BOUNDARY[boundary], cnp.PyArray_STRIDE(w, i)
     run(&g, <double> cnp.PyArray_SIZE(x) * <double> cnp.PyArray_SIZE(w))
 
 

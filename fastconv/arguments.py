@@ -451,11 +451,15 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
     return np.asarray(value)
 
 
-def _array(value: ArrayLike, name: str) -> NDArray[Any]:
+def _even_array(value: ArrayLike, name: str) -> NDArray[Any]:
     try:
-        array = as_array(value, name)
+        return as_array(value, name)
     except ValueError as error:  # ragged nesting
         raise ValueError(f"{name} is not an array of numbers: {error}") from None
+
+
+def _array(value: ArrayLike, name: str) -> NDArray[Any]:
+    array = _even_array(value, name)
     if not _is_supported(array.dtype):
         raise TypeError(
             f"{name} has dtype {array.dtype}; bool, integers, float16, float32, float64, complex64 and complex128 "

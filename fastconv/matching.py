@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv.arguments import BOUNDARIES, _array
+from fastconv.arguments import BOUNDARIES, _even_array
 
 MEASURES = ("ccoeff_normed", "ccoeff", "ccorr_normed", "ccorr", "sqdiff_normed", "sqdiff")
 PAD_MODES = ("constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp", "maximum", "mean", "median", "minimum")
@@ -97,7 +97,7 @@ def matching_arguments(
 
 
 def _real(value: ArrayLike, name: str) -> NDArray[Any]:
-    array = _array(value, name)
+    array = _even_array(value, name)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(f"{name} has dtype {array.dtype}; bool, integers, float16, float32 and float64 are supported")
     return array

@@ -504,8 +504,7 @@ def _sum_over_axes(
     if out is output and np.may_share_memory(x, out):
         x = x.copy()
     for i, (a, m) in enumerate(zip(over, modes, strict=True)):
-        part = out if i == 0 else out.dtype
-        part = derivative(x, a, part, m, cval, *arguments, **(keywords or {}))
+        part = derivative(x, a, out if i == 0 else out.dtype, m, cval, *arguments, **(keywords or {}))
         if i == 0:
             part = out
         if squared:
@@ -576,10 +575,7 @@ def gaussian_laplace(
     """
     x = as_array(input, "input")
     over = _axes(axes, x.ndim)
-    sigmas: Any = sigma if len(over) == x.ndim and not np.iterable(sigma) else [0.0] * x.ndim
-    if sigmas is not sigma:
-        for a, s in zip(over, _each(sigma, len(over)), strict=True):
-            sigmas[a if len(over) < x.ndim else over.index(a)] = s
+    sigmas = _on_every_axis(_each(sigma, len(over)), over, x.ndim)
     return generic_laplace(x, _gaussian_derivative(x.ndim, 2), output, mode, cval, (sigmas,), kwargs, axes=axes)
 
 
@@ -712,9 +708,8 @@ def _over_axes(
         )
     origins = _each(origin, len(over))
     if len(over) < x.ndim:  # axes of the kernel are in the order of those of the input; origins in that of `axes`
-        moved = dict(zip(over, origins, strict=True))
         w = np.expand_dims(w, tuple(a for a in range(x.ndim) if a not in over))
-        origins = [moved.get(a, 0) for a in range(x.ndim)]
+        origins = _on_every_axis(origins, over, x.ndim)
     if flips:
         w = np.flip(w)
         origins = [-o - (1 - n % 2) for o, n in zip(origins, w.shape, strict=True)]
@@ -749,6 +744,14 @@ def _each(value: Any, count: int) -> list[Any]:
     if len(values) != count:
         raise RuntimeError(f"sequence argument must have length equal to input rank, {count}; got {value!r}")
     return values
+
+
+def _on_every_axis(values: list[Any], over: list[int], ndim: int) -> list[Any]:
+    """The values of these axes, and 0 for the others; as they are where they are for all axes, as in SciPy."""
+    if len(over) == ndim:
+        return values
+    where = dict(zip(over, values, strict=True))
+    return [where.get(a, 0) for a in range(ndim)]
 
 
 def _axes(axes: Any, ndim: int) -> list[int]:

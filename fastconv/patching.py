@@ -94,11 +94,7 @@ def unpatch() -> None:
     >>> fastconv.unpatch()
     """
     with _lock:
-        while _undo:
-            variables, name, original = _undo.pop()
-            stand_in = variables.get(name)
-            if stand_in is not None and stand_in is _stand_ins[id(original)][1]:  # not what has been put there since
-                variables[name] = original
+        _restore(_undo)
 
 
 @contextlib.contextmanager
@@ -128,10 +124,7 @@ def patched(*modules: str) -> Iterator[int]:
         yield count
     finally:
         with _lock:
-            before_ours = list(_undo)
-            _undo[:] = ours
-            unpatch()
-            _undo[:] = before_ours
+            _restore(ours)
 
 
 def fallbacks() -> dict[str, int]:
@@ -170,18 +163,22 @@ def _replace(variables: dict[str, Any]) -> int:
     return count
 
 
+def _restore(replaced: list[tuple[dict[str, Any], str, Function]]) -> None:
+    """Put these originals back, but where something else has been put since."""
+    while replaced:
+        variables, name, original = replaced.pop()
+        if variables.get(name) is _stand_ins[id(original)][1]:
+            variables[name] = original
+
+
 def _stand_in(ours: Function, original: Function) -> Function:
     """Ours for what it takes, else the original."""
     name = f"{original.__module__}.{original.__name__}"
 
     @functools.wraps(ours)
     def stand_in(*args: Any, **how: Any) -> Any:
-        for value in args:
-            if type(value) is not np.ndarray and _is_foreign(value):
-                break
-        else:
-            if not any(_is_foreign(value) for value in how.values()):
-                return ours(*args, **how)
+        if not any(map(_is_foreign, (*args, *how.values()))):
+            return ours(*args, **how)
         _fallbacks[name] += 1
         return original(*args, **how)
 

@@ -320,13 +320,6 @@ def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: str = "full", axes: int | 
         return x * k
     if x.size == 0 or k.size == 0:
         return np.array([])
-    if axes is None and mode in MODES and 1 not in x.shape and 1 not in k.shape:
-        if _needs_swap(mode, x.shape, k.shape):
-            x, k = k, x
-        x, k = _floats(x), _floats(k)
-        plain = _small(x, k, mode, np.result_type(x, k))
-        if plain is not None:
-            return plain
     slides = _axes(axes, x.ndim)
     along = [a for a in slides if x.shape[a] != 1 and k.shape[a] != 1]
     if any(n != m and 1 not in (n, m) for a, (n, m) in enumerate(zip(x.shape, k.shape, strict=True)) if a not in along):
@@ -338,6 +331,9 @@ def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: str = "full", axes: int | 
     if along:
         x, k = _floats(x), _floats(k)
     dtype = np.result_type(x, k)
+    plain = _small(x, k, mode, dtype) if len(along) == x.ndim else None
+    if plain is not None:
+        return plain
     batch = [a for a in range(x.ndim) if a not in along]
     shape = np.broadcast_shapes([x.shape[a] for a in batch], [k.shape[a] for a in batch])
     start, out = _outputs(mode, [x.shape[a] for a in along], [k.shape[a] for a in along])

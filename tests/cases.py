@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -166,6 +167,27 @@ def integers(rng: np.random.Generator, shape: ArrayLike, dtype: DTypeLike) -> Ar
 def reals(rng: np.random.Generator, shape: ArrayLike, dtype: DTypeLike) -> Array:
     """Normal random numbers."""
     return np.asarray(rng.standard_normal(shape)).astype(dtype)
+
+
+def of_any_type(rng: np.random.Generator, shape: ArrayLike, dtypes: Sequence[str]) -> Array:
+    """Numbers of about 40 in one of these dtypes."""
+    dtype = np.dtype(str(rng.choice(dtypes)))
+    values: Any = rng.standard_normal(shape) * 40
+    if dtype.kind == "c":
+        values = values + 1j * rng.standard_normal(values.shape) * 40
+    if dtype.kind == "u":
+        values = np.abs(values)
+    return np.asarray(values).astype(dtype)
+
+
+def outcome(function: Callable[..., Any], *args: Any, **how: Any) -> Any:
+    """What a call returns, or the exception it ends in."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return function(*args, **how)
+        except Exception as error:  # whatever it is, the other side has to raise the same
+            return error
 
 
 def assert_same_bits(actual: Array, expected: Array, what: object = "") -> None:

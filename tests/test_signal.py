@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import warnings
 
+import cases
 import numpy as np
 import pytest
 from scipy import signal as original
@@ -16,19 +17,9 @@ DTYPES = ("?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8",
 TOLERANCE = {"e": 4e-3, "f": 3e-6, "F": 3e-6}
 
 
-def outcome(function, *args, **how):
-    """What a call returns, or the exception it ends in."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return function(*args, **how)
-        except Exception as error:  # whatever it is, the other side has to raise the same
-            return error
-
-
 def assert_alike(name, *args, rounding=0.0, **how):
     """Both packages return the same, or raise the same type of exception."""
-    expected, got = (outcome(getattr(package, name), *args, **how) for package in (original, signal))
+    expected, got = (cases.outcome(getattr(package, name), *args, **how) for package in (original, signal))
     call = f"{name}({', '.join(f'{a.dtype}{list(a.shape)}' for a in args[:2])}, {args[2:]}, {how})"
     if isinstance(expected, Exception) or isinstance(got, Exception):
         assert isinstance(got, Exception) and isinstance(got, type(expected)), f"{call}: {got!r}, expected {expected!r}"
@@ -43,13 +34,7 @@ def assert_alike(name, *args, rounding=0.0, **how):
 
 def some(rng, ndim, dtypes=DTYPES):
     """A small array of any type, any layout."""
-    dtype = np.dtype(str(rng.choice(dtypes)))
-    values = rng.standard_normal(rng.integers(1, 7, ndim)) * 40
-    if dtype.kind == "c":
-        values = values + 1j * rng.standard_normal(values.shape) * 40
-    if dtype.kind == "u":
-        values = np.abs(values)
-    array = np.asarray(values).astype(dtype)
+    array = cases.of_any_type(rng, rng.integers(1, 7, ndim), dtypes)
     steps = tuple(slice(None, None, int(rng.choice([-1, 1, 2]))) for _ in range(ndim))
     return array[steps] if rng.random() < 0.3 else array
 
@@ -189,7 +174,7 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_refused_as_by_scipy(case):
-    assert isinstance(outcome(getattr(signal, BAD[case][0]), *BAD[case][1:]), Exception)
+    assert isinstance(cases.outcome(getattr(signal, BAD[case][0]), *BAD[case][1:]), Exception)
     assert_alike(*BAD[case])
 
 
