@@ -23,6 +23,7 @@ typedef struct {
 
 typedef struct {
     const fc_corr *g;
+    const fc_kernels *fc; /* of the whole call */
     fc_plan plan;
     ptrdiff_t size, stored; /* bytes of an element: of the arithmetic, of x */
     fc_corr_fn *corr;
@@ -120,7 +121,7 @@ FC_API int fc_threads_for(double serial_us, int threads);
 FC_API void fc_bordered(const job *j, const box *b);
 
 /* overlap.c: FC_FFT */
-FC_API void fc_fft_plan(const fc_corr *g, fc_plan *plan);
+FC_API void fc_fft_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan);
 FC_API int fc_prepare_fft(call *c); /* plan and tiles; 0, or -1 */
 FC_API void fc_fft_chunk(const job *j, ptrdiff_t index);
 FC_API size_t fc_fft_work(const call *c); /* bytes of work */

@@ -158,8 +158,8 @@ static void plan_products(layer *l)
 {
     const fc_axis *axis = l->axis;
     int is_f32 = l->g->type == FC_F32;
-    l->gemm = is_f32 ? fc->gemm_f32 : fc->gemm_f64;
-    l->dot = is_f32 ? fc->dot_f32 : fc->dot_f64;
+    l->gemm = is_f32 ? l->fc->gemm_f32 : l->fc->gemm_f64;
+    l->dot = is_f32 ? l->fc->dot_f32 : l->fc->dot_f64;
     l->depth = l->channels * l->most_taps;
     l->part_channels = parts_of(l->channels, clamp(parts_of(l->depth, PART), 1, l->channels));
     l->part = min(l->part_channels * l->most_taps, LONG_PART);
@@ -337,7 +337,7 @@ static void block(void *context, ptrdiff_t index, int slot)
     a.rows = min(l->rows.block, axis[ROWS].out - a.row), a.cols = min(l->cols.block, axis[COLS].out - a.col);
     ptrdiff_t plane = index / l->blocks[1] * l->planes_block, planes = min(l->planes_block, l->planes - plane);
     ptrdiff_t from = l->kernels * share / l->shares, to = l->kernels * (share + 1) / l->shares;
-    ptrdiff_t tiles = parts_of(to - from, fc->rows), widest = fc->cols_of[parts_of(to - from, tiles)];
+    ptrdiff_t tiles = parts_of(to - from, l->fc->rows), widest = l->fc->cols_of[parts_of(to - from, tiles)];
     fc_panel *panel = t.panel;
     for (const phase *q = l->phase; q < l->phase + fc_phases(l); q++)
         panel = make_panels(l, &t, q, panel, widest, plane, planes, &a);
@@ -350,7 +350,7 @@ static void block(void *context, ptrdiff_t index, int slot)
         for (ptrdiff_t tap = 0; tap < taps && t.dots > 0; tap += l->part)
             gather(l, &t, tap, min(l->part, taps - tap));
         for (ptrdiff_t i = 0, left; (left = to - from - i) > 0; i += m.rows) {
-            m.rows = parts_of(left, parts_of(left, fc->rows)); /* a tile */
+            m.rows = parts_of(left, parts_of(left, l->fc->rows)); /* a tile */
             m.a = w + (i * l->w_row + first * l->w_channel) * l->size;
             m.bias = g->bias ? g->bias + (kernel + i) * l->size : NULL;
             m.c = g->out + (kernel + i) * volume * l->size;
@@ -367,23 +367,23 @@ static void block(void *context, ptrdiff_t index, int slot)
 
 int fc_conv_run(const fc_conv *g)
 {
-    layer l = {.g = g};
+    layer l = {.g = g, .fc = fc_in_use()};
     const fc_axis *axis = l.axis;
     fc_describe(&l);
     if (g->images * g->groups * l.kernels * l.whole[DEPTH] * l.whole[ROWS] * l.whole[COLS] == 0)
         return 0;
     if (g->channels == 1 && l.taps > 1) {
-        int status = g->gradient ? fc_depthwise_input_run(g) : fc_depthwise_run(&l);
+        int status = g->gradient ? fc_depthwise_input_run(&l) : fc_depthwise_run(&l);
         if (status <= 0)
             return status;
     }
     plan_products(&l);
     double products = (double)(l.channels * l.taps) * (double)(g->images * g->groups * l.kernels) *
                       (double)(axis[DEPTH].out * axis[ROWS].out * axis[COLS].out);
-    int threads = fc_threads_for(products_us(products, l.size), g->threads);
+    int threads = fc_threads_for(products_us(l.fc, products, l.size), g->threads);
     ptrdiff_t chunks = l.blocks[0] * l.blocks[1] * l.blocks[2] * g->groups;
     l.shares = 1; /* as many as make the chunks even, or many */
-    while (chunks * l.shares % threads != 0 && chunks * l.shares < 4 * threads && l.shares < l.kernels / (2 * fc->rows))
+    while (chunks * l.shares % threads != 0 && chunks * l.shares < 4 * threads && l.shares < l.kernels / (2 * l.fc->rows))
         l.shares++;
     threads = (int)min(threads, chunks * l.shares);
     l.thread_bytes = l.packed_bytes + l.run_bytes + l.panel_bytes + l.columns_bytes + l.room_bytes + lines(2 * l.most_dots, sizeof(ptrdiff_t));

@@ -33,6 +33,7 @@ enum {
 
 typedef struct {
     const fc_conv *g;
+    const fc_kernels *fc;             /* of the whole call */
     const fc_axis *axis;
     fc_gemm_fn *gemm;
     fc_lanes_in_fn *in;
@@ -161,7 +162,7 @@ static void choose_lanes(driver *d)
     ptrdiff_t vectors = parts_of(d->lanes, d->vlen);
     d->vectors = parts_of(vectors, parts_of(vectors, most));
     if (d->lanes_of_x)
-        d->rows_chunk = clamp(SUMS / (d->vectors * d->taps * d->vlen * d->size) / fc->rows * fc->rows, min(fc->rows, d->rows), d->rows);
+        d->rows_chunk = clamp(SUMS / (d->vectors * d->taps * d->vlen * d->size) / d->fc->rows * d->fc->rows, min(d->fc->rows, d->rows), d->rows);
     else {
         d->rows_chunk = d->rows; /* all: dw is written plane by plane */
         d->vectors = clamp(SUMS / (d->rows * d->taps * d->vlen * d->size), 1, d->vectors);
@@ -298,7 +299,7 @@ typedef struct {
 static ptrdiff_t make_panels(const driver *d, const share *s, fc_panel *panel, ptrdiff_t rows, ptrdiff_t cols)
 {
     const fc_axis *axis = d->axis;
-    const ptrdiff_t widest = fc->cols_of[s->heights], area = d->lines[ROWS] * d->lines[COLS];
+    const ptrdiff_t widest = d->fc->cols_of[s->heights], area = d->lines[ROWS] * d->lines[COLS];
     fc_panel *to = panel;
     int n = 0;
     if (!d->lanes_of_x) {
@@ -439,7 +440,7 @@ static void chunk(void *context, ptrdiff_t index, int slot)
                .group = index / d->chunks[1] / d->chunks[0]};
     s.rows = min(d->rows_chunk, d->rows - s.row), s.lanes = min(d->vectors * d->vlen, d->lanes - s.lane);
     s.vectors = parts_of(s.lanes, d->vlen);
-    s.heights = parts_of(s.rows, parts_of(s.rows, fc->rows));
+    s.heights = parts_of(s.rows, parts_of(s.rows, d->fc->rows));
     block b = {.pixels = d->scratch + (size_t)slot * d->thread_bytes};
     b.copy = b.pixels + d->pixel_bytes;
     b.sums = b.copy + d->copy_bytes;
@@ -480,7 +481,8 @@ static void chunk(void *context, ptrdiff_t index, int slot)
 
 int fc_conv_weight_run(const fc_conv *g)
 {
-    driver d = {.g = g, .axis = g->axis, .size = fc_stored_size(g->type)};
+    const fc_kernels *fc = fc_in_use();
+    driver d = {.g = g, .fc = fc, .axis = g->axis, .size = fc_stored_size(g->type)};
     const fc_axis *axis = g->axis;
     int is_f32 = g->type == FC_F32;
     d.gemm = is_f32 ? fc->gemm_f32 : fc->gemm_f64;
@@ -498,7 +500,7 @@ int fc_conv_weight_run(const fc_conv *g)
     d.thread_bytes = d.pixel_bytes + d.copy_bytes + d.sum_bytes + d.panel_bytes + lines(2 * d.part * d.wide, sizeof(ptrdiff_t));
     double products = (double)(g->channels * d.taps) * (double)(g->images * g->groups * g->kernels) *
                       (double)(axis[DEPTH].out * axis[ROWS].out * axis[COLS].out);
-    double us = products_us(products, d.size);
+    double us = products_us(fc, products, d.size);
     if (d.each)
         us += 1e-4 * (double)(g->images * g->groups) * (double)(axis[DEPTH].n * axis[ROWS].n * axis[COLS].n);
     int threads = fc_threads_for(us, g->threads);

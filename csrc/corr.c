@@ -51,7 +51,7 @@ static ptrdiff_t block_cols(const fc_corr *g)
     return g->axis[ROWS].out == 1 ? 8 * BLOCK_COLS : BLOCK_COLS;
 }
 
-void fc_corr_plan(const fc_corr *g, fc_plan *plan)
+void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
 {
     const fc_axis *depth = &g->axis[DEPTH], *rows = &g->axis[ROWS], *cols = &g->axis[COLS];
     plan->planes = 1;
@@ -62,7 +62,7 @@ void fc_corr_plan(const fc_corr *g, fc_plan *plan)
     double size = (double)fc_stored_size(g->type), taps = (double)depth->k * (double)rows->k * (double)cols->k;
     double out = (double)plan->planes * (double)depth->out * (double)rows->out * (double)cols->out;
     if (g->method == FC_FFT) {
-        fc_fft_plan(g, plan);
+        fc_fft_plan(fc, g, plan);
         return;
     }
     if (g->method == FC_SEPARABLE)
@@ -168,7 +168,7 @@ static void compute(const job *j, const rows_of *r, const char *src, ptrdiff_t z
                     c->narrow(stored_row, c->g->out_type, result, n, c->divisor);
                 } else if (c->g->out_type != c->g->type) {
                     stored_row = j->s.raw;
-                    fc->widen_i64(stored_row, c->g->type, result, n);
+                    c->fc->widen_i64(stored_row, c->g->type, result, n);
                 }
                 if (stored_row != to)
                     fc_copy_row(to, axis[COLS].out_step, stored_row, stored, n, stored);
@@ -336,8 +336,9 @@ static int sum_scratch(call *c)
 
 int fc_corr_run(const fc_corr *g)
 {
-    call c = {.g = g, .size = fc_stored_size(g->type), .stored = fc_stored_size(g->x_type)};
-    fc_corr_plan(g, &c.plan);
+    const fc_kernels *fc = fc_in_use();
+    call c = {.g = g, .fc = fc, .size = fc_stored_size(g->type), .stored = fc_stored_size(g->x_type)};
+    fc_corr_plan(fc, g, &c.plan);
     if (c.plan.planes == 0 || g->axis[DEPTH].out == 0 || g->axis[ROWS].out == 0 || g->axis[COLS].out == 0)
         return 0;
 #define KERNELS(type) c.corr = fc->corr_##type, c.widen = fc->widen_##type, c.sums = fc->sums_##type, c.scale = fc->scale_##type

@@ -66,7 +66,7 @@ static void slide(const depthwise *d, const char *packed, const fc_taps *taps, c
                 parts_of(rows - i, images), cols);
     if (l->g->clamp)
         for (ptrdiff_t i = 0; i < rows; i++)
-            (l->g->type == FC_F32 ? fc->clamp_f32 : fc->clamp_f64)(out + i * wide * l->size, cols, l->g->low, l->g->high);
+            (l->g->type == FC_F32 ? l->fc->clamp_f32 : l->fc->clamp_f64)(out + i * wide * l->size, cols, l->g->low, l->g->high);
 }
 
 /* Whether lanes.c is faster, as measured: a lane for each group pays if enough of them are used. How many are enough
@@ -132,7 +132,7 @@ int fc_depthwise_run(layer *given)
     const fc_conv *g = l->g;
     const fc_axis *axis = l->axis;
     int is_f32 = g->type == FC_F32;
-    d.corr = is_f32 ? fc->corr_f32 : fc->corr_f64;
+    d.corr = is_f32 ? l->fc->corr_f32 : l->fc->corr_f64;
     ptrdiff_t all = g->groups * g->kernels, area = axis[ROWS].out * axis[COLS].out;
     choose_blocks(&d);
     d.dilation = axis[ROWS].stride == 1 && !l->rows.apart ? axis[ROWS].dilation : 0;
@@ -140,7 +140,7 @@ int fc_depthwise_run(layer *given)
     d.taps.full = l->taps / d.taps.h;
     l->packed_bytes = lines(l->plane + 2 * l->lanes, l->size);
     l->thread_bytes = l->packed_bytes + l->run_bytes + lines(l->taps, l->size);
-    double plane_us = (double)(area * l->taps * l->size) / 7e3 / fc->vector_bytes + 2 * (double)(area * l->size) / 3e4;
+    double plane_us = (double)(area * l->taps * l->size) / 7e3 / l->fc->vector_bytes + 2 * (double)(area * l->size) / 3e4;
     int threads = fc_threads_for(plane_us * (double)(all * l->planes), g->threads);
     d.kernels_chunk = clamp((ptrdiff_t)(CHUNK_US / plane_us), 1, all);
     size_t at_bytes = lines(l->taps, sizeof(ptrdiff_t));
@@ -163,12 +163,13 @@ int fc_depthwise_run(layer *given)
 }
 
 /* Without a stride, a data gradient is a layer with the kernel flipped; with one, of an x that is spread. */
-int fc_depthwise_input_run(const fc_conv *g)
+int fc_depthwise_input_run(const layer *given)
 {
+    const fc_conv *g = given->g;
     if (g->kernels > 1)
         return 1;
     fc_conv flipped = *g;
-    layer l = {.g = &flipped};
+    layer l = {.g = &flipped, .fc = given->fc};
     flipped.gradient = 0;
     for (int i = DEPTH; i <= COLS; i++) {
         const fc_axis *a = &g->axis[i];

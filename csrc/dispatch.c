@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Which micro-kernels this CPU can run, best first, and the pointer to the table in use. */
+ * Which micro-kernels this CPU can run, best first, and the one pointer to the table in use. */
 #include "fastconv.h"
+#include <stdatomic.h>
 
 #define FC_CPU(feature) (__builtin_cpu_supports(feature) != 0)
 
@@ -28,7 +29,7 @@ static const struct {
     {&fc_kernels_avx2, has_avx2},
     {&fc_kernels_base, always},
 };
-const fc_kernels *fc = &fc_kernels_base;
+static _Atomic(const fc_kernels *) in_use = &fc_kernels_base;
 #elif defined __aarch64__
 extern const fc_kernels fc_kernels_neon;
 static int always(void)
@@ -39,7 +40,7 @@ static const struct {
     const fc_kernels *table;
     int (*supported)(void);
 } tables[] = {{&fc_kernels_neon, always}};
-const fc_kernels *fc = &fc_kernels_neon;
+static _Atomic(const fc_kernels *) in_use = &fc_kernels_neon;
 #else
 #error "fastconv has micro-kernels for x86-64 and AArch64"
 #endif
@@ -54,5 +55,10 @@ const fc_kernels *fc_isa(int i)
 
 void fc_use(const fc_kernels *table)
 {
-    fc = table;
+    atomic_store(&in_use, table);
+}
+
+const fc_kernels *fc_in_use(void)
+{
+    return atomic_load(&in_use);
 }

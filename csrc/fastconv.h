@@ -7,7 +7,7 @@
  *   - The caller has checked shapes and allocated out; C never reads outside the elements of x and k and
  *     writes nothing but the elements of out. out overlaps neither x nor k.
  *   - Functions that can fail return 0, or -1 when memory is short, in which case out is untouched.
- *   - Everything here may be called without the GIL, from several threads at once, except the setters.
+ *   - Everything here may be called without the GIL, from several threads at once, except the setters for tests.
  */
 #ifndef FASTCONV_H
 #define FASTCONV_H
@@ -78,7 +78,7 @@ typedef struct {
 
 #define FC_API __attribute__((visibility("hidden")))
 
-FC_API void fc_corr_plan(const fc_corr *g, fc_plan *plan);
+FC_API void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan);
 FC_API int fc_corr_run(const fc_corr *g);
 
 /* fft.c: correlation with a large kernel, tile by tile of a larger array. Axes are (plane, row, column); sizes and
@@ -102,9 +102,9 @@ typedef struct {
 
 /* The tile that suits a kernel of k and an output of out >= 1 elements; returns the estimated time in us per output,
  * on one thread, plan included. */
-FC_API double fc_fft_size(int type, const ptrdiff_t k[3], const ptrdiff_t out[3], ptrdiff_t n[3]);
+FC_API double fc_fft_size(const fc_kernels *fc, int type, const ptrdiff_t k[3], const ptrdiff_t out[3], ptrdiff_t n[3]);
 /* NULL when memory is short or n is not a size that fc_fft_size could have chosen. taps: dense. */
-FC_API fc_fft *fc_fft_new(int type, const ptrdiff_t n[3], const ptrdiff_t k[3], const void *taps);
+FC_API fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const ptrdiff_t k[3], const void *taps);
 FC_API void fc_fft_free(fc_fft *plan);
 FC_API size_t fc_fft_scratch(const fc_fft *plan); /* bytes, 64-byte aligned, of one thread */
 FC_API void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile tile[2], const ptrdiff_t x_stride[2],
@@ -152,10 +152,11 @@ typedef struct {
 } fc_fold;
 FC_API int fc_fold_run(const fc_fold *g);
 
-/* dispatch.c: `fc` is the table in use. */
-FC_API extern const fc_kernels *fc;
-FC_API const fc_kernels *fc_isa(int i); /* i-th best table this CPU can run, NULL past the last */
+/* dispatch.c: the table in use. Another thread may put another one to use at any time, so an entry point (fc_*_run) reads it
+ * once, and whatever the call needs besides is told: sizes and kernels of two tables do not fit together. */
+FC_API const fc_kernels *fc_in_use(void);
 FC_API void fc_use(const fc_kernels *table);
+FC_API const fc_kernels *fc_isa(int i); /* i-th best table this CPU can run, NULL past the last */
 
 /* pool.c: run(context, chunk, slot) for every chunk < chunks on at most `threads` threads, this one
  * included; slot < threads is the thread's own. */

@@ -102,7 +102,7 @@ static ptrdiff_t flat_rows(ptrdiff_t n)
 /* Estimated time in us of a call: ns per complex vector, fitted to what AVX-512 takes for 16x16 to 512x512 and 256 to
  * 262144 points, within 10 % (AVX2 takes 0.85 of it), with x and y in cache. What it depends on but the
  * number of vectors must be the same for every instruction set, for the size decides the bits. */
-static double tile_us(int type, const ptrdiff_t n[3], const ptrdiff_t k[3])
+static double tile_us(const fc_kernels *fc, int type, const ptrdiff_t n[3], const ptrdiff_t k[3])
 {
     enum { CALL_NS = 20, L1_COLUMNS = 256 /* strip and spectrum no longer fit */ };
     double size = type == FC_F32 ? 4 : 8, points = (double)n[0] * (double)n[1] * (double)n[2], ns = 11;
@@ -131,7 +131,7 @@ static ptrdiff_t next_candidate(int a, const ptrdiff_t k[3], const ptrdiff_t out
     return n;
 }
 
-double fc_fft_size(int type, const ptrdiff_t k[3], const ptrdiff_t out[3], ptrdiff_t n[3])
+double fc_fft_size(const fc_kernels *fc, int type, const ptrdiff_t k[3], const ptrdiff_t out[3], ptrdiff_t n[3])
 {
     double outputs = (double)out[0] * (double)out[1] * (double)out[2], least = 1e300;
     double size = type == FC_F32 ? 4 : 8;
@@ -148,7 +148,7 @@ double fc_fft_size(int type, const ptrdiff_t k[3], const ptrdiff_t out[3], ptrdi
                 for (int a = 0; a < 3; a++)
                     tiles *= (double)((out[a] - 1) / (m[a] - k[a] + 1) + 1);
                 double calls = tiles > 1 ? tiles / 2 : 1;
-                us = (calls + 2) * tile_us(type, m, k); /* 2: the plan */
+                us = (calls + 2) * tile_us(fc, type, m, k); /* 2: the plan */
                 us += calls * memory * (double)m[0] * (double)m[1] * (double)m[2];
                 if (us < least) {
                     least = us;
@@ -280,7 +280,7 @@ static int set_axes(fc_fft *plan, const ptrdiff_t n[3], const ptrdiff_t k[3])
 
 static void learn(fc_fft *plan, void *scratch, const void *taps);
 
-fc_fft *fc_fft_new(int type, const ptrdiff_t n[3], const ptrdiff_t k[3], const void *taps)
+fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const ptrdiff_t k[3], const void *taps)
 {
     fc_fft head = {.size = type == FC_F32 ? sizeof(float) : sizeof(double)};
     if (!set_axes(&head, n, k))

@@ -21,6 +21,7 @@ enum { CHUNK = 1 << 16 /* bytes written by a chunk, about */ };
 
 typedef struct {
     const fc_fold *g;
+    const fc_kernels *fc;              /* of the whole call */
     ptrdiff_t taps, outputs, elements; /* of a plane */
     ptrdiff_t rows, rows_chunk;        /* of a plane: rows of taps, or of the picture; of a chunk */
     ptrdiff_t segment;                 /* elements of a phase of a row of the picture; 0: taps are added where they belong */
@@ -106,7 +107,7 @@ static void fold_row(const driver *d, ptrdiff_t plane, ptrdiff_t row, char *sums
     const fc_fold *g = d->g;
     const fc_axis *depth = &g->axis[DEPTH], *rows = &g->axis[ROWS], *cols = &g->axis[COLS];
     const ptrdiff_t size = g->size, step = cols->stride;
-    fc_add_fn *add = size == 4 ? fc->add_f32 : fc->add_f64;
+    fc_add_fn *add = size == 4 ? d->fc->add_f32 : d->fc->add_f64;
     char *to = g->out + (plane * d->elements + row * cols->n) * size;
     if (d->segment == 0)
         sums = to;
@@ -125,7 +126,7 @@ static void fold_row(const driver *d, ptrdiff_t plane, ptrdiff_t row, char *sums
                     add_apart(sums + c->at * size, from + c->from * size, step, c->end - c->from, size);
         }
     if (d->segment && step == 2)
-        (size == 4 ? fc->join_f32 : fc->join_f64)(to, sums, sums + d->segment * size, cols->n);
+        (size == 4 ? d->fc->join_f32 : d->fc->join_f64)(to, sums, sums + d->segment * size, cols->n);
     else if (d->segment)
         for (ptrdiff_t p = 0; p < min(step, cols->n); p++)
             fc_copy_row(to + p * size, step * size, sums + p * d->segment * size, size, parts_of(cols->n - p, step), size);
@@ -168,7 +169,7 @@ static void chunk(void *context, ptrdiff_t index, int slot)
 int fc_fold_run(const fc_fold *g)
 {
     const fc_axis *depth = &g->axis[DEPTH], *rows = &g->axis[ROWS], *cols = &g->axis[COLS];
-    driver d = {.g = g, .taps = depth->k * rows->k * cols->k, .outputs = depth->out * rows->out * cols->out,
+    driver d = {.g = g, .fc = fc_in_use(), .taps = depth->k * rows->k * cols->k, .outputs = depth->out * rows->out * cols->out,
                 .elements = depth->n * rows->n * cols->n};
     const ptrdiff_t planes = g->images * g->channels, columns = d.taps * d.outputs * g->size;
     d.rows = g->folds ? depth->n * rows->n : depth->k * rows->k;

@@ -278,13 +278,13 @@ int fc_lanes_run(const layer *l)
     const fc_axis *axis = l->axis;
     int is_f32 = g->type == FC_F32;
     driver d = {.l = l, .g = g, .axis = axis, .size = l->size, .vlen = l->lanes};
-    d.in = is_f32 ? fc->lanes_in_f32 : fc->lanes_in_f64;
-    d.correlate = is_f32 ? fc->lanes_rows_f32 : fc->lanes_rows_f64;
-    d.out = is_f32 ? fc->lanes_out_f32 : fc->lanes_out_f64;
+    d.in = is_f32 ? l->fc->lanes_in_f32 : l->fc->lanes_in_f64;
+    d.correlate = is_f32 ? l->fc->lanes_rows_f32 : l->fc->lanes_rows_f64;
+    d.out = is_f32 ? l->fc->lanes_out_f32 : l->fc->lanes_out_f64;
     if (!choose_blocks(&d))
         return 1;
     ptrdiff_t all = g->groups * g->kernels, kernel_rows = axis[DEPTH].k * axis[ROWS].k;
-    d.zeros = !(is_f32 ? fc->finite_f32 : fc->finite_f64)(g->w, all * l->taps);
+    d.zeros = !(is_f32 ? l->fc->finite_f32 : l->fc->finite_f64)(g->w, all * l->taps);
     d.sets = parts_of(g->groups, d.vlen);
     d.pixels = lines(axis[DEPTH].k * d.slots * d.pitch, d.size) + lines(d.pitch, d.size);
     d.row = lines(d.pitch, d.size);

@@ -36,6 +36,7 @@ typedef struct {
 
 typedef struct {
     const fc_conv *g;
+    const fc_kernels *fc;  /* of the whole call */
     fc_axis axis[FC_AXES]; /* what is packed, and the outputs of a phase; those that something slides along last */
     ptrdiff_t size, lanes, taps;
     fc_gemm_fn *gemm;
@@ -72,7 +73,7 @@ static inline size_t lines(ptrdiff_t count, ptrdiff_t size) /* bytes, in whole c
 }
 
 /* Estimated time of so many products, on one thread */
-static inline double products_us(double products, ptrdiff_t size)
+static inline double products_us(const fc_kernels *fc, double products, ptrdiff_t size)
 {
     return 2e-3 * products * (double)size / fc->vector_bytes / 6.0;
 }
@@ -121,6 +122,6 @@ FC_API void fc_interleave(const layer *l, const area *block, char *plane, char *
 FC_API int fc_lanes_run(const layer *l);
 /* depthwise.c: one channel a group; and its data gradient, for one kernel a group. 1: conv.c is faster, nothing is done. */
 FC_API int fc_depthwise_run(layer *l);
-FC_API int fc_depthwise_input_run(const fc_conv *g);
+FC_API int fc_depthwise_input_run(const layer *l);
 
 #endif

@@ -37,6 +37,7 @@ typedef struct {
 
 typedef struct {
     const fc_match *g;
+    const fc_kernels *fc; /* of the whole call */
     fc_corr corr[TYPES]; /* how to gather */
     call gather[TYPES];
     correlator set[TYPES][SETS];
@@ -123,7 +124,7 @@ static int prepare(match *m, int type, int which, const double *from)
         ptrdiff_t plane[FC_AXES] = {1, h, w};
         for (ptrdiff_t a = 0; a < h; a++)
             fc_copy_row(rows + a * w * size, size, taps + (z * w * h + a) * size, h * size, w, size);
-        k->fft[z] = fc_fft_new(type == SINGLE ? FC_F32 : FC_F64, m->fft, plane, rows);
+        k->fft[z] = fc_fft_new(m->fc, type == SINGLE ? FC_F32 : FC_F64, m->fft, plane, rows);
         failed = failed || !k->fft[z];
     }
     fc_free(rows);
@@ -137,10 +138,10 @@ static void correlate(const work *t, int which, const char *x, char *to)
     const correlator *k = &m->set[t->type][which];
     ptrdiff_t size = size_of(t->type), rows = t->count[ROWS], cols = t->count[COLS];
     if (!k->fft) {
-        (t->type == SINGLE ? fc->corr_f32 : fc->corr_f64)(x, m->row, &k->taps, to, m->wide, rows, cols);
+        (t->type == SINGLE ? m->fc->corr_f32 : m->fc->corr_f64)(x, m->row, &k->taps, to, m->wide, rows, cols);
         return;
     }
-    fc_add_fn *add = t->type == SINGLE ? fc->add_f32 : fc->add_f64;
+    fc_add_fn *add = t->type == SINGLE ? m->fc->add_f32 : m->fc->add_f64;
     ptrdiff_t tall = m->fft[ROWS] - m->g->k[ROWS] + 1, broad = m->fft[COLS] - m->g->k[COLS] + 1;
     const ptrdiff_t of_x[2] = {m->plane, m->row}, of_out[2] = {0, m->wide};
     for (ptrdiff_t i = 0; i < rows; i += tall)
@@ -201,7 +202,7 @@ static void gather(work *t)
 static void shift(work *t, double centre, double scale)
 {
     const match *m = t->m;
-    fc_match_shift_fn *shifted = t->type == SINGLE ? fc->match_shift_f32 : fc->match_shift_f64;
+    fc_match_shift_fn *shifted = t->type == SINGLE ? m->fc->match_shift_f32 : m->fc->match_shift_f64;
     ptrdiff_t seen = t->count[COLS] + m->g->k[COLS] - 1, rows = t->count[ROWS] + m->g->k[ROWS] - 1;
     for (ptrdiff_t z = 0; z < m->g->k[DEPTH]; z++)
         for (ptrdiff_t i = 0; i < rows; i++)
@@ -229,7 +230,7 @@ static void replace(work *t, double by)
 static int centre(work *t)
 {
     const match *m = t->m;
-    fc_match_look_fn *look = t->type == SINGLE ? fc->match_look_f32 : fc->match_look_f64;
+    fc_match_look_fn *look = t->type == SINGLE ? m->fc->match_look_f32 : m->fc->match_look_f64;
     ptrdiff_t seen = t->count[COLS] + m->g->k[COLS] - 1, rows = t->count[ROWS] + m->g->k[ROWS] - 1;
     fc_look all = {.low = INFINITY, .high = -INFINITY};
     gather(t);
@@ -383,12 +384,12 @@ static int score_row(work *t, ptrdiff_t i, const double *s1, const double *sv, c
     const fc_score *f = &t->score;
     ptrdiff_t n = t->count[COLS];
     const char *num = t->num + i * m->wide * size_of(t->type);
-    fc_match_score_fn *score = t->type == SINGLE ? fc->match_score_f32 : fc->match_score_f64;
+    fc_match_score_fn *score = t->type == SINGLE ? m->fc->match_score_f32 : m->fc->match_score_f64;
     int doubt = score(t->line[OUT], t->line[ENERGY], num, s1, sv, s2, n, f);
     char *to = g->result + t->from[DEPTH] * g->out_step[DEPTH] + (t->from[ROWS] + i) * g->out_step[ROWS] +
                t->from[COLS] * g->out_step[COLS];
     if (t->type == DOUBLE && g->out_type == FC_F32)
-        fc->widen_f32(to, FC_F64, t->line[OUT], n);
+        m->fc->widen_f32(to, FC_F64, t->line[OUT], n);
     else
         memcpy(to, t->line[OUT], (size_t)(n * size_of(t->type)));
     char *mark = t->mark + i * m->tile[COLS];
@@ -407,6 +408,7 @@ static int score_row(work *t, ptrdiff_t i, const double *s1, const double *sv, c
 /* to = from and row i of the tile, of all its planes. from: of so many rows */
 static void add_row(work *t, double *const to[2], double *const from[2], ptrdiff_t rows, ptrdiff_t i, ptrdiff_t n)
 {
+    const fc_kernels *fc = t->m->fc;
     fc_match_add_fn *add = t->type == SINGLE ? fc->match_add_f32 : fc->match_add_f64;
     ptrdiff_t deep = t->m->g->k[DEPTH];
     for (ptrdiff_t z = 0; z < deep; z++) {
@@ -423,6 +425,7 @@ static void add_row(work *t, double *const to[2], double *const from[2], ptrdiff
 static void sum_row(work *t, double *const sum[2], double *const suffix[2], double *const prefix[2], ptrdiff_t rows)
 {
     const fc_match *g = t->m->g;
+    const fc_kernels *fc = t->m->fc;
     ptrdiff_t h = g->k[ROWS], w = g->k[COLS], cols = t->count[COLS], seen = cols + w - 1;
     double deep = (double)g->k[DEPTH];
     if (rows == h)
@@ -633,7 +636,7 @@ static void size_tiles(match *m)
     ptrdiff_t h = g->k[ROWS], w = g->k[COLS], deep = g->k[DEPTH];
     ptrdiff_t rows = TILE_ROWS, cols = TILE_COLS;
     ptrdiff_t plane[FC_AXES] = {1, h, w}, outputs[FC_AXES] = {1, g->out[ROWS], g->out[COLS]};
-    double fft_ns = 1e3 * fc_fft_size(g->type, plane, outputs, m->fft) * fc->vector_bytes / 64;
+    double fft_ns = 1e3 * fc_fft_size(m->fc, g->type, plane, outputs, m->fft) * m->fc->vector_bytes / 64;
     fft_ns *= (double)g->out[ROWS] * (double)g->out[COLS];
     double direct_ns = (double)h * (double)w * (double)g->out[ROWS] * (double)g->out[COLS] / 60;
     if (m->fft[COLS] && h >= FFT_SIDE && w >= FFT_SIDE && h * w >= FFT_TAPS && fft_ns < direct_ns) {
@@ -694,8 +697,8 @@ static void describe(match *m, int type)
     for (int a = 0; a < FC_AXES; a++)
         corr->axis[a] = (fc_axis){.n = g->n[a], .k = g->k[a], .out = g->out[a], .lead = g->lead[a], .stride = 1,
                                   .dilation = 1, .boundary = g->boundary, .x_step = g->x_step[a], .whole = g->out[a]};
-    m->gather[type] = (call){.g = corr, .size = size_of(type), .stored = fc_stored_size(g->x_type)};
-    m->gather[type].widen = type == SINGLE ? fc->widen_f32 : fc->widen_f64;
+    m->gather[type] = (call){.g = corr, .fc = m->fc, .size = size_of(type), .stored = fc_stored_size(g->x_type)};
+    m->gather[type].widen = type == SINGLE ? m->fc->widen_f32 : m->fc->widen_f64;
     if (type == SINGLE)
         m->gather[type].fill.f32 = (float)g->fill;
     else
@@ -704,7 +707,7 @@ static void describe(match *m, int type)
 
 int fc_match_run(const fc_match *g)
 {
-    match m = {.g = g};
+    match m = {.g = g, .fc = fc_in_use()};
     const double *sets[SETS] = {g->t, g->weights == g->energies ? NULL : g->weights, g->energies};
     if (g->out[DEPTH] == 0 || g->out[ROWS] == 0 || g->out[COLS] == 0)
         return 0;
@@ -718,7 +721,7 @@ int fc_match_run(const fc_match *g)
     if (!failed && m.fft[COLS])
         m.fft_bytes = fc_fft_scratch(m.set[DOUBLE][TEMPLATE].fft[0]);
     fc_plan plan;
-    fc_corr_plan(&m.corr[g->type == FC_F32 ? SINGLE : DOUBLE], &plan);
+    fc_corr_plan(m.fc, &m.corr[g->type == FC_F32 ? SINGLE : DOUBLE], &plan);
     int threads = plan.threads > 1 ? g->threads : 1;
     ptrdiff_t chunks = m.tiles[DEPTH] * m.tiles[ROWS] * m.tiles[COLS];
     threads = threads < chunks ? threads : (int)chunks;

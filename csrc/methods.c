@@ -38,11 +38,11 @@ enum { WORK_ROWS = 32, WORK_COLS = 1024 };
 static ptrdiff_t best_fold(const call *c)
 {
     const fc_axis *cols = &c->g->axis[COLS];
-    ptrdiff_t lanes = fc->vector_bytes / c->size, rows = (cols->k + lanes - 1) / lanes;
+    ptrdiff_t lanes = c->fc->vector_bytes / c->size, rows = (cols->k + lanes - 1) / lanes;
     if (c->gemm == NULL || c->g->axis[DEPTH].k > 1 || c->g->axis[ROWS].k > 1 || cols->stride > 1 ||
         cols->dilation > 1)
         return 0;
-    ptrdiff_t fold = rows == 1 ? fc->cols_of[1] * lanes : lanes;
+    ptrdiff_t fold = rows == 1 ? c->fc->cols_of[1] * lanes : lanes;
     return cols->out >= 4 * rows * fold ? fold : 0;
 }
 
@@ -183,6 +183,7 @@ void fc_release_method(call *c, const char *small)
 /* A signal: V parts of as many rows side by side; then the rows that are left, and the end of a row */
 static void by_folding(const call *c, fc_taps *taps, const char *src, char *out, ptrdiff_t cols)
 {
+    const fc_kernels *fc = c->fc;
     ptrdiff_t fold = c->fold, rows = cols / fold, vectors = fold * c->size / fc->vector_bytes;
     if (vectors == 1) {
         ptrdiff_t h = taps->h, slices = h <= fc->tall ? 1 : (h + fc->rows - 1) / fc->rows, H = (h + slices - 1) / slices;
@@ -232,12 +233,12 @@ static size_t taps_bytes(const call *c)
 static void by_im2col(const call *c, char *work, const rows_of *r, const char *src, char *out, ptrdiff_t out_row,
                       ptrdiff_t rows, ptrdiff_t cols)
 {
-    ptrdiff_t taps = c->taps.full, lanes = fc->vector_bytes / c->size, width = fc->cols_of[1] * lanes;
+    ptrdiff_t taps = c->taps.full, lanes = c->fc->vector_bytes / c->size, width = c->fc->cols_of[1] * lanes;
     ptrdiff_t *b_at = (ptrdiff_t *)(void *)work, *a_at = b_at + taps;
     char *panel = work + taps_bytes(c);
     for (ptrdiff_t t = 0; t < taps; t++)
         a_at[t] = t, b_at[t] = t * width;
-    fc_panel p = {.vectors = fc->cols_of[1]};
+    fc_panel p = {.vectors = c->fc->cols_of[1]};
     for (ptrdiff_t v = 0; v < p.vectors; v++)
         p.b[v] = p.c[v] = v * lanes;
     fc_gemm g = {.a = c->taps.k, .as = taps, .rows = 1, .depth = taps, .b = panel, .a_at = a_at, .b_at = b_at, .panel = &p, .panels = 1};
@@ -327,7 +328,7 @@ size_t fc_method_work(const call *c)
     const fc_axis *axis = c->g->axis;
     size_t bytes = 0, line;
     if (c->g->method == FC_IM2COL) {
-        size_t row = (size_t)(fc->cols_of[1] * fc->vector_bytes);
+        size_t row = (size_t)(c->fc->cols_of[1] * c->fc->vector_bytes);
         if (__builtin_mul_overflow((size_t)c->taps.full, row, &bytes) ||
             __builtin_add_overflow(bytes, taps_bytes(c), &bytes))
             return SIZE_MAX;

@@ -20,12 +20,12 @@
 enum { PREPARE_US = 8 /* allocations, and the first steps of a plan */ };
 
 /* Returns the us of an output. */
-static double lay_grid(const fc_corr *g, tile_grid *t)
+static double lay_grid(const fc_kernels *fc, const fc_corr *g, tile_grid *t)
 {
     ptrdiff_t k[FC_AXES], whole[FC_AXES];
     for (int a = 0; a < FC_AXES; a++)
         k[a] = g->axis[a].k, whole[a] = g->axis[a].whole;
-    double us = fc_fft_size(g->type, k, whole, t->n);
+    double us = fc_fft_size(fc, g->type, k, whole, t->n);
     for (int a = 0; a < FC_AXES; a++) {
         t->out[a] = t->n[a] - k[a] + 1;
         t->count[a] = t->n[a] == 0 ? 0 : (whole[a] - 1) / t->out[a] + 1;
@@ -58,10 +58,10 @@ static ptrdiff_t pair_of(const fc_corr *g, const tile_grid *t, int last)
     return tile / 2;
 }
 
-void fc_fft_plan(const fc_corr *g, fc_plan *plan)
+void fc_fft_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
 {
     tile_grid t;
-    double us = lay_grid(g, &t);
+    double us = lay_grid(fc, g, &t);
     plan->parts[DEPTH] = plan->parts[ROWS] = plan->parts[COLS] = plan->threads = 1;
     plan->serial_us = INFINITY;
     if (t.n[COLS] == 0) /* no tile is large enough */
@@ -84,7 +84,7 @@ int fc_prepare_fft(call *c)
     const fc_corr *g = c->g;
     const fc_axis *axis = g->axis;
     tile_grid *t = &c->grid;
-    lay_grid(g, t);
+    lay_grid(c->fc, g, t);
     ptrdiff_t k[FC_AXES] = {axis[DEPTH].k, axis[ROWS].k, axis[COLS].k};
     char *taps = fc_alloc((size_t)(k[DEPTH] * k[ROWS] * k[COLS]), (size_t)c->size), *to = taps;
     if (!taps)
@@ -93,7 +93,7 @@ int fc_prepare_fft(call *c)
         for (ptrdiff_t a = 0; a < k[ROWS]; a++, to += k[COLS] * c->size)
             fc_copy_row(to, c->size, g->k + z * axis[DEPTH].k_step + a * axis[ROWS].k_step, axis[COLS].k_step,
                         k[COLS], c->size);
-    c->fft = fc_fft_new(g->type, t->n, k, taps);
+    c->fft = fc_fft_new(c->fc, g->type, t->n, k, taps);
     fc_free(taps);
     size_t columns = (size_t)t->n[COLS] * sizeof(ptrdiff_t), raw = (size_t)(t->n[COLS] * c->stored + LINE) / LINE * LINE;
     c->column_bytes = c->column_bytes > columns ? c->column_bytes : columns;
@@ -171,7 +171,7 @@ void fc_fft_chunk(const job *j, ptrdiff_t index)
     const call *c = j->c;
     const fc_corr *g = c->g;
     const fc_axis *axis = g->axis;
-    fc_finite_fn *finite = g->type == FC_F32 ? fc->finite_f32 : fc->finite_f64;
+    fc_finite_fn *finite = g->type == FC_F32 ? c->fc->finite_f32 : c->fc->finite_f64;
     ptrdiff_t pair = pair_of(g, &c->grid, 0) + index;
     part p[2] = {part_of(g, &c->grid, 2 * pair), part_of(g, &c->grid, 2 * pair + 1)};
     int reads = c->x_readable && is_inside(g, &p[0]) && is_inside(g, &p[1]);

@@ -71,8 +71,8 @@ void fc_describe(layer *l)
     fc_axis axis[FC_AXES];
     sort_axes(axis, g->axis);
     l->size = fc_stored_size(g->type);
-    l->lanes = fc->vector_bytes / l->size;
-    l->pack = g->type == FC_F32 ? fc->pack_f32 : fc->pack_f64;
+    l->lanes = l->fc->vector_bytes / l->size;
+    l->pack = g->type == FC_F32 ? l->fc->pack_f32 : l->fc->pack_f64;
     l->taps = axis[DEPTH].k * axis[ROWS].k * axis[COLS].k;
     l->channels = g->gradient ? g->kernels : g->channels;
     l->kernels = g->gradient ? g->channels : g->kernels;
@@ -192,7 +192,7 @@ ptrdiff_t fc_phase_area(const layer *l, const phase *p, area *b, ptrdiff_t *pitc
  * Returns what comes behind them in `room`. */
 static const char *place_rows(const layer *l, const area *block, const phase *p, char *line, const char *room)
 {
-    fc_join_fn *join = l->g->type == FC_F32 ? fc->join_f32 : fc->join_f64;
+    fc_join_fn *join = l->g->type == FC_F32 ? l->fc->join_f32 : l->fc->join_f64;
     const ptrdiff_t step = l->step[COLS], count = l->phases[COLS], size = l->size;
     const ptrdiff_t pitch = l->step[ROWS] * l->whole[COLS] * size;
     if (step == 2 && count == 2) { /* the first may be the odd columns */

@@ -55,9 +55,9 @@ cdef extern from "fastconv.h" nogil:
     int FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP, FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX
     int FC_ORDERED, FC_LINES
     int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM
-    void fc_corr_plan(const fc_corr *g, fc_plan *plan)
+    void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
     int fc_corr_run(const fc_corr *g)
-    const fc_kernels *fc
+    const fc_kernels *fc_in_use()
     const fc_kernels *fc_isa(int i)
     void fc_use(const fc_kernels *table)
     void fc_pool_spread(int on)
@@ -286,7 +286,7 @@ def corr_plan(int type, batch, axes, int method, ptrdiff_t terms, int threads):
     describe_axes(&g, axes)
     zeros = (0,) * (len(batch) + len(axes))
     describe_batch(&g, batch, zeros, zeros)
-    fc_corr_plan(&g, &plan)
+    fc_corr_plan(fc_in_use(), &g, &plan)
     return plan.threads, plan.planes * plan.parts[0] * plan.parts[1] * plan.parts[2], plan.serial_us
 
 
@@ -337,6 +337,7 @@ def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve, dtype=N
     cdef int typenum, i
     cdef double outputs = 1, taps = 1, sum_of_taps = 0
     cdef fc_plan direct, transformed
+    cdef const fc_kernels *fc = fc_in_use()
     cdef bint fits = True, is_copy
     if not (cnp.PyArray_CheckExact(x) and cnp.PyArray_CheckExact(k)):
         return None
@@ -408,9 +409,9 @@ def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve, dtype=N
     g.method, g.threads, g.batches = FC_DIRECT, default_threads, 0
     g.x, g.out = <const char *> cnp.PyArray_DATA(xa), <char *> cnp.PyArray_DATA(oa)
     if not is_copy and taps >= FFT_TAPS and outputs > 0:
-        fc_corr_plan(&g, &direct)
+        fc_corr_plan(fc, &g, &direct)
         g.method = FC_FFT
-        fc_corr_plan(&g, &transformed)
+        fc_corr_plan(fc, &g, &transformed)
         if transformed.serial_us * FFT_GAIN > direct.serial_us:
             g.method = FC_DIRECT
     run(&g, outputs * taps)
@@ -512,11 +513,12 @@ def tables():
 
 def table():
     """The kernel table in use."""
-    return describe(fc)
+    return describe(fc_in_use())
 
 
 def corr_tile(ptrdiff_t h):
     """(tap rows, vectors) of the widest tile of the direct method for a kernel of h rows."""
+    cdef const fc_kernels *fc = fc_in_use()
     slices = 1 if h <= fc.tall else (h + fc.rows - 1) // fc.rows
     height = (h + slices - 1) // slices
     return height, fc.cols_of[height]
@@ -530,6 +532,7 @@ def use(int i):
 
 def fma_peak(is_float32, ptrdiff_t rounds):
     """Do `rounds` rounds of nothing but fma in registers; returns the floating-point operations done."""
+    cdef const fc_kernels *fc = fc_in_use()
     return fc.peak_f32(rounds) if is_float32 else fc.peak_f64(rounds)
 
 

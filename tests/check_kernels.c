@@ -1231,12 +1231,12 @@ static fc_fft *plan_for(const fft_case *t)
 {
     EACH(allocations, 2) {
         fc_alloc_fail_after(allocations);
-        fc_fft *none = fc_fft_new(type, t->n, t->k, t->taps);
+        fc_fft *none = fc_fft_new(table, type, t->n, t->k, t->taps);
         fc_alloc_fail_after(-1);
         verdict(none ? "a plan without memory" : "");
         fc_fft_free(none);
     }
-    return fc_fft_new(type, t->n, t->k, t->taps);
+    return fc_fft_new(table, type, t->n, t->k, t->taps);
 }
 
 static void check_fftcorr(void)
@@ -1248,7 +1248,7 @@ static void check_fftcorr(void)
         ptrdiff_t most[3];
         char wrong[200] = "";
         long double tap_squares = lay_taps(&t, rank, most_taps[rank - 1]);
-        double us = fc_fft_size(type, t.k, most_out[rank - 1], t.n);
+        double us = fc_fft_size(table, type, t.k, most_out[rank - 1], t.n);
         say_case("n %tdx%tdx%td, k %tdx%tdx%td", t.n[0], t.n[1], t.n[2], t.k[0], t.k[1], t.k[2]);
         verdict(us > 0 && us < 1e4 ? "" : "no sensible estimate");
         fc_fft *plan = plan_for(&t);
