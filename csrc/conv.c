@@ -144,14 +144,49 @@ static void choose_block(layer *l)
     }
     l->rows = best.rows, l->cols = best.cols, l->flat = best.flat;
     fc_lay_out(l, best.pitch);
-    l->planes_block = min(planes_of(l, &best), l->planes);
+    l->most_planes = planes_of(l, &best);
+    l->planes_block = min(l->most_planes, l->planes);
     l->planes_block = parts_of(l->planes, parts_of(l->planes, l->planes_block)); /* as even as can be */
+}
+
+/* How outputs of a plane are summed, rows x cols of them: as one run of vectors, if flat, or row by row; and in dots */
+typedef struct {
+    ptrdiff_t count, length, dots, vectors; /* runs; outputs of each, dots of each; vectors of all */
+} runs;
+static runs runs_of(const layer *l, ptrdiff_t rows, ptrdiff_t cols, int flat)
+{
+    ptrdiff_t count = flat ? min(rows, 1) : rows, length = flat ? rows * cols : cols, dots = dots_of(l, length);
+    return (runs){count, length, dots, count * parts_of(length - dots, l->lanes)};
 }
 
 /* Elements of a column of a part, for the inner products */
 static ptrdiff_t column_of(const layer *l)
 {
     return parts_of(l->part, l->lanes) * l->lanes;
+}
+
+/* Parts of so many planes that are packed in one go: as many as fit */
+static ptrdiff_t parts_packed(const layer *l, ptrdiff_t planes)
+{
+    ptrdiff_t bytes = (planes * l->part_channels * l->plane + l->most_dots * column_of(l)) * l->size;
+    return l->part == l->part_channels * l->most_taps ? clamp(PACKED / max(bytes, 1), 1, MOST_PARTS) : 1;
+}
+
+static ptrdiff_t power_of_two(ptrdiff_t most)
+{
+    ptrdiff_t n = 1;
+    while (n <= most / 2)
+        n *= 2;
+    return n;
+}
+
+/* Parts of a phase with few taps span the channels of several. What is packed in one go holds a whole number of these, so that
+ * the batch, which decides how much fits, does not cut them. */
+static ptrdiff_t channels_packed(layer *l)
+{
+    l->most_spans = fc_phases(l) > 1 ? power_of_two(min(parts_packed(l, l->most_planes), l->most_taps)) : 1;
+    ptrdiff_t parts = parts_packed(l, l->planes_block) / l->most_spans * l->most_spans;
+    return min(l->part_channels * parts, l->channels);
 }
 
 static void plan_products(layer *l)
@@ -166,17 +201,14 @@ static void plan_products(layer *l)
     l->pixels = clamp(REGION / (l->phases[ROWS] * l->phases[COLS]), 1, PIXELS);
     choose_block(l);
     ptrdiff_t pixels = l->rows.block * l->cols.block;
-    ptrdiff_t runs = l->flat ? 1 : l->rows.block; /* of several phases, some may have shorter rows, which are not flat */
-    ptrdiff_t vectors = l->flat && fc_phases(l) == 1 ? parts_of(pixels, l->lanes) : l->rows.block * parts_of(l->cols.block, l->lanes);
-    l->most_dots = l->planes_block * runs * most_dots(l);
-    ptrdiff_t part_bytes = l->planes_block * l->part_channels * l->plane * l->size + l->most_dots * column_of(l) * l->size;
-    l->pack_channels = l->part_channels;
-    if (l->part == l->part_channels * l->most_taps) /* as many parts as fit */
-        l->pack_channels = min(l->part_channels * clamp(PACKED / max(part_bytes, 1), 1, MOST_PARTS), l->channels);
+    const runs most = runs_of(l, l->rows.block, l->cols.block, l->flat && !l->ragged);
+    l->most_vectors = l->planes_block * most.vectors;
+    l->most_dots = l->planes_block * most.count * most_dots(l);
+    l->pack_channels = channels_packed(l);
     l->packed_plane = l->pack_channels * l->plane;
     l->packed_bytes = lines(l->planes_block * l->packed_plane + 2 * l->lanes, l->size);
     l->columns_bytes = lines(l->most_dots * parts_of(l->pack_channels * l->taps, l->part) * column_of(l), l->size);
-    l->panel_bytes = lines(fc_phases(l) * l->planes_block * vectors + 1, sizeof(fc_panel)) + lines(fc_phases(l), sizeof(ptrdiff_t));
+    l->panel_bytes = lines(fc_phases(l) * l->most_vectors + 1, sizeof(fc_panel)) + lines(fc_phases(l), sizeof(ptrdiff_t));
     l->room_bytes = l->step[ROWS] * l->step[COLS] > 1 ? lines(l->phases[ROWS] * l->phases[COLS] * pixels, l->size) : 0;
     l->blocks[0] = parts_of(l->planes, l->planes_block);
     l->blocks[1] = parts_of(axis[ROWS].out, l->rows.block);
@@ -220,20 +252,19 @@ static fc_panel *make_panels(const layer *l, tile *t, const phase *q, fc_panel *
 {
     area a = *block;
     ptrdiff_t c_pitch, first = fc_phase_area(l, q, &a, &c_pitch), whole = l->whole[ROWS] * l->whole[COLS], there = 0;
-    int flat = l->flat && (a.rows <= 1 || a.cols == block->cols);
-    ptrdiff_t runs = flat ? min(a.rows, 1) : a.rows, length = flat ? a.rows * a.cols : a.cols, dots = dots_of(l, length);
+    const runs r = runs_of(l, a.rows, a.cols, l->flat && (a.rows <= 1 || a.cols == block->cols));
     int n = 0;
     for (ptrdiff_t p = 0; p < planes; p++)
         there += plane_of(l, q->axis[DEPTH].first, plane + p) >= 0;
-    ptrdiff_t vectors = there * runs * parts_of(length - dots, l->lanes);
+    ptrdiff_t vectors = there * r.vectors;
     const fc_panel *from = to;
     for (ptrdiff_t p = 0; p < planes; p++) {
         ptrdiff_t out = plane_of(l, q->axis[DEPTH].first, plane + p);
-        for (ptrdiff_t i = 0; out >= 0 && i < runs; i++) {
+        for (ptrdiff_t i = 0; out >= 0 && i < r.count; i++) {
             ptrdiff_t b = p * l->packed_plane + i * l->pitch, c = out * whole + first + i * c_pitch, j = 0;
-            for (; j < length - dots; j += l->lanes)
-                to = add_vector(to, &n, vectors--, widest, b + j, c + j, min(l->lanes, length - dots - j), l->lanes);
-            for (j = length - dots; j < length; j++, t->dots++)
+            for (; j < r.length - r.dots; j += l->lanes)
+                to = add_vector(to, &n, vectors--, widest, b + j, c + j, min(l->lanes, r.length - r.dots - j), l->lanes);
+            for (j = r.length - r.dots; j < r.length; j++, t->dots++)
                 t->dot_b[t->dots] = b + j, t->dot_c[t->dots] = c + j;
         }
     }
@@ -306,7 +337,7 @@ static void finish(const layer *l, const tile *t, const fc_gemm *m, ptrdiff_t pl
     for (ptrdiff_t i = 0; i < m->rows; i++) {
         double value = value_of(l, m->bias ? (const char *)m->bias + i * l->size : NULL);
         for (ptrdiff_t p = plane; p < plane + planes; p++)
-            for (ptrdiff_t z = 0; z < l->step[DEPTH]; z++) {
+            for (ptrdiff_t z = 0; z < min(l->step[DEPTH], l->whole[DEPTH]); z++) {
                 ptrdiff_t out = plane_of(l, z, p);
                 int has_taps = 0;
                 for (ptrdiff_t q = 0; q < l->phases[DEPTH]; q++)
@@ -396,6 +427,8 @@ int fc_conv_run(const fc_conv *g)
     l.weight_at = (ptrdiff_t *)(void *)(memory + phase_bytes + at_bytes);
     l.scratch = memory + phase_bytes + 2 * at_bytes;
     fc_make_phases(&l);
+    for (phase *p = l.phase; p < l.phase + fc_phases(&l); p++)
+        p->part = min(l.part_channels * power_of_two(min(l.most_taps / p->taps, l.most_spans)) * p->taps, l.part);
     fc_pool_run(threads, chunks * l.shares, block, &l);
     fc_return(memory);
     return 0;

@@ -27,6 +27,7 @@ typedef struct {
  * (phases.c). A forward layer has one phase, of all outputs and taps. */
 typedef struct {
     ptrdiff_t first, count, taps, tap_first, tap_step, at_first, at_step;
+    ptrdiff_t before; /* phases that come before it and have as many elements as any, not one less */
 } axis_phase;
 typedef struct {
     axis_phase axis[FC_AXES];
@@ -45,7 +46,7 @@ typedef struct {
     split rows, cols;
     ptrdiff_t pitch, row_set, col_set, depth_set, plane; /* elements from one to the next */
     int readable; /* x, by kernels that read elements where an element may lie */
-    ptrdiff_t planes, planes_block;                      /* planes of outputs: images x depths */
+    ptrdiff_t planes, planes_block, most_planes;         /* planes of outputs: images x depths; of a block; of any batch */
     ptrdiff_t blocks[3];                                 /* of planes, rows, columns */
     ptrdiff_t *at;                                       /* where the taps are, per packed channel */
     char *scratch;
@@ -57,13 +58,16 @@ typedef struct {
     ptrdiff_t channels, kernels;            /* of a group: read, and written */
     ptrdiff_t whole[FC_AXES], step[FC_AXES]; /* elements written; from output to output of a phase */
     ptrdiff_t phases[FC_AXES], most_taps;   /* phases that have taps; taps of the largest */
+    int ragged;                             /* some phases have a column less than others */
     phase *phase;                           /* all of them */
     ptrdiff_t *weight_at, w_row, w_channel; /* where the weights of the taps are; of the next written, read channel */
     int flat;
     ptrdiff_t depth, part_channels, part;   /* taps of all channels; channels and taps summed in one go */
+    ptrdiff_t most_spans;                   /* parts, at most, whose channels a part of few taps spans */
     ptrdiff_t pack_channels, packed_plane;  /* packed in one go; elements from one packed plane to the next */
     ptrdiff_t pixels;                       /* outputs of a block and phase, at most */
-    ptrdiff_t shares, most_dots;            /* shares of the rows of weights; dots of a block, at most */
+    ptrdiff_t shares;                       /* of the rows of weights */
+    ptrdiff_t most_vectors, most_dots;      /* of a block: vectors of a phase, and dots, at most */
     size_t panel_bytes, columns_bytes, room_bytes;
 } layer;
 

@@ -96,6 +96,8 @@ void fc_describe(layer *l)
                 to->k = greatest - least + 1, to->dilation = 1;
             l->phases[i] = min(apart, a->k);
             l->most_taps *= parts_of(a->k, apart);
+            for (ptrdiff_t p = 0; p < l->phases[i] && i == COLS; p++)
+                l->ragged |= first_of(a, step, p) > (a->n - 1) % step;
         } else
             l->most_taps *= a->k;
     }
@@ -136,20 +138,24 @@ void fc_make_phases(layer *l)
     fc_axis axis[FC_AXES];
     sort_axes(axis, l->g->axis);
     phase *p = l->phase;
-    ptrdiff_t at = 0;
-    for (ptrdiff_t z = 0; z < l->phases[DEPTH]; z++)
-        for (ptrdiff_t r = 0; r < l->phases[ROWS]; r++)
+    ptrdiff_t at = 0, full_rows = 0;
+    for (ptrdiff_t z = 0; z < l->phases[DEPTH]; z++, full_rows = 0)
+        for (ptrdiff_t r = 0, full_cols = 0; r < l->phases[ROWS]; r++, full_cols = 0) {
             for (ptrdiff_t c = 0; c < l->phases[COLS]; c++, p++) {
                 p->axis[DEPTH] = phase_of(l, DEPTH, &axis[DEPTH], z);
                 p->axis[ROWS] = phase_of(l, ROWS, &axis[ROWS], r);
                 p->axis[COLS] = phase_of(l, COLS, &axis[COLS], c);
+                p->axis[ROWS].before = full_rows;
+                p->axis[COLS].before = full_cols;
+                full_cols += p->axis[COLS].count == l->axis[COLS].out;
                 p->taps = p->axis[DEPTH].taps * p->axis[ROWS].taps * p->axis[COLS].taps;
-                p->part = min(l->part_channels * (l->most_taps / p->taps) * p->taps, l->part);
                 p->at = at;
                 fc_tabulate(l, p, l->pack_channels, l->plane, l->at + at);
                 tabulate_weights(l, p, axis, l->weight_at + at);
                 at += l->pack_channels * p->taps;
             }
+            full_rows += p[-1].axis[ROWS].count == l->axis[ROWS].out;
+        }
 }
 
 /* ---- places ----------------------------------------------------------------------------------- */
@@ -162,6 +168,18 @@ static area area_of(const phase *p, const area *block)
     return a;
 }
 
+/* Of the elements `from` ... from + n of every phase of an axis, those of the phases before phase `index`: a phase has as many
+ * elements as the axis has outputs, or one less */
+static ptrdiff_t count_before(const axis_phase *p, ptrdiff_t index, ptrdiff_t out, ptrdiff_t from, ptrdiff_t n)
+{
+    return p->before * clamp(out - from, 0, n) + (index - p->before) * clamp(out - 1 - from, 0, n);
+}
+/* The same of all phases, of which p is the last */
+static ptrdiff_t count_all(const axis_phase *p, ptrdiff_t count, ptrdiff_t out, ptrdiff_t from, ptrdiff_t n)
+{
+    return count_before(p, count - 1, out, from, n) + clamp(p->count - from, 0, n);
+}
+
 /* Blocks of whole rows are cut into phases as a whole, others row by row */
 static int is_wide(const layer *l, const area *block)
 {
@@ -171,21 +189,17 @@ static int is_wide(const layer *l, const area *block)
 ptrdiff_t fc_phase_area(const layer *l, const phase *p, area *b, ptrdiff_t *pitch)
 {
     const area block = *b;
-    const ptrdiff_t rows = l->step[ROWS], cols = l->step[COLS], index = (p - l->phase) % (l->phases[ROWS] * l->phases[COLS]);
+    const ptrdiff_t rows = l->step[ROWS], cols = l->step[COLS], index = p - l->phase, of_cols = l->phases[COLS];
+    const axis_phase *r = &p->axis[ROWS], *c = &p->axis[COLS], *last = &l->phase[of_cols - 1].axis[COLS];
     *b = area_of(p, &block);
-    ptrdiff_t at = rows * block.row * l->whole[COLS] + cols * block.col;
+    ptrdiff_t at = rows * block.row * l->whole[COLS] + cols * block.col, out = l->axis[COLS].out;
+    ptrdiff_t left = count_before(c, index % of_cols, out, block.col, block.cols);
     *pitch = rows * l->whole[COLS];
-    if (is_wide(l, &block)) {
-        *pitch = b->cols;
-        for (const phase *q = p - index; q < p; q++) {
-            area before = area_of(q, &block);
-            at += before.rows * before.cols;
-        }
-        return at;
-    }
-    for (const phase *q = p - index % l->phases[COLS]; q < p; q++)
-        at += area_of(q, &block).cols;
-    return at + p->axis[ROWS].first * l->whole[COLS];
+    if (!is_wide(l, &block))
+        return at + left + r->first * l->whole[COLS];
+    *pitch = b->cols;
+    ptrdiff_t above = count_before(r, index / of_cols % l->phases[ROWS], l->axis[ROWS].out, block.row, block.rows);
+    return at + above * count_all(last, of_cols, out, block.col, block.cols) + b->rows * left;
 }
 
 /* Rows of the phases of one row of phases, which lie one behind another in `room`, to their places in lines from `line` on.

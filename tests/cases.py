@@ -123,6 +123,14 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "3-D": ((2, 3, 5, 6, 7), (4, 3, 2, 3, 2), {"padding": (1, 0, 1)}),
     "3-D, strided": ((1, 3, 7, 8, 9), (4, 3, 3, 3, 3), {"stride": 2, "dilation": (1, 2, 1), "padding": 1}),
     "3-D, 1x1x1": ((1, 30, 3, 4, 5), (12, 30, 1, 1, 1), {}),
+    "a phase that begins late": ((1, 64, 28, 5), (64, 64, 1, 1), {"stride": 2, "padding": 1}),
+    "a phase that begins late, dilated": ((2, 3, 9, 7), (4, 3, 3, 3), {"stride": 2, "padding": 1, "dilation": 2}),
+    "phases of few taps, many channels": ((6, 5, 14, 14), (256, 5, 3, 3), {"stride": 2, "padding": 1}),
+    "3-D, a phase that begins late": (
+        (1, 16, 7, 7, 7),
+        (66, 8, 3, 3, 1),
+        {"stride": (1, 1, 3), "padding": ((2, 2), (0, 0), (1, 5)), "dilation": (1, 2, 4), "groups": 2},
+    ),
     "3-D, depthwise": ((1, 4, 5, 6, 20), (4, 1, 3, 3, 3), {"groups": 4, "padding": 1}),
     "3-D, depthwise, strided": (
         (2, 18, 5, 7, 8),
