@@ -3,17 +3,19 @@
 
 Environment, read at import: FASTCONV_NUM_THREADS (threads of a call), FASTCONV_MAX_ISA (best instruction
 set to use), FASTCONV_CHECK=1 (as if everything ran inside `checked()`), FASTCONV_SPREAD=0 (let worker
-threads share the calling thread's CPU).
+threads share the calling thread's CPU). A switch is 0, false, no or off, or else 1, true, yes or on.
 """
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
+import importlib
 import os
 import platform
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -31,11 +33,16 @@ __all__ = [
 
 _core: ModuleType | None
 try:
-    from fastconv import _core
+    # (a missing module is an error of its own here; `from fastconv import _core` would speak of a circular import)
+    _core = importlib.import_module("fastconv._core")
 except ImportError as error:
     _core = None
+    why = str(error)
+    if isinstance(error, ModuleNotFoundError):
+        why = f"{os.path.dirname(__file__)} has none; in a checkout, build it by 'pip install -e .', or start Python "
+        why += "in another folder, to import the installed package"
     warnings.warn(
-        f"fastconv: the compiled extension cannot be imported ({error}); "
+        f"fastconv: the compiled extension cannot be imported ({why}); "
         "results come from the NumPy reference, which is right but slow",
         RuntimeWarning,
         stacklevel=2,
@@ -46,7 +53,21 @@ class CheckError(AssertionError):
     """A compiled result differs from the NumPy reference by more than the derived bound."""
 
 
-checking = contextvars.ContextVar("fastconv.checking", default=os.environ.get("FASTCONV_CHECK", "0") not in ("", "0"))
+def switch(name: str, default: bool) -> bool:
+    """Whether a variable of the environment is on. A mistake must not break who imports us: it is said and left."""
+    given = os.environ.get(name, "").strip().lower()
+    for words, on in SWITCH.items():
+        if given in words:
+            return on
+    if given:
+        accepted = " or ".join(", ".join(words) for words in SWITCH)
+        warnings.warn(f"{name} must be one of {accepted}; got {os.environ[name]!r}", RuntimeWarning, stacklevel=3)
+    return default
+
+
+SWITCH = {("0", "false", "no", "off"): False, ("1", "true", "yes", "on"): True}
+
+checking = contextvars.ContextVar("fastconv.checking", default=switch("FASTCONV_CHECK", False))
 
 
 @contextlib.contextmanager
@@ -200,15 +221,42 @@ def thread_count(n: Any, name: str) -> int:
 
 
 def _usable_cpus() -> int:
-    """CPUs this process may run on, less what a cgroup quota takes away."""
+    """CPUs this process may run on, less what the quota of a control group takes away."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with open("/sys/fs/cgroup/cpu.max") as file:
-            quota, period = file.read().split()
-        cpus = min(cpus, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):  # no cgroup v2 here, or "max": no quota
-        pass
+    with contextlib.suppress(OSError, ValueError):  # there are no control groups here, or none like Linux's
+        for quota in _quotas():
+            cpus = min(cpus, max(1, quota))
     return cpus
+
+
+# By controller, "" for v2: the files of a group with its quota and period; of no quota they say "max" or -1.
+QUOTA_FILES = {"": ("cpu.max",), "cpu": ("cpu.cfs_quota_us", "cpu.cfs_period_us")}
+
+
+def _quotas(process: Path = Path("/proc/self")) -> Iterator[int]:
+    """The CPUs, rounded down, that each control group around a process leaves it; the least of them holds.
+
+    A group lies below the mount point as its path lies below the root of that mount. In a container the path may be
+    one that is not seen there: then the mount point is the group.
+    """
+    groups: dict[str, str] = {}
+    for line in (process / "cgroup").read_text(errors="surrogateescape").splitlines():
+        _, controllers, path = line.split(":", 2)
+        groups |= dict.fromkeys(controllers.split(","), path)
+    for line in (process / "mountinfo").read_text(errors="surrogateescape").splitlines():
+        (*_, root, point), (kind, _, options) = (half.split()[:5] for half in line.split(" - "))
+        controller = {"cgroup2": "", "cgroup": "cpu"}.get(kind)
+        if controller is None or controller not in groups or (controller and controller not in options.split(",")):
+            continue
+        below = os.path.relpath(groups[controller], root)
+        group = Path(point, "" if below.startswith("..") else below)
+        for folder in (group, *group.parents):
+            with contextlib.suppress(OSError, ValueError):
+                quota, period = (
+                    int(n) for name in QUOTA_FILES[controller] for n in (folder / name).read_text().split()
+                )
+                if quota > 0 and period > 0:
+                    yield quota // period
 
 
 # ---- what is in use -----------------------------------------------------------------------------
@@ -247,7 +295,7 @@ def _apply_environment() -> None:
     except ValueError:
         warnings.warn(f"FASTCONV_NUM_THREADS must be a positive integer; got {threads!r}", RuntimeWarning, stacklevel=4)
         set_num_threads(_usable_cpus())
-    if os.environ.get("FASTCONV_SPREAD") == "0" and _core:
+    if not switch("FASTCONV_SPREAD", True) and _core:
         _core.spread_workers(False)
     cap = os.environ.get("FASTCONV_MAX_ISA")
     if cap and cap not in ISAS:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -16,7 +18,7 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import _core, correlation
+from fastconv import _core, correlation, runtime
 
 ISAS = fastconv.isas()
 
@@ -110,9 +112,111 @@ def test_environment(python):
         assert state(python, FASTCONV_MAX_ISA=isa) == ([], f"{n} {isa} False [[6.]]")
     for value, used in (("1", "1"), ("5", "5"), (" 3 ", "3"), ("9999", "256"), ("", n)):
         assert state(python, FASTCONV_NUM_THREADS=value) == ([], f"{used} {ISAS[0]} False [[6.]]")
-    for value, checks in (("1", True), ("0", False), ("", False)):
-        assert state(python, FASTCONV_CHECK=value) == ([], f"{n} {ISAS[0]} {checks} [[6.]]")
     assert state(python, FASTCONV_SPREAD="0") == ([], default)
+
+
+def test_switches_take_words(monkeypatch):
+    """FASTCONV_CHECK=false once switched checking on."""
+    for words, expected in ("0 false False no off OFF", False), ("1 true TRUE yes Yes on", True):
+        for word in (*words.split(), f" {words.split()[0]} "):
+            for default in (False, True):
+                monkeypatch.setenv("FASTCONV_CHECK", word)
+                assert runtime.switch("FASTCONV_CHECK", default) is expected
+    for default in (False, True):
+        monkeypatch.setenv("FASTCONV_CHECK", "")
+        assert runtime.switch("FASTCONV_CHECK", default) is default
+        monkeypatch.delenv("FASTCONV_CHECK")
+        assert runtime.switch("FASTCONV_CHECK", default) is default
+
+
+@pytest.mark.parametrize("word", ["false", "on"])
+def test_check_by_words(python, word):
+    caught, last = state(python, FASTCONV_CHECK=word)
+    assert not caught and str(word == "on") in last
+
+
+@pytest.mark.parametrize("name", ["FASTCONV_CHECK", "FASTCONV_SPREAD"])
+@pytest.mark.parametrize("value", ["2", "maybe"])
+def test_nonsense_switch(python, name, value):
+    (warning,), last = state(python, **{name: value})
+    assert warning == (f"RuntimeWarning {name} must be one of 0, false, no, off or 1, true, yes, on; got {value!r}")
+    assert last == state(python)[1]
+
+
+# quotas -------------------------------------------------------------------------------
+
+V2 = "31 23 0:38 / {sys} rw,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate"
+V1 = "32 31 0:29 {root} {sys}/cpu rw,relatime - cgroup cgroup rw,cpu,cpuacct"
+OTHER = "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n35 31 0:32 / {sys}/memory rw - cgroup cgroup rw,memory\n"
+OTHERS = "5:memory:/elsewhere\n1:name=systemd:/\n"
+
+
+@pytest.mark.parametrize(
+    ("mount", "group", "files", "quotas"),
+    {
+        "none": (V2, "0::/", {}, []),
+        "v2, the root": (V2, "0::/", {"cpu.max": "300000 100000"}, [3]),
+        "v2, no quota": (V2, "0::/a", {"a/cpu.max": "max 100000"}, []),
+        "v2, nested, the group": (V2, "0::/a/b", {"a/b/cpu.max": "200000 100000", "a/cpu.max": "max 100000"}, [2]),
+        "v2, nested, above": (V2, "0::/a/b/c", {"a/cpu.max": "50000 10000", "a/b/cpu.max": "max 10000"}, [5]),
+        "v2, nested, both": (V2, "0::/a/b", {"a/cpu.max": "300000 100000", "a/b/cpu.max": "400000 100000"}, [4, 3]),
+        "v2, a name with a colon": (V2, "0::/a:b", {"a:b/cpu.max": "100000 100000"}, [1]),
+        "v2, a sibling's": (V2, "0::/a", {"b/cpu.max": "100000 100000"}, []),
+        "v2, seen from outside a namespace": (V2, "0::/../../x", {"cpu.max": "400000 100000"}, [4]),
+        "v2, half a CPU": (V2, "0::/", {"cpu.max": "50000 100000"}, [0]),
+        "v2, a period of nothing": (V2, "0::/", {"cpu.max": "100000 0"}, []),
+        "v2, nonsense": (V2, "0::/", {"cpu.max": "one two three"}, []),
+        "v2, empty": (V2, "0::/", {"cpu.max": ""}, []),
+        "v1": (V1, "1:cpu,cpuacct:/", {"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, [2]),
+        "v1, no quota": (V1, "1:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, []),
+        "v1, half of it": (V1, "1:cpu:/", {"cpu/cpu.cfs_quota_us": "200000"}, []),
+        "v1, nested": (V1, "1:cpuacct,cpu:/a/b", {"cpu/a/cpu.cfs_quota_us": "7", "cpu/a/cpu.cfs_period_us": "2"}, [3]),
+        "v1, in a container": (
+            V1.replace("{root}", "/docker/x"),
+            "1:cpu:/docker/x",
+            {"cpu/cpu.cfs_quota_us": "2", "cpu/cpu.cfs_period_us": "1"},
+            [2],
+        ),
+        "v1, a group of the container": (
+            V1.replace("{root}", "/docker/x"),
+            "1:cpu:/docker/x/y",
+            {"cpu/y/cpu.cfs_quota_us": "2", "cpu/y/cpu.cfs_period_us": "1"},
+            [2],
+        ),
+        "v1, another's": (V1, "1:cpuset:/", {"cpu/cpu.cfs_quota_us": "2", "cpu/cpu.cfs_period_us": "1"}, []),
+        "both": (
+            V1 + "\n" + V2,
+            "1:cpu:/\n0::/a",
+            {"cpu/cpu.cfs_quota_us": "2", "cpu/cpu.cfs_period_us": "1", "a/cpu.max": "3 1"},
+            [2, 3],
+        ),
+    }.values(),
+)
+def test_quotas_of_control_groups(tmp_path, mount, group, files, quotas):
+    system, process = tmp_path / "sys", tmp_path / "process"
+    process.mkdir()
+    (process / "mountinfo").write_text((OTHER + mount).replace("{sys}", str(system)).replace("{root}", "/") + "\n")
+    (process / "cgroup").write_text(OTHERS + group + "\n")
+    for name, text in files.items():
+        (system / name).parent.mkdir(parents=True, exist_ok=True)
+        (system / name).write_text(text + "\n")
+    assert list(runtime._quotas(process)) == quotas
+
+
+def test_quotas_and_threads(tmp_path, monkeypatch):
+    cpus = len(os.sched_getaffinity(0))
+    for quotas, expected in ([], cpus), ([1000, 500], cpus), ([1000, 1], 1), ([0], 1):
+        monkeypatch.setattr(runtime, "_quotas", lambda quotas=quotas: iter(quotas))
+        assert runtime._usable_cpus() == expected
+    for broken in (None, "", "nonsense", "1:2", "a - b\n"):
+        if broken is not None:
+            (tmp_path / "cgroup").write_text(broken)
+            (tmp_path / "mountinfo").write_text(broken)
+        monkeypatch.setattr(runtime, "_quotas", functools.partial(QUOTAS, tmp_path))
+        assert runtime._usable_cpus() == cpus
+
+
+QUOTAS = runtime._quotas
 
 
 @pytest.mark.parametrize("value", ["0", "-2", "2.5", "many"])
@@ -242,7 +346,7 @@ def test_check_by_environment(python):
     code = """
 import numpy as np, fastconv
 from types import SimpleNamespace
-from fastconv import _core, correlation
+from fastconv import _core, correlation, runtime
 def wrong(x, k, out, *rest):
     _core.corr(x, k, out, *rest)
     out[1, 2] += 1
