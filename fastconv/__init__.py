@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cross-correlation and convolution on the CPU: fast, checked, the same bits for any thread count."""
 
-from fastconv import dense, feature, kernels, ndimage, nn, reference, signal
+import importlib
+import importlib.util
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
 from fastconv.arguments import halo
 from fastconv.correlation import (
     Explanation,
@@ -25,6 +30,9 @@ from fastconv.runtime import (
     use_isa,
 )
 
+if TYPE_CHECKING:
+    from fastconv import dense, feature, kernels, learning, ndimage, nn, reference, signal
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -45,6 +53,7 @@ __all__ = [
     "halo",
     "isas",
     "kernels",
+    "learning",
     "ndimage",
     "nn",
     "patch",
@@ -57,3 +66,17 @@ __all__ = [
     "unpatch",
     "use_isa",
 ]
+
+MODULES = {"dense", "feature", "kernels", "learning", "ndimage", "nn", "reference", "signal", "torch"}
+
+if not TYPE_CHECKING:  # or a type checker would find every name here
+
+    def __getattr__(name: str) -> ModuleType:
+        """Import a public module when it is first asked for: few programs need all of them."""
+        if name in MODULES:
+            return importlib.import_module(f"fastconv.{name}")
+        raise AttributeError(f"module 'fastconv' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
+
+    def __dir__() -> list[str]:
+        """Public names: no module of the package's own, and "torch" where there is PyTorch."""
+        return sorted({*__all__, "__version__"} | ({"torch"} if importlib.util.find_spec("torch") else set()))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Files that are written as a whole or not at all: what becomes of links, devices, owners, and of what is left behind."""
+"""Files that are written as a whole or not at all: links, devices, owners, threads, and what is left behind."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_pipe_gets_nothing_of_what_failed(tmp_path):
 
 @pytest.fixture
 def device(tmp_path):
-    """Function that returns a device of its own, which a test may spoil; who may not make one may not spoil the real."""
+    """Function that returns a device that a test may spoil; who may not make one may not spoil the real one either."""
 
     def make(name, minor):
         try:
