@@ -22,7 +22,6 @@
 
 enum {
     PART = 128,         /* taps summed in one go, but for rounding to whole channels; */
-    LONG_PART = 1024,   /* of one channel with many taps */
     PACKED = 320 << 10, /* bytes of a packed block, which shares L2 with rows of weights */
     PIXELS = 1024,      /* outputs of a block and phase, at most; */
     REGION = 1 << 16,   /* of all phases */
@@ -34,7 +33,7 @@ enum {
 /* Outputs at the end of a run that inner products may take, at most: for a quarter of a vector they are faster */
 static ptrdiff_t most_dots(const layer *l)
 {
-    return !l->g->gradient && l->kernels >= DOT_ROWS && l->part >= 2 * l->lanes && l->taps <= LONG_PART ? l->lanes / 4 : 0;
+    return !l->g->gradient && l->kernels >= DOT_ROWS && l->part >= 2 * l->lanes && l->taps <= LONGEST_PART ? l->lanes / 4 : 0;
 }
 
 /* How many they take, of so many */
@@ -197,7 +196,7 @@ static void plan_products(layer *l)
     l->dot = is_f32 ? l->fc->dot_f32 : l->fc->dot_f64;
     l->depth = l->channels * l->most_taps;
     l->part_channels = parts_of(l->channels, clamp(parts_of(l->depth, PART), 1, l->channels));
-    l->part = min(l->part_channels * l->most_taps, LONG_PART);
+    l->part = l->part_channels == 1 ? even_part(l->most_taps, LONGEST_PART) : l->part_channels * l->most_taps;
     l->pixels = clamp(REGION / (l->phases[ROWS] * l->phases[COLS]), 1, PIXELS);
     choose_block(l);
     ptrdiff_t pixels = l->rows.block * l->cols.block;

@@ -23,6 +23,8 @@ typedef struct {
     fc_taps taps;
     ptrdiff_t dilation; /* rows between tap rows, where all of them are in one call of corr; 0: taps are columns */
     ptrdiff_t kernels_chunk;
+    ptrdiff_t tall, wide; /* tap rows and columns of a part */
+    size_t tap_bytes, sum_bytes; /* the latter if there are several */
 } depthwise;
 
 /* ---- packed rows ------------------------------------------------------------------------------- */
@@ -45,25 +47,54 @@ static void choose_blocks(depthwise *d)
     l->blocks[2] = parts_of(axis[COLS].out, wide);
 }
 
-/* The kernel column by column, as corr takes it */
+/* The taps that are summed in one go, from tap row `row` and column `t` on. k: the kernel as lay_taps lays it */
+static fc_taps part_of(const depthwise *d, const char *k, ptrdiff_t row, ptrdiff_t t)
+{
+    fc_taps part = {.h = min(d->tall, d->taps.h - row), .full = min(d->wide, d->taps.full - t), .at = d->taps.at + t};
+    part.k = k + (row * d->taps.full + t * part.h) * d->l.size;
+    return part;
+}
+
+/* The kernel part by part, column by column of each, as corr takes it */
 static void lay_taps(const depthwise *d, char *to, const char *w)
 {
     const layer *l = &d->l;
-    ptrdiff_t h = d->taps.h, columns = d->taps.full, cols = l->axis[COLS].k;
-    for (ptrdiff_t t = 0; t < columns; t++)
-        for (ptrdiff_t a = 0; a < h; a++, to += l->size) {
-            ptrdiff_t tap = d->dilation ? t / cols * h * cols + a * cols + t % cols : t;
-            memcpy(to, w + tap * l->size, (size_t)l->size);
-        }
+    const ptrdiff_t h = d->taps.h, columns = d->taps.full, cols = l->axis[COLS].k;
+    for (ptrdiff_t row = 0; row < h; row += d->tall)
+        for (ptrdiff_t t = 0; t < columns; t++)
+            for (ptrdiff_t a = row; a < min(row + d->tall, h); a++, to += l->size) {
+                ptrdiff_t tap = d->dilation ? t / cols * h * cols + a * cols + t % cols : t;
+                memcpy(to, w + tap * l->size, (size_t)l->size);
+            }
 }
 
-static void slide(const depthwise *d, const char *packed, const fc_taps *taps, char *out, ptrdiff_t rows, ptrdiff_t cols)
+static void add(const depthwise *d, char *out, const char *sums, ptrdiff_t n)
+{
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (d->l.g->type == FC_F32)
+            ((float *)(void *)out)[i] += ((const float *)(const void *)sums)[i];
+        else
+            ((double *)(void *)out)[i] += ((const double *)(const void *)sums)[i];
+}
+
+/* start: what a sum begins with; sums: room for those of a part */
+static void slide(const depthwise *d, const char *packed, const char *k, double start, char *sums, char *out, ptrdiff_t rows,
+                  ptrdiff_t cols)
 {
     const layer *l = &d->l;
-    ptrdiff_t wide = l->axis[COLS].out, images = max(d->dilation, 1);
-    for (ptrdiff_t i = 0; i < images && i < rows; i++)
-        d->corr(packed + i * l->pitch * l->size, images * l->pitch, taps, out + i * wide * l->size, images * wide,
-                parts_of(rows - i, images), cols);
+    const ptrdiff_t wide = l->axis[COLS].out, images = max(d->dilation, 1), size = l->size;
+    for (ptrdiff_t row = 0; row < d->taps.h; row += d->tall)
+        for (ptrdiff_t t = 0; t < d->taps.full; t += d->wide) {
+            fc_taps part = part_of(d, k, row, t);
+            const int first = row + t == 0;
+            const ptrdiff_t pitch = first ? wide : cols;
+            part.start = first ? start : 0;
+            for (ptrdiff_t i = 0; i < images && i < rows; i++)
+                d->corr(packed + (row * images + i) * l->pitch * size, images * l->pitch, &part,
+                        (first ? out : sums) + i * pitch * size, images * pitch, parts_of(rows - i, images), cols);
+            for (ptrdiff_t i = 0; i < rows && !first; i++)
+                add(d, out + i * wide * size, sums + i * cols * size, cols);
+        }
     if (l->g->clamp)
         for (ptrdiff_t i = 0; i < rows; i++)
             (l->g->type == FC_F32 ? l->fc->clamp_f32 : l->fc->clamp_f64)(out + i * wide * l->size, cols, l->g->low, l->g->high);
@@ -96,22 +127,21 @@ static void chunk(void *context, ptrdiff_t index, int slot)
     const char *x = g->x + from / g->kernels * g->x_channel, *bias = g->bias ? g->bias + from * l->size : NULL;
     const char *w = g->w + from * l->taps * l->size;
     char *out = g->out + ((image * all + from) * of_out + z * area) * l->size;
-    char *packed = l->scratch + (size_t)slot * l->thread_bytes, *k = packed + l->packed_bytes + l->run_bytes;
+    char *packed = l->scratch + (size_t)slot * l->thread_bytes, *k = packed + l->packed_bytes + l->run_bytes, *sums = k + d->tap_bytes;
     fc_run *run = (fc_run *)(void *)(packed + l->packed_bytes);
-    fc_taps taps = d->taps;
-    taps.k = k;
+    double start = 0;
     for (ptrdiff_t m = from; m < to; m++, w += l->taps * l->size, out += of_out * l->size) {
         lay_taps(d, k, w);
         if (bias)
-            taps.start = g->type == FC_F32 ? (double)((const float *)(const void *)bias)[m - from]
-                                           : ((const double *)(const void *)bias)[m - from];
+            start = g->type == FC_F32 ? (double)((const float *)(const void *)bias)[m - from]
+                                      : ((const double *)(const void *)bias)[m - from];
         for (ptrdiff_t row = 0; row < axis[ROWS].out; row += l->rows.block)
             for (ptrdiff_t col = 0; col < axis[COLS].out; col += l->cols.block) {
                 if (l->blocks[1] * l->blocks[2] > 1 || m == from || m % g->kernels == 0) {
                     fc_runs runs = fc_plan_runs(l, run, plane, row, col);
                     fc_pack_channel(l, packed, x, &runs);
                 }
-                slide(d, packed, &taps, out + (row * axis[COLS].out + col) * l->size,
+                slide(d, packed, k, start, sums, out + (row * axis[COLS].out + col) * l->size,
                       min(l->rows.block, axis[ROWS].out - row), min(l->cols.block, axis[COLS].out - col));
             }
         x += (m + 1) % g->kernels == 0 ? g->x_channel : 0;
@@ -139,7 +169,11 @@ int fc_depthwise_run(layer *given)
     d.taps.h = d.dilation ? axis[ROWS].k : 1;
     d.taps.full = l->taps / d.taps.h;
     l->packed_bytes = lines(l->plane + 2 * l->lanes, l->size);
-    l->thread_bytes = l->packed_bytes + l->run_bytes + lines(l->taps, l->size);
+    d.wide = even_part(d.taps.full, LONGEST_PART / min(d.taps.h, LONGEST_PART));
+    d.tall = even_part(d.taps.h, LONGEST_PART);
+    d.tap_bytes = lines(l->taps, l->size);
+    d.sum_bytes = d.wide < d.taps.full || d.tall < d.taps.h ? lines(l->rows.block * l->cols.block, l->size) : 0;
+    l->thread_bytes = l->packed_bytes + l->run_bytes + d.tap_bytes + d.sum_bytes;
     double plane_us = (double)(area * l->taps * l->size) / 7e3 / l->fc->vector_bytes + 2 * (double)(area * l->size) / 3e4;
     int threads = fc_threads_for(plane_us * (double)(all * l->planes), g->threads);
     d.kernels_chunk = clamp((ptrdiff_t)(CHUNK_US / plane_us), 1, all);

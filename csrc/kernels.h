@@ -156,7 +156,8 @@ typedef void fc_pack_fn(void *to, const void *x, const fc_runs *r);
  * lanes_in: pixels from planes `channel` elements apart,  to[i*ts + j*VLEN + l] = x[l*channel + i*xs + j*step],  i < rows,
  * j < cols. step is 1, or channel is. Lanes from `lanes` on are zero, and their x is not read.
  * lanes_rows: correlation,  out[i*cols + j] = bias + sum_{first[i] <= a < first[i+1]} sum_{t < taps}
- * w[tap[a].w + t*VLEN] * x[tap[a].x + j*step + t*dilation],  clamped between low and high if asked for; a NaN stays.
+ * w[tap[a].w + t*VLEN] * x[tap[a].x + j*step + t*dilation],  clamped between low and high if asked for; a NaN stays. Of the
+ * rows of taps, `skip` are left out, and those behind `most` more. add: to what is in out. bias: NULL for none.
  * lanes_grad: gradients of kernels,  sums[(r*taps + t)*VLEN] += sum_{i < rows} sum_{j < cols} dy[i*dy_row + j*VLEN] *
  * x[i*x_row + j*x_step + r*tap_row + t*dilation],  r < tap_rows, t < taps; i and j ascend, one fma each, from zero.
  * lanes_out: pixels back to planes,  out[l*channel + q] = from[q*VLEN + l],  q < n, l < lanes. Up to VLEN - 1 pixels more
@@ -172,7 +173,8 @@ typedef struct {
     ptrdiff_t rows, cols, taps, step, dilation; /* all strides count elements */
     const ptrdiff_t *first;
     const fc_tap_row *tap;
-    int clamp;
+    ptrdiff_t skip, most;
+    int add, clamp;
     double low, high;
 } fc_lanes;
 typedef void fc_lanes_rows_fn(const fc_lanes *g);

@@ -16,7 +16,7 @@
  * are pixels of zeros, between its rows are rows that the table leaves out.
  *
  * With m kernels a group, steps 2 and 3 are done m times. Pixels of a block stay in L2. Chunks are some groups of a block;
- * every output is computed alone, so the bits depend on nothing but its taps.
+ * every output is computed alone, so the bits depend on nothing but its taps. Many taps are summed in parts.
  */
 #include "layer.h"
 #include <string.h>
@@ -228,6 +228,24 @@ static block open_block(const driver *d, ptrdiff_t index, int slot)
     return b;
 }
 
+/* The sums of some rows of outputs, part by part of the taps */
+static void sum(const driver *d, const block *b, fc_lanes k)
+{
+    const ptrdiff_t rows = d->axis[DEPTH].k * d->axis[ROWS].k, cols = d->axis[COLS].k, wide = even_part(cols, LONGEST_PART);
+    k.most = even_part(rows, LONGEST_PART / wide);
+    for (; k.skip < rows; k.skip += k.most)
+        for (ptrdiff_t t = 0; t < cols; t += wide) {
+            int last = k.skip + k.most >= rows && t + wide >= cols;
+            k.x = b->pixels + t * k.dilation * d->size;
+            k.w = b->w + t * d->vlen * d->size;
+            k.taps = min(wide, cols - t);
+            k.bias = last ? b->bias : NULL;
+            k.clamp = last && d->g->clamp;
+            d->correlate(&k);
+            k.add = 1;
+        }
+}
+
 /* Step 3, for kernel m of each of the groups from `group` on */
 static void correlate(const driver *d, const block *b, ptrdiff_t group, ptrdiff_t m, ptrdiff_t lanes)
 {
@@ -242,13 +260,13 @@ static void correlate(const driver *d, const block *b, ptrdiff_t group, ptrdiff_
         memset(b->bias, 0, LINE);
     char *to = g->out + ((b->image * g->groups * g->kernels + kernel) * plane + b->z * area) * size;
     to += (b->row0 * wide + b->col0) * size;
-    fc_lanes k = {.x = b->pixels, .w = b->w, .bias = b->bias, .out = b->out, .cols = b->cols, .taps = axis[COLS].k,
+    fc_lanes k = {.out = b->out, .cols = b->cols,
                   .step = axis[COLS].stride * d->vlen, .dilation = axis[COLS].dilation * d->vlen, .tap = b->tap,
-                  .clamp = g->clamp, .low = g->low, .high = g->high};
+                  .low = g->low, .high = g->high};
     for (ptrdiff_t i = 0; i < b->rows; i += d->strip, to += d->strip * wide * size) {
         k.first = b->first + i;
         k.rows = min(d->strip, b->rows - i);
-        d->correlate(&k);
+        sum(d, b, k);
         if (b->cols == wide)
             d->out(to, g->kernels * plane, b->out, k.rows * wide, lanes);
         else

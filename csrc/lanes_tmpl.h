@@ -156,10 +156,16 @@ FC_INLINE void NAME(lanes_tile)(const int P, const int step, const fc_lanes *g, 
         else if (t == 1)
             NAME(lanes_taps)(1, P, step, acc, under, w);
     }
-    VT bias = vload(g->bias); /* last: what small sums lose to it is lost once */
+    if (g->add)
 #pragma GCC unroll 16
-    for (int j = 0; j < P; j++)
-        acc[j] = vadd(acc[j], bias);
+        for (int j = 0; j < P; j++)
+            acc[j] = vadd(acc[j], vload(out + j * VLEN));
+    if (g->bias) { /* last: what small sums lose to it is lost once */
+        VT bias = vload(g->bias);
+#pragma GCC unroll 16
+        for (int j = 0; j < P; j++)
+            acc[j] = vadd(acc[j], bias);
+    }
     if (g->clamp) {
         VT low = vsplat((T)g->low), high = vsplat((T)g->high);
 #pragma GCC unroll 16
@@ -195,8 +201,11 @@ static void NAME(lanes_rows)(const fc_lanes *g)
     T *out = g->out;
     for (ptrdiff_t piece = 0, P; piece < pieces; piece++, x += P * g->step, out += P * VLEN) {
         P = small + (piece < larger);
-        for (ptrdiff_t i = 0; i < g->rows; i++) /* down the piece, whose pixels are then in L1 for the next row */
-            tiles[P][which](g, g->tap + g->first[i], g->tap + g->first[i + 1], x, out + i * g->cols * VLEN);
+        for (ptrdiff_t i = 0; i < g->rows; i++) { /* down the piece, whose pixels are then in L1 for the next row */
+            const ptrdiff_t there = g->first[i + 1] - g->first[i], from = g->skip < there ? g->skip : there;
+            const fc_tap_row *tap = g->tap + g->first[i] + from;
+            tiles[P][which](g, tap, tap + (g->most < there - from ? g->most : there - from), x, out + i * g->cols * VLEN);
+        }
     }
 }
 #undef FC_MOST

@@ -71,6 +71,14 @@ typedef struct {
     size_t panel_bytes, columns_bytes, room_bytes;
 } layer;
 
+/* Taps of one channel that are summed in one go, at most: rounding errors grow with the length of a sum */
+enum { LONGEST_PART = 256 };
+/* So many taps, or rows of taps, in parts of `most` at most, as even as can be: those of a part */
+static inline ptrdiff_t even_part(ptrdiff_t n, ptrdiff_t most)
+{
+    return parts_of(n, parts_of(n, max(most, 1)));
+}
+
 static inline size_t lines(ptrdiff_t count, ptrdiff_t size) /* bytes, in whole cache lines */
 {
     return ((size_t)count * (size_t)size + LINE - 1) / LINE * LINE;

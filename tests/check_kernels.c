@@ -616,22 +616,30 @@ static void check_lanes_rows(fc_lanes_rows_fn *correlate)
         char bias[16 * sizeof(double)];
         EACH(l, lanes) put(bias + l * size, k[1][0][l], type);
         fc_lanes g = {.x = vx.p, .w = vw.p, .bias = bias, .out = out.p, .rows = rows, .cols = cols, .taps = taps,
-                      .step = step * lanes, .dilation = dilation * lanes, .first = first, .tap = tap,
+                      .step = step * lanes, .dilation = dilation * lanes, .first = first, .tap = tap, .most = TAP_ROWS,
                       .clamp = up_to(2) == 1, .low = -0.25, .high = 0.5};
+        fc_lanes head = g; /* some rows of taps are summed before the others */
+        head.bias = NULL, head.clamp = 0;
+        head.most = g.skip = up_to(TAP_ROWS + 1) - 1;
+        g.add = g.skip > 0;
         EACH(i, rows) EACH(j, cols) EACH(l, lanes) {
-            cell c = {0}, last = copied(k[1][0][l]);
+            cell c = {0}, before = {0}, last = copied(k[1][0][l]);
             last.mass = fabsl(last.wide);
             for (ptrdiff_t a = first[i]; a < first[i + 1]; a++)
                 EACH(t, taps)
-                    add_product(&c, weights[(kernel_row_of[a] * taps + t) * lanes + l],
+                    add_product(a - first[i] < g.skip ? &before : &c, weights[(kernel_row_of[a] * taps + t) * lanes + l],
                                 flat[row_of[a] * WIDE + (j * step + t * dilation) * lanes + l]);
+            if (g.add)
+                add_cell(&c, &before);
             add_cell(&c, &last);
             if (g.clamp)
                 c.sum = fmin(fmax(c.sum, g.low), g.high), c.wide = fminl(fmaxl(c.wide, -0.25L), 0.5L);
             want[0][i][j * lanes + l] = c;
         }
-        say_case("trial %d: rows %td, cols %td, taps %td, step %td, dilation %td, clamp %d", trial, rows, cols, taps, step,
-                 dilation, g.clamp);
+        say_case("trial %d: rows %td, cols %td, taps %td, step %td, dilation %td, clamp %d, skip %td", trial, rows, cols,
+                 taps, step, dilation, g.clamp, g.skip);
+        if (g.add)
+            correlate(&head);
         correlate(&g);
         verify(out, 1, rows, cols * lanes);
     }

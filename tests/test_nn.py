@@ -79,6 +79,36 @@ def test_bits(isa, rng, x_shape, w_shape, how):
         cases.assert_same_bits(conv(w)(np.concatenate([x, x, x, x, x]), w, **how)[-x_shape[0] :], y)
 
 
+MANY_TAPS = [
+    (name, of)
+    for name, (_, w, how) in cases.LAYERS.items()
+    if w[1] == 1 and np.prod(w[2:]) > 256
+    for of in ("output", "input")
+    if of == "output" or w[0] == how.get("groups", 1)  # else gradients are sums over kernels
+]
+
+
+@pytest.mark.parametrize(("name", "of"), MANY_TAPS)
+def test_many_taps_of_one_channel_are_summed_in_parts(isa, name, of):
+    """Once a product of one has come by, a sum loses every product of 0.4 units of its last place. A sum of all taps in turn
+    loses all of them; sums of at most 256 taps lose no more than those of their own."""
+    x_shape, w_shape, how = cases.LAYERS[name]
+    unit = 2.0**-24
+    w = np.full(w_shape, 0.4 * unit, np.float32)
+    w.reshape(len(w), -1)[:, [0, -1]] = 1
+    x = np.ones(x_shape, np.float32)
+    grad = np.ones(conv(w)(x, w, **how).shape, np.float32)
+    run = getattr(nn, f"conv{w.ndim - 2}d_input")
+
+    def result(dtype, method):
+        if of == "output":
+            return conv(w)(x.astype(dtype), w.astype(dtype), **how, method=method)
+        return run(x.shape, w.astype(dtype), grad.astype(dtype), **how, method=method)
+
+    exact = result("float64", "numpy")
+    assert (np.abs(result("float32", "auto") - exact) <= (0.4 * 256 + 4) * unit).all()
+
+
 @pytest.mark.parametrize("padding_mode", layers.PADDING_MODES)
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("groups", [1, 18])
