@@ -116,8 +116,10 @@ static axis_phase phase_of(const layer *l, int i, const fc_axis *a, ptrdiff_t in
         return (axis_phase){.count = a->out, .taps = a->k, .tap_step = 1, .at_step = 1};
     ptrdiff_t step = l->step[i], divisor = common_divisor(step, a->dilation), apart = step / divisor;
     ptrdiff_t taps = parts_of(a->k - index, apart), last = index + (taps - 1) * apart, first = first_of(a, step, last);
-    return (axis_phase){first, first < a->n ? (a->n - 1 - first) / step + 1 : 0, taps, last, -apart,
-                        step == 1 ? 0 : output_of(a, step, last) + l->axis[i].lead, step == 1 ? 1 : a->dilation / divisor};
+    return (axis_phase){.first = first, .count = first < a->n ? (a->n - 1 - first) / step + 1 : 0,
+                        .taps = taps, .tap_first = last, .tap_step = -apart,
+                        .at_first = step == 1 ? 0 : output_of(a, step, last) + l->axis[i].lead,
+                        .at_step = step == 1 ? 1 : a->dilation / divisor};
 }
 
 /* Where the weights of a phase's taps are, in the order of fc_tabulate */
