@@ -90,8 +90,8 @@ MANY_TAPS = [
 
 @pytest.mark.parametrize(("name", "of"), MANY_TAPS)
 def test_many_taps_of_one_channel_are_summed_in_parts(isa, name, of):
-    """Once a product of one has come by, a sum loses every product of 0.4 units of its last place. A sum of all taps in turn
-    loses all of them; sums of at most 256 taps lose no more than those of their own."""
+    """Once a product of one has come by, a sum loses every product of 0.4 units of its last place. A sum in turn
+    loses all others; sums of at most 256 taps lose no more than those of their own."""
     x_shape, w_shape, how = cases.LAYERS[name]
     unit = 2.0**-24
     w = np.full(w_shape, 0.4 * unit, np.float32)
