@@ -228,14 +228,20 @@ def _lines(k: NDArray[Any], pivot: tuple[int, ...]) -> list[NDArray[Any]]:
 
 
 def _integer_factors(k: NDArray[Any]) -> Factors:
-    """The vectors through a nonzero element; all but the last without their common divisor, single ones as 1."""
+    """The vectors through a nonzero element; all but the last without their common divisor, single ones as 1.
+
+    In Python's integers: of a kernel that is no outer product, products of its taps fit into no dtype.
+    """
     pivot = tuple(int(i[0]) for i in np.nonzero(k))
-    lines = _lines(k, pivot)
-    factors = [line // (np.gcd.reduce(line) if line.size > 1 else line) for line in lines[:-1]]
-    scale = math.prod(int(f[i]) for f, i in zip(factors, pivot, strict=False))
+    lines = [line.astype(object) for line in _lines(k, pivot)]
+    factors = [line // (math.gcd(*line) if line.size > 1 else line) for line in lines[:-1]]
+    scale = math.prod(f[i] for f, i in zip(factors, pivot, strict=False))
     factors.append(lines[-1] // scale)
-    product = functools.reduce(np.multiply.outer, [f.astype(object) for f in factors])
-    return tuple(f.astype(k.dtype)[None] for f in factors) if (product == k).all() else ()
+    info = np.iinfo(k.dtype)
+    fits = all(info.min <= f.min() and f.max() <= info.max for f in factors)
+    if not fits or (functools.reduce(np.multiply.outer, factors) != k).any():
+        return ()
+    return tuple(f.astype(k.dtype)[None] for f in factors)
 
 
 def _cross_factors(k: NDArray[Any]) -> Factors:

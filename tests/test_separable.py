@@ -6,8 +6,10 @@ from __future__ import annotations
 import cases
 import numpy as np
 import pytest
+import scipy.signal
 
 import fastconv
+import fastconv.signal
 from fastconv import kernels, methods, reference
 from fastconv.arguments import Options, correlation_arguments
 
@@ -83,6 +85,33 @@ def test_integers_are_found_exactly():
     nearly[1, 1] += 1
     with pytest.raises(ValueError, match="k is no sum of few outer products"):
         choice(nearly, "separable", "int64")
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+def test_integers_of_any_size_are_taken_apart_or_left(rng, rank):
+    """Products of taps, which no integer of C may hold, decide nothing; sums are those of Python's integers."""
+    x = rng.integers(-9, 10, (7, 8, 9)[-rank:])
+    shape, least = (3, 3, 4)[-rank:], -(2**63)
+    sparse = np.where(rng.random(shape) < 0.2, rng.integers(least, 2**63 - 1, shape), 0)
+    outer = np.multiply.outer(rng.integers(1, 2**20, shape[:-1]), rng.integers(-(2**42), 2**42, shape[-1:]))
+    corner = np.zeros(shape, "i8")
+    corner.flat[0] = corner.flat[-1] = least
+    for k in (rng.integers(1, 2**40, shape), sparse, outer, corner, np.full(shape, least), -np.ones(shape, int)):
+        windows = np.lib.stride_tricks.sliding_window_view(x.astype(object), shape)
+        exact = (windows * k.astype(object)).sum(tuple(range(-rank, 0)))
+        y = getattr(fastconv, f"corr{rank}d")(x, k, dtype=np.int64, overflow="wrap")
+        assert y.tolist() == ((exact + 2**63) % 2**64 - 2**63).tolist()
+
+
+def test_integer_volumes_that_raised():
+    k = np.random.default_rng(0).integers(1, 2**40, (3, 3, 4))
+    assert fastconv.corr3d(np.ones((9, 9, 9), "u1"), k)[0, 0, 0] == k.sum() == 20670942439474
+    x, tall = np.arange(60).reshape(3, 4, 5), k[..., :1] << 22
+    for dtypes in (("i8", "i8"), ("u4", "u4"), ("u8", "u8")):
+        for taps in (k % 2**31, tall % 2**31):
+            a, b = x.astype(dtypes[0]), taps.astype(dtypes[1])
+            expected = scipy.signal.convolve(a, b, method="direct")
+            cases.assert_same_bits(fastconv.signal.convolve(a, b), expected)
 
 
 @pytest.mark.parametrize("dtype", cases.FLOATS)
