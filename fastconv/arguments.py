@@ -60,6 +60,10 @@ class Axis(NamedTuple):
         first = -self.lead
         return first, first + (self.out - 1) * self.stride + (self.k - 1) * self.dilation + 1
 
+    def part(self, first: int, end: int) -> Axis:
+        """Outputs first ... end of those that are asked for."""
+        return self._replace(out=end - first, lead=self.lead - first * self.stride, start=self.start + first * self.step)
+
 
 class OuterProduct(NamedTuple):
     """A kernel that is given by its factors."""
@@ -158,10 +162,21 @@ class Correlation(NamedTuple):
             )
         )
 
+    def plane(self, index: tuple[int, ...]) -> Correlation:
+        """One element of the leading axes."""
+        return self._replace(
+            x=self.x[index],
+            mask=None if self.mask is None else self.mask[index],
+            shape=self.shape[len(self.shape) - self.rank :],
+            out=None,
+            asked_out=None,
+            moved=(),
+        )
+
     def band(self, first: int, end: int) -> Correlation:
         """Outputs first ... end of the first axis that the kernel slides over, from no more of x than they look at."""
         axis = self.axes[0]
-        part = axis._replace(out=end - first, lead=axis.lead - first * axis.stride, start=axis.start + first)
+        part = axis.part(first, end)
         low, high = part.reach()
         beyond = max(-low, high - axis.n, 0)  # how far the windows reach beyond x: as far inside a boundary may look
         low, high = max(low, 0), min(high, axis.n)

@@ -8,6 +8,7 @@ Semantics only: which dtype, which shape, which engine. Arithmetic is in `csrc/`
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -452,13 +453,18 @@ def run(c: Correlation, method: str, threads: int | None, what: str) -> Any:
         return reference.run(c)
     check = checking.get()
     if check:  # before out is written: it may be x itself
-        expected = reference.run(c._replace(out=None, asked_out=None, moved=(), return_weight=False))
+        right = reference.run(c._replace(out=None, asked_out=None, moved=()))
         bound = reference.error_bound(c, choice.factors, transformed=choice.points)
     sums, weight = _normalised(c, choice, threads) if c.is_weighted else (_sums(c, choice, threads), None)
     result = c.deliver(sums)
     if check:
-        check_result(result, expected, bound, what)
+        check_result(result, right[0] if c.return_weight else right, bound, what)
     if c.return_weight and weight is not None:
+        if check:
+            weights = reference.counted(c).weights
+            weighing = methods.choose_for_weights(weights, choice)
+            bound = reference.error_bound(weights, weighing.factors, transformed=weighing.points)
+            check_result(weight, right[1], bound, f"weights of {what}")
         return c.as_asked(result), c._replace(asked_out=None).as_asked(weight)
     return c.as_asked(result)
 
@@ -476,24 +482,68 @@ def run_into(c: Correlation, choice: methods.Choice, what: str) -> None:
 
 
 def _normalised(c: Correlation, choice: methods.Choice, threads: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Sums over the elements that count, and their weights, band by band: x is never copied as a whole."""
-    result = np.empty(c.shape, c.sum_dtype)
-    weight = np.empty(c.shape, np.empty(0, c.sum_dtype).real.dtype)
+    """Sums over the elements that count, and their weights, band by band: x is never copied as a whole.
+
+    But for transforms, whose tiles would not be those of the whole.
+    """
+    result = np.empty(c.shape, c.compute_dtype)
+    weight = np.empty(c.shape, result.real.dtype)
     if not result.size:
         return result, weight
+    if choice.method == "fft":
+        return _band_normalised(c, choice, threads)
+    for at, part in _bands(c):
+        result[at], weight[at] = _band_normalised(part, choice, threads)
+    return result, weight
 
-    def sums(part: Correlation) -> NDArray[Any]:
-        return _sums(part, choice if part.k is c.k else weights, threads)
 
-    absolute = c._replace(k=np.abs(c.k), factors=tuple(np.abs(f) for f in c.factors), mask=None, ignore_nan=False)
-    weights = methods.choose(absolute, "direct" if choice.method == "separable" else choice.method)
+def _bands(c: Correlation) -> Iterator[tuple[tuple[Any, ...], Correlation]]:
+    """Where each band of outputs is, and the correlation that it is."""
     outputs = c.axes[0].out
-    rows = max(BAND_ELEMENTS * outputs // result.size, 1)
+    rows = max(BAND_ELEMENTS * outputs // math.prod(c.shape), 1)
     for first in range(0, outputs, rows):
         end = min(first + rows, outputs)
-        at: tuple[Any, ...] = (..., slice(first, end), *(slice(None),) * (c.rank - 1))
-        result[at], weight[at] = reference.normalised(c.band(first, end), sums)
+        yield (..., slice(first, end), *(slice(None),) * (c.rank - 1)), c.band(first, end)
+
+
+def _band_normalised(c: Correlation, choice: methods.Choice, threads: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    parts = reference.counted(c)
+    weighing = methods.choose_for_weights(parts.weights, choice)
+    direct = methods.Choice("direct", "")
+    weight = _sums(parts.weights, weighing, threads)
+    total = _sums(parts.window, direct if choice.method == "fft" else weighing, threads).reshape(())
+    above = _sums(parts.above, choice, threads)
+    if methods.keeps_faint_sums(parts.weights, choice):
+        return reference.made_up(above, weight, total), weight
+    # Counting is exact, and noise decides nothing: neither what is missing or whole, nor what is faint.
+    present = parts.weights._replace(
+        k=(c.k != 0).astype(np.uint8), factors=(), sum_dtype=np.dtype(np.int64), dtype=np.dtype(np.int64)
+    )
+    present = present._replace(fillvalue=int(present.fillvalue))
+    count = _sums(present, methods.choose(present, "auto"), threads)
+    weight[count == 0] = 0
+    weight[count == np.count_nonzero(c.k)] = total
+    result = reference.made_up(above, weight, total)
+    faint = (count > 0) & (weight < reference.FAINT * total)
+    for plane in np.argwhere(faint.any(tuple(range(-c.rank, 0)))):
+        _redo(c.plane(tuple(plane)), faint[tuple(plane)], result[tuple(plane)], weight[tuple(plane)], threads)
     return result, weight
+
+
+def _redo(c: Correlation, faint: NDArray[np.bool], result: NDArray[Any], weight: NDArray[Any], threads: int) -> None:
+    """Put into result and weight, where `faint`, what the direct method makes of it."""
+
+    def sums(part: Correlation) -> NDArray[Any]:
+        return _sums(part, methods.Choice("direct", ""), threads)
+
+    for at, band in _bands(c):
+        if faint[at].any():
+            ends = [np.flatnonzero(faint[at].any(tuple(set(range(c.rank)) - {i})))[[0, -1]] for i in range(c.rank)]
+            cut: tuple[Any, ...] = tuple(slice(int(first), int(last) + 1) for first, last in ends)
+            part = band.with_axes(tuple(a.part(w.start, w.stop) for a, w in zip(band.axes, cut, strict=True)))
+            y, w = reference.normalised(part, sums)
+            asked = faint[at][cut]
+            result[at][cut][asked], weight[at][cut][asked] = y[asked], w[asked]
 
 
 def _sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
@@ -507,7 +557,7 @@ def _sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
         floats = _sums(c._replace(sum_dtype=np.dtype(np.float64), out=None), choice, threads)
         exact: NDArray[Any] = np.rint(floats).astype(np.int64).astype(c.sum_dtype)
         return exact
-    if choice.whole:
+    if choice.whole and (c.sum_dtype.kind != "c" or np.isfinite(c.x).all()):
         window: tuple[Any, ...] = (..., *(slice(a.start, a.start + a.out) for a in c.axes))
         asked: NDArray[Any] = spectrum.correlate(c.whole())[window].astype(c.compute_dtype, copy=False)
         return asked

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastconv import reference, spectrum
 from fastconv.arguments import Correlation
+from fastconv.reference import TILE_POINTS
 from fastconv.runtime import _core
 
 METHODS = ("auto", "direct", "im2col", "separable", "box", "fft", "numpy")
@@ -29,8 +30,6 @@ class Choice(NamedTuple):
     whole: bool = False  # of method "fft": all of x, by NumPy
     casts: bool = False  # sums go into `out` of any type, as C casts them
 
-
-TILE_POINTS = 1 << 20  # the most of a tile of csrc/fft.c
 
 # Where one method overtakes another: `python bench/crossovers.py` measures what these stand for.
 CROSSOVERS = {
@@ -101,6 +100,32 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
     return Choice(method, "asked for")
 
 
+def choose_for_weights(c: Correlation, choice: Choice) -> Choice:
+    """How the weights, c, of a correlation by `choice` are summed: alike, where that is what their sums allow."""
+    if choice.method == "separable":
+        if choice.factors[0].shape[0] > 1:  # the absolute values of a sum are none
+            return Choice("direct", "")
+        return choice._replace(factors=tuple(np.abs(f) for f in choice.factors))
+    return choose(c, choice.method if np.isfinite(c.k).all() else "direct")
+
+
+def keeps_faint_sums(c: Correlation, choice: Choice) -> bool:
+    """Whether the error of each sum is relative to sum|x||k| over its window, however little of the kernel is there.
+
+    c: of the weights. That of transforms is relative to their tiles, and that of outer products to what these
+    differ from k by.
+    """
+    if choice.method != "separable":
+        return choice.method != "fft"
+    if choice.factors[0].shape[0] > 1:
+        return False
+    info = np.finfo(c.sum_dtype)
+    factors = [np.abs(f[0], dtype=np.float64) for f in choice.factors]
+    is_normal = all(((f == 0) | (f >= info.tiny)).all() for f in factors)
+    product = functools.reduce(np.multiply.outer, factors)
+    return is_normal and bool((np.abs(product - c.k) <= 16 * float(info.eps) * c.k).all())
+
+
 def as_floats(c: Correlation) -> Correlation | None:
     """c, sums of integers that may wrap, in the smallest float that holds all of them, with an array for the result.
 
@@ -166,8 +191,8 @@ def _why_not_fft(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tupl
     _, _, us = plan(transformed, Choice("fft", ""), 1)
     whole = math.isinf(us)
     if whole:
-        if not np.isfinite(c.k).all() or (c.x.dtype.kind == "c" and not np.isfinite(c.x).all()):
-            return f"k of shape {c.k.shape} is too large for tiles, and not all numbers are finite", False
+        if not np.isfinite(c.k).all():
+            return f"k of shape {c.k.shape} is too large for tiles, and not finite", False
         us = spectrum.expected_us(c)
     if only_if_faster and us * CROSSOVERS["fft gain"] > plan(c, Choice("direct", ""), 1)[2]:
         return "transforms would take longer", False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -153,9 +153,42 @@ def run(c: Correlation) -> Any:
     with np.errstate(all="ignore"):
         if not c.is_weighted:
             return c.as_asked(c.deliver(sums(c)))
-        result, weight = normalised(c, sums)
+        result, weight = normalised(c, wide_sums)
         delivered = c.as_asked(c.deliver(result))
         return (delivered, c._replace(asked_out=None).as_asked(weight)) if c.return_weight else delivered
+
+
+class Counted(NamedTuple):
+    """The correlations that one over the elements that count is made of."""
+
+    above: Correlation  # of x, what does not count being zero
+    weights: Correlation  # of what counts with |k|
+    window: Correlation  # the weight of a whole window: one output, by the same sum and so of the same bits
+
+
+def counted(c: Correlation) -> Counted:
+    valid = np.ones(c.x.shape, np.bool) if c.mask is None else c.mask
+    if c.ignore_nan and c.x.dtype.kind in "fc":
+        valid = valid & ~np.isnan(c.x)
+    fill_counts = not (c.ignore_nan and np.isnan(c.fillvalue))
+    dtype = c.compute_dtype
+    plain = c._replace(
+        mask=None, ignore_nan=False, return_weight=False, out=None, sum_dtype=dtype, dtype=dtype, overflow="raise"
+    )
+    x = np.where(valid, c.x, c.x.dtype.type(0))
+    above = plain._replace(x=x, fillvalue=c.fillvalue if fill_counts else 0.0)
+    real = np.empty(0, dtype).real.dtype
+    weights = plain._replace(
+        x=valid,
+        k=np.abs(c.k.astype(dtype)),
+        factors=tuple(np.abs(f.astype(dtype)) for f in c.factors),
+        sum_dtype=real,
+        dtype=real,
+        fillvalue=float(fill_counts),
+    )
+    axes = tuple(a._replace(n=a.k, out=1, lead=0, stride=1, dilation=1, start=0, whole=1, step=1) for a in c.axes)
+    ones = np.ones(c.k.shape, np.bool)
+    return Counted(above, weights, weights._replace(x=ones, axes=axes, shape=(1,) * c.rank))
 
 
 def normalised(c: Correlation, sums: Callable[[Correlation], NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -166,39 +199,33 @@ def normalised(c: Correlation, sums: Callable[[Correlation], NDArray[Any]]) -> t
     kernel that sums to one it is the weighted mean (Knutsson and Westin, "Normalized and differential convolution",
     1993).
     """
-    valid = np.ones(c.x.shape, np.bool) if c.mask is None else c.mask
-    if c.ignore_nan and c.x.dtype.kind in "fc":
-        valid = valid & ~np.isnan(c.x)
-    fill_counts = not (c.ignore_nan and np.isnan(c.fillvalue))
-    plain = c._replace(mask=None, ignore_nan=False, return_weight=False, out=None)
-    above = sums(
-        plain._replace(x=np.where(valid, c.x, c.x.dtype.type(0)), fillvalue=c.fillvalue if fill_counts else 0.0)
-    )
-    real = np.empty(0, c.sum_dtype).real.dtype
-    weights = plain._replace(
-        x=valid,
-        k=np.abs(c.k),
-        factors=tuple(np.abs(f) for f in c.factors),
-        sum_dtype=real,
-        dtype=real,
-        overflow="raise",
-    )
-    weight = sums(weights._replace(fillvalue=float(fill_counts)))
-    # the weight of a whole window, by the same sum and so of the same bits
-    axes = tuple(a._replace(n=(a.k - 1) * a.dilation + 1, out=1, lead=0, stride=1, start=0, whole=1) for a in c.axes)
-    ones = np.ones([a.n for a in axes], np.bool)
-    total = sums(weights._replace(x=ones, axes=axes, shape=(1,) * c.rank, fillvalue=1.0)).reshape(())
-    with np.errstate(all="ignore"):
-        result = np.where(weight > 0, above * (total / weight), np.nan)
-    return result.astype(above.dtype, copy=False), weight
+    parts = counted(c)
+    weight, total = sums(parts.weights), sums(parts.window).reshape(())
+    return made_up(sums(parts.above), weight, total), weight.astype(parts.weights.sum_dtype, copy=False)
+
+
+def made_up(above: NDArray[Any], weight: NDArray[Any], total: NDArray[Any]) -> NDArray[Any]:
+    """above * total / weight; above itself, to the bit, where the weight is that of a whole window."""
+    if above.dtype.kind == "c":  # part by part: times a complex number infinity would be NaN
+        result = np.empty_like(above)
+        result.real, result.imag = made_up(above.real, weight, total), made_up(above.imag, weight, total)
+        return result
+    with np.errstate(all="ignore"):  # in this order: total / weight may overflow
+        return np.where(weight > 0, np.where(weight == total, above, above / weight * total), np.nan).astype(above.dtype)
 
 
 def sums(c: Correlation) -> NDArray[Any]:
-    """The sums themselves: float64, complex128, or exact integers."""
+    """The sums themselves: floats rounded to the dtype of sums, or exact integers."""
     if c.sum_dtype.kind in "iu":
         return _integers(c)
+    is_rounded = c.sum_dtype.kind == "c" or c.dtype.kind in "fc"
+    return wide_sums(c).astype(c.sum_dtype if is_rounded else c.compute_dtype, copy=False)
+
+
+def wide_sums(c: Correlation) -> NDArray[Any]:
+    """The sums of floats in float64 or complex128."""
     if c.sum_dtype.kind == "f":
-        return slide(c, c.x, c.k, np.dtype(np.float64)).astype(c.sum_dtype if c.dtype.kind in "fc" else c.compute_dtype)
+        return slide(c, c.x, c.k, np.dtype(np.float64))
     # Of real and complex numbers the real ones have no imaginary part (rather than one of zero, which times
     # infinity would be NaN).
     y = np.zeros(c.shape, np.complex128)
@@ -213,7 +240,7 @@ def sums(c: Correlation) -> NDArray[Any]:
             x, k = getattr(c.x, x_part), getattr(c.k, k_part)
             target = getattr(y, part)
             target += sign * slide(c._replace(fillvalue=fill), x, k, np.dtype(np.float64))
-    return y.astype(c.sum_dtype, copy=False)
+    return y
 
 
 def slide(c: Correlation, x: NDArray[Any], k: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -284,6 +311,10 @@ def largest_sum(c: Correlation) -> int:
 # ---- the error ------------------------------------------------------------------------------------
 
 
+TILE_POINTS = 1 << 20  # the most that csrc/fft.c transforms together
+FAINT = 1 / 16  # of the weight of a whole window: where less is there, the errors of transforms are not made up for
+
+
 def error_bound(c: Correlation, factors: tuple[NDArray[Any], ...] = (), *, transformed: int = 0) -> NDArray[np.float64]:
     """How far a compiled result of c may lie from the reference's, per output element.
 
@@ -291,12 +322,17 @@ def error_bound(c: Correlation, factors: tuple[NDArray[Any], ...] = (), *, trans
     products in any order, fused or not, is off by at most ``n u sum|x||k| + n eta`` to first order in u
     (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1). A kernel that is taken apart
     into `factors` (per axis, terms x taps) has the sum of their absolute outer products in place of ``|k|``, and
-    for n the taps of all factors and 16 for their own rounding. Where at most N = `transformed` elements are
-    transformed together (as a pair of tiles, say), the error is relative to all of them: ``16 u log2(N) |x| |k|``, the
-    norms being roots of sums of squares (ibid., theorem 24.2), and the bound of the direct sum is added. To the bound
-    of the compiled sum are added that of the reference's own float64 sum, and the rounding to the result's
-    dtype on both sides. Where an intermediate value can overflow the bound is infinite. Of complex results it holds
-    for the absolute value of the difference; to results rounded to integers one is added.
+    for n the taps of all factors and 16 for their own rounding; what eta adds to one pass is multiplied by the sums of the
+    factors after it, and what the outer products differ from k by is an error, too. Where at most N = `transformed`
+    elements are transformed together (as a pair of tiles, say), the error is relative to all of them:
+    ``16 u log2(N) |x| |k|``, the norms being roots of sums of squares (ibid., theorem 24.2), and the bound of the direct
+    sum is added. So is ``8 N eta (1 + sum|x| + sum|k|)``: every step may be off by eta, and each result is a sum of N
+    products with spectra. To the bound of the compiled sum are added that of the reference's own float64 sum, and the
+    rounding to the result's dtype on both sides. Where an intermediate value can overflow the bound is infinite. Of complex
+    results it holds for the absolute value of the difference; to results rounded to integers one is added.
+
+    Where elements may be missing (``nan="ignore"``, `mask`), it is that of ``above * total / weight``: the bound of
+    each of the three, relative to its value, times the result.
 
     Examples
     --------
@@ -309,28 +345,67 @@ def error_bound(c: Correlation, factors: tuple[NDArray[Any], ...] = (), *, trans
     """
     if c.sum_dtype.kind in "iu":
         return np.zeros(c.shape)
-    n, K = c.k.size, _magnitude(c.k)
     if c.is_weighted:
-        n *= 3  # the sum, the weight, and their ratio
-    if factors:
-        n = sum(f.shape[1] for f in factors) + 16
-        terms = zip(*(np.abs(f, dtype=np.float64) for f in factors), strict=True)
-        K = np.sum([reduce(np.multiply.outer, term) for term in terms], axis=0)
-    n *= 2 if c.sum_dtype.kind == "c" else 1
+        return _normalised_error_bound(c, factors, transformed)
+    K = _magnitude(c.k)
     result_dtype = c.dtype if c.dtype.kind in "fc" else c.sum_dtype
+    compute, result, float64 = (np.finfo(t) for t in (c.compute_dtype, result_dtype, np.float64))
+    parts = 2 if c.sum_dtype.kind == "c" else 1
+    n, etas, left_out = c.k.size, float(c.k.size), np.zeros(())
     with np.errstate(all="ignore"):
-        filled = c._replace(fillvalue=float(_magnitude(np.asarray(c.fillvalue))))
-        magnitude = slide(filled, _magnitude(c.x), K, np.dtype(np.float64))
-        compute, result, float64 = (np.finfo(t) for t in (c.compute_dtype, result_dtype, np.float64))
+        if factors:
+            n = sum(f.shape[1] for f in factors) + 16
+            terms = [*zip(*(f.astype(float) for f in factors), strict=True)]
+            K = np.sum([reduce(np.multiply.outer, [np.abs(f) for f in term]) for term in terms], axis=0)
+            left_out = np.abs(np.sum([reduce(np.multiply.outer, term) for term in terms], axis=0) - c.k)
+            etas = sum(reduce(lambda before, f: before * np.abs(f).sum() + f.size, term, 0.0) for term in terms)
+        n *= parts
         u = (n * float(compute.eps) + c.k.size * float(float64.eps) + 2 * float(result.eps)) / 2
-        eta = (c.k.size + 2) * float(max(compute.smallest_subnormal, result.smallest_subnormal))
+        filled = c._replace(fillvalue=float(_magnitude(np.asarray(c.fillvalue))))
+        x = _magnitude(c.x)
+        magnitude = slide(filled, x, K, np.dtype(np.float64))
+        bound = 1.0625 * u * magnitude + 2 * float(result.smallest_subnormal)
+        bound += parts * (etas * float(compute.smallest_subnormal) + c.k.size * float(float64.smallest_subnormal))
+        if left_out.any():
+            bound += slide(filled, x, left_out, np.dtype(np.float64))
         if transformed:
-            X = extended(filled, _magnitude(c.x))
-            energy = np.minimum(np.sum(X**2, initial=0), 2.0 * transformed * np.max(X, initial=0) ** 2)
-            eta += 16 * np.log2(transformed) * float(compute.eps) / 2 * float(np.sqrt(energy * np.sum(K**2)))
+            X = extended(filled, x)
+            most = 2.0 * transformed * np.max(X, initial=0)
+            energy = np.minimum(np.sum(X**2, initial=0), most * np.max(X, initial=0))
+            bound += transform_error(transformed, float(compute.eps) / 2) * float(np.sqrt(energy * np.sum(K**2)))
+            reached = 1 + min(float(np.sum(X)), most) + float(np.sum(K))
+            bound += parts * 8 * transformed * float(compute.smallest_subnormal) * reached
         overflow = magnitude >= float(min(compute.max, result.max)) * (1 - n * float(compute.eps))
-        bound: NDArray[np.float64] = np.where(overflow, np.inf, 1.0625 * u * magnitude + eta)
+        bound = np.where(overflow, np.inf, bound)
     return bound + 1 if c.dtype.kind in "iu" else bound
+
+
+def transform_error(points: int, u: float) -> float:
+    """What a correlation by transforms of that many points together is off by, relative to the norms of both."""
+    return 16 * u * math.log2(max(points, 2))
+
+
+def _normalised_error_bound(c: Correlation, factors: tuple[NDArray[Any], ...], transformed: int) -> NDArray[np.float64]:
+    above, weights, window = counted(c)
+    absolute = tuple(np.abs(f) for f in factors if f.shape[0] == 1)  # weights are summed by one outer product, or directly
+    with np.errstate(all="ignore"):
+        weight, total = wide_sums(weights), wide_sums(window).reshape(())
+        y = np.abs(made_up(wide_sums(above), weight, total))
+        y[~np.isfinite(y)] = 0
+
+        def bound(factors: Any, absolute: Any, transformed: int) -> Any:
+            of_weight = error_bound(weights, absolute, transformed=transformed) / weight
+            of_total = error_bound(window, absolute) / total
+            of_above = error_bound(above, factors, transformed=transformed) / weight * total
+            return (of_above + y * of_weight + y * of_total) * (1 + of_weight + of_total)
+
+        made = bound((), (), 0)
+        if factors or transformed:
+            made = np.where(weight < FAINT / 2 * total, made, np.maximum(made, bound(factors, absolute, transformed)))
+        result = np.finfo(c.dtype if c.dtype.kind in "fc" else c.sum_dtype)
+        made = made + 4 * float(result.eps) * y + 2 * float(result.smallest_subnormal)
+        made = np.where(weight == 0, 0, np.where(np.isnan(made), np.inf, made))
+    return made + 1 if c.dtype.kind in "iu" else made
 
 
 def _magnitude(a: NDArray[Any]) -> NDArray[np.float64]:
@@ -418,9 +493,9 @@ def match_error_bound(m: Matching) -> NDArray[np.float64]:
 
     Window and template as vectors i and t without their means, with V the sum of squared weights, R the range of the
     image and u the unit roundoff: the compiled numerator is off by at most ``u K |t| R sqrt(V)``, as no element of a
-    centred tile is larger than R. K is the number n of pixels for a sum of n products, and
-    ``36 sqrt(2^19 / n)`` for a transform of at most 2^18 points, by the bound of csrc/fft.c. The sums in float64 add
-    as much with n for K; where no mean is subtracted from t and i (ccorr, sqdiff), they are relative to the largest
+    centred tile is larger than R. K is the number n of pixels for a sum of n products; for transforms it is that of
+    `transform_error`, relative to the norm of a pair of tiles of at most `TILE_POINTS`, and to the largest weight. The sums
+    in float64 add as much with n for K; where no mean is subtracted from t and i (ccorr, sqdiff), they are relative to the largest
     values. Divided by ``|t| |i|``, this is relative to ``q = R sqrt(V) / |i|``. It is no larger than 2^12 in float32
     and 2^24 in float64: where it is, the window is looked at again. The norm ``|i|`` itself is off by ``n u q`` or,
     where it is the difference of two sums, ``n u q^2``, u being that of float64.
@@ -442,7 +517,10 @@ def match_error_bound(m: Matching) -> NDArray[np.float64]:
     values = np.append(finite, m.fillvalue if np.isfinite(m.fillvalue) else 0)
     bound = np.empty(m.shape)
     with np.errstate(all="ignore"):
-        K = n + 36 * np.sqrt(2.0**19 / n) + 8
+        *deep, rows, cols = (o + k - 1 for o, k in zip(m.shape, m.template.shape, strict=True))
+        pair = 2.0 * min(TILE_POINTS, rows * cols) * (m.template.shape[0] if deep else 1)
+        heaviest = 1.0 if m.weights is None else float(m.weights.max())
+        K = n + 8 + transform_error(TILE_POINTS, 1) * heaviest * math.sqrt(pair / V)
         for row, windows in _rows_of_windows(m):
             T, X, missing = _vectors(m, windows)
             scale = _about_one(windows, m.template) if m.is_normed else 1.0
