@@ -100,6 +100,7 @@ typedef struct {
     ptrdiff_t out[3];
 } fc_fft_tile;
 
+enum { FC_FFT_POINTS = 1 << 20 /* of a tile, at most: the error bounds of reference.py rely on it */ };
 /* The tile that suits a kernel of k and an output of out >= 1 elements; returns the estimated time in us per output,
  * on one thread, plan included. */
 FC_API double fc_fft_size(const fc_kernels *fc, int type, const ptrdiff_t k[3], const ptrdiff_t out[3], ptrdiff_t n[3]);

@@ -29,7 +29,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { BLOCK = FC_FFT_BLOCK, MOST_POINTS = 1 << 20 };
+enum { BLOCK = FC_FFT_BLOCK };
 
 struct fc_fft {
     size_t size;             /* of an element */
@@ -143,7 +143,7 @@ double fc_fft_size(const fc_kernels *fc, int type, const ptrdiff_t k[3], const p
         for (m[1] = 0; (m[1] = next_candidate(1, k, out, m[1])) != 0;)
             for (m[2] = 0; (m[2] = next_candidate(2, k, out, m[2])) != 0;) {
                 double tiles = 1, us;
-                if ((double)m[0] * (double)m[1] * (double)m[2] > MOST_POINTS) /* reference.error_bound relies on it */
+                if ((double)m[0] * (double)m[1] * (double)m[2] > FC_FFT_POINTS)
                     continue;
                 for (int a = 0; a < 3; a++)
                     tiles *= (double)((out[a] - 1) / (m[a] - k[a] + 1) + 1);

@@ -248,6 +248,8 @@ static int centre(work *t)
         int exponent;
         frexp(fmin(most, DBL_MAX), &exponent);
         t->scale = ldexp(1, -(int)clamp(exponent, t->type == SINGLE ? -120 : -1000, 1000));
+        if (m->g->measure == FC_SQDIFF && t->scale > m->g->scale) /* squares of the template are added to those of x */
+            t->scale = m->g->scale;
     }
     shift(t, t->centre, t->scale);
     t->most = most * t->scale;

@@ -23,6 +23,7 @@ BOUNDARY: dict[str, int]
 METHOD: dict[str, int]
 STORED: dict[str, int]
 MEASURE: dict[str, int]
+TILE_POINTS: int
 
 def corr(
     x: NDArray[Any],

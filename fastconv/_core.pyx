@@ -54,7 +54,7 @@ cdef extern from "fastconv.h" nogil:
     int FC_F32, FC_F64, FC_I32, FC_I64, FC_U8, FC_I8, FC_U16, FC_I16, FC_U32, FC_U64
     int FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP, FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX
     int FC_ORDERED, FC_LINES
-    int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM
+    int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM, FC_FFT_POINTS
     void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
     int fc_corr_run(const fc_corr *g)
     const fc_kernels *fc_in_use()
@@ -90,6 +90,8 @@ STORED = {
     "f4": FC_F32, "f8": FC_F64, "i1": FC_I8, "i2": FC_I16, "i4": FC_I32, "i8": FC_I64,
     "u1": FC_U8, "u2": FC_U16, "u4": FC_U32, "u8": FC_U64, "b1": FC_U8,
 }  # fmt: skip
+
+TILE_POINTS = FC_FFT_POINTS
 
 cdef int default_threads = 1
 

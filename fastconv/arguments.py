@@ -62,7 +62,8 @@ class Axis(NamedTuple):
 
     def part(self, first: int, end: int) -> Axis:
         """Outputs first ... end of those that are asked for."""
-        return self._replace(out=end - first, lead=self.lead - first * self.stride, start=self.start + first * self.step)
+        lead, start = self.lead - first * self.stride, self.start + first * self.step
+        return self._replace(out=end - first, lead=lead, start=start)
 
 
 class OuterProduct(NamedTuple):

@@ -157,7 +157,7 @@ def _run(m: Matching, threads: int) -> NDArray[Any]:
     by = weights if about_mean else energies
     beyond = 0.0 if is_flat else float((by * (scaled - first)).sum()) / float(by.sum())
     mean = first + beyond
-    shift = float(round(mean)) if m.whole else mean
+    shift = float(round(mean)) if m.whole else mean / scale * scale  # as exact without the scale, however small
     spread = 0.0 if is_flat else float((energies * (scaled - first - beyond) ** 2).sum())
     square = float((energies * (scaled - shift) ** 2).sum())
     power = float((energies * scaled**2).sum())

@@ -210,8 +210,10 @@ def made_up(above: NDArray[Any], weight: NDArray[Any], total: NDArray[Any]) -> N
         result = np.empty_like(above)
         result.real, result.imag = made_up(above.real, weight, total), made_up(above.imag, weight, total)
         return result
-    with np.errstate(all="ignore"):  # in this order: total / weight may overflow
-        return np.where(weight > 0, np.where(weight == total, above, above / weight * total), np.nan).astype(above.dtype)
+    with np.errstate(all="ignore"):
+        ratio = total.astype(np.float64) / weight
+        made = np.where(np.isinf(ratio), above / weight * total, above * ratio)
+        return np.where(weight > 0, np.where(weight == total, above, made), np.nan).astype(above.dtype)
 
 
 def sums(c: Correlation) -> NDArray[Any]:
@@ -322,14 +324,14 @@ def error_bound(c: Correlation, factors: tuple[NDArray[Any], ...] = (), *, trans
     products in any order, fused or not, is off by at most ``n u sum|x||k| + n eta`` to first order in u
     (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1). A kernel that is taken apart
     into `factors` (per axis, terms x taps) has the sum of their absolute outer products in place of ``|k|``, and
-    for n the taps of all factors and 16 for their own rounding; what eta adds to one pass is multiplied by the sums of the
-    factors after it, and what the outer products differ from k by is an error, too. Where at most N = `transformed`
+    for n the taps of all factors and 16 for their own rounding; what eta adds to one pass is multiplied by the sums of
+    the factors after it, and what the outer products differ from k by is an error, too. Where at most N = `transformed`
     elements are transformed together (as a pair of tiles, say), the error is relative to all of them:
-    ``16 u log2(N) |x| |k|``, the norms being roots of sums of squares (ibid., theorem 24.2), and the bound of the direct
-    sum is added. So is ``8 N eta (1 + sum|x| + sum|k|)``: every step may be off by eta, and each result is a sum of N
-    products with spectra. To the bound of the compiled sum are added that of the reference's own float64 sum, and the
-    rounding to the result's dtype on both sides. Where an intermediate value can overflow the bound is infinite. Of complex
-    results it holds for the absolute value of the difference; to results rounded to integers one is added.
+    ``16 u log2(N) |x| |k|``, the norms being roots of sums of squares (ibid., theorem 24.2), and the bound of the
+    direct sum is added. So is ``8 N eta (1 + sum|x| + sum|k|)``: every step may be off by eta, and each result is a sum
+    of N products with spectra. To the bound of the compiled sum are added that of the reference's own float64 sum, and
+    the rounding to the result's dtype on both sides. Where an intermediate value can overflow the bound is infinite. Of
+    complex results it holds for the absolute value of the difference; to results rounded to integers one is added.
 
     Where elements may be missing (``nan="ignore"``, `mask`), it is that of ``above * total / weight``: the bound of
     each of the three, relative to its value, times the result.
@@ -356,7 +358,7 @@ def error_bound(c: Correlation, factors: tuple[NDArray[Any], ...] = (), *, trans
         if factors:
             n = sum(f.shape[1] for f in factors) + 16
             terms = [*zip(*(f.astype(float) for f in factors), strict=True)]
-            K = np.sum([reduce(np.multiply.outer, [np.abs(f) for f in term]) for term in terms], axis=0)
+            K = np.maximum(K, np.sum([reduce(np.multiply.outer, [np.abs(f) for f in term]) for term in terms], axis=0))
             left_out = np.abs(np.sum([reduce(np.multiply.outer, term) for term in terms], axis=0) - c.k)
             etas = sum(reduce(lambda before, f: before * np.abs(f).sum() + f.size, term, 0.0) for term in terms)
         n *= parts
@@ -387,7 +389,7 @@ def transform_error(points: int, u: float) -> float:
 
 def _normalised_error_bound(c: Correlation, factors: tuple[NDArray[Any], ...], transformed: int) -> NDArray[np.float64]:
     above, weights, window = counted(c)
-    absolute = tuple(np.abs(f) for f in factors if f.shape[0] == 1)  # weights are summed by one outer product, or directly
+    absolute = tuple(np.abs(f) for f in factors if f.shape[0] == 1)  # with several, weights are summed directly
     with np.errstate(all="ignore"):
         weight, total = wide_sums(weights), wide_sums(window).reshape(())
         y = np.abs(made_up(wide_sums(above), weight, total))
@@ -396,7 +398,7 @@ def _normalised_error_bound(c: Correlation, factors: tuple[NDArray[Any], ...], t
         def bound(factors: Any, absolute: Any, transformed: int) -> Any:
             of_weight = error_bound(weights, absolute, transformed=transformed) / weight
             of_total = error_bound(window, absolute) / total
-            of_above = error_bound(above, factors, transformed=transformed) / weight * total
+            of_above = error_bound(above, factors, transformed=transformed) * (total / weight)
             return (of_above + y * of_weight + y * of_total) * (1 + of_weight + of_total)
 
         made = bound((), (), 0)
@@ -461,6 +463,15 @@ def _about_one(*arrays: NDArray[np.float64]) -> float:
     return float(np.ldexp(1.0, -int(np.clip(np.frexp(most)[1], -1000, 1000))))
 
 
+def _scales(m: Matching, windows: NDArray[np.float64]) -> tuple[float, float]:
+    """What template and windows are multiplied by, so that no square overflows or vanishes. Scores stay the same."""
+    if not m.is_normed:
+        return 1.0, 1.0
+    if m.measure.startswith("sqdiff"):
+        return (_about_one(windows, m.template),) * 2
+    return _about_one(m.template), _about_one(windows)
+
+
 def _scores(m: Matching, windows: NDArray[np.float64]) -> NDArray[np.float64]:
     """The formulas of `fastconv.feature.match_template` for windows (n, pixels)."""
     T, X, missing = _vectors(m, windows)
@@ -476,8 +487,8 @@ def _vectors(m: Matching, X: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
     """What a score compares: template and windows (n, pixels) with their weights, for ccoeff without their means.
     And whether a window holds what is not finite."""
     M = np.ones(m.template.size) if m.weights is None else m.weights.ravel()
-    scale = _about_one(X, m.template) if m.is_normed else 1.0  # so that no square overflows or vanishes
-    T, X, M = m.template.ravel()[M > 0] * scale, X[:, M > 0] * scale, M[M > 0]
+    of_template, of_windows = _scales(m, X)
+    T, X, M = m.template.ravel()[M > 0] * of_template, X[:, M > 0] * of_windows, M[M > 0]
     missing = ~np.asarray((np.isfinite(X) & np.isfinite(T)).all(1))
     if m.measure.startswith("ccoeff"):
         flat, even = np.ptp(X, axis=1) == 0, np.ptp(T) == 0
@@ -494,11 +505,12 @@ def match_error_bound(m: Matching) -> NDArray[np.float64]:
     Window and template as vectors i and t without their means, with V the sum of squared weights, R the range of the
     image and u the unit roundoff: the compiled numerator is off by at most ``u K |t| R sqrt(V)``, as no element of a
     centred tile is larger than R. K is the number n of pixels for a sum of n products; for transforms it is that of
-    `transform_error`, relative to the norm of a pair of tiles of at most `TILE_POINTS`, and to the largest weight. The sums
-    in float64 add as much with n for K; where no mean is subtracted from t and i (ccorr, sqdiff), they are relative to the largest
-    values. Divided by ``|t| |i|``, this is relative to ``q = R sqrt(V) / |i|``. It is no larger than 2^12 in float32
-    and 2^24 in float64: where it is, the window is looked at again. The norm ``|i|`` itself is off by ``n u q`` or,
-    where it is the difference of two sums, ``n u q^2``, u being that of float64.
+    `transform_error`, relative to the norm of a pair of tiles of at most `TILE_POINTS`, and to the largest weight. The
+    sums in float64 add as much with n for K; where no mean is subtracted from t and i (ccorr, sqdiff), they are
+    relative to the largest values. The reference's own products may each be off by the smallest number. Divided by
+    ``|t| |i|``, this is relative to ``q = R sqrt(V) / |i|``. It is no larger than 2^12 in float32 and 2^24 in float64:
+    where it is, the window is looked at again. The norm ``|i|`` itself is off by ``n u q`` or, where it is the
+    difference of two sums, ``n u q^2``, u being that of float64.
 
     Examples
     --------
@@ -523,11 +535,13 @@ def match_error_bound(m: Matching) -> NDArray[np.float64]:
         K = n + 8 + transform_error(TILE_POINTS, 1) * heaviest * math.sqrt(pair / V)
         for row, windows in _rows_of_windows(m):
             T, X, missing = _vectors(m, windows)
-            scale = _about_one(windows, m.template) if m.is_normed else 1.0
-            t, i, R = np.sqrt((T**2).sum()), np.sqrt((X**2).sum(1)), np.ptp(values) * scale
+            of_template, of_windows = _scales(m, windows)
+            t, i, R = np.sqrt((T**2).sum()), np.sqrt((X**2).sum(1)), np.ptp(values) * of_windows
             error = 2 * (u * K + 16 * wide * n) * t * R * np.sqrt(V)
             if not m.measure.startswith("ccoeff"):
-                error += 16 * wide * n * V * ((np.abs(m.template).max() + np.abs(values).max()) * scale) ** 2
+                most_of = np.abs(m.template).max() * of_template + np.abs(values).max() * of_windows
+                error += 16 * wide * n * V * most_of**2
+            error += (4 * heaviest * np.abs(T).sum() + 2 * n) * float(np.finfo(np.float64).smallest_subnormal)
             scores = np.abs(_scores(m, windows))
             if m.is_normed:
                 q = np.minimum(R * np.sqrt(V) / i, most)
@@ -535,7 +549,7 @@ def match_error_bound(m: Matching) -> NDArray[np.float64]:
                 of_norm = n * wide * (q if m.weights is None and not single else q**2)
                 error = np.minimum(error / (t * i), 2 * (u * K + 16 * wide * n) * most) + of_norm
                 error = np.where(t * i > 0, error, 0)  # what is flat is known exactly
-            error = error + 4 * final * scores + float(np.finfo(m.dtype).smallest_subnormal)
+            error = error + 4 * final * scores + 2 * float(np.finfo(m.dtype).smallest_subnormal)
             bound[row] = np.where(missing, 0, error)
     return bound
 
