@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import index
 from typing import Any, NamedTuple, TypeAlias
 
@@ -221,12 +221,9 @@ def correlation_arguments(
     ValueError, TypeError
         Naming the argument, what it was and what is accepted.
     """
-    if not isinstance(options.mode, str) or options.mode not in MODES:
-        raise ValueError(f"mode must be one of {', '.join(MODES)}; got {options.mode!r}")
-    if options.overflow not in OVERFLOWS:
-        raise ValueError(f"overflow must be one of {', '.join(OVERFLOWS)}; got {options.overflow!r}")
-    if not isinstance(options.nan, str) or options.nan not in NANS:
-        raise ValueError(f"nan must be one of {', '.join(NANS)}; got {options.nan!r}")
+    _word(options.mode, MODES, "mode")
+    _word(options.overflow, OVERFLOWS, "overflow")
+    _word(options.nan, NANS, "nan")
     boundaries = _boundaries(options.boundary, rank)
     xa = _array(x, "x")
     factors: tuple[NDArray[Any], ...] = ()
@@ -407,8 +404,7 @@ def halo(
     >>> halo(4, "same"), halo(4, "same", convolve=True), halo(4)
     (((1, 2),), ((2, 1),), ((0, 3),))
     """
-    if mode not in MODES:
-        raise ValueError(f"mode must be one of {', '.join(MODES)}; got {mode!r}")
+    _word(mode, MODES, "mode")
     shape = (k_shape,) if isinstance(k_shape, (int, np.integer)) else tuple(k_shape)
     rank = len(shape)
     taps, strides, dilations = (
@@ -518,22 +514,79 @@ def _boundaries(boundary: Any, rank: int) -> tuple[str, ...]:
     return tuple(BOUNDARIES[name] for name in names)
 
 
+def _is_listed(value: Any) -> bool:
+    """Whether an argument has a number for each axis, or one for all. A mask would be ignored."""
+    is_array = isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray)
+    return isinstance(value, (tuple, list)) or (is_array and value.ndim > 0)
+
+
+def _index(value: Any) -> int:
+    """An integer as Python's; True is none.
+
+    Raises
+    ------
+    TypeError
+        Without a message: the caller knows the argument's name.
+    """
+    if isinstance(value, (bool, np.bool)):
+        raise TypeError
+    return index(value)
+
+
+def _flag(value: Any, name: str) -> bool:
+    """value as a bool; of what else has a truth only 0 and 1 are taken, so that no argument in a wrong place is."""
+    if isinstance(value, (bool, np.bool)) or (isinstance(value, (int, np.integer)) and value in (0, 1)):
+        return bool(value)
+    raise TypeError(f"{name} must be True or False; got {value!r}")
+
+
+def _several(values: Any, name: str, of: str) -> list[Any]:
+    """What values are; of: what they must be, for the message."""
+    try:
+        return list(values)
+    except TypeError:
+        raise TypeError(f"{name} must be several {of}; got {values!r}") from None
+
+
+def _amount(value: Any, name: str) -> float:
+    """A finite number of 0 or more as Python's, which promotes no array."""
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a number; got {value!r}")
+    if not 0 <= value <= sys.float_info.max:
+        raise ValueError(f"{name} must be a finite number of 0 or more; got {value!r}")
+    return float(value)
+
+
+def _word(value: Any, accepted: Collection[str], name: str) -> str:
+    """value, if it is one of these words."""
+    if not isinstance(value, str) or value not in accepted:
+        raise ValueError(f"{name} must be one of {', '.join(accepted)}; got {value!r}")
+    return value
+
+
 def _per_axis(value: Any, rank: int, name: str, least: int = 1) -> tuple[int, ...]:
     """value as `rank` integers of at least `least`."""
-    values = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value,) * rank
+    values = tuple(value) if _is_listed(value) else (value,) * rank
     if len(values) != rank:
         raise ValueError(f"{name} must be an integer or {rank} of them; got {value!r}")
     try:
-        if any(isinstance(v, (bool, np.bool)) for v in values):
-            raise TypeError
-        numbers = tuple(index(v) for v in values)
+        numbers = tuple(_index(v) for v in values)
     except TypeError:
         raise TypeError(f"{name} must be an integer or {rank} of them; got {value!r}") from None
-    if min(numbers) < least:
+    if min(numbers, default=least) < least:
         raise ValueError(f"{name} must be at least {least}; got {value!r}")
-    if max(numbers) > sys.maxsize // 4:
+    if max(numbers, default=0) > sys.maxsize // 4:
         raise ValueError(f"{name} is too large; got {value!r}")
     return numbers
+
+
+def _count(value: Any, name: str, least: int = 1) -> int:
+    """value as one integer of at least `least`."""
+    try:
+        number = _index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer; got {value!r}") from None
+    return _per_axis(number, 1, name, least)[0]
 
 
 def _axes(axes: Any, rank: int, ndim: int) -> tuple[int, ...]:
@@ -595,17 +648,24 @@ def _dtypes(
         sums = np.dtype(np.float64)
     if asked is None:
         return sums, sums
-    try:
-        dtype = np.dtype(asked).newbyteorder("=")
-    except TypeError:
-        dtype = np.dtype(object)
-    if not _is_supported(dtype) or dtype.kind == "b":
+    dtype = native_dtype(asked)
+    if dtype is None or not _is_supported(dtype) or dtype.kind == "b":
         raise TypeError(f"dtype must be an integer, float or complex dtype; got {asked!r}")
     if sums.kind == "c" and dtype.kind != "c":
         raise TypeError(f"dtype must be complex, because the sums are {sums}; got {asked!r}")
     if sums.kind in "fc" and dtype.kind in "fc":
         sums = np.promote_types(sums, np.empty(0, dtype).real.dtype)
     return sums, dtype
+
+
+def native_dtype(asked: Any) -> np.dtype[Any] | None:
+    """The dtype that a `dtype` argument asks for, in this machine's byte order: compiled code knows no other. None: it
+    is no dtype."""
+    try:
+        dtype: np.dtype[Any] = np.dtype(asked).newbyteorder("=")
+        return dtype
+    except (TypeError, ValueError, OverflowError, SyntaxError):  # NumPy refuses in all these ways
+        return None
 
 
 def _fillvalue(value: Any, dtype: np.dtype[Any]) -> int | float | complex:

@@ -21,7 +21,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv.arguments import IntOrTuple, Options, _array, _per_axis, correlation_arguments
+from fastconv.arguments import (
+    Correlation,
+    IntOrTuple,
+    Options,
+    _amount,
+    _array,
+    _count,
+    _flag,
+    _is_listed,
+    _per_axis,
+    _several,
+    _sum_dtype,
+    converted,
+    correlation_arguments,
+    native_dtype,
+)
+from fastconv.layers import _check_size
 from fastconv.reference import _indices
 
 __all__ = [
@@ -96,11 +112,14 @@ def count_parameters(
     >>> dense.count_parameters((3000, 4000), channels=3, units=100, kernel_size=3).weights
     2700
     """
-    shape = _per_axis(tuple(shape), len(tuple(shape)), "shape")
+    shape = _shape(shape)
     channels, units, depth = (
-        _per_axis(n, 1, name)[0] for n, name in ((channels, "channels"), (units, "units"), (depth, "depth"))
+        _count(n, name) for n, name in ((channels, "channels"), (units, "units"), (depth, "depth"))
     )
-    size = np.dtype(dtype).itemsize
+    bias, asked = _flag(bias, "bias"), native_dtype(dtype)
+    if asked is None or asked.kind not in "biufc":
+        raise TypeError(f"dtype must be one of numbers; got {dtype!r}")
+    size = asked.itemsize
     pixels = math.prod(shape)
     if kernel_size is None:
         weights = pixels * channels * units
@@ -139,7 +158,15 @@ def compare_kernel_sizes(
     >>> [(c.kernel_size, c.weights, c.stacked_reach) for c in dense.compare_kernel_sizes([3, 5], (100, 100), 1, 1)]
     [(None, 10000, (100, 100)), ((3, 3), 9, (11, 11)), ((5, 5), 25, (21, 21))]
     """
-    return [count_parameters(shape, channels, units, size, **how) for size in (None, *sizes)]
+    taps = [_per_axis(size, len(_shape(shape)), "sizes") for size in _several(sizes, "sizes", "kernel sizes")]
+    return [count_parameters(shape, channels, units, size, **how) for size in (None, *taps)]
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    """Elements along every axis."""
+    if not _is_listed(shape) or len(shape) == 0:
+        raise TypeError(f"shape must be a tuple of integers; got {shape!r}")
+    return _per_axis(shape, len(shape), "shape")
 
 
 # ---- from the kernel to the fully connected layer ------------------------------------------------
@@ -162,13 +189,16 @@ def dense_weight(
     Returns
     -------
     ndarray, shape (OH, OW, H, W)
-        Of k's dtype; complex kernels conjugated, as `corr2d` takes them. ``np.einsum("ijkl,kl", W, x)`` is the
-        correlation. Beyond the border, "edge" and its like add weights to elements inside.
+        Of k's dtype, or of integers and bools what `corr2d` sums in: int64, or uint64. Complex kernels are conjugated,
+        as `corr2d` takes them. ``np.einsum("ijkl,kl", W, x)`` is the correlation. Beyond the border, "edge" and its
+        like add weights to elements inside.
 
     Raises
     ------
     ValueError, TypeError
         What `corr2d` refuses; weights of more than 2 GB, with their number of bytes.
+    OverflowError
+        Weights of integers that add up to more than their dtype holds.
 
     Examples
     --------
@@ -180,13 +210,14 @@ def dense_weight(
            [0, 1, 2, 0],
            [0, 0, 1, 2]])
     """
-    places, values, out = _entries(k, shape, mode, boundary)
-    n = math.prod(out) * math.prod(shape) * values.dtype.itemsize
+    c = _correlation(k, shape, mode, boundary)
+    outputs, inputs = math.prod(c.shape), math.prod(c.x.shape)
+    n = outputs * inputs * c.k.dtype.itemsize
     if n > MOST_BYTES:
-        raise ValueError(f"shape {tuple(shape)} makes weights of {n} bytes; accepted: {MOST_BYTES}. See dense_matrix")
-    W = np.zeros((math.prod(out), math.prod(shape)), values.dtype)
-    np.add.at(W, places, values)
-    return W.reshape(*out, *shape)
+        raise ValueError(f"shape {c.x.shape} makes weights of {n} bytes; accepted: {MOST_BYTES}. See dense_matrix")
+    W = np.zeros((outputs, inputs), c.k.dtype)
+    np.add.at(W, *_entries(c))
+    return W.reshape(*c.shape, *c.x.shape)
 
 
 def dense_matrix(
@@ -207,7 +238,8 @@ def dense_matrix(
     k, shape, mode, boundary
         As for `dense_weight`.
     sparse : bool
-        True: as `scipy.sparse.csr_array`, which has room for large pictures; needs SciPy. False: as ndarray.
+        True: as `scipy.sparse.csr_array`, which has room for large pictures; needs SciPy, and of float16 is float32.
+        False: as ndarray.
 
     Returns
     -------
@@ -217,7 +249,7 @@ def dense_matrix(
     ------
     ImportError
         There is no SciPy and `sparse` is True.
-    ValueError, TypeError
+    ValueError, TypeError, OverflowError
         As for `dense_weight`.
 
     Examples
@@ -229,7 +261,7 @@ def dense_matrix(
     >>> A.shape, bool((A @ x.ravel() == fastconv.corr2d(x, [[1.0, -1.0]]).ravel()).all())
     ((9, 12), True)
     """
-    if not sparse:
+    if not _flag(sparse, "sparse"):
         W = dense_weight(k, shape, mode, boundary)
         return W.reshape(W.shape[0] * W.shape[1], -1)
     try:
@@ -238,30 +270,41 @@ def dense_matrix(
         raise ImportError(
             'sparse matrices need SciPy: pip install "fastconv[learn]", or ask for sparse=False'
         ) from error
-    places, values, out = _entries(k, shape, mode, boundary)
-    matrix = matrices.coo_array((values, places), shape=(math.prod(out), math.prod(shape))).tocsr()
+    c = _correlation(k, shape, mode, boundary)
+    places, values = _entries(c)
+    values = values.astype(np.float32) if values.dtype == np.float16 else values
+    matrix = matrices.coo_array((values, places), shape=(math.prod(c.shape), math.prod(c.x.shape))).tocsr()
     matrix.sum_duplicates()
     return matrix
 
 
-def _entries(
-    k: ArrayLike, shape: tuple[int, int], mode: str, boundary: Any
-) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], NDArray[Any], tuple[int, ...]]:
-    """Rows, columns and values of the matrix, some of them more than once; shape of the result."""
+def _correlation(k: ArrayLike, shape: tuple[int, int], mode: str, boundary: Any) -> Correlation:
+    """The correlation of a picture of that shape with k in the dtype of the weights."""
     ka = _array(k, "k")
-    if ka.dtype.kind not in "biufc":
-        raise TypeError(f"k has dtype {ka.dtype}; numbers are accepted")
-    sizes = _per_axis(tuple(shape), 2, "shape")
-    c = correlation_arguments(2, np.broadcast_to(ka.dtype.type(0), sizes), ka, Options(mode, boundary))
+    sizes = _per_axis(_shape(shape), 2, "shape")
+    _check_size(sizes, "it is the argument shape")
+    dtype = _sum_dtype(ka.dtype, ka.dtype)
+    return correlation_arguments(2, np.broadcast_to(dtype.type(0), sizes), ka.astype(dtype), Options(mode, boundary))
+
+
+def _entries(c: Correlation) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], NDArray[Any]]:
+    """Rows, columns and values of the matrix, some of them more than once, which together fit their dtype."""
     rows, cols = c.axes
     sources = [_indices(a) for a in c.axes]  # of the continued axes, from -lead on
     i, j, a, b = np.ogrid[: rows.out, : cols.out, : rows.k, : cols.k]
     down, across = sources[0][i + a], sources[1][j + b]
     to = np.broadcast_to(i * cols.out + j, (rows.out, cols.out, rows.k, cols.k))
     inside = np.broadcast_to((down >= 0) & (across >= 0), to.shape)
-    at = np.broadcast_to(down * sizes[1] + across, to.shape)
+    at = np.broadcast_to(down * cols.n + across, to.shape)
     values = np.broadcast_to(c.k, to.shape)[inside]
-    return (to[inside], at[inside]), values, (rows.out, cols.out)
+    places = to[inside], at[inside]
+    continued = any(axis.boundary != "constant" for axis in c.axes)
+    if continued and c.k.dtype.kind in "iu" and sum(map(abs, c.k.ravel().tolist())) > np.iinfo(c.k.dtype).max:
+        pairs, which = np.unique(np.stack(places), axis=1, return_inverse=True)
+        sums = np.zeros(pairs.shape[1], object)  # Python's integers hold any
+        np.add.at(sums, which.ravel(), values.astype(object))
+        places, values = (pairs[0], pairs[1]), converted(sums, c.k.dtype)
+    return places, values
 
 
 # ---- and back ------------------------------------------------------------------------------------
@@ -324,10 +367,10 @@ def as_kernel(W: ArrayLike, size: tuple[int, int] | None = None, *, tolerance: f
     Wa = _array(W, "W")
     if Wa.dtype.kind not in "biufc":
         raise TypeError(f"W has dtype {Wa.dtype}; numbers are accepted")
+    Wa = Wa.astype(Wa.dtype.newbyteorder("="), copy=False)
     if Wa.ndim != 4 or Wa.size == 0:
         raise ValueError(f"W must have 4 dimensions (OH, OW, H, W), none of them 0; got shape {Wa.shape}")
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance must be 0 or more; got {tolerance!r}")
+    tolerance = _amount(tolerance, "tolerance")
     outputs, inputs = Wa.shape[:2], Wa.shape[2:]
     most = (max(inputs[0] - 1, 1), max(inputs[1] - 1, 1)) if size is None else _per_axis(size, 2, "size")
     offsets = (outputs[0] + inputs[0] - 1, outputs[1] + inputs[1] - 1)
@@ -339,7 +382,7 @@ def as_kernel(W: ArrayLike, size: tuple[int, int] | None = None, *, tolerance: f
             slice(outputs[1] - 1 - j, outputs[1] - 1 - j + inputs[1]),
         )
         known = owner[block][..., 0] >= 0
-        wrong = known & ~(np.abs(Wa[i, j] - weights[block]) <= tolerance)
+        wrong = known & ~(_apart(Wa[i, j], weights[block]) <= tolerance)
         if wrong.any():
             k, m = (int(n) for n in np.argwhere(wrong)[0])
             a, b = (int(n) for n in owner[block][k, m])
@@ -347,11 +390,11 @@ def as_kernel(W: ArrayLike, size: tuple[int, int] | None = None, *, tolerance: f
             return Recovered(None, None, "translation", (first, second), (Wa[first], Wa[second]))
         weights[block] = np.where(known, weights[block], Wa[i, j])
         owner[block] = np.where(known[..., None], owner[block], (i, j))
-    used = np.argwhere(np.abs(weights) > tolerance)
+    used = np.argwhere(_apart(weights, 0) > tolerance)
     if not used.size:
         return Recovered(weights[:1, :1], (0, 0), None, None, None)
     for i, j in np.ndindex(*outputs):
-        of_output = np.argwhere(np.abs(Wa[i, j]) > tolerance)
+        of_output = np.argwhere(_apart(Wa[i, j], 0) > tolerance)
         for axis in (0, 1):
             if of_output.size and np.ptp(of_output[:, axis]) >= most[axis]:
                 ends = of_output[of_output[:, axis].argmin()], of_output[of_output[:, axis].argmax()]
@@ -360,3 +403,12 @@ def as_kernel(W: ArrayLike, size: tuple[int, int] | None = None, *, tolerance: f
     low, high = used.min(0), used.max(0) + 1
     at = int(low[0]) - outputs[0] + 1, int(low[1]) - outputs[1] + 1
     return Recovered(weights[low[0] : high[0], low[1] : high[1]], at, None, None, None)
+
+
+def _apart(a: NDArray[Any], b: ArrayLike) -> NDArray[Any]:
+    """|a - b|: of integers, which would wrap, and bools in uint64, where the difference of any two of a dtype fits."""
+    if a.dtype.kind not in "biu":
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.where(a == b, 0, np.abs(a - b)))  # infinite weights may be equal, too
+    other = np.asarray(b, a.dtype)
+    return np.asarray(np.maximum(a, other).astype(np.uint64) - np.minimum(a, other).astype(np.uint64))

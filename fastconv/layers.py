@@ -9,14 +9,24 @@ from __future__ import annotations
 import functools
 import math
 import sys
-from collections.abc import Sequence
-from operator import index
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv.arguments import Axis, IntOrTuple, _array, _out, _per_axis
+from fastconv.arguments import (
+    Axis,
+    IntOrTuple,
+    _array,
+    _count,
+    _index,
+    _is_listed,
+    _out,
+    _per_axis,
+    _word,
+    native_dtype,
+)
 
 Padding: TypeAlias = int | str | Sequence[int] | Sequence[Sequence[int]]
 Activation: TypeAlias = str | Sequence[float] | None
@@ -40,6 +50,18 @@ class Options(NamedTuple):
     layout: str | None = None
     dtype: DTypeLike | None = None
     out: Any = None
+
+
+class Names(NamedTuple):
+    """What messages call the arguments of a layer."""
+
+    x: str
+    w: str
+    owner: str | None = None  # which has the dtype that the others must have; None: there is an argument dtype
+
+
+NAMES = Names("x", "w")
+GRADIENT_NAMES = Names("input", "weight")
 
 
 class Layer(NamedTuple):
@@ -140,7 +162,9 @@ def delivered(result: NDArray[Any], dtype: np.dtype[Any], out: NDArray[Any] | No
     return out
 
 
-def layer_arguments(rank: int, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, options: Options) -> Layer:
+def layer_arguments(
+    rank: int, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, options: Options, names: Names = NAMES
+) -> Layer:
     """Check the arguments of a convolution layer and derive its geometry.
 
     Raises
@@ -148,9 +172,9 @@ def layer_arguments(rank: int, x: ArrayLike, w: ArrayLike, bias: ArrayLike | Non
     ValueError, TypeError
         Naming the argument, what it was and what is accepted.
     """
-    arrays, dtype = _arrays({"x": x, "w": w, "bias": bias}, options.dtype)
-    xa, wa = arrays["x"], arrays["w"]
-    g = layer_geometry(rank, xa.shape, wa.shape, options)
+    arrays, dtype = _arrays({names.x: x, names.w: w, "bias": bias}, options.dtype, names.owner)
+    xa, wa = arrays[names.x], arrays[names.w]
+    g = layer_geometry(rank, xa.shape, wa.shape, options, names)
     ba = _bias(arrays.get("bias"), wa.shape[0], "kernel")
     clamp, out = _clamp(options.activation), _out(options.out, g.asked(g.y_shape), dtype)
     return Layer(g.first(xa), wa, ba, g.axes, g.groups, clamp, g.y_shape, dtype, g.batched, g.channels_last, out)
@@ -191,7 +215,7 @@ def input_gradient_arguments(
 ) -> Layer:
     """Check the arguments of the gradient of a layer's input: the adjoint of the layer."""
     arrays, dtype = _arrays({"grad_output": grad_output, "weight": weight}, options.dtype)
-    names = "input_size", "weight"
+    names = Names("input_size", "weight")
     g = layer_geometry(rank, _size(input_size, "input_size"), arrays["weight"].shape, options, names)
     grad = _grad_output(arrays["grad_output"], g, names)
     return _adjoint(g, grad, arrays["weight"], dtype, _out(options.out, g.asked(g.x_shape), dtype))
@@ -202,7 +226,7 @@ def weight_gradient_arguments(
 ) -> WeightGradient:
     """Check the arguments of the gradient of a layer's weights."""
     arrays, dtype = _arrays({"grad_output": grad_output, "input": input}, options.dtype)
-    names = "input", "weight_size"
+    names = Names("input", "weight_size")
     shape = _size(weight_size, "weight_size")
     g = layer_geometry(rank, arrays["input"].shape, shape, options, names)
     grad = _grad_output(arrays["grad_output"], g, names)
@@ -212,19 +236,25 @@ def weight_gradient_arguments(
 
 
 def backward_arguments(
-    rank: int, grad_output: ArrayLike, input: ArrayLike, weight: ArrayLike, options: Options
+    rank: int,
+    grad_output: ArrayLike,
+    input: ArrayLike,
+    weight: ArrayLike,
+    options: Options,
+    names: Names = GRADIENT_NAMES,
 ) -> tuple[Layer, WeightGradient]:
     """Check the arguments of both gradients."""
-    arrays, dtype = _arrays({"grad_output": grad_output, "input": input, "weight": weight}, options.dtype)
-    x, w = arrays["input"], arrays["weight"]
-    g = layer_geometry(rank, x.shape, w.shape, options, ("input", "weight"))
-    grad = _grad_output(arrays["grad_output"], g, ("input", "weight"))
+    named = {"grad_output": grad_output, names.x: input, names.w: weight}
+    arrays, dtype = _arrays(named, options.dtype, names.owner)
+    x, w = arrays[names.x], arrays[names.w]
+    g = layer_geometry(rank, x.shape, w.shape, options, names)
+    grad = _grad_output(arrays["grad_output"], g, names)
     return _adjoint(g, grad, w, dtype, None), WeightGradient(g.first(x), grad, g.axes, g.groups, w.shape, dtype, None)
 
 
 def unfold_arguments(x: ArrayLike, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Columns:
     """Of how many dimensions the windows are, is what kernel_size says."""
-    xa = _arrays({"x": x}, None)[0]["x"]
+    xa = _arrays({"x": x}, None, owner="x")[0]["x"]
     rank = _window_rank(kernel_size=kernel_size)
     batched = _batched(rank, xa.shape, "x")
     xa = xa if batched else xa[None]
@@ -237,20 +267,21 @@ def fold_arguments(
     x: ArrayLike, output_size: Any, kernel_size: Any, dilation: Any, padding: Any, stride: Any
 ) -> Columns:
     """Of how many dimensions the windows are, is what kernel_size says, or output_size."""
-    xa = _arrays({"x": x}, None)[0]["x"]
+    xa = _arrays({"x": x}, None, owner="x")[0]["x"]
     rank = _window_rank(kernel_size=kernel_size, output_size=output_size)
+    taps = _per_axis(kernel_size, rank, "kernel_size")
     size = _per_axis(output_size, rank, "output_size")
-    axes = _window_axes(size, "output_size", kernel_size, dilation, padding, stride)
+    axes = _window_axes(size, "output_size", taps, dilation, padding, stride)
     if xa.ndim not in (2, 3):
         raise ValueError(f"x must have 3 dimensions (N, C x taps, L), or one less; got shape {xa.shape}")
-    taps, outputs = math.prod(a.k for a in axes), math.prod(a.out for a in axes)
-    if xa.shape[-2] % taps or xa.shape[-1] != outputs:
+    rows, columns = math.prod(a.k for a in axes), math.prod(a.out for a in axes)
+    if xa.shape[-2] % rows or xa.shape[-1] != columns:
         raise ValueError(
-            f"x must have C x {taps} rows, for kernel_size {kernel_size!r}, and {outputs} columns, for output_size "
-            f"{output_size!r}; got shape {xa.shape}"
+            f"x must have C x {rows} rows and {columns} columns, for output_size {output_size!r}, kernel_size "
+            f"{kernel_size!r}, dilation {dilation!r}, padding {padding!r} and stride {stride!r}; got shape {xa.shape}"
         )
     xa, batched = (xa, True) if xa.ndim == 3 else (xa[None], False)
-    c = Columns(xa.reshape(len(xa), xa.shape[1] // taps, taps, outputs), axes, batched, True)
+    c = Columns(xa.reshape(len(xa), xa.shape[1] // rows, rows, columns), axes, batched, True)
     _check_size(c.shape, f"output_size is {output_size!r}")
     return c
 
@@ -258,7 +289,7 @@ def fold_arguments(
 def _window_rank(**sizes: Any) -> int:
     """Along how many axes windows slide: as many as the first size has that is not one number; of squares two."""
     for name, size in sizes.items():
-        if isinstance(size, (tuple, list, np.ndarray)):
+        if _is_listed(size):
             if len(size) not in LAYOUTS:
                 raise ValueError(f"{name} must be an integer or one to three; got {size!r}")
             return len(size)
@@ -272,12 +303,12 @@ def _window_axes(
     rank = len(shape)
     kernel, steps = _per_axis(kernel_size, rank, "kernel_size"), _per_axis(stride, rank, "stride")
     spread = _per_axis(dilation, rank, "dilation")
-    return layer_axes(shape, kernel, steps, _padding(padding), spread, "zeros", (name, "kernel_size"))
+    return layer_axes(shape, kernel, steps, _padding(padding), spread, "zeros", Names(name, "kernel_size"))
 
 
 def bias_gradient_arguments(rank: int, grad_output: ArrayLike) -> NDArray[Any]:
     """The gradient of a layer's output, as (images, kernels, ...)."""
-    grad = _arrays({"grad_output": grad_output}, None)[0]["grad_output"]
+    grad = _arrays({"grad_output": grad_output}, None, owner="grad_output")[0]["grad_output"]
     return grad if _batched(rank, grad.shape, "grad_output") else grad[None]
 
 
@@ -289,21 +320,43 @@ def _adjoint(g: Geometry, grad: NDArray[Any], w: NDArray[Any], dtype: np.dtype[A
 
 
 def _arrays(
-    named: dict[str, ArrayLike | None], dtype: DTypeLike | None
+    named: Mapping[str, ArrayLike | None], dtype: DTypeLike | None, owner: str | None = None
 ) -> tuple[dict[str, NDArray[Any]], np.dtype[Any]]:
-    """Those that are given, in the dtype asked for or else their own, which must be one."""
-    arrays = {name: _array(a, name) for name, a in named.items() if a is not None}
-    first = next(iter(arrays))
-    asked = arrays[first].dtype.newbyteorder("=") if dtype is None else np.dtype(dtype)
-    if dtype is not None and asked.name not in FLOATS:
-        raise TypeError(f"dtype must be float16, float32 or float64; got {asked}")
+    """In the dtype asked for or else their own, which must be one; only a bias may be None.
+
+    owner: as in Names.
+    """
+    given: dict[str, Any] = {name: a for name, a in named.items() if a is not None or name != "bias"}
+    arrays = {name: _array(a, name) for name, a in given.items()}
+    first = owner or next(iter(arrays))
+    asked = arrays[first].dtype.newbyteorder("=") if dtype is None else float_dtype(dtype)
     for name, a in arrays.items():
+        wanted = asked if asked.kind == "f" and name != owner else "float32"
+        converts = f"numpy.asarray({name}, '{wanted}') converts" if owner else "dtype='float32' converts"
         if a.dtype.kind == "c" or (dtype is None and a.dtype.kind != "f"):
-            advice = "" if a.dtype.kind == "c" else "; dtype='float32' converts"
+            advice = "" if a.dtype.kind == "c" else f"; {converts}"
             raise TypeError(f"{name} has dtype {a.dtype}; float16, float32 and float64 are accepted{advice}")
         if dtype is None and a.dtype.newbyteorder("=") != asked:
-            raise TypeError(f"{name} has dtype {a.dtype} and {first} {asked}: they must be the same, or dtype be given")
+            advice = f"; {converts}" if owner else ", or dtype be given"
+            raise TypeError(f"{name} has dtype {a.dtype} and {first} {asked}: they must be the same{advice}")
     return {name: a.astype(asked, copy=False) for name, a in arrays.items()}, asked
+
+
+def float_dtype(asked: Any) -> np.dtype[Any]:
+    """The dtype of floats that a `dtype` argument asks for."""
+    dtype = native_dtype(asked)
+    if dtype is None or dtype.name not in FLOATS:
+        raise TypeError(f"dtype must be float16, float32 or float64; got {asked if dtype is None else dtype!r}")
+    return dtype
+
+
+def generator(seed: Any) -> np.random.Generator:
+    """The random numbers that a `seed` argument asks for."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        accepted = "None, an integer of 0 or more, or a numpy.random.Generator"
+        raise type(error)(f"seed must be {accepted}; got {seed!r}") from None
 
 
 def _batched(rank: int, shape: tuple[int, ...], name: str, layout: str | None = None) -> bool:
@@ -316,13 +369,13 @@ def _batched(rank: int, shape: tuple[int, ...], name: str, layout: str | None = 
 
 def _bias(bias: NDArray[Any] | None, n: int, each: str) -> NDArray[Any] | None:
     if bias is not None and bias.shape != (n,):
-        raise ValueError(f"bias must have shape ({n},), one for each {each} of w; got shape {bias.shape}")
+        raise ValueError(f"bias must have shape ({n},), one for each {each}; got shape {bias.shape}")
     return bias
 
 
 def _size(size: Any, name: str) -> tuple[int, ...]:
     try:
-        numbers = tuple(index(n) for n in size)
+        numbers = tuple(_index(n) for n in size)
     except TypeError:
         raise TypeError(f"{name} must be a shape, a tuple of integers; got {size!r}") from None
     if min(numbers, default=0) < 0:
@@ -330,7 +383,7 @@ def _size(size: Any, name: str) -> tuple[int, ...]:
     return numbers
 
 
-def _grad_output(grad: NDArray[Any], g: Geometry, names: tuple[str, str]) -> NDArray[Any]:
+def _grad_output(grad: NDArray[Any], g: Geometry, names: Names) -> NDArray[Any]:
     """As (images, kernels, ...), if it is what the layer gives."""
     asked = g.asked(g.y_shape)
     if grad.shape != asked:
@@ -343,14 +396,7 @@ def _grad_output(grad: NDArray[Any], g: Geometry, names: tuple[str, str]) -> NDA
 
 def _groups(groups: Any, w_shape: tuple[int, ...], w: str) -> int:
     """The number of groups, if w's first axis can be split into so many."""
-    try:
-        if isinstance(groups, (bool, np.bool)):
-            raise TypeError
-        number = index(groups)
-    except TypeError:
-        raise TypeError(f"groups must be an integer; got {groups!r}") from None
-    if number < 1:
-        raise ValueError(f"groups must be at least 1; got {number}")
+    number = _count(groups, "groups")
     if w_shape[0] == 0 or w_shape[0] % number:
         raise ValueError(
             f"the first axis of {w} must have a multiple of groups={number} elements, and some; got shape {w_shape}"
@@ -362,11 +408,7 @@ def _padding(padding: Any) -> Any:
     """A word, or Python's integers in tuples: 1.0 and True would be found in the cache of layer_axes as 1."""
 
     def integers(value: Any) -> Any:
-        if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim):
-            return tuple(map(integers, value))
-        if isinstance(value, (bool, np.bool)):
-            raise TypeError
-        return index(value)
+        return tuple(map(integers, value)) if _is_listed(value) else _index(value)
 
     try:
         return padding if isinstance(padding, str) else integers(padding)
@@ -384,8 +426,8 @@ def _clamp(activation: Any) -> tuple[float, float] | None:
             raise ValueError(f"activation must be None, {', '.join(ACTIVATIONS)} or (low, high); got {activation!r}")
         return ACTIVATIONS[activation]
     try:
-        low, high = map(float, activation)
-    except (TypeError, ValueError):
+        low, high = map(float, activation if _is_listed(activation) else ())
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(f"activation must be None, a name or (low, high); got {activation!r}") from None
     if not low <= high:
         raise ValueError(f"activation must be (low, high) with low <= high; got {activation!r}")
@@ -421,13 +463,11 @@ def layer_geometry(
     x_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
     options: Options,
-    names: tuple[str, str] = ("x", "w"),
+    names: Names = NAMES,
 ) -> Geometry:
     """The geometry of a layer; names: what messages call x and w."""
-    x, w = names
-    layout = LAYOUTS[rank][0] if options.layout is None else options.layout
-    if layout not in LAYOUTS[rank]:
-        raise ValueError(f"layout must be {' or '.join(LAYOUTS[rank])}; got {layout!r}")
+    x, w = names[:2]
+    layout = LAYOUTS[rank][0] if options.layout is None else _word(options.layout, LAYOUTS[rank], "layout")
     if len(w_shape) != rank + 2:
         raise ValueError(
             f"{w} must have {rank + 2} dimensions (kernels, channels / groups, {', '.join(layout.strip('NC'))} taps); "
@@ -448,7 +488,7 @@ def layer_geometry(
         _per_axis(options.stride, rank, "stride"),
         _padding(options.padding),
         _per_axis(options.dilation, rank, "dilation"),
-        options.padding_mode,
+        _word(options.padding_mode, PADDING_MODES, "padding_mode"),
         names,
     )
     kernels = w_shape[0] if x_shape[1] else 0  # as in PyTorch
@@ -471,12 +511,10 @@ def layer_axes(
     padding: Any,
     dilation: tuple[int, ...],
     padding_mode: str,
-    names: tuple[str, str] = ("x", "w"),
+    names: Names = NAMES,
 ) -> tuple[Axis, ...]:
     """The axes of x that w slides over, padded; names: what messages call x and w."""
-    x, w = names
-    if padding_mode not in PADDING_MODES:
-        raise ValueError(f"padding_mode must be one of {', '.join(PADDING_MODES)}; got {padding_mode!r}")
+    x, w = names[:2]
     spans = _spans(w_shape, dilation, w)
     pads = _pads(padding, spans, stride)
     padded = tuple(n + sum(p) for n, p in zip(x_shape, pads, strict=True))

@@ -7,17 +7,20 @@ This is the lecture's, not a framework: what happens in a step can be read in on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import nn
+from fastconv.arguments import _array, _count, _flag, _several
+from fastconv.layers import _check_size, float_dtype, generator
 
 __all__ = ["Dense", "Network", "NonFiniteLossError", "accuracy", "cross_entropy", "squared_error", "train"]
 
 Array = NDArray[Any]
+LEARNS = ("__call__", "forward", "backward", "parameters")  # the methods of a layer
 Loss = Callable[[Array, Array], tuple[float, Array]]
 
 
@@ -41,7 +44,7 @@ class Dense:
     ----------
     inputs, units : int
     activation : {None, "relu"}
-    dtype : dtype
+    dtype : {float16, float32, float64}
     seed : int or numpy.random.Generator, optional
         Weights and bias are uniform in +-1 / sqrt(inputs), as in `torch.nn.Linear`.
 
@@ -62,11 +65,13 @@ class Dense:
         dtype: DTypeLike = np.float32,
         seed: Any = None,
     ) -> None:
-        if activation not in (None, "relu"):
+        if activation is not None and not (isinstance(activation, str) and activation == "relu"):
             raise ValueError(f"activation must be None or 'relu'; got {activation!r}")
-        rng, most = np.random.default_rng(seed), 1 / math.sqrt(inputs)
-        self.weight = nn.Parameter("weight", rng.uniform(-most, most, (units, inputs)).astype(dtype))
-        self.bias = nn.Parameter("bias", rng.uniform(-most, most, units).astype(dtype))
+        shape = _count(units, "units"), _count(inputs, "inputs")
+        _check_size(shape, "the weights' by units and inputs")
+        rng, most, asked = generator(seed), 1 / math.sqrt(shape[1]), float_dtype(dtype)
+        self.weight = nn.Parameter("weight", rng.uniform(-most, most, shape).astype(asked))
+        self.bias = nn.Parameter("bias", rng.uniform(-most, most, shape[0]).astype(asked))
         self.activation = activation
         self._seen: tuple[Array, Array] | None = None
 
@@ -76,27 +81,33 @@ class Dense:
         return np.maximum(y, 0) if self.activation else y
 
     def _flat(self, x: ArrayLike) -> Array:
-        a = np.asarray(x)
+        a = _real(x, "x")
         inputs = self.weight.value.shape[1]
         if a.ndim < 2 or math.prod(a.shape[1:]) != inputs:
             raise ValueError(f"x must have shape (N, ...) with {inputs} elements each; got shape {a.shape}")
-        return a.reshape(len(a), -1)
+        return a.reshape(len(a), inputs)
 
     def forward(self, x: ArrayLike) -> Array:
         """The layer's output, with what `backward` needs remembered."""
-        y = self(x)
-        self._seen = np.asarray(x), y
+        seen = _real(x, "x")
+        y = self(seen)
+        self._seen = seen, y
         return y
 
     def backward(self, grad_output: ArrayLike, *, needs_input: bool = True) -> Array | None:
-        """The gradient of the last `forward`'s x; sets those of the parameters."""
+        """The gradient of the last `forward`'s x; sets those of the parameters, in their dtype."""
         if self._seen is None:
             raise RuntimeError("backward() needs a forward(x) before each")
-        (x, y), self._seen = self._seen, None
-        grad = np.asarray(grad_output)
+        x, y = self._seen
+        grad, wanted = _real(grad_output, "grad_output"), _flag(needs_input, "needs_input")
+        if grad.shape != y.shape:
+            raise ValueError(f"grad_output must have the output's shape {y.shape}; got {grad.shape}")
+        self._seen = None
         grad = np.where(y > 0, grad, grad.dtype.type(0)) if self.activation else grad
-        self.weight.grad, self.bias.grad = grad.T @ self._flat(x), grad.sum(0)
-        return (grad @ self.weight.value).reshape(x.shape) if needs_input else None
+        dtype = self.weight.value.dtype
+        self.weight.grad = (grad.T @ self._flat(x)).astype(dtype, copy=False)
+        self.bias.grad = grad.sum(0).astype(dtype, copy=False)
+        return (grad @ self.weight.value).reshape(x.shape) if wanted else None
 
     def parameters(self) -> list[nn.Parameter]:
         """What is learned."""
@@ -105,6 +116,11 @@ class Dense:
 
 class Network:
     """Layers, one after the other.
+
+    Parameters
+    ----------
+    layers : iterable of layers
+        Of `fastconv.nn`, `Dense`, or what else has their methods. None of them twice: each remembers one `forward`.
 
     Examples
     --------
@@ -116,8 +132,12 @@ class Network:
     ((2, 10), 1490)
     """
 
-    def __init__(self, layers: Sequence[Learns]) -> None:
-        self.layers = list(layers)
+    def __init__(self, layers: Iterable[Learns]) -> None:
+        self.layers: list[Learns] = _several(layers, "layers", "layers")
+        for layer in self.layers:
+            _learning(layer, "layers")
+        if len({id(layer) for layer in self.layers}) < len(self.layers):
+            raise ValueError(f"layers must not hold one twice, which remembers but one forward(x); got {self.layers}")
 
     def __call__(self, x: Array) -> Array:
         """The output for x."""
@@ -146,13 +166,46 @@ class Network:
         return sum(p.value.size for p in self.parameters())
 
 
-def cross_entropy(scores: Array, labels: Array) -> tuple[float, Array]:
+def _learning(value: Any, name: str) -> None:
+    """Refuse what cannot learn."""
+    if isinstance(value, type) or not all(callable(getattr(value, m, None)) for m in LEARNS):
+        raise TypeError(f"{name} must have the methods {', '.join(LEARNS)}; got {value!r}")
+
+
+def _real(value: ArrayLike, name: str) -> Array:
+    """An array of floats, or of integers."""
+    array = _array(value, name)
+    if array.dtype.kind == "c":
+        raise TypeError(f"{name} has dtype {array.dtype}; floats, integers and bools are accepted")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _labels(value: ArrayLike, scores: Array) -> NDArray[np.intp]:
+    """Which column of the scores is right in each row."""
+    labels, (rows, classes) = _array(value, "labels"), scores.shape
+    if labels.dtype.kind not in "biu":
+        raise TypeError(f"labels must be integers, one for each row of scores; got dtype {labels.dtype}")
+    if labels.shape != (rows,):
+        raise ValueError(f"labels must have one for each row of scores, {scores.shape}; got shape {labels.shape}")
+    if rows and (labels.min() < 0 or labels.max() >= classes):
+        raise ValueError(f"labels must lie from 0 to {classes - 1}; got {labels.min()} to {labels.max()}")
+    return labels.astype(np.intp, copy=False)
+
+
+def cross_entropy(scores: ArrayLike, labels: ArrayLike) -> tuple[float, Array]:
     """The mean of ``-log softmax(scores)[label]``, and its gradient ``(softmax - one_hot) / N``.
 
     Parameters
     ----------
-    scores : ndarray, shape (N, classes)
-    labels : ndarray of int, shape (N,)
+    scores : array_like, shape (N, classes)
+        Floats; integers are taken as float64.
+    labels : array_like of int, shape (N,)
+        From 0 to classes - 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        No scores; labels out of range, as many as no rows, or no integers.
 
     Examples
     --------
@@ -162,21 +215,34 @@ def cross_entropy(scores: Array, labels: Array) -> tuple[float, Array]:
     >>> round(loss, 4), gradient
     (0.6931, array([[-0.5,  0.5]]))
     """
-    if scores.ndim != 2 or labels.shape != scores.shape[:1]:
-        raise ValueError(f"labels must have one for each row of scores, {scores.shape}; got shape {labels.shape}")
-    shifted = scores - scores.max(1, keepdims=True)
+    given = _real(scores, "scores")
+    if given.ndim != 2 or given.size == 0:
+        raise ValueError(f"scores must have shape (N, classes) and not be empty; got shape {given.shape}")
+    columns = _labels(labels, given)
+    given = given if given.dtype.kind == "f" else given.astype(np.float64)
+    shifted = given - given.max(1, keepdims=True)
     exps = np.exp(shifted)
     totals = exps.sum(1, keepdims=True)
-    rows = np.arange(len(labels))
-    loss = float(np.mean(np.log(totals[:, 0]) - shifted[rows, labels]))
+    rows = np.arange(len(columns))
+    loss = float(np.mean(np.log(totals[:, 0]) - shifted[rows, columns]))
     gradient = exps / totals
-    gradient[rows, labels] -= 1
-    gradient /= len(labels)
+    gradient[rows, columns] -= 1
+    gradient /= len(columns)
     return loss, gradient
 
 
-def squared_error(y: Array, target: Array) -> tuple[float, Array]:
+def squared_error(y: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
     """The mean of ``(y - target)**2`` and its gradient.
+
+    Parameters
+    ----------
+    y, target : array_like
+        Of one shape. The gradient has y's dtype; integers are taken as float64.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Other shapes, none, or not of real numbers.
 
     Examples
     --------
@@ -185,16 +251,21 @@ def squared_error(y: Array, target: Array) -> tuple[float, Array]:
     >>> squared_error(np.array([1.0, 3.0]), np.array([1.0, 1.0]))
     (2.0, array([0., 2.]))
     """
-    if y.shape != target.shape:
-        raise ValueError(f"target must have y's shape {y.shape}; got {target.shape}")
-    difference = y - target
-    return float(np.mean(difference**2)), difference * (2 / difference.size)
+    outputs, wanted = _real(y, "y"), _real(target, "target")
+    if outputs.size == 0:
+        raise ValueError(f"y must not be empty; got shape {outputs.shape}")
+    if outputs.shape != wanted.shape:
+        raise ValueError(f"target must have y's shape {outputs.shape}; got {wanted.shape}")
+    dtype = outputs.dtype if outputs.dtype.kind == "f" else np.dtype(np.float64)
+    wide = np.result_type(dtype, wanted.dtype, np.float32)
+    difference = np.subtract(outputs, wanted, dtype=wide)
+    return float(np.mean(difference**2)), (difference * (2 / difference.size)).astype(dtype, copy=False)
 
 
 def train(
     network: Network,
-    x: Array,
-    target: Array,
+    x: ArrayLike,
+    target: ArrayLike,
     loss: Loss = cross_entropy,
     *,
     epochs: int = 10,
@@ -210,7 +281,7 @@ def train(
     Parameters
     ----------
     network : Network
-    x, target : ndarray, shape (N, ...)
+    x, target : array_like, shape (N, ...)
         Examples and what is wanted of them.
     loss : callable
         Of outputs and targets: the loss and its gradient.
@@ -227,8 +298,9 @@ def train(
 
     Raises
     ------
-    ValueError
-        No examples, or not as many targets; epochs or batch too small; parameters that cannot be written to.
+    ValueError, TypeError
+        No examples, or not as many targets; epochs or batch too small; parameters that cannot be written to; arguments
+        of other types.
     NonFiniteLossError
         The loss is NaN or infinite; it says in which epoch and step. That step is not taken.
 
@@ -243,25 +315,31 @@ def train(
     >>> edge.weight.round(2)
     array([[[-0.98,  0.98]]])
     """
-    size = len(x) if batch is None else batch
-    for name, number, least in (("epochs", epochs, 0), ("batch", size, 1)):
-        if number < least:
-            raise ValueError(f"{name} must be at least {least}; got {number}")
-    if len(target) != len(x):
-        raise ValueError(f"target must have one for each of the {len(x)} examples in x; got {len(target)}")
-    rng = np.random.default_rng(seed)
+    _learning(network, "network")
+    if not callable(loss):
+        raise TypeError(f"loss must be a function of outputs and targets; got {loss!r}")
+    inputs, wanted, cools = _array(x, "x"), _array(target, "target"), _flag(cool, "cool")
+    for name, a in ("x", inputs), ("target", wanted):
+        if a.ndim == 0:
+            raise ValueError(f"{name} must have an axis of examples; got {a!r}")
+    count, rounds = len(inputs), _count(epochs, "epochs", least=0)
+    if len(wanted) != count:
+        raise ValueError(f"target must have one for each of the {count} examples in x; got {len(wanted)}")
+    size = _count(count if batch is None else batch, "batch")
+    rng = generator(seed)
     optimiser = nn.SGD(network.parameters(), lr, momentum, weight_decay)
-    steps = -(-len(x) // size)
+    most = optimiser.lr
+    steps = -(-count // size)
     losses = []
-    for epoch in range(epochs):
-        order = rng.permutation(len(x)) if steps > 1 else np.arange(len(x))
+    for epoch in range(rounds):
+        order = rng.permutation(count) if steps > 1 else np.arange(count)
         total = 0.0
         for step in range(steps):
             some = order[step * size : (step + 1) * size]
-            if cool:
-                optimiser.lr = lr / 2 * (1 + math.cos(math.pi * (epoch * steps + step) / (epochs * steps)))
+            if cools:
+                optimiser.lr = most / 2 * (1 + math.cos(math.pi * (epoch * steps + step) / (rounds * steps)))
             with np.errstate(over="ignore", invalid="ignore"):
-                value, gradient = loss(network.forward(x[some]), target[some])
+                value, gradient = loss(network.forward(inputs[some]), wanted[some])
             if not math.isfinite(value):
                 raise NonFiniteLossError(
                     f"the loss is {value} in epoch {epoch}, step {step}; a lower lr than {lr} may help"
@@ -269,12 +347,25 @@ def train(
             network.backward(gradient)
             optimiser.step()
             total += value * len(some)
-        losses.append(total / len(x))
+        losses.append(total / count)
     return losses
 
 
-def accuracy(network: Network, x: Array, labels: Array) -> float:
+def accuracy(network: Callable[[Array], Array], x: ArrayLike, labels: ArrayLike) -> float:
     """The part of the examples whose largest score is that of their label.
+
+    Parameters
+    ----------
+    network : Network
+        Or what else makes scores (N, classes) of x.
+    x : array_like, shape (N, ...)
+    labels : array_like of int, shape (N,)
+        From 0 to classes - 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        No examples; labels out of range, as many as no examples, or no integers.
 
     Examples
     --------
@@ -285,4 +376,9 @@ def accuracy(network: Network, x: Array, labels: Array) -> float:
     >>> accuracy(Network([layer]), np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 0]))
     0.5
     """
-    return float(np.mean(network(x).argmax(1) == labels))
+    if not callable(network) or isinstance(network, type):
+        raise TypeError(f"network must be a Network; got {network!r}")
+    scores = _real(network(_array(x, "x")), "network's result")
+    if scores.ndim != 2 or scores.size == 0:
+        raise ValueError(f"network must give scores (N, classes) for x, and some; got shape {scores.shape}")
+    return float(np.mean(scores.argmax(1) == _labels(labels, scores)))

@@ -26,9 +26,8 @@ def test_product_is_the_correlation(name, mode, boundary):
     x = rng.integers(-9, 9, (5, 6)).astype(np.result_type(k, np.int64))
     W = dense.dense_weight(k, x.shape, mode, boundary)
     y = fastconv.corr2d(x, k, mode, boundary)
-    assert W.dtype == k.dtype and W.shape == (*y.shape, *x.shape)
-    if name != "small":  # sums of weights outside may overflow
-        np.testing.assert_array_equal(np.einsum("ijkl,kl", W, x), y)
+    assert W.dtype == (np.int64 if k.dtype.kind == "i" else k.dtype) and W.shape == (*y.shape, *x.shape)
+    np.testing.assert_array_equal(np.einsum("ijkl,kl", W, x), y)
     A = dense.dense_matrix(k, x.shape, mode, boundary, sparse=False)
     np.testing.assert_array_equal(A, W.reshape(y.size, x.size))
 
@@ -41,6 +40,53 @@ def test_sparse_matrix_is_the_same(boundary):
     np.testing.assert_array_equal(
         sparse.toarray(), dense.dense_matrix(KERNELS["2x3"], (7, 8), "same", boundary, sparse=False)
     )
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint32", "int64", "uint64"])
+@pytest.mark.parametrize("boundary", ["edge", "wrap", "reflect", "constant"])
+def test_integers_neither_wrap_nor_or(boundary, dtype):
+    """Weights that meet in one element are added: in k's dtype they wrapped, and of bools two were one."""
+    pytest.importorskip("scipy.sparse")
+    k = np.full((3, 3), dtype == "bool" or min(np.iinfo(dtype).max, 2**58), dtype)
+    x = np.array([[1, -2], [3, 5]], object)
+    for matrix in (
+        dense.dense_matrix(k, x.shape, "same", boundary, sparse=False),
+        dense.dense_matrix(k, x.shape, "same", boundary).toarray(),
+    ):
+        assert matrix.dtype == ("uint64" if dtype == "uint64" else "int64")
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, 1, boundary), (3, 3))
+        np.testing.assert_array_equal(
+            matrix.astype(object) @ x.ravel(), (windows * k.astype(object)).sum((2, 3)).ravel()
+        )
+
+
+@pytest.mark.parametrize("k", [[[2**62, 2**62]], np.array([[2**63, 2**63]], np.uint64), [[-(2**63), -1]]], ids=str)
+def test_weights_that_do_not_fit(k):
+    pytest.importorskip("scipy.sparse")
+    for sparse in (False, True):
+        with pytest.raises(OverflowError, match="does not fit"):
+            dense.dense_matrix(k, (1, 1), "same", "edge", sparse=sparse)
+    assert dense.dense_weight(k, (1, 3)).shape == (1, 2, 1, 3)  # where none meet
+    assert dense.dense_weight([[2**62, 2**62, -(2**62)]], (1, 1), "same", "edge").item() == 2**62
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int64", "uint64", "float32"])
+def test_way_back_from_any_dtype(dtype):
+    """Differences of unsigned weights wrapped, and so did |-128|; those of bools were an error."""
+    low, high = {"bool": (0, 1), "float32": (-3, 4)}.get(dtype) or (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    W = np.zeros((2, 2, 4, 4), dtype)
+    for i, j in np.ndindex(2, 2):
+        W[i, j, i, j], W[i, j, i, j + 1] = low, high
+    np.testing.assert_array_equal(dense.as_kernel(W).kernel, [[high]] if low == 0 else [[low, high]])
+    W[0, 0, 0, 1] = high - 1
+    assert dense.as_kernel(W).broken == "translation"
+    if dtype != "bool":  # all of which are zero to this tolerance
+        assert dense.as_kernel(W, tolerance=1).broken is None
+
+
+def test_infinite_weights_are_equal():
+    W = dense.dense_weight([[np.inf, 1.0]], (1, 4))
+    np.testing.assert_array_equal(dense.as_kernel(W).kernel, [[np.inf, 1]])
 
 
 def test_matrix_without_scipy(monkeypatch):

@@ -128,3 +128,54 @@ def test_weights_that_cannot_be_written():
 def test_errors(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "says"),
+    [
+        ([0, -1], ValueError, "labels must lie from 0 to 2; got -1 to 0"),
+        ([0, 3], ValueError, "labels must lie from 0 to 2; got 0 to 3"),
+        ([[0], [1]], ValueError, r"labels must have one for each row.*\(2, 1\)"),
+        ([0.0, 1.0], TypeError, "labels must be integers"),
+    ],
+)
+def test_labels_that_name_no_class(labels, error, says):
+    """-1 was the last class, and a column of labels was broadcast."""
+    scores = np.ones((2, 3))
+    for wrong in (labels, np.array(labels)):
+        with pytest.raises(error, match=says):
+            learning.cross_entropy(scores, wrong)
+        with pytest.raises(error, match=says):
+            learning.accuracy(lambda x: x, scores, wrong)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "uint64", "float16", "float32", "float64"])
+def test_losses_of_any_dtype(dtype):
+    """Differences of unsigned numbers wrapped."""
+    y, target = np.array([[0, 1], [1, 0]], dtype), np.array([[1, 1], [0, 1]], dtype)
+    wanted, slope = learning.squared_error(y.astype(float), target.astype(float))
+    loss, gradient = learning.squared_error(y, target)
+    assert loss == wanted and gradient.dtype == (dtype if "float" in dtype else "float64")
+    np.testing.assert_array_equal(gradient, slope)
+    scores = y if dtype == "bool" else (100 * y).astype(dtype)
+    wanted, slope = learning.cross_entropy(scores.astype(float), [1, 1])
+    loss, gradient = learning.cross_entropy(scores, np.array([1, 1], "uint8"))
+    assert loss == pytest.approx(wanted, rel=1e-3)
+    np.testing.assert_allclose(gradient, slope, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32", "float64"])
+def test_examples_of_another_dtype_are_learned(dtype):
+    """A dense layer promotes its input; its gradients have the dtype of its weights."""
+    layer = learning.Dense(3, 2, seed=0)
+    x = np.array([[0, 1, 2], [3, 4, 5]], dtype)
+    losses = learning.train(learning.Network([layer]), x, np.eye(2), learning.squared_error, epochs=5, lr=0.01)
+    assert losses[-1] < losses[0] and layer.weight.value.dtype == np.float32
+
+
+def test_a_gradient_of_another_shape_is_refused():
+    layer = learning.Dense(3, 2, seed=0)
+    layer.forward(np.ones((4, 3)))
+    with pytest.raises(ValueError, match=r"grad_output must have the output's shape \(4, 2\); got \(2, 2\)"):
+        layer.backward(np.ones((2, 2)))
+    layer.backward(np.ones((4, 2)))  # the input is still there

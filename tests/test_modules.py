@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 
 import cases
 import numpy as np
@@ -85,7 +87,7 @@ def test_gradients_of_another_shape_change_nothing(rng):
     for grad in (np.float32(1), np.ones((1, 3, 4, 1), "f4"), np.ones((3, 4, 4), "f4")):
         with pytest.raises(ValueError, match=r"grad_output.*\(1, 3, 4, 4\)"):
             layer.backward(grad)
-    with pytest.raises(TypeError, match=r"float32.*grad_output float64"):
+    with pytest.raises(TypeError, match=r"grad_output has dtype float64 and weight float32"):
         layer.backward(np.ones((1, 3, 4, 4)))
     assert all(p.grad is None for p in layer.parameters())
     layer.backward(np.ones((1, 3, 4, 4), "f4"))  # the input is still there
@@ -145,6 +147,59 @@ def test_training_beside_torch(rng, rank):
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a.weight, b.weight.detach().numpy(), rtol=1e-7, atol=1e-10)
         np.testing.assert_allclose(a.bias, b.bias.detach().numpy(), rtol=1e-7, atol=1e-10)
+
+
+COPIES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda a: pickle.loads(pickle.dumps(a)),
+    "in a tuple": lambda a: copy.deepcopy((a, a.parameters()))[0],
+}
+
+
+@pytest.mark.parametrize("dtype", layers.FLOATS)
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("how", COPIES)
+def test_copies_take_what_is_written_to_them(rng, how, rank, dtype):
+    """Copies of float16 layers were writable, and computed with what was there before; so were layers whose parameters
+    had been given other values."""
+    x = reals(rng, (1, 2, 6, 5, 4)[: rank + 2], dtype)
+    first = CLASSES[rank](2, 3, 2, dtype=dtype, seed=0)
+    first(x)
+    layer = COPIES[how](first)
+    cases.assert_same_bits(layer(x), first(x))
+    w = reals(rng, layer.weight.shape, dtype)
+    if dtype == "float16":
+        with pytest.raises(ValueError, match="read-only"):
+            layer.weight[...] = w
+    else:
+        layer.weight[...] = w
+    layer.weight = w
+    for one in (layer, first) if how == "copy" else (layer,):  # which share their parameters
+        cases.assert_same_bits(one(x), CONV[rank](x, w, one.bias))
+    part = reals(rng, (2, *w.shape), dtype)
+    first.parameters()[0].value = part[0]
+    cases.assert_same_bits(first(x), CONV[rank](x, part[0], first.bias))
+    part[...] = 1
+    cases.assert_same_bits(first(x), CONV[rank](x, first.weight, first.bias))
+
+
+def test_copies_go_on_learning(rng):
+    """A layer, what backward needs, and the velocities of its optimiser are copied together."""
+    x = reals(rng, (1, 2, 6, 5), "float32")
+    layer = nn.Conv2d(2, 3, 2, seed=0)
+    step = nn.SGD(layer.parameters(), 0.1, 0.9)
+    for _ in range(2):
+        layer.backward(layer.forward(x))
+        step.step()
+    y = layer.forward(x)
+    pairs = [(layer, step), copy.deepcopy((layer, step)), pickle.loads(pickle.dumps((layer, step)))]
+    for one, its in pairs:
+        one.backward(y)
+        its.step()
+        cases.assert_same_bits(one.weight, layer.weight)
+        cases.assert_same_bits(one.bias, layer.bias)
+    assert len({id(one.weight) for one, _ in pairs}) == 3
 
 
 # ---- SGD -----------------------------------------------------------------------------------------

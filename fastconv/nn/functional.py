@@ -12,8 +12,19 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import reference
-from fastconv.arguments import Axis, IntOrTuple
-from fastconv.layers import ACTIVATIONS, Activation, Columns, Layer, Options, Padding, WeightGradient, layer_arguments
+from fastconv.arguments import Axis, IntOrTuple, _word
+from fastconv.layers import (
+    ACTIVATIONS,
+    NAMES,
+    Activation,
+    Columns,
+    Layer,
+    Names,
+    Options,
+    Padding,
+    WeightGradient,
+    layer_arguments,
+)
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 
 __all__ = ["conv1d", "conv2d", "conv3d"]
@@ -195,17 +206,20 @@ def _conv(
     method: str,
     threads: int | None,
     wide: tuple[NDArray[Any] | None, ...] | None = None,
+    names: Names = NAMES,
 ) -> NDArray[Any]:
-    """how: as in Options. wide: w and bias in the dtype of the arithmetic, if they are there already."""
+    """how: as in Options. wide: w and bias in the dtype of the arithmetic, if they are there already. names: for
+    messages."""
     stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out = how
-    if padding_mode == "zeros" and layout is dtype is out is threads is None and method == "auto":
+    if layout is dtype is out is threads is None and isinstance(method, str) and method == "auto":
         clamp = ACTIVATIONS.get(activation) if isinstance(activation, str) else None
-        if (clamp or activation is None) and _core and not checking.get():
+        zeros = isinstance(padding_mode, str) and padding_mode == "zeros"
+        if zeros and (clamp or activation is None) and _core and not checking.get():
             y: NDArray[Any] | None = _core.conv_plain(rank, x, w, bias, stride, padding, dilation, groups, clamp)
             if y is not None:
                 return y
     n = engine(method, threads)
-    layer = layer_arguments(rank, x, w, bias, Options(*how))
+    layer = layer_arguments(rank, x, w, bias, Options(*how), names)
     ways = Ways(lambda c: _direct(c, n, wide), _im2col, reference.layer, reference.layer_error_bound)
     return computed(layer, method, ways, f"nn.conv{rank}d")
 
@@ -233,8 +247,7 @@ def computed(c: Asked, method: str, ways: Ways[Asked], what: str) -> NDArray[Any
 
 def engine(method: str, threads: int | None) -> int:
     """How many threads to use, if the method is one."""
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
+    _word(method, METHODS, "method")
     return get_num_threads() if threads is None else thread_count(threads, "threads")
 
 

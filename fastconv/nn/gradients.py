@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import reference
-from fastconv.arguments import IntOrTuple
+from fastconv.arguments import IntOrTuple, _flag
 from fastconv.layers import (
+    GRADIENT_NAMES,
+    Names,
     Options,
     Padding,
     WeightGradient,
@@ -508,17 +510,19 @@ def _backward(
     needs: tuple[bool, bool, bool],
     method: str,
     threads: int | None,
+    names: Names = GRADIENT_NAMES,
 ) -> Gradients:
     n = engine(method, threads)
     if not isinstance(needs, (tuple, list)) or len(needs) != 3:
         raise ValueError(f"needs must be three bools: of the input, the weights, the bias; got {needs!r}")
-    of_input, of_weight = backward_arguments(rank, grad_output, input, weight, options)
+    of_x, of_w, of_bias = (_flag(one, "needs") for one in needs)
+    of_input, of_weight = backward_arguments(rank, grad_output, input, weight, options, names)
     grad = of_input.x.astype(of_input.compute_dtype, copy=False)  # once for all
     what = f"nn.conv{rank}d_backward"
     return Gradients(
-        adjoint(of_input._replace(x=grad), method, n, what) if needs[0] else None,
-        _sums(of_weight._replace(grad_output=grad), method, n, what) if needs[1] else None,
-        _sum(grad).astype(of_input.dtype) if needs[2] else None,
+        adjoint(of_input._replace(x=grad), method, n, what) if of_x else None,
+        _sums(of_weight._replace(grad_output=grad), method, n, what) if of_w else None,
+        _sum(grad).astype(of_input.dtype) if of_bias else None,
     )
 
 

@@ -7,21 +7,46 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv.arguments import IntOrTuple, _array, _per_axis
+from fastconv.arguments import IntOrTuple, _array, _count, _flag, _per_axis, _word
 from fastconv.files import written_whole
-from fastconv.layers import Activation, Options, Padding, _padding, _pads, layer_arguments
+from fastconv.layers import (
+    LAYOUTS,
+    Activation,
+    Names,
+    Options,
+    Padding,
+    _arrays,
+    _bias,
+    _check_size,
+    _clamp,
+    _padding,
+    _pads,
+    _spans,
+    float_dtype,
+    generator,
+    layer_geometry,
+)
 from fastconv.nn.functional import _conv
 from fastconv.nn.gradients import _backward
 from fastconv.nn.optim import Parameter
+from fastconv.runtime import thread_count
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d"]
 
+NAMES = Names("x", "weight", owner="weight")
 SAVED = ("stride", "padding", "dilation", "groups", "padding_mode", "activation", "layout")
+
+
+class _Wide(NamedTuple):
+    """Weights and bias of float16, and the same in the dtype of the arithmetic."""
+
+    values: tuple[NDArray[Any], NDArray[Any] | None]
+    widened: tuple[NDArray[Any], NDArray[Any] | None]
 
 
 class _Conv:
@@ -48,16 +73,17 @@ class _Conv:
         threads: int | None = None,
     ) -> None:
         taps = _per_axis(kernel_size, self.rank, "kernel_size")
-        for name, n in ("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups):
-            _per_axis(n, 1, name)
-        if in_channels % groups or out_channels % groups:
+        inputs, kernels = _count(in_channels, "in_channels"), _count(out_channels, "out_channels")
+        parts, wanted, asked = _count(groups, "groups"), _flag(bias, "bias"), float_dtype(dtype)
+        if inputs % parts or kernels % parts:
             raise ValueError(f"groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}")
-        shape = (out_channels, in_channels // groups, *taps)
+        shape = (kernels, inputs // parts, *taps)
+        _check_size(shape, "the weights' by in_channels, out_channels and kernel_size")
         most = 1 / math.sqrt(math.prod(shape[1:]))
-        rng = np.random.default_rng(seed)
-        weight = rng.uniform(-most, most, shape).astype(dtype)
-        first = rng.uniform(-most, most, out_channels).astype(dtype) if bias else None
-        self._set(weight, first, Options(stride, padding, dilation, groups, padding_mode, activation, layout), threads)
+        rng = generator(seed)
+        weight = rng.uniform(-most, most, shape).astype(asked)
+        first = rng.uniform(-most, most, kernels).astype(asked) if wanted else None
+        self._set(weight, first, Options(stride, padding, dilation, parts, padding_mode, activation, layout), threads)
 
     @classmethod
     def from_weights(
@@ -82,37 +108,56 @@ class _Conv:
         return layer
 
     def _set(self, w: NDArray[Any], bias: NDArray[Any] | None, options: Options, threads: int | None) -> None:
+        """Bad arguments are reported here, not by the first call."""
         if w.ndim != self.rank + 2:
             raise ValueError(f"weight must have {self.rank + 2} dimensions; got shape {w.shape}")
         dilation = _per_axis(options.dilation, self.rank, "dilation")
         stride = _per_axis(options.stride, self.rank, "stride")
-        spans = tuple((k - 1) * d + 1 for k, d in zip(w.shape[2:], dilation, strict=True))
-        pads = _pads(_padding(options.padding), spans, stride)
-        channels = w.shape[1] * options.groups
+        padding = _padding(options.padding)
+        spans = _spans(w.shape[2:], dilation, NAMES.w)
+        pads = _pads(padding, spans, stride)
         large = (span + max(pair) for span, pair in zip(spans, pads, strict=True))  # enough for every padding_mode
-        x = np.broadcast_to(w.dtype.type(0), (1, channels, *large))
-        last = np.moveaxis(x, 1, -1) if options.layout is not None and not options.layout.startswith("NC") else x
-        layer = layer_arguments(self.rank, last, w, bias, options)  # so that bad arguments are reported here
-        self._options = options._replace(
-            stride=stride,
-            padding=_padding(options.padding),
-            dilation=dilation,
-            groups=layer.groups,
-            activation=options.activation if isinstance(options.activation, str) else layer.clamp,
-        )
-        self._clamp, self._threads = layer.clamp, threads
+        x_shape = 1, w.shape[1] * _count(options.groups, "groups"), *large
+        layouts = LAYOUTS[self.rank]
+        if options.layout is not None and _word(options.layout, layouts, "layout") == layouts[1]:
+            x_shape = x_shape[0], *x_shape[2:], x_shape[1]
+        how = options._replace(stride=stride, padding=padding, dilation=dilation)
+        groups = layer_geometry(self.rank, x_shape, w.shape, how, NAMES).groups
+        arrays, _ = _arrays({"weight": w, "bias": bias}, None, NAMES.owner)
+        first = _bias(arrays.get("bias"), w.shape[0], "kernel")
+        self._clamp = _clamp(options.activation)
+        activation = options.activation if isinstance(options.activation, str) else self._clamp
+        self._options = how._replace(groups=groups, activation=activation)
+        self._threads = None if threads is None else thread_count(threads, "threads")
         self._seen: tuple[NDArray[Any], NDArray[np.bool] | None] | None = None
-        self._weight = Parameter("weight", np.ascontiguousarray(layer.w))
-        self._bias = None if layer.bias is None else Parameter("bias", layer.bias)
+        self._weight = Parameter("weight", np.ascontiguousarray(arrays["weight"]))
+        self._bias = None if first is None else Parameter("bias", first)
+        self._wide: _Wide | None = None
         self._widen()
 
-    def _widen(self) -> None:
-        """float16: weights are kept in the dtype of the arithmetic, too, and so must not change on their own."""
-        self._wide = None
-        if self.weight.dtype == np.float16:
-            self._wide = self.weight.astype(np.float32), None if self.bias is None else self.bias.astype(np.float32)
+    def _widen(self) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
+        """Of float16 weights are kept in the dtype of the arithmetic, too, so they must not change on their own. Others
+        may take their place, also behind the layer's back: copies of a layer share its parameters."""
+        if self.weight.dtype != np.float16:
+            self._wide = None
+            return None
+        wide = self._wide
+        if wide is None or not all(map(_is_kept, (self.weight, self.bias), wide.values)):
             for p in self.parameters():
+                if p.value.base is not None:
+                    p.value = p.value.copy()  # what it is a part of could be written to
                 p.value.flags.writeable = False
+            weight, bias = self.weight, self.bias
+            widened = weight.astype(np.float32), None if bias is None else bias.astype(np.float32)
+            wide = self._wide = _Wide((weight, bias), widened)
+        return wide.widened
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_wide": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._widen()  # copies are not read-only as what they are copies of
 
     @property
     def weight(self) -> NDArray[Any]:
@@ -150,7 +195,8 @@ class _Conv:
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The layer's output for x; nothing is remembered."""
         how = self._options if out is None else self._options._replace(out=out)
-        return _conv(self.rank, x, self.weight, self.bias, how, "auto", self._threads, self._wide)
+        wide = None if self._wide is None else self._widen()
+        return _conv(self.rank, x, self.weight, self.bias, how, "auto", self._threads, wide, NAMES)
 
     def forward(self, x: ArrayLike) -> NDArray[Any]:
         """The layer's output for x, with what `backward` needs remembered: x itself, which must not change until then,
@@ -189,8 +235,8 @@ class _Conv:
         if passed is not None and grad.shape == passed.shape and grad.dtype.kind == "f":
             grad = _masked(grad, passed)
         options = self._options._replace(activation=None)
-        needs = needs_input, True, self._bias is not None
-        gradients = _backward(self.rank, grad, x, self.weight, options, needs, "auto", self._threads)
+        needs = _flag(needs_input, "needs_input"), True, self._bias is not None
+        gradients = _backward(self.rank, grad, x, self.weight, options, needs, "auto", self._threads, NAMES)
         self._weight.grad = gradients.weight
         if self._bias is not None:
             self._bias.grad = gradients.bias
@@ -233,6 +279,11 @@ class _Conv:
         how = f"kernel_size={w.shape[2:]}, stride={o.stride}, padding={o.padding!r}, dilation={o.dilation}"
         how += f", groups={o.groups}, dtype={w.dtype}"
         return f"{type(self).__name__}({w.shape[1] * o.groups}, {w.shape[0]}, {how})"
+
+
+def _is_kept(now: NDArray[Any] | None, then: NDArray[Any] | None) -> bool:
+    """Whether an array cannot have changed."""
+    return now is then and (now is None or not now.flags.writeable)
 
 
 def _passed(y: NDArray[Any], low: float, high: float) -> NDArray[np.bool]:

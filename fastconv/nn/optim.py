@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastconv.arguments import _amount, _several
+from fastconv.layers import FLOATS
 
 __all__ = ["SGD", "Parameter"]
 
@@ -25,8 +27,12 @@ class Parameter:
     """
 
     def __init__(self, name: str, value: NDArray[Any]) -> None:
-        if not isinstance(value, np.ndarray):
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a string; got {name!r}")
+        if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
             raise TypeError(f"value must be a numpy.ndarray; got {type(value).__name__}")
+        if value.dtype.name not in FLOATS:
+            raise TypeError(f"value must be of float16, float32 or float64; got dtype {value.dtype}")
         self.name, self.value = name, value
         self.grad: NDArray[Any] | None = None
 
@@ -70,7 +76,7 @@ class SGD:
     def __init__(
         self, parameters: Iterable[Parameter], lr: float, momentum: float = 0.0, weight_decay: float = 0.0
     ) -> None:
-        self.parameters = list(parameters)
+        self.parameters: list[Parameter] = _several(parameters, "parameters", "of type Parameter")
         if not self.parameters:
             raise ValueError("parameters must have one at least; got none")
         for p in self.parameters:
@@ -78,12 +84,10 @@ class SGD:
                 raise TypeError(f"parameters must be of type Parameter; got {p!r}")
         if len({id(p.value) for p in self.parameters}) < len(self.parameters):
             raise ValueError(f"parameters must not be there twice; got {self.parameters}")
-        for name, number in ("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay):
-            if not isinstance(number, (int, float, np.number)):
-                raise TypeError(f"{name} must be a number; got {number!r}")
-            if not 0 <= number < math.inf:
-                raise ValueError(f"{name} must be a finite number of 0 or more; got {number!r}")
-        self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
+        self.lr, self.momentum, self.weight_decay = (
+            _amount(number, name)
+            for number, name in ((lr, "lr"), (momentum, "momentum"), (weight_decay, "weight_decay"))
+        )
         self._velocities: list[NDArray[Any] | None] = [None] * len(self.parameters)
 
     def step(self) -> None:

@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Any value for any argument of `fastconv.nn`, `dense` and `learning`: a right result, or an error that names it.
+
+Every public function, class and method is called with every value of VALUES in the place of every argument of its
+signature, the others being good. A new function that CALLS does not know makes a test fail.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import re
+import signal
+import warnings
+
+import numpy as np
+import pytest
+
+from fastconv import dense, learning, nn
+
+OBJECTS = np.array([None, "a", 3], object)
+VALUES = {
+    "None": None,
+    "a string": "zero",
+    "strings": ["zeros", "same"],
+    "NaN": float("nan"),
+    "-1": -1,
+    "0": 0,
+    "2**62": 2**62,
+    "10**400": 10**400,
+    "1.5": 1.5,
+    "complex": 1j,
+    "bool": True,
+    "objects": OBJECTS,
+    "masked": np.ma.masked_array([1.0, 2.0], [True, False]),
+    "masked integers": np.ma.masked_array([1, 2], [True, False]),
+    "empty": np.empty(0),
+    "an array of no dimension": np.array(2),
+    "floats": np.ones(3),
+    "ragged": [[1, 2], [3]],
+    "words": np.array(["zeros", "zeros"]),
+    "a function": len,
+    "a class": nn.Conv2d,
+    "bytes": b"zeros",
+    "a dict": {"a": 1},
+}
+
+
+def floats(*shape):
+    return np.ones(shape, np.float32)
+
+
+def network():
+    return learning.Network([nn.Conv2d(1, 2, 2, seed=0), learning.Dense(8, 3, seed=0)])
+
+
+def forwarded(layer, *shape):
+    layer.forward(floats(*shape))
+    return layer
+
+
+DIMS = {1: (6,), 2: (6, 5), 3: (4, 5, 3)}
+TAPS = {1: (3,), 2: (3, 2), 3: (2, 3, 2)}
+
+
+def of_rank(rank):
+    """The calls of one rank, each with good arguments."""
+    n, k = DIMS[rank], TAPS[rank]
+    x, w = floats(2, 4, *n), floats(6, 4, *k)
+    outputs = tuple(a - b + 1 for a, b in zip(n, k, strict=True))
+    dy = floats(2, 6, *outputs)
+    layer = getattr(nn, f"Conv{rank}d")
+    name = f"nn.conv{rank}d"
+    made = layer.from_weights(w)
+    return {
+        name: (getattr(nn, f"conv{rank}d"), {"x": x, "w": w}),
+        f"{name}_input": (
+            getattr(nn, f"conv{rank}d_input"),
+            {"input_size": x.shape, "weight": w, "grad_output": dy},
+        ),
+        f"{name}_weight": (
+            getattr(nn, f"conv{rank}d_weight"),
+            {"input": x, "weight_size": w.shape, "grad_output": dy},
+        ),
+        f"{name}_bias": (getattr(nn, f"conv{rank}d_bias"), {"grad_output": dy}),
+        f"{name}_backward": (getattr(nn, f"conv{rank}d_backward"), {"grad_output": dy, "input": x, "weight": w}),
+        f"nn.conv_transpose{rank}d": (getattr(nn, f"conv_transpose{rank}d"), {"x": dy, "w": w}),
+        f"nn.Conv{rank}d": (layer, {"in_channels": 4, "out_channels": 6, "kernel_size": 3}),
+        f"nn.Conv{rank}d.from_weights": (layer.from_weights, {"weight": w}),
+        f"nn.Conv{rank}d.__call__": (made, {"x": x}),
+        f"nn.Conv{rank}d.forward": (made.forward, {"x": x}),
+        f"nn.Conv{rank}d.backward": (
+            lambda grad_output, needs_input=True: forwarded(made, *x.shape).backward(
+                grad_output, needs_input=needs_input
+            ),
+            {"grad_output": dy},
+        ),
+    }
+
+
+LOSSES = {"x": floats(4, 1, 3, 3), "target": np.array([0, 1, 2, 0])}
+CALLS = {
+    **of_rank(1),
+    **of_rank(2),
+    **of_rank(3),
+    "nn.unfold": (nn.unfold, {"x": floats(1, 2, 6, 5), "kernel_size": 2}),
+    "nn.fold": (nn.fold, {"x": floats(1, 8, 20), "output_size": (6, 5), "kernel_size": 2}),
+    "nn.Parameter": (nn.Parameter, {"name": "p", "value": floats(2)}),
+    "nn.SGD": (nn.SGD, {"parameters": [nn.Parameter("p", floats(2))], "lr": 0.1}),
+    "nn.SGD.step": (lambda: None, {}),
+    "nn.Gradients": (nn.Gradients, {"input": None, "weight": None, "bias": None}),
+    "dense.count_parameters": (dense.count_parameters, {}),
+    "dense.compare_kernel_sizes": (dense.compare_kernel_sizes, {}),
+    "dense.dense_weight": (dense.dense_weight, {"k": [[1, 2]], "shape": (3, 4)}),
+    "dense.dense_matrix": (dense.dense_matrix, {"k": [[1, 2]], "shape": (3, 4), "sparse": False}),
+    "dense.as_kernel": (dense.as_kernel, {"W": floats(1, 1, 1, 1)}),
+    "learning.Dense": (learning.Dense, {"inputs": 8, "units": 3}),
+    "learning.Dense.__call__": (learning.Dense(8, 3), {"x": floats(4, 8)}),
+    "learning.Dense.forward": (learning.Dense(8, 3).forward, {"x": floats(4, 8)}),
+    "learning.Dense.backward": (
+        lambda grad_output, needs_input=True: forwarded(learning.Dense(8, 3, seed=0), 4, 8).backward(
+            grad_output, needs_input=needs_input
+        ),
+        {"grad_output": floats(4, 3)},
+    ),
+    "learning.Network": (learning.Network, {"layers": [learning.Dense(8, 3)]}),
+    "learning.cross_entropy": (
+        learning.cross_entropy,
+        {"scores": floats(4, 3), "labels": np.array([0, 1, 2, 0])},
+    ),
+    "learning.squared_error": (learning.squared_error, {"y": floats(4, 3), "target": floats(4, 3)}),
+    "learning.train": (learning.train, {"network": network(), **LOSSES, "epochs": 1}),
+    "learning.accuracy": (
+        learning.accuracy,
+        {"network": network(), "x": floats(4, 1, 3, 3), "labels": np.array([0, 1, 2, 0])},
+    ),
+}
+
+# What is not called here: records and exceptions, whose arguments nothing reads; what the layers of a network are
+# asked, which they check; files, which have tests of their own.
+NOT_CALLED = {
+    "dense.Cost",
+    "dense.Recovered",
+    "learning.NonFiniteLossError",
+    "nn.Gradients",
+    "nn.SGD.step",
+    *(f"learning.Network.{m}" for m in ("__call__", "forward", "backward", "parameters", "count_parameters")),
+    "learning.Dense.parameters",
+    *(f"nn.Conv{rank}d.{m}" for rank in (1, 2, 3) for m in ("parameters", "save", "load")),
+}
+# Good arguments of another kind: as many epochs never end, and what a loss raises comes through.
+ACCEPTED = {("learning.train", "epochs"): {"2**62"}, ("learning.train", "loss"): {"a function", "a class"}}
+
+
+def public():
+    """Functions, classes and the methods of classes."""
+    for module in (nn, dense, learning):
+        for name in module.__all__:
+            thing = getattr(module, name)
+            called = f"{module.__name__.removeprefix('fastconv.')}.{name}"
+            yield called
+            if inspect.isclass(thing) and not issubclass(thing, (tuple, Exception)):
+                for method, _ in inspect.getmembers(thing, callable):
+                    if method == "__call__" or not method.startswith("_"):
+                        yield f"{called}.{method}"
+
+
+def test_all_that_is_public_is_called():
+    assert set(public()) - set(CALLS) - NOT_CALLED == set()
+
+
+def arguments_of(function):
+    return [
+        name
+        for name, p in inspect.signature(function).parameters.items()
+        if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    ]
+
+
+PLACES = [
+    (name, place) for name, (function, _) in CALLS.items() for place in arguments_of(function) if name not in NOT_CALLED
+]
+
+
+@pytest.fixture
+def a_second():
+    """No call takes longer: the alarm is an error."""
+
+    def late(*_):
+        raise TimeoutError("the call takes longer than five seconds")
+
+    before = signal.signal(signal.SIGALRM, late)
+    yield lambda: signal.alarm(5)  # a second, on a machine with four others to serve
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(("name", "place"), PLACES)
+def test_any_value(name, place, a_second):
+    function, good = CALLS[name]
+    for value, wrong in VALUES.items():
+        if value in ACCEPTED.get((name, place), ()):
+            continue
+        arguments = copy.deepcopy(good) | {place: copy.deepcopy(wrong)}
+        a_second()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                function(**arguments)
+        except (ValueError, TypeError) as error:
+            assert re.search(rf"\b{place}\b", str(error)), f"{place}={value}: {type(error).__name__}: {error}"
+        except learning.NonFiniteLossError:
+            assert place in ("lr", "momentum", "weight_decay")
+        except BaseException as error:
+            raise AssertionError(f"{place}={value}: {type(error).__name__}: {error}") from error
+
+
+# ---- messages that once named another argument, or none ------------------------------------------
+
+X = floats(1, 1, 6, 8)
+FLOATS = "dtype must be float16, float32 or float64"
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (
+            lambda: nn.Conv2d(1, 1, (1, 2))(X.astype(float)),
+            TypeError,
+            r"x .* float64 and weight float32.*asarray\(x",
+        ),
+        (lambda: nn.Conv2d(1, 1, 2)(X.astype(int)), TypeError, r"x has dtype int64.*asarray\(x, 'float32'\) converts"),
+        (lambda: nn.unfold(X.astype(int), 2), TypeError, r"x has dtype int64.*asarray\(x, 'float32'\) converts"),
+        (lambda: nn.conv2d_bias(X.astype(int)), TypeError, r"grad_output has dtype int64.*asarray\(grad_output"),
+        (lambda: nn.conv2d(None, None), TypeError, "x has dtype object"),
+        (lambda: nn.conv2d(X, None), TypeError, "w has dtype object"),
+        (lambda: nn.Conv2d(1, 1, 3, padding=2**40), ValueError, "padding 1099511627776"),
+        (lambda: nn.Conv2d(1, 1, 3, padding=2**62), ValueError, "padding 4611686018427387904"),
+        (lambda: nn.conv2d(X, X, layout=1), ValueError, "layout must be one of NCHW, NHWC; got 1"),
+        (lambda: nn.Conv2d(1, 1, 3, layout=1), ValueError, "layout must be one of NCHW, NHWC; got 1"),
+        (lambda: nn.conv2d(X, X, padding_mode=["zeros"]), ValueError, r"padding_mode must be one of .*\['zeros'\]"),
+        (lambda: nn.Conv2d([3], 1, 3), TypeError, r"in_channels must be an integer; got \[3\]"),
+        (lambda: nn.Conv2d(1, 2, 3, bias=np.ones(2)), TypeError, "bias must be True or False"),
+        (
+            lambda: nn.Conv2d(1, 1, 3, dtype="bfloat16"),
+            TypeError,
+            rf"{FLOATS}.*bfloat16",
+        ),
+        (lambda: nn.conv2d(X, X, dtype="bfloat16"), TypeError, rf"{FLOATS}.*bfloat16"),
+        (lambda: nn.Conv2d(1, 1, 3, dtype=int), TypeError, rf"{FLOATS}.*int64"),
+        (
+            lambda: nn.Conv2d.from_weights(X.astype(int)),
+            TypeError,
+            "weight has dtype int64.*asarray.weight",
+        ),
+        (lambda: nn.Conv2d.from_weights(3), ValueError, r"weight must have 4 dimensions; got shape \(\)"),
+        (lambda: nn.Conv2d.from_weights(floats(1, 1, 0, 2)), ValueError, "weight must have one tap"),
+        (lambda: learning.Dense(0, 3), ValueError, "inputs must be at least 1; got 0"),
+        (lambda: learning.Dense(3, 3, dtype=int), TypeError, rf"{FLOATS}.*int64"),
+        (lambda: learning.Network([learning.Dense(3, 3)] * 2), ValueError, "layers must not hold one twice"),
+    ],
+)
+def test_messages(call, error, says):
+    with pytest.raises(error, match=says):
+        call()
+
+
+# ---- byte orders ---------------------------------------------------------------------------------
+
+
+def assert_same(result, expected):
+    """The same bits in this machine's byte order, inside whatever was returned."""
+    if isinstance(expected, tuple):
+        for a, b in zip(result, expected, strict=True):
+            assert_same(a, b)
+    elif isinstance(expected, np.ndarray):
+        assert result.dtype == expected.dtype and result.dtype.isnative
+        np.testing.assert_array_equal(result, expected)
+    elif hasattr(expected, "parameters"):
+        parameters = expected.parameters() if callable(expected.parameters) else expected.parameters
+        others = result.parameters() if callable(result.parameters) else result.parameters
+        assert_same(tuple(p.value for p in others), tuple(p.value for p in parameters))
+    else:
+        assert result == expected or isinstance(expected, (nn.Parameter, float))
+
+
+CONVERTING = [name for name, place in PLACES if place == "dtype"]
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("name", CONVERTING)
+def test_dtypes_of_foreign_byte_order(isa, name, dtype):
+    """They were handed to compiled code, which read and wrote them as its own."""
+    function, good = CALLS[name]
+    seeded = good | ({"seed": 0} if "seed" in arguments_of(function) else {})
+    for foreign in (np.dtype(dtype).newbyteorder(), f">{dtype}", f"<{dtype}"):
+        assert_same(function(**seeded, dtype=foreign), function(**seeded, dtype=dtype))
+
+
+@pytest.mark.parametrize("name", [n for n in CALLS if n not in NOT_CALLED])
+def test_arrays_of_foreign_byte_order(isa, rng, name):
+    function, good = CALLS[name]
+    random = {
+        place: rng.uniform(-1, 1, a.shape).astype(a.dtype) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
+        for place, a in good.items()
+    }
+    swapped = {p: a.astype(a.dtype.newbyteorder()) if isinstance(a, np.ndarray) else a for p, a in random.items()}
+    if name == "learning.train":
+        random["network"], swapped["network"] = network(), network()
+    if name not in ("nn.Parameter", "learning.Dense", *(f"nn.Conv{rank}d" for rank in (1, 2, 3))):
+        assert_same(function(**swapped), function(**random))
