@@ -139,10 +139,10 @@ def _run(m: Matching, threads: int) -> NDArray[Any]:
         result.fill(math.nan)
         return result
     image = m.image
+    if not image.dtype.isnative:
+        image = image.astype(image.dtype.newbyteorder("="))
     if image.dtype == np.float16:
         image = image.astype(np.float32)
-    elif not image.dtype.isnative:
-        image = image.astype(image.dtype.newbyteorder("="))
 
     weights = np.ones(m.template.shape) if m.weights is None else m.weights
     energies = weights**2

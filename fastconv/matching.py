@@ -88,11 +88,11 @@ def matching_arguments(
                 whole = whole and fillvalue == int(fillvalue) if np.isfinite(fillvalue) else False
         else:  # numpy.pad's other rules look at a whole axis, and so need a copy
             more: dict[str, Any] = {"constant_values": constant_values} if mode == "constant" else {}
-            picture = np.pad(picture.astype(result), [(k, k) for k in figure.shape], mode=mode, **more)  # type: ignore[call-overload]
+            picture = np.pad(picture.astype(result, order="C"), [(k, k) for k in figure.shape], mode=mode, **more)  # type: ignore[call-overload]
             lead = tuple(k // 2 - k for k in figure.shape)
             whole = False
     return Matching(
-        picture, figure.astype(np.float64), weights, method, result, shape, lead, boundary, fillvalue, whole
+        picture, figure.astype(np.float64, order="C"), weights, method, result, shape, lead, boundary, fillvalue, whole
     )
 
 
@@ -107,17 +107,20 @@ def _result_dtype(image: np.dtype[Any], dtype: DTypeLike | None) -> np.dtype[Any
     """float32 for float16 and float32, else float64, as in scikit-image; or what is asked for."""
     if dtype is None:
         return np.dtype(np.float32 if image.kind == "f" and image.itemsize <= 4 else np.float64)
-    asked = np.dtype(dtype)
+    try:
+        asked = np.dtype(dtype).newbyteorder("=")
+    except TypeError:
+        raise TypeError(f"dtype must be float32 or float64; got {dtype!r}") from None
     if asked not in (np.float32, np.float64):
         raise TypeError(f"dtype must be float32 or float64; got {asked}")
-    return asked.newbyteorder("=")
+    return asked
 
 
 def _weights(mask: ArrayLike | None, shape: tuple[int, ...]) -> tuple[NDArray[np.float64] | None, bool]:
     """Weights, and whether they are all 0 or 1; as in OpenCV, bool and uint8 only say which pixels count."""
     if mask is None:
         return None, True
-    array = _real(mask, "mask")
+    array = np.ascontiguousarray(_real(mask, "mask"))
     if array.shape != shape:
         raise ValueError(f"mask must have the template's shape {shape}; got {array.shape}")
     weights = (array != 0 if array.dtype in (np.bool, np.uint8) else array).astype(np.float64)

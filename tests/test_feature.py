@@ -147,6 +147,19 @@ def test_layouts(isa, rng, dtype):
     cases.assert_same_bits(match_template(packed, t), match_template(x, t))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int16"])
+@pytest.mark.parametrize("options", [{}, {"pad_input": True, "mode": "mean"}, {"method": "sqdiff"}])
+def test_foreign_byte_order_and_strides_of_all_arrays(rng, dtype, options):
+    """Sums over template, mask and what padding looks at do not follow the order in memory."""
+    x, t = (cases.reals(rng, shape, "float64") * 20 for shape in ((30, 40, 5), (4, 7, 3)))
+    x, t, mask = x.astype(dtype), t.astype(dtype), rng.random(t.shape)
+    foreign = [np.asfortranarray(a).astype(a.dtype.newbyteorder()) for a in (x, t, mask)]
+    for m, other in ((None, None), (mask, foreign[2])):
+        y = match_template(x, t, mask=m, **options)
+        cases.assert_same_bits(match_template(foreign[0], foreign[1], mask=other, **options), y)
+    cases.assert_same_bits(match_template(x, t, dtype=">f4"), match_template(x, t, dtype="f4"))
+
+
 # what it promises ---------------------------------------------------------------------
 
 
