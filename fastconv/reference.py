@@ -616,8 +616,8 @@ def layer(c: layers.Layer) -> NDArray[Any]:
 def _products(c: layers.Layer, x: NDArray[Any], w: NDArray[Any]) -> NDArray[Any]:
     """The formula: for every tap, kernels (groups, m, c) times shifted images (groups, c, ...)."""
     X = continued(x, c.axes)
-    X = X.reshape(X.shape[0], c.groups, -1, *X.shape[2:])
-    W = w.reshape(c.groups, -1, *w.shape[1:])
+    X = X.reshape(X.shape[0], c.groups, w.shape[1], *X.shape[2:])
+    W = w.reshape(c.groups, len(w) // c.groups, *w.shape[1:])
     y = np.zeros((c.shape[0], c.groups, W.shape[1], *c.shape[2:]))
     for at in np.ndindex(w.shape[2:]):
         y += np.einsum("ngc...,gmc->ngm...", X[under(at, c.axes)], W[(..., *at)])
@@ -866,7 +866,7 @@ def _scattered(c: layers.Layer, x: NDArray[Any], w: NDArray[Any]) -> NDArray[Any
     """The formula: for every tap, kernels (groups, m, c) times outputs (groups, m, ...), added to what they saw."""
     images, groups, channels = c.shape[0], c.groups, w.shape[1]
     Y = x.reshape(images, groups, len(w) // groups, *x.shape[2:])
-    W = w.reshape(groups, -1, *w.shape[1:])
+    W = w.reshape(groups, len(w) // groups, *w.shape[1:])
     X = np.zeros((images, groups, channels, *extents(c.axes)))
     for at in np.ndindex(w.shape[2:]):
         X[under(at, c.axes)] += np.einsum("ngm...,gmc->ngc...", Y, W[(..., *at)])

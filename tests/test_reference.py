@@ -140,3 +140,11 @@ def test_error_bound_leaves_non_finite_values_out(rng):
     x[2, 3], x[0, 0] = np.nan, np.inf
     c = correlation_arguments(2, x, k, Options("full", "constant", np.nan))
     assert np.isfinite(reference.error_bound(c)).all()
+
+
+def test_layers_without_images_or_channels():
+    x, w = np.zeros((0, 4, 5, 6)), np.ones((6, 2, 3, 2))
+    assert reference.conv2d(x, w, groups=2).shape == (0, 6, 3, 5)
+    assert reference.conv2d_input(x.shape, w, np.zeros((0, 6, 3, 5)), groups=2).shape == x.shape
+    assert reference.conv_transpose2d(np.zeros((0, 6, 3, 5)), w, groups=2).shape == x.shape
+    assert reference.conv2d_weight(x, w.shape, np.zeros((0, 6, 3, 5)), groups=2).tolist() == np.zeros(w.shape).tolist()
