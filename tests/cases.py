@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,18 +38,33 @@ TEMPLATES = (8, 16, 32, 64, 128)
 HEIGHTS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16, 17)
 KERNEL_SHAPES = ((1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (2, 5), (5, 4), (7, 7), (9, 1), (1, 9), (17, 3))
 
-# (image, kernel) around the sizes at which the driver cuts: scratch tiles of 64 x 512, blocks of 8192 columns,
-# bands of 128 rows, taps beyond 1 kB, im2col panels of 128 kB.
-CUTS: tuple[tuple[Shape, Shape], ...] = (
-    ((3, 8195), (2, 3)),
-    ((5, 8192), (1, 1)),
-    ((67, 517), (3, 5)),
-    ((64, 512), (5, 5)),
-    ((131, 40), (4, 4)),
-    ((600, 9), (3, 2)),
-    ((40, 300), (17, 17)),
-    ((20, 100), (40, 60)),
-)
+
+@cache
+def c_sizes() -> dict[str, int]:
+    """The sizes at which the C core cuts, by name: of tiles, blocks, bands and chunks. So tests stay beyond them."""
+    sizes = {}
+    for path in sorted((Path(__file__).parents[1] / "csrc").glob("*.[ch]")):
+        for listed in re.findall(r"enum \{(.*?)\}", path.read_text(), re.DOTALL):
+            for name, number, shift in re.findall(r"\b([A-Z_]+) = (\d+)(?: << (\d+))?\b", listed):
+                sizes[f"{path.name} {name}"] = int(number) << int(shift or 0)
+    return sizes
+
+
+def cuts() -> tuple[tuple[Shape, Shape], ...]:
+    """(image, kernel) around the sizes at which the driver cuts: blocks of columns, scratch tiles of 64 x 512, bands of
+    rows, taps that do not fit on the stack, panels of im2col."""
+    block, band, stack = (c_sizes()[n] for n in ("corr.c BLOCK_COLS", "fastconv.h FC_BAND_ROWS", "corr.c SMALL"))
+    return (
+        ((3, block + 3), (2, 3)),
+        ((5, block), (1, 1)),
+        ((67, 517), (3, 5)),
+        ((64, 512), (5, 5)),
+        ((band + 8, 40), (4, 4)),
+        ((2 * band + 88, 9), (3, 2)),
+        ((40, 300), (17, 17)),
+        ((20, 100), (40, stack // 64)),
+    )
+
 
 # (image, kernel) where the continued image repeats: kernels larger than the image, images of one pixel.
 REPEATS: tuple[tuple[Shape, Shape], ...] = (

@@ -39,13 +39,20 @@ def test_tiles(isa, rng, dtype, method, h):
 @methods
 @floats
 def test_cuts(isa, rng, dtype, method):
-    for image, kernel in cases.CUTS:
+    for image, kernel in cases.cuts():
         x, k = cases.integers(rng, image, dtype), cases.integers(rng, kernel, dtype)
         for mode, boundary in (("valid", "constant"), ("same", "reflect"), ("full", "wrap")):
             if mode != "valid" or cases.fits(image, kernel):
                 y = fastconv.corr2d(x, k, mode, boundary, method=method)
                 expected = reference.corr2d(x, k, mode, boundary)
                 cases.assert_same_bits(y, expected, f"{image} {kernel} {mode}")
+
+
+def test_cuts_are_where_the_driver_cuts():
+    """Wide and tall images are more than one chunk, or `test_cuts` tests nothing."""
+    wide, tall = (cases.cuts()[i] for i in (0, 4))
+    for image, kernel in (wide, tall):
+        assert fastconv.explain(image, kernel, method="direct", threads=1).chunks > 1, (image, kernel)
 
 
 @methods
