@@ -11,6 +11,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections import Counter
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -33,6 +34,16 @@ settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
 settings.load_profile("ci" if "CI" in os.environ else "local")
 
 SEED = int(os.environ.get("FASTCONV_TEST_SEED") or np.random.SeedSequence().generate_state(1)[0])
+
+
+def pytest_terminal_summary(terminalreporter):
+    """One line on what did not run, and why."""
+    left_out = len(terminalreporter.stats.get("deselected", ()))
+    skipped = terminalreporter.stats.get("skipped", ())
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    parts = [f"{left_out} deselected (deep ones run with -m deep)"] if left_out else []
+    parts += [f"{count} skipped ({reason})" for reason, count in reasons.items()]
+    terminalreporter.write_line("did not run: " + ("; ".join(parts) or "none"))
 
 
 @pytest.fixture(params=fastconv.isas() or ["no extension"])

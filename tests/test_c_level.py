@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Builds and runs check_kernels.c, the check of the C core by itself: natively, under sanitizers, for AArch64.
+"""Builds and runs check_kernels.c, the check of the C core by itself: natively and, with ``-m deep``, by clang, under
+sanitizers, for AArch64.
 
 The cross compiler and emulator may be missing, unless FASTCONV_REQUIRE_CROSS=1. To see a failure again, set
 FASTCONV_TEST_SEED to the seed that was printed.
@@ -89,10 +90,12 @@ def test_native(build):
     check(build(tool("cc")), isas=NATIVE)
 
 
+@pytest.mark.deep
 def test_clang(build):
     check(build(tool("clang")), isas=NATIVE)
 
 
+@pytest.mark.deep
 def test_address_and_undefined(build, sanitizer):
     cc, flag = tool("cc"), "-fsanitize=address,undefined"
     sanitizer(cc, flag)
@@ -100,6 +103,7 @@ def test_address_and_undefined(build, sanitizer):
     check(build(cc, "-O1", flag, "-fno-sanitize-recover"), isas=NATIVE)
 
 
+@pytest.mark.deep
 def test_threads(build, sanitizer):
     """Pool and driver; the kernels know of no threads, and are slow here."""
     cc, flag = tool("cc"), "-fsanitize=thread"
@@ -108,6 +112,7 @@ def test_threads(build, sanitizer):
     check(*launcher, build(cc, flag), unit="driver")
 
 
+@pytest.mark.deep
 def test_aarch64(build):
     required = os.environ.get("FASTCONV_REQUIRE_CROSS") == "1"
     cc = tool("aarch64-linux-gnu-gcc", required=required)

@@ -152,6 +152,7 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-W", "ignore", "-rfE", "-
 """
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("module", "chosen"),
     [

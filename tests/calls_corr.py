@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Random correlations and convolutions of the top level, beside sums by brute force."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import oracles
+from fuzz import Also, Array, Call, Rng, array, length, pick, rarely, room, spoilt
+from oracles import Slide
+
+import fastconv
+from fastconv import arguments, methods, reference
+from fastconv.arguments import Options, OuterProduct
+
+WORK = 200_000  # products of one call at most
+DTYPES = [c for c in np.typecodes["All"] if arguments._is_supported(np.dtype(c))]
+
+
+class Function(NamedTuple):
+    rank: int
+    convolve: bool = False
+    factors: bool = False
+
+
+FUNCTIONS = {f"corr{r}d": Function(r) for r in (1, 2, 3)}
+FUNCTIONS |= {f"convolve{r}d": Function(r, convolve=True) for r in (1, 2, 3)}
+FUNCTIONS["sepcorr2d"] = Function(2, factors=True)
+
+
+def random_call(rng: Rng) -> Call:
+    name = pick(rng, FUNCTIONS)
+    rank = FUNCTIONS[name].rank
+    while True:
+        widest = {1: 200, 2: 16, 3: 6}[rank]
+        kernel = tuple(pick(rng, [1, 2, 3, 4, 5, int(rng.integers(1, widest))]) for _ in range(rank))
+        dilation = tuple(pick(rng, [1, 1, 1, 2, 3]) for _ in range(rank)) if rarely(rng, 0.3) else (1,) * rank
+        mode = pick(rng, arguments.MODES)
+        least = [(n - 1) * d + 1 for n, d in zip(kernel, dilation, strict=True)]
+        if mode != "valid" or rarely(rng, 0.03):
+            least = [pick(rng, [1, 1, 2, 3, n]) for n in least]
+        size = tuple(n + (0 if rarely(rng, 0.3) else length(rng, 4 * widest) - 1) for n in least)
+        batch = pick(rng, [(), (), (), (1,), (3,), (2, 2), (0,)])
+        if math.prod(batch) * math.prod(n + m for n, m in zip(size, least, strict=True)) * math.prod(kernel) <= WORK:
+            break
+    kind = pick(rng, ["whole", "whole", "real", "real", "extreme", "spoilt"])
+    types = pick(rng, [DTYPES, "fd", "fd"])
+    x, k = array(rng, (*batch, *size), pick(rng, types), kind), _kernel(rng, kernel, pick(rng, types), kind)
+    a: dict[str, Any] = {"x": x, "k": k}
+    if FUNCTIONS[name].factors:
+        k0, k1 = (array(rng, (n,), k.dtype, kind) for n in kernel)
+        a = {"x": x, "ky": k0, "kx": k1}
+    a |= {"mode": mode, "boundary": pick(rng, arguments.BOUNDARIES)}
+    if rank > 1 and rarely(rng, 0.2):
+        a["boundary"] = tuple(pick(rng, arguments.BOUNDARIES) for _ in range(rank))
+    a["fillvalue"] = pick(rng, [0, 0, 1, -2.0, 2.5, True, 1j, np.float32(3), np.nan, 2**62])
+    if dilation != (1,) * rank:
+        a["dilation"] = dilation if rank > 1 else dilation[0]
+    _options(rng, a, rank, kind)
+    call = Call(f"fastconv.{name}", getattr(fastconv, name), a, Oracle(name).result, 0)
+    if rarely(rng, 0.1):
+        return spoilt(rng, call, Oracle(name).of_reference, [n for n in a if n != "method"])
+    return call._replace(bound=Oracle(name).bound(a, kind), also=tuple(_also(rng, Oracle(name), a)))
+
+
+def _kernel(rng: Rng, shape: tuple[int, ...], dtype: str, kind: str) -> Array:
+    """Of any structure that a method is made for: all taps the same, an outer product, zeros."""
+    k = array(rng, shape, dtype, kind)
+    structure = rng.random()
+    if structure < 0.15:
+        k[...] = k.flat[0]
+    elif structure < 0.3:
+        k[...] = 1
+        for axis, n in enumerate(shape):
+            k *= array(rng, (n, *(1,) * (k.ndim - 1 - axis)), dtype, "whole")
+    elif structure < 0.4:
+        k[rng.random(shape) < 0.7] = 0
+    return k
+
+
+def _options(rng: Rng, a: dict[str, Any], rank: int, kind: str) -> None:
+    x = a["x"]
+    if rarely(rng, 0.3):
+        stride = [pick(rng, [1, 2, 3, 7]) for _ in range(rank)]
+        a["stride"] = stride[0] if rank == 1 or rarely(rng, 0.3) else stride
+    if rarely(rng, 0.2):
+        moved = tuple(int(i) for i in rng.permutation(x.ndim)[:rank])
+        a["axis" if rank == 1 else "axes"] = moved[0] if rank == 1 else moved
+        where = [*(i for i in range(x.ndim) if i not in moved), *moved]
+        a["x"] = x = np.ascontiguousarray(x.transpose(np.argsort(where)))
+    if rarely(rng, 0.2) and kind != "extreme":
+        a["dtype"] = pick(rng, DTYPES)
+        a["overflow"] = pick(rng, arguments.OVERFLOWS) if rarely(rng, 0.7) else "raise"
+    if rarely(rng, 0.15):
+        a["nan"] = pick(rng, arguments.NANS)
+        a["return_weight"] = rarely(rng, 0.5)
+        if x.dtype.kind in "fc" and x.size and rarely(rng, 0.7):
+            x[rng.random(x.shape) < 0.3] = np.nan
+    if rarely(rng, 0.1):
+        a["mask"] = rng.random(x.shape) < 0.7
+    if rarely(rng, 0.5):
+        a["method"] = pick(rng, methods.METHODS)
+
+
+class Oracle(NamedTuple):
+    """What must come out of one of FUNCTIONS."""
+
+    name: str
+
+    def options(self, a: dict[str, Any]) -> Options:
+        names = {"axis": "axes"}
+        left_out = ("x", "k", "ky", "kx", "method", "out")
+        return Options(**{names.get(n, n): v for n, v in a.items() if n not in left_out})
+
+    def asked(self, a: dict[str, Any]) -> arguments.Correlation:
+        rank, convolve, factors = FUNCTIONS[self.name]
+        k = OuterProduct(a["ky"], a["kx"]) if factors else a["k"]
+        return arguments.correlation_arguments(rank, a["x"], k, self.options(a), convolve=convolve)
+
+    def of_reference(self, **a: Any) -> Any:
+        if a.get("method", "auto") not in ("auto", "numpy"):
+            methods.choose(self.asked(a), a["method"])  # not every method can do all
+        return getattr(reference, self.name)(**{n: v for n, v in a.items() if n != "method"})
+
+    def result(self, **a: Any) -> Any:
+        """By brute force, where the reference has a result."""
+        known = self.of_reference(**a)
+        rank, convolve, factors = FUNCTIONS[self.name]
+        k = _outer(a["ky"], a["kx"]) if factors else _wide(a["k"])
+        k = np.flip(k) if convolve else np.conj(k) if k.dtype != object else k
+        dtype = (known[0] if isinstance(known, tuple) else known).dtype
+        moved = a.get("axes", a.get("axis"))
+        moved = tuple(range(-rank, 0)) if moved is None else np.atleast_1d(moved)
+        x = np.moveaxis(_wide(a["x"]), moved, range(-rank, 0))
+        slides = self.slides(a, x.shape[-rank:], k.shape)
+        fill = a["fillvalue"]
+        if "mask" in a or a.get("nan") == "ignore" or a.get("return_weight"):
+            counts = np.broadcast_to(a.get("mask", True), a["x"].shape)
+            if a.get("nan") == "ignore" and a["x"].dtype.kind in "fc":
+                counts = counts & ~np.isnan(a["x"])
+            counts = np.moveaxis(counts, moved, range(-rank, 0))
+            counts_beyond = not (a.get("nan") == "ignore" and np.isnan(fill))
+            x, k = (v.astype(np.longdouble) if v.dtype == object else v for v in (x, k))
+            above = _sums(np.where(counts, x, 0), k, slides, fill if counts_beyond else 0)
+            weight = _sums(counts.astype(np.longdouble), np.abs(k).astype(np.longdouble), slides, float(counts_beyond))
+            missing = _sums((~counts).astype(np.longdouble), np.ones(k.shape), slides, float(not counts_beyond))
+            ratio = np.where(missing, np.abs(k).astype(np.longdouble).sum() / np.where(weight > 0, weight, np.nan), 1)
+            y = np.where(weight > 0, above * ratio, np.nan)
+            y, weight = (np.moveaxis(v, range(-rank, 0), moved) for v in (y, weight))
+            y = _cast(y, dtype, a.get("overflow", "raise"))
+            return (y, weight.astype(known[1].dtype)) if a.get("return_weight") else y
+        return np.moveaxis(_cast(_sums(x, k, slides, fill), dtype, a.get("overflow", "raise")), range(-rank, 0), moved)
+
+    def slides(self, a: dict[str, Any], size: Any, kernel: Any) -> list[Slide]:
+        rank, convolve, _ = FUNCTIONS[self.name]
+        every = [np.broadcast_to(a.get(name, 1), rank).tolist() for name in ("stride", "dilation")]
+        names = a["boundary"] if isinstance(a["boundary"], tuple) else (a["boundary"],) * rank
+        slides = []
+        for n, m, s, d, boundary in zip(size, kernel, *every, names, strict=True):
+            span = (m - 1) * d + 1
+            dense, lead = {
+                "valid": (n - span + 1, 0),
+                "same": (n, span // 2 if convolve else (span - 1) // 2),
+                "full": (n + span - 1, span - 1),
+            }[a["mode"]]
+            pad = {"fill": "constant", "symm": "symmetric"}.get(boundary, boundary)
+            slides.append(Slide(n, m, -(-dense // s), lead, s, d, pad))
+        return slides
+
+    def bound(self, a: dict[str, Any], kind: str) -> Any:
+        def bound(got: Any) -> Any:
+            c = self.asked(a)
+            choice = methods.choose(c, a.get("method", "auto"))
+            exact = kind == "whole" and choice.method in ("direct", "im2col", "numpy", "box") and not c.is_weighted
+            if exact and a["fillvalue"] in (0, 1, -2, 3):
+                return 0
+            most = reference.error_bound(c, choice.factors, transformed=choice.points)
+            most = c._replace(out=None, asked_out=None).as_asked(most)
+            if not c.return_weight:
+                return most
+            taps = np.abs(np.where(np.isfinite(c.k), c.k, 0)).astype(float).sum()
+            return most, (c.k.size + 1) * float(np.finfo(parts_dtype(got[1])).eps) * taps
+
+        return bound
+
+
+def parts_dtype(a: Array) -> Any:
+    return a.dtype if a.dtype.kind == "f" else np.float64
+
+
+def _wide(a: Array) -> Array:
+    """In what holds every sum: Python's integers, or long double."""
+    if a.dtype.kind in "biu":
+        return a.astype(np.int64 if a.dtype.kind == "b" else a.dtype).astype(object)
+    return a.astype(np.clongdouble if a.dtype.kind == "c" else np.longdouble)
+
+
+def _outer(ky: Array, kx: Array) -> Array:
+    with np.errstate(all="ignore"):
+        return np.multiply.outer(_wide(ky), _wide(kx))
+
+
+def _sums(x: Array, k: Array, slides: list[Slide], fill: Any) -> Array:
+    """Of complex numbers part by part: a real one has no imaginary part."""
+    fill = np.asarray(fill)[()]
+    if not any(a.dtype.kind == "c" for a in (x, k)) and not (np.iscomplexobj(fill) and fill.imag):
+        floats = object if x.dtype == k.dtype == object else np.longdouble
+        return oracles.correlation(
+            x.astype(floats), k.astype(floats), slides, int(fill.real) if floats is object else fill.real
+        )
+
+    def part(a: Any, imaginary: bool) -> Any:
+        if np.asarray(a).dtype == object:
+            a = np.asarray(a).astype(np.longdouble)
+        return np.imag(a) if imaginary else np.real(a)
+
+    is_complex = x.dtype.kind == "c" or (np.iscomplexobj(fill) and bool(fill.imag)), k.dtype.kind == "c"
+    out = {True: 0, False: 0}
+    for i in (False, True):
+        for j in (False, True):
+            if (not i or is_complex[0]) and (not j or is_complex[1]):
+                term = oracles.correlation(part(x, i), part(k, j), slides, part(fill, i))
+                out[i != j] = out[i != j] + (-term if i and j else term)
+    y = np.empty(np.shape(out[False]), np.clongdouble)
+    y.real, y.imag = out[False], out[True]
+    return y
+
+
+def _cast(y: Array, dtype: Any, overflow: str) -> Array:
+    if dtype.kind in "fc":
+        return y.astype(dtype)
+    if y.dtype != object:
+        y = np.rint(y)
+    low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    if overflow == "saturate":
+        return (
+            np.array([min(max(v, low), high) for v in y.ravel()], object).astype(dtype).reshape(y.shape)
+            if y.size
+            else y.astype(dtype)
+        )
+    return np.array([(int(v) - low) % (high - low + 1) + low for v in y.ravel()], object).astype(dtype).reshape(y.shape)
+
+
+def _also(rng: Rng, oracle: Oracle, a: dict[str, Any]) -> list[Also]:
+    """Windows, and results put somewhere."""
+    rank = FUNCTIONS[oracle.name].rank
+    try:
+        c = oracle.asked(a)
+    except Exception:  # the call will end in the same
+        return []
+    cut = []
+    for axis in c.axes:
+        start, end = sorted(int(i) for i in rng.integers(0, axis.out + 1, 2))
+        cut.append(slice(start, end, pick(rng, [1, 1, 2, 5])))
+    moved = c.moved or tuple(range(len(c.shape) - rank, len(c.shape)))
+    at: list[Any] = [slice(None)] * len(c.shape)
+    for i, s in zip(moved, cut, strict=True):
+        at[i] = s
+
+    def part(y: Any) -> Any:
+        return tuple(v[tuple(at)] for v in y) if isinstance(y, tuple) else y[tuple(at)]
+
+    also = [Also(f"window {cut}", {"window": cut[0] if rank == 1 else cut}, part)]
+    if c.dtype.kind in "iufc":
+        shape = np.moveaxis(np.broadcast_to(0, c.shape), range(-rank, 0), moved).shape
+        out = room(rng, shape, c.dtype)
+        also.append(Also(f"out of strides {out.strides}", {"out": out}))
+    return also

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Random template matchings, beside the formulas window by window in long double."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import oracles
+from calls_corr import DTYPES
+from fuzz import Array, Call, Rng, array, length, pick, rarely, spoilt
+from oracles import Slide
+
+from fastconv import feature, matching, reference
+from fastconv.arguments import BOUNDARIES
+
+WORK = 60_000  # elements of windows at most
+TYPES = [c for c in DTYPES if np.dtype(c).kind in "biuf"]
+
+
+def random_call(rng: Rng) -> Call:
+    ndim = pick(rng, [2, 2, 2, 3])
+    longest = {2: 30, 3: 9}[ndim]
+    while True:
+        template = [pick(rng, [1, 2, 3, 5, int(rng.integers(1, longest))]) for _ in range(ndim)]
+        image = [n + (0 if rarely(rng, 0.2) else length(rng, 2 * longest) - 1) for n in template]
+        if np.prod(image) * np.prod(template) <= WORK:
+            break
+    kind = pick(rng, ["whole", "real", "real", "spoilt"])
+    dtype = pick(rng, TYPES)
+    x, t = (
+        array(rng, image, dtype, kind),
+        array(rng, template, pick(rng, [dtype, "d"]), kind.replace("spoilt", "whole")),
+    )
+    a: dict[str, Any] = {"image": x, "template": t}
+    if rarely(rng, 0.5):
+        place = tuple(slice(n - m, n) for n, m in zip(image, template, strict=True))
+        t[...] = x[place]  # found, to the bit
+    if rarely(rng, 0.5):
+        a |= {"pad_input": True, "mode": pick(rng, matching.PAD_MODES)}
+        if a["mode"] == "constant":
+            a["constant_values"] = pick(rng, [0, 1, -2.5])
+        if a["mode"] not in BOUNDARIES and not np.isfinite(x.astype(float)).all():
+            a["mode"] = "edge"
+    if rarely(rng, 0.6):
+        a["method"] = pick(rng, matching.MEASURES)
+    if rarely(rng, 0.3):
+        mask = rng.random(template) < 0.7 if rarely(rng, 0.5) else rng.integers(0, 4, template).astype(float)
+        mask.flat[0] = 1
+        a["mask"] = mask
+    if rarely(rng, 0.2):
+        a["dtype"] = pick(rng, ["f", "d", ">f4"])
+
+    def bound(got: Any) -> Any:
+        return reference.match_error_bound(matching.matching_arguments(**a))
+
+    call = Call("feature.match_template", feature.match_template, a, _expected, bound)
+    if rarely(rng, 0.1):
+        return spoilt(rng, call, reference.match_template, [*a])
+    return call
+
+
+def _expected(image: Array, template: Array, **how: Any) -> Array:
+    dtype = np.dtype(how.get("dtype") or ("f" if image.dtype.kind == "f" and image.dtype.itemsize <= 4 else "d"))
+    size, out, lead = (
+        image.shape,
+        [n - m + 1 for n, m in zip(image.shape, template.shape, strict=True)],
+        [0] * image.ndim,
+    )
+    pad, fill, x = "constant", 0, image.astype(np.longdouble)
+    if how.get("pad_input"):
+        out, lead = list(size), [m // 2 for m in template.shape]
+        pad, fill = how["mode"], how.get("constant_values", 0)
+        if pad not in BOUNDARIES:
+            sides = [(m, m) for m in template.shape]
+            x = np.pad(image.astype(dtype.newbyteorder("=")), sides, pad).astype(np.longdouble)
+            lead, pad = [m // 2 - m for m in template.shape], "constant"
+    slides = [Slide(n, m, o, p, 1, 1, pad) for n, m, o, p in zip(x.shape, template.shape, out, lead, strict=True)]
+    X, T = oracles.with_nothing(x, x.ndim, fill)[oracles.seen(slides)], template.astype(np.longdouble).ravel()
+    mask = how.get("mask", np.ones(template.shape))
+    M = mask.astype(np.longdouble).ravel()
+    X, T, M = X[:, M > 0], T[M > 0], M[M > 0]
+    scores = _scores(X, T, M, how.get("method", "ccoeff_normed"))
+    spoilt = ~(np.isfinite(X).all(1) & np.isfinite(T).all())
+    return np.where(spoilt, np.nan, scores).reshape(out).astype(dtype.newbyteorder("="))
+
+
+def _scores(X: Array, T: Array, M: Array, measure: str) -> Array:
+    name, _, normed = measure.partition("_")
+    with np.errstate(all="ignore"):
+        even = (X[:, :1] == X).all(1), (T[0] == T).all()
+        if name == "ccoeff":
+            X = X - (X * M).sum(1, keepdims=True) / M.sum()
+            T = T - (T * M).sum() / M.sum()
+            X[even[0]] = 0
+            T = T * 0 if even[1] else T
+        X, T = M * X, M * T
+        scores = ((T - X) ** 2).sum(1) if name == "sqdiff" else (T * X).sum(1)
+        if normed:
+            norms = np.sqrt((T**2).sum()) * np.sqrt((X**2).sum(1))
+            least, undefined = (0, scores > 0) if name == "sqdiff" else (-1, 0)
+            scores = np.where(norms == 0, undefined, np.clip(scores / norms, least, 1))
+    return scores
