@@ -7,20 +7,22 @@
     fastconv run script.py                                   a program, SciPy's filters replaced by these
     fastconv info                                            what this build runs on
 
-Pictures are read and written by Pillow (the extra "image"), imported only where a
-picture is touched. Exit codes: 0 done, 1 a result differs from the reference, 2 the
-request cannot be met; then one line on stderr says why and nothing is written.
+Exit codes are those of EXIT_CODES. But for 0 and 141, a line on stderr says why. No picture is half-written.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
+import io
 import math
 import os
 import runpy
 import sys
-from collections.abc import Callable, Sequence
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from inspect import signature
 from pathlib import Path
@@ -33,7 +35,7 @@ from numpy.typing import NDArray
 
 import fastconv
 from fastconv import kernels, tour
-from fastconv.files import written_whole
+from fastconv.pictures import MOST_PIXELS, RequestError, file_format, read, reason, say, write
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,11 +45,22 @@ Array = NDArray[Any]
 MODES = ("same", "valid", "full")
 BOUNDARIES = ("edge", "constant", "reflect", "symmetric", "wrap")
 RANGES = ("auto", "clip", "abs", "stretch")
+PARTS = [part.__name__ for part in tour.PARTS]
 SIZED = [name for name, (make, *_) in kernels.NAMED.items() if "size" in signature(make).parameters]
 
 
-class RequestError(Exception):
-    """The user asked for something that cannot be done; the text says why."""
+MOST_TAPS = 2**24  # of a kernel: 4096 x 4096
+
+EXIT_CODES = """exit codes:
+  0    done
+  1    --check: a result differs from the reference
+  2    the request cannot be met
+  3    find: the figure is nowhere in the scene
+  70   a fault of fastconv's own, after a traceback
+  130  interrupted (Ctrl-C)
+  141  nobody reads the output any more
+  143  terminated
+The exit code of run is that of the program."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,6 +69,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and leaving the process."""
         raise RequestError(message)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print help and version as everything else is printed: argparse does not tell if it cannot."""
+        print(message, end="", file=file)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -69,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done, 1 a result differs from the reference, 2 the request cannot be met.
+        The exit code: ``EXIT_CODES`` says what it means.
 
     Raises
     ------
@@ -82,40 +99,88 @@ def main(argv: list[str] | None = None) -> int:
     >>> main(["filter", "photo.jpg", "--kernel", "sobol", "-o", "edges.png"])
     2
     """
-    parser = _parser()
+    task = None
     try:
-        arguments = parser.parse_args(argv)
-        if arguments.run is None:
-            parser.print_help()
-            return 2
-        arguments.run(arguments)
+        try:
+            parser = _parser()
+            arguments = parser.parse_args(argv)
+            task = arguments.run
+            if task is _run:  # a program's output and errors are its own
+                task(arguments)
+                return 0
+            if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be of any bytes
+                sys.stdout.reconfigure(errors="backslashreplace")
+            if task is None:
+                parser.print_help()
+                return 2
+            return task(arguments) or 0
+        finally:
+            if sys.stdout and task is not _run:
+                sys.stdout.flush()
     except RequestError as error:
         return _fail(2, " ".join(str(error).split()))
-    except fastconv.CheckError as error:
-        return _fail(1, f"the result differs from the reference: {error}")
-    except ModuleNotFoundError as error:
-        if error.name != "PIL":
+    except (Exception, KeyboardInterrupt) as error:
+        if task is _run:
             raise
+        return _told(error)
+
+
+def _told(error: BaseException) -> int:
+    """The exit code of what has gone wrong, and a line on stderr."""
+    if isinstance(error, fastconv.CheckError):
+        return _fail(1, f"the result differs from the reference: {error}")
+    if isinstance(error, MemoryError):
+        return _fail(2, f"not enough memory{f': {error}' if str(error) else ''}")
+    if isinstance(error, ModuleNotFoundError) and error.name == "PIL":
         return _fail(2, 'pictures need Pillow: pip install "fastconv[image]"')
-    return 0
+    if isinstance(error, KeyboardInterrupt):
+        return _fail(130, "interrupted")
+    if isinstance(error, OSError):  # of the output: what concerns other files is a RequestError
+        with contextlib.suppress(OSError, ValueError):  # or the interpreter would try to write it again, and fail
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141 if isinstance(error, BrokenPipeError) else _fail(2, f"cannot write the output: {reason(error)}")
+    traceback.print_exception(error)
+    return 70
 
 
 def _fail(code: int, message: str) -> int:
-    print(f"fastconv: error: {message}", file=sys.stderr)
+    say(f"error: {message}")
     return code
 
 
+def _meant(word: str, accepted: Iterable[str]) -> str:
+    """A question about a word that is nearly right."""
+    return "".join(f"; did you mean {close!r}?" for close in difflib.get_close_matches(word, accepted, 1))
+
+
 def _parser() -> Parser:
-    parser = Parser(prog="fastconv", description="Fast convolution on the CPU.")
+    parser = Parser(
+        prog="fastconv",
+        description="Fast convolution on the CPU.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"fastconv {fastconv.__version__}")
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
+    pictures = Parser(add_help=False)
+    pictures.add_argument(
+        "--lossy",
+        action="store_true",
+        help="take the first of several pictures, 16-bit colours as 8 bits, and a format that does not keep the colour "
+        "profile or all colours; without it what would be lost is refused",
+    )
+    pictures.add_argument(
+        "--max-pixels", type=int, default=MOST_PIXELS, metavar="N", help=f"of a picture; default: {MOST_PIXELS}"
+    )
+
     task = commands.add_parser(
         "filter",
+        parents=[pictures],
         help="filter a picture with a small kernel",
-        description="Correlate a picture with a small kernel, each colour by itself. "
-        "Alpha is kept as it is; of an animation the first picture is taken.",
+        description="Correlate a picture with a small kernel, each colour by itself. Alpha, resolution and colour "
+        "profile are kept as they are.",
     )
     task.set_defaults(run=_filter)
     task.add_argument("photo", type=Path, help="any picture Pillow reads")
@@ -142,27 +207,34 @@ def _parser() -> Parser:
 
     task = commands.add_parser(
         "find",
+        parents=[pictures],
         help="find a figure in a picture",
         description="Find the place of a picture that looks most like a smaller one, whatever its brightness and "
         "contrast (normalised correlation: 1 is a perfect match). Two colour pictures are compared in all colours at "
-        "once, else luminance is. Where the smaller one is transparent it does not count.",
+        "once, else luminance is. Where the smaller one is transparent it does not count. Exit code 3: it is nowhere.",
     )
     task.set_defaults(run=_find)
     task.add_argument("scene", type=Path, help="any picture Pillow reads")
     task.add_argument("template", type=Path, help="the figure: a picture, no larger than the scene")
     task.add_argument("-o", "--output", type=Path, metavar="OUT", help="the scene with a frame around the figure")
     task.add_argument("--count", type=int, default=1, metavar="N", help="the N best places that do not overlap")
+    task.add_argument(
+        "--min-score",
+        type=float,
+        default=0.5,
+        metavar="S",
+        help="from -1 to 1: places that look less like the figure are none; default: 0.5",
+    )
 
     task = commands.add_parser("tour", help="the lecture that introduces convolution, in eight parts")
     task.set_defaults(run=_tour)
     task.add_argument(
         "--part",
-        type=int,
+        type=_part,
         action="append",
-        choices=range(1, len(tour.PARTS) + 1),
-        metavar="N",
-        help="only this part (may be repeated): "
-        + ", ".join(f"{i} {part.__name__}" for i, part in enumerate(tour.PARTS, 1)),
+        metavar="PART",
+        help="only this part, by number or name (may be repeated): "
+        + ", ".join(f"{i} {name}" for i, name in enumerate(PARTS, 1)),
     )
     task.add_argument("-o", "--output", type=Path, default=Path("tour.png"), help="pictures; default: tour.png")
 
@@ -189,8 +261,8 @@ def _parser() -> Parser:
 def _filter(arguments: argparse.Namespace) -> None:
     where = _where(arguments)
     bank = _kernels(arguments.kernel, arguments.size)
-    file_format = _file_format(arguments.output)
-    image = _load(arguments.photo)
+    name = file_format(arguments.output)
+    image = read(arguments.photo, arguments.max_pixels, arguments.lossy)
 
     # (H, W) or (H, W, C) pixels are seen as C planes, which corr2d takes as a batch.
     pixels = np.atleast_3d(np.asarray(image))
@@ -213,14 +285,14 @@ def _filter(arguments: argparse.Namespace) -> None:
     result = _to_pixels(y, rule, pixels.dtype)
     alpha = _follow(planes[colours:], result.shape, bank[0].shape, where["mode"])
     result = np.concatenate([result, alpha])
-    _save(_image(result), arguments.output, file_format)
+    note = write(_image(result), arguments.output, name, image.info, arguments.lossy)
 
     print(
         f"{arguments.photo}: {image.mode} {image.width} x {image.height}, "
         f"{arguments.kernel} {bank[0].shape[0]} x {bank[0].shape[1]}, "
         f"{', '.join(f'{key} {value}' for key, value in where.items())}, range {rule}"
         f" -> {arguments.output}: {result.shape[2]} x {result.shape[1]}, "
-        f"{milliseconds:.2f} ms{' with the check' if arguments.check else ''}"
+        f"{milliseconds:.2f} ms{' with the check' if arguments.check else ''}{note}"
     )
 
 
@@ -249,11 +321,14 @@ def _kernels(name: str, size: int | None) -> list[Array]:
     makers = kernels.NAMED.get(name, ())
     path = Path(name)
     if not makers and path.suffix not in (".npy", ".txt"):
-        raise RequestError(f"unknown kernel {name!r}; accepted: {', '.join(kernels.NAMED)}, or a .npy or .txt file")
+        accepted = f"accepted: {', '.join(kernels.NAMED)}, or a .npy or .txt file{_meant(name, kernels.NAMED)}"
+        raise RequestError(f"unknown kernel {name!r}; {accepted}")
     if size is None:
         return [make() for make in makers] or [_kernel_file(path)]
     if name not in SIZED:
         raise RequestError(f"--size {size} does not apply to kernel {name!r}; it is accepted with: {', '.join(SIZED)}")
+    if size * size > MOST_TAPS:
+        raise RequestError(f"--size {size} is too large; at most {math.isqrt(MOST_TAPS)}")
     try:
         return [make(size=size) for make in makers]
     except ValueError as error:
@@ -264,12 +339,12 @@ def _kernel_file(path: Path) -> Array:
     """Two-dimensional kernel from a .npy file, or from rows of numbers in a .txt."""
     try:
         if path.suffix == ".npy":
-            kernel = np.asarray(np.load(path, allow_pickle=False))
+            kernel = np.asarray(np.load(path, allow_pickle=False, mmap_mode="r"))  # mapped: read no more than is there
         else:
-            lines = path.read_text().replace(",", " ").splitlines()
-            kernel = np.array([line.split() for line in lines if line.strip()], float)
+            with path.open(encoding="utf-8-sig") as file, warnings.catch_warnings(action="ignore"):
+                kernel = np.loadtxt((line.replace(",", " ") for line in file), ndmin=2)
     except OSError as error:
-        raise RequestError(f"cannot read {path}: {_reason(error)}") from error
+        raise RequestError(f"cannot read {path}: {reason(error)}") from error
     except (ValueError, EOFError) as error:
         raise RequestError(f"{path} is not a matrix of numbers: {error}") from error
     if kernel.ndim != 2 or kernel.size == 0 or kernel.dtype.kind not in "biuf":
@@ -277,33 +352,11 @@ def _kernel_file(path: Path) -> Array:
             f"{path} holds a {kernel.dtype} array of shape {kernel.shape}; "
             "accepted: a matrix of real numbers, not empty"
         )
+    if kernel.size > MOST_TAPS:
+        raise RequestError(f"{path} holds {kernel.size} numbers; a kernel has at most {MOST_TAPS}")
     if not (np.abs(kernel) < 1e30).all():
         raise RequestError(f"{path} holds NaN or a number that is not below 1e30")
     return kernel
-
-
-def _load(path: Path) -> Image.Image:
-    """Upright picture of mode L, LA, RGB, RGBA, or with one wide channel (I;16, I, F).
-
-    Palette, bilevel and printing pictures become grey or RGB, with alpha where they
-    have transparency.
-    """
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-        if image.mode[0] in "IF":
-            return image
-        grey = image.mode in ("1", "L", "LA")
-        return image.convert(("L" if grey else "RGB") + "A" * image.has_transparency_data)
-    except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        raise RequestError(f"cannot read {path}: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> object:
-    """Say what went wrong, without the number and the path an OSError adds."""
-    return getattr(error, "strerror", None) or error
 
 
 def _apply(corr2d: Callable[..., Array], x: Array, bank: Sequence[Array], **where: Any) -> Array:
@@ -347,39 +400,18 @@ def _image(planes: Array) -> Image.Image:
     return Image.fromarray(planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, -1))
 
 
-def _file_format(path: Path) -> str:
-    """Pillow's name of the format that the file's extension asks for."""
-    from PIL import Image
-
-    if not os.path.isdir(path.parent):  # Path.is_dir raises where it may not look
-        raise RequestError(f"cannot write {path}: no folder {path.parent}")
-    formats = Image.registered_extensions()
-    writable = {ending for ending, name in formats.items() if name in Image.SAVE}
-    ending = path.suffix.lower()
-    if ending not in writable:
-        raise RequestError(
-            f"cannot write {path}: unknown extension {ending!r}; accepted: {', '.join(sorted(writable))}"
-        )
-    return formats[ending]
-
-
-def _save(image: Image.Image, path: Path, file_format: str) -> None:
-    """Write the whole picture or nothing."""
-    try:
-        with written_whole(path) as file:
-            image.save(file, file_format)
-    except Exception as error:  # what a format cannot hold it refuses in its own way
-        raise RequestError(f"cannot write {path}: {_reason(error)}") from error
-
-
 # fastconv find ------------------------------------------------------------------------
 
 
-def _find(arguments: argparse.Namespace) -> None:
+def _find(arguments: argparse.Namespace) -> int:
     if arguments.count < 1:
         raise RequestError(f"--count must be at least 1; got {arguments.count}")
-    file_format = _file_format(arguments.output) if arguments.output else ""
-    scene, template = _load(arguments.scene), _load(arguments.template)
+    if not -1 <= arguments.min_score <= 1:
+        raise RequestError(f"--min-score must be from -1 to 1; got {arguments.min_score}")
+    name = file_format(arguments.output) if arguments.output else ""
+    scene, template = (
+        read(path, arguments.max_pixels, arguments.lossy) for path in (arguments.scene, arguments.template)
+    )
     if template.width > scene.width or template.height > scene.height:
         raise RequestError(
             f"{arguments.template} ({template.width} x {template.height}) is larger than {arguments.scene} "
@@ -403,6 +435,14 @@ def _find(arguments: argparse.Namespace) -> None:
     found = _best_places(scores, (template.height, template.width), arguments.count)
     if not found:
         raise RequestError(f"{arguments.scene} holds NaN or infinity wherever {arguments.template} could be")
+    best = scores[found[0]]
+    found = [place for place in found if scores[place] >= arguments.min_score]
+    if not found:
+        return _fail(
+            3,
+            f"{arguments.template} is not in {arguments.scene}: the best score is {best:.4f}, and --min-score is "
+            f"{arguments.min_score:g}",
+        )
     for row, column in found:
         print(
             f"{arguments.template}: {template.width} x {template.height} at column {column}, row {row} of "
@@ -410,9 +450,11 @@ def _find(arguments: argparse.Namespace) -> None:
         )
     where = ""
     if arguments.output:
-        _save(_framed(scene, found, template.size), arguments.output, file_format)
-        where = f" -> {arguments.output}"
+        info = scene.info if scene.mode.startswith("RGB") else {"dpi": scene.info.get("dpi")}
+        note = write(_framed(scene, found, template.size), arguments.output, name, info, arguments.lossy)
+        where = f" -> {arguments.output}{note}"
     print(f"{'colours' if in_colour else 'luminance'}, {milliseconds:.2f} ms{where}")
+    return 0
 
 
 def _stack(image: Image.Image, in_colour: bool) -> Array:
@@ -457,8 +499,19 @@ def _framed(scene: Image.Image, places: Sequence[tuple[int, int]], size: tuple[i
 # fastconv tour ------------------------------------------------------------------------
 
 
+def _part(word: str) -> int:
+    """The number of a part that is given by number or name."""
+    name = word.replace("-", "_")
+    if name in PARTS:
+        return PARTS.index(name) + 1
+    if word.isdecimal() and 1 <= int(word) <= len(PARTS):
+        return int(word)
+    accepted = ", ".join(f"{i} {name}" for i, name in enumerate(PARTS, 1))
+    raise argparse.ArgumentTypeError(f"there is no part {word!r}; accepted: {accepted}{_meant(name, PARTS)}")
+
+
 def _tour(arguments: argparse.Namespace) -> None:
-    file_format = _file_format(arguments.output)
+    name = file_format(arguments.output)
     numbers = arguments.part or range(1, len(tour.PARTS) + 1)
     panels: list[tour.Panel] = []
     for number in numbers:
@@ -472,7 +525,7 @@ def _tour(arguments: argparse.Namespace) -> None:
         print(f"{number}. {part.title}\n\n{indent(part.text, '   ')}\n", flush=True)
         panels += [panel._replace(title=f"{number}. {panel.title}") for panel in part.panels]
     if panels:
-        _save(tour.sheet(panels), arguments.output, file_format)
+        write(tour.sheet(panels), arguments.output, name)
         print(f"Pictures: {arguments.output}")
 
 

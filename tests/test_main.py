@@ -244,6 +244,29 @@ def test_kernel_files(save, run, tmp_path):
         np.testing.assert_array_equal(y, expected)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# a comment\n1 -2 0\n0.5 1 0\n",
+        "1 -2 0  # the first row\n\n  # and\n0.5, 1, 0",
+        "\ufeff1;-2;0".replace(";", "\t") + "\r\n.5\t1\t0\r\n",
+    ],
+)
+def test_kernel_texts(save, run, tmp_path, text):
+    x = noise(9, 13)
+    (tmp_path / "k.txt").write_text(text, encoding="utf-8", newline="")
+    _, y = run(save(x), "--kernel", str(tmp_path / "k.txt"), "--mode", "valid")
+    kernel = [[1, -2, 0], [0.5, 1, 0]]
+    np.testing.assert_array_equal(y, np.rint(by_hand(x, kernel, "constant")[:-1, 1:-1]).clip(0, 255))
+
+
+def test_a_kernel_of_one_column_or_row(save, run, tmp_path, capsys):
+    for text, size in (("1\n2\n1\n", "3 x 1"), ("1 2 1", "1 x 3"), ("1", "1 x 1")):
+        (tmp_path / "k.txt").write_text(text)
+        run(save(noise(9, 13)), "--kernel", str(tmp_path / "k.txt"))
+        assert f"k.txt {size}, " in capsys.readouterr().out
+
+
 def test_one_line_says_what_was_done(save, run, capsys):
     run(save(noise(9, 13, 3)), "--kernel", "sobel")
     out, err = capsys.readouterr()
@@ -347,6 +370,17 @@ FILTER = ("filter", "{in}", "-o", "{out}")
         ([*FILTER, "--kernel", "{tmp}/nothing.txt"], "nothing.txt holds a"),
         ([*FILTER, "--kernel", "{tmp}/ragged.txt"], "ragged.txt is not a matrix"),
         ([*FILTER, "--kernel", "{tmp}/words.txt"], "words.txt is not a matrix"),
+        ([*FILTER, "--kernel", "{tmp}/comment.txt"], "not empty"),
+        ([*FILTER, "--kernel", "{tmp}/bytes.txt"], "bytes.txt is not a matrix"),
+        ([*FILTER, "--kernel", "{tmp}/claims.npy"], "claims.npy is not a matrix"),
+        ([*FILTER, "--kernel", "{tmp}/large.npy"], "large.npy holds 33554432 numbers; a kernel has at most 16777216"),
+        ([*FILTER, "--kernel", "sobl"], "unknown kernel 'sobl'; accepted: "),
+        ([*FILTER, "--kernel", "sobl"], "; did you mean 'sobel'?"),
+        ([*FILTER, "--kernel", "Gausian"], "; did you mean 'gaussian'?"),
+        ([*FILTER, "--kernel", "box", "--size", "4097"], "--size 4097 is too large; at most 4096"),
+        ([*FILTER, "--kernel", "gaussian", "--size", "99999"], "--size 99999 is too large; at most 4096"),
+        ([*FILTER, "--kernel", "log", "--size", "2147483648"], "--size 2147483648 is too large"),
+        ([*FILTER, "--kernel", "box", "--size", "9" * 5000], "--size"),
         (
             ["filter", "{tmp}/no.png", "--kernel", "box", "-o", "{out}"],
             "no.png: No such file",
@@ -404,6 +438,14 @@ def test_mistakes(save, tmp_path, capsys, arguments, message):
         np.savez(file, k=np.ones((3, 3)))
     (tmp_path / "nothing.npy").touch()
     (tmp_path / "nothing.txt").touch()
+    (tmp_path / "comment.txt").write_text("# 1 2\n")
+    (tmp_path / "bytes.txt").write_bytes(bytes(range(256)))
+    with (tmp_path / "claims.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (2**40, 2**10)})
+        file.write(bytes(800))
+    with (tmp_path / "large.npy").open("wb") as file:  # with a hole, so it takes no room
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (2**12, 2**13)})
+        file.truncate(file.tell() + 2**28)
     (tmp_path / "ragged.txt").write_text("1 2\n3\n")
     (tmp_path / "words.txt").write_text("one two\n")
     before = sorted(tmp_path.rglob("*"))
@@ -418,7 +460,7 @@ def test_mistakes(save, tmp_path, capsys, arguments, message):
 
 
 def test_failed_write_keeps_the_old_file(save, pillow, tmp_path, monkeypatch, capsys):
-    def full_disk(_, file, *__):
+    def full_disk(_, file, *__, **___):
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
@@ -486,6 +528,31 @@ def test_find_several(save, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 2  # there is but one place
 
 
+def test_what_is_not_there_is_not_found(save, tmp_path, capsys):
+    """The best of bad places was reported as found."""
+    scene, figure, output = save(crowd(), "scene.png"), save(FIGURE, "figure.png"), tmp_path / "found.png"
+    assert main(["find", scene, figure, "-o", str(output)]) == 3
+    out, err = capsys.readouterr()
+    assert out == "" and not output.exists()
+    best = float(err.partition("the best score is ")[2].partition(", ")[0])
+    assert err == (
+        f"fastconv: error: {figure} is not in {scene}: the best score is {best:.4f}, and --min-score is 0.5\n"
+    )
+    assert 0 < best < 0.5
+    for score, code in ((best - 1e-3, 0), (best + 1e-3, 3), (-1, 0), (1, 3)):
+        assert main(["find", scene, figure, "-o", str(output), "--min-score", str(score)]) == code
+        assert output.exists() == (code == 0)
+        output.unlink(missing_ok=True)
+
+
+def test_only_places_that_look_like_it_count(save, capsys):
+    scene, figure = save(crowd((3, 5), (40, 60)), "scene.png"), save(FIGURE, "figure.png")
+    assert main(["find", scene, figure, "--count", "5"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 1
+    assert main(["find", scene, figure, "--count", "5", "--min-score", "-1"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 5 + 1
+
+
 def test_find_what_is_not_transparent(save, capsys):
     alpha = np.full((11, 14, 1), 255, np.uint8)
     alpha[:4, :6] = 0
@@ -503,6 +570,8 @@ def test_find_what_is_not_transparent(save, capsys):
         (crowd(), np.zeros((3, 4, 4), np.uint8), (), "is transparent everywhere: nothing to find"),
         (crowd(), FIGURE, ("--count", "0"), "--count must be at least 1; got 0"),
         (crowd(), FIGURE, ("-o", "found.xyz"), "found.xyz"),
+        (crowd(), FIGURE, ("--min-score", "1.1"), "--min-score must be from -1 to 1; got 1.1"),
+        (crowd(), FIGURE, ("--min-score", "nan"), "--min-score must be from -1 to 1; got nan"),
         (np.full((20, 20), np.nan, np.float32), FIGURE, (), "holds NaN or infinity wherever"),
     ],
 )

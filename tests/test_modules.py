@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import pickle
+import tracemalloc
+import zipfile
 
 import cases
 import numpy as np
@@ -355,13 +358,80 @@ def test_options_are_as_assumed(tmp_path):
         (dict(bias=np.ones(2, np.float32)), "bias"),
         (dict(bias=np.ones(3)), "bias.*float64"),
         (dict(more=np.ones(3)), "more"),
-        (dict(weight=np.array([{}], object)), "allow_pickle"),
+        (dict(weight=np.array([{}], object)), "weight has dtype object"),
+        (dict(weight=np.ones((3, 2, 3, 3), complex)), "weight has dtype complex128"),
+        (dict(bias=np.array(["one"])), "bias has dtype <U3"),
+        (dict(options=np.ones(3)), "options has dtype float64"),
+        (dict(weight=np.ones((3, 2, 3, 3), [("re", "f4")])), "weight has dtype"),
     ],
 )
 def test_files_of_something_else(tmp_path, changed, says):
     path = spoilt(tmp_path, **changed)
     with pytest.raises(ValueError, match=rf"{path.name} is no file of a Conv2d: .*{says}"):
         nn.Conv2d.load(path)
+
+
+def members(path, compression=zipfile.ZIP_STORED, **changed):
+    """A layer's file with other bytes for some of its members."""
+    nn.Conv2d(2, 3, 3).save(path)
+    with zipfile.ZipFile(path) as file:
+        whole = {member: file.read(member) for member in file.namelist()}
+    with zipfile.ZipFile(path, "w", compression) as file:
+        for member, data in (whole | {f"{name}.npy": data for name, data in changed.items()}).items():
+            file.writestr(member, data)
+    return path
+
+
+def header(shape, dtype="<f4"):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        (dict(more=header((2**30,), "|i1") + bytes(2**28)), "it holds .*more"),
+        (dict(weight=header((2**26,)) + bytes(2**28)), "compressed"),
+        (dict(options=header((), "<U67108864") + bytes(2**28)), "compressed"),
+    ],
+    ids=["a member that is not a layer's", "weight", "options"],
+)
+def test_a_small_file_that_unpacks_to_much_is_not_unpacked(tmp_path, changed, says):
+    path = members(tmp_path / "bomb", zipfile.ZIP_DEFLATED, **changed)
+    assert path.stat().st_size < 10**6
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=f"bomb is no file of a Conv2d: .*{says}"):
+            nn.Conv2d.load(path)
+        assert tracemalloc.get_traced_memory()[1] < 10**7
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shape", [(2**40, 2**10), (2**34,), (2**70,), (3, 2, 3, 4), (-1, 2)], ids=str)
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_a_file_that_claims_more_than_it_holds(tmp_path, name, shape):
+    path = members(tmp_path / "claims", **{name: header(shape) + bytes(72)})
+    with pytest.raises(ValueError, match=r"claims is no file of a Conv2d"):
+        nn.Conv2d.load(path)
+
+
+def test_an_array_instead_of_a_layer_is_not_read(tmp_path):
+    (tmp_path / "array").write_bytes(header((2**40, 2**10)))
+    with pytest.raises(ValueError, match=r"array is no file of a Conv2d"):
+        nn.Conv2d.load(tmp_path / "array")
+
+
+def test_too_little_memory_is_no_damaged_file(tmp_path, monkeypatch):
+    nn.Conv2d(2, 3, 3).save(tmp_path / "layer")
+
+    def full(*_, **__):
+        raise MemoryError("Unable to allocate 1 TiB")
+
+    monkeypatch.setattr(nn.Conv2d, "from_weights", full)
+    with pytest.raises(MemoryError, match="1 TiB"):
+        nn.Conv2d.load(tmp_path / "layer")
 
 
 def test_damaged_files(tmp_path):

@@ -93,10 +93,28 @@ def test_part_without_pictures_writes_none(image, tmp_path, capsys):
     assert "Pictures" not in capsys.readouterr().out and not output.exists()
 
 
-@pytest.mark.parametrize("number", ["0", "9", "two"])
+def test_parts_by_the_names_that_help_lists(image, tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        main(["tour", "--help"])
+    listed = re.findall(r"(\d) ([a-z_]+)", " ".join(capsys.readouterr().out.split()))
+    assert [name for _, name in listed] == [part.__name__ for part in tour.PARTS]
+    parts = [lambda i=i: tour.Part(f"part {i}", "", []) for i in range(1, 9)]
+    monkeypatch.setattr(tour, "PARTS", parts)
+    for number, name in listed:
+        for word in (number, name, name.replace("_", "-")):
+            assert main(["tour", "--part", word, "-o", str(tmp_path / "none.png")]) == 0
+            assert capsys.readouterr().out.startswith(f"{number}. part {number}\n")
+
+
+@pytest.mark.parametrize("number", ["0", "9", "two", "-1", "", "1.0", "\N{SUPERSCRIPT TWO}"])
 def test_no_such_part(capsys, number):
-    assert main(["tour", "--part", number]) == 2
-    assert "--part" in capsys.readouterr().err
+    assert main(["tour", f"--part={number}"]) == 2
+    assert "--part: there is no part" in capsys.readouterr().err
+
+
+def test_nearly_a_part(capsys):
+    assert main(["tour", "--part", "flp"]) == 2
+    assert "; did you mean 'flip'?" in capsys.readouterr().err
 
 
 def test_without_scikit_learn(image, tmp_path, monkeypatch, capsys):

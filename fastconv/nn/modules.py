@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import zipfile
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -39,6 +40,7 @@ from fastconv.runtime import thread_count
 __all__ = ["Conv1d", "Conv2d", "Conv3d"]
 
 NAMES = Names("x", "weight", owner="weight")
+KINDS = {"options": "U", "weight": "f", "bias": "f"}  # what save() writes, with the kinds of their dtypes
 SAVED = ("stride", "padding", "dilation", "groups", "padding_mode", "activation", "layout")
 
 
@@ -258,18 +260,17 @@ class _Conv:
         ------
         ValueError
             The file is damaged, or none that a layer of this class was saved to.
-        OSError
+        OSError, MemoryError
             It cannot be read.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = dict(file)
+            arrays = _saved(path)
             options = json.loads(str(arrays.pop("options")))
             if options.pop("class") != cls.__name__ or set(options) != set(SAVED):
                 raise ValueError(f"its options are not those of a {cls.__name__}")
             options = {name: _tuples(value) for name, value in options.items()}
             return cls.from_weights(**arrays, **options, threads=threads)
-        except OSError:
+        except (OSError, MemoryError):
             raise
         except Exception as error:  # what is no such file is refused in many ways
             raise ValueError(f"{os.fspath(path)} is no file of a {cls.__name__}: {error}") from error
@@ -284,6 +285,26 @@ class _Conv:
 def _is_kept(now: NDArray[Any] | None, then: NDArray[Any] | None) -> bool:
     """Whether an array cannot have changed."""
     return now is then and (now is None or not now.flags.writeable)
+
+
+def _saved(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The arrays of a layer's file, which take no more memory than the file is long, whatever it claims."""
+    with zipfile.ZipFile(path) as file:
+        members = {member.filename.removesuffix(".npy"): member for member in file.infolist()}
+        unknown = set(members) - set(KINDS)
+        if unknown or not {"options", "weight"} <= set(members):
+            raise ValueError(f"it holds {', '.join(members) or 'nothing'}; a layer has options, weight and maybe bias")
+        arrays = {}
+        for name, member in members.items():
+            if member.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"{name} is compressed, which save() never does")
+            with file.open(member) as stream:
+                np.lib.format.read_magic(stream)
+                shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+                if dtype.kind != KINDS[name]:
+                    raise ValueError(f"{name} has dtype {dtype}")
+                arrays[name] = np.ndarray(shape, dtype, stream.read(), order="F" if fortran else "C")
+        return arrays
 
 
 def _passed(y: NDArray[Any], low: float, high: float) -> NDArray[np.bool]:

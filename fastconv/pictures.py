@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Pictures of the command line, read and written by Pillow: what would be lost on the way is refused, or told.
+
+Pillow is the extra "image"; only these functions import it, so that a command which needs no picture needs no Pillow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastconv.files import written_whole
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageFile
+
+MOST_PIXELS = 89_478_485  # of a picture, as Pillow: a small file can claim to be a large picture
+LOSSY = ("JPEG", "MPO", "WEBP", "AVIF")  # formats that are meant to change pixels; all of 8 bits
+FIRST_IS_ALL = ("MPO", "PSD")  # the other pictures are previews or layers of the first
+HOLDS = {"I;16": ".png and .tif hold 16 bits", "I": ".tif holds 32 bits", "F": ".tif holds floats"}
+
+
+class RequestError(Exception):
+    """The user asked for something that cannot be done; the text says why."""
+
+
+# ---- in ------------------------------------------------------------------------------------------
+
+
+def read(path: Path, most: int = MOST_PIXELS, lossy: bool = False) -> Image.Image:
+    """Upright picture of mode L, LA, RGB, RGBA, or with one wide channel (I;16, I, F).
+
+    Palette, bilevel and printing pictures become grey or RGB, with alpha where they have transparency. Refuses a
+    picture of more than `most` pixels and, unless `lossy`, one of which Pillow would not read everything.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with _pixels_at_most(most), warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            # (by its path Pillow would map a file into memory, and then does not turn it right)
+            with path.open("rb") as opened, Image.open(opened) as file:
+                losses = [] if lossy else list(_losses(file))
+                if losses:
+                    raise RequestError(f"{path} would lose {' and '.join(losses)}; --lossy takes what is left")
+                read_from = str(file.tile)
+                image = ImageOps.exif_transpose(file)
+            grey = image.mode in ("1", "L", "LA")
+            if image.mode == "I" and re.search(r"'I;16[BLN]?'", read_from):
+                image = image.convert("I;16")  # what 16 bits were read into
+            elif image.mode[0] not in "IF":
+                image = image.convert(("L" if grey else "RGB") + "A" * image.has_transparency_data)
+    except (RequestError, MemoryError, ModuleNotFoundError):
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise RequestError(f"cannot read {path}: more than {most} pixels; --max-pixels allows more") from error
+    except Exception as error:  # a damaged file makes Pillow raise nearly anything
+        raise RequestError(f"cannot read {path}: {reason(error)}") from error
+    for warning in told:
+        say(f"{path}: {warning.message}")
+    return image
+
+
+def _losses(file: ImageFile.ImageFile) -> Iterator[str]:
+    """What of a file is not in the picture that Pillow makes of it."""
+    pictures = getattr(file, "n_frames", 1)
+    if pictures > 1 and file.format not in FIRST_IS_ALL:
+        yield f"all but the first of its {pictures} pictures"
+    for codec, _, _, raw in file.tile:
+        of_ppm = codec == "ppm" and isinstance(raw, tuple) and raw[1] > 255
+        if (of_ppm or codec == "SGI16" or re.search(";16[BLN]", str(raw))) and file.mode[0] not in "IF":
+            yield "8 of the 16 bits of its colours"
+            break
+    if file.mode == "CMYK" and file.info.get("icc_profile"):
+        yield "its colour profile, which is one of printing colours"
+    if file.mode[0] in "IF" and file.has_transparency_data:
+        yield "its transparency"
+
+
+@contextlib.contextmanager
+def _pixels_at_most(most: int | None) -> Iterator[None]:
+    """Let Pillow look at the size of a picture before it decodes it."""
+    from PIL import Image
+
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, most
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+# ---- out -----------------------------------------------------------------------------------------
+
+
+def file_format(path: Path) -> str:
+    """Pillow's name of the format that the file's extension asks for."""
+    from PIL import Image
+
+    if not os.path.isdir(path.parent):  # Path.is_dir raises where it may not look
+        raise RequestError(f"cannot write {path}: no folder {path.parent}")
+    formats = Image.registered_extensions()
+    writable = {ending for ending, name in formats.items() if name in Image.SAVE}
+    ending = path.suffix.lower()
+    if ending not in writable:
+        raise RequestError(
+            f"cannot write {path}: unknown extension {ending!r}; accepted: {', '.join(sorted(writable))}"
+        )
+    return formats[ending]
+
+
+def write(image: Image.Image, path: Path, name: str, info: Mapping[Any, Any] | None = None, lossy: bool = False) -> str:
+    """Write the whole picture or nothing, in the format of that name, with the colour profile and resolution of `info`.
+
+    What is written is read again: unless `lossy`, a format that does not give back pixels and profile is refused.
+    Returns what there is to say about a resolution that is not kept.
+    """
+    info = info or {}
+    keep: dict[str, Any] = {"icc_profile": info.get("icc_profile") or None}  # (without, Pillow takes the image's)
+    if all(0 < float(n) < math.inf for n in info.get("dpi") or (0,)):
+        keep["dpi"] = info["dpi"]
+    written = BytesIO()
+    hint = HOLDS.get(image.mode, ".png and .tif hold everything")
+    try:
+        image.save(written, name, **keep)
+    except MemoryError:
+        raise
+    except Exception as error:  # what a format cannot hold it refuses in its own way
+        more = "" if getattr(error, "strerror", None) else f"; {hint}"
+        raise RequestError(f"cannot write {path}: {reason(error)}{more}") from error
+    lost, kept = _again(image, written, name)
+    if kept.get("icc_profile") != keep["icc_profile"]:
+        lost += ["colour profile"]
+    if lost and not lossy:
+        what = " and ".join(lost)
+        raise RequestError(f"cannot write {path}: {name} does not keep the picture's {what}; {hint}, --lossy lets go")
+    try:
+        with _until_removed(), written_whole(path) as file:
+            file.write(written.getbuffer())
+    except OSError as error:
+        raise RequestError(f"cannot write {path}: {reason(error)}") from error
+    return ", resolution not kept" if "dpi" in keep and "dpi" not in kept else ""
+
+
+def _again(image: Image.Image, written: BytesIO, name: str) -> tuple[list[str], dict[Any, Any]]:
+    """Read a picture again: what it has lost, and what Pillow knows of it."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with _pixels_at_most(None), Image.open(written) as file:
+            if name in LOSSY:
+                same = image.mode[0] not in "IF"
+            else:
+                try:
+                    pixels, again = np.asarray(image), np.asarray(file.convert(image.mode))
+                    same = np.array_equal(pixels, again, equal_nan=image.mode == "F")
+                except ValueError:  # it is no longer of a mode that is converted to the other
+                    same = False
+            return [] if same else ["pixels"], file.info
+    except UnidentifiedImageError:  # Pillow writes it and does not read it: .pdf
+        return [], {}
+
+
+@contextlib.contextmanager
+def _until_removed() -> Iterator[None]:
+    """End by an exception where a signal would end the process at once, so that no part of a file is left."""
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
+    deadly = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in deadly:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in deadly:
+            signal.signal(number, signal.SIG_DFL)
+
+
+# ---- words ---------------------------------------------------------------------------------------
+
+
+def reason(error: Exception) -> object:
+    """Say what went wrong, without the number and the path an OSError adds."""
+    return getattr(error, "strerror", None) or error
+
+
+def say(message: str) -> None:
+    """A line for stderr, if there is one."""
+    with contextlib.suppress(OSError):
+        if sys.stderr:
+            print(f"fastconv: {message}", file=sys.stderr, flush=True)
