@@ -186,28 +186,10 @@ def transposed_arguments(
     """Check the arguments of a transposed convolution layer: the adjoint of the layer of these weights and options."""
     arrays, dtype = _arrays({"x": x, "w": w, "bias": bias}, options.dtype)
     xa, wa = arrays["x"], arrays["w"]
-    if wa.ndim != rank + 2:
-        raise ValueError(
-            f"w must have {rank + 2} dimensions (channels, kernels / groups, taps ...); got shape {wa.shape}"
-        )
-    batched = _batched(rank, xa.shape, "x")
-    xa = xa if batched else xa[None]
-    groups = _groups(options.groups, wa.shape, "w")
-    if xa.shape[1] != wa.shape[0]:
-        raise ValueError(f"x of shape {xa.shape} has {xa.shape[1]} channels; w of shape {wa.shape} takes {wa.shape[0]}")
-    axes = transposed_axes(
-        xa.shape[2:],
-        wa.shape[2:],
-        _per_axis(options.stride, rank, "stride"),
-        _padding(options.padding),
-        _per_axis(options.dilation, rank, "dilation"),
-        _per_axis(output_padding, rank, "output_padding", least=0),
-    )
-    shape = (xa.shape[0], groups * wa.shape[1], *(a.n for a in axes))
-    _check_size(shape, f"x has shape {xa.shape}, w {wa.shape}")
-    ba = _bias(arrays.get("bias"), shape[1], "channel")
-    clamp, out = _clamp(options.activation), _out(options.out, shape if batched else shape[1:], dtype)
-    return Layer(xa, wa, ba, axes, groups, clamp, shape, dtype, batched, False, out)
+    g = transposed_geometry(rank, xa.shape, wa.shape, output_padding, options)
+    ba = _bias(arrays.get("bias"), g.x_shape[1], "channel")
+    clamp, out = _clamp(options.activation), _out(options.out, g.asked(g.x_shape), dtype)
+    return Layer(g.first(xa), wa, ba, g.axes, g.groups, clamp, g.x_shape, dtype, g.batched, False, out)
 
 
 def input_gradient_arguments(
@@ -498,6 +480,42 @@ def layer_geometry(
     return Geometry(axes, groups, x_shape, y_shape, batched, channels_last)
 
 
+def transposed_geometry(
+    rank: int,
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    output_padding: IntOrTuple,
+    options: Options,
+    names: tuple[str, str] = ("x", "w"),
+) -> Geometry:
+    """The geometry of the layer that a transposed layer is the adjoint of: x has its y_shape, the result its x_shape.
+
+    names: what messages call x and w.
+    """
+    x, w = names
+    if len(w_shape) != rank + 2:
+        raise ValueError(
+            f"{w} must have {rank + 2} dimensions (channels, kernels / groups, taps ...); got shape {w_shape}"
+        )
+    batched = _batched(rank, x_shape, x)
+    x_shape = x_shape if batched else (1, *x_shape)
+    groups = _groups(options.groups, w_shape, w)
+    if x_shape[1] != w_shape[0]:
+        raise ValueError(f"{x} of shape {x_shape} has {x_shape[1]} channels; {w} of shape {w_shape} takes {w_shape[0]}")
+    axes = transposed_axes(
+        x_shape[2:],
+        w_shape[2:],
+        _per_axis(options.stride, rank, "stride"),
+        _padding(options.padding),
+        _per_axis(options.dilation, rank, "dilation"),
+        _per_axis(output_padding, rank, "output_padding", least=0),
+        names,
+    )
+    shape = (x_shape[0], groups * w_shape[1], *(a.n for a in axes))
+    _check_size(shape, f"{x} has shape {x_shape}, {w} {w_shape}")
+    return Geometry(axes, groups, shape, x_shape, batched, False)
+
+
 def _check_size(shape: tuple[int, ...], because: str) -> None:
     if math.prod(shape) * 8 > sys.maxsize:
         raise ValueError(f"shape {shape} is too large; {because}")
@@ -542,10 +560,15 @@ def transposed_axes(
     padding: Any,
     dilation: tuple[int, ...],
     output_padding: tuple[int, ...],
+    names: tuple[str, str] = ("x", "w"),
 ) -> tuple[Axis, ...]:
-    """The axes of the layer that has x for its output, and `output_padding` elements more than that needs."""
-    spans = _spans(w_shape, dilation, "w")
-    _check_elements(x_shape, "x")
+    """The axes of the layer that has x for its output, and `output_padding` elements more than that needs.
+
+    names: what messages call x and w.
+    """
+    x, w = names
+    spans = _spans(w_shape, dilation, w)
+    _check_elements(x_shape, x)
     pads = _pads(padding, spans, stride)
     if any(more >= max(s, d) for more, s, d in zip(output_padding, stride, dilation, strict=True)):
         raise ValueError(
@@ -559,9 +582,10 @@ def transposed_axes(
         axes.append(Axis(size, k, n, before, s, d, "constant", 0, n))
     sizes = tuple(a.n for a in axes)
     if min(sizes) < 1:
-        raise ValueError(f"padding {padding!r} takes more than x of {x_shape} gives: the result would be {sizes}")
+        raise ValueError(f"padding {padding!r} takes more than {x} of {x_shape} gives: the result would be {sizes}")
     if math.prod(a.n + sum(p) for a, p in zip(axes, pads, strict=True)) > LARGEST:
-        raise ValueError(f"stride {stride}, padding {padding!r} or dilation {dilation} is too large for x of {x_shape}")
+        steps = f"stride {stride}, padding {padding!r} or dilation {dilation}"
+        raise ValueError(f"{steps} is too large for {x} of {x_shape}")
     return tuple(axes)
 
 

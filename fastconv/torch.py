@@ -1,26 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """fastconv in PyTorch: convolutions of CPU tensors that autograd differentiates, and models that use them.
 
-Tensors are read where they are, as NumPy views of any strides. A gradient is computed only for what needs one, and
-cannot be differentiated again.
+Tensors are read where they are, as NumPy views of any strides. A gradient is computed only for what needs one; it is
+made of convolutions itself, and can be differentiated again. `torch.func` (grad, vmap, jvp and what is made of them),
+checkpoints, `torch.compile` and `torch.export` work; a transform inside compiled code is refused. Under autocast
+everything is computed in float16 if that is its dtype, else (bfloat16) in float32.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
-from fastconv import nn
-from fastconv.arguments import IntOrTuple, _per_axis
-from fastconv.layers import Padding
 
 try:
     import torch
-    from torch.autograd.function import once_differentiable
 except ImportError as error:
     raise ImportError('fastconv.torch needs PyTorch: pip install "fastconv[torch]"') from error
+
+from fastconv.arguments import IntOrTuple, _per_axis
+from fastconv.layers import Options, Padding, _groups, _padding, _pads, _spans, layer_geometry, transposed_geometry
+from fastconv.torch_ops import How, product
 
 __all__ = [
     "conv1d",
@@ -32,11 +31,6 @@ __all__ = [
     "replace_convs",
 ]
 
-CONV = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}
-BACKWARD = {1: nn.conv1d_backward, 2: nn.conv2d_backward, 3: nn.conv3d_backward}
-TRANSPOSED = {1: nn.conv_transpose1d, 2: nn.conv_transpose2d, 3: nn.conv_transpose3d}
-WEIGHT = {1: nn.conv1d_weight, 2: nn.conv2d_weight, 3: nn.conv3d_weight}
-BIAS = {1: nn.conv1d_bias, 2: nn.conv2d_bias, 3: nn.conv3d_bias}
 FLOATS = (torch.float16, torch.float32, torch.float64)
 
 
@@ -60,7 +54,7 @@ def conv1d(
     >>> fastconv.torch.conv1d(torch.ones(1, 1, 4), torch.ones(1, 1, 3))
     tensor([[[3., 3.]]])
     """
-    return _Conv.apply(1, input, weight, bias, (stride, padding, dilation, groups), padding_mode)
+    return _conv(1, input, weight, bias, Options(stride, padding, dilation, groups, padding_mode))
 
 
 def conv2d(
@@ -91,8 +85,6 @@ def conv2d(
     ------
     ValueError, TypeError
         A tensor elsewhere or of another dtype, and what `nn.conv2d` raises.
-    RuntimeError
-        A gradient is to be differentiated.
 
     Examples
     --------
@@ -103,7 +95,7 @@ def conv2d(
     >>> w.grad.flatten()
     tensor([4., 4., 4., 4., 4., 4., 4., 4.])
     """
-    return _Conv.apply(2, input, weight, bias, (stride, padding, dilation, groups), padding_mode)
+    return _conv(2, input, weight, bias, Options(stride, padding, dilation, groups, padding_mode))
 
 
 def conv3d(
@@ -126,7 +118,7 @@ def conv3d(
     >>> fastconv.torch.conv3d(torch.ones(1, 1, 2, 2, 2), torch.ones(1, 1, 2, 2, 2))
     tensor([[[[[8.]]]]])
     """
-    return _Conv.apply(3, input, weight, bias, (stride, padding, dilation, groups), padding_mode)
+    return _conv(3, input, weight, bias, Options(stride, padding, dilation, groups, padding_mode))
 
 
 def conv_transpose1d(
@@ -148,7 +140,7 @@ def conv_transpose1d(
     >>> fastconv.torch.conv_transpose1d(torch.ones(1, 1, 2), torch.ones(1, 1, 2))
     tensor([[[1., 2., 1.]]])
     """
-    return _Transposed.apply(1, input, weight, bias, (stride, padding, dilation, groups), output_padding)
+    return _conv_transpose(1, input, weight, bias, output_padding, Options(stride, padding, dilation, groups))
 
 
 def conv_transpose2d(
@@ -170,7 +162,7 @@ def conv_transpose2d(
     >>> fastconv.torch.conv_transpose2d(torch.ones(1, 3, 4, 4), torch.ones(3, 5, 2, 2), stride=2).shape
     torch.Size([1, 5, 8, 8])
     """
-    return _Transposed.apply(2, input, weight, bias, (stride, padding, dilation, groups), output_padding)
+    return _conv_transpose(2, input, weight, bias, output_padding, Options(stride, padding, dilation, groups))
 
 
 def conv_transpose3d(
@@ -192,7 +184,7 @@ def conv_transpose3d(
     >>> fastconv.torch.conv_transpose3d(torch.ones(1, 3, 2, 2, 2), torch.ones(3, 5, 2, 2, 2), stride=2).shape
     torch.Size([1, 5, 4, 4, 4])
     """
-    return _Transposed.apply(3, input, weight, bias, (stride, padding, dilation, groups), output_padding)
+    return _conv_transpose(3, input, weight, bias, output_padding, Options(stride, padding, dilation, groups))
 
 
 def replace_convs(model: torch.nn.Module) -> torch.nn.Module:
@@ -238,7 +230,7 @@ def replace_convs(model: torch.nn.Module) -> torch.nn.Module:
                 "themselves are accepted"
             )
         for name, parameter in module.named_parameters(path, recurse=False):
-            _array(parameter, name)
+            _check(parameter, name)
         found.append(module)
     for module in found:
         module.__class__ = REPLACED[type(module)]
@@ -273,91 +265,120 @@ def _options(module: torch.nn.Module) -> dict[str, Any]:
     return {name: getattr(module, name) for name in ("stride", "padding", "dilation", "groups", "padding_mode")}
 
 
-# ---- nodes of the graph --------------------------------------------------------------------------
+# ---- what is asked -------------------------------------------------------------------------------
 
 
-class _Conv(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        rank: int,
-        input: torch.Tensor,
-        weight: torch.Tensor,
-        bias: torch.Tensor | None,
-        how: tuple[Any, ...],
-        padding_mode: str,
-    ) -> torch.Tensor:
-        ctx.save_for_backward(input, weight)
-        ctx.rank, ctx.how, ctx.padding_mode = rank, how, padding_mode
-        arrays = _arrays(input, weight, bias)
-        return torch.from_numpy(CONV[rank](*arrays, *how, padding_mode=padding_mode))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        input, weight = ctx.saved_tensors
-        arrays = _array(grad_output, "grad_output"), _array(input, "input"), _array(weight, "weight")
-        needs = ctx.needs_input_grad[1:4]
-        gradients = BACKWARD[ctx.rank](*arrays, *ctx.how, padding_mode=ctx.padding_mode, needs=needs)
-        return None, *(None if g is None else torch.from_numpy(g) for g in gradients), None, None
+def _conv(
+    rank: int, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, options: Options
+) -> torch.Tensor:
+    input, weight, bias = _tensors(input, weight, bias)
+    how = _how(rank, input, weight, bias, options, 0, False)
+    batched = input.ndim == rank + 2
+    y = product(input if batched else input[None], weight, None, bias, None, how)
+    return y if batched else y[0]
 
 
-class _Transposed(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        rank: int,
-        input: torch.Tensor,
-        weight: torch.Tensor,
-        bias: torch.Tensor | None,
-        how: tuple[Any, ...],
-        output_padding: IntOrTuple,
-    ) -> torch.Tensor:
-        ctx.save_for_backward(input, weight)
-        ctx.rank, ctx.how, ctx.output_padding = rank, how, output_padding
-        stride, padding, dilation, groups = how
-        arrays = _arrays(input, weight, bias)
-        return torch.from_numpy(TRANSPOSED[rank](*arrays, stride, padding, output_padding, groups, dilation))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """By the layer that this is the adjoint of: grad_output is its input, `input` the gradient of its output, but
-        for outputs that output_padding may add."""
-        rank, how, needs = ctx.rank, ctx.how, ctx.needs_input_grad[1:4]
-        grad = _array(grad_output, "grad_output")
-        x, w = (_array(t, name) for t, name in zip(ctx.saved_tensors, ("input", "weight"), strict=True))
-        gradients: list[NDArray[Any] | None] = [None, None, None]
-        if needs[0]:
-            there: tuple[Any, ...] = (..., *map(slice, x.shape[-rank:]))
-            gradients[0] = np.ascontiguousarray(CONV[rank](grad, w, None, *how)[there])
-        if needs[1]:
-            gradients[1] = WEIGHT[rank](grad, w.shape, _with_added(x, rank, ctx.output_padding, how[0]), *how)
-        if needs[2]:
-            gradients[2] = BIAS[rank](grad)
-        return None, *(None if g is None else torch.from_numpy(g) for g in gradients), None, None
+def _conv_transpose(
+    rank: int,
+    input: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    output_padding: IntOrTuple,
+    options: Options,
+) -> torch.Tensor:
+    """The layer that this is the adjoint of has `input` for its output."""
+    input, weight, bias = _tensors(input, weight, bias)
+    how = _how(rank, input, weight, bias, options, output_padding, True)
+    batched = input.ndim == rank + 2
+    x = product(None, weight, input if batched else input[None], bias, None, how)
+    return x if batched else x[0]
 
 
-def _with_added(x: NDArray[Any], rank: int, output_padding: IntOrTuple, stride: IntOrTuple) -> NDArray[Any]:
-    """x and zeros for the outputs of the layer that output_padding adds: some, where it is no less than the stride."""
+def _how(
+    rank: int,
+    input: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    options: Options,
+    output_padding: IntOrTuple,
+    transposed: bool,
+) -> How:
+    """The options of a layer, or of a transposed one, if the shapes fit."""
+    asked = *options[:5], output_padding
+    shapes = tuple(input.shape), tuple(weight.shape), None if bias is None else tuple(bias.shape)
+    if torch.compiler.is_compiling() or not all(map(_plain, shapes)):
+        return _normal(rank, shapes[1], transposed, *asked)  # sizes are not known yet: they are checked where they are
+    how_if_fit = _how_if_fit if all(map(_plain, asked)) else _how_if_fit.__wrapped__
+    return how_if_fit(rank, *shapes, transposed, *asked)
+
+
+def _plain(value: Any) -> bool:
+    """Whether equal values mean the same (1.0 and True are equal to 1)."""
+    if type(value) is tuple:
+        return all(type(n) is int for n in value)
+    return value is None or type(value) in (int, str)
+
+
+@functools.lru_cache(maxsize=1024)
+def _how_if_fit(
+    rank: int, x: tuple[int, ...], w: tuple[int, ...], b: tuple[int, ...] | None, transposed: bool, *asked: Any
+) -> How:
+    options, output_padding, names = Options(*asked[:5]), asked[5], ("input", "weight")
+    if transposed:
+        channels = transposed_geometry(rank, x, w, output_padding, options, names).x_shape[1]
+    else:
+        layer_geometry(rank, x, w, options, names)
+        channels = w[0]
+    if b is not None and b != (channels,):
+        raise ValueError(f"bias must have shape ({channels},), one for each channel of the result; got {b}")
+    return _normal(rank, w, transposed, *asked)
+
+
+def _normal(
+    rank: int,
+    w: tuple[int, ...],
+    transposed: bool,
+    stride: IntOrTuple,
+    padding: Padding,
+    dilation: IntOrTuple,
+    groups: int,
+    padding_mode: str,
+    output_padding: IntOrTuple,
+) -> How:
+    """What is asked, with a number for every axis."""
+    steps, spread = _per_axis(stride, rank, "stride"), _per_axis(dilation, rank, "dilation")
+    pads = _pads(_padding(padding), _spans(w[2:], spread, "weight"), steps)
     more = _per_axis(output_padding, rank, "output_padding", least=0)
-    added = [n // s for n, s in zip(more, _per_axis(stride, rank, "stride"), strict=True)]
-    return np.pad(x, [(0, 0)] * (x.ndim - rank) + [(0, n) for n in added]) if any(added) else x
+    sides = [n for pair in pads for n in pair]
+    return How(steps, sides, spread, more, _groups(groups, w, "weight"), padding_mode, transposed)
 
 
-def _arrays(
+def _tensors(
     input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
-    return _array(input, "input"), _array(weight, "weight"), None if bias is None else _array(bias, "bias")
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """The three in one dtype: under autocast its own, or float32 where that is none of ours; else theirs."""
+    named = {"input": input, "weight": weight, "bias": bias}
+    if torch.is_autocast_enabled("cpu"):
+        fast = torch.get_autocast_dtype("cpu")
+        fast = fast if fast in FLOATS else torch.float32
+        for name, t in named.items():
+            if isinstance(t, torch.Tensor) and t.is_floating_point() and t.dtype != torch.float64:
+                named[name] = t.to(fast)
+    for name, t in named.items():
+        if t is not None or name != "bias":
+            _check(t, name)
+            if t.dtype != named["input"].dtype:
+                raise TypeError(
+                    f"{name} has dtype {t.dtype} and input {named['input'].dtype}: they must be the same; "
+                    f"{name}.to(input.dtype) converts"
+                )
+    return named["input"], named["weight"], named["bias"]
 
 
-def _array(tensor: torch.Tensor, name: str) -> NDArray[Any]:
-    """A view of the tensor's elements."""
+def _check(tensor: Any, name: str) -> None:
     if not isinstance(tensor, torch.Tensor):
         raise TypeError(f"{name} must be a torch.Tensor; got {type(tensor).__name__}")
     if tensor.device.type != "cpu" or tensor.layout != torch.strided:
         raise ValueError(f"{name} must be a dense tensor on the CPU; got one of {tensor.layout} on {tensor.device}")
     if tensor.dtype not in FLOATS:
         raise TypeError(f"{name} must have dtype float16, float32 or float64; got {tensor.dtype}")
-    view: NDArray[Any] = tensor.detach().resolve_neg().numpy()
-    return view

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import re
 
 import cases
 import numpy as np
@@ -110,13 +112,6 @@ def test_a_sum_has_a_gradient_without_strides(rng):
     assert torch.equal(x.grad, expected[0]) and torch.equal(w.grad, expected[1])
 
 
-def test_gradients_are_not_differentiated_again(rng):
-    x, w = tensors(rng, ((1, 2, 4, 4), (2, 2, 2, 2)))
-    (grad,) = torch.autograd.grad((OURS[2](x, w) ** 2).sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        grad.sum().backward()
-
-
 def model():
     torch.manual_seed(0)
     return torch.nn.Sequential(
@@ -188,8 +183,19 @@ X, W = torch.zeros(1, 4, 5, 6), torch.zeros(6, 4, 3, 3)
         (dict(weight=W.bfloat16()), TypeError, "weight.*bfloat16"),
         (dict(weight=W.to_sparse()), ValueError, "weight.*dense.*sparse"),
         (dict(input=X.int()), TypeError, "input.*int32"),
-        (dict(weight=W.double()), TypeError, "float64.*float32"),
-        (dict(weight=W[:, 1:]), ValueError, r"\(6, 3, 3, 3\)"),
+        (dict(weight=W.double()), TypeError, r"^weight .*float64 and input torch.float32.*weight\.to\(input\.dtype\)"),
+        (dict(bias=torch.zeros(6).double()), TypeError, r"^bias .*float64 and input torch.float32"),
+        (dict(weight=W[:, 1:]), ValueError, r"^input of shape .* weight of shape \(6, 3, 3, 3\)"),
+        (dict(input=X[0, 0]), ValueError, r"^input must have 4 dimensions"),
+        (dict(input=X[..., :2]), ValueError, r"^weight of \(3, 3\) taps is larger .* input of \(5, 2\)"),
+        (dict(input=None), TypeError, "^input must be a torch.Tensor; got NoneType"),
+        (dict(weight=W[0]), ValueError, "^weight must have 4 dimensions"),
+        (dict(bias=0.0), TypeError, "^bias must be a torch.Tensor; got float"),
+        (dict(groups=4), ValueError, "first axis of weight .* groups=4"),
+        (dict(stride=(True, 1)), TypeError, "^stride must be"),
+        (dict(stride=(1.0, 1)), TypeError, "^stride must be"),
+        (dict(dilation=[1, 2, 3]), ValueError, "^dilation must be"),
+        (dict(padding=-1), ValueError, "^padding must not be negative"),
         (dict(bias=torch.zeros(5)), ValueError, r"bias.*\(6,\).*\(5,\)"),
         (dict(stride=0), ValueError, "stride"),
         (dict(padding="full"), ValueError, "padding.*full"),
@@ -199,6 +205,45 @@ X, W = torch.zeros(1, 4, 5, 6), torch.zeros(6, 4, 3, 3)
 def test_errors(arguments, error, says):
     with pytest.raises(error, match=says):
         fastconv.torch.conv2d(**({"input": X, "weight": W} | arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        (dict(input=None), TypeError, "^input must be a torch.Tensor; got NoneType"),
+        (dict(weight=W.double()), TypeError, "^weight .*float64 and input torch.float32"),
+        (dict(weight=W[1:]), ValueError, "^input of shape .* weight of shape"),
+        (dict(weight=W[0]), ValueError, "^weight must have 4 dimensions"),
+        (dict(input=X[0, 0]), ValueError, "^input must have 4 dimensions"),
+        (dict(input=X[..., :0]), ValueError, r"^input of \(5, 0\) elements has none"),
+        (dict(bias=torch.zeros(5)), ValueError, r"^bias must have shape \(3,\)"),
+        (dict(output_padding=None), TypeError, "^output_padding must be"),
+        (dict(output_padding=2), ValueError, "^output_padding must be smaller"),
+        (dict(padding=9), ValueError, r"^padding 9 takes more than input of"),
+    ],
+)
+def test_errors_of_transposed_layers(arguments, error, says):
+    with pytest.raises(error, match=says):
+        fastconv.torch.conv_transpose2d(**({"input": X, "weight": W.transpose(0, 1)[:, :3]} | arguments))
+
+
+@pytest.mark.parametrize("name", fastconv.torch.__all__)
+@pytest.mark.parametrize("wrong", ["input", "weight", "bias"])
+def test_errors_name_pytorchs_arguments(name, wrong):
+    """They spoke of x and w, and of a dtype= that no call takes."""
+    if name == "replace_convs":
+        return
+    rank = int(name[-2])
+    arguments = {"input": torch.ones(1, 2, *[4] * rank), "weight": torch.ones(2, 2, *[2] * rank), "bias": torch.ones(2)}
+    takes = set(inspect.signature(getattr(fastconv.torch, name)).parameters)
+    for bad in (None, 3, "x", arguments[wrong].double(), arguments[wrong][..., None, None], arguments[wrong][..., :0]):
+        if bad is None and wrong == "bias":
+            continue
+        with pytest.raises((TypeError, ValueError)) as caught:
+            getattr(fastconv.torch, name)(**(arguments | {wrong: bad}))
+        words = set(re.findall(r"\w+", str(caught.value)))
+        assert words & {"input", "weight", "bias"} and not words & {"x", "w"}
+        assert all(argument in takes for argument in re.findall(r"(\w+)=", str(caught.value)))
 
 
 def test_models_of_something_else():
