@@ -395,40 +395,54 @@ static void block(void *context, ptrdiff_t index, int slot)
     }
 }
 
-int fc_conv_run(const fc_conv *g)
+/* All products of a layer that is described */
+static int run_products(layer *l)
 {
-    layer l = {.g = g, .fc = fc_in_use()};
-    const fc_axis *axis = l.axis;
+    const fc_conv *g = l->g;
+    const fc_axis *axis = l->axis;
+    plan_products(l);
+    double products = (double)(l->channels * l->taps) * (double)(g->images * g->groups * l->kernels) *
+                      (double)(axis[DEPTH].out * axis[ROWS].out * axis[COLS].out);
+    int threads = fc_threads_for(products_us(l->fc, products, l->size), g->threads);
+    ptrdiff_t chunks = l->blocks[0] * l->blocks[1] * l->blocks[2] * g->groups;
+    l->shares = 1; /* as many as make the chunks even, or many */
+    while (chunks * l->shares % threads != 0 && chunks * l->shares < 4 * threads && l->shares < l->kernels / (2 * l->fc->rows))
+        l->shares++;
+    threads = (int)min(threads, chunks * l->shares);
+    l->thread_bytes = l->packed_bytes + l->run_bytes + l->panel_bytes + l->columns_bytes + l->room_bytes + lines(2 * l->most_dots, sizeof(ptrdiff_t));
+    size_t at_bytes = lines(l->pack_channels * l->taps, sizeof(ptrdiff_t)), phase_bytes = lines(fc_phases(l), sizeof(phase));
+    char *memory = fc_borrow((size_t)threads * l->thread_bytes + 2 * at_bytes + phase_bytes);
+    if (memory == NULL)
+        return -1;
+    l->phase = (phase *)(void *)memory;
+    l->at = (ptrdiff_t *)(void *)(memory + phase_bytes);
+    l->weight_at = (ptrdiff_t *)(void *)(memory + phase_bytes + at_bytes);
+    l->scratch = memory + phase_bytes + 2 * at_bytes;
+    fc_make_phases(l);
+    for (phase *p = l->phase; p < l->phase + fc_phases(l); p++)
+        p->part = min(l->part_channels * power_of_two(min(l->most_taps / p->taps, l->most_spans)) * p->taps, l->part);
+    fc_pool_run(threads, chunks * l->shares, block, l);
+    fc_return(memory);
+    return 0;
+}
+
+int fc_layer_run(const fc_conv *g, const fc_kernels *table, int may_exchange)
+{
+    layer l = {.g = g, .fc = table};
     fc_describe(&l);
     if (g->images * g->groups * l.kernels * l.whole[DEPTH] * l.whole[ROWS] * l.whole[COLS] == 0)
         return 0;
+    if (g->gradient && may_exchange && fc_exchange_pays(&l))
+        return fc_exchange_run(&l);
     if (g->channels == 1 && l.taps > 1) {
         int status = g->gradient ? fc_depthwise_input_run(&l) : fc_depthwise_run(&l);
         if (status <= 0)
             return status;
     }
-    plan_products(&l);
-    double products = (double)(l.channels * l.taps) * (double)(g->images * g->groups * l.kernels) *
-                      (double)(axis[DEPTH].out * axis[ROWS].out * axis[COLS].out);
-    int threads = fc_threads_for(products_us(l.fc, products, l.size), g->threads);
-    ptrdiff_t chunks = l.blocks[0] * l.blocks[1] * l.blocks[2] * g->groups;
-    l.shares = 1; /* as many as make the chunks even, or many */
-    while (chunks * l.shares % threads != 0 && chunks * l.shares < 4 * threads && l.shares < l.kernels / (2 * l.fc->rows))
-        l.shares++;
-    threads = (int)min(threads, chunks * l.shares);
-    l.thread_bytes = l.packed_bytes + l.run_bytes + l.panel_bytes + l.columns_bytes + l.room_bytes + lines(2 * l.most_dots, sizeof(ptrdiff_t));
-    size_t at_bytes = lines(l.pack_channels * l.taps, sizeof(ptrdiff_t)), phase_bytes = lines(fc_phases(&l), sizeof(phase));
-    char *memory = fc_borrow((size_t)threads * l.thread_bytes + 2 * at_bytes + phase_bytes);
-    if (memory == NULL)
-        return -1;
-    l.phase = (phase *)(void *)memory;
-    l.at = (ptrdiff_t *)(void *)(memory + phase_bytes);
-    l.weight_at = (ptrdiff_t *)(void *)(memory + phase_bytes + at_bytes);
-    l.scratch = memory + phase_bytes + 2 * at_bytes;
-    fc_make_phases(&l);
-    for (phase *p = l.phase; p < l.phase + fc_phases(&l); p++)
-        p->part = min(l.part_channels * power_of_two(min(l.most_taps / p->taps, l.most_spans)) * p->taps, l.part);
-    fc_pool_run(threads, chunks * l.shares, block, &l);
-    fc_return(memory);
-    return 0;
+    return run_products(&l);
+}
+
+int fc_conv_run(const fc_conv *g)
+{
+    return fc_layer_run(g, fc_in_use(), 1);
 }

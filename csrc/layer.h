@@ -130,6 +130,13 @@ FC_API ptrdiff_t fc_phase_area(const layer *l, const phase *p, area *b, ptrdiff_
 /* value: that of elements that meet no tap; all of them, if the plane has none */
 FC_API void fc_interleave(const layer *l, const area *block, char *plane, char *room, double value, int has_taps);
 
+/* conv.c: a layer, or its data gradient, with the instruction set of a call that has begun */
+FC_API int fc_layer_run(const fc_conv *g, const fc_kernels *table, int may_exchange);
+
+/* exchange.c: a data gradient of few outputs and many taps */
+FC_API int fc_exchange_pays(const layer *l);
+FC_API int fc_exchange_run(const layer *l);
+
 /* lanes.c: one channel a group, and many groups. Returns 0, -1, or 1: a block would be too large, nothing is done. */
 FC_API int fc_lanes_run(const layer *l);
 /* depthwise.c: one channel a group; and its data gradient, for one kernel a group. 1: conv.c is faster, nothing is done. */

@@ -149,6 +149,9 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "a phase that begins late": ((1, 64, 28, 5), (64, 64, 1, 1), {"stride": 2, "padding": 1}),
     "a phase that begins late, dilated": ((2, 3, 9, 7), (4, 3, 3, 3), {"stride": 2, "padding": 1, "dilation": 2}),
     "phases of few taps, many channels": ((6, 5, 14, 14), (256, 5, 3, 3), {"stride": 2, "padding": 1}),
+    "few outputs of a large kernel": ((2, 3, 43, 40), (8, 3, 41, 36), {"padding": ((0, 1), (2, 0))}),
+    "few outputs, groups, strided": ((3, 6, 39, 37), (8, 3, 23, 19), {"stride": (9, 17), "groups": 2}),
+    "3-D, one output": ((2, 3, 9, 17, 16), (2, 3, 9, 17, 16), {}),
     "3-D, a phase that begins late": (
         (1, 16, 7, 7, 7),
         (66, 8, 3, 3, 1),

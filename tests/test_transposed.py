@@ -36,6 +36,7 @@ LAYERS = {
     "more padding than kernel": ((1, 3, 9, 9), (3, 2, 2, 2), {"padding": 3}),
     "unbatched": ((3, 8, 9), (3, 4, 3, 3), {"stride": 2}),
     "one element": ((2, 3, 1, 1), (3, 4, 5, 4), {"stride": 7}),
+    "few elements, a large kernel": ((2, 6, 2, 3), (6, 4, 31, 33), {"groups": 2, "stride": 5, "padding": (3, 0)}),
     "1-D": ((2, 3, 50), (3, 5, 4), {"padding": 2, "stride": 2}),
     "1-D, unbatched": ((3, 20), (3, 4, 3), {"stride": 3, "output_padding": 2}),
     "a phase that begins late": (
