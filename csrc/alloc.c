@@ -3,9 +3,14 @@
  * The one place that scratch memory comes from: aligned, overflow-checked, and able to fail on demand so
  * that tests can walk every out-of-memory path. */
 #include "fastconv.h"
+#include "room.h"
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#ifdef FASTCONV_CANARIES
+#include <stdio.h>
+#include <string.h>
+#endif
 
 static atomic_long allocations_left = -1; /* negative: no limit */
 
@@ -64,3 +69,37 @@ void fc_return(void *borrowed)
     }
     fc_free(p);
 }
+
+/* ---- canaries ---------------------------------------------------------------------------------- */
+
+#ifdef FASTCONV_CANARIES
+enum { CANARY = 0xA5 };
+
+void fc_guard(fc_room *r, const char *name, char *end, ptrdiff_t canary)
+{
+    if (r->parts == (int)(sizeof r->part / sizeof *r->part))
+        abort();
+    memset(end, CANARY, (size_t)canary);
+    r->part[r->parts].name = name;
+    r->part[r->parts].end = (unsigned char *)end;
+    r->part[r->parts++].canary = canary;
+}
+
+const char *fc_overrun(const fc_room *r)
+{
+    for (int p = 0; p < r->parts; p++)
+        for (ptrdiff_t i = 0; i < r->part[p].canary; i++)
+            if (r->part[p].end[i] != CANARY)
+                return r->part[p].name;
+    return NULL;
+}
+
+void fc_close(const fc_room *r)
+{
+    const char *name = fc_overrun(r);
+    if (name) {
+        fprintf(stderr, "fastconv: scratch is written behind its part '%s'\n", name);
+        abort();
+    }
+}
+#endif

@@ -7,8 +7,9 @@
 #define FASTCONV_CALL_H
 
 #include "fastconv.h"
+#include "room.h"
 
-enum { LINE = 64 /* bytes */, DEPTH = 0, ROWS, COLS };
+enum { DEPTH = 0, ROWS, COLS };
 
 /* Rows that a micro-kernel can read, and where the tap columns lie in them. Counts elements. */
 typedef struct {
@@ -51,20 +52,28 @@ typedef struct {
     rows_of user, tile;
     ptrdiff_t phase;  /* elements of a tile row between the phases of a column stride */
 
+    int has_interior; /* outputs whose windows lie inside x */
+    int is_tiled;     /* others, or x cannot be read where it is */
     ptrdiff_t tile_out[FC_AXES]; /* outputs of a tile, */
     ptrdiff_t out_row;           /* and elements from row to row of them, where they go through scratch */
-    char *scratch;               /* per thread, see scratch_of */
-    size_t tile_bytes, out_bytes, work_bytes, raw_bytes, row_bytes, column_bytes, thread_bytes;
     tile_grid grid;              /* FC_FFT; */
-    rows_of fft_tile;            /* a gathered tile, and its bytes */
-    size_t fft_bytes;
+    rows_of fft_tile;            /* a gathered tile */
+    fc_room tables;              /* what is the same for all threads: of taps */
+    char *scratch;               /* per thread, see lay_scratch in corr.c */
+    ptrdiff_t thread_bytes;
 } call;
 
-/* One thread's: the gathered tile, the outputs of a tile, the method's own, a row as stored, a row not yet taken apart
- * into phases, and for each column of the tile where it lies in x. */
+/* One thread's */
 typedef struct {
-    char *tile, *out, *work, *raw, *row;
-    ptrdiff_t *column;
+    char *tile, *out;       /* what is gathered; outputs of a tile */
+    char *raw, *row;        /* a row as stored, and one not yet taken apart into phases */
+    ptrdiff_t *column;      /* for each column of the tile, where it lies in x */
+    ptrdiff_t *at, *panel_at; /* the method's own: where taps lie, and where they lie in a panel */
+    char *panel;            /* im2col */
+    char *sums, *planes;    /* along one axis, before the next */
+    char *boxes, *turned, *across, *ring; /* box.c */
+    char *stored;           /* lines.c: a row as it would be stored between the passes */
+    char *pair[2], *fft;    /* tiles; what fft.c needs */
 } scratch;
 
 static inline ptrdiff_t min(ptrdiff_t a, ptrdiff_t b)
@@ -81,12 +90,12 @@ static inline ptrdiff_t clamp(ptrdiff_t v, ptrdiff_t low, ptrdiff_t high)
 }
 static inline ptrdiff_t parts_of(ptrdiff_t n, ptrdiff_t size)
 {
-    return (n + size - 1) / size;
+    return n / size + (n % size > 0);
 }
 /* Elements from the first to the last that n outputs look at. */
 static inline ptrdiff_t reach(const fc_axis *a, ptrdiff_t n)
 {
-    return (n - 1) * a->stride + (a->k - 1) * a->dilation + 1;
+    return plus(plus(times(n - 1, a->stride), times(a->k - 1, a->dilation)), 1);
 }
 
 /* Of `count` elements, the first of them `first` and the others `step` apart, those that lie inside of n */
@@ -123,8 +132,8 @@ FC_API void fc_bordered(const job *j, const box *b);
 /* overlap.c: FC_FFT */
 FC_API void fc_fft_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan);
 FC_API int fc_prepare_fft(call *c); /* plan and tiles; 0, or -1 */
+FC_API void fc_fft_parts(const call *c, fc_room *r, scratch *s);
 FC_API void fc_fft_chunk(const job *j, ptrdiff_t index);
-FC_API size_t fc_fft_work(const call *c); /* bytes of work */
 
 /* gather.c */
 FC_API ptrdiff_t fc_stored_size(int type);
@@ -134,13 +143,12 @@ FC_API void fc_copy_row(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t
 FC_API void fc_gather(const call *c, const scratch *s, char *to, const rows_of *layout, const char *x,
                       const ptrdiff_t first[FC_AXES], const ptrdiff_t outputs[FC_AXES]);
 
-/* methods.c: c->taps and the rest of what the method needs, from g and the tile; returns 0, or -1. */
-FC_API int fc_prepare_method(call *c, char *small, size_t small_bytes);
-FC_API void fc_release_method(call *c, const char *small);
-/* methods.c: where taps that are read from tiles alone lie, and behind that room for their weights; released with the
- * method. NULL: memory is short */
-FC_API ptrdiff_t *fc_room_for_taps(call *c, size_t taps, char *small, size_t small_bytes);
-FC_API size_t fc_method_work(const call *c); /* bytes of scratch->work; SIZE_MAX: they do not fit */
+/* methods.c: what the method needs that scratch depends on, from g; and then, with `small` for what fits there, where taps lie
+ * in tiles, whose size is known to fit. Both return 0, or -1. */
+FC_API int fc_prepare_method(call *c);
+FC_API int fc_place_taps(call *c, char *small, ptrdiff_t small_bytes);
+FC_API void fc_release_taps(call *c, const char *small);
+FC_API void fc_method_parts(const call *c, fc_room *r, scratch *s);
 /* (row, col): which output the first one is */
 FC_API void fc_by_method(const call *c, const scratch *s, const rows_of *r, const char *src, ptrdiff_t row,
                          ptrdiff_t col, char *out, ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols);
@@ -160,18 +168,18 @@ static inline int last_pass(const fc_corr *g)
  * latter fc_lines_row elements apart */
 enum { FC_LINES_MORE = 16 };
 FC_API ptrdiff_t fc_lines_row(const call *c, ptrdiff_t cols);
-FC_API int fc_prepare_lines(call *c, char *small, size_t small_bytes);
-FC_API size_t fc_lines_work(const call *c);
+FC_API void fc_place_lines(call *c, ptrdiff_t *at, char *taps);
+FC_API void fc_lines_parts(const call *c, fc_room *r, scratch *s);
 FC_API void fc_by_lines(const call *c, const scratch *s, const rows_of *r, const char *src, ptrdiff_t row, ptrdiff_t col,
                         char *out, ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols);
 
-/* box.c: sums of w neighbours along rows; work of fc_across_bytes bytes */
-FC_API size_t fc_across_bytes(const call *c, ptrdiff_t w, ptrdiff_t cols);
-FC_API void fc_sums_across(const call *c, char *work, const char *x, ptrdiff_t xs, ptrdiff_t w, ptrdiff_t at, char *out,
+/* box.c: sums of `w` neighbours along rows, which go through parts of scratch; s->ring is that of c->sums, of as many rows */
+FC_API void fc_across_parts(const call *c, fc_room *r, scratch *s, ptrdiff_t w, ptrdiff_t cols);
+FC_API void fc_sums_across(const call *c, const scratch *s, const char *x, ptrdiff_t xs, ptrdiff_t w, ptrdiff_t at, char *out,
                            ptrdiff_t os, ptrdiff_t rows, ptrdiff_t cols);
 /* box.c: the same for FC_BOX */
-FC_API size_t fc_box_work(const call *c); /* bytes of work */
-FC_API void fc_by_box(const call *c, char *work, const rows_of *r, const char *src, ptrdiff_t row, ptrdiff_t col,
+FC_API void fc_box_parts(const call *c, fc_room *r, scratch *s);
+FC_API void fc_by_box(const call *c, const scratch *s, const rows_of *r, const char *src, ptrdiff_t row, ptrdiff_t col,
                       char *out, ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols);
 
 #endif

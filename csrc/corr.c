@@ -79,7 +79,8 @@ void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
     /* Bands as tall as a strip may be with its rows in cache; two chunks a thread where there are fewer
      * planes, and the same number for each. Bits do not depend on any of this. */
     plan->parts[COLS] = parts_of(cols->out, block_cols(g));
-    plan->parts[DEPTH] = plan->planes ? clamp((ptrdiff_t)(plan->serial_us / CHUNK_US / (double)plan->planes), 1, depth->out) : 1;
+    double slabs = plan->planes ? plan->serial_us / CHUNK_US / (double)plan->planes : 1;
+    plan->parts[DEPTH] = slabs < (double)depth->out ? max((ptrdiff_t)slabs, 1) : depth->out;
     ptrdiff_t planes = plan->planes * plan->parts[DEPTH] * (rows->out == 1 ? plan->parts[COLS] : 1);
     int wide_halo = g->method == FC_BOX || g->method == FC_LINES;
     ptrdiff_t bands = parts_of(rows->out, wide_halo && rows->k > band_rows ? rows->k : band_rows);
@@ -131,18 +132,6 @@ static int is_adjacent(const fc_corr *g, const char *p, int of_x)
 }
 
 /* ---- one call --------------------------------------------------------------------------------- */
-
-static scratch scratch_of(const call *c, int slot)
-{
-    char *p = c->scratch + (size_t)slot * c->thread_bytes;
-    scratch s = {.tile = p};
-    s.out = s.tile + c->tile_bytes;
-    s.work = s.out + c->out_bytes;
-    s.raw = s.work + c->work_bytes;
-    s.row = s.raw + c->raw_bytes;
-    s.column = (ptrdiff_t *)(void *)(s.row + c->row_bytes);
-    return s;
-}
 
 /* rows x cols outputs of depth z from (row, col) on; src: the element under their first window */
 static void compute(const job *j, const rows_of *r, const char *src, ptrdiff_t z, ptrdiff_t row, ptrdiff_t col,
@@ -212,22 +201,11 @@ static void share(ptrdiff_t n, ptrdiff_t parts, ptrdiff_t index, ptrdiff_t *from
     *to = *from + size + (index < rest);
 }
 
-static void chunk(void *context, ptrdiff_t index, int slot)
+/* The index-th share of a plane */
+static void boxes(const job *j, ptrdiff_t index)
 {
-    const call *c = context;
+    const call *c = j->c;
     const fc_corr *g = c->g;
-    job j = {c, scratch_of(c, slot), g->x, g->out};
-    ptrdiff_t parts = c->plan.parts[DEPTH] * c->plan.parts[ROWS] * c->plan.parts[COLS];
-    for (ptrdiff_t plane = index / parts, b = g->batches - 1; b >= 0; b--) {
-        j.x += plane % g->batch[b].n * g->batch[b].x_step;
-        j.out += plane % g->batch[b].n * g->batch[b].out_step;
-        plane /= g->batch[b].n;
-    }
-    index %= parts;
-    if (g->method == FC_FFT) {
-        fc_fft_chunk(&j, index);
-        return;
-    }
     box whole;
     for (int a = FC_AXES - 1; a >= 0; a--) {
         share(g->axis[a].out, c->plan.parts[a], index % c->plan.parts[a], &whole.from[a], &whole.to[a]);
@@ -236,7 +214,7 @@ static void chunk(void *context, ptrdiff_t index, int slot)
     box inner = interior_of(g, whole);
     int peeled = inner.from[COLS] > whole.from[COLS] || inner.to[COLS] < whole.to[COLS];
     if (!c->x_adjacent || is_empty(&inner) || (peeled && whole.to[COLS] - whole.from[COLS] <= NARROW)) {
-        fc_bordered(&j, &whole);
+        fc_bordered(j, &whole);
         return;
     }
     for (int a = 0; a < FC_AXES; a++) { /* peel off what lies before and behind the interior */
@@ -244,25 +222,46 @@ static void chunk(void *context, ptrdiff_t index, int slot)
         before.to[a] = inner.from[a];
         behind.from[a] = inner.to[a];
         if (!is_empty(&before))
-            fc_bordered(&j, &before);
+            fc_bordered(j, &before);
         if (!is_empty(&behind))
-            fc_bordered(&j, &behind);
+            fc_bordered(j, &behind);
         whole.from[a] = inner.from[a];
         whole.to[a] = inner.to[a];
     }
-    interior(&j, &inner);
+    interior(j, &inner);
 }
 
-static int needs_tile(const call *c)
+static void lay_scratch(const call *c, fc_room *r, scratch *s);
+
+static void chunk(void *context, ptrdiff_t index, int slot)
 {
-    if (c->g->method == FC_FFT)
-        return 1;
+    const call *c = context;
+    const fc_corr *g = c->g;
+    job j = {.c = c, .x = g->x, .out = g->out};
+    fc_room r = fc_room_at(c->scratch, c->thread_bytes, slot);
+    lay_scratch(c, &r, &j.s);
+    ptrdiff_t parts = c->plan.parts[DEPTH] * c->plan.parts[ROWS] * c->plan.parts[COLS];
+    for (ptrdiff_t plane = index / parts, b = g->batches - 1; b >= 0; b--) {
+        j.x += plane % g->batch[b].n * g->batch[b].x_step;
+        j.out += plane % g->batch[b].n * g->batch[b].out_step;
+        plane /= g->batch[b].n;
+    }
+    if (g->method == FC_FFT)
+        fc_fft_chunk(&j, index % parts);
+    else
+        boxes(&j, index % parts);
+    fc_close(&r);
+}
+
+/* Whether the windows of any outputs lie inside x, and those of any do not */
+static void find_interior(call *c)
+{
     box whole = {{0}, {c->g->axis[DEPTH].out, c->g->axis[ROWS].out, c->g->axis[COLS].out}};
     box inner = interior_of(c->g, whole);
+    c->has_interior = !is_empty(&inner);
+    c->is_tiled = !c->x_adjacent || c->g->method == FC_FFT;
     for (int a = 0; a < FC_AXES; a++)
-        if (inner.from[a] > whole.from[a] || inner.to[a] < whole.to[a])
-            return 1;
-    return !c->x_adjacent;
+        c->is_tiled |= inner.from[a] > whole.from[a] || inner.to[a] < whole.to[a];
 }
 
 /* Outputs of a tile: with its halo, and that of the separable method, it stays in L2. Of lines, what the first pass does in
@@ -279,7 +278,7 @@ static void size_tile(call *c)
         tall = max(tall, k * (k > 128 ? 1 : alone ? 4 : c->g->columns_first ? 2 : 1));
         if (!c->g->line[ROWS].w && k > 1)
             tall = parts_of(max(tall, 96), k) * k; /* whole blocks of sums */
-        least = max(tall > 1024 ? 32 : least, 3 * axis[COLS].k);
+        least = max(tall > 1024 ? 32 : least, times(3, axis[COLS].k));
     }
     c->tile_out[DEPTH] = min(deep, axis[DEPTH].out);
     c->tile_out[ROWS] = clamp(tall / axis[ROWS].stride, 1, axis[ROWS].out);
@@ -288,50 +287,49 @@ static void size_tile(call *c)
     c->out_row = c->g->method == FC_LINES ? fc_lines_row(c, c->tile_out[COLS]) : c->tile_out[COLS];
 }
 
-static size_t lines(size_t bytes)
-{
-    return (bytes + LINE - 1) / LINE * LINE;
-}
-
-/* Sizes of one thread's scratch; 0 where they do not fit. */
-static int size_scratch(call *c)
+/* Where elements of a gathered tile lie */
+static void lay_tile(call *c)
 {
     const fc_axis *axis = c->g->axis;
-    size_t size = (size_t)c->size, wide = (size_t)c->tile_out[COLS], planes;
-    if (needs_tile(c)) {
-        size_t cols = (size_t)reach(&axis[COLS], c->tile_out[COLS]);
-        size_t phases = (size_t)min(axis[COLS].stride, (ptrdiff_t)cols);
-        size_t phase = lines((cols + phases - 1) / phases * size) / size, row = phases * phase;
-        if (row * size % 4096 == 0 || (c->g->method >= FC_ORDERED && row * size % (2 * LINE) == 0))
-            row += LINE / size; /* rows 4096 bytes apart would share cache sets, and so would every row of a strip */
-        c->phase = (ptrdiff_t)phase;
-        c->tile.row = (ptrdiff_t)row;
-        c->tile.plane = (ptrdiff_t)row * reach(&axis[ROWS], c->tile_out[ROWS]);
-        planes = (size_t)reach(&axis[DEPTH], c->tile_out[DEPTH]);
-        size_t tall = (size_t)reach(&axis[ROWS], c->tile_out[ROWS]) + (c->g->method == FC_LINES ? FC_LINES_MORE : 0);
-        if (__builtin_mul_overflow(tall, row * size, &c->tile_bytes) ||
-            __builtin_mul_overflow(c->tile_bytes, planes, &c->tile_bytes))
-            return 0;
-        c->column_bytes = lines(cols * sizeof(ptrdiff_t));
-        c->raw_bytes = c->g->x_type == c->g->type ? 0 : lines(cols * (size_t)c->stored);
-        c->row_bytes = axis[COLS].stride > 1 ? lines(cols * size) : 0;
-    }
-    size_t more = c->g->method == FC_LINES ? FC_LINES_MORE : 0;
-    if (!c->out_adjacent)
-        c->out_bytes = lines(((size_t)c->tile_out[ROWS] + more) * (size_t)c->out_row * size);
-    if (!c->out_adjacent && c->raw_bytes < wide * sizeof(int64_t))
-        c->raw_bytes = lines(wide * sizeof(int64_t));
-    return 1;
+    ptrdiff_t cols = reach(&axis[COLS], c->tile_out[COLS]), phases = min(axis[COLS].stride, cols);
+    c->phase = whole_lines(times(parts_of(cols, phases), c->size)) / c->size;
+    c->tile.row = times(phases, c->phase);
+    ptrdiff_t bytes = times(c->tile.row, c->size);
+    if (bytes % 4096 == 0 || (c->g->method >= FC_ORDERED && bytes % (2 * LINE) == 0))
+        c->tile.row = plus(c->tile.row, LINE / c->size); /* rows 4096 bytes apart would share cache sets, and so would every row of a strip */
+    c->tile.plane = times(c->tile.row, reach(&axis[ROWS], c->tile_out[ROWS]));
 }
 
-static int sum_scratch(call *c)
+/* One thread's scratch */
+static void lay_scratch(const call *c, fc_room *r, scratch *s)
 {
-    c->work_bytes = fc_method_work(c);
-    if (c->work_bytes > SIZE_MAX - LINE)
-        return 0;
-    c->work_bytes = lines(c->work_bytes);
-    return !__builtin_add_overflow(c->tile_bytes, c->out_bytes + c->raw_bytes + c->row_bytes + c->column_bytes, &c->thread_bytes) &&
-           !__builtin_add_overflow(c->thread_bytes, c->work_bytes, &c->thread_bytes);
+    const fc_axis *axis = c->g->axis;
+    ptrdiff_t cols = 0, raw = 0, more = c->g->method == FC_LINES ? FC_LINES_MORE : 0;
+    if (c->is_tiled) {
+        cols = max(reach(&axis[COLS], c->tile_out[COLS]), c->grid.n[COLS]);
+        ptrdiff_t planes = reach(&axis[DEPTH], c->tile_out[DEPTH]), rows = plus(reach(&axis[ROWS], c->tile_out[ROWS]), more);
+        s->tile = fc_part(r, "tile", times(times(planes, rows), c->tile.row), c->size);
+        s->column = fc_part(r, "column", cols, sizeof *s->column);
+        if (c->g->x_type != c->g->type)
+            raw = times(cols, c->stored);
+        if (axis[COLS].stride > 1)
+            s->row = fc_part(r, "row", cols, c->size);
+    }
+    if (!c->out_adjacent) {
+        s->out = fc_part(r, "out", times(c->tile_out[ROWS] + more, c->out_row), c->size);
+        raw = max(raw, times(c->tile_out[COLS], sizeof(int64_t))); /* whatever type results are stored as */
+    }
+    if (raw > 0)
+        s->raw = fc_part(r, "raw", raw, 1);
+    fc_method_parts(c, r, s);
+}
+
+static int take_scratch(call *c)
+{
+    fc_room r = {0};
+    lay_scratch(c, &r, &(scratch){0});
+    c->thread_bytes = r.bytes;
+    return r.bytes == 0 || (c->scratch = fc_alloc((size_t)c->plan.threads, (size_t)r.bytes)) ? 0 : -1;
 }
 
 int fc_corr_run(const fc_corr *g)
@@ -366,13 +364,12 @@ int fc_corr_run(const fc_corr *g)
     }
     c.user.plane = g->axis[DEPTH].x_step / c.size;
     c.user.row = g->axis[ROWS].x_step / c.size;
+    find_interior(&c);
     size_tile(&c);
+    lay_tile(&c);
 
     _Alignas(LINE) char small[SMALL];
-    if (!size_scratch(&c) || fc_prepare_method(&c, small, sizeof small) != 0)
-        return -1;
-    int failed = (g->method == FC_FFT && fc_prepare_fft(&c) != 0) || !sum_scratch(&c) ||
-                 (c.thread_bytes > 0 && !(c.scratch = fc_alloc((size_t)c.plan.threads, c.thread_bytes)));
+    int failed = fc_prepare_method(&c) != 0 || take_scratch(&c) != 0 || fc_place_taps(&c, small, sizeof small) != 0;
     double bytes = (double)c.plan.planes * (double)c.size;
     for (int a = 0; a < FC_AXES; a++)
         bytes *= (double)g->axis[a].out;
@@ -381,7 +378,7 @@ int fc_corr_run(const fc_corr *g)
         fc_pool_run(c.plan.threads, c.plan.planes * c.plan.parts[DEPTH] * c.plan.parts[ROWS] * c.plan.parts[COLS], chunk,
                     &c);
     fc_free(c.scratch);
-    fc_release_method(&c, small);
+    fc_release_taps(&c, small);
     fc_fft_free(c.fft);
     return failed ? -1 : 0;
 }

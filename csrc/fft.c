@@ -26,6 +26,7 @@
  * largest values of the two tiles, not to each result. x * N must not overflow.
  */
 #include "fastconv.h"
+#include "room.h"
 #include <stdint.h>
 #include <string.h>
 
@@ -42,11 +43,6 @@ struct fc_fft {
     fc_fftmul_fn *fftmul;
     char *spectrum, *twist;  /* row block by row block; twist: NULL unless flat */
 };
-
-static ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t to)
-{
-    return (n + to - 1) / to * to;
-}
 
 /* ---- sizes ------------------------------------------------------------------------------------- */
 
@@ -280,6 +276,26 @@ static int set_axes(fc_fft *plan, const ptrdiff_t n[3], const ptrdiff_t k[3])
 
 static void learn(fc_fft *plan, void *scratch, const void *taps);
 
+/* The plan and its tables; returns where it lies. factors: of each axis */
+static fc_fft *lay_plan(fc_fft *head, fc_room *r, char *factors[3])
+{
+    ptrdiff_t D = head->axis[0].n, R = head->axis[1].n, C = head->axis[2].n, complex = 2 * (ptrdiff_t)head->size;
+    fc_fft *plan = fc_part(r, "plan", 1, sizeof *plan);
+    for (int i = 0; i < 3; i++)
+        factors[i] = fc_part(r, "factors", count_factors(&head->axis[i]), (ptrdiff_t)head->size);
+    head->spectrum = fc_part(r, "spectrum", D * R * C, complex);
+    head->twist = head->flat ? fc_part(r, "twist", R * C, complex) : NULL;
+    return plan;
+}
+
+/* The column blocks, and the strip */
+static void lay_scratch(const fc_fft *plan, fc_room *r, char **blocks, char **strip)
+{
+    ptrdiff_t vector = 2 * plan->lanes * (ptrdiff_t)plan->size, C = plan->axis[2].n;
+    *blocks = fc_part(r, "column blocks", times(C / plan->lanes, plan->column), vector);
+    *strip = fc_part(r, "strip", C, vector);
+}
+
 fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const ptrdiff_t k[3], const void *taps)
 {
     fc_fft head = {.size = type == FC_F32 ? sizeof(float) : sizeof(double)};
@@ -294,32 +310,26 @@ fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const p
     head.plane = R + (D > 1);
     head.column = D * head.plane | 1;
 
-    enum { LINE = 64 };
-    size_t at = (size_t)round_up(sizeof(fc_fft), LINE), factors[3], spectrum, twist, bytes;
-    for (int i = 0; i < 3; i++) {
-        factors[i] = at;
-        at += (size_t)round_up(count_factors(&head.axis[i]) * (ptrdiff_t)head.size, LINE);
+    char *factors[3];
+    fc_room counted = {0};
+    lay_plan(&head, &counted, factors);
+    fc_room room = {.block = fc_alloc(1, (size_t)counted.bytes)};
+    size_t bytes = fc_fft_scratch(&head), roots = head.flat ? 2 * (size_t)(R + C) * sizeof(long double) : 0;
+    char *scratch = room.block ? fc_alloc(1, bytes + roots) : NULL;
+    if (!scratch) {
+        fc_free(room.block);
+        return NULL;
     }
-    spectrum = at;
-    twist = spectrum + (size_t)(D * R * C) * 2 * head.size;
-    bytes = twist + (head.flat ? (size_t)(R * C) * 2 * head.size : 0);
-    char *p = fc_alloc(1, bytes);
-    void *scratch = p ? fc_alloc(1, fc_fft_scratch(&head)) : NULL;
-    fc_fft *plan = (fc_fft *)p;
-    if (scratch) {
-        *plan = head;
-        plan->spectrum = p + spectrum;
-        plan->twist = head.flat ? p + twist : NULL;
-        for (int i = 0; i < 3; i++)
-            fill_factors(&plan->axis[i], i > 0 ? &plan->axis[i - 1] : NULL, p + factors[i], plan->size);
-        if (plan->flat)
-            fill_twist(plan, scratch);
-        learn(plan, scratch, taps);
-        fc_free(scratch);
-        return plan;
-    }
-    fc_free(p);
-    return NULL;
+    fc_fft *plan = lay_plan(&head, &room, factors);
+    *plan = head;
+    for (int i = 0; i < 3; i++)
+        fill_factors(&plan->axis[i], i > 0 ? &plan->axis[i - 1] : NULL, factors[i], plan->size);
+    if (plan->flat)
+        fill_twist(plan, (long double *)(void *)(scratch + bytes));
+    learn(plan, scratch, taps);
+    fc_close(&room);
+    fc_free(scratch);
+    return plan;
 }
 
 void fc_fft_free(fc_fft *plan)
@@ -327,10 +337,11 @@ void fc_fft_free(fc_fft *plan)
     fc_free(plan);
 }
 
-/* The column blocks, then the strip; R + C long doubles fit, too: 2 * 16 bytes * (R + C) <= ... 16 * C * 2 * 4 */
 size_t fc_fft_scratch(const fc_fft *plan)
 {
-    return (size_t)(plan->axis[2].n * (plan->column + plan->lanes)) * 2 * plan->size;
+    fc_room r = {0};
+    lay_scratch(plan, &r, &(char *){0}, &(char *){0});
+    return (size_t)r.bytes;
 }
 
 /* ---- run --------------------------------------------------------------------------------------- */
@@ -421,11 +432,11 @@ static void backward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile
 }
 
 /* Step 2 for every block of rows */
-static void along_rows(const fc_fft *plan, char *z, double learn)
+static void along_rows(const fc_fft *plan, char *z, char *strip, double learn)
 {
     ptrdiff_t D = plan->axis[0].n, R = plan->axis[1].n, C = plan->axis[2].n, vector = 2 * plan->lanes;
     size_t bytes = (size_t)vector * plan->size, block = (size_t)C * bytes;
-    char *strip = z + (size_t)(C / plan->lanes * plan->column) * bytes, *spectrum = plan->spectrum;
+    char *spectrum = plan->spectrum;
     for (ptrdiff_t d = 0; d < D; d++)
         for (ptrdiff_t r = 0; r < R; r += plan->lanes, spectrum += block)
             plan->fftmul(&plan->axis[2], z + (size_t)(d * plan->plane + r) * bytes, plan->column * vector, spectrum,
@@ -455,15 +466,21 @@ static void learn(fc_fft *plan, void *scratch, const void *taps)
             tile[0].out[a] = plan->axis[a].n;
             stride[a] = 0;
         }
-    forward_all(plan, scratch, tile, stride);
-    along_rows(plan, scratch, 1 / points);
+    fc_room r = {.block = scratch};
+    char *z, *strip;
+    lay_scratch(plan, &r, &z, &strip);
+    forward_all(plan, z, tile, stride);
+    along_rows(plan, z, strip, 1 / points);
+    fc_close(&r);
 }
 
 void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile tiles[2], const ptrdiff_t x_stride[2],
                  const ptrdiff_t y_stride[2])
 {
     size_t block = (size_t)(plan->column * 2 * plan->lanes) * plan->size;
-    char *z = scratch;
+    fc_room r = {.block = scratch};
+    char *z, *strip;
+    lay_scratch(plan, &r, &z, &strip);
     fc_fft_tile tile[2];
     for (int i = 0; i < 2; i++) {
         tile[i] = tiles[i];
@@ -471,7 +488,8 @@ void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile tiles[2], 
             tile[i] = (fc_fft_tile){NULL, NULL, {0, 0, 0}};
     }
     forward_all(plan, z, tile, x_stride);
-    along_rows(plan, z, 0);
+    along_rows(plan, z, strip, 0);
     for (ptrdiff_t b = 0; b < plan->axis[2].n / plan->lanes; b++)
         backward(plan, z + (size_t)b * block, b, tile, y_stride);
+    fc_close(&r);
 }

@@ -115,7 +115,8 @@ static void gather_row(const call *c, const scratch *s, char *to, const char *ro
     }
     ptrdiff_t inside = clamp(-first, 0, n), outside = clamp(cols->n - first, inside, n);
     pick(c, to, row, s->column, inside);
-    take(c, s, to + inside * c->size, row + (first + inside) * cols->x_step, cols->x_step, outside - inside);
+    if (outside > inside)
+        take(c, s, to + inside * c->size, row + (first + inside) * cols->x_step, cols->x_step, outside - inside);
     pick(c, to + outside * c->size, row, s->column + outside, n - outside);
 }
 
@@ -147,6 +148,7 @@ void fc_gather(const call *c, const scratch *s, char *tile, const rows_of *layou
         count[a] = reach(&axis[a], outputs[a]);
     }
     int inside = from[COLS] >= 0 && from[COLS] + count[COLS] <= cols->n;
+    ptrdiff_t phases = min(cols->stride, count[COLS]); /* the others are empty, and may be many */
     for (ptrdiff_t q = 0; q < count[COLS]; q++)
         if (from[COLS] + q < 0 || from[COLS] + q >= cols->n || count[COLS] <= NARROW)
             s->column[q] = fc_source_index(from[COLS] + q, cols->n, cols->boundary);
@@ -160,15 +162,15 @@ void fc_gather(const call *c, const scratch *s, char *tile, const rows_of *layou
             char *to = tile + (z * layout->plane + i * layout->row) * c->size;
             if (from_z < 0 || from_i < 0)
                 row = NULL;
-            else if (inside && cols->x_step == c->stored)
+            else if (inside && cols->x_step == c->stored && from_i + AHEAD < axis[ROWS].n)
                 prefetch_row(row + AHEAD * axis[ROWS].x_step + from[COLS] * cols->x_step, count[COLS] * c->stored);
             if (cols->stride == 1) {
                 gather_row(c, s, to, row, from[COLS], count[COLS]);
             } else if (row && inside && c->x_readable) {
-                c->split(to, c->phase, row + from[COLS] * cols->x_step, count[COLS], cols->stride);
+                c->split(to, c->phase, row + from[COLS] * cols->x_step, count[COLS], phases);
             } else {
                 gather_row(c, s, s->row, row, from[COLS], count[COLS]);
-                c->split(to, c->phase, s->row, count[COLS], cols->stride);
+                c->split(to, c->phase, s->row, count[COLS], phases);
             }
         }
     }

@@ -50,18 +50,12 @@ static int symmetry(const call *c, const char *w, ptrdiff_t taps)
     return even <= room ? 1 : odd <= room ? -1 : 0;
 }
 
-/* The orders of both passes, in a block of scratch or, if they fit, in `small`; 0, or -1 */
-int fc_prepare_lines(call *c, char *small, size_t small_bytes)
+/* The orders of both passes: where taps lie, and their weights */
+void fc_place_lines(call *c, ptrdiff_t *at, char *weights)
 {
-    const fc_corr *g = c->g;
-    size_t taps = (size_t)g->axis[ROWS].k + (size_t)g->axis[COLS].k;
-    ptrdiff_t *at = fc_room_for_taps(c, taps, small, small_bytes);
-    if (!at)
-        return -1;
-    char *weights = (char *)(at + taps);
     for (int a = ROWS; a <= COLS; a++) {
-        const char *w = g->line[a].w;
-        ptrdiff_t k = g->axis[a].k;
+        const char *w = c->g->line[a].w;
+        ptrdiff_t k = c->g->axis[a].k;
         if (!w)
             continue;
         fc_order *o = &c->order[a];
@@ -74,7 +68,6 @@ int fc_prepare_lines(call *c, char *small, size_t small_bytes)
         at += o->taps;
         weights += o->taps * c->size;
     }
-    return 0;
 }
 
 /* ---- sizes ------------------------------------------------------------------------------------- */
@@ -82,8 +75,8 @@ int fc_prepare_lines(call *c, char *small, size_t small_bytes)
 /* Elements from row to row of `cols` columns: room for whole squares, and an odd number of cache lines */
 ptrdiff_t fc_lines_row(const call *c, ptrdiff_t cols)
 {
-    ptrdiff_t line = LINE / c->size, lines = parts_of(cols + FC_LINES_MORE, line);
-    return (lines + (lines % 2 == 0)) * line;
+    ptrdiff_t line = LINE / c->size, lines = parts_of(plus(cols, FC_LINES_MORE), line);
+    return times(lines + (lines % 2 == 0), line);
 }
 
 static ptrdiff_t halo(const call *c, int axis)
@@ -91,29 +84,33 @@ static ptrdiff_t halo(const call *c, int axis)
     return c->g->axis[axis].k - 1;
 }
 
-/* What the first pass leaves: bytes, and elements from row to row */
+/* What the first pass leaves: elements from row to row */
 static ptrdiff_t middle_row(const call *c)
 {
-    return fc_lines_row(c, c->tile_out[COLS] + (c->g->columns_first ? 0 : halo(c, COLS)));
-}
-static size_t middle_bytes(const call *c)
-{
-    ptrdiff_t rows = c->tile_out[ROWS] + (c->g->columns_first ? halo(c, ROWS) : 0) + FC_LINES_MORE;
-    return (size_t)(rows * middle_row(c) * c->size);
+    return fc_lines_row(c, plus(c->tile_out[COLS], c->g->columns_first ? 0 : halo(c, COLS)));
 }
 
-size_t fc_lines_work(const call *c)
+void fc_lines_parts(const call *c, fc_room *r, scratch *s)
 {
-    const fc_axis *axis = c->g->axis;
-    size_t down = (size_t)axis[ROWS].k * FC_SUMS_BYTES;
-    size_t across = fc_across_bytes(c, axis[COLS].k, c->tile_out[COLS]);
-    return middle_bytes(c) + (size_t)(middle_row(c) * 8) + LINE + (down > across ? down : across);
+    const fc_corr *g = c->g;
+    int last = last_pass(g); /* which there is, even where nothing is to do */
+    int sums_down = (has_pass(g, ROWS) || last == ROWS) && !g->line[ROWS].w;
+    int sums_across = (has_pass(g, COLS) || last == COLS) && !g->line[COLS].w;
+    if (has_pass(g, ROWS) && has_pass(g, COLS)) {
+        ptrdiff_t rows = plus(c->tile_out[ROWS] + FC_LINES_MORE, g->columns_first ? halo(c, ROWS) : 0);
+        s->sums = fc_part(r, "middle", times(rows, middle_row(c)), c->size);
+        s->stored = fc_part(r, "stored", middle_row(c), sizeof(int64_t)); /* whatever type */
+    }
+    if (sums_across)
+        fc_across_parts(c, r, s, g->axis[COLS].k, c->tile_out[COLS]);
+    if (sums_down || sums_across)
+        s->ring = fc_part(r, "ring", max(sums_down ? g->axis[ROWS].k : 0, sums_across ? g->axis[COLS].k : 0), FC_SUMS_BYTES);
 }
 
 /* ---- passes ------------------------------------------------------------------------------------ */
 
 /* rows x cols results of the pass along `axis`, from x on; the first is number `at` of the whole */
-static void pass(const call *c, int axis, char *work, const char *x, ptrdiff_t xs, ptrdiff_t at, char *out, ptrdiff_t os,
+static void pass(const call *c, const scratch *s, int axis, const char *x, ptrdiff_t xs, ptrdiff_t at, char *out, ptrdiff_t os,
                  ptrdiff_t rows, ptrdiff_t cols)
 {
     ptrdiff_t k = c->g->axis[axis].k;
@@ -123,9 +120,9 @@ static void pass(const call *c, int axis, char *work, const char *x, ptrdiff_t x
         c->ordered(x, xs, &o, out, os, rows, cols);
     } else if (axis == ROWS) {
         fc_sums g = {.height = k, .at = at, .rows = rows, .cols = cols};
-        c->sums(x, xs, &g, out, os, work);
+        c->sums(x, xs, &g, out, os, s->ring);
     } else {
-        fc_sums_across(c, work, x, xs, k, at, out, os, rows, cols);
+        fc_sums_across(c, s, x, xs, k, at, out, os, rows, cols);
     }
 }
 
@@ -152,18 +149,17 @@ void fc_by_lines(const call *c, const scratch *s, const rows_of *r, const char *
     const fc_axis *axis = c->g->axis;
     int second = last_pass(c->g), first = ROWS + COLS - second;
     ptrdiff_t at[FC_AXES] = {0, axis[ROWS].start + row, axis[COLS].start + col};
-    char *middle = s->work, *stored = middle + middle_bytes(c), *work = stored + (middle_row(c) * 8 + LINE) / LINE * LINE;
     if (!has_pass(c->g, first)) {
-        pass(c, second, work, src, r->row, at[second], out, out_row, rows, cols);
+        pass(c, s, second, src, r->row, at[second], out, out_row, rows, cols);
         return;
     }
     ptrdiff_t high = rows + (second == ROWS ? halo(c, ROWS) : 0), wide = cols + (second == COLS ? halo(c, COLS) : 0);
     ptrdiff_t step = middle_row(c);
     double divisor = c->g->line[first].divisor;
-    pass(c, first, work, src, r->row, at[first], middle, step, high, wide);
+    pass(c, s, first, src, r->row, at[first], s->sums, step, high, wide);
     for (ptrdiff_t i = 0; i < high; i++) {
-        char *line = middle + i * step * c->size;
-        store_and_read(c, line, stored, wide, divisor != 0 ? divisor : 1);
+        char *line = s->sums + i * step * c->size;
+        store_and_read(c, line, s->stored, wide, divisor != 0 ? divisor : 1);
         if (axis[second].boundary != FC_CONSTANT)
             continue;
         ptrdiff_t from = (second == ROWS ? row + i : col) - axis[second].lead;
@@ -172,5 +168,5 @@ void fc_by_lines(const call *c, const scratch *s, const rows_of *r, const char *
         else if (from < 0 || from >= axis[ROWS].n)
             fc_copy_row(line, c->size, (const char *)&c->fill, 0, wide, c->size);
     }
-    pass(c, second, work, middle, step, at[second], out, out_row, rows, cols);
+    pass(c, s, second, s->sums, step, at[second], out, out_row, rows, cols);
 }

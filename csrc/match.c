@@ -30,7 +30,7 @@ enum { TEMPLATE, WEIGHTS, ENERGIES, SETS }; /* what is correlated with */
 /* ---- one set of weights, ready to be correlated with -------------------------------------------- */
 
 typedef struct {
-    char *room; /* taps column by column, and where they lie */
+    fc_room room; /* taps column by column, and where they lie */
     fc_taps taps;
     fc_fft **fft; /* one for each depth; NULL: directly */
 } correlator;
@@ -47,7 +47,7 @@ typedef struct {
     ptrdiff_t row, plane; /* elements from row to row, plane to plane of gathered elements */
     ptrdiff_t wide;       /* room of a row of outputs or sums */
     ptrdiff_t fft[FC_AXES]; /* size of a transform of planes, 0: none */
-    size_t x_bytes, grid_bytes, suffix_bytes, line_bytes, mark_bytes, fft_bytes, thread_bytes;
+    ptrdiff_t thread_bytes;
     char *scratch;
 } match;
 
@@ -80,9 +80,17 @@ static void release(match *m)
             for (ptrdiff_t z = 0; k->fft && z < m->g->k[DEPTH]; z++)
                 fc_fft_free(k->fft[z]);
             fc_free(k->fft);
-            fc_free(k->room);
+            fc_close(&k->room);
+            fc_free(k->room.block);
         }
     fc_free(m->scratch);
+}
+
+static char *lay_taps(const match *m, int type, fc_room *r, ptrdiff_t **at)
+{
+    const ptrdiff_t *k = m->g->k;
+    *at = fc_part(r, "taps in x", times(k[DEPTH], k[COLS]), sizeof **at);
+    return fc_part(r, "taps", times(times(k[DEPTH], k[COLS]), k[ROWS]), size_of(type));
 }
 
 /* from: k float64 elements. Returns 0, or -1 when memory is short. */
@@ -92,11 +100,12 @@ static int prepare(match *m, int type, int which, const double *from)
     correlator *k = &m->set[type][which];
     ptrdiff_t d = g->k[DEPTH], h = g->k[ROWS], w = g->k[COLS], size = size_of(type);
     ptrdiff_t *at;
-    k->room = fc_alloc((size_t)(d * w), sizeof *at + (size_t)(h * size));
-    if (!k->room)
+    fc_room r = {0};
+    lay_taps(m, type, &r, &at);
+    k->room.block = fc_alloc(1, (size_t)r.bytes);
+    if (!k->room.block)
         return -1;
-    at = (ptrdiff_t *)(void *)k->room;
-    char *taps = k->room + d * w * (ptrdiff_t)sizeof *at;
+    char *taps = lay_taps(m, type, &k->room, &at);
     k->taps = (fc_taps){.h = h, .full = d * w, .at = at, .k = taps};
     double sum = 0, square = 0;
     for (ptrdiff_t z = 0; z < d; z++)
@@ -455,7 +464,7 @@ static int sums_and_scores(work *t)
     double *zero[2] = {t->line[ZERO], t->line[ZERO]}, *prefix[2] = {t->line[PREFIX], t->line[PREFIX2]};
     double *sum[2] = {t->line[SUM], t->line[SUM2]};
     int doubt = 0;
-    memset(zero[0], 0, m->line_bytes);
+    memset(zero[0], 0, (size_t)m->row * sizeof(double));
     for (ptrdiff_t block = 0; block < t->count[ROWS]; block += h) {
         ptrdiff_t outputs = min(h, t->count[ROWS] - block);
         double *below[2] = {zero[0], zero[1]};
@@ -580,26 +589,36 @@ static void mark_missing(work *t)
 
 /* ---- a tile, and all of them -------------------------------------------------------------------- */
 
+/* Scratch of one thread; elements have room for the wider type */
+static void lay_scratch(const match *m, fc_room *r, work *t)
+{
+    const fc_match *g = m->g;
+    ptrdiff_t rows = m->tile[ROWS], seen = times(m->plane, g->k[DEPTH]), grid = times(rows, m->wide), wide = sizeof(double);
+    t->x = fc_part(r, "x", seen, wide);
+    t->num = fc_part(r, "num", grid, wide);
+    if (g->weights) {
+        t->squares = fc_part(r, "squares", seen, wide);
+        t->s1 = fc_part(r, "s1", grid, wide);
+        t->sv = fc_part(r, "sv", grid, wide);
+        t->s2 = fc_part(r, "s2", grid, wide);
+    } else
+        t->suffix = fc_part(r, "suffix", times(2 * min(g->k[ROWS], rows), m->row), wide);
+    for (int l = 0; l < LINES; l++)
+        t->line[l] = fc_part(r, "line", m->row, wide);
+    t->mark = fc_part(r, "mark", times(rows, m->tile[COLS]), 1);
+    if (m->fft[COLS] && g->k[DEPTH] > 1)
+        t->part = fc_part(r, "part of num", grid, wide);
+    if (m->fft[COLS])
+        t->fft = fc_part(r, "transforms", (ptrdiff_t)fc_fft_scratch(m->set[DOUBLE][TEMPLATE].fft[0]), 1);
+}
+
 static void tile(void *context, ptrdiff_t index, int slot)
 {
     match *m = context;
     const fc_match *g = m->g;
-    char *p = m->scratch + (size_t)slot * m->thread_bytes;
     work t = {.m = m, .type = g->type == FC_F32 ? SINGLE : DOUBLE};
-    t.x = p, p += m->x_bytes;
-    t.squares = p, p += g->weights ? m->x_bytes : 0;
-    t.num = p, p += m->grid_bytes;
-    if (g->weights) {
-        t.s1 = (double *)(void *)p, p += m->grid_bytes;
-        t.sv = (double *)(void *)p, p += m->grid_bytes;
-        t.s2 = (double *)(void *)p, p += m->grid_bytes;
-    }
-    t.suffix = (double *)(void *)p, p += m->suffix_bytes;
-    for (int l = 0; l < LINES; l++)
-        t.line[l] = (double *)(void *)p, p += m->line_bytes;
-    t.mark = p, p += m->mark_bytes;
-    t.part = p, p += m->fft[COLS] && g->k[DEPTH] > 1 ? m->grid_bytes : 0;
-    t.fft = p;
+    fc_room room = fc_room_at(m->scratch, m->thread_bytes, slot);
+    lay_scratch(m, &room, &t);
     for (int a = FC_AXES - 1; a >= 0; a--) {
         t.from[a] = index % m->tiles[a] * m->tile[a];
         t.count[a] = min(m->tile[a], g->out[a] - t.from[a]);
@@ -607,7 +626,7 @@ static void tile(void *context, ptrdiff_t index, int slot)
     }
     for (int again = 1; again;) {
         int missing = centre(&t), doubt;
-        memset(t.mark, 0, m->mark_bytes);
+        memset(t.mark, 0, (size_t)(m->tile[ROWS] * m->tile[COLS]));
         set_score(&t);
         if (missing && g->weights)
             mark_missing(&t);
@@ -629,6 +648,7 @@ static void tile(void *context, ptrdiff_t index, int slot)
                     if (t.mark[i * m->tile[COLS] + j] == MISSING)
                         put_score(&t, i, j, NAN);
     }
+    fc_close(&room);
 }
 
 /* Sizes of the tiles: fixed by shapes and type, for bits depend on them. */
@@ -666,26 +686,8 @@ static void size_tiles(match *m)
     m->row = round_up(m->tile[COLS] + w - 1, FC_MATCH_LANES) + FC_MATCH_LANES; /* and never 4096 bytes apart */
     if (m->row % 512 == 0)
         m->row += FC_MATCH_LANES;
-    m->plane = m->row * (m->tile[ROWS] + h - 1);
+    m->plane = times(m->row, plus(m->tile[ROWS], h - 1));
     m->wide = round_up(m->tile[COLS], FC_MATCH_LANES);
-}
-
-/* 0 where the sizes do not fit */
-static int size_scratch(match *m)
-{
-    const fc_match *g = m->g;
-    size_t row = (size_t)m->row * sizeof(double), rows = (size_t)m->tile[ROWS], planes;
-    if (__builtin_mul_overflow(row, rows + (size_t)g->k[ROWS] - 1, &planes) ||
-        __builtin_mul_overflow(planes, (size_t)g->k[DEPTH], &m->x_bytes) || m->x_bytes > PTRDIFF_MAX / 8)
-        return 0;
-    m->grid_bytes = rows * (size_t)m->wide * sizeof(double);
-    m->suffix_bytes = g->weights ? 0 : 2 * row * (size_t)min(g->k[ROWS], m->tile[ROWS]);
-    m->line_bytes = row;
-    m->mark_bytes = (size_t)round_up(m->tile[ROWS] * m->tile[COLS], LINE);
-    m->thread_bytes = (g->weights ? 2 : 1) * m->x_bytes + (g->weights ? 4 : 1) * m->grid_bytes + m->suffix_bytes +
-                      LINES * m->line_bytes + m->mark_bytes + m->fft_bytes +
-                      (m->fft[COLS] && g->k[DEPTH] > 1 ? m->grid_bytes : 0);
-    return 1;
 }
 
 /* What fc_gather wants to know */
@@ -707,6 +709,15 @@ static void describe(match *m, int type)
         m->gather[type].fill.f64 = g->fill;
 }
 
+static int take_scratch(match *m, int threads)
+{
+    fc_room r = {0};
+    lay_scratch(m, &r, &(work){0});
+    m->thread_bytes = r.bytes;
+    m->scratch = fc_alloc((size_t)threads, (size_t)r.bytes);
+    return m->scratch ? 0 : -1;
+}
+
 int fc_match_run(const fc_match *g)
 {
     match m = {.g = g, .fc = fc_in_use()};
@@ -720,14 +731,12 @@ int fc_match_run(const fc_match *g)
         for (int i = 0; i < SETS; i++)
             failed = failed || (sets[i] && prepare(&m, type, i, sets[i]) != 0);
     }
-    if (!failed && m.fft[COLS])
-        m.fft_bytes = fc_fft_scratch(m.set[DOUBLE][TEMPLATE].fft[0]);
     fc_plan plan;
     fc_corr_plan(m.fc, &m.corr[g->type == FC_F32 ? SINGLE : DOUBLE], &plan);
     int threads = plan.threads > 1 ? g->threads : 1;
     ptrdiff_t chunks = m.tiles[DEPTH] * m.tiles[ROWS] * m.tiles[COLS];
     threads = threads < chunks ? threads : (int)chunks;
-    failed = failed || !size_scratch(&m) || !(m.scratch = fc_alloc((size_t)threads, m.thread_bytes));
+    failed = failed || take_scratch(&m, threads) != 0;
     if (!failed)
         fc_pool_run(threads, chunks, tile, &m);
     release(&m);

@@ -121,61 +121,64 @@ static void list_taps(call *c, ptrdiff_t *at, char *weights)
     c->order[0] = (fc_order){.w = weights, .at = at, .taps = max(listed, 1), .unit = 1};
 }
 
-ptrdiff_t *fc_room_for_taps(call *c, size_t taps, char *small, size_t small_bytes)
-{
-    size_t bytes;
-    if (__builtin_mul_overflow(taps, sizeof(ptrdiff_t) + sizeof(double), &bytes))
-        return NULL;
-    ptrdiff_t *at = (ptrdiff_t *)(void *)(bytes <= small_bytes ? small : fc_alloc(bytes, 1));
-    c->user.at = c->tile.at = at;
-    return at;
-}
+/* Tables of taps: where they lie in x and in tiles, and their values */
+typedef struct {
+    ptrdiff_t *user, *tile;
+    char *taps;
+} tables;
 
-static int prepare_order(call *c, char *small, size_t small_bytes)
+static tables lay_tables(const call *c, fc_room *r)
 {
     const fc_axis *axis = c->g->axis;
-    size_t taps;
-    if (__builtin_mul_overflow((size_t)axis[DEPTH].k, (size_t)axis[ROWS].k, &taps) ||
-        __builtin_mul_overflow(taps, (size_t)axis[COLS].k, &taps))
-        return -1;
-    ptrdiff_t *at = fc_room_for_taps(c, taps, small, small_bytes);
-    if (!at)
-        return -1;
-    list_taps(c, at, (char *)(at + taps));
-    return 0;
+    ptrdiff_t listed = c->taps.full + c->taps.part, values = times(listed, c->taps.h);
+    tables t = {0};
+    if (c->g->method == FC_ORDERED)
+        listed = values = times(times(axis[DEPTH].k, axis[ROWS].k), axis[COLS].k);
+    else if (c->g->method == FC_LINES)
+        listed = values = plus(c->g->line[ROWS].w ? axis[ROWS].k : 0, c->g->line[COLS].w ? axis[COLS].k : 0);
+    else
+        t.user = fc_part(r, "taps in x", listed, sizeof *t.user);
+    t.tile = fc_part(r, "taps in tiles", listed, sizeof *t.tile);
+    t.taps = fc_part(r, "taps", values, c->size); /* k may be broadcast from one element */
+    return t;
 }
 
-int fc_prepare_method(call *c, char *small, size_t small_bytes)
+int fc_prepare_method(call *c)
+{
+    if (c->g->method == FC_DIRECT || c->g->method == FC_IM2COL || c->g->method == FC_FFT)
+        shape_taps(c);
+    return c->g->method == FC_FFT ? fc_prepare_fft(c) : 0;
+}
+
+int fc_place_taps(call *c, char *small, ptrdiff_t small_bytes)
 {
     if (c->g->method == FC_SEPARABLE || c->g->method == FC_BOX)
         return 0;
+    fc_room r = {0};
+    lay_tables(c, &r);
+    c->tables.block = r.bytes <= small_bytes ? small : fc_alloc(1, (size_t)r.bytes);
+    if (!c->tables.block)
+        return -1;
+    tables t = lay_tables(c, &c->tables);
     if (c->g->method == FC_ORDERED)
-        return prepare_order(c, small, small_bytes);
-    if (c->g->method == FC_LINES)
-        return fc_prepare_lines(c, small, small_bytes);
-    shape_taps(c);
-    size_t columns = (size_t)(c->taps.full + c->taps.part), count, bytes, offsets;
-    if (__builtin_mul_overflow(columns, (size_t)c->taps.h, &count) || /* k may be broadcast from one element */
-        __builtin_mul_overflow(count, (size_t)c->size, &bytes) ||
-        __builtin_mul_overflow(columns, 2 * sizeof(ptrdiff_t), &offsets) || __builtin_add_overflow(bytes, offsets, &bytes))
-        return -1;
-    char *p = bytes <= small_bytes ? small : fc_alloc(bytes, 1);
-    if (!p)
-        return -1;
-    ptrdiff_t *user = (ptrdiff_t *)(void *)p, *tile = user + columns;
-    fill_offsets(c, &c->user, user);
-    fill_offsets(c, &c->tile, tile);
-    pack_taps(c, p + offsets);
-    c->user.at = user;
-    c->tile.at = tile;
-    c->taps.k = p + offsets;
+        list_taps(c, t.tile, t.taps);
+    else if (c->g->method == FC_LINES)
+        fc_place_lines(c, t.tile, t.taps);
+    else {
+        if (c->has_interior)
+            fill_offsets(c, &c->user, t.user);
+        fill_offsets(c, &c->tile, t.tile);
+        pack_taps(c, t.taps);
+        c->user.at = t.user, c->tile.at = t.tile, c->taps.k = t.taps;
+    }
     return 0;
 }
 
-void fc_release_method(call *c, const char *small)
+void fc_release_taps(call *c, const char *small)
 {
-    if (c->user.at && (const char *)c->user.at != small)
-        fc_free((void *)c->user.at);
+    fc_close(&c->tables);
+    if (c->tables.block != small)
+        fc_free(c->tables.block);
 }
 
 /* ---- direct ----------------------------------------------------------------------------------- */
@@ -224,30 +227,35 @@ static void by_direct(const call *c, const rows_of *r, const char *src, char *ou
 
 /* ---- im2col ----------------------------------------------------------------------------------- */
 
-static size_t taps_bytes(const call *c)
+static ptrdiff_t panel_width(const call *c)
 {
-    return (2 * (size_t)c->taps.full * sizeof(ptrdiff_t) + LINE - 1) / LINE * LINE;
+    return c->fc->cols_of[1] * c->fc->vector_bytes / c->size;
+}
+
+static void im2col_parts(const call *c, fc_room *r, scratch *s)
+{
+    s->at = fc_part(r, "taps of a row", c->taps.full, sizeof *s->at);
+    s->panel_at = fc_part(r, "taps of a panel", c->taps.full, sizeof *s->panel_at);
+    s->panel = fc_part(r, "panel", times(c->taps.full, panel_width(c)), c->size);
 }
 
 /* panel[t][p] = element under tap t of output p, a panel of one row of outputs at a time; then taps times panel */
-static void by_im2col(const call *c, char *work, const rows_of *r, const char *src, char *out, ptrdiff_t out_row,
+static void by_im2col(const call *c, const scratch *s, const rows_of *r, const char *src, char *out, ptrdiff_t out_row,
                       ptrdiff_t rows, ptrdiff_t cols)
 {
-    ptrdiff_t taps = c->taps.full, lanes = c->fc->vector_bytes / c->size, width = c->fc->cols_of[1] * lanes;
-    ptrdiff_t *b_at = (ptrdiff_t *)(void *)work, *a_at = b_at + taps;
-    char *panel = work + taps_bytes(c);
+    ptrdiff_t taps = c->taps.full, lanes = c->fc->vector_bytes / c->size, width = panel_width(c);
     for (ptrdiff_t t = 0; t < taps; t++)
-        a_at[t] = t, b_at[t] = t * width;
+        s->at[t] = t, s->panel_at[t] = t * width;
     fc_panel p = {.vectors = c->fc->cols_of[1]};
     for (ptrdiff_t v = 0; v < p.vectors; v++)
         p.b[v] = p.c[v] = v * lanes;
-    fc_gemm g = {.a = c->taps.k, .as = taps, .rows = 1, .depth = taps, .b = panel, .a_at = a_at, .b_at = b_at, .panel = &p, .panels = 1};
+    fc_gemm g = {.a = c->taps.k, .as = taps, .rows = 1, .depth = taps, .b = s->panel, .a_at = s->at, .b_at = s->panel_at, .panel = &p, .panels = 1};
     for (ptrdiff_t i = 0; i < rows; i++)
         for (ptrdiff_t j = 0; j < cols; j += width) {
             ptrdiff_t n = min(width, cols - j);
             const char *from = src + (i * c->g->axis[ROWS].stride * r->row + j) * c->size;
             for (ptrdiff_t t = 0; t < taps; t++)
-                memcpy(panel + t * width * c->size, from + r->at[t] * c->size, (size_t)(n * c->size));
+                memcpy(s->panel + t * width * c->size, from + r->at[t] * c->size, (size_t)(n * c->size));
             for (ptrdiff_t v = 0; v < p.vectors; v++)
                 p.lanes[v] = n - v * lanes;
             g.c = out + (i * out_row + j) * c->size;
@@ -259,11 +267,17 @@ static void by_im2col(const call *c, char *work, const rows_of *r, const char *s
 
 static ptrdiff_t work_row(const call *c) /* elements, padded: rows 4096 bytes apart would share cache sets */
 {
-    return WORK_COLS + reach(&c->g->axis[COLS], 1) + LINE / c->size;
+    return plus(reach(&c->g->axis[COLS], WORK_COLS), LINE / c->size + 1);
 }
-static ptrdiff_t work_rows(const call *c)
+
+static void separable_parts(const call *c, fc_room *r, scratch *s)
 {
-    return WORK_ROWS + reach(&c->g->axis[ROWS], 1);
+    const fc_axis *axis = c->g->axis;
+    ptrdiff_t terms = c->g->terms, wide = work_row(c);
+    s->at = fc_part(r, "taps", max(times(terms, axis[COLS].k), axis[DEPTH].k), sizeof *s->at);
+    s->sums = fc_part(r, "sums", times(times(terms, WORK_ROWS), wide), c->size);
+    if (axis[DEPTH].k > 1)
+        s->planes = fc_part(r, "planes", times(reach(&axis[ROWS], WORK_ROWS), wide), c->size);
 }
 
 /* One factor along one axis: h tap rows `step` rows apart, or w columns `step` elements apart. */
@@ -284,15 +298,13 @@ static void along_columns(const call *c, const char *factors, ptrdiff_t n, const
     c->corr(src, row, &taps, out, out_row, rows, cols);
 }
 
-/* A block of at most WORK_ROWS x WORK_COLS outputs. Work: [depth sums], row sums of every term, offsets. */
+/* A block of at most WORK_ROWS x WORK_COLS outputs */
 static void separable_block(const call *c, const scratch *s, const rows_of *r, const char *src, char *out,
                             ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols)
 {
     const fc_axis *axis = c->g->axis;
     ptrdiff_t depth = axis[DEPTH].k, w = axis[COLS].k, terms = c->g->terms, wide = work_row(c);
-    ptrdiff_t *at = (ptrdiff_t *)(void *)s->work;
-    char *sums = s->work + ((terms * w + depth) * (ptrdiff_t)sizeof *at + LINE - 1) / LINE * LINE;
-    char *planes = sums + terms * WORK_ROWS * wide * c->size;
+    ptrdiff_t *at = s->at;
     ptrdiff_t tall = rows + reach(&axis[ROWS], 1) - 1, broad = cols + reach(&axis[COLS], 1) - 1;
     for (ptrdiff_t t = 0; t < terms; t++) {
         const char *from = src;
@@ -300,16 +312,16 @@ static void separable_block(const call *c, const scratch *s, const rows_of *r, c
         if (depth > 1) {
             for (ptrdiff_t z = 0; z < depth; z++)
                 at[z] = z * axis[DEPTH].dilation * r->plane;
-            along_columns(c, c->g->factor[DEPTH] + t * depth * c->size, depth, at, src, r->row, planes, wide, tall, broad);
-            from = planes;
+            along_columns(c, c->g->factor[DEPTH] + t * depth * c->size, depth, at, src, r->row, s->planes, wide, tall, broad);
+            from = s->planes;
             row = wide;
         }
-        along_rows(c, c->g->factor[ROWS] + t * axis[ROWS].k * c->size, from, row, sums + t * WORK_ROWS * wide * c->size,
+        along_rows(c, c->g->factor[ROWS] + t * axis[ROWS].k * c->size, from, row, s->sums + t * WORK_ROWS * wide * c->size,
                    wide, rows, broad);
     }
     for (ptrdiff_t t = 0; t < terms * w; t++)
         at[t] = t / w * WORK_ROWS * wide + t % w * axis[COLS].dilation;
-    along_columns(c, c->g->factor[COLS], terms * w, at, sums, wide, out, out_row, rows, cols);
+    along_columns(c, c->g->factor[COLS], terms * w, at, s->sums, wide, out, out_row, rows, cols);
 }
 
 static void by_separable(const call *c, const scratch *s, const rows_of *r, const char *src, char *out,
@@ -323,30 +335,18 @@ static void by_separable(const call *c, const scratch *s, const rows_of *r, cons
 
 /* ---- any -------------------------------------------------------------------------------------- */
 
-size_t fc_method_work(const call *c)
+void fc_method_parts(const call *c, fc_room *r, scratch *s)
 {
-    const fc_axis *axis = c->g->axis;
-    size_t bytes = 0, line;
-    if (c->g->method == FC_IM2COL) {
-        size_t row = (size_t)(c->fc->cols_of[1] * c->fc->vector_bytes);
-        if (__builtin_mul_overflow((size_t)c->taps.full, row, &bytes) ||
-            __builtin_add_overflow(bytes, taps_bytes(c), &bytes))
-            return SIZE_MAX;
-    }
-    if (c->g->method == FC_FFT)
-        return fc_fft_work(c);
-    if (c->g->method == FC_BOX)
-        return fc_box_work(c);
-    if (c->g->method == FC_LINES)
-        return fc_lines_work(c);
-    if (c->g->method == FC_SEPARABLE) {
-        size_t rows = (size_t)c->g->terms * WORK_ROWS + (axis[DEPTH].k > 1 ? (size_t)work_rows(c) : 0);
-        line = (size_t)(work_row(c) * c->size);
-        size_t offsets = (size_t)(c->g->terms * axis[COLS].k + axis[DEPTH].k) * sizeof(ptrdiff_t) + LINE;
-        if (__builtin_mul_overflow(rows, line, &bytes) || __builtin_add_overflow(bytes, offsets, &bytes))
-            return SIZE_MAX;
-    }
-    return bytes;
+    if (c->g->method == FC_IM2COL)
+        im2col_parts(c, r, s);
+    else if (c->g->method == FC_SEPARABLE)
+        separable_parts(c, r, s);
+    else if (c->g->method == FC_FFT)
+        fc_fft_parts(c, r, s);
+    else if (c->g->method == FC_BOX)
+        fc_box_parts(c, r, s);
+    else if (c->g->method == FC_LINES)
+        fc_lines_parts(c, r, s);
 }
 
 void fc_by_method(const call *c, const scratch *s, const rows_of *r, const char *src, ptrdiff_t row, ptrdiff_t col,
@@ -354,13 +354,13 @@ void fc_by_method(const call *c, const scratch *s, const rows_of *r, const char 
 {
     const fc_axis *axis = c->g->axis;
     if (c->g->method == FC_BOX)
-        fc_by_box(c, s->work, r, src, axis[ROWS].start + row, axis[COLS].start + col, out, out_row, rows, cols);
+        fc_by_box(c, s, r, src, axis[ROWS].start + row, axis[COLS].start + col, out, out_row, rows, cols);
     else if (c->g->method == FC_ORDERED)
         c->ordered(src, r->row, &c->order[0], out, out_row, rows, cols);
     else if (c->g->method == FC_LINES)
         fc_by_lines(c, s, r, src, row, col, out, out_row, rows, cols);
     else if (c->g->method == FC_IM2COL)
-        by_im2col(c, s->work, r, src, out, out_row, rows, cols);
+        by_im2col(c, s, r, src, out, out_row, rows, cols);
     else if (c->g->method == FC_SEPARABLE)
         by_separable(c, s, r, src, out, out_row, rows, cols);
     else

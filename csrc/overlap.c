@@ -85,6 +85,8 @@ int fc_prepare_fft(call *c)
     const fc_axis *axis = g->axis;
     tile_grid *t = &c->grid;
     lay_grid(c->fc, g, t);
+    if (t->n[COLS] == 0) /* no tile is large enough */
+        return -1;
     ptrdiff_t k[FC_AXES] = {axis[DEPTH].k, axis[ROWS].k, axis[COLS].k};
     char *taps = fc_alloc((size_t)(k[DEPTH] * k[ROWS] * k[COLS]), (size_t)c->size), *to = taps;
     if (!taps)
@@ -95,19 +97,16 @@ int fc_prepare_fft(call *c)
                         k[COLS], c->size);
     c->fft = fc_fft_new(c->fc, g->type, t->n, k, taps);
     fc_free(taps);
-    size_t columns = (size_t)t->n[COLS] * sizeof(ptrdiff_t), raw = (size_t)(t->n[COLS] * c->stored + LINE) / LINE * LINE;
-    c->column_bytes = c->column_bytes > columns ? c->column_bytes : columns;
-    if (g->x_type != g->type && c->raw_bytes < raw)
-        c->raw_bytes = raw;
     c->fft_tile.row = t->n[COLS] + (t->n[ROWS] > 1 ? LINE / c->size : 0); /* rows 4096 bytes apart would share cache sets */
     c->fft_tile.plane = t->n[ROWS] * c->fft_tile.row;
-    c->fft_bytes = (size_t)(t->n[DEPTH] * c->fft_tile.plane * c->size + LINE) / LINE * LINE;
     return c->fft ? 0 : -1;
 }
 
-size_t fc_fft_work(const call *c)
+void fc_fft_parts(const call *c, fc_room *r, scratch *s)
 {
-    return fc_fft_scratch(c->fft) + 2 * c->fft_bytes;
+    for (int i = 0; i < 2; i++)
+        s->pair[i] = fc_part(r, "tile of a pair", c->grid.n[DEPTH] * c->fft_tile.plane, c->size);
+    s->fft = fc_part(r, "transforms", (ptrdiff_t)fc_fft_scratch(c->fft), 1);
 }
 
 /* Outputs of a tile, in those asked for; none: it lies beyond the last one */
@@ -180,11 +179,10 @@ void fc_fft_chunk(const job *j, ptrdiff_t index)
     const ptrdiff_t own[2] = {c->fft_tile.plane, c->fft_tile.row};
     const ptrdiff_t of_x[2] = {axis[DEPTH].x_step / c->size, axis[ROWS].x_step / c->size};
     const ptrdiff_t of_out[2] = {axis[DEPTH].out_step / c->size, axis[ROWS].out_step / c->size};
-    char *work = j->s.work + 2 * c->fft_bytes;
     fc_fft_tile tile[2];
     int none = 1;
     for (int i = 0; i < 2; i++) {
-        char *room = j->s.work + (size_t)i * c->fft_bytes;
+        char *room = j->s.pair[i];
         none &= p[i].asked.to[COLS] <= p[i].asked.from[COLS] || p[i].asked.to[ROWS] <= p[i].asked.from[ROWS] ||
                 p[i].asked.to[DEPTH] <= p[i].asked.from[DEPTH];
         tile[i] = (fc_fft_tile){room, writes ? out_at(j, p[i].from[DEPTH], p[i].from[ROWS], p[i].from[COLS]) : room,
@@ -198,9 +196,9 @@ void fc_fft_chunk(const job *j, ptrdiff_t index)
         return;
     for (int i = 0; i < 2; i++)
         if (!reads && p[i].count[COLS] > 0)
-            fc_gather(c, &j->s, j->s.work + (size_t)i * c->fft_bytes, &c->fft_tile, j->x, p[i].from, p[i].count);
+            fc_gather(c, &j->s, j->s.pair[i], &c->fft_tile, j->x, p[i].from, p[i].count);
     const ptrdiff_t *to = writes ? of_out : own;
-    fc_fft_corr(c->fft, work, tile, reads ? of_x : own, to);
+    fc_fft_corr(c->fft, j->s.fft, tile, reads ? of_x : own, to);
 
     int all = 1; /* of the whole pair, whatever is asked for: a part of it has the same bits */
     for (int i = 0; i < 2; i++)

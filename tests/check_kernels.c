@@ -10,6 +10,7 @@
  *   gradients ...    of their input and of their weights, likewise
  *   folds ...        columns of windows, and columns added back
  *   match_driver     template matching, for random geometry, measures, weights, on one thread and on three
+ *   rooms            parts of scratch, sizes that do not fit, and canaries (in builds that have them)
  *   pool             every chunk runs exactly once, for nested and concurrent callers too
  *
  * A result must have the bits of the loop that sums in the documented order (a ascending, b ascending,
@@ -2095,6 +2096,42 @@ static void check_pool(void)
     verdict(fails[0] + fails[1] + fails[2] ? wrong : "");
 }
 
+/* ---- scratch ----------------------------------------------------------------------------------- */
+
+static void check_rooms(void)
+{
+    const ptrdiff_t most = PTRDIFF_MAX, sizes[][3] = {{0, 8, 0}, {3, 8, 24}, {most / 8, 8, most / 8 * 8}, {most / 8 + 1, 8, most},
+                                                      {most, 2, most}, {most, most, most}, {most, 1, most}};
+    unit = "rooms";
+    EACH(i, (ptrdiff_t)(sizeof sizes / sizeof *sizes)) {
+        say_case("%td elements of %td bytes", sizes[i][0], sizes[i][1]);
+        verdict(times(sizes[i][0], sizes[i][1]) == sizes[i][2] ? "" : "wrong product");
+        fc_room r = {0};
+        EACH(part, 3) fc_part(&r, "part", sizes[i][0], sizes[i][1]);
+        int fits = sizes[i][2] < 100;
+        void *block = fc_alloc(1, (size_t)r.bytes);
+        verdict((block != NULL) == fits ? "" : "memory of a size that does not fit, or none of one that does");
+        fc_free(block);
+    }
+    say_case("sums of sizes");
+    verdict(plus(most, 1) == most && plus(most, most) == most && plus(2, 3) == 5 ? "" : "wrong sum");
+#ifdef FASTCONV_CANARIES
+    enum { PARTS = 3, BYTES = 3 * (LINE + FC_CANARY) };
+    static _Alignas(LINE) char block[BYTES];
+    EACH(written, 2 * PARTS) EACH(count, LINE + 1) {
+        const char *name[] = {"first", "second", "third"};
+        char *part[PARTS];
+        fc_room r = {.block = block};
+        EACH(p, PARTS) part[p] = fc_part(&r, name[p], count, 1);
+        ptrdiff_t beyond = written % 2; /* one byte */
+        memset(part[written / 2], 1, (size_t)(count + beyond));
+        const char *found = fc_overrun(&r), *expected = beyond ? name[written / 2] : NULL;
+        say_case("parts of %td bytes, written %td bytes beyond part %td", count, beyond, written / 2);
+        verdict(found == expected ? "" : "a canary that says nothing, or without reason");
+    }
+#endif
+}
+
 /* ------------------------------------------------------------------------------------------------ */
 
 static void report(const char *isa)
@@ -2123,6 +2160,9 @@ int main(int argc, char **argv)
     alarm(TIMEOUT);
     EACH(i, 6) areas[i] = guarded_area();
     source[0] = areas[0], source[1] = areas[1], dest = areas[2];
+    check_rooms();
+    report("the");
+    unit = "pool";
     check_pool();
     report("the");
     for (int i = 0; (table = fc_isa(i)); i++) {

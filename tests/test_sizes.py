@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Sizes that no memory holds: what is computed is right, or refused; nothing wraps, nothing is written beyond scratch.
+
+Products of the dilations, steps and sizes here with the size of an element, with the length of a row or with each other
+pass 2**63 or 2**64, or come just to it. All run in other processes: what wraps there may end them.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+PRELUDE = """
+import itertools
+import numpy as np
+import fastconv
+from fastconv import corr1d, corr2d, corr3d, feature, ndimage, nn, signal
+
+REFUSED = (MemoryError, ValueError, OverflowError)
+
+def continued(x, i, boundary):
+    n = len(x)
+    if 0 <= i < n:
+        return x[i]
+    if boundary == "constant":
+        return 0
+    if boundary == "edge":
+        return x[min(max(i, 0), n - 1)]
+    period = {"wrap": n, "symmetric": 2 * n, "reflect": max(2 * n - 2, 1)}[boundary]
+    i %= period
+    return x[i if i < n else period - i - (boundary == "symmetric")]
+
+def expected(x, k, dilation, boundary, window, lead):
+    return [sum(continued(x, o - lead + t * dilation, boundary) * w for t, w in enumerate(k)) for o in window]
+"""
+
+
+def assert_it_ended_well(done):
+    said = [line for line in done.stderr.splitlines() if "AddressSanitizer failed to allocate" not in line]
+    assert (done.returncode, said) == (0, [])
+
+
+# Around what the checks of arguments accept, and what times 4, 8 or 16 bytes, or times a row, wraps.
+FAR = [2**e + d for e in (40, 58, 59, 60, 61) for d in (-2, -1, 0, 1)]
+
+ONE_AXIS = """
+x, k = np.arange(3, dtype=DTYPE) + 1, np.arange(3, dtype=DTYPE)[TAPS] + 2
+for dilation, boundary in itertools.product(FAR, ("constant", "edge", "wrap", "reflect", "symmetric")):
+    span = (len(k) - 1) * dilation + 1
+    for mode, how in itertools.product(("same", "full"), HOW):
+        lead = (span - 1) // 2 if mode == "same" else span - 1
+        size = 3 if mode == "same" else 3 + span - 1
+        for start in (0, 1) if mode == "same" else (0, size // 2, size - 2):
+            window = range(size)[start : start + 2]
+            try:
+                got = corr1d(x, k, mode, boundary, dilation=dilation, window=slice(start, start + 2), **how)
+            except REFUSED:
+                continue
+            want = expected(x.tolist(), k.tolist(), dilation, boundary, window, lead)
+            if how.get("nan"):
+                continue
+            assert got.tolist() == want, (dilation, boundary, mode, how, start, got, want)
+"""
+
+
+@pytest.mark.parametrize("taps", ["slice(2)", "slice(3)"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128", "uint8", "int64"])
+def test_far_taps_of_a_signal(python, dtype, taps):
+    methods = '[{"method": "direct"}, {"method": "im2col"}]' if dtype.startswith("float") else "[{}]"
+    how = methods[:-1] + ', {"nan": "ignore"}]' if "i" not in dtype[:4] or dtype.startswith("f") else methods
+    code = PRELUDE + ONE_AXIS.replace("DTYPE", repr(dtype)).replace("TAPS", taps).replace("HOW", how)
+    done = python(code.replace("FAR", str(FAR)))
+    assert_it_ended_well(done)
+
+
+MORE_AXES = """
+for dtype, mode, method in itertools.product(("float32", "float64", "int64", "uint8", "complex128"), ("same", "full"),
+                                             ("auto", "direct", "im2col", "separable")):
+    for far, boundary in itertools.product(FAR, ("constant", "wrap")):
+        for shape in ((3, 5), (5, 3), (2, 3, 4)):
+            rank = len(shape)
+            call = corr2d if rank == 2 else corr3d
+            x, k = np.ones(shape, dtype), np.ones((2, 3, 2)[:rank], dtype)
+            for axis in range(rank):
+                dilation = [2] * rank
+                dilation[axis] = far
+                window = (slice(1, 3),) * rank
+                try:
+                    call(x, k, mode, boundary, dilation=tuple(dilation), method=method, window=window)
+                except (*REFUSED, TypeError):
+                    pass
+"""
+
+
+def test_far_taps_of_pictures_and_volumes(python):
+    done = python((PRELUDE + MORE_AXES).replace("FAR", str(FAR)), timeout=300)
+    assert_it_ended_well(done)
+
+
+# An array that is one element over and over may be as long as addresses go.
+REPEATED = """
+for dtype in ("float32", "float64", "complex64"):
+    for e in (55, 57, 59):
+        n = 2**e
+        x = np.lib.stride_tricks.as_strided(np.ones(1, dtype), (n,), (0,))
+        rows, cols = np.broadcast_to(x[:1], (n, 1)), np.broadcast_to(x[:1], (1, n))
+        k = np.ones(2, dtype)
+        for call in (
+            lambda: corr1d(x, k, stride=n // 2),
+            lambda: corr1d(x, k, stride=n // 4, dilation=n // 8, mode="full", boundary="wrap"),
+            lambda: corr1d(x, k, window=slice(n // 2, n // 2 + 3)),
+            lambda: corr1d(x, k, window=slice(0, n, n // 2)),
+            lambda: corr1d(k, x, "same"),
+            lambda: corr1d(k, x, "full", window=slice(3)),
+            lambda: corr1d(k, x, "full", window=slice(3), method="fft"),
+            lambda: corr1d(k, x, "full", window=slice(3), method="box"),
+            lambda: corr2d(rows, k[:, None], stride=(n // 2, 1)),
+            lambda: corr2d(rows, k[:, None], stride=(n // 2, 1), dilation=(n // 4, 1), boundary="edge", mode="full"),
+            lambda: corr2d(cols, k[None], stride=(1, n // 2), dilation=(1, n // 4)),
+            lambda: corr2d(np.ones((3, 3), dtype), rows, "same"),
+            lambda: corr2d(np.ones((3, 3), dtype), cols, "same", method="direct"),
+            lambda: corr2d(np.ones((3, 3), dtype), np.broadcast_to(k[:1], (n // 8, 4)), "same", "wrap"),
+        ):
+            try:
+                call()
+            except (*REFUSED, TypeError):
+                pass
+"""
+
+
+def test_arrays_of_one_element(python):
+    done = python(PRELUDE + REPEATED, timeout=300)
+    assert_it_ended_well(done)
+
+
+FILTERS = """
+x = np.arange(12.0).reshape(3, 4)
+for far, kind in itertools.product(FAR, ("f4", "f8", "u1")):
+    a = x.astype(kind)
+    for mode in ("reflect", "constant", "wrap", "nearest", "mirror"):
+        for call in (
+            lambda: ndimage.uniform_filter1d(a, far, mode=mode),
+            lambda: ndimage.uniform_filter(a, (far, 3), mode=mode),
+            lambda: ndimage.uniform_filter(a, (3, far), mode=mode),
+            lambda: ndimage.correlate(a, np.ones((2, 2)), origin=(0, -1), mode=mode),
+        ):
+            try:
+                call()
+            except REFUSED:
+                pass
+"""
+
+
+def test_filters_of_any_size(python):
+    done = python((PRELUDE + FILTERS).replace("FAR", str([f for f in FAR if f > 2**50])), timeout=300)
+    assert_it_ended_well(done)
+
+
+LAYERS = """
+for far in FAR:
+    for rank, axis in ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2)):
+        numbers = [1] * rank
+        numbers[axis] = far
+        numbers = tuple(numbers)
+        x, w = np.ones((2, 4) + (3,) * rank, "f4"), np.ones((4, 4) + (2,) * rank, "f4")
+        own = w[:, :1]
+        conv, transposed = getattr(nn, f"conv{rank}d"), getattr(nn, f"conv_transpose{rank}d")
+        dx, dw = getattr(nn, f"conv{rank}d_input"), getattr(nn, f"conv{rank}d_weight")
+        for kernel, groups in ((w, 1), (own, 4)):
+            for which in itertools.product((False, True), repeat=3):
+                how = {name: numbers for name, far in zip(("stride", "padding", "dilation"), which) if far}
+                for call in (
+                    lambda: conv(x, kernel, groups=groups, **how),
+                    lambda: transposed(x, kernel, groups=groups, **how),
+                    lambda: dx(x.shape, kernel, x, groups=groups, **how),
+                    lambda: dw(x, kernel.shape, x, groups=groups, **how),
+                    lambda: nn.unfold(x, 2, **how) if rank == 2 else None,
+                    lambda: nn.fold(np.ones((2, 16, 4), "f4"), numbers, 2, **how) if rank == 2 else None,
+                ):
+                    try:
+                        call()
+                    except REFUSED:
+                        pass
+"""
+
+
+def test_layers_of_any_geometry(python):
+    done = python((PRELUDE + LAYERS).replace("FAR", str([f for f in FAR if f > 2**50])), timeout=300)
+    assert_it_ended_well(done)
