@@ -199,12 +199,14 @@ typedef void fc_narrow_fn(void *to, int stored, const void *from, ptrdiff_t n, d
 typedef int fc_settle_fn(void *x, int stored, ptrdiff_t n, double divisor);
 
 /* Sums in a given order, without fma (ordered_tmpl.h). Tap t, of weight w[t], lies at[t] * unit elements from the output's
- * place. taps >= 1; fold: 0, or +1 or -1 where taps are mirrored at the first */
+ * place. taps >= 1; fold: 0, or +1 or -1 where taps are mirrored at the first; start: 0.0 or -0.0, which the first product
+ * is added to: a sum of nothing but zeros has the sign that it has there */
 typedef struct {
     const void *w;
     const ptrdiff_t *at;
     ptrdiff_t taps, unit;
     int fold;
+    double start;
 } fc_order;
 typedef void fc_ordered_fn(const void *x, ptrdiff_t xs, const fc_order *o, void *out, ptrdiff_t os, ptrdiff_t rows,
                            ptrdiff_t cols);

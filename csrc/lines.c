@@ -59,7 +59,7 @@ void fc_place_lines(call *c, ptrdiff_t *at, char *weights)
         if (!w)
             continue;
         fc_order *o = &c->order[a];
-        *o = (fc_order){.w = weights, .at = at, .fold = symmetry(c, w, k)};
+        *o = (fc_order){.w = weights, .at = at, .fold = symmetry(c, w, k), .start = -0.0};
         o->taps = o->fold ? k / 2 + 1 : k;
         for (ptrdiff_t i = 0; i < o->taps; i++) {
             at[i] = i > 0 ? i - 1 : o->fold ? k / 2 : k - 1;

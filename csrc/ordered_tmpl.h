@@ -3,7 +3,7 @@
  * Sums in a given order, every product and every sum rounded (no fma), for results that must be those of another program
  * to the bit (kernels.h, fc_order):
  *
- *   out[i][j] = x(at[0]) w[0] + s[1] w[1] + s[2] w[2] + ...           from left to right
+ *   out[i][j] = start + x(at[0]) w[0] + s[1] w[1] + s[2] w[2] + ...           from left to right
  *
  *   fold  0    s[t] = x(at[t])                                       where x(a) = x[i][j + a * unit]
  *        +1    s[t] = x(at[t]) + x(2 at[0] - at[t])                  taps mirrored at the first one
@@ -21,13 +21,14 @@ FC_INLINE void NAME(ordered_strip)(const int V, const int whole, const int fold,
                                    const fc_order *o, T *out, ptrdiff_t os, ptrdiff_t rows, ptrdiff_t lanes)
 {
     const T *weight = o->w;
+    const VT start = vsplat((T)o->start);
     for (; rows > 0; rows--, x += xs, out += os) {
         VT sum[FC_WIDEST];
         const T *centre = x + o->at[0] * o->unit;
         VT w = vsplat(weight[0]);
 #pragma GCC unroll 8
         for (int v = 0; v < V; v++)
-            sum[v] = vloadn(centre + v * VLEN, whole ? VLEN : lanes) * w;
+            sum[v] = vloadn(centre + v * VLEN, whole ? VLEN : lanes) * w + start;
         for (ptrdiff_t t = 1; t < o->taps; t++) {
             const T *p = x + o->at[t] * o->unit, *q = centre + (centre - p);
             w = vsplat(weight[t]);

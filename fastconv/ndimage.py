@@ -497,10 +497,10 @@ def _sum_over_axes(
     x = as_array(input, "input")
     out = _output(output, x)
     over = _axes(axes, x.ndim)
-    modes = _each(mode, len(over))
     if not over:
         out[...] = x
         return out
+    modes = _each(mode, len(over))
     if out is output and np.may_share_memory(x, out):
         x = x.copy()
     for i, (a, m) in enumerate(zip(over, modes, strict=True)):

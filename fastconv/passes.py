@@ -77,8 +77,8 @@ def passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any
         passed(x.real, passes, out.real, np.real(cval))
         passed(x.imag, passes, out.imag, np.imag(cval))
     else:
-        _supported(x)
-        _supported(out)
+        _supported(x, "input")
+        _supported(out, "output")
         dtype = out.dtype  # of what is in between
         if dtype.kind == "b":
             dtype = np.dtype(np.uint8)
@@ -178,6 +178,11 @@ def _check_step(x: NDArray[Any], one: Pass, out: NDArray[Any], expected: NDArray
     weight = one.taps if one.weights is None else float(np.abs(one.weights).sum())
     largest = float(np.abs(np.where(np.isfinite(x), x, 0).astype(float)).max(initial=abs(fill)))
     error = 2 * (one.taps + 4) * float(np.finfo(_WIDE).eps) * weight * largest
+    _compare(out, expected, np.full(expected.shape, error))
+
+
+def _compare(out: NDArray[Any], expected: NDArray[np.float64], error: NDArray[np.float64]) -> None:
+    """Raise if `out` is not what sums that are off by `error` are cast to."""
     if out.dtype.kind == "f":
         bound = np.abs(expected) * float(np.finfo(out.dtype).eps) + error
         check_result(out, _cast(expected, out.dtype), bound, "ndimage")
@@ -186,12 +191,14 @@ def _check_step(x: NDArray[Any], one: Pass, out: NDArray[Any], expected: NDArray
         with np.errstate(over="ignore"):
             off = (out.astype(width) - _cast(expected, out.dtype).astype(width)).astype(float)
         in_range = np.abs(expected) < 2.0 ** (63 if out.dtype.itemsize == 8 else 31) - error - 1
-        check_result(np.where(in_range, off, 0), np.zeros(out.shape), np.full(out.shape, error + 1), "ndimage")
+        check_result(np.where(in_range, off, 0), np.zeros(out.shape), error + 1, "ndimage")
 
 
-def _supported(a: NDArray[Any]) -> None:
+def _supported(a: NDArray[Any], name: str) -> None:
     if a.dtype.char not in "?bBhHiIlLqQfd":
-        raise RuntimeError(f"array type dtype({a.dtype.name!r}) not supported: pass floats as float32 or float64")
+        raise RuntimeError(
+            f"array type dtype({a.dtype.name!r}) not supported: {name} must be of bool, integers, float32 or float64"
+        )
 
 
 def _apart(x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
@@ -206,25 +213,42 @@ def _apart(x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
 def slid(
     x: NDArray[Any], w: NDArray[np.float64], out: NDArray[Any], leads: Sequence[int], boundary: str, cval: Any
 ) -> None:
-    """Correlate with a kernel of as many dimensions."""
-    _supported(x)
-    _supported(out)
-    if not w.item(0) and not w.any():  # zeros are left out
+    """Correlate with a kernel of as many dimensions. Taps of zero are left out, whatever they would meet."""
+    _supported(x, "input")
+    _supported(out, "output")
+    fill = float(cval)
+    if not w.item(0) and not w.any():
         out[...] = 0
         return
     exact = out.dtype.kind != "f" or w.size <= FEW_TAPS or x.size * w.size <= LITTLE_WORK
+    if not exact and not (np.isfinite(fill) and _is_finite(x)):  # other methods multiply by zeros, too
+        exact = bool((w == 0).any())
+    sums = np.empty(out.shape, _WIDE) if out.dtype == np.uint64 else _apart(x, out)
     if exact and _core is not None and 1 <= x.ndim <= 3 and x.size and not checking.get():
-        to = _apart(x, out)
         x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
-        _core.ordered(x, w, to, leads, boundary, float(cval), get_num_threads())
-        if to is not out:
-            out[...] = to
-        return
+        _core.ordered(x, w, sums, leads, boundary, fill, get_num_threads())
+    else:
+        sums = _slid_otherwise(x, w, sums, leads, boundary, fill, exact)
+    if out.dtype == np.uint64:
+        out[...] = _cast_magnitude(sums)
+    elif sums is not out:
+        out[...] = _cast(sums, out.dtype) if sums.dtype == _WIDE else sums
+
+
+def _slid_otherwise(
+    x: NDArray[Any],
+    w: NDArray[np.float64],
+    sums: NDArray[Any],
+    leads: Sequence[int],
+    boundary: str,
+    fill: float,
+    exact: bool,
+) -> NDArray[Any]:
+    """The same in more dimensions, by faster methods, by NumPy, or compared with that; `sums`, or others to be cast."""
     slides = [a for a, n in enumerate(w.shape) if n > 1] or list(range(x.ndim))[-1:]
     if not slides:
-        x, w, out, leads, slides = x[None], w[None], out[None], (0,), [0]
+        return _slid_otherwise(x[None], w[None], sums[None], (0,), boundary, fill, exact)[0]
     order = [*(a for a in range(x.ndim) if a not in slides), *slides]
-    to = _apart(x, out)
     c = placed(
         x.transpose(order),
         w.reshape([w.shape[a] for a in slides]),
@@ -232,14 +256,37 @@ def slid(
         [x.shape[a] for a in slides],
         _WIDE,
         (boundary,) * len(slides),
-        float(cval),
-    )._replace(out=to.transpose(order))
+        fill,
+    )
     if _core is None or len(slides) > 3 or not x.size:
-        out[...] = _cast(_reference(c).transpose(np.argsort(order)), out.dtype)
-        return
-    run_into(c, methods.Choice("ordered", "", casts=True) if exact else methods.choose(c, "auto"), "ndimage")
-    if to is not out:
-        out[...] = to
+        return _in_order(c).transpose(np.argsort(order))
+    to = sums.transpose(order)
+    if not exact:
+        run_into(c._replace(out=to), methods.choose(c._replace(out=to), "auto"), "ndimage")
+        return sums
+    check = checking.set(False)
+    try:
+        run_into(c._replace(out=to), methods.Choice("ordered", "", casts=True), "ndimage")
+    finally:
+        checking.reset(check)
+    if checking.get():
+        finite = c._replace(x=np.where(np.isfinite(c.x), c.x, 0).astype(c.x.dtype))
+        _compare(to, _in_order(c), reference.error_bound(finite))
+    return sums
+
+
+def _in_order(c: Correlation) -> NDArray[np.float64]:
+    """Sums in float64 by NumPy, in SciPy's order and without taps of zero."""
+    beyond, sums = reference.extended(c, c.x.astype(_WIDE)), np.zeros(c.shape)
+    with np.errstate(all="ignore"):
+        for at in zip(*np.nonzero(c.k), strict=True):
+            under: tuple[Any, ...] = (..., *(slice(t, t + a.out) for t, a in zip(at, c.axes, strict=True)))
+            sums += c.k[at] * beyond[under]
+    return sums
+
+
+def _is_finite(a: NDArray[Any]) -> bool:
+    return a.dtype.kind not in "fc" or bool(np.isfinite(a).all())
 
 
 def _reference(c: Correlation) -> NDArray[np.float64]:
@@ -254,6 +301,8 @@ def _cast(sums: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
     if dtype.kind == "f":
         with np.errstate(all="ignore"):
             return sums.astype(dtype)
+    if dtype.kind == "b":  # of the byte that SciPy stores
+        return _cast(sums, np.dtype(np.uint8)).astype(bool)
     if dtype == np.uint64:
         upper = sums >= 2.0**63
         lower: NDArray[Any] = _cast(np.where(upper, sums - 2.0**63, sums), np.dtype(np.int64)).astype(np.uint64)
@@ -264,3 +313,10 @@ def _cast(sums: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
     whole = np.where(fits, sums, -(2.0**bits)).astype(np.int64)
     cast: NDArray[Any] = whole.astype(dtype)
     return cast
+
+
+def _cast_magnitude(sums: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """To uint64 as SciPy's kernels of several dimensions do it: the magnitude is cast, and then has its sign."""
+    whole: NDArray[np.uint64] = _cast(np.abs(sums), np.dtype(np.uint64)).astype(np.uint64)
+    np.negative(whole, out=whole, where=sums < 0)
+    return whole

@@ -244,6 +244,35 @@ def test_casts():
                 assert_alike("correlate", np.full((3, 3), value), [[1.0]], output=np.dtype(dtype))
 
 
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"])
+def test_sums_that_no_integer_holds(dtype):
+    powers = [2.0**n for n in (31, 32, 40, 62, 63, 64, 65, 1000)]
+    sums = np.array([s * f for s in powers for f in (1, 1.5, -1, -1.01, -1.5, -1.9)] + [np.nan, np.inf, -np.inf, -0.5])
+    for name, weights in (("correlate1d", [1.0]), ("correlate", [1.0]), ("convolve", [1.0]), ("gaussian_filter", 0)):
+        assert_alike(name, sums, weights, output=np.dtype(dtype))
+    four = sums.reshape(1, -1, 2, 1)
+    assert_alike("correlate", four, np.ones((1, 1, 1, 1)), output=np.dtype(dtype))
+    assert_alike("correlate", four, np.ones((2, 2, 2, 2)), output=np.dtype(dtype), mode="constant")
+
+
+def test_uint64_sums_below_zero_keep_their_magnitude(rng):
+    assert int(ndimage.correlate(np.array([[2**63]], np.uint64), [[-1.5]])[0, 0]) == 2**62
+    x = rng.integers(0, 2**64, (5, 6, 3, 2), dtype=np.uint64)
+    for part in (x, x[0], x[0, 0], x[0, 0, 0]):
+        weights = rng.standard_normal((2,) * part.ndim)
+        for name in ("correlate", "convolve"):
+            assert_alike(name, part, weights)
+            assert_alike(name, part, weights, output=part.copy())
+
+
+def test_bool_results_along_four_axes(rng):
+    for x in (rng.random((3, 4, 3, 4)) < 0.5, rng.integers(0, 256, (3, 4, 3, 4)), rng.standard_normal((3, 4, 3, 4))):
+        for weights in (np.full((2, 2, 2, 2), 16.0), rng.standard_normal((3, 2, 3, 2)), np.full((2, 2, 2, 2), 0.3)):
+            assert_alike("correlate", x, weights, output=np.dtype("?"))
+            assert_alike("convolve", x, weights, output=np.zeros(x.shape, "?"))
+
+
 def test_flat_areas_keep_their_value():
     """Weights that add up to a little less than 1 make 254 of 255 wherever the order of sums is not SciPy's."""
     x = np.full((40, 50), 255, np.uint8)
