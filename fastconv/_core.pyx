@@ -10,7 +10,7 @@ cimport cython
 cimport numpy as cnp
 from libc.math cimport sqrt
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from fastconv.arguments import BOUNDARIES, MODES, plain_geometry
 from fastconv.layers import LARGEST
@@ -370,7 +370,9 @@ def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve, dtype=N
         return None
     if not -1e38 < g.fill < 1e38:
         return None
-    g.integer_fill = <int64_t> g.fill if is_copy and typenum == cnp.NPY_INT64 else 0
+    g.integer_fill = 0
+    if is_copy and typenum == cnp.NPY_INT64:  # beyond int64, the same bits
+        g.integer_fill = <int64_t> <uint64_t> (int(fillvalue) & 0xFFFFFFFFFFFFFFFF)
     for i in range(3 - rank):
         nothing_slides(&g.axis[i])
     g.k = <const char *> cnp.PyArray_DATA(ka)

@@ -275,8 +275,6 @@ def _convolve(in1: Any, k: NDArray[Any], mode: Any, method: Any) -> Any:
     if dtype.kind not in "biufcO":
         raise (ValueError if dtype.kind in "SU" else TypeError)(f"Unsupported type {dtype}")
     start, out = _outputs(mode, x.shape, k.shape)
-    if x.ndim == 1 and not _is_finite(k):  # products with the zeros around do not count
-        return np.convolve(x, k)[start[0] : start[0] + out[0]]
     return _convolved(x, k, start, out, dtype, METHODS[method])
 
 
@@ -396,7 +394,7 @@ def choose_conv_method(
     if _needs_swap(mode, x.shape, k.shape):
         x, k = k, x
     start, out = _outputs(mode, x.shape, k.shape)
-    x, k, start = _fewest_taps(x, k, start, out)
+    x, k, start = _fewest_taps(x, k, start, out, multiplies_zeros=False)
     c = placed(x, np.flip(k), [m - 1 - s for m, s in zip(k.shape, start, strict=True)], out, np.result_type(x, k))
     return "fft" if methods.choose(c, "auto").method == "fft" else "direct"
 
@@ -494,27 +492,28 @@ def _axes(axes: Any, ndim: int) -> list[int]:
 
 
 def _fillvalue(value: Any, dtype: np.dtype[Any]) -> complex:
-    """As SciPy casts it: by way of a complex number, and fractions of integers are cut off."""
+    """As SciPy casts it: fractions of integers are cut off, None is NaN, and what does not fit is an error."""
     fill = np.asarray(value)
     if fill.size != 1:
         raise ValueError(f"`fillvalue` must be scalar or an array with one element; got shape {fill.shape}")
-    try:
-        number = complex(fill.reshape(()).item() if fill.dtype != object or value is not None else math.nan)
-    except (TypeError, ValueError):
-        raise ValueError(f"fillvalue must be a number; got {value!r}") from None
-    if dtype.kind == "c":
-        return number
-    info: Any = np.iinfo(dtype) if dtype.kind in "iu" else None
-    unsafe = isinstance(value, np.ndarray) and not np.can_cast(fill.dtype, dtype)
-    if (
-        unsafe
-        or number.imag
-        or (info and not (math.isfinite(number.real) and info.min <= int(number.real) <= info.max))
-    ):
+    item: Any = math.nan if value is None else fill.reshape(()).item()
+    if isinstance(item, bytes):
+        item = item.decode(errors="replace")
+    try:  # integers as exact as they were given
+        number = item if isinstance(item, int) and dtype.kind in "iu" else complex(item)
+    except (TypeError, ValueError, OverflowError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"fillvalue must be a number that {dtype} holds; got {value!r}") from None
+    fits = not (isinstance(value, np.ndarray) and not np.can_cast(fill.dtype, dtype))
+    if dtype.kind != "c":
+        fits = fits and not number.imag
+        number = number.real
+    if fits and dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        fits = math.isfinite(number) and info.min <= int(number) <= info.max
+    if not fits:
         raise ValueError(f"could not cast `fillvalue` directly to the output type, {dtype}; got {value!r}")
-    if info:  # as exact as it was given
-        return int(fill.item())
-    return number.real
+    return int(number) if dtype.kind in "iu" else number
 
 
 def _floats(a: NDArray[Any]) -> NDArray[Any]:
@@ -557,10 +556,15 @@ def _convolved(
             x.astype(np.uint8), k.astype(np.uint8), start, out, np.dtype(np.int64), method
         ).astype(bool)
         return exists
+    is_real_fill = np.imag(fill) == 0 and np.isfinite(fill)
+    if dtype.kind == "c" and not (is_real_fill and _is_finite(k) and _is_finite(x)):
+        x, k = x.astype(dtype), k.astype(dtype)  # NaN times 0j is NaN
     if dtype.kind in "fc" and _is_fast(dtype):  # 64-bit integers of both signs have a float in common
         x, k = (a.astype(dtype) if a.dtype.kind in "iu" and a.dtype.itemsize == 8 else a for a in (x, k))
     if boundaries is None or (fill == 0 and set(boundaries) == {"constant"}):
-        x, k, start = _fewest_taps(x, k, start, out)
+        x, k, start = _fewest_taps(x, k, start, out, multiplies_zeros=boundaries is not None)
+    if boundaries is None and not _is_finite(k):
+        return _convolved_apart(x, k, start, out, dtype, method)
     lead = tuple(m - 1 - first for m, first in zip(k.shape, start, strict=True))
     if k.ndim > 3:
         return _sum_of_volumes(x, np.flip(k), lead, out, dtype, method)
@@ -572,6 +576,46 @@ def _convolved(
         run_into(floats, methods.Choice("direct", "", casts=True), what)
         return floats.out
     result: NDArray[Any] = run(c, method, None, what)
+    return result
+
+
+def _convolved_apart(
+    x: NDArray[Any], k: NDArray[Any], start: Sequence[int], out: Sequence[int], dtype: np.dtype[Any], method: str
+) -> NDArray[Any]:
+    """`_convolved` where taps are not finite, zeros being around x: products with those zeros would be NaN.
+
+    The sums of what is finite; then NaN or an infinity where a product is one. Elements under no tap are no product.
+    """
+    if dtype.kind == "c":
+        part = x.real.dtype
+        rr, ri, ir, ii = (
+            _convolved(a, b, start, out, part, method) for a in (x.real, x.imag) for b in (k.real, k.imag)
+        )
+        both = np.empty(rr.shape, dtype)
+        with np.errstate(invalid="ignore"):
+            both.real, both.imag = rr - ii, ri + ir
+        return both
+
+    def meets(elements: NDArray[np.bool], taps: NDArray[np.bool]) -> NDArray[np.bool]:
+        if not (elements.any() and taps.any()):
+            return np.zeros(result.shape, bool)
+        pairs = _convolved(elements.astype(np.uint8), taps.astype(np.uint8), start, out, np.dtype(np.int64), method)
+        found: NDArray[np.bool] = pairs > 0
+        return found
+
+    finite = [np.isfinite(a) for a in (x, k)]
+    result = _convolved(*(np.where(f, a, 0) for f, a in zip(finite, (x, k), strict=True)), start, out, dtype, method)
+    lost = meets(np.isnan(x), ~np.isnan(k)) | meets(np.full(x.shape, True), np.isnan(k))
+    lost |= meets(np.isinf(x), k == 0) | meets(x == 0, np.isinf(k))
+    signs = [(a > 0, a < 0) for a in (x, k)]
+    infinite = []
+    for turned in (0, 1):  # products above 0, then below
+        pairs = [(signs[0][i], signs[1][i ^ turned]) for i in (0, 1)]
+        met = [meets(a & ~finite[0], b) | meets(a & finite[0], b & ~finite[1]) for a, b in pairs]
+        infinite.append(met[0] | met[1])
+    result[infinite[0]] = np.inf
+    result[infinite[1]] = -np.inf
+    result[lost | (infinite[0] & infinite[1])] = np.nan
     return result
 
 
@@ -593,13 +637,16 @@ def _small(x: NDArray[Any], k: NDArray[Any], mode: str, dtype: np.dtype[Any]) ->
 
 
 def _fewest_taps(
-    x: NDArray[Any], k: NDArray[Any], start: Sequence[int], out: Sequence[int]
+    x: NDArray[Any], k: NDArray[Any], start: Sequence[int], out: Sequence[int], *, multiplies_zeros: bool
 ) -> tuple[NDArray[Any], NDArray[Any], tuple[int, ...]]:
-    """x and k without what no output meets, zeros being around x, and the smaller one as the kernel: (x, k, start)."""
+    """x and k without what no output meets, zeros being around x, and the smaller one as the kernel: (x, k, start).
+
+    multiplies_zeros: NaN among the taps makes NaN of those zeros, too, as in SciPy's functions that have a boundary.
+    """
     sizes = x.shape[x.ndim - k.ndim :]
     if all(n >= m for n, m in zip(sizes, k.shape, strict=True)):
         return x, k, tuple(start)
-    if not (_is_finite(x) and _is_finite(k)):  # a tap that is NaN makes NaN of the zeros around, too, as in SciPy
+    if multiplies_zeros and not (_is_finite(x) and _is_finite(k)):
         return x, k, tuple(start)
     cuts = [_met(n, m, first, last) for n, m, first, last in zip(sizes, k.shape, start, out, strict=True)]
     start = tuple(first - cut.start for first, cut in zip(start, cuts, strict=True))

@@ -71,3 +71,78 @@ def test_zero_weights_hide_nan_in_checked_calls(rng):
             for weights in (row_of_ones(3), row_of_ones(7)):
                 got = ndimage.correlate(x, weights, output=output)
                 np.testing.assert_allclose(got, scipy.ndimage.correlate(x, weights, output=output), rtol=1e-6)
+
+
+# ---- taps of signal -------------------------------------------------------------------------------
+
+
+def over_pairs(x, k, mode):
+    """The convolution as a sum over pairs of elements that exist: nothing is multiplied by zeros around."""
+    y = np.zeros([n + m - 1 for n, m in zip(x.shape, k.shape, strict=True)], np.result_type(x, k))
+    with np.errstate(invalid="ignore"):
+        for at in np.ndindex(k.shape):
+            y[tuple(slice(t, t + n) for t, n in zip(at, x.shape, strict=True))] += x * k[at]
+    sizes = {"full": y.shape, "same": x.shape}.get(
+        mode, [abs(n - m) + 1 for n, m in zip(x.shape, k.shape, strict=True)]
+    )
+    return y[tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(y.shape, sizes, strict=True))]
+
+
+def some_of_it_not_finite(rng, shape, dtype, count):
+    a = rng.integers(-4, 5, shape).astype(dtype)
+    for _ in range(count):
+        part = a.real if a.dtype.kind != "c" or rng.random() < 0.5 else a.imag
+        part[tuple(rng.integers(0, n) for n in shape)] = rng.choice(NOT_FINITE)
+    return a
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16", "g"])
+@pytest.mark.parametrize("where", ["in1", "in2", "both"])
+def test_taps_that_are_not_finite_spoil_what_they_meet(rng, where, dtype):
+    shapes = [
+        ((2, 2), (5, 5)),
+        ((40, 1), (1, 60)),
+        ((70,), (9,)),
+        ((9,), (400,)),
+        ((8, 40), (9, 7)),
+        ((60, 60), (30, 3)),
+    ]
+    shapes += [((4, 5, 6), (3, 2, 7)), ((3, 2, 3, 4), (2, 3, 2, 2)), ((1, 1), (1, 1))]
+    for first, second in shapes:
+        x = some_of_it_not_finite(rng, first, dtype, 2 * (where != "in2"))
+        k = some_of_it_not_finite(rng, second, dtype, 2 * (where != "in1"))
+        for mode in ("full", "same"):
+            flipped = k[(slice(None, None, -1),) * k.ndim].conj()
+            results = [(signal.fftconvolve(x, k, mode), k)]
+            for method in ("auto", "direct", "fft"):
+                results += [(signal.convolve(x, k, mode, method), k), (signal.correlate(x, k, mode, method), flipped)]
+            for got, taps in results:
+                expected = over_pairs(x, taps, mode)
+                np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-2, err_msg=f"{first} {second} {mode}")
+
+
+def test_a_nan_among_the_taps_spoils_no_whole_result():
+    k = np.ones((5, 5))
+    k[0, 0] = np.nan
+    assert np.isnan(signal.convolve(np.ones((2, 2)), k)).sum() == 4
+    long = np.ones((1, 300))
+    long[0, 7] = np.nan
+    assert np.isnan(signal.convolve(np.ones((200, 1)), long)).sum() == 200
+    assert np.isnan(signal.correlate(np.ones((200, 1)), long)).sum() == 200
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16"])
+def test_with_a_boundary_what_is_not_finite_spoils_what_it_does_in_scipy(rng, dtype):
+    for first, second in (((5, 6), (3, 4)), ((2, 2), (5, 5)), ((40, 1), (1, 60)), ((60, 50), (7, 9))):
+        for boundary in ("fill", "wrap", "symm"):
+            x = some_of_it_not_finite(rng, first, dtype, 1)
+            k = some_of_it_not_finite(rng, second, str(rng.choice([dtype, "f4"])), int(rng.integers(0, 2)))
+            for name in ("convolve2d", "correlate2d"):
+                expected, got = (
+                    cases.outcome(getattr(package, name), x, k, "same", boundary) for package in (scipy.signal, signal)
+                )
+                np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-2)

@@ -130,14 +130,36 @@ def test_integers_by_transforms_are_exact(rng, dtype):
     assert_alike("correlate2d", x, k, "full", "symm")
 
 
-FILLS = (2.5, 300, -1, 1j, [1], [1, 2], "a", None, np.array(3), np.array([3]), True, [], np.nan)
+FILLS = (2.5, 300, -1, 1j, [1], [1, 2], "a", "1", b"1", None, np.array(3), np.array([3]), True, [], np.nan, object())
+FILLS += (np.array(3, "u1"), np.array(2.5), np.float32(2.5), np.array(1j), 3 + 1j, 2**70)
 
 
 @pytest.mark.parametrize("fillvalue", FILLS, ids=str)
 def test_fillvalue(fillvalue):
-    for dtype in ("u1", "f8", "c16"):
+    for dtype in ("u1", "i8", "f4", "f8", "c8", "c16"):
         x = np.ones((2, 2), dtype)
         assert_alike("convolve2d", x, x, fillvalue=fillvalue)
+
+
+@pytest.mark.parametrize("size", [2, 60])
+@pytest.mark.parametrize("fillvalue", [2**53 + 1, -(2**53) - 1, 2**62 + 1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1])
+def test_integer_fillvalues_are_exact(size, fillvalue):
+    for dtype in ("i8", "u8"):
+        x, k = np.ones((size, size), dtype), np.ones((3, 5), dtype)
+        for name in ("convolve2d", "correlate2d"):
+            assert_alike(name, x, k, "same", "fill", fillvalue)
+            assert_alike(name, x.astype("u1"), k, "full", "fill", fillvalue)
+
+
+@pytest.mark.parametrize("size", [2, 60])
+@pytest.mark.parametrize("fillvalue", [1j, 3 - 2j, complex(0, np.nan), complex(np.inf, 1)])
+def test_fillvalues_keep_their_imaginary_part(rng, size, fillvalue):
+    for x_type, k_type in (("f8", "c16"), ("c16", "f8"), ("i4", "c16"), ("f4", "c8"), ("c16", "i1")):
+        x, k = (rng.integers(1, 5, shape).astype(t) for shape, t in (((size, size + 1), x_type), ((3, 2), k_type)))
+        k = k * k.dtype.type(1j) if k.dtype.kind == "c" else k
+        for name in ("convolve2d", "correlate2d"):
+            for mode in ("full", "same"):
+                assert_alike(name, x, k, mode, "fill", fillvalue)
 
 
 def test_a_fillvalue_that_would_overflow_is_an_error():
