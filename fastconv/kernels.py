@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial, reduce
 from numbers import Integral, Real
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -42,6 +42,8 @@ Kernel: TypeAlias = NDArray[Any]
 Weights: TypeAlias = NDArray[np.floating[Any]]
 Size: TypeAlias = int | Sequence[int]
 Sigma: TypeAlias = float | Sequence[float]
+
+LARGEST = 2**40  # weights
 
 
 # identity and averages ----------------------------------------------------------------
@@ -118,19 +120,22 @@ def box(size: Size = 3, *, ndim: int = 2, dtype: DTypeLike = np.float32) -> Kern
     return _typed(np.full(shape, 1 / math.prod(shape)), dtype, fractions=True)
 
 
-def gaussian(size: Size = 5, sigma: Sigma | None = None, *, ndim: int = 2, dtype: DTypeLike = np.float32) -> Kernel:
+def gaussian(
+    size: Size | None = None, sigma: Sigma | None = None, *, ndim: int = 2, dtype: DTypeLike = np.float32
+) -> Kernel:
     """Gaussian blur: samples of ``exp(-x**2 / (2 sigma**2))`` along every axis, of sum 1.
 
     Parameters
     ----------
-    size : int or tuple of int
-        Length of every axis, or of each; positive.
+    size : int or tuple of int, optional
+        Length of every axis, or of each; positive. By default SciPy's of `sigma`,
+        ``2 * int(4 * sigma + 0.5) + 1`` along each axis, or 5 without that.
     sigma : float or tuple of float, optional
         Standard deviation in pixels along every axis, or along each; positive. By
         default OpenCV's rule, ``0.3 * ((size - 1) * 0.5 - 1) + 0.8`` along each axis,
         which is 1.1 for the default size.
     ndim : {2, 1, 3}
-        Number of axes where `size` is an int.
+        Number of axes where neither `size` nor, without it, `sigma` is a tuple.
     dtype : dtype
         A floating type.
 
@@ -148,8 +153,8 @@ def gaussian(size: Size = 5, sigma: Sigma | None = None, *, ndim: int = 2, dtype
     The formula and the rule are those of OpenCV's ``getGaussianKernel``. When no sigma
     is given OpenCV replaces them by rounded tables for its smallest odd sizes, and with
     even sizes it takes the middle samples for the centre; this function always uses the
-    formula. ``scipy.ndimage.gaussian_filter`` samples the same
-    curve, over ``2 * int(4 * sigma + 0.5) + 1`` pixels.
+    formula. With `sigma` alone these are the weights of
+    ``scipy.ndimage.gaussian_filter``, which has them in float64.
 
     Examples
     --------
@@ -160,8 +165,10 @@ def gaussian(size: Size = 5, sigma: Sigma | None = None, *, ndim: int = 2, dtype
            [0.075, 0.124, 0.075]], dtype=float32)
     >>> gaussian((1, 3), sigma=(1.0, 0.5)).round(3)
     array([[0.107, 0.787, 0.107]], dtype=float32)
+    >>> gaussian(sigma=(3, 1)).shape
+    (25, 9)
     """
-    shape = _shape(size, ndim)
+    shape = _shape(_reaching(size, sigma, ndim, 5), ndim)
     return _typed(_gaussian(shape, _sigmas(sigma, shape, _opencv_sigma)), dtype, fractions=True)
 
 
@@ -330,19 +337,22 @@ def laplacian(*, ndim: int = 2, connectivity: int = 1, dtype: DTypeLike = np.flo
     return _typed(_laplacian(ndim, connectivity), dtype)
 
 
-def log(size: Size = 9, sigma: Sigma | None = None, *, ndim: int = 2, dtype: DTypeLike = np.float32) -> Kernel:
+def log(
+    size: Size | None = None, sigma: Sigma | None = None, *, ndim: int = 2, dtype: DTypeLike = np.float32
+) -> Kernel:
     """Laplacian of Gaussian: the Laplacian of the image blurred by `gaussian`.
 
     Parameters
     ----------
-    size : int or tuple of int
-        Length of every axis, or of each; positive.
+    size : int or tuple of int, optional
+        Length of every axis, or of each; positive. By default that of `gaussian`, or 9
+        without `sigma`.
     sigma : float or tuple of float, optional
         Standard deviation in pixels along every axis, or along each; positive. By
         default ``max((size - 1) / 8, 0.5)`` along each axis: the kernel then reaches as
         far as SciPy's default, four sigma.
     ndim : {2, 1, 3}
-        Number of axes where `size` is an int.
+        As in `gaussian`.
     dtype : dtype
         A floating type.
 
@@ -369,16 +379,16 @@ def log(size: Size = 9, sigma: Sigma | None = None, *, ndim: int = 2, dtype: DTy
     >>> log(5, sigma=1.0, ndim=1).round(3)
     array([ 0.168,  0.018, -0.372,  0.018,  0.168], dtype=float32)
     """
-    shape = _shape(size, ndim)
+    shape = _shape(_reaching(size, sigma, ndim, 9), ndim)
     sigmas = _sigmas(sigma, shape, _quarter_radius)
     blur = list(map(_bell, shape, sigmas))
     curved = [_along(axis, _bell_curvature(*of), blur) for axis, of in enumerate(zip(shape, sigmas, strict=True))]
     weights = np.sum(curved, axis=0)
-    return _band(weights, dtype, size, sigma)
+    return _band(weights, dtype, size if size is not None else shape, sigma)
 
 
 def dog(
-    size: Size = 9,
+    size: Size | None = None,
     sigma: Sigma | None = None,
     ratio: float = 1.6,
     *,
@@ -389,14 +399,15 @@ def dog(
 
     Parameters
     ----------
-    size : int or tuple of int
-        Length of every axis, or of each; positive.
+    size : int or tuple of int, optional
+        Length of every axis, or of each; positive. By default as in `gaussian` for the
+        wide one, or 9 without `sigma`.
     sigma : float or tuple of float, optional
         Standard deviation of the narrow Gaussian, as in `log`.
     ratio : float
         How many times as wide the other Gaussian is; above 1.
     ndim : {2, 1, 3}
-        Number of axes where `size` is an int.
+        As in `gaussian`.
     dtype : dtype
         A floating type.
 
@@ -422,11 +433,11 @@ def dog(
     >>> dog(5, sigma=1.0, ndim=1).round(3)
     array([-0.074,  0.013,  0.122,  0.013, -0.074], dtype=float32)
     """
-    shape = _shape(size, ndim)
     _number("ratio", ratio, above=1)
+    shape = _shape(_reaching(size, sigma, ndim, 9, ratio), ndim)
     sigmas = _sigmas(sigma, shape, _quarter_radius)
     weights = _gaussian(shape, sigmas) - _gaussian(shape, [ratio * s for s in sigmas])
-    return _band(weights, dtype, size, sigma)
+    return _band(weights, dtype, size if size is not None else shape, sigma)
 
 
 # sharpening and relief ----------------------------------------------------------------
@@ -466,7 +477,7 @@ def sharpen(*, ndim: int = 2, connectivity: int = 1, dtype: DTypeLike = np.float
 
 
 def unsharp(
-    size: Size = 5,
+    size: Size | None = None,
     sigma: Sigma | None = None,
     amount: float = 1.0,
     *,
@@ -477,14 +488,15 @@ def unsharp(
 
     Parameters
     ----------
-    size : int or tuple of int
-        Length of every axis, or of each; positive and odd.
+    size : int or tuple of int, optional
+        Length of every axis, or of each; positive and odd. By default that of
+        `gaussian`.
     sigma : float or tuple of float, optional
         Standard deviation of the blur, as in `gaussian`.
     amount : float
         0 leaves the image unchanged, a negative amount blurs it.
     ndim : {2, 1, 3}
-        Number of axes where `size` is an int.
+        As in `gaussian`.
     dtype : dtype
         A floating type.
 
@@ -511,7 +523,7 @@ def unsharp(
            [-0.248,  2.592, -0.248],
            [-0.15 , -0.248, -0.15 ]], dtype=float32)
     """
-    shape = _shape(size, ndim, odd=True)
+    shape = _shape(_reaching(size, sigma, ndim, 5), ndim, odd=True)
     _number("amount", amount)
     blur = _gaussian(shape, _sigmas(sigma, shape, _opencv_sigma))
     return _typed((1 + amount) * _identity(shape) - amount * blur, dtype, fractions=True)
@@ -554,7 +566,7 @@ def emboss(*, dtype: DTypeLike = np.float32) -> Kernel:
 
 
 def gabor(
-    size: Size = 21,
+    size: Size | None = None,
     sigma: float | None = None,
     theta: float = 0.0,
     lambd: float | None = None,
@@ -567,8 +579,9 @@ def gabor(
 
     Parameters
     ----------
-    size : int or tuple of two ints
-        Rows and columns; positive.
+    size : int or tuple of two ints, optional
+        Rows and columns; positive. By default as many as the axes of the Gaussian reach
+        within four standard deviations, or 21 without `sigma`.
     sigma : float, optional
         Standard deviation of the Gaussian along the wave, in pixels; positive. By
         default that of `log`, for the shorter side.
@@ -617,14 +630,22 @@ def gabor(
            [-0.07, -0.3 ,  1.  , -0.3 , -0.07],
            [-0.06, -0.27,  0.88, -0.27, -0.06]], dtype=float32)
     """
+    _number("theta", theta)
+    _number("gamma", gamma, above=0)
+    _number("psi", psi)
+    if size is None:
+        size = 21
+        if sigma is not None:
+            along = _number("sigma", sigma, above=0)
+            turned = np.abs([[math.sin(theta), math.cos(theta)], [math.cos(theta), math.sin(theta)]])
+            size = [_reach(float(s)) for s in (turned * [along, along / gamma]).max(axis=1)]
     shape = _shape(size, 2)
     if len(shape) != 2:
         raise ValueError(f"size must be a positive integer or two of them for a Gabor filter; got {size!r}")
     sigma = _quarter_radius(min(shape)) if sigma is None else _number("sigma", sigma, above=0)
     lambd = sigma / 0.56 if lambd is None else _number("lambd", lambd, above=0)
-    _number("theta", theta)
-    _number("gamma", gamma, above=0)
-    _number("psi", psi)
+    if not max(shape) / lambd < math.inf:
+        raise ValueError(f"lambd must not be so small that its waves cannot be counted; got {lambd!r}")
     y, x = _offsets(shape[0])[:, None], _offsets(shape[1])
     u = x * math.cos(theta) + y * math.sin(theta)
     v = y * math.cos(theta) - x * math.sin(theta)
@@ -636,34 +657,66 @@ def gabor(
 
 
 def _shape(size: Size, ndim: int, *, odd: bool = False) -> tuple[int, ...]:
-    if not isinstance(ndim, Integral) or not 1 <= ndim <= 3:
+    if not _is_integer(ndim) or not 1 <= ndim <= 3:
         raise ValueError(f"ndim must be 1, 2 or 3; got {ndim!r}")
     shape = _per_axis(size, ndim)
-    if not 1 <= len(shape) <= 3 or not all(isinstance(n, Integral) and n > 0 for n in shape):
+    if not 1 <= len(shape) <= 3 or not all(_is_integer(n) and n > 0 for n in shape):
         raise ValueError(f"size must be a positive integer or one for each of 1 to 3 axes; got {size!r}")
     if odd and any(n % 2 == 0 for n in shape):
         raise ValueError(f"size must be odd, so that the kernel has a centre; got {size!r}")
-    return tuple(int(n) for n in shape)
+    shape = tuple(int(n) for n in shape)
+    if math.prod(shape) > LARGEST:
+        raise ValueError(f"size must be of at most {LARGEST} weights, which no memory holds; got {size!r}")
+    return shape
+
+
+def _reaching(size: Size | None, sigma: Sigma | None, ndim: int, default: int, ratio: float = 1) -> Size:
+    """size, or else as far as a Gaussian of ratio times sigma reaches, or else the default."""
+    if size is not None or sigma is None:
+        return default if size is None else size
+    sigmas = _per_axis(sigma, 1)
+    lengths = tuple(_reach(ratio * s) for s in _sigmas(sigma, (0,) * len(sigmas), _opencv_sigma))
+    return lengths if np.iterable(sigma) else lengths[0]
+
+
+def _reach(sigma: float) -> int:
+    """SciPy's length: from four standard deviations below to four above."""
+    if not 4 * sigma < LARGEST:
+        raise ValueError(f"sigma must be below {LARGEST // 4} where there is no size; got {sigma!r}")
+    return 2 * int(4 * sigma + 0.5) + 1
 
 
 def _sigmas(sigma: Sigma | None, shape: tuple[int, ...], default: Callable[[int], float]) -> list[float]:
     if sigma is None:
         return [default(n) for n in shape]
-    sigmas = _per_axis(sigma, len(shape))
-    if len(sigmas) != len(shape) or not all(isinstance(s, Real) and float(s) > 0 for s in sigmas):
+    sigmas = [_real(s) for s in _per_axis(sigma, len(shape))]
+    if len(sigmas) != len(shape) or not all(s > 0 for s in sigmas):
         raise ValueError(f"sigma must be positive, one number or one for each axis ({len(shape)}); got {sigma!r}")
-    return [float(s) for s in sigmas]
+    return sigmas
 
 
 def _per_axis(value: Any, ndim: int) -> tuple[Any, ...]:
     return tuple(value) if np.iterable(value) else (value,) * ndim
 
 
+def _is_integer(value: Any) -> TypeGuard[int]:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _real(value: Any) -> float:
+    """A real number; what is none, or too large for a float, as NaN, which is refused everywhere."""
+    try:
+        return float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        return math.nan
+
+
 def _number(name: str, value: Any, above: float = -math.inf) -> float:
-    if not isinstance(value, Real) or not above < float(value) < math.inf:
+    number = _real(value)
+    if not above < number < math.inf:
         limit = "" if above == -math.inf else f" above {above}"
         raise ValueError(f"{name} must be a finite number{limit}; got {value!r}")
-    return float(value)
+    return number
 
 
 def _opencv_sigma(n: int) -> float:
@@ -679,7 +732,10 @@ def _quarter_radius(n: int) -> float:
 
 def _typed(weights: Weights, dtype: DTypeLike, *, fractions: bool = False) -> Kernel:
     """Weights in the dtype asked for, which must hold them."""
-    dtype = np.dtype(dtype)
+    try:
+        dtype = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"dtype must be a type of NumPy; got {dtype!r}") from error
     kinds, accepted = ("fc", "floating") if fractions else ("biufc", "numeric")
     if dtype.kind not in kinds:
         raise ValueError(f"dtype must be a {accepted} type; got {dtype}")
@@ -710,11 +766,12 @@ def _identity(shape: tuple[int, ...]) -> Weights:
 
 def _laplacian(ndim: int, connectivity: int) -> Weights:
     shape = _shape(3, ndim)
-    if not isinstance(connectivity, Integral) or not 1 <= connectivity <= ndim:
+    if not _is_integer(connectivity) or not 1 <= connectivity <= ndim:
         raise ValueError(f"connectivity must be an integer from 1 to ndim ({ndim}); got {connectivity!r}")
     coordinates = abs(np.indices(shape) - 1).sum(axis=0)  # in which a neighbour differs
-    neighbours = (coordinates >= 1) & (coordinates <= connectivity)
-    return neighbours.astype(float) - neighbours.sum() * _identity(shape)
+    neighbours = ((coordinates >= 1) & (coordinates <= connectivity)).astype(float)
+    weights: Weights = neighbours - neighbours.sum() * _identity(shape)
+    return weights
 
 
 def _gaussian(shape: tuple[int, ...], sigmas: Sequence[float]) -> Weights:
@@ -730,7 +787,7 @@ def _derivative(
 ) -> Kernel:
     """Difference along `axis`, smoothed across it; both tell their profile for a length."""
     ndim = len(shape)
-    if not isinstance(axis, Integral) or not -ndim <= axis < ndim:
+    if not _is_integer(axis) or not -ndim <= axis < ndim:
         raise ValueError(f"axis must be an integer from {-ndim} to {ndim - 1}; got {axis!r}")
     axis %= ndim
     if shape[axis] < 3:
@@ -754,6 +811,8 @@ def _offsets(n: int) -> Weights:
 
 
 def _binomial(n: int) -> Weights:
+    if n > 1030:
+        raise ValueError(f"size must be at most 1030, so that binomial weights are finite; got {n}")
     return np.array([math.comb(n - 1, i) for i in range(n)], float)
 
 

@@ -486,13 +486,13 @@ def transposed_geometry(
     w_shape: tuple[int, ...],
     output_padding: IntOrTuple,
     options: Options,
-    names: tuple[str, str] = ("x", "w"),
+    names: Names = NAMES,
 ) -> Geometry:
     """The geometry of the layer that a transposed layer is the adjoint of: x has its y_shape, the result its x_shape.
 
     names: what messages call x and w.
     """
-    x, w = names
+    x, w = names.x, names.w
     if len(w_shape) != rank + 2:
         raise ValueError(
             f"{w} must have {rank + 2} dimensions (channels, kernels / groups, taps ...); got shape {w_shape}"
@@ -560,13 +560,13 @@ def transposed_axes(
     padding: Any,
     dilation: tuple[int, ...],
     output_padding: tuple[int, ...],
-    names: tuple[str, str] = ("x", "w"),
+    names: Names = NAMES,
 ) -> tuple[Axis, ...]:
     """The axes of the layer that has x for its output, and `output_padding` elements more than that needs.
 
     names: what messages call x and w.
     """
-    x, w = names
+    x, w = names.x, names.w
     spans = _spans(w_shape, dilation, w)
     _check_elements(x_shape, x)
     pads = _pads(padding, spans, stride)

@@ -18,7 +18,17 @@ except ImportError as error:
     raise ImportError('fastconv.torch needs PyTorch: pip install "fastconv[torch]"') from error
 
 from fastconv.arguments import IntOrTuple, _per_axis
-from fastconv.layers import Options, Padding, _groups, _padding, _pads, _spans, layer_geometry, transposed_geometry
+from fastconv.layers import (
+    GRADIENT_NAMES,
+    Options,
+    Padding,
+    _groups,
+    _padding,
+    _pads,
+    _spans,
+    layer_geometry,
+    transposed_geometry,
+)
 from fastconv.torch_ops import How, product
 
 __all__ = [
@@ -323,7 +333,7 @@ def _plain(value: Any) -> bool:
 def _how_if_fit(
     rank: int, x: tuple[int, ...], w: tuple[int, ...], b: tuple[int, ...] | None, transposed: bool, *asked: Any
 ) -> How:
-    options, output_padding, names = Options(*asked[:5]), asked[5], ("input", "weight")
+    options, output_padding, names = Options(*asked[:5]), asked[5], GRADIENT_NAMES
     if transposed:
         channels = transposed_geometry(rank, x, w, output_padding, options, names).x_shape[1]
     else:

@@ -10,7 +10,9 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
+import fastconv
 from fastconv import kernels
 
 MAKERS = {name: getattr(kernels, name) for name in kernels.__all__ if name != "NAMED"}
@@ -277,10 +279,80 @@ def test_size_per_axis(make):
         assert make(size=[7]).shape == (7,)
 
 
+# size from sigma ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.5, 1, 2.5, 3, np.float32(1.2), (3, 0.4), (1, 2, 0.7), [2.0]])
+@pytest.mark.parametrize("make", [kernels.gaussian, kernels.log, kernels.dog, kernels.unsharp])
+def test_size_follows_from_sigma(make, sigma):
+    """gaussian(sigma=3) had 5 x 5 weights, far from what it is to reach."""
+    widest = 1.6 if make is kernels.dog else 1
+    sigmas = sigma if np.iterable(sigma) else (sigma, sigma)
+    shape = tuple(2 * int(4 * (widest * float(s)) + 0.5) + 1 for s in sigmas)
+    if shape == (1,) * len(shape) and make in (kernels.log, kernels.dog):
+        return
+    kernel = make(sigma=sigma)
+    assert kernel.shape == shape
+    assert np.array_equal(kernel, make(shape, sigma))
+
+
+def test_size_of_gabor_filters_follows_from_sigma():
+    assert kernels.gabor(sigma=2).shape == (33, 17)  # the stripes are twice as long as the Gaussian is wide
+    assert kernels.gabor(sigma=2, theta=math.pi / 2).shape == (17, 33)
+    assert np.array_equal(
+        kernels.gabor(sigma=2, theta=0.3), kernels.gabor(kernels.gabor(sigma=2, theta=0.3).shape, 2, 0.3)
+    )
+
+
+def test_sizes_without_sigma_stay():
+    shapes = {"gaussian": (5, 5), "log": (9, 9), "dog": (9, 9), "unsharp": (5, 5), "gabor": (21, 21)}
+    assert {name: getattr(kernels, name)().shape for name in shapes} == shapes
+
+
+@pytest.mark.parametrize("sigma", [0.5, 2, (1.5, 0.8)])
+def test_gaussian_is_that_of_scipys_filter_in_float64(rng, sigma):
+    """README's row for gaussian_filter."""
+    x = rng.random((40, 30))
+    got = fastconv.corr2d(x, kernels.gaussian(sigma=sigma, dtype=x.dtype), "same", "symmetric")
+    np.testing.assert_allclose(got, ndimage.gaussian_filter(x, sigma), rtol=0, atol=1e-14)
+
+
 # what is refused ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [0, -3, 2.0, "3", None, (), (3, 0), (3, 3, 3, 3), np.array(3.0)])
+@pytest.mark.parametrize("size", [10**9, 10**30, (2**20, 2**21), (3, 10**12)])
+@pytest.mark.parametrize("make", SIZED)
+def test_huge_sizes_are_refused_before_anything_is_made(make, size):
+    with pytest.raises(ValueError, match=r"^size must be .*; got"):
+        make(size=size if make is not kernels.sobel or isinstance(size, tuple) else size + 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda: kernels.gaussian(sigma=1e300), ValueError, "^sigma must be below"),
+        (lambda: kernels.gaussian(sigma=10**400), ValueError, "^sigma must be positive"),
+        (lambda: kernels.gaussian(sigma=(1, math.nan)), ValueError, "^sigma must be positive"),
+        (lambda: kernels.gaussian(sigma=()), ValueError, "^size must be"),
+        (lambda: kernels.gaussian(5, True), ValueError, "^sigma must be positive"),
+        (lambda: kernels.log(sigma=0.1), ValueError, r"^size and sigma must leave .* size=\(1, 1\)"),
+        (lambda: kernels.dog(sigma=1, ratio=10**400), ValueError, "^ratio must be"),
+        (lambda: kernels.gabor(sigma="3"), ValueError, "^sigma must be"),
+        (lambda: kernels.gabor(lambd=1e-320), ValueError, "^lambd must"),
+        (lambda: kernels.sobel(size=2001), ValueError, "^size must be at most 1030"),
+        (lambda: kernels.box(dtype="bfloat16"), TypeError, "^dtype must be a type of NumPy; got 'bfloat16'"),
+        (lambda: kernels.box(dtype=3), TypeError, "^dtype must be"),
+        (lambda: kernels.box(ndim=True), ValueError, "^ndim must be"),
+        (lambda: kernels.sobel(axis=True), ValueError, "^axis must be"),
+        (lambda: kernels.laplacian(connectivity=True), ValueError, "^connectivity must be"),
+    ],
+)
+def test_refused_too(call, error, says):
+    with pytest.raises(error, match=says):
+        call()
+
+
+@pytest.mark.parametrize("size", [0, -3, 2.0, "3", True, (), (3, 0), (3, 3, 3, 3), np.array(3.0)])
 @pytest.mark.parametrize("make", SIZED)
 def test_bad_size(make, size):
     with pytest.raises(ValueError) as error:
@@ -347,8 +419,8 @@ INF = float("inf")
         (kernels.unsharp, {"amount": -INF}, "amount must be a finite number; got -inf"),
         (kernels.log, {"size": 1}, "size and sigma must leave weights other than 0; got size=1, sigma=None"),
         (kernels.dog, {"size": 1}, "size and sigma must leave weights other than 0; got size=1, sigma=None"),
-        (kernels.log, {"sigma": 1e-300}, "other than 0; got size=9, sigma=1e-300"),
-        (kernels.log, {"sigma": INF}, "other than 0; got size=9, sigma=inf"),
+        (kernels.log, {"size": 9, "sigma": 1e-300}, "other than 0; got size=9, sigma=1e-300"),
+        (kernels.log, {"size": 9, "sigma": INF}, "other than 0; got size=9, sigma=inf"),
         (kernels.sobel, {"dtype": np.uint8}, "dtype must hold weights from -2 to 2; got uint8"),
         (kernels.sobel, {"size": 9, "dtype": np.int8}, "dtype must hold weights from -980 to 980; got int8"),
         (kernels.sobel, {"size": 99}, "dtype must hold weights from -.*e.*; got float32"),
