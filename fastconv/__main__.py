@@ -354,6 +354,8 @@ def _kernel_file(path: Path) -> Array:
         )
     if kernel.size > MOST_TAPS:
         raise RequestError(f"{path} holds {kernel.size} numbers; a kernel has at most {MOST_TAPS}")
+    with np.errstate(over="ignore"):  # of longdouble
+        kernel = kernel.astype(np.float64)
     if not (np.abs(kernel) < 1e30).all():
         raise RequestError(f"{path} holds NaN or a number that is not below 1e30")
     return kernel
@@ -370,18 +372,20 @@ def _sums_to_zero(kernel: Array) -> bool:
 
 
 def _to_pixels(y: Array, rule: str, dtype: np.dtype[Any]) -> Array:
-    """Results as pixels of the given type: ranged by the rule, rounded to nearest.
+    """Results as pixels of the given type: ranged by the rule, rounded to nearest; overwrites them.
 
     Floating pixels have no range: clip leaves them alone and stretch takes 0 to 1.
     """
     whole = dtype.kind in "iu"
     low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if whole else (0, 1)
+    if (whole or rule == "stretch") and not np.isfinite(y).all():
+        raise RequestError("results are NaN or infinite: numbers of the picture or the kernel are, or are too large")
     if rule == "abs":
-        y = np.abs(y)
+        y = np.abs(y, out=y)
     elif rule == "stretch":
-        y = y - y.min()
+        y = y - np.float64(y.min())
         y = low + y * ((high - low) / (y.max() or 1))
-    return (np.rint(y).clip(low, high) if whole else y).astype(dtype)
+    return (np.rint(y, out=y).clip(low, high, out=y) if whole else y).astype(dtype)
 
 
 def _follow(alpha: Array, size: Sequence[int], kernel: Sequence[int], mode: str) -> Array:

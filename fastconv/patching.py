@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import feature, ndimage, signal
+from fastconv.runtime import switch
 
 __all__ = ["fallbacks", "patch", "patched", "unpatch"]
 
@@ -68,7 +69,7 @@ def patch(*modules: str) -> int:
     >>> scipy.ndimage.sobel.__module__
     'scipy.ndimage._filters'
     """
-    if os.environ.get("FASTCONV_PATCH", "1") == "0":
+    if not switch("FASTCONV_PATCH", True):
         return 0
     with _lock:
         named = [importlib.import_module(name) for name in modules]

@@ -45,7 +45,7 @@ def read(path: Path, most: int = MOST_PIXELS, lossy: bool = False) -> Image.Imag
     Palette, bilevel and printing pictures become grey or RGB, with alpha where they have transparency. Refuses a
     picture of more than `most` pixels and, unless `lossy`, one of which Pillow would not read everything.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with _pixels_at_most(most), warnings.catch_warnings(record=True) as told:
@@ -67,10 +67,12 @@ def read(path: Path, most: int = MOST_PIXELS, lossy: bool = False) -> Image.Imag
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise RequestError(f"cannot read {path}: more than {most} pixels; --max-pixels allows more") from error
+    except UnidentifiedImageError as error:
+        raise RequestError(f"cannot read {path}: cannot identify image file") from error
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         raise RequestError(f"cannot read {path}: {reason(error)}") from error
-    for warning in told:
-        say(f"{path}: {warning.message}")
+    for message in dict.fromkeys(str(w.message) for w in told if not issubclass(w.category, DeprecationWarning)):
+        say(f"{path}: {' '.join(message.split())}")
     return image
 
 

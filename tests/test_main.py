@@ -260,6 +260,34 @@ def test_kernel_texts(save, run, tmp_path, text):
     np.testing.assert_array_equal(y, np.rint(by_hand(x, kernel, "constant")[:-1, 1:-1]).clip(0, 255))
 
 
+@pytest.mark.parametrize("dtype", ["float16", ">f4", "longdouble", "bool", "int64", "uint64", "int8"])
+def test_kernels_of_every_dtype(save, run, tmp_path, dtype):
+    x = noise(9, 13) // 4
+    np.save(tmp_path / "k.npy", np.array([[0, 1], [1, 1]], dtype))
+    _, y = run(save(x), "--kernel", str(tmp_path / "k.npy"), "--mode", "valid")
+    np.testing.assert_array_equal(y, x[:-1, 1:] + x[1:, :-1] + x[1:, 1:])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_has_no_range(save, run, tmp_path, capsys, bad):
+    """Stretched, one NaN made NaN of everything."""
+    x = noise(9, 13).astype(np.float32)
+    x[3, 4] = bad
+    photo, output = save(x, "in.tif"), tmp_path / "out.tif"
+    assert main(["filter", photo, "--kernel", "box", "-o", str(output), "--range", "stretch"]) == 2
+    assert "results are NaN or infinite" in capsys.readouterr().err and not output.exists()
+    _, y = run(photo, "--kernel", "box", name="out.tif")
+    assert np.isfinite(y).sum() == 9 * 13 - 9
+
+
+def test_sums_that_leave_the_floats_are_no_pixels(save, tmp_path, capsys):
+    np.savetxt(tmp_path / "k.txt", np.full((3, 3), 9e29))
+    photo, output = save(np.full((9, 9), 1e9, np.float32), "in.tif"), tmp_path / "out.tif"
+    kernel = str(tmp_path / "k.txt")
+    assert main(["filter", photo, "--kernel", kernel, "-o", str(output), "--range", "stretch"]) == 2
+    assert "too large" in capsys.readouterr().err and not output.exists()
+
+
 def test_a_kernel_of_one_column_or_row(save, run, tmp_path, capsys):
     for text, size in (("1\n2\n1\n", "3 x 1"), ("1 2 1", "1 x 3"), ("1", "1 x 1")):
         (tmp_path / "k.txt").write_text(text)
@@ -391,7 +419,7 @@ FILTER = ("filter", "{in}", "-o", "{out}")
         ),
         (
             ["filter", "{tmp}/words.txt", "--kernel", "box", "-o", "{out}"],
-            "cannot identify image file",
+            "cannot read {tmp}/words.txt: cannot identify image file\n",
         ),
         (
             ["filter", "{tmp}/cut.png", "--kernel", "box", "-o", "{out}"],

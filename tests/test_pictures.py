@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -238,6 +239,22 @@ def test_what_a_format_does_not_hold_has_a_hint(fc, tmp_path, mode, name, says):
     code, _, err = fc(f"filter in.tif --kernel identity -o out.{name}")
     assert code == 2 and says in err
     assert not (tmp_path / f"out.{name}").exists()
+
+
+def test_warnings_of_pillow_are_told_once(fc, monkeypatch, capsys):
+    """Three lines of Python's, with the path of a module, were what a user saw."""
+    picture("RGB").save("in.png")
+    convert = Image.Image.convert
+
+    def warn(image, *arguments):
+        for _ in range(3):
+            warnings.warn("Corrupt\nEXIF data", stacklevel=2)
+            warnings.warn("old", DeprecationWarning, stacklevel=2)
+        return convert(image, *arguments)
+
+    monkeypatch.setattr(Image.Image, "convert", warn)
+    assert main(["filter", "in.png", "--kernel", "box", "-o", "out.jpg"]) == 0
+    assert capsys.readouterr().err == "fastconv: in.png: Corrupt EXIF data\n"
 
 
 # size ---------------------------------------------------------------------------------

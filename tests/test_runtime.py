@@ -129,6 +129,14 @@ def test_switches_take_words(monkeypatch):
         assert runtime.switch("FASTCONV_CHECK", default) is default
 
 
+def test_patches_are_switched_off_by_words(monkeypatch):
+    pytest.importorskip("scipy")
+    for word, patched in (("false", False), ("OFF", False), ("0", False), ("yes", True), ("", True)):
+        monkeypatch.setenv("FASTCONV_PATCH", word)
+        with fastconv.patched("scipy.ndimage") as count:
+            assert (count > 0) == patched
+
+
 @pytest.mark.parametrize("word", ["false", "on"])
 def test_check_by_words(python, word):
     caught, last = state(python, FASTCONV_CHECK=word)
