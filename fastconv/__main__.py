@@ -50,6 +50,7 @@ SIZED = [name for name, (make, *_) in kernels.NAMED.items() if "size" in signatu
 
 
 MOST_TAPS = 2**24  # of a kernel: 4096 x 4096
+MOST_TEXT = 2**26  # characters of one: /dev/zero is a text, too
 
 EXIT_CODES = """exit codes:
   0    done
@@ -342,7 +343,10 @@ def _kernel_file(path: Path) -> Array:
             kernel = np.asarray(np.load(path, allow_pickle=False, mmap_mode="r"))  # mapped: read no more than is there
         else:
             with path.open(encoding="utf-8-sig") as file, warnings.catch_warnings(action="ignore"):
-                kernel = np.loadtxt((line.replace(",", " ") for line in file), ndmin=2)
+                text = file.read(MOST_TEXT + 1)
+                if len(text) > MOST_TEXT:
+                    raise RequestError(f"{path} is longer than {MOST_TEXT >> 20} MB; large kernels are for .npy files")
+                kernel = np.loadtxt(text.replace(",", " ").splitlines(), ndmin=2)
     except OSError as error:
         raise RequestError(f"cannot read {path}: {reason(error)}") from error
     except (ValueError, EOFError) as error:

@@ -158,7 +158,7 @@ def write(image: Image.Image, path: Path, name: str, info: Mapping[Any, Any] | N
 
 def _again(image: Image.Image, written: BytesIO, name: str) -> tuple[list[str], dict[Any, Any]]:
     """Read a picture again: what it has lost, and what Pillow knows of it."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with _pixels_at_most(None), Image.open(written) as file:
@@ -171,7 +171,7 @@ def _again(image: Image.Image, written: BytesIO, name: str) -> tuple[list[str], 
                 except ValueError:  # it is no longer of a mode that is converted to the other
                     same = False
             return [] if same else ["pixels"], file.info
-    except UnidentifiedImageError:  # Pillow writes it and does not read it: .pdf
+    except OSError:  # Pillow writes it and does not read it, as .pdf, or only by another program, as .eps
         return [], {}
 
 

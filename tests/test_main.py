@@ -400,6 +400,8 @@ FILTER = ("filter", "{in}", "-o", "{out}")
         ([*FILTER, "--kernel", "{tmp}/words.txt"], "words.txt is not a matrix"),
         ([*FILTER, "--kernel", "{tmp}/comment.txt"], "not empty"),
         ([*FILTER, "--kernel", "{tmp}/bytes.txt"], "bytes.txt is not a matrix"),
+        ([*FILTER, "--kernel", "{tmp}/zero.txt"], "zero.txt is longer than 64 MB"),
+        ([*FILTER, "--kernel", "{tmp}/zero.npy"], "zero.npy is not a matrix"),
         ([*FILTER, "--kernel", "{tmp}/claims.npy"], "claims.npy is not a matrix"),
         ([*FILTER, "--kernel", "{tmp}/large.npy"], "large.npy holds 33554432 numbers; a kernel has at most 16777216"),
         ([*FILTER, "--kernel", "sobl"], "unknown kernel 'sobl'; accepted: "),
@@ -466,6 +468,8 @@ def test_mistakes(save, tmp_path, capsys, arguments, message):
         np.savez(file, k=np.ones((3, 3)))
     (tmp_path / "nothing.npy").touch()
     (tmp_path / "nothing.txt").touch()
+    (tmp_path / "zero.txt").symlink_to("/dev/zero")  # has no end
+    (tmp_path / "zero.npy").symlink_to("/dev/zero")
     (tmp_path / "comment.txt").write_text("# 1 2\n")
     (tmp_path / "bytes.txt").write_bytes(bytes(range(256)))
     with (tmp_path / "claims.npy").open("wb") as file:

@@ -257,6 +257,12 @@ def test_warnings_of_pillow_are_told_once(fc, monkeypatch, capsys):
     assert capsys.readouterr().err == "fastconv: in.png: Corrupt EXIF data\n"
 
 
+@pytest.mark.parametrize("name", ["pdf", "eps"])
+def test_what_pillow_cannot_read_again_is_written(fc, name):
+    picture("RGB").save("in.png")
+    assert fc(f"filter in.png --kernel box -o out.{name}")[0] == 0
+
+
 # size ---------------------------------------------------------------------------------
 
 
