@@ -181,8 +181,8 @@ def uniform_filter1d(
     array([4, 3, 4, 1, 4, 6, 6, 3])
     """
     x = as_array(input, "input")
-    out = _output(output, x, is_complex=x.dtype.kind == "c")
-    return passed(x, [mean(size, axis, x.ndim, _boundary(mode), origin)], out, cval)
+    passes = [mean(size, axis, x.ndim, _boundary(mode), origin)]
+    return passed(x, passes, _output(output, x, is_complex=x.dtype.kind == "c"), cval)
 
 
 def gaussian_filter1d(

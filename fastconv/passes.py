@@ -223,13 +223,14 @@ def slid(
     exact = out.dtype.kind != "f" or w.size <= FEW_TAPS or x.size * w.size <= LITTLE_WORK
     if not exact and not (np.isfinite(fill) and _is_finite(x)):  # other methods multiply by zeros, too
         exact = bool((w == 0).any())
-    sums = np.empty(out.shape, _WIDE) if out.dtype == np.uint64 else _apart(x, out)
+    mirrored = out.dtype.kind == "u" and out.dtype.itemsize == 8
+    sums = np.empty(out.shape, _WIDE) if mirrored else _apart(x, out)
     if exact and _core is not None and 1 <= x.ndim <= 3 and x.size and not checking.get():
         x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
         _core.ordered(x, w, sums, leads, boundary, fill, get_num_threads())
     else:
         sums = _slid_otherwise(x, w, sums, leads, boundary, fill, exact)
-    if out.dtype == np.uint64:
+    if mirrored:
         out[...] = _cast_magnitude(sums)
     elif sums is not out:
         out[...] = _cast(sums, out.dtype) if sums.dtype == _WIDE else sums
@@ -303,6 +304,7 @@ def _cast(sums: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
             return sums.astype(dtype)
     if dtype.kind == "b":  # of the byte that SciPy stores
         return _cast(sums, np.dtype(np.uint8)).astype(bool)
+    dtype = dtype.newbyteorder("=")
     if dtype == np.uint64:
         upper = sums >= 2.0**63
         lower: NDArray[Any] = _cast(np.where(upper, sums - 2.0**63, sums), np.dtype(np.int64)).astype(np.uint64)

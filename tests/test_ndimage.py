@@ -253,7 +253,9 @@ def test_sums_that_no_integer_holds(dtype):
         assert_alike(name, sums, weights, output=np.dtype(dtype))
     four = sums.reshape(1, -1, 2, 1)
     assert_alike("correlate", four, np.ones((1, 1, 1, 1)), output=np.dtype(dtype))
-    assert_alike("correlate", four, np.ones((2, 2, 2, 2)), output=np.dtype(dtype), mode="constant")
+    for output in (dtype, f">{dtype}"):
+        assert_alike("correlate", four, np.ones((2, 2, 2, 2)), output=np.dtype(output), mode="constant")
+        assert_alike("correlate", four[0], np.ones((2, 2, 2)), output=np.zeros(four[0].shape, output))
 
 
 def test_uint64_sums_below_zero_keep_their_magnitude(rng):
