@@ -92,6 +92,19 @@ static inline ptrdiff_t parts_of(ptrdiff_t n, ptrdiff_t size)
 {
     return n / size + (n % size > 0);
 }
+static inline ptrdiff_t modulo(ptrdiff_t a, ptrdiff_t n)
+{
+    return (a % n + n) % n;
+}
+static inline ptrdiff_t common_divisor(ptrdiff_t a, ptrdiff_t b)
+{
+    while (b != 0) {
+        ptrdiff_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
 /* Elements from the first to the last that n outputs look at. */
 static inline ptrdiff_t reach(const fc_axis *a, ptrdiff_t n)
 {

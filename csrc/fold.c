@@ -11,24 +11,32 @@
  *      lead 1, tap 0              .   |   |   |                            phase 1 of the picture:  + a b c
  *                            row  0   1   3   5                            phases are joined when all taps are added
  *
- * A row of the folded picture is gathered from all rows of columns that reach it, taps ascending, and written by one thread.
- * Tables say which these are: to divide by strides for every short row would take longer than to add it.
+ * A block of a row of the folded picture is gathered from all rows of columns that reach it, taps ascending, and written by one
+ * thread. Tables say which these are: to divide by strides for every short row would take longer than to add it. They are no
+ * larger than the picture has rows: the taps that meet an element are as far apart as the stride takes to come back to it.
+ *
+ * Axes of one element come first, so that a row is what something slides along: a signal in a column is folded as one in a row.
  */
 #include "call.h"
 #include <string.h>
 
-enum { CHUNK = 1 << 16 /* bytes written by a chunk, about */ };
+enum { CHUNK = 1 << 16 /* bytes written by a chunk, about */, BLOCK = 1 << 16 /* elements of a row that are folded in one go */ };
 
 typedef struct {
     const fc_fold *g;
     const fc_kernels *fc;              /* of the whole call */
+    fc_axis axis[FC_AXES];             /* those of one element first */
     ptrdiff_t taps, outputs, elements; /* of a plane */
-    ptrdiff_t rows, rows_chunk;        /* of a plane: rows of taps, or of the picture; of a chunk */
-    ptrdiff_t segment;                 /* elements of a phase of a row of the picture; 0: taps are added where they belong */
-    ptrdiff_t *line[2];                /* depth, rows: the output that meets element i under tap t, at [i * k + t]; -1: none */
+    ptrdiff_t blocks;                  /* of a row of the picture */
+    ptrdiff_t parts, parts_chunk;      /* of a plane: rows of taps, or blocks of the picture; of a chunk */
+    ptrdiff_t segment;                 /* elements of a phase of a block; 0: taps are added where they belong */
+    struct line {
+        ptrdiff_t tap, output, count;  /* the first tap that meets an element, with which output; how many do */
+    } *line[2];                        /* depth, rows: for every element */
+    ptrdiff_t tap_step[2], back[2];    /* from one of these taps to the next, whose output is so much nearer */
     struct column {
         ptrdiff_t from, end, at;       /* outputs of a row; where what they meet lies in sums */
-    } *column;                         /* for every column of taps */
+    } *column;                         /* for every column of taps; NULL: rows have several blocks, each with its own */
     ptrdiff_t room;                    /* bytes of the sums of a thread */
     char *scratch;
 } driver;
@@ -48,7 +56,7 @@ static span span_of(const fc_axis *a, ptrdiff_t tap)
  * what then is outside. */
 static void copy_rows(const driver *d, char *to, const char *from, ptrdiff_t row_step, const span *c, ptrdiff_t count)
 {
-    const fc_axis *cols = &d->g->axis[COLS];
+    const fc_axis *cols = &d->axis[COLS];
     const ptrdiff_t size = d->g->size, wide = cols->out * size, n = c->end - c->from, left = c->from * size, right = wide - c->end * size;
     if (cols->stride == 1 && cols->out == cols->n && cols->x_step == size && row_step == wide) {
         memcpy(to + left, from, (size_t)((count - 1) * wide + n * size));
@@ -71,7 +79,7 @@ static void copy_rows(const driver *d, char *to, const char *from, ptrdiff_t row
 static void unfold_row(const driver *d, ptrdiff_t plane, ptrdiff_t tap)
 {
     const fc_fold *g = d->g;
-    const fc_axis *depth = &g->axis[DEPTH], *rows = &g->axis[ROWS], *cols = &g->axis[COLS];
+    const fc_axis *depth = &d->axis[DEPTH], *rows = &d->axis[ROWS], *cols = &d->axis[COLS];
     const ptrdiff_t size = g->size, wide = cols->out * size;
     const span z = span_of(depth, tap / rows->k), r = span_of(rows, tap % rows->k);
     const char *x = g->x + plane / g->channels * g->x_image + plane % g->channels * g->x_channel;
@@ -101,99 +109,148 @@ static void add_apart(char *to, const char *x, ptrdiff_t step, ptrdiff_t n, ptrd
             ((double *)(void *)to)[j * step] += ((const double *)(const void *)x)[j];
 }
 
-/* A row of the picture: `row` counts (depth, row). Its phases, if they are apart, are in `sums`. */
-static void fold_row(const driver *d, ptrdiff_t plane, ptrdiff_t row, char *sums)
+/* Outputs under a column of taps that meet `n` elements of a row of the picture, from `first` on, and where these are in sums */
+static struct column column_of(const driver *d, ptrdiff_t tap, ptrdiff_t first, ptrdiff_t n)
+{
+    const fc_axis *cols = &d->axis[COLS];
+    const ptrdiff_t step = cols->stride, start = tap * cols->dilation - cols->lead - first;
+    struct column c;
+    inside(n, step, start, cols->out, &c.from, &c.end);
+    c.at = c.end > c.from ? start + c.from * step : 0;
+    if (d->segment)
+        c.at = c.at % step * d->segment + c.at / step;
+    return c;
+}
+
+/* Rows of columns under one row of taps, to where they belong in `n` elements of a row of the picture */
+static void add_columns(const driver *d, char *sums, const char *from, ptrdiff_t first, ptrdiff_t n)
+{
+    const ptrdiff_t size = d->g->size, step = d->axis[COLS].stride;
+    fc_add_fn *add = size == 4 ? d->fc->add_f32 : d->fc->add_f64;
+    for (ptrdiff_t t = 0; t < d->axis[COLS].k; t++, from += d->outputs * size) {
+        const struct column c = d->column ? d->column[t] : column_of(d, t, first, n);
+        if (d->segment || step == 1)
+            add(sums + c.at * size, sums + c.at * size, from + c.from * size, c.end - c.from);
+        else
+            add_apart(sums + c.at * size, from + c.from * size, step, c.end - c.from, size);
+    }
+}
+
+/* A block of the picture: `part` counts (depth, row, block). Its phases, if they are apart, are in `sums`. */
+static void fold_block(const driver *d, ptrdiff_t plane, ptrdiff_t part, char *sums)
 {
     const fc_fold *g = d->g;
-    const fc_axis *depth = &g->axis[DEPTH], *rows = &g->axis[ROWS], *cols = &g->axis[COLS];
-    const ptrdiff_t size = g->size, step = cols->stride;
-    fc_add_fn *add = size == 4 ? d->fc->add_f32 : d->fc->add_f64;
-    char *to = g->out + (plane * d->elements + row * cols->n) * size;
+    const fc_axis *rows = &d->axis[ROWS], *cols = &d->axis[COLS];
+    const ptrdiff_t size = g->size, step = cols->stride, row = part / d->blocks, first = part % d->blocks * BLOCK;
+    const ptrdiff_t n = min(BLOCK, cols->n - first);
+    char *to = g->out + (plane * d->elements + row * cols->n + first) * size;
     if (d->segment == 0)
         sums = to;
-    memset(sums, 0, (size_t)((d->segment ? step * d->segment : cols->n) * size));
-    const ptrdiff_t *plane_of = d->line[DEPTH] + row / rows->n * depth->k, *line_of = d->line[ROWS] + row % rows->n * rows->k;
+    memset(sums, 0, (size_t)((d->segment ? step * d->segment : n) * size));
+    const struct line a = d->line[DEPTH][row / rows->n], b = d->line[ROWS][row % rows->n];
     const char *x = g->x + plane * d->taps * d->outputs * size;
-    for (ptrdiff_t z = 0; z < depth->k; z++)
-        for (ptrdiff_t r = 0; r < rows->k; r++) {
-            if (plane_of[z] < 0 || line_of[r] < 0)
-                continue;
-            const char *from = x + ((z * rows->k + r) * cols->k * d->outputs + (plane_of[z] * rows->out + line_of[r]) * cols->out) * size;
-            for (const struct column *c = d->column; c < d->column + cols->k; c++, from += d->outputs * size)
-                if (d->segment || step == 1)
-                    add(sums + c->at * size, sums + c->at * size, from + c->from * size, c->end - c->from);
-                else
-                    add_apart(sums + c->at * size, from + c->from * size, step, c->end - c->from, size);
+    for (ptrdiff_t z = 0; z < a.count; z++)
+        for (ptrdiff_t r = 0; r < b.count; r++) {
+            ptrdiff_t tap = (a.tap + z * d->tap_step[DEPTH]) * rows->k + b.tap + r * d->tap_step[ROWS];
+            ptrdiff_t output = (a.output - z * d->back[DEPTH]) * rows->out + b.output - r * d->back[ROWS];
+            add_columns(d, sums, x + (tap * cols->k * d->outputs + output * cols->out) * size, first, n);
         }
     if (d->segment && step == 2)
-        (size == 4 ? d->fc->join_f32 : d->fc->join_f64)(to, sums, sums + d->segment * size, cols->n);
+        (size == 4 ? d->fc->join_f32 : d->fc->join_f64)(to, sums, sums + d->segment * size, n);
     else if (d->segment)
-        for (ptrdiff_t p = 0; p < min(step, cols->n); p++)
-            fc_copy_row(to + p * size, step * size, sums + p * d->segment * size, size, parts_of(cols->n - p, step), size);
+        for (ptrdiff_t p = 0; p < min(step, n); p++)
+            fc_copy_row(to + p * size, step * size, sums + p * d->segment * size, size, parts_of(n - p, step), size);
 }
 
-/* Tables for fold_row */
-static void tabulate(driver *d)
+/* Which taps and outputs meet the elements of an axis: of depths or of rows. Taps `tap_step` apart, with outputs `back` apart,
+ * meet the same elements, and no others do. */
+static void tabulate(driver *d, int which)
 {
-    const fc_fold *g = d->g;
-    for (int a = DEPTH; a <= ROWS; a++) {
-        const fc_axis *axis = &g->axis[a];
-        for (ptrdiff_t i = 0; i < axis->n * axis->k; i++)
-            d->line[a][i] = -1;
-        for (ptrdiff_t t = 0; t < axis->k; t++) {
-            const span s = span_of(axis, t);
-            for (ptrdiff_t o = s.from; o < s.end; o++)
-                d->line[a][(s.first + o * axis->stride) * axis->k + t] = o;
+    const fc_axis *a = &d->axis[which];
+    const ptrdiff_t common = common_divisor(a->stride, a->dilation);
+    const ptrdiff_t tap_step = d->tap_step[which] = a->stride / common, back = d->back[which] = a->dilation / common;
+    memset(d->line[which], 0, (size_t)a->n * sizeof(struct line));
+    for (ptrdiff_t t = 0; t < min(tap_step, a->k); t++) {
+        const ptrdiff_t first = t * a->dilation - a->lead; /* the element that output 0 meets */
+        ptrdiff_t i = modulo(first, a->stride), o = (i - first) / a->stride;
+        for (; i < a->n; i += a->stride, o++) {
+            const ptrdiff_t skipped = o < a->out ? 0 : parts_of(o - a->out + 1, back);
+            const ptrdiff_t end = o < 0 ? 0 : min(o / back, (a->k - 1 - t) / tap_step) + 1;
+            if (end > skipped)
+                d->line[which][i] = (struct line){t + skipped * tap_step, o - skipped * back, end - skipped};
         }
     }
-    for (ptrdiff_t t = 0, step = g->axis[COLS].stride; t < g->axis[COLS].k; t++) {
-        const span s = span_of(&g->axis[COLS], t);
-        ptrdiff_t first = s.end > s.from ? s.first + s.from * step : 0;
-        d->column[t] = (struct column){s.from, s.end, d->segment ? first % step * d->segment + first / step : first};
-    }
 }
 
-/* index counts (plane, rows) */
+/* index counts (plane, parts) */
 static void chunk(void *context, ptrdiff_t index, int slot)
 {
     const driver *d = context;
-    const ptrdiff_t shares = parts_of(d->rows, d->rows_chunk), plane = index / shares;
-    const ptrdiff_t from = index % shares * d->rows_chunk;
-    for (ptrdiff_t row = from; row < min(from + d->rows_chunk, d->rows); row++)
+    const ptrdiff_t shares = parts_of(d->parts, d->parts_chunk), plane = index / shares;
+    const ptrdiff_t from = index % shares * d->parts_chunk;
+    for (ptrdiff_t part = from; part < min(from + d->parts_chunk, d->parts); part++)
         if (d->g->folds)
-            fold_row(d, plane, row, d->scratch + slot * d->room);
+            fold_block(d, plane, part, d->scratch + slot * d->room);
         else
-            unfold_row(d, plane, row);
+            unfold_row(d, plane, part);
+}
+
+/* Scratch and tables for fold_block; returns 0, or -1 */
+static int prepare(driver *d, int threads)
+{
+    const fc_axis *depth = &d->axis[DEPTH], *rows = &d->axis[ROWS], *cols = &d->axis[COLS];
+    const ptrdiff_t step = cols->stride, n = min(BLOCK, cols->n);
+    /* Phases of more than two pay if several columns of taps are added to one. They have whole lines, and a vector more for
+     * those that read one, which is too much where they are short. */
+    ptrdiff_t segment = (n / step + 1 + 2 * LINE) / LINE * LINE;
+    if (step == 2 || (step > 2 && cols->k > step && step <= 2 * BLOCK / segment))
+        d->segment = segment;
+    d->room = step * d->segment * d->g->size;
+    const size_t lines = (size_t)(depth->n + rows->n) * sizeof(struct line);
+    const size_t columns = d->blocks > 1 ? 0 : (size_t)cols->k * sizeof(struct column);
+    d->scratch = fc_borrow((size_t)threads * (size_t)d->room + lines + columns);
+    if (d->scratch == NULL)
+        return -1;
+    d->line[DEPTH] = (struct line *)(void *)(d->scratch + threads * d->room);
+    d->line[ROWS] = d->line[DEPTH] + depth->n;
+    tabulate(d, DEPTH);
+    tabulate(d, ROWS);
+    if (columns) {
+        d->column = (struct column *)(void *)(d->line[ROWS] + rows->n);
+        for (ptrdiff_t t = 0; t < cols->k; t++)
+            d->column[t] = column_of(d, t, 0, cols->n);
+    }
+    return 0;
+}
+
+/* The axes, those of one element first */
+static void arrange(fc_axis *to, const fc_axis *from)
+{
+    for (int alone = 1; alone >= 0; alone--)
+        for (int a = 0; a < FC_AXES; a++)
+            if ((from[a].n == 1 && from[a].k == 1 && from[a].out == 1 && from[a].lead == 0) == alone)
+                *to++ = from[a];
 }
 
 int fc_fold_run(const fc_fold *g)
 {
-    const fc_axis *depth = &g->axis[DEPTH], *rows = &g->axis[ROWS], *cols = &g->axis[COLS];
-    driver d = {.g = g, .fc = fc_in_use(), .taps = depth->k * rows->k * cols->k, .outputs = depth->out * rows->out * cols->out,
-                .elements = depth->n * rows->n * cols->n};
+    driver d = {.g = g, .fc = fc_in_use()};
+    arrange(d.axis, g->axis);
+    const fc_axis *depth = &d.axis[DEPTH], *rows = &d.axis[ROWS], *cols = &d.axis[COLS];
+    d.taps = depth->k * rows->k * cols->k;
+    d.outputs = depth->out * rows->out * cols->out;
+    d.elements = depth->n * rows->n * cols->n;
+    d.blocks = parts_of(cols->n, BLOCK);
+    d.parts = g->folds ? depth->n * rows->n * d.blocks : depth->k * rows->k;
     const ptrdiff_t planes = g->images * g->channels, columns = d.taps * d.outputs * g->size;
-    d.rows = g->folds ? depth->n * rows->n : depth->k * rows->k;
-    if (planes * d.rows == 0)
+    if (planes * d.parts == 0)
         return 0;
-    d.rows_chunk = clamp(CHUNK / (columns / d.rows + 1), 1, d.rows);
+    d.parts_chunk = clamp(CHUNK / (columns / d.parts + 1), 1, d.parts);
     enum { BYTES_PER_US = 8000 };
     int threads = fc_threads_for((double)planes * (double)columns / BYTES_PER_US, g->threads);
-    if (g->folds) {
-        const ptrdiff_t step = cols->stride; /* of more than two, phases pay if several columns of taps are added to one */
-        if (step == 2 || (step > 2 && cols->k > step)) /* whole lines, and a vector more for those that read one */
-            d.segment = (cols->n / step + 1 + 2 * LINE) / LINE * LINE;
-        d.room = step * d.segment * g->size;
-        size_t of_depth = (size_t)(depth->n * depth->k), of_rows = (size_t)(rows->n * rows->k);
-        size_t tables = (of_depth + of_rows) * sizeof(ptrdiff_t) + (size_t)cols->k * sizeof(struct column);
-        d.scratch = fc_borrow((size_t)threads * (size_t)d.room + tables);
-        if (d.scratch == NULL)
-            return -1;
-        d.line[DEPTH] = (ptrdiff_t *)(void *)(d.scratch + threads * d.room);
-        d.line[ROWS] = d.line[DEPTH] + of_depth;
-        d.column = (struct column *)(void *)(d.line[ROWS] + of_rows);
-        tabulate(&d);
-    }
-    fc_pool_run(threads, planes * parts_of(d.rows, d.rows_chunk), chunk, &d);
+    if (g->folds && prepare(&d, threads) != 0)
+        return -1;
+    fc_pool_run(threads, planes * parts_of(d.parts, d.parts_chunk), chunk, &d);
     if (d.scratch)
         fc_return(d.scratch);
     return 0;

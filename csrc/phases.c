@@ -20,15 +20,6 @@
 
 /* ---- geometry --------------------------------------------------------------------------------- */
 
-static ptrdiff_t modulo(ptrdiff_t a, ptrdiff_t n)
-{
-    return (a % n + n) % n;
-}
-static ptrdiff_t common_divisor(ptrdiff_t a, ptrdiff_t b)
-{
-    return b == 0 ? a : common_divisor(b, a % b);
-}
-
 /* The elements of x that meet tap t, and which output the first of them meets */
 static ptrdiff_t first_of(const fc_axis *a, ptrdiff_t step, ptrdiff_t t)
 {

@@ -29,6 +29,25 @@ FOLDS = {
     "1-D": ((2, 3, 50), (4,), {"padding": 2, "stride": 3}),
     "1-D, unbatched": ((3, 20), (3,), {"dilation": 2}),
     "3-D": ((2, 3, 4, 5, 6), (2, 3, 2), {"stride": (1, 2, 2), "padding": (1, 0, 1), "dilation": (2, 1, 1)}),
+    # beyond the sizes of fold.c: chunks of 64 kB of columns, blocks of 65536 elements of a row
+    "many rows": ((2, 2, 130, 50), 3, {"padding": 1}),
+    "many rows, apart": ((1, 2, 150, 90), (5, 4), {"stride": (3, 5)}),
+    "many rows, by two": ((1, 2, 140, 100), 3, {"padding": 1, "stride": 2}),
+    "many rows, phases": ((1, 1, 150, 130), 7, {"stride": 3, "dilation": 2}),
+    "long rows": ((1, 1, 2, 70000), (2, 3), {"padding": 1}),
+    "long rows, by two": ((1, 1, 2, 140000), (1, 3), {"stride": (1, 2)}),
+    "long rows, apart": ((1, 1, 1, 70000), (1, 3), {"stride": 5, "padding": (0, 4)}),
+    "long rows, phases": ((1, 1, 2, 131075), (1, 300), {"stride": (1, 128)}),
+    "long rows, few outputs": ((1, 1, 1, 140000), (1, 1500), {"stride": 1400}),
+    "a column": ((2, 1, 70000, 1), (40, 1), {"stride": (32, 1)}),
+    "a column, padded aside": ((1, 1, 700, 1), (40, 1), {"stride": (16, 1), "padding": (3, 1)}),
+    "columns": ((1, 2, 900, 2), (40, 1), {"stride": (16, 1)}),
+    "steps with a common divisor": ((1, 2, 90, 5), (9, 2), {"stride": (4, 1), "dilation": (6, 2), "padding": (7, 1)}),
+    "steps that miss elements": ((1, 2, 90, 5), (4, 2), {"stride": (9, 1), "dilation": (3, 1)}),
+    "taps beyond the picture": ((1, 1, 3, 4), (9, 2), {"padding": (20, 0), "dilation": (4, 1), "stride": (3, 1)}),
+    "3-D, a column": ((1, 2, 500, 1, 1), (40, 1, 1), {"stride": (16, 1, 1)}),
+    "3-D, planes": ((1, 1, 60, 1, 9), (7, 1, 2), {"stride": (4, 1, 1), "dilation": (2, 1, 1)}),
+    "3-D, far steps": ((1, 1, 40, 30, 3), (5, 7, 2), {"stride": (6, 4, 1), "dilation": (4, 6, 1), "padding": 5}),
 }
 fold_cases = pytest.mark.parametrize(("shape", "kernel", "how"), FOLDS.values(), ids=FOLDS.keys())
 
@@ -95,6 +114,27 @@ def test_layouts(rng, dtype):
     swapped = expected.astype(expected.dtype.newbyteorder())
     for same in (np.asfortranarray(expected), expected[:, ::-1][:, ::-1], swapped):
         np.testing.assert_array_equal(nn.fold(same, (9, 10), 3, padding=1, stride=2), back)
+
+
+LITTLE_ROOM = """
+import resource, numpy as np
+from fastconv import nn
+x = np.ones((1, 4096, {outputs}), np.float32)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + {room}, -1))
+y = nn.fold(x, {size}, (4096, 1), stride=(4096, 1), threads=1)
+assert (y == 1).all()
+assert (nn.unfold(y, (4096, 1), stride=(4096, 1), threads=1) == 1).all()
+"""
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_long_columns_need_no_more_room_than_rows(python, width):
+    """Tables had an entry for every element and tap: 1.3 GB for a column of 160000 samples and 1024 taps."""
+    rows = 1_000_000 // 4096
+    code = LITTLE_ROOM.format(outputs=rows * width, size=(1_000_000 // 4096 * 4096, width), room=100 << 20)
+    result = python(code, FASTCONV_NUM_THREADS="1")
+    assert result.returncode == 0, result.stderr
 
 
 def test_layer_is_a_product(rng):
