@@ -31,6 +31,7 @@ core = Extension(
         "-fno-tree-slp-vectorize",
         *os.environ.get("FASTCONV_CFLAGS", "").split(),
     ],
+    libraries=["m"],
     extra_link_args=["-pthread", *os.environ.get("FASTCONV_LDFLAGS", "").split()],
     py_limited_api=ABI3,
 )

@@ -165,7 +165,7 @@ static void put(char *p, size_t size, ptrdiff_t i, long double value)
 }
 
 /* exp(-2 pi i p / n), 0 <= p < n < 2^60, exactly symmetric: p is folded into an eighth of the circle, where the
- * Taylor series has converged. (Not libm's: the extension is linked without, and bits are the same everywhere.) */
+ * Taylor series has converged. (Not libm's, whose last bits differ from one version to the next.) */
 static void root_of_one(ptrdiff_t p, ptrdiff_t n, long double *re, long double *im)
 {
 #define STEP(i) {1.0L / (((i) - 1) * (i)), 1.0L / ((i) * ((i) + 1))} /* from term to term of cosine, of sine */

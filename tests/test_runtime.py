@@ -515,3 +515,11 @@ def test_instructions_stay_in_the_kernels_of_their_isa():
     assert {s for s in avx512 if "avx512" not in s} == set()
     if "base" in ISAS:  # x86-64
         assert any("avx2" in s for s in avx2) and avx512
+
+
+@pytest.mark.skipif(not shutil.which("ldd"), reason="no ldd")
+def test_the_extension_names_the_libraries_that_it_uses():
+    """What is left undefined is Python's own: nothing else need have been loaded before."""
+    done = subprocess.run(["ldd", "-r", _core.__file__], capture_output=True, text=True, check=False)
+    undefined = re.findall(r"undefined symbol: (\w+)", done.stdout + done.stderr)
+    assert {name for name in undefined if not re.match("_?Py", name)} == set()
