@@ -199,16 +199,11 @@ static void plan_products(layer *l)
     l->part = l->part_channels == 1 ? even_part(l->most_taps, LONGEST_PART) : l->part_channels * l->most_taps;
     l->pixels = clamp(REGION / (l->phases[ROWS] * l->phases[COLS]), 1, PIXELS);
     choose_block(l);
-    ptrdiff_t pixels = l->rows.block * l->cols.block;
     const runs most = runs_of(l, l->rows.block, l->cols.block, l->flat && !l->ragged);
     l->most_vectors = l->planes_block * most.vectors;
     l->most_dots = l->planes_block * most.count * most_dots(l);
     l->pack_channels = channels_packed(l);
-    l->packed_plane = l->pack_channels * l->plane;
-    l->packed_bytes = lines(l->planes_block * l->packed_plane + 2 * l->lanes, l->size);
-    l->columns_bytes = lines(l->most_dots * parts_of(l->pack_channels * l->taps, l->part) * column_of(l), l->size);
-    l->panel_bytes = lines(fc_phases(l) * l->most_vectors + 1, sizeof(fc_panel)) + lines(fc_phases(l), sizeof(ptrdiff_t));
-    l->room_bytes = l->step[ROWS] * l->step[COLS] > 1 ? lines(l->phases[ROWS] * l->phases[COLS] * pixels, l->size) : 0;
+    l->packed_plane = times(l->pack_channels, l->plane);
     l->blocks[0] = parts_of(l->planes, l->planes_block);
     l->blocks[1] = parts_of(axis[ROWS].out, l->rows.block);
     l->blocks[2] = parts_of(axis[COLS].out, l->cols.block);
@@ -237,6 +232,29 @@ typedef struct {
     ptrdiff_t *panels;             /* so many of each */
     ptrdiff_t dots, *dot_b, *dot_c; /* dots: their offsets in the packed block and in out */
 } tile;
+
+static void lay_parts(const layer *l, fc_room *r, tile *t)
+{
+    ptrdiff_t phases = fc_phases(l), parts = parts_of(times(l->pack_channels, l->taps), l->part);
+    t->packed = fc_part(r, "packed", plus(times(l->planes_block, l->packed_plane), 2 * l->lanes), l->size); /* read beyond */
+    t->run = fc_part(r, "runs", l->most_runs, sizeof *t->run);
+    t->panel = fc_part(r, "panels", plus(times(phases, l->most_vectors), 1), sizeof *t->panel);
+    t->panels = fc_part(r, "panels of phases", phases, sizeof *t->panels);
+    t->columns = fc_part(r, "columns", times(times(l->most_dots, parts), column_of(l)), l->size);
+    t->dot_b = fc_part(r, "dots in packed", l->most_dots, sizeof *t->dot_b);
+    t->dot_c = fc_part(r, "dots in out", l->most_dots, sizeof *t->dot_c);
+    if (l->step[ROWS] * l->step[COLS] > 1)
+        t->room = fc_part(r, "room", times(l->phases[ROWS] * l->phases[COLS], l->rows.block * l->cols.block), l->size);
+}
+
+/* What all threads share */
+static void lay_tables(layer *l, fc_room *r)
+{
+    ptrdiff_t taps = times(l->pack_channels, l->taps);
+    l->phase = fc_part(r, "phases", fc_phases(l), sizeof *l->phase);
+    l->at = fc_part(r, "taps in packed", taps, sizeof *l->at);
+    l->weight_at = fc_part(r, "taps in weights", taps, sizeof *l->weight_at);
+}
 
 /* The plane of out that a phase writes, of plane `index` that is read; -1: none */
 static ptrdiff_t plane_of(const layer *l, ptrdiff_t first, ptrdiff_t index)
@@ -353,14 +371,9 @@ static void block(void *context, ptrdiff_t index, int slot)
     const layer *l = context;
     const fc_conv *g = l->g;
     const fc_axis *axis = l->axis;
-    tile t = {.packed = l->scratch + (size_t)slot * l->thread_bytes};
-    t.run = (fc_run *)(void *)(t.packed + l->packed_bytes);
-    t.panel = (fc_panel *)(void *)((char *)t.run + l->run_bytes);
-    t.columns = (char *)t.panel + l->panel_bytes;
-    t.panels = (ptrdiff_t *)(void *)(t.columns - lines(fc_phases(l), sizeof(ptrdiff_t)));
-    t.room = t.columns + l->columns_bytes;
-    t.dot_b = (ptrdiff_t *)(void *)(t.room + l->room_bytes);
-    t.dot_c = t.dot_b + l->most_dots;
+    tile t = {0};
+    fc_room room = fc_room_at(l->scratch, l->thread_bytes, slot);
+    lay_parts(l, &room, &t);
     ptrdiff_t share = index % l->shares, group = (index /= l->shares) % g->groups;
     area a;
     a.col = (index /= g->groups) % l->blocks[2] * l->cols.block, a.row = (index /= l->blocks[2]) % l->blocks[1] * l->rows.block;
@@ -393,6 +406,7 @@ static void block(void *context, ptrdiff_t index, int slot)
                 finish(l, &t, &m, plane, planes, &a);
         }
     }
+    fc_close(&room);
 }
 
 /* All products of a layer that is described */
@@ -409,19 +423,21 @@ static int run_products(layer *l)
     while (chunks * l->shares % threads != 0 && chunks * l->shares < 4 * threads && l->shares < l->kernels / (2 * l->fc->rows))
         l->shares++;
     threads = (int)min(threads, chunks * l->shares);
-    l->thread_bytes = l->packed_bytes + l->run_bytes + l->panel_bytes + l->columns_bytes + l->room_bytes + lines(2 * l->most_dots, sizeof(ptrdiff_t));
-    size_t at_bytes = lines(l->pack_channels * l->taps, sizeof(ptrdiff_t)), phase_bytes = lines(fc_phases(l), sizeof(phase));
-    char *memory = fc_borrow((size_t)threads * l->thread_bytes + 2 * at_bytes + phase_bytes);
+    fc_room parts = {0}, tables = {0};
+    lay_parts(l, &parts, &(tile){0});
+    lay_tables(l, &tables);
+    l->thread_bytes = parts.bytes;
+    char *memory = fc_borrow((size_t)plus(tables.bytes, times(threads, parts.bytes)));
     if (memory == NULL)
         return -1;
-    l->phase = (phase *)(void *)memory;
-    l->at = (ptrdiff_t *)(void *)(memory + phase_bytes);
-    l->weight_at = (ptrdiff_t *)(void *)(memory + phase_bytes + at_bytes);
-    l->scratch = memory + phase_bytes + 2 * at_bytes;
+    l->scratch = memory + tables.bytes;
+    tables = (fc_room){.block = memory};
+    lay_tables(l, &tables);
     fc_make_phases(l);
     for (phase *p = l->phase; p < l->phase + fc_phases(l); p++)
         p->part = min(l->part_channels * power_of_two(min(l->most_taps / p->taps, l->most_spans)) * p->taps, l->part);
     fc_pool_run(threads, chunks * l->shares, block, l);
+    fc_close(&tables);
     fc_return(memory);
     return 0;
 }

@@ -50,13 +50,14 @@ typedef struct {
     ptrdiff_t lines[FC_AXES];         /* rows and columns of x that a block sees, as they are stored */
     int copied;                       /* x is, where dy is turned: it has a border */
     ptrdiff_t plane;                  /* elements of a stored plane: of pixels, or of copied x */
-    size_t pixel_bytes, copy_bytes, sum_bytes, panel_bytes, thread_bytes;
+    ptrdiff_t thread_bytes;
     char *scratch;
 } driver;
 
 typedef struct {
     char *pixels, *copy, *sums; /* copy: of x, or pixels of dy where x has pixels, too */
     fc_panel *panel;
+    ptrdiff_t *row_at, *lane_at; /* of K1 */
     ptrdiff_t image, z, row, rows, col, cols; /* outputs of the block */
 } block;
 
@@ -430,6 +431,26 @@ static void open_block(const driver *d, const share *s, const block *b)
         fill(d, b, b->copy + c * d->plane * d->size, x + c * g->x_channel, 1);
 }
 
+/* Elements of a chunk's sums; outputs that are turned write a square beyond */
+static ptrdiff_t sums_of(const driver *d)
+{
+    return times(plus(times(times(d->vectors, d->lanes_of_x ? d->rows_chunk : d->rows), d->taps), d->vlen), d->vlen);
+}
+
+static void lay_parts(const driver *d, fc_room *r, block *b)
+{
+    ptrdiff_t outputs = times(d->tall, d->wide);
+    b->pixels = fc_part(r, "pixels", times(times(d->vectors, d->lanes_of_x ? d->plane : outputs), d->vlen), d->size);
+    if (d->each)
+        b->copy = fc_part(r, "pixels of dy", times(outputs, d->vlen), d->size);
+    else if (d->copied && !d->lanes_of_x)
+        b->copy = fc_part(r, "copy", times(d->g->channels, d->plane), d->size);
+    b->sums = fc_part(r, "sums", sums_of(d), d->size);
+    b->panel = fc_part(r, "panels", plus(times(d->vectors, d->lanes_of_x ? d->taps : 1), 1), sizeof *b->panel);
+    b->row_at = fc_part(r, "outputs of rows", times(d->part, d->wide), sizeof *b->row_at);
+    b->lane_at = fc_part(r, "outputs of lanes", times(d->part, d->wide), sizeof *b->lane_at);
+}
+
 /* index counts (product, rows, lanes) */
 static void chunk(void *context, ptrdiff_t index, int slot)
 {
@@ -441,13 +462,11 @@ static void chunk(void *context, ptrdiff_t index, int slot)
     s.rows = min(d->rows_chunk, d->rows - s.row), s.lanes = min(d->vectors * d->vlen, d->lanes - s.lane);
     s.vectors = parts_of(s.lanes, d->vlen);
     s.heights = parts_of(s.rows, parts_of(s.rows, d->fc->rows));
-    block b = {.pixels = d->scratch + (size_t)slot * d->thread_bytes};
-    b.copy = b.pixels + d->pixel_bytes;
-    b.sums = b.copy + d->copy_bytes;
-    b.panel = (fc_panel *)(void *)(b.sums + d->sum_bytes);
-    ptrdiff_t *row_at = (ptrdiff_t *)(void *)((char *)b.panel + d->panel_bytes), *lane_at = row_at + d->part * d->wide;
+    block b = {0};
+    fc_room room = fc_room_at(d->scratch, d->thread_bytes, slot);
+    lay_parts(d, &room, &b);
     int in_place = d->lanes_of_x && d->taps == 1 && !d->each;
-    fc_gemm m = {.a_at = row_at, .b_at = lane_at, .panel = b.panel, .c = b.sums};
+    fc_gemm m = {.a_at = b.row_at, .b_at = b.lane_at, .panel = b.panel, .c = b.sums};
     m.cs = (d->lanes_of_x ? s.vectors : 1) * d->taps * d->vlen;
     if (in_place) {
         m.c = g->out + ((s.group * g->kernels + s.row) * g->channels + s.lane) * d->size;
@@ -455,7 +474,7 @@ static void chunk(void *context, ptrdiff_t index, int slot)
     }
     ptrdiff_t tabulated[2] = {0, 0};
     if (d->each)
-        memset(b.sums, 0, d->sum_bytes);
+        memset(b.sums, 0, (size_t)(sums_of(d) * d->size));
     for (b.image = 0; b.image < g->images; b.image++)
         for (b.z = 0; b.z < axis[DEPTH].out; b.z++)
             for (b.col = 0; b.col < axis[COLS].out; b.col += d->wide)
@@ -467,7 +486,7 @@ static void chunk(void *context, ptrdiff_t index, int slot)
                         continue;
                     }
                     if (b.rows != tabulated[0] || b.cols != tabulated[1]) {
-                        tabulate(d, row_at, lane_at, d->part, b.cols);
+                        tabulate(d, b.row_at, b.lane_at, d->part, b.cols);
                         m.panels = make_panels(d, &s, b.panel, b.rows, b.cols);
                         tabulated[0] = b.rows, tabulated[1] = b.cols;
                     }
@@ -477,6 +496,7 @@ static void chunk(void *context, ptrdiff_t index, int slot)
                 }
     if (!in_place)
         deliver(d, &s, b.sums);
+    fc_close(&room);
 }
 
 int fc_conv_weight_run(const fc_conv *g)
@@ -493,11 +513,9 @@ int fc_conv_weight_run(const fc_conv *g)
     d.taps = axis[DEPTH].k * axis[ROWS].k * axis[COLS].k;
     choose_lanes(&d);
     choose_blocks(&d);
-    d.pixel_bytes = lines(d.vectors * (d.lanes_of_x ? d.plane : d.tall * d.wide) * d.vlen, d.size);
-    d.copy_bytes = d.each ? lines(d.tall * d.wide * d.vlen, d.size) : d.copied && !d.lanes_of_x ? lines(g->channels * d.plane, d.size) : 0;
-    d.sum_bytes = lines((d.vectors * (d.lanes_of_x ? d.rows_chunk : d.rows) * d.taps + d.vlen) * d.vlen, d.size);
-    d.panel_bytes = lines(d.vectors * (d.lanes_of_x ? d.taps : 1) + 1, sizeof(fc_panel));
-    d.thread_bytes = d.pixel_bytes + d.copy_bytes + d.sum_bytes + d.panel_bytes + lines(2 * d.part * d.wide, sizeof(ptrdiff_t));
+    fc_room parts = {0};
+    lay_parts(&d, &parts, &(block){0});
+    d.thread_bytes = parts.bytes;
     double products = (double)(g->channels * d.taps) * (double)(g->images * g->groups * g->kernels) *
                       (double)(axis[DEPTH].out * axis[ROWS].out * axis[COLS].out);
     double us = products_us(fc, products, d.size);
@@ -506,7 +524,7 @@ int fc_conv_weight_run(const fc_conv *g)
     int threads = fc_threads_for(us, g->threads);
     ptrdiff_t chunks = d.products * d.chunks[0] * d.chunks[1];
     threads = (int)min(threads, chunks);
-    d.scratch = fc_borrow((size_t)threads * d.thread_bytes);
+    d.scratch = fc_borrow((size_t)times(threads, d.thread_bytes));
     if (d.scratch == NULL)
         return -1;
     fc_pool_run(threads, chunks, chunk, &d);

@@ -24,7 +24,6 @@ typedef struct {
     ptrdiff_t dilation; /* rows between tap rows, where all of them are in one call of corr; 0: taps are columns */
     ptrdiff_t kernels_chunk;
     ptrdiff_t tall, wide; /* tap rows and columns of a part */
-    size_t tap_bytes, sum_bytes; /* the latter if there are several */
 } depthwise;
 
 /* ---- packed rows ------------------------------------------------------------------------------- */
@@ -114,6 +113,22 @@ static int suit_lanes(const layer *l)
 
 /* ---- one call ---------------------------------------------------------------------------------- */
 
+/* One thread's */
+typedef struct {
+    char *packed, *k, *sums; /* sums: of a part, if there are several */
+    fc_run *run;
+} scratch_of_planes;
+
+static void lay_parts(const depthwise *d, fc_room *r, scratch_of_planes *s)
+{
+    const layer *l = &d->l;
+    s->packed = fc_part(r, "packed", plus(l->plane, 2 * l->lanes), l->size); /* read beyond */
+    s->run = fc_part(r, "runs", l->most_runs, sizeof *s->run);
+    s->k = fc_part(r, "taps", l->taps, l->size);
+    if (d->wide < d->taps.full || d->tall < d->taps.h)
+        s->sums = fc_part(r, "sums", times(l->rows.block, l->cols.block), l->size);
+}
+
 /* Planes of outputs of some kernels of one plane: index counts (image and depth, kernels) */
 static void chunk(void *context, ptrdiff_t index, int slot)
 {
@@ -127,25 +142,27 @@ static void chunk(void *context, ptrdiff_t index, int slot)
     const char *x = g->x + from / g->kernels * g->x_channel, *bias = g->bias ? g->bias + from * l->size : NULL;
     const char *w = g->w + from * l->taps * l->size;
     char *out = g->out + ((image * all + from) * of_out + z * area) * l->size;
-    char *packed = l->scratch + (size_t)slot * l->thread_bytes, *k = packed + l->packed_bytes + l->run_bytes, *sums = k + d->tap_bytes;
-    fc_run *run = (fc_run *)(void *)(packed + l->packed_bytes);
+    scratch_of_planes s = {0};
+    fc_room room = fc_room_at(l->scratch, l->thread_bytes, slot);
+    lay_parts(d, &room, &s);
     double start = 0;
     for (ptrdiff_t m = from; m < to; m++, w += l->taps * l->size, out += of_out * l->size) {
-        lay_taps(d, k, w);
+        lay_taps(d, s.k, w);
         if (bias)
             start = g->type == FC_F32 ? (double)((const float *)(const void *)bias)[m - from]
                                       : ((const double *)(const void *)bias)[m - from];
         for (ptrdiff_t row = 0; row < axis[ROWS].out; row += l->rows.block)
             for (ptrdiff_t col = 0; col < axis[COLS].out; col += l->cols.block) {
                 if (l->blocks[1] * l->blocks[2] > 1 || m == from || m % g->kernels == 0) {
-                    fc_runs runs = fc_plan_runs(l, run, plane, row, col);
-                    fc_pack_channel(l, packed, x, &runs);
+                    fc_runs runs = fc_plan_runs(l, s.run, plane, row, col);
+                    fc_pack_channel(l, s.packed, x, &runs);
                 }
-                slide(d, packed, k, start, sums, out + (row * axis[COLS].out + col) * l->size,
+                slide(d, s.packed, s.k, start, s.sums, out + (row * axis[COLS].out + col) * l->size,
                       min(l->rows.block, axis[ROWS].out - row), min(l->cols.block, axis[COLS].out - col));
             }
         x += (m + 1) % g->kernels == 0 ? g->x_channel : 0;
     }
+    fc_close(&room);
 }
 
 int fc_depthwise_run(layer *given)
@@ -168,21 +185,21 @@ int fc_depthwise_run(layer *given)
     d.dilation = axis[ROWS].stride == 1 && !l->rows.apart ? axis[ROWS].dilation : 0;
     d.taps.h = d.dilation ? axis[ROWS].k : 1;
     d.taps.full = l->taps / d.taps.h;
-    l->packed_bytes = lines(l->plane + 2 * l->lanes, l->size);
     d.wide = even_part(d.taps.full, LONGEST_PART / min(d.taps.h, LONGEST_PART));
     d.tall = even_part(d.taps.h, LONGEST_PART);
-    d.tap_bytes = lines(l->taps, l->size);
-    d.sum_bytes = d.wide < d.taps.full || d.tall < d.taps.h ? lines(l->rows.block * l->cols.block, l->size) : 0;
-    l->thread_bytes = l->packed_bytes + l->run_bytes + d.tap_bytes + d.sum_bytes;
+    fc_room parts = {0}, tables = {0};
+    lay_parts(&d, &parts, &(scratch_of_planes){0});
+    l->thread_bytes = parts.bytes;
     double plane_us = (double)(area * l->taps * l->size) / 7e3 / l->fc->vector_bytes + 2 * (double)(area * l->size) / 3e4;
     int threads = fc_threads_for(plane_us * (double)(all * l->planes), g->threads);
     d.kernels_chunk = clamp((ptrdiff_t)(CHUNK_US / plane_us), 1, all);
-    size_t at_bytes = lines(l->taps, sizeof(ptrdiff_t));
-    char *memory = fc_borrow(at_bytes + (size_t)threads * l->thread_bytes);
+    fc_part(&tables, "taps in packed", l->taps, sizeof *l->at);
+    char *memory = fc_borrow((size_t)plus(tables.bytes, times(threads, parts.bytes)));
     if (memory == NULL)
         return -1;
-    l->at = (ptrdiff_t *)(void *)memory;
-    l->scratch = memory + at_bytes;
+    l->scratch = memory + tables.bytes;
+    tables = (fc_room){.block = memory};
+    l->at = fc_part(&tables, "taps in packed", l->taps, sizeof *l->at);
     phase whole;
     for (int i = DEPTH; i <= COLS; i++)
         whole.axis[i] = (axis_phase){.taps = axis[i].k, .tap_step = 1, .at_step = 1};
@@ -192,6 +209,7 @@ int fc_depthwise_run(layer *given)
             memmove(l->at + z * cols, l->at + z * cols * axis[ROWS].k, (size_t)cols * sizeof(ptrdiff_t));
     d.taps.at = l->at;
     fc_pool_run(threads, l->planes * parts_of(all, d.kernels_chunk), chunk, &d);
+    fc_close(&tables);
     fc_return(memory);
     return 0;
 }
@@ -219,7 +237,7 @@ int fc_depthwise_input_run(const layer *given)
     }
     if (is_spread && g->groups < parts_of(g->groups, l.lanes) * l.lanes / 4)
         return 1;
-    char *w = fc_borrow(lines(g->groups * l.taps, l.size));
+    char *w = fc_borrow((size_t)times(times(g->groups, l.taps), l.size));
     if (w == NULL)
         return -1;
     for (ptrdiff_t i = 0; i < g->groups; i++)

@@ -96,8 +96,8 @@ int fc_exchange_run(const layer *l)
         outputs *= a->out, step *= a->k;
     }
     const ptrdiff_t runs = g->images * g->groups, all = runs * g->channels * volume;
-    const size_t w_bytes = lines(g->kernels * outputs, size);
-    char *w = fc_borrow(w_bytes + (runs > 1 ? lines(all, size) : 0)), *result = runs > 1 ? w + w_bytes : g->out;
+    const ptrdiff_t w_bytes = whole_lines(times(times(g->kernels, outputs), size));
+    char *w = fc_borrow((size_t)plus(w_bytes, runs > 1 ? times(all, size) : 0)), *result = runs > 1 ? w + w_bytes : g->out;
     if (w == NULL)
         return -1;
     e.w = w;

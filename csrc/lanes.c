@@ -43,7 +43,7 @@ typedef struct {
     ptrdiff_t strip;                   /* rows of outputs */
     ptrdiff_t sets_chunk, sets;        /* sets of VLEN groups: of a chunk, of all */
     int zeros;                         /* rows outside x are multiplied, too */
-    size_t pixels, row, w, out_bytes, tables, thread; /* bytes */
+    ptrdiff_t thread;                  /* bytes of scratch */
     char *scratch;
 } driver;
 
@@ -196,17 +196,24 @@ static void tabulate(const driver *d, const block *b)
 
 /* ---- one call ---------------------------------------------------------------------------------- */
 
-static block open_block(const driver *d, ptrdiff_t index, int slot)
+static void lay_parts(const driver *d, fc_room *r, block *b)
+{
+    ptrdiff_t kernel_rows = times(d->axis[DEPTH].k, d->axis[ROWS].k);
+    b->pixels = fc_part(r, "pixels", times(times(d->axis[DEPTH].k, d->slots), d->pitch), d->size);
+    b->zeros = fc_part(r, "zeros", d->pitch, d->size);
+    b->row = fc_part(r, "row", d->pitch, d->size);
+    b->w = fc_part(r, "weights", times(d->l->taps, d->vlen), d->size);
+    b->bias = fc_part(r, "bias", 1, LINE);
+    b->out = fc_part(r, "out", times(plus(times(d->strip, d->wide), d->vlen), d->vlen), d->size); /* whole squares */
+    b->tap = fc_part(r, "rows of taps", times(d->tall, kernel_rows), sizeof *b->tap);
+    b->first = fc_part(r, "first rows of taps", d->tall + 1, sizeof *b->first);
+}
+
+static block open_block(const driver *d, fc_room *r, ptrdiff_t index)
 {
     const fc_axis *axis = d->axis, *cols = &axis[COLS];
-    block b = {.pixels = d->scratch + (size_t)slot * d->thread};
-    b.zeros = b.pixels + d->pixels - lines(d->pitch, d->size);
-    b.row = b.pixels + d->pixels;
-    b.w = b.row + d->row;
-    b.bias = b.w + d->w - LINE;
-    b.out = b.w + d->w;
-    b.tap = (fc_tap_row *)(void *)(b.out + d->out_bytes);
-    b.first = (ptrdiff_t *)(void *)(b.tap + d->tall * axis[DEPTH].k * axis[ROWS].k);
+    block b = {0};
+    lay_parts(d, r, &b);
     b.col0 = index % d->blocks[1] * d->wide, index /= d->blocks[1];
     b.row0 = index % d->blocks[0] * d->tall, index /= d->blocks[0];
     b.image = index / axis[DEPTH].out, b.z = index % axis[DEPTH].out;
@@ -281,13 +288,15 @@ static void chunk(void *context, ptrdiff_t index, int slot)
     const driver *d = context;
     const fc_conv *g = d->g;
     ptrdiff_t shares = parts_of(d->sets, d->sets_chunk), from = index % shares * d->sets_chunk;
-    block b = open_block(d, index / shares, slot);
+    fc_room room = fc_room_at(d->scratch, d->thread, slot);
+    block b = open_block(d, &room, index / shares);
     for (ptrdiff_t set = from; set < min(from + d->sets_chunk, d->sets); set++) {
         ptrdiff_t group = set * d->vlen, lanes = min(d->vlen, g->groups - group);
         fill_block(d, &b, g->x + b.image * g->x_image + group * g->x_channel, lanes);
         for (ptrdiff_t m = 0; m < g->kernels; m++)
             correlate(d, &b, group, m, lanes);
     }
+    fc_close(&room);
 }
 
 int fc_lanes_run(const layer *l)
@@ -301,22 +310,19 @@ int fc_lanes_run(const layer *l)
     d.out = is_f32 ? l->fc->lanes_out_f32 : l->fc->lanes_out_f64;
     if (!choose_blocks(&d))
         return 1;
-    ptrdiff_t all = g->groups * g->kernels, kernel_rows = axis[DEPTH].k * axis[ROWS].k;
+    ptrdiff_t all = g->groups * g->kernels;
     d.zeros = !(is_f32 ? l->fc->finite_f32 : l->fc->finite_f64)(g->w, all * l->taps);
     d.sets = parts_of(g->groups, d.vlen);
-    d.pixels = lines(axis[DEPTH].k * d.slots * d.pitch, d.size) + lines(d.pitch, d.size);
-    d.row = lines(d.pitch, d.size);
-    d.w = lines(l->taps * d.vlen, d.size) + LINE;
-    d.out_bytes = lines((d.strip * d.wide + d.vlen) * d.vlen, d.size);
-    d.tables = lines(d.tall * kernel_rows, sizeof(fc_tap_row)) + lines(d.tall + 1, sizeof(ptrdiff_t));
-    d.thread = d.pixels + d.row + d.w + d.out_bytes + d.tables;
+    fc_room parts = {0};
+    lay_parts(&d, &parts, &(block){0});
+    d.thread = parts.bytes;
     ptrdiff_t outputs = d.tall * d.wide * g->kernels;
     double moved = (double)(outputs + d.slots * d.pitch / d.vlen) * (double)d.vlen; /* elements */
     double set_us = (double)(outputs * l->taps) / 6e3 + moved * 1e-4;
     ptrdiff_t places = l->planes * d.blocks[0] * d.blocks[1];
     int threads = fc_threads_for(set_us * (double)(d.sets * places), g->threads);
     d.sets_chunk = clamp((ptrdiff_t)(CHUNK_US / set_us), 1, d.sets);
-    d.scratch = fc_borrow((size_t)threads * d.thread);
+    d.scratch = fc_borrow((size_t)times(threads, d.thread));
     if (d.scratch == NULL)
         return -1;
     fc_pool_run(threads, places * parts_of(d.sets, d.sets_chunk), chunk, &d);

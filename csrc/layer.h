@@ -50,7 +50,7 @@ typedef struct {
     ptrdiff_t blocks[3];                                 /* of planes, rows, columns */
     ptrdiff_t *at;                                       /* where the taps are, per packed channel */
     char *scratch;
-    size_t packed_bytes, run_bytes, thread_bytes;
+    ptrdiff_t most_runs, thread_bytes; /* runs of a channel, at most */
 
     ptrdiff_t spread[FC_AXES]; /* lanes.c: elements of x lie so far apart, amid zeros */
 
@@ -68,7 +68,6 @@ typedef struct {
     ptrdiff_t pixels;                       /* outputs of a block and phase, at most */
     ptrdiff_t shares;                       /* of the rows of weights */
     ptrdiff_t most_vectors, most_dots;      /* of a block: vectors of a phase, and dots, at most */
-    size_t panel_bytes, columns_bytes, room_bytes;
 } layer;
 
 /* Taps of one channel that are summed in one go, at most: rounding errors grow with the length of a sum */
@@ -77,11 +76,6 @@ enum { LONGEST_PART = 256 };
 static inline ptrdiff_t even_part(ptrdiff_t n, ptrdiff_t most)
 {
     return parts_of(n, parts_of(n, max(most, 1)));
-}
-
-static inline size_t lines(ptrdiff_t count, ptrdiff_t size) /* bytes, in whole cache lines */
-{
-    return ((size_t)count * (size_t)size + LINE - 1) / LINE * LINE;
 }
 
 /* Estimated time of so many products, on one thread */
@@ -113,7 +107,7 @@ FC_API split fc_split_axis(const fc_axis *a, ptrdiff_t block, enum sets how);
 FC_API void fc_lay_out(layer *l, ptrdiff_t pitch); /* pitch and splits are known: the rest */
 /* Where a phase's taps of some channels are, `channel` elements apart */
 FC_API void fc_tabulate(const layer *l, const phase *p, ptrdiff_t channels, ptrdiff_t channel, ptrdiff_t *at);
-/* What outputs from (row, col) on of plane `plane` see of any channel, as runs, which take run_bytes; and one channel packed */
+/* What outputs from (row, col) on of plane `plane` see of any channel, as most_runs runs; and one channel packed */
 FC_API fc_runs fc_plan_runs(const layer *l, fc_run *run, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t col);
 FC_API void fc_pack_channel(const layer *l, char *to, const char *x, const fc_runs *r);
 

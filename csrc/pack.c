@@ -31,13 +31,13 @@ void fc_lay_out(layer *l, ptrdiff_t pitch)
 {
     const fc_axis *axis = l->axis;
     l->pitch = pitch;
-    l->row_set = parts_of(l->rows.count * pitch, l->lanes) * l->lanes;
-    l->col_set = l->rows.sets * l->row_set;
-    l->depth_set = l->cols.sets * l->col_set;
-    l->plane = axis[DEPTH].k * l->depth_set;
+    l->row_set = times(parts_of(times(l->rows.count, pitch), l->lanes), l->lanes);
+    l->col_set = times(l->rows.sets, l->row_set);
+    l->depth_set = times(l->cols.sets, l->col_set);
+    l->plane = times(axis[DEPTH].k, l->depth_set);
     /* rows of a set: outside, inside, outside */
     ptrdiff_t runs = axis[ROWS].boundary == FC_CONSTANT ? min(3, l->rows.count) : l->rows.count;
-    l->run_bytes = lines(axis[DEPTH].k * l->cols.sets * l->rows.sets * runs, sizeof(fc_run));
+    l->most_runs = times(times(axis[DEPTH].k, l->cols.sets), times(l->rows.sets, runs));
     uintptr_t odd = (uintptr_t)l->g->x | (uintptr_t)l->g->x_image | (uintptr_t)l->g->x_channel;
     for (int a = DEPTH; a <= COLS; a++)
         odd |= (uintptr_t)axis[a].x_step;
