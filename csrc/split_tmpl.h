@@ -70,7 +70,7 @@ static void NAME(split)(void *tov, ptrdiff_t phase, const void *fromv, ptrdiff_t
 #else
     ptrdiff_t done = 0;
 #endif
-    for (ptrdiff_t p = 0; p < s; p++)
+    for (ptrdiff_t p = 0; p < s && p < n; p++) /* of a stride beyond the row, most phases are empty */
         for (ptrdiff_t i = done; i * s + p < n; i++)
             to[p * phase + i] = from[i * s + p];
 }

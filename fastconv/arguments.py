@@ -34,6 +34,9 @@ NANS = ("propagate", "ignore")
 X_AXES = {1: "(..., N)", 2: "(..., H, W)", 3: "(..., D, H, W)"}
 K_AXES = {1: "(n,)", 2: "(h, w)", 3: "(d, h, w)"}
 
+MOST_CHANNELS = 4  # that a last axis is taken for
+FAR = 4  # times as long as what outputs look at has what lies between to be, for that to be copied instead
+
 IntOrTuple: TypeAlias = int | Sequence[int]
 Window: TypeAlias = slice | Sequence[slice]
 
@@ -59,6 +62,23 @@ class Axis(NamedTuple):
         """First element that the outputs look at, and the one behind the last, as if x went on."""
         first = -self.lead
         return first, first + (self.out - 1) * self.stride + (self.k - 1) * self.dilation + 1
+
+    def sparse(self) -> tuple[NDArray[np.intp], Axis] | None:
+        """Which elements the outputs look at, and the axis that has them side by side, if that is far fewer.
+
+        They come in pieces: around each tap where these are further apart than the outputs, or under each output.
+        """
+        outputs, taps = (self.out - 1) * self.stride + 1, (self.k - 1) * self.dilation + 1
+        if self.out == 0 or outputs + taps < FAR * min(self.k * outputs, self.out * taps):
+            return None
+        if self.k * outputs < self.out * taps:
+            pieces, each, far = self.k, outputs, self.dilation
+            dense = self._replace(dilation=outputs)
+        else:
+            pieces, each, far = self.out, taps, self.stride
+            dense = self._replace(stride=taps, step=1)
+        elements = (np.arange(pieces)[:, None] * far + np.arange(each)).ravel() - self.lead
+        return elements, dense._replace(n=elements.size, lead=0)
 
     def part(self, first: int, end: int) -> Axis:
         """Outputs first ... end of those that are asked for."""
@@ -163,6 +183,17 @@ class Correlation(NamedTuple):
             )
         )
 
+    def seen(self) -> Correlation:
+        """With no more of x than the outputs look at, along axes where that lies inside it."""
+        cut: list[Any] = [...]
+        axes = []
+        for a in self.axes:
+            first, end = a.reach()
+            inside = a.out > 0 and first >= 0 and end <= a.n
+            cut.append(slice(first, end) if inside else slice(None))
+            axes.append(a._replace(n=end - first, lead=0) if inside else a)
+        return self._replace(x=self.x[tuple(cut)], axes=tuple(axes))
+
     def plane(self, index: tuple[int, ...]) -> Correlation:
         """One element of the leading axes."""
         return self._replace(
@@ -245,7 +276,19 @@ def correlation_arguments(
     stride, dilation = (
         _per_axis(v, rank, name) for v, name in ((options.stride, "stride"), (options.dilation, "dilation"))
     )
-    axes = geometry(xa.shape[-rank:], ka.shape, options.mode, boundaries, stride, dilation, convolve)
+    try:
+        axes = geometry(xa.shape[-rank:], ka.shape, options.mode, boundaries, stride, dilation, convolve)
+    except ValueError as error:
+        if (
+            options.axes is None
+            and xa.ndim > rank
+            and 1 <= xa.shape[-1] <= MOST_CHANNELS
+            and ka.shape[-1] > xa.shape[-1]
+        ):
+            where = tuple(range(xa.ndim - 1 - rank, xa.ndim - 1))
+            how = f"axis={where[0]}" if rank == 1 else f"axes={where}"
+            raise ValueError(f"{error}; if the last axis of x is its channels, pass {how}") from None
+        raise
     if options.window is not None:
         axes = _windowed(axes, options.window)
     shape = (*batch, *(a.out for a in axes))
@@ -263,7 +306,7 @@ def correlation_arguments(
     if convolve:
         ka, factors = np.flip(ka), tuple(np.flip(f) for f in factors)
     elif ka.dtype.kind == "c":
-        ka, factors = ka.conj(), tuple(f.conj() for f in factors)
+        ka, factors = np.broadcast_to(unrepeated(ka).conj(), ka.shape), tuple(f.conj() for f in factors)
     fillvalue = _fillvalue(options.fillvalue, sum_dtype)
     if fillvalue.imag and xa.dtype.kind != "c":  # continued, x is complex
         xa = xa.astype(sum_dtype)
@@ -443,6 +486,11 @@ def _windowed(axes: tuple[Axis, ...], window: Window) -> tuple[Axis, ...]:
 
 
 # ---- single arguments ----------------------------------------------------------------------------
+
+
+def unrepeated(a: NDArray[Any]) -> NDArray[Any]:
+    """a with one element in place of those that broadcasting repeats."""
+    return a[tuple(slice(1) if step == 0 else slice(None) for step in a.strides)]
 
 
 def as_array(value: Any, name: str) -> NDArray[Any]:

@@ -142,7 +142,7 @@ def corr2d(
     ----------
     x : array_like, shape (..., H, W)
         Image, or images: leading axes are a batch. Any strides; never copied as a whole, but for float16 and
-        byte-swapped data.
+        byte-swapped data, and by transforms where elements are missing.
     k : array_like, shape (h, w)
         Kernel, used as it is (`convolve2d` flips it); a complex one is conjugated, as SciPy does.
     mode : {"valid", "same", "full"}
@@ -154,7 +154,8 @@ def corr2d(
     fillvalue : scalar
         The value for "constant"; it must fit into the dtype of the sums.
     axes : tuple of int, optional
-        Which axes of x the kernel slides over; default the last ones. The result has them in the same places.
+        Which axes of x the kernel slides over; default the last ones. The result has them in the same places. Of a
+        picture (H, W, 3), whose channels come last, they are ``axes=(0, 1)``: without, its rows are a batch.
     stride : int or tuple of int
         Only every so manyth output is computed: ``corr2d(..., stride=s)`` is ``corr2d(...)[..., ::s, ::s]``, by the
         same method to the bit.
@@ -563,6 +564,8 @@ def _sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
         return asked
     if c.sum_dtype.kind == "c":
         return _complex_sums(c, choice, threads)
+    if choice.method != "fft":  # whose tiles are those of the whole
+        c = _narrowed(c)
     arithmetic = methods.arithmetic(c)
     x, k = _readable(c.x, c), c.k.astype(arithmetic, copy=False)
     result_dtype = c.sum_dtype if c.sum_dtype.kind in "iu" else c.compute_dtype
@@ -609,6 +612,23 @@ def _complex_sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArr
             result.real -= part("imag", "imag")
             result.imag += part("real", "imag")
     return result
+
+
+def _narrowed(c: Correlation) -> Correlation:
+    """c with no more of x than the outputs look at, where that is little of it: no more is gathered, or converted."""
+    c = c.seen()
+    x, axes = c.x, list(c.axes)
+    for i, a in enumerate(c.axes):
+        sparse = a.sparse() if a.n else None
+        if sparse is not None:
+            elements, axes[i] = sparse
+            source = reference.source_index(elements, a.n, a.boundary)
+            along = x.ndim - c.rank + i
+            x = x[(slice(None),) * along + (source,)]
+            outside = (source < 0).reshape(-1, *(1,) * (c.rank - 1 - i))
+            if outside.any():
+                x = np.where(outside, np.asarray(c.fillvalue, c.sum_dtype), x)
+    return c._replace(x=x, axes=tuple(axes))
 
 
 def _readable(x: NDArray[Any], c: Correlation) -> NDArray[Any]:
@@ -717,7 +737,7 @@ def explain(
     elif choice.method == "separable":
         tile = "blocks of 32 x 1024 outputs in cache"
     elif choice.method == "fft":
-        tile = "pairs of tiles in cache"
+        tile = "large transforms, by NumPy" if choice.whole else "pairs of tiles in cache"
     elif choice.method == "box":
         tile = "blocks in cache, no smaller than the kernel"
     else:

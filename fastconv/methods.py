@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import reference, spectrum
-from fastconv.arguments import Correlation
+from fastconv.arguments import Correlation, unrepeated
 from fastconv.reference import TILE_POINTS
 from fastconv.runtime import _core
 
@@ -27,7 +27,7 @@ class Choice(NamedTuple):
     why: str
     factors: Factors = ()
     points: int = 0  # of method "fft": transformed together, at most
-    whole: bool = False  # of method "fft": all of x, by NumPy
+    whole: bool = False  # of method "fft": by NumPy, in parts as large as the kernel needs them
     casts: bool = False  # sums go into `out` of any type, as C casts them
 
 
@@ -41,6 +41,8 @@ CROSSOVERS = {
     # have to be by estimate
     "fft taps": 100,
     "fft gain": 1.3,
+    # how many times as fast as tiles in cache NumPy's transforms have to be
+    "whole gain": 1.5,
 }
 if _core is not None:
     _core.set_crossovers(*(CROSSOVERS[name] for name in ("separable", "box taps", "fft taps", "fft gain")))
@@ -62,7 +64,7 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
         return Choice("numpy", "asked for")
     if _core is None:
         return Choice("numpy", "the compiled extension cannot be imported")
-    c = c.whole()
+    asked, c = c.seen(), c.whole()
     if c.sum_dtype.kind in "iu":
         if method == "im2col":
             raise TypeError(
@@ -70,7 +72,7 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
                 "use method 'auto' or 'direct' for integers"
             )
         limit = np.iinfo(c.sum_dtype).max
-        if c.overflow != "wrap" and reference.largest_sum(c) > limit:
+        if c.overflow != "wrap" and reference.largest_sum(asked) > limit:
             if method != "auto":
                 raise TypeError(f"method {method!r} sums integers in {c.sum_dtype}, which may be too small: use 'auto'")
             return Choice("numpy", f"the sums may not fit into {c.sum_dtype}: exact in Python's integers")
@@ -81,7 +83,7 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
         if method == "box":
             raise ValueError(f"method 'box' is not possible: {why_not}")
     if method == "separable" or method == "auto":
-        why_not, factors = _separable(c, method == "auto")
+        why_not, factors = _separable(c, method == "auto", any_kernel)
         if factors:
             terms = factors[0].shape[0]
             why = "k is an outer product" if terms == 1 else f"k is a sum of {terms} outer products"
@@ -91,7 +93,7 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
     if method == "fft" or method == "auto":
         reason, whole = _why_not_fft(c, method == "auto", any_kernel)
         if not reason:
-            points = math.prod(spectrum.lengths(c)) if whole else TILE_POINTS
+            points = spectrum.most_points(c) if whole else TILE_POINTS
             why = "asked for" if method == "fft" else f"{c.k.size} taps are many"
             return Choice("fft", why, points=points, whole=whole)
         if method == "fft":
@@ -151,12 +153,12 @@ def arithmetic(c: Correlation) -> np.dtype[Any]:
 def plan(c: Correlation, choice: Choice, threads: int) -> tuple[int, int, float]:
     """(threads, chunks, microseconds expected on one thread)"""
     assert _core is not None
+    if choice.whole:
+        return 1, 1, spectrum.expected_us(c)
     terms = choice.factors[0].shape[0] if choice.factors else 0
     stored = _core.STORED[arithmetic(c).str[1:]]
-    planned: tuple[int, int, float] = _core.corr_plan(
-        stored, c.shape[: -c.rank], c.axes, _core.METHOD[choice.method], terms, threads
-    )
-    return planned
+    used, chunks, us = _core.corr_plan(stored, c.shape[: -c.rank], c.axes, _core.METHOD[choice.method], terms, threads)
+    return used, chunks, us * (2 if c.x.dtype.kind == "c" else 1) * (2 if c.k.dtype.kind == "c" else 1)
 
 
 # ---- boxes ------------------------------------------------------------------------------------------
@@ -165,7 +167,7 @@ def plan(c: Correlation, choice: Choice, threads: int) -> tuple[int, int, float]
 def _why_not_box(c: Correlation, only_if_faster: bool) -> str:
     if only_if_faster and (c.k.size < CROSSOVERS["box taps"] or 1 in c.k.shape[-2:]):
         return f"{c.k.size} taps are few"
-    if not (c.k == c.k.flat[0]).all() or not np.isfinite(c.k.flat[0]):
+    if not (unrepeated(c.k) == c.k.flat[0]).all() or not np.isfinite(c.k.flat[0]):
         return "the taps are not all the same finite number"
     if any(a.stride > 1 or a.dilation > 1 for a in c.axes):
         return "stride and dilation must be 1"
@@ -188,22 +190,24 @@ def _why_not_fft(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tupl
         if any_kernel or not _is_exact_transformed(c):
             return "integers are summed exactly", False
         transformed = c._replace(sum_dtype=np.dtype(np.float64))
-    _, _, us = plan(transformed, Choice("fft", ""), 1)
-    whole = math.isinf(us)
-    if whole:
-        if not np.isfinite(c.k).all():
+    tiles, whole = (plan(transformed, Choice("fft", "", whole=w), 1)[2] for w in (False, True))
+    # The choice decides bits, so it is the same for every instruction set; estimates of tiles are of the one in use.
+    by_numpy = whole * CROSSOVERS["whole gain"] < tiles * (_core.table()["vector_bytes"] / 64 if _core else 1)
+    if by_numpy and not np.isfinite(unrepeated(c.k)).all():
+        by_numpy = False
+        if math.isinf(tiles):
             return f"k of shape {c.k.shape} is too large for tiles, and not finite", False
-        us = spectrum.expected_us(c)
+    us = whole if by_numpy else tiles
     if only_if_faster and us * CROSSOVERS["fft gain"] > plan(c, Choice("direct", ""), 1)[2]:
         return "transforms would take longer", False
-    return "", whole
+    return "", by_numpy
 
 
 def _is_exact_transformed(c: Correlation) -> bool:
     """Whether the errors of float64 transforms are so far below 1/2 that rounding gives the exact sums of integers."""
     if 0 in c.shape or not c.x.size:
         return False
-    points = max(TILE_POINTS, math.prod(spectrum.lengths(c)))
+    points = max(TILE_POINTS, spectrum.most_points(c))
     x = max(abs(int(c.x.min())), abs(int(c.x.max())), abs(int(c.fillvalue.real)))
     k = float(np.sqrt(np.sum(c.k.astype(np.float64) ** 2)))
     unit = float(np.finfo(np.float64).eps) / 2
@@ -213,7 +217,7 @@ def _is_exact_transformed(c: Correlation) -> bool:
 # ---- factors --------------------------------------------------------------------------------------
 
 
-def _separable(c: Correlation, only_if_faster: bool) -> tuple[str, Factors]:
+def _separable(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tuple[str, Factors]:
     """(why not, the factors)"""
     sizes = [a.k for a in c.axes if a.k > 1]
     if only_if_faster and (len(sizes) < 2 or math.prod(sizes) < CROSSOVERS["separable"] * sum(sizes)):
@@ -227,12 +231,13 @@ def _separable(c: Correlation, only_if_faster: bool) -> tuple[str, Factors]:
     dtype = c.compute_dtype
     if c.factors:
         return "", tuple(f.astype(dtype)[None] for f in c.factors)
+    nothing = f"k is no {'outer product' if only_if_faster else 'sum of few outer products'}", ()
+    if any_kernel:
+        return nothing
     k = np.ascontiguousarray(c.k, dtype)
     # Terms of opposite sign make NaN of an infinity in x, which the definition does not: more than one only on demand.
     factors = factorize(k.tobytes(), k.dtype, k.shape, 1 if only_if_faster else min(k.shape))
-    if factors:
-        return "", factors
-    return f"k is no {'outer product' if only_if_faster else 'sum of few outer products'}", ()
+    return ("", factors) if factors else nothing
 
 
 @functools.lru_cache(maxsize=64)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv import layers
-from fastconv.arguments import Axis, Correlation, Options, OuterProduct, correlation_arguments
+from fastconv.arguments import Axis, Correlation, Options, OuterProduct, correlation_arguments, unrepeated
 from fastconv.matching import Matching, matching_arguments
 
 __all__ = [
@@ -302,12 +302,14 @@ def _integers(c: Correlation) -> NDArray[Any]:
 
 def largest_sum(c: Correlation) -> int:
     """No sum of integers, partial or whole, is larger than this. The elements are looked at only if they matter."""
-    heaviest: int = sum(abs(tap) for tap in c.k.ravel().tolist())  # in Python's integers
+    taps = unrepeated(c.k)
+    heaviest: int = sum(abs(tap) for tap in taps.ravel().tolist()) * (c.k.size // taps.size)  # in Python's integers
     fill = max(abs(int(c.fillvalue.real)), 1)
     allowed = 1 if c.x.dtype.kind == "b" else max(-int(np.iinfo(c.x.dtype).min), int(np.iinfo(c.x.dtype).max))
     if max(allowed, fill) * heaviest <= np.iinfo(np.int64).max:
         return max(allowed, fill) * heaviest
-    return max(abs(int(c.x.min(initial=0))), abs(int(c.x.max(initial=0))), fill) * heaviest
+    x = unrepeated(c.x)
+    return max(abs(int(x.min(initial=0))), abs(int(x.max(initial=0))), fill) * heaviest
 
 
 # ---- the error ------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Correlation by one transform of everything, for kernels too large for the tiles of `csrc/fft.c`.
+"""Correlation by large transforms, for kernels too large for the tiles of `csrc/fft.c`.
 
 NumPy's FFT in float64:  y = IDFT(DFT(x) * DFT(flipped k)). Where x goes on forever by itself ("wrap" along every axis)
 the transform has the period of x, and no output is computed twice; elsewhere it is as long as what the outputs look at.
+Where that is much longer than the kernel, outputs are computed in parts (overlap-save), and memory is that of a part.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -17,10 +19,15 @@ from fastconv.arguments import Correlation
 from fastconv.reference import extended
 
 NS_PER_POINT = 1.0  # and doubling of the length, of one transform
+CALL_US = 100
+
+
+PART_POINTS = 1 << 22  # of a transform whose length the kernel leaves free: about 200 MB
+KERNELS = 3  # how many kernels long a part is at least, along each axis
 
 
 def lengths(c: Correlation) -> tuple[int, ...]:
-    """Points of the transform along each axis."""
+    """Points of the transform of all outputs, along each axis."""
     if _is_periodic(c):
         return tuple(a.n for a in c.axes)
     if _has_zeros_around(c):  # elements beyond x may fall on each other, but not on x
@@ -28,11 +35,26 @@ def lengths(c: Correlation) -> tuple[int, ...]:
     return tuple(_fast_length(a.out + a.k - 1) for a in c.axes)
 
 
+def part_lengths(c: Correlation) -> tuple[int, ...] | None:
+    """Points of the transform of a part of the outputs, along each axis; None: they are no fewer."""
+    side = int(PART_POINTS ** (1 / c.rank))
+    points = tuple(_fast_length(min(a.out + a.k - 1, max(KERNELS * a.k, side))) for a in c.axes)
+    return points if 2 * math.prod(points) < math.prod(lengths(c)) else None
+
+
+def most_points(c: Correlation) -> int:
+    """Transformed together."""
+    return math.prod(part_lengths(c) or lengths(c))
+
+
 def expected_us(c: Correlation) -> float:
     """Estimated time, on one thread."""
-    points = math.prod(lengths(c))
-    planes = math.prod(c.shape[: -c.rank])
-    return (2 * planes + 1) * points * (math.log2(max(points, 2)) + 4) * NS_PER_POINT * 1e-3
+    of_part = part_lengths(c)
+    n, parts = most_points(c), math.prod(c.shape[: -c.rank])
+    if of_part:
+        parts *= math.prod(-(-a.out // (size - a.k + 1)) for a, size in zip(c.axes, of_part, strict=True))
+    each = n * (math.log2(max(n, 2)) + 4) * NS_PER_POINT * 1e-3 * (2 if c.sum_dtype.kind == "c" else 1)
+    return (2 * parts + 1) * each + CALL_US
 
 
 def correlate(c: Correlation) -> NDArray[Any]:
@@ -58,19 +80,44 @@ def correlate(c: Correlation) -> NDArray[Any]:
 
 
 def _correlate(c: Correlation, x: NDArray[Any], k: NDArray[Any]) -> NDArray[Any]:
-    last, points = tuple(range(-c.rank, 0)), lengths(c)
-    if _is_periodic(c) or _has_zeros_around(c):
+    is_complex = x.dtype.kind == "c" or k.dtype.kind == "c"
+    part = part_lengths(c)
+    taps = _spectrum(k, part or lengths(c), is_complex)
+    every = tuple(range(c.rank))
+    flipped = np.roll(np.flip(taps, every), 1, every) if is_complex else taps.conj()
+    if not part:
+        return _outputs(c, x, flipped, lengths(c), is_complex)
+    y = np.empty(c.shape, np.complex128 if is_complex else np.float64)
+    sizes = [n - a.k + 1 for a, n in zip(c.axes, part, strict=True)]
+    for block in itertools.product(*(range(0, a.out, size) for a, size in zip(c.axes, sizes, strict=True))):
+        at = [slice(o, min(o + size, a.out)) for o, size, a in zip(block, sizes, c.axes, strict=True)]
+        some = c.with_axes(tuple(a.part(w.start, w.stop) for a, w in zip(c.axes, at, strict=True)))
+        for plane in np.ndindex(c.shape[: -c.rank]):
+            y[(*plane, *at)] = _outputs(some, x[plane], flipped, part, is_complex)
+    return y
+
+
+def _spectrum(a: NDArray[Any], points: tuple[int, ...], is_complex: bool) -> NDArray[Any]:
+    """The transform of the last axes; elements `points` apart are added up first, for they meet the same ones."""
+    last = tuple(range(-len(points), 0))
+    for axis, n in zip(last, points, strict=True):
+        a = _folded(a, axis, n)
+    if is_complex:
+        return np.fft.fftn(a.astype(np.complex128), points, axes=last)
+    return np.fft.rfftn(a.astype(np.float64), points, axes=last)
+
+
+def _outputs(
+    c: Correlation, x: NDArray[Any], taps: NDArray[Any], points: tuple[int, ...], is_complex: bool
+) -> NDArray[Any]:
+    """All outputs of c by one transform, from the spectrum of its taps."""
+    last, is_whole = tuple(range(-c.rank, 0)), points == lengths(c)
+    if is_whole and (_is_periodic(c) or _has_zeros_around(c)):
         first = tuple(-a.lead for a in c.axes)
     else:
         x, first = extended(c, x), (0,) * c.rank
-    for axis, n in zip(last, points, strict=True):
-        k = _folded(k, axis, n)
-    is_complex = x.dtype.kind == "c" or k.dtype.kind == "c"
-    forward, back = (np.fft.fftn, np.fft.ifftn) if is_complex else (np.fft.rfftn, np.fft.irfftn)
-    wide: Any = np.complex128 if is_complex else np.float64
-    taps = forward(k.astype(wide), points, axes=last)
-    flipped = np.roll(np.flip(taps, last), 1, last) if is_complex else taps.conj()
-    y = back(forward(x.astype(wide), points, axes=last) * flipped, points, axes=last)
+    y = _spectrum(x, points, is_complex) * taps
+    y = np.fft.ifftn(y, points, axes=last) if is_complex else np.fft.irfftn(y, points, axes=last)
     where = [(start + np.arange(a.out)) % n for a, start, n in zip(c.axes, first, points, strict=True)]
     at: tuple[Any, ...] = (..., *np.ix_(*where))
     taken: NDArray[Any] = y[at]
