@@ -157,7 +157,10 @@ def write(image: Image.Image, path: Path, name: str, info: Mapping[Any, Any] | N
 
 
 def _again(image: Image.Image, written: BytesIO, name: str) -> tuple[list[str], dict[Any, Any]]:
-    """Read a picture again: what it has lost, and what Pillow knows of it."""
+    """Read a picture again: what it has lost, and what Pillow knows of it.
+
+    Pillow does not read all that it writes (.pdf), or only with another program's help (.eps): then nothing is known.
+    """
     from PIL import Image
 
     try:
@@ -171,8 +174,8 @@ def _again(image: Image.Image, written: BytesIO, name: str) -> tuple[list[str], 
                 except ValueError:  # it is no longer of a mode that is converted to the other
                     same = False
             return [] if same else ["pixels"], file.info
-    except OSError:  # Pillow writes it and does not read it, as .pdf, or only by another program, as .eps
-        return [], {}
+    except OSError:
+        return ["pixels"] if name in Image.OPEN and name != "EPS" else [], {}
 
 
 @contextlib.contextmanager
