@@ -29,6 +29,7 @@ enum {
     SUMS = 1 << 20,      /* bytes of a chunk's sums */
     VECTORS = 8,         /* of a chunk with one tap; */
     TAP_VECTORS = 18,    /* with several, taps times vectors */
+    WIDE = 16,           /* strides beyond which the elements between outputs are left out */
 };
 
 typedef struct {
@@ -47,6 +48,7 @@ typedef struct {
     ptrdiff_t chunks[2], products;    /* of a product; products: groups that have lanes of their own, or one of all */
     ptrdiff_t tall, wide, part;       /* outputs of a block: rows, columns; rows of a part */
     int apart[FC_AXES];               /* lines under different taps are stored apart */
+    ptrdiff_t step[FC_AXES];          /* lines from output to output, as they are stored: 1 where those between are left out */
     ptrdiff_t lines[FC_AXES];         /* rows and columns of x that a block sees, as they are stored */
     int copied;                       /* x is, where dy is turned: it has a border */
     ptrdiff_t plane;                  /* elements of a stored plane: of pixels, or of copied x */
@@ -63,10 +65,10 @@ typedef struct {
 
 /* ---- geometry --------------------------------------------------------------------------------- */
 
-/* Elements of an axis of x that n outputs see under one tap, as they are stored apart: rows between them are left out */
+/* Elements of an axis of x that n outputs see under one tap, as they are stored apart */
 static ptrdiff_t of_tap(const driver *d, int i, ptrdiff_t n)
 {
-    return (n - 1) * (i == COLS ? d->axis[i].stride : 1) + 1;
+    return (n - 1) * d->step[i] + 1;
 }
 /* Under all taps: from the first to the last, or those of each */
 static ptrdiff_t stored(const driver *d, int i, ptrdiff_t n)
@@ -79,7 +81,12 @@ static ptrdiff_t tap_at(const driver *d, int i, ptrdiff_t t, ptrdiff_t n)
 }
 static ptrdiff_t output_at(const driver *d, int i, ptrdiff_t o)
 {
-    return o * (d->apart[i] && i != COLS ? 1 : d->axis[i].stride);
+    return o * d->step[i];
+}
+/* Elements of x from one stored line to the next, under one tap */
+static ptrdiff_t source_step(const driver *d, int i)
+{
+    return d->axis[i].stride / d->step[i];
 }
 /* The column or row of x, `from` being the first output, that is stored as `line` */
 static ptrdiff_t source_of(const driver *d, int i, ptrdiff_t from, ptrdiff_t line, ptrdiff_t n)
@@ -88,7 +95,7 @@ static ptrdiff_t source_of(const driver *d, int i, ptrdiff_t from, ptrdiff_t lin
     ptrdiff_t first = from * a->stride - a->lead, lines = of_tap(d, i, n);
     if (!d->apart[i])
         return first + line;
-    return first + line / lines * a->dilation + line % lines * (i == COLS ? 1 : a->stride);
+    return first + line / lines * a->dilation + line % lines * source_step(d, i);
 }
 
 static ptrdiff_t bytes_of(const driver *d, ptrdiff_t tall, ptrdiff_t wide)
@@ -104,7 +111,8 @@ static void choose_blocks(driver *d)
     const fc_axis *axis = d->axis;
     for (int i = ROWS; i <= COLS; i++) {
         ptrdiff_t few = min(axis[i].out, i == COLS ? 64 : 8);
-        d->apart[i] = axis[i].k == 1 || axis[i].k * few < (axis[i].k - 1) * axis[i].dilation;
+        d->apart[i] = axis[i].k == 1 || axis[i].k * few < (axis[i].k - 1) * axis[i].dilation || axis[i].stride > max(WIDE, axis[i].k);
+        d->step[i] = d->apart[i] && (i == ROWS || axis[i].stride > WIDE) ? 1 : axis[i].stride;
     }
     for (ptrdiff_t most = PART;; most /= 2) {
         d->wide = parts_of(axis[COLS].out, parts_of(axis[COLS].out, most));
@@ -200,16 +208,17 @@ static void fill_line(const driver *d, char *to, const char *x, ptrdiff_t first,
 {
     const fc_axis *cols = &d->axis[COLS];
     const ptrdiff_t element = (d->lanes_of_x ? d->vlen : 1) * d->size;
+    const ptrdiff_t step = source_step(d, COLS);
     ptrdiff_t from, end;
-    inside(cols->n, 1, first, count, &from, &end);
+    inside(cols->n, step, first, count, &from, &end);
     if (end > from && !there)
-        take(d, to + from * element, x + (first + from) * cols->x_step, cols->x_step, end - from, lanes);
+        take(d, to + from * element, x + (first + from * step) * cols->x_step, step * cols->x_step, end - from, lanes);
     for (ptrdiff_t j = 0; j < count; j++) {
         if (j == from)
             j = end;
         if (j == count)
             break;
-        ptrdiff_t source = fc_source_index(first + j, cols->n, cols->boundary);
+        ptrdiff_t source = fc_source_index(first + j * step, cols->n, cols->boundary);
         if (source < 0)
             memset(to + j * element, 0, (size_t)element);
         else
@@ -223,15 +232,16 @@ static int fill_inside(const driver *d, const block *b, char *to, const char *x,
     const fc_axis *rows = &d->axis[ROWS], *cols = &d->axis[COLS];
     if (!d->lanes_of_x || (d->apart[ROWS] && rows->k > 1) || (d->apart[COLS] && cols->k > 1))
         return 0;
-    const ptrdiff_t step = d->apart[ROWS] ? rows->stride : 1, count = stored(d, ROWS, b->rows), wide = stored(d, COLS, b->cols);
+    const ptrdiff_t count = stored(d, ROWS, b->rows), wide = stored(d, COLS, b->cols);
+    const ptrdiff_t step = source_step(d, ROWS), right_step = source_step(d, COLS);
     ptrdiff_t row = source_of(d, ROWS, b->row, 0, b->rows), col = source_of(d, COLS, b->col, 0, b->cols);
     ptrdiff_t top, bottom, left, right;
     inside(rows->n, step, row, count, &top, &bottom);
-    inside(cols->n, 1, col, wide, &left, &right);
+    inside(cols->n, right_step, col, wide, &left, &right);
     if (bottom > top && right > left)
         turn(d, to + (top * d->lines[COLS] + left) * d->vlen * d->size, d->lines[COLS],
-             x + (row + top * step) * rows->x_step + (col + left) * cols->x_step, d->g->x_channel, step * rows->x_step, cols->x_step,
-             bottom - top, right - left, lanes);
+             x + (row + top * step) * rows->x_step + (col + left * right_step) * cols->x_step, d->g->x_channel, step * rows->x_step,
+             right_step * cols->x_step, bottom - top, right - left, lanes);
     return 1;
 }
 

@@ -93,6 +93,13 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "stride beyond the kernel": ((1, 3, 17, 16), (7, 3, 2, 2), {"stride": (3, 5)}),
     "dilated": ((1, 4, 15, 14), (5, 4, 3, 3), {"dilation": (2, 3), "padding": (2, 1)}),
     "dilated and strided": ((1, 4, 25, 24), (5, 4, 3, 3), {"dilation": (2, 3), "stride": (2, 3)}),
+    "strides far beyond the kernel": ((2, 3, 42, 89), (7, 3, 2, 3), {"stride": (33, 40), "padding": 3}),
+    "1-D, a step of a megabyte": ((1, 5, 2**18 + 3), (4, 5, 3), {"stride": 2**18, "padding": 1}),
+    "depthwise, strides far beyond the kernel": (
+        (2, 18, 40, 99),
+        (18, 1, 3, 2),
+        {"groups": 18, "stride": (19, 31), "padding": 2},
+    ),
     "groups": ((2, 12, 7, 9), (18, 4, 3, 3), {"groups": 3}),
     "groups of one row": ((1, 6, 8, 8), (6, 2, 3, 3), {"groups": 3, "padding": 1}),
     "depthwise": ((2, 7, 11, 19), (7, 1, 3, 3), {"groups": 7, "padding": 1}),
