@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastconv import reference, spectrum
 from fastconv.arguments import Correlation, unrepeated
+from fastconv.caches import remembered
 from fastconv.reference import TILE_POINTS
 from fastconv.runtime import _core
 
@@ -240,7 +241,7 @@ def _separable(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tuple[
     return ("", factors) if factors else nothing
 
 
-@functools.lru_cache(maxsize=64)
+@remembered(2**20)
 def factorize(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], most: int) -> Factors:
     """k as a sum of at most `most` outer products (of rank 3: one), as exact as k itself; () if it is none."""
     k = np.frombuffer(data, dtype).reshape(shape)

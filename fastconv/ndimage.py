@@ -13,7 +13,6 @@ along a line, and a NaN stays in its window; bool results are True or False; mas
 
 from __future__ import annotations
 
-import functools
 import operator
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +23,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments import as_array
+from fastconv.caches import remembered
 from fastconv.passes import Pass, mean, passed, slid, weighted
 
 __all__ = [
@@ -241,7 +241,7 @@ def _gaussian_taps(sigma: float, order: int, truncate: float, radius: int | None
     return _gaussian(float(sigma), operator.index(order), int(reach))
 
 
-@functools.lru_cache(maxsize=64)
+@remembered(2**20)
 def _gaussian(sigma: float, order: int, radius: int) -> NDArray[np.float64]:
     x = np.arange(-radius, radius + 1)
     bell = np.exp(-0.5 / (sigma * sigma) * x**2)
