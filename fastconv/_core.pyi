@@ -47,6 +47,8 @@ def lines(
     between: str,
     narrow: bool,
     threads: int,
+    band: int = -1,
+    start: int = 0,
 ) -> None: ...
 def ordered(
     x: NDArray[Any],

@@ -211,13 +211,17 @@ cdef int describe_filter(fc_corr *g, cnp.ndarray x, cnp.ndarray out, int method,
 
 
 cdef void spans(fc_axis *a, cnp.ndarray x, cnp.ndarray out, int axis) noexcept:
-    """a has the elements of that axis of x, and as many outputs."""
-    a.n = a.out = a.whole = cnp.PyArray_DIM(x, axis)
+    """a has the elements of that axis of x, and the outputs of that axis of out."""
+    a.n = a.whole = cnp.PyArray_DIM(x, axis)
+    a.out = cnp.PyArray_DIM(out, axis)
     a.x_step, a.out_step = cnp.PyArray_STRIDE(x, axis), cnp.PyArray_STRIDE(out, axis)
 
 
-def lines(cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, bint narrow, int threads):
+def lines(cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, bint narrow, int threads, int band=-1,
+          ptrdiff_t start=0):
     """One pass along an axis, or two one after the other, over x into out of the same shape; see FC_LINES in fastconv.h.
+
+    band: an axis of a pass along which out has only the outputs from `start` on.
 
     A pass is (axis, weights, taps, lead, boundary, divisor): weights are adjacent float64, as many as taps, or None where all
     are 1; divisor 0 divides by nothing. Of two passes one is along the last axis. between: the dtype, as in STORED, of
@@ -227,7 +231,7 @@ def lines(cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, b
     cdef fc_axis *a
     cdef cnp.ndarray w
     cdef int i, last = cnp.PyArray_NDIM(x) - 1, axis, slot, other = last - 1
-    cdef double work = <double> cnp.PyArray_SIZE(x), taps = 0
+    cdef double work = <double> cnp.PyArray_SIZE(out), taps = 0
     describe_filter(&g, x, out, FC_LINES, fill, threads)
     g.type = FC_F32 if narrow else FC_F64
     g.between = STORED[between]
@@ -254,7 +258,11 @@ def lines(cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, b
             g.line[slot].w = <const char *> cnp.PyArray_DATA(w)
     for i in range(last + 1):
         if i == last or i == other:
-            spans(&g.axis[2 if i == last else 1], x, out, i)
+            a = &g.axis[2 if i == last else 1]
+            spans(a, x, out, i)
+            if i == band:
+                a.start = start
+                a.lead -= start
         else:
             g.batch[g.batches].n = cnp.PyArray_DIM(x, i)
             g.batch[g.batches].x_step, g.batch[g.batches].out_step = cnp.PyArray_STRIDE(x, i), cnp.PyArray_STRIDE(out, i)

@@ -7,6 +7,7 @@ kernels of several dimensions, by the methods of `csrc/methods.c`; without the e
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -24,6 +25,8 @@ FEW_TAPS = 27  # kernels of up to so many are summed in SciPy's order for floats
 LITTLE_WORK = 50000  # as are so few products, where the choice of a method would take longer
 LITTLE = 4096  # elements: below, finding out whether float32 would do takes longer than it saves
 WIDE_MEAN = 48  # means over more along two axes are taken one after the other: their halo is most of a tile
+BAND = 2**21  # results of which all passes are done before the next ones: what is in between takes 16 MB at most,
+BAND_PRODUCTS = 2**29  # and so many products, a fraction of a second
 _WIDE = np.dtype(np.float64)
 _ONES = [np.ones(n) for n in range(8)]
 
@@ -37,6 +40,10 @@ class Pass(NamedTuple):
     lead: int
     boundary: str
     divisor: int = 0  # of the sums; 0: none
+
+
+Step = tuple[Pass, Pass | None]
+Band = tuple[int, int]  # the axis of a band of results, and the first of them
 
 
 def weighted(w: NDArray[Any], axis: Any, ndim: int, boundary: str, origin: Any = 0) -> Pass:
@@ -84,24 +91,61 @@ def passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any
             dtype = np.dtype(np.uint8)
         elif not dtype.isnative:
             dtype = dtype.newbyteorder("=")
-        if len(passes) == 1:
-            return _step(x, (passes[0], None), out, dtype, float(cval))
-        steps = _steps(passes, x.ndim)
-        for i in range(len(steps) - 1):
-            x = _step(x, steps[i], np.empty(out.shape, dtype), dtype, float(cval))
-        _step(x, steps[-1], out, dtype, float(cval))
+        _banded(x, _steps(passes, x.shape), out, dtype, float(cval))
     return out
 
 
-def _steps(passes: Sequence[Pass], ndim: int) -> list[tuple[Pass, Pass | None]]:
+def _banded(x: NDArray[Any], steps: Sequence[Step], out: NDArray[Any], between: np.dtype[Any], fill: float) -> None:
+    """All steps for one band of the results after the other, so that what is in between stays small.
+
+    The bands lie along an axis that only the first step may slide along: it reads x beyond its band. Python looks at
+    signals between bands.
+    """
+    axis, size = _bands(steps, out.shape)
+    n = out.shape[axis] if out.ndim else 1
+    if size < n and np.may_share_memory(x, out):
+        whole = np.empty(out.shape, between)
+        _banded(x, steps, whole, between, fill)
+        out[...] = whole
+        return
+    x = x if x.dtype.isnative or size >= n else x.astype(x.dtype.newbyteorder("="))
+    slides = any(one is not None and one.axis == axis for one in steps[0])
+    for first in range(0, max(n, 1), size):
+        at = (slice(None),) * axis + (slice(first, first + size),) if size < n else ()
+        part, band = (x[at], None) if at and not slides else (x, (axis, first) if at else None)
+        to = out[at] if at else out
+        for step in steps[:-1]:
+            part, band = _step(part, step, np.empty(to.shape, between), between, fill, band), None
+        _step(part, steps[-1], to, between, fill, band)
+
+
+def _bands(steps: Sequence[Step], shape: tuple[int, ...]) -> tuple[int, int]:
+    """(axis, length along it) of bands"""
+    if _core is None or checking.get() or math.prod(shape) <= BAND:
+        return 0, max(shape[:1], default=1) or 1
+    later = {one.axis for step in steps[1:] for one in step if one is not None}
+    axis = max((a for a in range(len(shape)) if a not in later), key=lambda a: (a < len(shape) - 1, shape[a]))
+    taps = sum(_cost(one) for step in steps for one in step if one is not None)
+    elements = min(BAND, BAND_PRODUCTS // taps)
+    return axis, max(elements // (math.prod(shape) // shape[axis]), 1)
+
+
+def _cost(one: Pass) -> int:
+    return 8 if one.weights is None else one.taps
+
+
+def _steps(passes: Sequence[Pass], shape: tuple[int, ...]) -> list[Step]:
     """Passes by ones and twos: two at once if one is along the last axis, unless the halo is most of the work."""
-    steps: list[tuple[Pass, Pass | None]] = []
+    steps: list[Step] = []
+    last = len(shape) - 1
     i = 0
     while i < len(passes):
         one = passes[i]
         two = passes[i + 1] if i + 1 < len(passes) and not checking.get() else None
         if two is not None and (
-            (one.axis == ndim - 1) == (two.axis == ndim - 1)
+            (one.axis == last) == (two.axis == last)
+            or _is_wide(one, shape)
+            or _is_wide(two, shape)
             or (one.weights is None and min(one.taps, two.taps) > WIDE_MEAN)
         ):
             two = None
@@ -110,9 +154,53 @@ def _steps(passes: Sequence[Pass], ndim: int) -> list[tuple[Pass, Pass | None]]:
     return steps
 
 
-def _step(
-    x: NDArray[Any], step: tuple[Pass, Pass | None], out: NDArray[Any], between: np.dtype[Any], fill: float
+def _is_wide(one: Pass, shape: tuple[int, ...]) -> bool:
+    """Whether windows repeat a line so often that its sum is worth knowing."""
+    return one.weights is None and one.taps > 4 * shape[one.axis] + 64
+
+
+def _wide_mean(
+    x: NDArray[Any], one: Pass, out: NDArray[Any], between: np.dtype[Any], fill: float, band: Band | None
 ) -> NDArray[Any]:
+    """Means over windows that are much longer than the line: of whole periods the sum is known."""
+    line = np.ascontiguousarray(np.moveaxis(x, one.axis, -1), _WIDE)  # sums do not depend on the layout
+    n, taps, lead, boundary = line.shape[-1], one.taps, one.lead, one.boundary
+    with np.errstate(all="ignore"):
+        if boundary in ("edge", "constant") or n == 1:
+            boundary = "constant" if boundary == "constant" else "edge"
+            ends = (fill, fill) if boundary == "constant" else (line[..., :1], line[..., -1:])
+            more: Any = np.zeros((*line.shape[:-1], 1))
+            for end, beyond in zip(ends, (lead - n, taps - 1 - lead - n), strict=True):
+                if beyond > 0:
+                    more = more + beyond * end
+                    taps -= beyond
+            lead = min(lead, n)
+        else:
+            inner = line[..., 1:-1] if boundary == "reflect" else line[..., : n * (boundary == "symmetric")]
+            period = n + inner.shape[-1]
+            repeats = (taps - 1) // period
+            more = repeats * (line.sum(-1, keepdims=True) + inner.sum(-1, keepdims=True))
+            taps, lead = taps - repeats * period, lead % period
+        weights = _ONES[taps] if taps < len(_ONES) else None
+        reduced = Pass(one.axis, weights, taps, lead, boundary)
+        sums = _step(x, (reduced, None), np.empty(out.shape), _WIDE, fill, band)
+        sums += np.moveaxis(more, -1, one.axis)
+        sums /= one.divisor
+    out[...] = _cast(sums, out.dtype)
+    return out
+
+
+def _step(
+    x: NDArray[Any],
+    step: Step,
+    out: NDArray[Any],
+    between: np.dtype[Any],
+    fill: float,
+    band: Band | None = None,
+) -> NDArray[Any]:
+    """One or two passes over x; out has the results of a band, if there is one."""
+    if x.size and _is_wide(step[0], x.shape):
+        return _wide_mean(x, step[0], out, between, fill, band)
     if _core is None or checking.get():
         x = x.copy() if np.may_share_memory(x, out) else x  # to be compared with afterwards
         expected = _reference_step(x, step, between, fill)
@@ -123,7 +211,9 @@ def _step(
     x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
     narrow = x.size >= LITTLE and _fits_float32(x.dtype, step, between, fill)
     first, second = step
-    _core.lines(x, to, first, second, fill, between.str[1:] if second else "f8", narrow, get_num_threads())
+    _core.lines(
+        x, to, first, second, fill, between.str[1:] if second else "f8", narrow, get_num_threads(), *(band or ())
+    )
     if to is not out:
         out[...] = to
     if checking.get():  # one pass at a time
