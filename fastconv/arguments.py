@@ -505,7 +505,10 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
     if type(value) is np.ndarray:
         return value
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, whose mask would be ignored; pass {name}.filled(value)")
+        raise TypeError(
+            f"{name} is a masked array, whose mask would be ignored; pass {name}.filled(value), or "
+            f"leave elements out by fastconv.corr2d({name}.data, ..., mask=~{name}.mask)"
+        )
     if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray) and not hasattr(value, "__array__"):
         return np.from_dlpack(value)
     return np.asarray(value)

@@ -13,7 +13,6 @@ along a line, and a NaN stays in its window; bool results are True or False; mas
 
 from __future__ import annotations
 
-import operator
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -24,7 +23,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments import as_array
 from fastconv.caches import remembered
-from fastconv.passes import Pass, mean, passed, slid, weighted
+from fastconv.passes import Pass, float_weights, integer, mean, passed, real, slid, weighted
 
 __all__ = [
     "convolve",
@@ -140,10 +139,13 @@ def convolve1d(
     >>> convolve1d([2, 8, 0, 4, 1, 9, 9, 0], weights=[1, 3])
     array([14, 24,  4, 13, 12, 36, 27,  0])
     """
-    w = as_array(weights, "weights")[::-1]
+    w = as_array(weights, "weights")
+    if w.ndim == 0:
+        raise IndexError(f"too few dimensions: weights must have 1 dimension; got {weights!r}")
+    w = w[::-1]
     if w.dtype.kind == "c":
         w = w.conj()  # correlate1d does it again
-    return correlate1d(input, w, axis, output, mode, cval, -origin - (1 - len(w) % 2))
+    return correlate1d(input, w, axis, output, mode, cval, -_number(origin) - (1 - len(w) % 2))
 
 
 def uniform_filter1d(
@@ -233,12 +235,23 @@ def gaussian_filter1d(
 
 def _gaussian_taps(sigma: float, order: int, truncate: float, radius: int | None) -> NDArray[np.float64]:
     """Taps for correlation, the arguments checked."""
-    reach = int(truncate * float(sigma) + 0.5) if radius is None else radius
+    try:
+        deviation = real(sigma, "sigma")
+    except TypeError as error:
+        raise (ValueError if isinstance(sigma, str) and not sigma.isnumeric() else TypeError)(str(error)) from None
+    if radius is None:
+        try:
+            reach: Any = int(real(truncate, "truncate") * deviation + 0.5)
+        except (OverflowError, ValueError) as error:
+            raise type(error)(f"sigma and truncate must be finite; got {sigma!r} and {truncate!r}") from None
+    else:
+        reach = radius
     if not isinstance(reach, (int, np.integer)) or reach < 0:
         raise ValueError(f"Radius must be a nonnegative integer; got {reach!r}")
-    if order < 0:
+    derivative = integer(order, "order")
+    if derivative < 0:
         raise ValueError(f"order must be non-negative; got {order!r}")
-    return _gaussian(float(sigma), operator.index(order), int(reach))
+    return _gaussian(deviation, derivative, int(reach))
 
 
 @remembered(2**20)
@@ -308,7 +321,7 @@ def gaussian_filter(
     passes = [
         weighted(_gaussian_taps(s, o, truncate, r), a, x.ndim, _boundary(m))
         for a, s, o, m, r in zip(over, *columns, strict=True)
-        if s > 1e-15
+        if real(s, "sigma") > 1e-15
     ]
     return passed(x, passes, out, cval)
 
@@ -355,7 +368,11 @@ def uniform_filter(
     out = _output(output, x, is_complex=x.dtype.kind == "c")
     over = _axes(axes, x.ndim)
     columns = [_each(v, len(over)) for v in (size, origin, mode)]
-    passes = [mean(int(s), a, x.ndim, _boundary(m), o) for a, s, o, m in zip(over, *columns, strict=True) if s > 1]
+    passes = [
+        mean(int(s), a, x.ndim, _boundary(m), o)
+        for a, s, o, m in zip(over, *columns, strict=True)
+        if real(s, "size") > 1
+    ]
     return passed(x, passes, out, cval)
 
 
@@ -405,7 +422,7 @@ def prewitt(
 
 def _derivative(input: Any, axis: int, output: Any, mode: Any, cval: Any, across: NDArray[np.float64]) -> NDArray[Any]:
     x = as_array(input, "input")
-    where = normalize_axis_index(axis, x.ndim)
+    where = normalize_axis_index(integer(axis, "axis"), x.ndim)
     out = _output(output, x)
     modes = _each(mode, x.ndim)
     passes = [Pass(where, _CENTRAL, 3, 1, _boundary(modes[where]))]
@@ -700,13 +717,13 @@ def _over_axes(
         how = {"mode": mode, "origin": origin, "axes": axes}
         return _by_parts(convolve if flips else correlate, x, w, out, cval, **how)
     over = _axes(axes, x.ndim)
-    w = np.asarray(w, np.float64)
+    w = float_weights(w)
     if w.ndim != len(over) or 0 in w.shape:
         sizes = [n for n in w.shape if n > 0]
         raise RuntimeError(
             f"weights.ndim ({len(sizes)}) must match len(axes) ({len(over)}); weights have shape {w.shape}"
         )
-    origins = _each(origin, len(over))
+    origins = [_number(o) for o in _each(origin, len(over))]
     if len(over) < x.ndim:  # axes of the kernel are in the order of those of the input; origins in that of `axes`
         w = np.expand_dims(w, tuple(a for a in range(x.ndim) if a not in over))
         origins = _on_every_axis(origins, over, x.ndim)
@@ -722,7 +739,7 @@ def _over_axes(
     out = _output(output, x)
     if not isinstance(mode, str) and isinstance(mode, Iterable):
         raise RuntimeError(f"A sequence of modes is not supported; got {mode!r}")
-    leads = [n // 2 + operator.index(o) for n, o in zip(w.shape, origins, strict=True)]
+    leads = [n // 2 + integer(o, "origin") for n, o in zip(w.shape, origins, strict=True)]
     slid(x, w, out, leads, _boundary(mode), cval)
     return out
 
@@ -754,14 +771,20 @@ def _on_every_axis(values: list[Any], over: list[int], ndim: int) -> list[Any]:
     return [where.get(a, 0) for a in range(ndim)]
 
 
+def _number(origin: Any) -> Any:
+    """Checked to be a number; that it is an integer in range is checked where the weights are known."""
+    real(origin, "origin")
+    return origin
+
+
 def _axes(axes: Any, ndim: int) -> list[int]:
     if axes is None:
         return list(range(ndim))
     each: Iterable[Any] = [axes] if np.isscalar(axes) else axes
-    numbers = [operator.index(a) for a in each]
+    numbers = [integer(a, "axes") for a in each]
     for a in numbers:
         if not -ndim <= a < ndim:
-            raise ValueError(f"specified axis: {a} is out of range")
+            raise ValueError(f"specified axis: {a} is out of range for {ndim} dimensions")
     numbers = [a % ndim for a in numbers]
     if len(set(numbers)) != len(numbers):
         raise ValueError(f"axes must be unique; got {axes!r}")

@@ -42,34 +42,58 @@ class Pass(NamedTuple):
     divisor: int = 0  # of the sums; 0: none
 
 
+def integer(value: Any, name: str) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer; got {value!r}") from None
+
+
+def real(value: Any, name: str) -> float:
+    try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a real number; got {value!r}") from None
+
+
+def float_weights(w: NDArray[Any]) -> NDArray[np.float64]:
+    """w in float64, C-contiguous; itself if it is."""
+    try:
+        return np.ascontiguousarray(w, _WIDE) if w.ndim else np.asarray(w, _WIDE)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"weights must be numbers; got an array of dtype {w.dtype}: {error}") from None
+
+
 Step = tuple[Pass, Pass | None]
 Band = tuple[int, int]  # the axis of a band of results, and the first of them
 
 
 def weighted(w: NDArray[Any], axis: Any, ndim: int, boundary: str, origin: Any = 0) -> Pass:
     """Correlation with w, the arguments checked."""
-    taps = w if w.dtype is _WIDE and w.flags.c_contiguous else np.ascontiguousarray(w, _WIDE)
+    taps = w if w.dtype is _WIDE and w.flags.c_contiguous else float_weights(w)
     if w.ndim != 1 or not taps.size:
         raise RuntimeError(f"no filter weights given: weights must have 1 dimension; got shape {w.shape}")
-    where = normalize_axis_index(axis, ndim)
-    if not -(taps.size // 2) <= origin <= (taps.size - 1) // 2:
+    where = normalize_axis_index(integer(axis, "axis"), ndim)
+    if not -(taps.size // 2) <= real(origin, "origin") <= (taps.size - 1) // 2:
         raise ValueError(
             "Invalid origin; origin must satisfy -(len(weights) // 2) <= origin <= (len(weights)-1) // 2; "
             f"got {origin!r} for {taps.size} weights"
         )
-    return Pass(where, taps, taps.size, taps.size // 2 + operator.index(origin), boundary)
+    return Pass(where, taps, taps.size, taps.size // 2 + integer(origin, "origin"), boundary)
 
 
 def mean(size: Any, axis: Any, ndim: int, boundary: str, origin: Any) -> Pass:
     """The mean of `size` elements, the arguments checked."""
-    where = normalize_axis_index(axis, ndim)
-    if size < 1:
+    where = normalize_axis_index(integer(axis, "axis"), ndim)
+    if real(size, "size") < 1:
         raise RuntimeError(f"incorrect filter size: size must be at least 1; got {size!r}")
-    length = operator.index(size)
-    if not 0 <= length // 2 + origin < length:
+    length = integer(size, "size")
+    if not 0 <= length // 2 + real(origin, "origin") < length:
         raise ValueError(f"invalid origin; it must satisfy 0 <= size // 2 + origin < size; got {origin!r}")
     weights = _ONES[length] if length < len(_ONES) else None  # else by sums that do not grow with it
-    return Pass(where, weights, length, length // 2 + operator.index(origin), boundary, length)
+    return Pass(where, weights, length, length // 2 + integer(origin, "origin"), boundary, length)
 
 
 def passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any) -> NDArray[Any]:
@@ -91,7 +115,7 @@ def passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any
             dtype = np.dtype(np.uint8)
         elif not dtype.isnative:
             dtype = dtype.newbyteorder("=")
-        _banded(x, _steps(passes, x.shape), out, dtype, float(cval))
+        _banded(x, _steps(passes, x.shape), out, dtype, real(cval, "cval"))
     return out
 
 
@@ -306,7 +330,7 @@ def slid(
     """Correlate with a kernel of as many dimensions. Taps of zero are left out, whatever they would meet."""
     _supported(x, "input")
     _supported(out, "output")
-    fill = float(cval)
+    fill = real(cval, "cval")
     if not w.item(0) and not w.any():
         out[...] = 0
         return

@@ -131,7 +131,7 @@ def _correlate2d(in1: Any, in2: Any, mode: Any, boundary: Any, fillvalue: Any, w
     name = BOUNDARIES[boundary]
     dtype = x.dtype if x.dtype is k.dtype else np.result_type(x, k)
     if dtype.kind not in "iufc" or dtype.char == "e":
-        raise ValueError(f"{what} not available for this type, {dtype}")
+        raise ValueError(f"{what} not available for this type, {dtype}: {_types(x, k)}")
     fill = _fillvalue(fillvalue, dtype) if name == "constant" and (type(fillvalue) is not int or fillvalue != 0) else 0
     if _core is not None and _is_plain(x, k) and not checking.get():
         plain: NDArray[Any] | None = _core.corr_plain(2, x, k, mode, name, fill, flips, dtype)
@@ -252,7 +252,7 @@ def _convolve(in1: Any, k: NDArray[Any], mode: Any, method: Any) -> Any:
         raise ValueError(f"in1 and in2 should have the same dimensionality; got {x.ndim} and {k.ndim} dimensions")
     if mode not in MODES:
         raise ValueError(f"Acceptable mode flags are 'valid', 'same', or 'full'; got {mode!r}")
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"Acceptable method flags are 'auto', 'direct', or 'fft'; got {method!r}")
     if x.ndim == 0:
         return x * k
@@ -266,14 +266,15 @@ def _convolve(in1: Any, k: NDArray[Any], mode: Any, method: Any) -> Any:
         )
     dtype = np.result_type(x, k)
     if x.ndim > 1 and ((dtype.kind == "b" and method != "fft") or (dtype == np.float16 and method == "direct")):
-        raise ValueError(f"Unsupported type {dtype}")
+        raise ValueError(f"Unsupported type {dtype}: {_types(x, k)}")
     plain = _small(x, k, mode, dtype)
     if plain is not None:
         return plain
     if (not x.size or not k.size) and (x.ndim == 1 or mode == "full" or (mode == "same" and x.size)):
         raise ValueError(f"in1 and in2 cannot be empty; got shapes {x.shape} and {k.shape}")
     if dtype.kind not in "biufcO":
-        raise (ValueError if dtype.kind in "SU" else TypeError)(f"Unsupported type {dtype}")
+        are_words = dtype.kind in "SU" and (method == "direct" or x.dtype.kind == k.dtype.kind)
+        raise (ValueError if are_words else TypeError)(f"Unsupported type {dtype}: {_types(x, k)}")
     start, out = _outputs(mode, x.shape, k.shape)
     return _convolved(x, k, start, out, dtype, METHODS[method])
 
@@ -478,7 +479,7 @@ def _outputs(mode: str, x: Sequence[int], k: Sequence[int]) -> tuple[tuple[int, 
 def _axes(axes: Any, ndim: int) -> list[int]:
     if axes is None:
         return list(range(ndim))
-    numbers = [axes] if isinstance(axes, (int, np.integer)) else list(axes)
+    numbers = list(axes) if np.iterable(axes) else [axes]
     if not all(isinstance(a, (int, np.integer)) for a in numbers):
         raise ValueError(f"axes must be a scalar or iterable of integers; got {axes!r}")
     if not numbers:
@@ -514,6 +515,10 @@ def _fillvalue(value: Any, dtype: np.dtype[Any]) -> complex:
     if not fits:
         raise ValueError(f"could not cast `fillvalue` directly to the output type, {dtype}; got {value!r}")
     return int(number) if dtype.kind in "iu" else number
+
+
+def _types(x: NDArray[Any], k: NDArray[Any]) -> str:
+    return f"the arrays in1 and in2 have dtypes {x.dtype} and {k.dtype}, numbers are taken"
 
 
 def _floats(a: NDArray[Any]) -> NDArray[Any]:
