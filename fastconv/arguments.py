@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from operator import index
 from typing import Any, NamedTuple, TypeAlias
 
@@ -512,6 +512,18 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
     if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray) and not hasattr(value, "__array__"):
         return np.from_dlpack(value)
     return np.asarray(value)
+
+
+def left_to_scipy(module: str, has: str) -> Callable[[str], Any]:
+    """The `__getattr__` of a drop-in, `has` being what it has of SciPy's module: other names are to be found there."""
+
+    def __getattr__(name: str) -> Any:
+        message = f"module 'fastconv.{module}' has no attribute {name!r}"
+        if not name.startswith("_"):
+            message += f": it has {has}; the rest is SciPy's, from scipy.{module} import {name}"
+        raise AttributeError(message, name=name)
+
+    return __getattr__
 
 
 def _even_array(value: ArrayLike, name: str) -> NDArray[Any]:

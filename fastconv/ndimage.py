@@ -21,7 +21,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv.arguments import as_array
+from fastconv.arguments import as_array, left_to_scipy
 from fastconv.caches import remembered
 from fastconv.passes import Pass, float_weights, integer, mean, passed, real, slid, weighted
 
@@ -42,6 +42,8 @@ __all__ = [
     "uniform_filter",
     "uniform_filter1d",
 ]
+
+__getattr__ = left_to_scipy("ndimage", "the linear filters of scipy.ndimage")
 
 # SciPy's names of boundaries: those of `fastconv.corr2d`, which are numpy.pad's
 BOUNDARIES = {

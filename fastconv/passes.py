@@ -362,7 +362,8 @@ def _slid_otherwise(
     """The same in more dimensions, by faster methods, by NumPy, or compared with that; `sums`, or others to be cast."""
     slides = [a for a, n in enumerate(w.shape) if n > 1] or list(range(x.ndim))[-1:]
     if not slides:
-        return _slid_otherwise(x[None], w[None], sums[None], (0,), boundary, fill, exact)[0]
+        single: NDArray[Any] = _slid_otherwise(x[None], w[None], sums[None], (0,), boundary, fill, exact)[0]
+        return single
     order = [*(a for a in range(x.ndim) if a not in slides), *slides]
     c = placed(
         x.transpose(order),
@@ -374,7 +375,8 @@ def _slid_otherwise(
         fill,
     )
     if _core is None or len(slides) > 3 or not x.size:
-        return _in_order(c).transpose(np.argsort(order))
+        in_order: NDArray[Any] = _in_order(c).transpose(np.argsort(order))
+        return in_order
     to = sums.transpose(order)
     if not exact:
         run_into(c._replace(out=to), methods.choose(c._replace(out=to), "auto"), "ndimage")

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv import methods, reference
-from fastconv.arguments import as_array, placed
+from fastconv.arguments import as_array, left_to_scipy, placed
 from fastconv.correlation import run, run_into
 from fastconv.runtime import _core, checking
 
@@ -33,6 +33,8 @@ __all__ = [
     "oaconvolve",
     "sepfir2d",
 ]
+
+__getattr__ = left_to_scipy("signal", "what correlates and convolves of scipy.signal")
 
 MODES = ("valid", "same", "full")
 BOUNDARIES = {

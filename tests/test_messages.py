@@ -93,3 +93,15 @@ def test_messages_name_the_argument(packages, case):
 def test_masked_arrays_are_refused_with_both_ways_out(call):
     with pytest.raises(TypeError, match=r"\.filled\(value\).* mask=~"):
         call(np.ma.masked_less(X, 3))
+
+
+@pytest.mark.parametrize(("module", "name"), [(ndimage, "median_filter"), (ndimage, "label"), (signal, "butter")])
+def test_what_is_not_here_is_said_to_be_scipys(module, name):
+    with pytest.raises(AttributeError, match=f"from scipy.{module.__name__[9:]} import {name}$"):
+        getattr(module, name)
+    assert not hasattr(module, name) and not hasattr(module, "__path__")
+    with pytest.raises(ImportError):
+        exec(f"from {module.__name__} import {name}")
+    everything: dict[str, object] = {}
+    exec(f"from {module.__name__} import *", everything)
+    assert set(module.__all__) == set(everything) - {"__builtins__"}
