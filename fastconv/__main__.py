@@ -18,7 +18,6 @@ import difflib
 import io
 import math
 import os
-import runpy
 import sys
 import traceback
 import warnings
@@ -36,6 +35,7 @@ from numpy.typing import NDArray
 import fastconv
 from fastconv import kernels, tour
 from fastconv.pictures import MOST_PIXELS, RequestError, file_format, read, reason, say, write
+from fastconv.running import NoProgramError, run_program
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -248,7 +248,7 @@ def _parser() -> Parser:
     task.set_defaults(run=_run)
     task.add_argument("--report", action="store_true", help="say at the end which calls were left to the originals")
     task.add_argument("-m", dest="module", action="store_true", help="PROGRAM is the name of a module")
-    task.add_argument("program", metavar="PROGRAM", help="a script")
+    task.add_argument("program", metavar="PROGRAM", help="a script, a folder or zip with __main__.py, or - for stdin")
     task.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="for the program")
 
     task = commands.add_parser("info", help="versions, instruction sets, threads")
@@ -541,18 +541,11 @@ def _tour(arguments: argparse.Namespace) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    script = Path(arguments.program)
-    if not arguments.module and not script.is_file():
-        raise RequestError(f"cannot run {arguments.program}: there is no such file")
     count = fastconv.patch()
-    # as python does: the program's directory, or the current one, is where it imports from
-    sys.argv[:] = [arguments.program, *arguments.arguments]
-    sys.path.insert(0, os.getcwd() if arguments.module else str(script.resolve().parent))
     try:
-        if arguments.module:
-            runpy.run_module(arguments.program, run_name="__main__", alter_sys=True)
-        else:
-            runpy.run_path(arguments.program, run_name="__main__")
+        run_program(arguments.program, arguments.arguments, module=arguments.module)
+    except NoProgramError as error:
+        raise RequestError(f"cannot run {arguments.program}: {error}") from error
     finally:
         if arguments.report:
             left = ", ".join(f"{name} {times}x" for name, times in sorted(fastconv.fallbacks().items()))

@@ -3,7 +3,8 @@
 
 `patch` replaces every global of the modules it is given (and of the modules below them) that is one of the original
 functions: `scipy.ndimage.correlate1d` and, as `gaussian_filter` finds it there, `scipy.ndimage._filters.correlate1d`.
-What a replacement does not take (array-API arrays, masked arrays) is left to the original, and counted.
+What a replacement does not take (array-API arrays, masked arrays) is left to the original, and counted. Processes that
+multiprocessing starts are patched as the one that starts them, and replaced functions can be sent to them.
 
 Nothing is replaced unless it is asked for, and nothing at all if the environment has ``FASTCONV_PATCH=0``.
 """
@@ -16,8 +17,10 @@ import importlib
 import os
 import sys
 import threading
+import types
 from collections import Counter
 from collections.abc import Callable, Iterator
+from multiprocessing import spawn
 from typing import Any
 
 import numpy as np
@@ -31,10 +34,11 @@ __all__ = ["fallbacks", "patch", "patched", "unpatch"]
 REPLACED = {"scipy.signal": signal, "scipy.ndimage": ndimage, "skimage.feature": feature}
 
 Function = Callable[..., Any]
+Replaced = tuple[dict[str, Any], str, Function]  # globals of a module, name, original
 
 _lock = threading.RLock()
 _stand_ins: dict[int, tuple[Function, Function]] = {}  # by id of the original: the original, its stand-in
-_undo: list[tuple[dict[str, Any], str, Function]] = []  # globals of a module, name, original
+_undo: list[Replaced] = []
 _fallbacks: Counter[str] = Counter()
 
 
@@ -58,6 +62,8 @@ def patch(*modules: str) -> int:
     ------
     ImportError
         A module that is named cannot be imported. Nothing is replaced then.
+    TypeError
+        Something else than a name.
 
     Examples
     --------
@@ -71,6 +77,9 @@ def patch(*modules: str) -> int:
     """
     if not switch("FASTCONV_PATCH", True):
         return 0
+    for name in modules:
+        if not isinstance(name, str) or not name.strip(".") or name.startswith("."):
+            raise TypeError(f"modules must be names of modules, as 'scipy.signal' is; got {name!r}")
     with _lock:
         named = [importlib.import_module(name) for name in modules]
         for name in REPLACED if not modules else ():
@@ -83,6 +92,7 @@ def patch(*modules: str) -> int:
             for name, part in list(sys.modules.items()):
                 if part is module or name.startswith(below):
                     count += _replace(vars(part))
+        _tell_workers()
         return count
 
 
@@ -95,7 +105,7 @@ def unpatch() -> None:
     >>> fastconv.unpatch()
     """
     with _lock:
-        _restore(_undo)
+        _restore(_undo[:])
 
 
 @contextlib.contextmanager
@@ -120,7 +130,6 @@ def patched(*modules: str) -> Iterator[int]:
         before = len(_undo)
         count = patch(*modules)
         ours = _undo[before:]
-        del _undo[before:]
     try:
         yield count
     finally:
@@ -150,7 +159,9 @@ def _find_originals() -> None:
         for function in ours.__all__ if theirs is not None else ():
             original = getattr(theirs, function, None)  # (scikit-image has its globals where they are made)
             if callable(original) and not hasattr(original, "__fastconv__"):
-                _stand_ins.setdefault(id(original), (original, _stand_in(getattr(ours, function), original)))
+                stand_in = getattr(ours, function).patched
+                stand_in.__fastconv__ = original
+                _stand_ins.setdefault(id(original), (original, stand_in))
 
 
 def _replace(variables: dict[str, Any]) -> int:
@@ -160,31 +171,90 @@ def _replace(variables: dict[str, Any]) -> int:
         if original is not None and original is value:
             variables[name] = stand_in
             _undo.append((variables, name, original))
+            if _is_home(variables, name, original):
+                original.__qualname__ = f"{name}.__fastconv__"  # where pickle finds it now
             count += 1
     return count
 
 
-def _restore(replaced: list[tuple[dict[str, Any], str, Function]]) -> None:
+def _restore(replaced: list[Replaced]) -> None:
     """Put these originals back, but where something else has been put since."""
-    while replaced:
-        variables, name, original = replaced.pop()
+    gone = set(map(id, replaced))
+    _undo[:] = [one for one in _undo if id(one) not in gone]
+    for variables, name, original in reversed(replaced):
         if variables.get(name) is _stand_ins[id(original)][1]:
             variables[name] = original
+        if _is_home(variables, name, original):
+            original.__qualname__ = name
+    _tell_workers()
 
 
-def _stand_in(ours: Function, original: Function) -> Function:
-    """Ours for what it takes, else the original."""
-    name = f"{original.__module__}.{original.__name__}"
+def _is_home(variables: dict[str, Any], name: str, original: Function) -> bool:
+    """Whether that is the global by which a function is pickled."""
+    known = isinstance(original, types.FunctionType) and variables.get("__name__") == original.__module__
+    return known and name == original.__name__
+
+
+def _stand_in(module: str, ours: Function) -> Function:
+    """Ours for what it takes, else the original, which is in that module."""
 
     @functools.wraps(ours)
     def stand_in(*args: Any, **how: Any) -> Any:
         if not any(map(_is_foreign, (*args, *how.values()))):
             return ours(*args, **how)
-        _fallbacks[name] += 1
+        # In a process that has been sent this function, and is not patched, it may not have been looked for.
+        original = getattr(stand_in, "__fastconv__", None) or getattr(importlib.import_module(module), ours.__name__)
+        _fallbacks[f"{original.__module__}.{original.__name__}"] += 1
         return original(*args, **how)
 
-    stand_in.__fastconv__ = original  # type: ignore[attr-defined]
+    stand_in.__qualname__ = f"{ours.__name__}.patched"  # where pickle finds it, patched or not
     return stand_in
+
+
+for _module, _ours in REPLACED.items():
+    for _function in map(_ours.__dict__.get, _ours.__all__):
+        if callable(_function):
+            _function.patched = _stand_in(_module, _function)
+
+
+# ---- processes that this one starts --------------------------------------------------------------
+
+
+class _Patches:
+    """What a new process is told first: to replace the functions of these modules, wherever fastconv is."""
+
+    def __init__(self, modules: list[str]) -> None:
+        self.modules = modules
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        path = [os.path.abspath(p) for p in sys.path] + [folder]
+        code = f"import sys\nsys.path += [p for p in {path!r} if p not in sys.path]\nimport fastconv.patching as p\n"
+        return exec, (f"{code}p._patch_as_told({self.modules!r})", {})
+
+
+def _patch_as_told(modules: list[str]) -> None:
+    for name in modules:
+        with contextlib.suppress(ImportError):  # made in the process that tells
+            patch(name)
+
+
+def _tell_workers() -> None:
+    """Let what multiprocessing sends to a process that does not fork carry the patches, as long as there are some."""
+    sent = spawn.get_preparation_data
+    original = getattr(sent, "__fastconv__", None)
+    if original is None and _undo:
+
+        @functools.wraps(sent)
+        def get_preparation_data(name: str) -> dict[str, Any]:
+            with _lock:
+                modules = {str(variables.get("__name__")) for variables, _, _ in _undo}
+            return {**sent(name), "fastconv": _Patches(sorted(modules - {"__main__", "__mp_main__"}))}
+
+        get_preparation_data.__fastconv__ = sent  # type: ignore[attr-defined]
+        spawn.get_preparation_data = get_preparation_data
+    elif original is not None and not _undo:
+        spawn.get_preparation_data = original
 
 
 def _is_foreign(value: Any) -> bool:
