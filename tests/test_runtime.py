@@ -523,3 +523,20 @@ def test_the_extension_names_the_libraries_that_it_uses():
     done = subprocess.run(["ldd", "-r", _core.__file__], capture_output=True, text=True, check=False)
     undefined = re.findall(r"undefined symbol: (\w+)", done.stdout + done.stderr)
     assert {name for name in undefined if not re.match("_?Py", name)} == set()
+
+
+def test_complex_results_are_checked_part_by_part():
+    """An infinite real part leaves the imaginary one to its bound; it was compared bit by bit."""
+    from fastconv.runtime import check_result
+
+    a, b = (
+        np.array([complex(np.inf, 1), complex(np.nan, 2)]),
+        np.array([complex(np.inf, 1 + 1e-15), complex(np.nan, 2)]),
+    )
+    check_result(a, b, np.full(2, 1e-14), "sums")
+    for wrong in (complex(np.inf, 1.1), complex(-np.inf, 1), complex(np.nan, 1), complex(1, 1)):
+        with pytest.raises(fastconv.CheckError):
+            check_result(np.array([wrong, b[1]]), b, np.full(2, 1e-14), "sums")
+    large = np.array([2**63 - 1])
+    with pytest.raises(fastconv.CheckError):
+        check_result(large - 1, large, np.zeros(1), "integers whose difference floats do not see")
