@@ -436,7 +436,7 @@ static int run_products(layer *l)
     fc_make_phases(l);
     for (phase *p = l->phase; p < l->phase + fc_phases(l); p++)
         p->part = min(l->part_channels * power_of_two(min(l->most_taps / p->taps, l->most_spans)) * p->taps, l->part);
-    fc_pool_run(threads, chunks * l->shares, block, l);
+    fc_run_or_plan(g, (fc_conv_plan){FC_PRODUCTS, threads, chunks * l->shares, l->phase->part}, block, l);
     fc_close(&tables);
     fc_return(memory);
     return 0;

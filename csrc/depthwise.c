@@ -208,7 +208,7 @@ int fc_depthwise_run(layer *given)
         for (ptrdiff_t z = 0, cols = axis[COLS].k; z < axis[DEPTH].k; z++)
             memmove(l->at + z * cols, l->at + z * cols * axis[ROWS].k, (size_t)cols * sizeof(ptrdiff_t));
     d.taps.at = l->at;
-    fc_pool_run(threads, l->planes * parts_of(all, d.kernels_chunk), chunk, &d);
+    fc_run_or_plan(g, (fc_conv_plan){FC_SLIDES, threads, l->planes * parts_of(all, d.kernels_chunk), d.wide * d.tall}, chunk, &d);
     fc_close(&tables);
     fc_return(memory);
     return 0;

@@ -123,6 +123,11 @@ FC_API void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile til
  *   out[image][c][i] = bias[c] + sum_{m < kernels} sum_{o * stride - lead + t * dilation = i} x[image][m][o] w[m][c][t]
  *
  * Beyond x lie zeros then. */
+enum { FC_PRODUCTS, FC_LANES, FC_SLIDES };
+typedef struct {
+    int kind, threads;
+    ptrdiff_t chunks, part; /* shares that threads take; taps summed in one go */
+} fc_conv_plan;
 typedef struct {
     int type, threads, clamp, gradient; /* FC_F32 or FC_F64; threads: at most */
     ptrdiff_t images, groups, channels, kernels;
@@ -133,6 +138,7 @@ typedef struct {
     double low, high;
     const char *dy; /* of fc_conv_weight_run, with any strides in bytes */
     ptrdiff_t dy_image, dy_channel, dy_step[FC_AXES];
+    fc_conv_plan *plan; /* of a layer that is not a gradient: what would be done is said there, and out is left alone; or NULL */
 } fc_conv;
 FC_API int fc_conv_run(const fc_conv *g);
 

@@ -124,6 +124,15 @@ FC_API ptrdiff_t fc_phase_area(const layer *l, const phase *p, area *b, ptrdiff_
 /* value: that of elements that meet no tap; all of them, if the plane has none */
 FC_API void fc_interleave(const layer *l, const area *block, char *plane, char *room, double value, int has_taps);
 
+/* Threads compute all chunks of a call, or its plan is told, if that is asked for */
+static inline void fc_run_or_plan(const fc_conv *g, fc_conv_plan plan, fc_task *run, void *context)
+{
+    if (g->plan)
+        *g->plan = plan;
+    else
+        fc_pool_run(plan.threads, plan.chunks, run, context);
+}
+
 /* conv.c: a layer, or its data gradient, with the instruction set of a call that has begun */
 FC_API int fc_layer_run(const fc_conv *g, const fc_kernels *table, int may_exchange);
 

@@ -111,6 +111,9 @@ def conv(
     clamp: tuple[float, float] | None,
     threads: int,
 ) -> None: ...
+def conv_plan(
+    x: NDArray[Any], w: NDArray[Any], axes: tuple[Axis, ...], groups: int, threads: int
+) -> tuple[str, int, int, int]: ...
 def conv_input(
     grad_output: NDArray[Any],
     w: NDArray[Any],

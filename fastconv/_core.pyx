@@ -622,6 +622,10 @@ def match(cnp.ndarray image, cnp.ndarray result, const double[:, :, ::1] t, mask
 # ---- convolution layers ----------------------------------------------------------------------------
 
 cdef extern from "fastconv.h" nogil:
+    int FC_PRODUCTS, FC_LANES, FC_SLIDES
+    ctypedef struct fc_conv_plan:
+        int kind, threads
+        ptrdiff_t chunks, part
     ctypedef struct fc_conv:
         int type, threads, clamp, gradient
         ptrdiff_t images, groups, channels, kernels
@@ -635,6 +639,7 @@ cdef extern from "fastconv.h" nogil:
         const char *dy
         ptrdiff_t dy_image, dy_channel
         ptrdiff_t dy_step[3]
+        fc_conv_plan *plan
     int fc_conv_run(const fc_conv *g)
     int fc_conv_weight_run(const fc_conv *g)
 
@@ -650,6 +655,19 @@ def conv_input(cnp.ndarray grad_output, cnp.ndarray w, cnp.ndarray bias, cnp.nda
     """The adjoint of conv, whose axes are given: grad_output (images, kernels, ...), bias (channels,) or None, out
     (images, channels, ...). Beyond x lie zeros."""
     run_layer(grad_output, w, bias, out, axes, groups, clamp, threads, 1)
+
+
+def conv_plan(cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, int threads):
+    """How conv would run: (kind, threads, chunks, taps that are summed in one go). Of x only shape and strides count."""
+    cdef fc_conv g
+    cdef fc_conv_plan plan
+    describe_layer(&g, x, w, axes, groups, threads)
+    g.w, g.bias, g.plan = <const char *> cnp.PyArray_DATA(w), NULL, &plan
+    g.out = NULL
+    g.low = g.high = 0
+    if fc_conv_run(&g) != 0:
+        raise MemoryError("no memory for the scratch blocks of a convolution layer")
+    return {FC_PRODUCTS: "products", FC_LANES: "lanes", FC_SLIDES: "slides"}[plan.kind], plan.threads, plan.chunks, plan.part
 
 
 def conv_weight(cnp.ndarray x, cnp.ndarray grad_output, cnp.ndarray out, axes, ptrdiff_t groups, int threads):
@@ -692,6 +710,7 @@ cdef describe_layer(fc_conv *g, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t gr
     g.x_image, g.x_channel = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
     g.x = <const char *> cnp.PyArray_DATA(x)
     g.clamp = g.gradient = 0
+    g.plan = NULL
 
 
 cdef run_layer(cnp.ndarray x, cnp.ndarray w, cnp.ndarray bias, cnp.ndarray out, axes, ptrdiff_t groups, clamp,
@@ -761,7 +780,7 @@ def conv_plain(int rank, x, w, bias, stride, padding, dilation, groups, clamp):
             and cnp.PyArray_ISBEHAVED_RO(xa) and cnp.PyArray_ISCARRAY_RO(wa)
             and 0 < groups <= cnp.PyArray_DIM(wa, 0)):
         return None
-    g.bias = NULL
+    g.bias, g.plan = NULL, NULL
     if bias is not None:
         if not cnp.PyArray_CheckExact(bias):
             return None

@@ -722,7 +722,9 @@ def explain(
     known = isinstance(k, np.ndarray)
     x, taps = np.broadcast_to(zero, x_shape), k if isinstance(k, np.ndarray) else np.broadcast_to(zero, k)
     options = Options(mode, boundary, stride=stride, dilation=dilation)
-    c = correlation_arguments(taps.ndim if 1 <= taps.ndim <= 3 else 2, x, taps, options)
+    if taps.ndim > 3:
+        raise ValueError(f"k must have 1 to 3 dimensions; got shape {taps.shape}; of layers, fastconv.nn.explain tells")
+    c = correlation_arguments(taps.ndim or 2, x, taps, options)
     choice = methods.choose(c, method, any_kernel=not known)
     threads = get_num_threads() if threads is None else thread_count(threads, "threads")
     if choice.method == "numpy":

@@ -103,6 +103,7 @@ CALLS = {
     **of_rank(1),
     **of_rank(2),
     **of_rank(3),
+    "nn.explain": (nn.explain, {"x_shape": (2, 4, 6, 5), "w_shape": (6, 4, 3, 2)}),
     "nn.unfold": (nn.unfold, {"x": floats(1, 2, 6, 5), "kernel_size": 2}),
     "nn.fold": (nn.fold, {"x": floats(1, 8, 20), "output_size": (6, 5), "kernel_size": 2}),
     "nn.Parameter": (nn.Parameter, {"name": "p", "value": floats(2)}),
@@ -141,6 +142,7 @@ CALLS = {
 NOT_CALLED = {
     "dense.Cost",
     "dense.Recovered",
+    "nn.Explanation",
     "learning.NonFiniteLossError",
     "nn.Gradients",
     "nn.SGD.step",

@@ -234,7 +234,7 @@ def test_results_that_no_memory_can_hold(package, mode):
         (((5,), (3, 3)), ValueError, "x must have at least 2 dimensions"),
         (((), (3,)), ValueError, "x must have at least 1 dimension "),
         (((5, 5), ()), ValueError, "k must have 2 dimensions"),
-        (((5, 5, 5, 5), (3, 3, 3, 3)), ValueError, "k must have 2 dimensions"),
+        (((5, 5, 5, 5), (3, 3, 3, 3)), ValueError, "k must have 1 to 3 dimensions.*layers"),
         (((5, 5), (6, 1)), ValueError, "k of shape"),
         (((5, 5), (3, 3), "half"), ValueError, "mode must be"),
         (((5, 5), (3, 3), "same", "mirror"), ValueError, "boundary must be"),

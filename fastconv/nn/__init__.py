@@ -2,7 +2,7 @@
 """Convolution layers on NumPy arrays: what deep learning calls convolution, which is correlation with channels."""
 
 from fastconv.nn.folding import fold, unfold
-from fastconv.nn.functional import conv1d, conv2d, conv3d
+from fastconv.nn.functional import Explanation, conv1d, conv2d, conv3d, explain
 from fastconv.nn.gradients import (
     Gradients,
     conv1d_backward,
@@ -27,6 +27,7 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "Explanation",
     "Gradients",
     "Parameter",
     "conv1d",
@@ -47,6 +48,7 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "explain",
     "fold",
     "unfold",
 ]

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from fastconv import reference
 from fastconv.arguments import Axis, IntOrTuple, _word
 from fastconv.layers import (
     ACTIVATIONS,
+    LAYOUTS,
     NAMES,
     Activation,
     Columns,
@@ -23,11 +24,15 @@ from fastconv.layers import (
     Options,
     Padding,
     WeightGradient,
+    _size,
+    compute_dtype,
+    float_dtype,
     layer_arguments,
+    layer_geometry,
 )
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 
-__all__ = ["conv1d", "conv2d", "conv3d"]
+__all__ = ["Explanation", "conv1d", "conv2d", "conv3d", "explain"]
 
 METHODS = ("auto", "direct", "im2col", "numpy")
 Asked = TypeVar("Asked", Layer, WeightGradient, Columns)
@@ -192,6 +197,100 @@ def conv3d(
     """
     how = stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out
     return _conv(3, x, w, bias, how, method, threads)
+
+
+class Explanation(NamedTuple):
+    """How a layer would run; made by `explain`, printed as a few lines."""
+
+    kind: str  # of WHY
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    isa: str
+    part: int  # taps, of all channels of a group, that are summed in one go
+    threads: int
+    chunks: int
+
+    def __str__(self) -> str:
+        lines = [f"result   {self.dtype} {self.shape}", f"kind     {self.kind}: {WHY[self.kind]}"]
+        if self.isa:
+            lines += [
+                f"isa      {self.isa}",
+                f"sums     of {self.part} taps at a time",
+                f"threads  {self.threads}, over {self.chunks} chunks",
+            ]
+        return "\n".join(lines)
+
+
+WHY = {
+    "products": "of weights and packed pixels",
+    "lanes": "depthwise, a lane of a vector for each channel",
+    "slides": "depthwise, the kernel slides over each plane",
+    "numpy": "by the reference",
+    "nothing": "there is nothing to compute",
+}
+
+
+def explain(
+    x_shape: Sequence[int],
+    w_shape: Sequence[int],
+    stride: IntOrTuple = 1,
+    padding: Padding = 0,
+    dilation: IntOrTuple = 1,
+    groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str | None = None,
+    dtype: DTypeLike = np.float32,
+    threads: int | None = None,
+) -> Explanation:
+    """Say how `conv1d`, `conv2d` or `conv3d` would compute a layer, without computing it.
+
+    Parameters
+    ----------
+    x_shape : tuple of int
+        (N, C, H, W) or (C, H, W), or with the axes of a signal or a volume.
+    w_shape : tuple of int
+        (K, C / groups, R, S). Its number of axes chooses the function.
+    stride, padding, dilation, groups, padding_mode, layout, dtype, threads
+        As for `conv2d`.
+
+    Returns
+    -------
+    Explanation
+        A named tuple that prints as a few lines.
+
+    Raises
+    ------
+    ValueError, TypeError
+        What the layer would raise.
+
+    Examples
+    --------
+    >>> from fastconv import nn
+    >>> print(nn.explain((1, 64, 56, 56), (64, 64, 3, 3), padding=1, threads=1))  # doctest: +ELLIPSIS
+    result   float32 (1, 64, 56, 56)
+    kind     products: of weights and packed pixels
+    isa      ...
+    sums     of 117 taps at a time
+    threads  1, over ... chunks
+    >>> nn.explain((1, 64, 14, 14), (64, 1, 3, 3), groups=64).kind
+    'lanes'
+    """
+    shapes = _size(x_shape, "x_shape"), _size(w_shape, "w_shape")
+    rank, asked, n = len(shapes[1]) - 2, float_dtype(dtype), engine("auto", threads)
+    if rank not in LAYOUTS:
+        raise ValueError(f"w_shape must have three to five numbers; got {w_shape!r}")
+    how = Options(stride, padding, dilation, groups, padding_mode, None, layout)
+    g = layer_geometry(rank, *shapes, how, Names("x_shape", "w_shape"))
+    shape = g.asked(g.y_shape)
+    if 0 in g.x_shape or 0 in g.y_shape:
+        return Explanation("nothing", asked, shape, "", 0, 1, 0)
+    if _core is None:
+        return Explanation("numpy", asked, shape, "", 0, 1, 0)
+    zero = np.zeros((), compute_dtype(asked))
+    x, w = np.broadcast_to(zero, g.x_shape), np.zeros(shapes[1], zero.dtype)
+    kind, used, chunks, part = _core.conv_plan(x, w, g.axes, g.groups, n)
+    return Explanation(kind, asked, shape, _core.table()["isa"], part, used, chunks)
 
 
 # ---- how ------------------------------------------------------------------------------------------
