@@ -260,7 +260,7 @@ def correlation_arguments(
     factors: tuple[NDArray[Any], ...] = ()
     if isinstance(k, OuterProduct):
         factors = _array(k.ky, "ky"), _array(k.kx, "kx")
-        ka = _outer(factors)
+        ka = _outer(factors, xa.dtype)
     else:
         ka = _array(k, "k")
     if xa.ndim < rank:
@@ -547,16 +547,18 @@ def _is_supported(dtype: np.dtype[Any]) -> bool:
     return (dtype.kind in "biuf" and dtype.itemsize <= 8) or (dtype.kind == "c" and dtype.itemsize <= 16)
 
 
-def _outer(factors: tuple[NDArray[Any], ...]) -> NDArray[Any]:
-    """The kernel that factors stand for, in the dtype its sums will have; integers exactly or not at all."""
+def _outer(factors: tuple[NDArray[Any], ...], x: np.dtype[Any]) -> NDArray[Any]:
+    """The kernel that factors stand for, in the dtype its sums with x will have; integers exactly or not at all."""
     for name, factor in zip(OuterProduct._fields, factors, strict=True):
         if factor.ndim != 1:
             raise ValueError(f"{name} must have 1 dimension; got shape {factor.shape}")
         if factor.size == 0:
             raise ValueError(f"{name} must not be empty; got shape {factor.shape}")
     dtype = functools.reduce(_sum_dtype, (f.dtype for f in factors))
+    dtype = dtype if dtype.kind in "iu" else _sum_dtype(x, dtype)
     wide: Any = object if dtype.kind in "iu" else dtype
-    product = functools.reduce(np.multiply.outer, [f.astype(wide) for f in factors])
+    with np.errstate(all="ignore"):
+        product = functools.reduce(np.multiply.outer, [f.astype(wide) for f in factors])
     try:
         return np.asarray(product.astype(dtype))
     except OverflowError:

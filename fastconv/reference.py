@@ -374,14 +374,22 @@ def error_bound(c: Correlation, factors: tuple[NDArray[Any], ...] = (), *, trans
             bound += slide(filled, x, left_out, np.dtype(np.float64))
         if transformed:
             X = extended(filled, x)
-            most = 2.0 * transformed * np.max(X, initial=0)
-            energy = np.minimum(np.sum(X**2, initial=0), most * np.max(X, initial=0))
-            bound += transform_error(transformed, float(compute.eps) / 2) * float(np.sqrt(energy * np.sum(K**2)))
-            reached = 1 + min(float(np.sum(X)), most) + float(np.sum(K))
+            largest = float(np.max(X, initial=0))
+            norms = min(_norm(X), math.sqrt(2.0 * transformed) * largest) * _norm(K)
+            bound += transform_error(transformed, float(compute.eps) / 2) * norms
+            reached = 1 + min(float(np.sum(X)), 2.0 * transformed * largest) + float(np.sum(K))
             bound += parts * 8 * transformed * float(compute.smallest_subnormal) * reached
-        overflow = magnitude >= float(min(compute.max, result.max)) * (1 - n * float(compute.eps))
+        between = max((float(_magnitude(f).sum()) for f in factors), default=0.0)  # of a pass along one axis
+        between *= float(np.max(x, initial=filled.fillvalue))
+        overflow = np.maximum(magnitude, between) >= float(min(compute.max, result.max)) * (1 - n * float(compute.eps))
         bound = np.where(overflow, np.inf, bound)
     return bound + 1 if c.dtype.kind in "iu" else bound
+
+
+def _norm(a: NDArray[np.float64]) -> float:
+    """The root of the sum of squares, none of which overflows or vanishes."""
+    largest = float(np.max(a, initial=0))
+    return largest * float(np.sqrt(np.sum((a / largest) ** 2))) if largest else 0.0
 
 
 def transform_error(points: int, u: float) -> float:

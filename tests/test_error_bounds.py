@@ -92,3 +92,19 @@ def test_the_bounds_know_the_tiles():
     m = matching.matching_arguments(image, template, method="ccorr")
     of_sums = reference.error_bound(c, transformed=reference.TILE_POINTS)
     assert (reference.match_error_bound(m) >= of_sums).all()
+
+
+def test_bounds_of_numbers_whose_squares_overflow_or_vanish():
+    """Each was NaN, and so an error under `checked`: squares of one factor are infinite, those of the other zero."""
+    x, k = np.arange(1.0, 301) * 1e-170, np.arange(1.0, 41) * 1e170
+    for a, b in ((x, k), (k.repeat(8), x[:40])):
+        with fastconv.checked():
+            y = fastconv.corr1d(a, b, method="fft")
+        np.testing.assert_allclose(y, reference.corr1d(a, b), rtol=1e-10)
+
+
+def test_a_pass_along_one_axis_may_overflow():
+    """Where the sums after both axes are finite, but those after one need not be, the bound says so."""
+    ky, kx = np.array([1e305, 1e305]), np.array([1e-300, 2e-300])
+    with fastconv.checked():
+        fastconv.sepcorr2d(np.full((30, 40), 5e3), ky, kx, method="separable")

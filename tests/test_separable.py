@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cases
 import numpy as np
 import pytest
@@ -195,3 +197,20 @@ def test_refused(case):
     for package in (fastconv, reference):
         with pytest.raises(exception, match=message):
             package.sepcorr2d(np.ones((9, 9), int), *factors)
+
+
+@pytest.mark.parametrize(("x_type", "dtype"), [("f8", "f4"), ("i4", "f2"), ("u2", "f2"), ("f4", "f2"), ("i8", "F")])
+def test_the_product_of_factors_is_not_rounded_to_their_dtype(rng, x_type, dtype):
+    """It is made in the dtype that the sums have, so small factors do not vanish and large ones do not overflow."""
+    x = (rng.standard_normal((20, 30)) * 50).astype(x_type)
+    for scale in (1.0, 1e-3, 1e3):
+        ky, kx = ((rng.standard_normal(n) * scale).astype(dtype) for n in (4, 3))
+        common = np.result_type(x, ky)
+        expected = fastconv.corr2d(x, np.multiply.outer(ky.astype(common), kx.astype(common)), method="direct")
+        for method in ("direct", "auto"):
+            got = fastconv.sepcorr2d(x, ky, kx, method=method)
+            assert got.dtype == expected.dtype
+            eps = np.finfo(expected.dtype).eps
+            largest = float(np.abs(x).max()) * math.prod(float(np.abs(f).astype("d").sum()) for f in (ky, kx))
+            assert np.abs(got - expected).max() <= 4 * (ky.size * kx.size + 16) * eps * largest
+    assert np.isfinite(fastconv.sepcorr2d(np.ones((3, 3)), np.float32([1e30]), np.float32([1e30]))).all()
