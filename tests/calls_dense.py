@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import oracles
-from calls_corr import DTYPES, Oracle
+from calls_corr import DTYPES, Oracle, wide
 from fuzz import Array, Call, Rng, array, pick, rarely
 
 from fastconv import arguments, dense
@@ -30,23 +30,23 @@ def _given(rng: Rng) -> dict[str, Any]:
 
 
 def _entries(k: Array, shape: Any, mode: str, boundary: str) -> Array:
-    """(outputs, elements), in Python's integers where k holds integers."""
+    """The weights W[i, j, k, l]: of integers exact in 64 bits, or an error."""
     slides = Oracle("corr2d").slides({"mode": mode, "boundary": boundary}, shape, k.shape)
     at = oracles.seen(slides)
     W = np.zeros((len(at), math.prod(shape) + 1), object if k.dtype.kind in "biu" else k.dtype)
-    taps = np.conj(k.astype(np.int64) if k.dtype.kind == "b" else k).astype(W.dtype).ravel()
     for row, elements in zip(W, at, strict=True):
-        np.add.at(row, elements, taps)
-    return W[:, :-1].reshape(*(s.out for s in slides), *shape)
-
-
-def _exact(W: Any) -> Array:
-    """As Python's numbers: which dtype holds them is fastconv's choice."""
-    return np.asarray(W).astype(object) if np.asarray(W).dtype.kind in "biu" else np.asarray(W)
+        np.add.at(row, elements, np.conj(wide(k)).astype(W.dtype).ravel())
+    W = W[:, :-1].reshape(*(s.out for s in slides), *shape)
+    if W.dtype != object:
+        return W
+    dtype = np.dtype(np.uint64 if k.dtype == np.uint64 else np.int64)
+    if W.size and not (np.iinfo(dtype).min <= W.min() and W.max() <= np.iinfo(dtype).max):
+        raise OverflowError
+    return W.astype(dtype)
 
 
 def _weight(rng: Rng) -> Call:
-    return Call("dense.dense_weight", lambda **a: _exact(dense.dense_weight(**a)), _given(rng), _entries)
+    return Call("dense.dense_weight", dense.dense_weight, _given(rng), _entries)
 
 
 def _matrix(rng: Rng) -> Call:
@@ -57,7 +57,7 @@ def _matrix(rng: Rng) -> Call:
 
     def matrix(**a: Any) -> Array:
         A = dense.dense_matrix(**a, sparse=sparse)
-        return _exact(A.toarray() if sparse else A)
+        return A.toarray() if sparse else A
 
     return Call(f"dense.dense_matrix, sparse={sparse}", matrix, a, lambda **a: _flat(_entries(**a)))
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import oracles
 from calls_corr import DTYPES
-from fuzz import JUNK, Array, Call, Rng, array, length, pick, rarely
+from fuzz import MILD, Array, Call, Rng, array, length, pick, rarely
 from oracles import Slide
 from scipy import signal as original
 
 from fastconv import signal
+from fastconv.methods import CROSSOVERS
 
 WORK = 300_000  # products of one call at most
 
@@ -44,9 +45,9 @@ def _call(
         return getattr(original, name)(*given.values())  # positions: compiled ones take no names
 
     call = Call(f"signal.{name}", getattr(signal, name), a, expected or scipys, bound)
-    if rarely(rng, 0.1):
+    if rarely(rng, 0.1) and name != "sepfir2d":  # which crashes in SciPy where a filter is longer than the image
         wrong = pick(rng, a)
-        call = call._replace(arguments=a | {wrong: pick(rng, JUNK)}, expected=scipys, bound=np.inf, wrong=True)
+        call = call._replace(arguments=a | {wrong: pick(rng, MILD)}, expected=scipys, bound=np.inf, wrong=True)
     return call
 
 
@@ -87,7 +88,8 @@ def _two_dimensions(rng: Rng, name: str) -> Call:
     filled = np.append(x.ravel(), np.asarray(a.get("fillvalue", 0)).ravel())
     most = np.abs(np.where(np.isfinite(filled), filled, 0)).astype(float).max()
     padded = np.full(np.add(x.shape, 2 * np.array(k.shape)), most)
-    return _call(rng, name, a, 0 if kind == "whole" else _bound(padded, k, transforms=True), kind)
+    exact = kind == "whole" and k.size < CROSSOVERS["fft taps"] and most < 100
+    return _call(rng, name, a, 0 if exact else _bound(padded, k, transforms=True), kind)
 
 
 def _any_dimensions(rng: Rng, name: str) -> Call:

@@ -130,7 +130,7 @@ def array(rng: Rng, shape: Any, dtype: Any, kind: str) -> Array:
 def room(rng: Rng, shape: tuple[int, ...], dtype: Any) -> Array:
     """Where to put a result: anywhere."""
     while True:
-        out = relaid(rng, np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)).view()
+        out = relaid(rng, rng.integers(0, 9, shape).astype(dtype)).view()
         if out.dtype.isnative and 0 not in out.strides:
             out.flags.writeable = True
             return out
@@ -147,18 +147,15 @@ def relaid(rng: Rng, a: Array) -> Array:
     store = np.zeros([room[i] for i in order], fields)["a"].transpose(np.argsort(order))
     view = store[tuple(slice(None, None, s) for s in steps)][tuple(slice(n) for n in a.shape)]
     view[...] = a
-    for axis in range(a.ndim):
-        if (
-            a.shape[axis] > 1
-            and (first := a.take([0], axis)).tobytes() * a.shape[axis]
-            and np.array_equal(a, np.broadcast_to(first, a.shape), equal_nan=a.dtype.kind in "fc")
-        ):
+    for axis, n in enumerate(a.shape):
+        if n > 1 and a.size and np.array_equal(a, np.broadcast_to(a.take([0], axis), a.shape)):
             view = np.broadcast_to(view[(slice(None),) * axis + (slice(1),)], a.shape)
     view.flags.writeable = False
     return view
 
 
 JUNK = (None, "a", b"x", 1.5, -1, -(2**62), 2**62, (), (1, 2, 3, 4), [None], np.nan, 1j, [[1]], object(), True)
+MILD = tuple(j for j in JUNK if not isinstance(j, int) or abs(j) < 9)  # huge sizes end SciPy's process
 
 
 def spoilt(rng: Rng, call: Call, refuses: Callable[..., Any], names: Any) -> Call:
@@ -196,9 +193,12 @@ def compare(got: Any, want: Any, bound: Any = 0) -> None:
     for a, b, most in zip(parts(got), parts(want), bounds, strict=True):
         assert (a.dtype, a.shape) == (b.dtype, b.shape), f"{a.dtype}{a.shape} instead of {b.dtype}{b.shape}"
         with np.errstate(all="ignore"):
-            wide = np.clongdouble if a.dtype.kind == "c" else np.longdouble
-            distance = np.abs(a.astype(wide) - b.astype(wide))
-            right = (a == b) | (np.isnan(distance) & (a != a) & (b != b)) | (distance <= most) | np.isposinf(most)
+            pairs = [(a.real, b.real), (a.imag, b.imag)] if a.dtype.kind == "c" else [(a, b)]
+            apart = [
+                np.where((p == q) | ((p != p) & (q != q)), 0, np.abs(np.subtract(p, q, dtype="g"))) for p, q in pairs
+            ]
+            distance = np.hypot(*apart) if len(apart) > 1 else apart[0]
+            right = (distance == 0) | (distance <= most) | np.isposinf(most)
         if not right.all():
             at = np.unravel_index(int(np.argmax(np.where(right, -1, np.nan_to_num(distance, nan=np.inf)))), a.shape)
             raise AssertionError(

@@ -27,6 +27,7 @@ def image():
     return pytest.importorskip("PIL.Image")
 
 
+@pytest.mark.deep
 def test_whole_tour(image, tmp_path, monkeypatch, capsys):
     pytest.importorskip("sklearn")
     monkeypatch.chdir(tmp_path)
@@ -50,6 +51,7 @@ def test_whole_tour(image, tmp_path, monkeypatch, capsys):
             assert np.ptp(pixels[top : top + 512, left : left + 512]) > 50
 
 
+@pytest.mark.deep
 def test_digits_are_read():
     pytest.importorskip("sklearn")
     text = tour.digits().text
