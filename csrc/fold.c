@@ -37,7 +37,8 @@ typedef struct {
     struct column {
         ptrdiff_t from, end, at;       /* outputs of a row; where what they meet lies in sums */
     } *column;                         /* for every column of taps; NULL: rows have several blocks, each with its own */
-    ptrdiff_t room;                    /* bytes of the sums of a thread */
+    fc_room tables;                    /* these */
+    ptrdiff_t thread_bytes;            /* of the sums of a thread */
     char *scratch;
 } driver;
 
@@ -182,44 +183,59 @@ static void tabulate(driver *d, int which)
     }
 }
 
+static char *lay_sums(const driver *d, fc_room *r)
+{
+    return fc_part(r, "sums", times(d->axis[COLS].stride, d->segment), d->g->size);
+}
+
+static void lay_tables(driver *d, fc_room *r)
+{
+    for (int a = DEPTH; a <= ROWS; a++)
+        d->line[a] = fc_part(r, "lines", d->axis[a].n, sizeof *d->line[a]);
+    if (d->blocks == 1)
+        d->column = fc_part(r, "columns", d->axis[COLS].k, sizeof *d->column);
+}
+
 /* index counts (plane, parts) */
 static void chunk(void *context, ptrdiff_t index, int slot)
 {
     const driver *d = context;
     const ptrdiff_t shares = parts_of(d->parts, d->parts_chunk), plane = index / shares;
     const ptrdiff_t from = index % shares * d->parts_chunk;
+    fc_room room = fc_room_at(d->scratch, d->thread_bytes, slot);
+    char *sums = d->scratch ? lay_sums(d, &room) : NULL;
     for (ptrdiff_t part = from; part < min(from + d->parts_chunk, d->parts); part++)
         if (d->g->folds)
-            fold_block(d, plane, part, d->scratch + slot * d->room);
+            fold_block(d, plane, part, sums);
         else
             unfold_row(d, plane, part);
+    fc_close(&room);
 }
 
 /* Scratch and tables for fold_block; returns 0, or -1 */
 static int prepare(driver *d, int threads)
 {
-    const fc_axis *depth = &d->axis[DEPTH], *rows = &d->axis[ROWS], *cols = &d->axis[COLS];
+    const fc_axis *cols = &d->axis[COLS];
     const ptrdiff_t step = cols->stride, n = min(BLOCK, cols->n);
     /* Phases of more than two pay if several columns of taps are added to one. They have whole lines, and a vector more for
      * those that read one, which is too much where they are short. */
     ptrdiff_t segment = (n / step + 1 + 2 * LINE) / LINE * LINE;
     if (step == 2 || (step > 2 && cols->k > step && step <= 2 * BLOCK / segment))
         d->segment = segment;
-    d->room = step * d->segment * d->g->size;
-    const size_t lines = (size_t)(depth->n + rows->n) * sizeof(struct line);
-    const size_t columns = d->blocks > 1 ? 0 : (size_t)cols->k * sizeof(struct column);
-    d->scratch = fc_borrow((size_t)threads * (size_t)d->room + lines + columns);
-    if (d->scratch == NULL)
+    fc_room sums = {0}, tables = {0};
+    lay_sums(d, &sums);
+    lay_tables(d, &tables);
+    char *memory = fc_borrow((size_t)plus(tables.bytes, times(threads, sums.bytes)));
+    if (memory == NULL)
         return -1;
-    d->line[DEPTH] = (struct line *)(void *)(d->scratch + threads * d->room);
-    d->line[ROWS] = d->line[DEPTH] + depth->n;
+    d->thread_bytes = sums.bytes;
+    d->scratch = memory + tables.bytes;
+    d->tables.block = memory;
+    lay_tables(d, &d->tables);
     tabulate(d, DEPTH);
     tabulate(d, ROWS);
-    if (columns) {
-        d->column = (struct column *)(void *)(d->line[ROWS] + rows->n);
-        for (ptrdiff_t t = 0; t < cols->k; t++)
-            d->column[t] = column_of(d, t, 0, cols->n);
-    }
+    for (ptrdiff_t t = 0; d->column && t < cols->k; t++)
+        d->column[t] = column_of(d, t, 0, cols->n);
     return 0;
 }
 
@@ -251,7 +267,8 @@ int fc_fold_run(const fc_fold *g)
     if (g->folds && prepare(&d, threads) != 0)
         return -1;
     fc_pool_run(threads, planes * parts_of(d.parts, d.parts_chunk), chunk, &d);
-    if (d.scratch)
-        fc_return(d.scratch);
+    fc_close(&d.tables);
+    if (d.tables.block)
+        fc_return(d.tables.block);
     return 0;
 }

@@ -787,7 +787,7 @@ static void check_ordered(fc_ordered_fn *ordered)
         }
         view vx = lay(source[0], ADJACENT, 1, high, wide, x), w = lay(source[1], ADJACENT, 1, 1, taps, k);
         view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
-        fc_order o = {w.p, at, taps, down ? vx.row / size : 1, fold};
+        fc_order o = {.w = w.p, .at = at, .taps = taps, .unit = down ? vx.row / size : 1, .fold = fold};
         say_case("fold %d, %s, taps %td, rows %td, cols %td", fold, down ? "down" : "across", taps, rows, cols);
         ordered(vx.p, vx.row / size, &o, out.p, out.row / size, rows, cols);
         verify(out, 1, rows, cols);
