@@ -452,7 +452,7 @@ def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> NDArray[
 
 
 def _reversed_conj(k: NDArray[Any]) -> NDArray[Any]:
-    k = k[(slice(None, None, -1),) * k.ndim]
+    k = k[(..., *(slice(None, None, -1),) * k.ndim)]
     return k.conj() if k.dtype.kind == "c" else k
 
 
@@ -525,7 +525,7 @@ def _types(x: NDArray[Any], k: NDArray[Any]) -> str:
 
 def _floats(a: NDArray[Any]) -> NDArray[Any]:
     if a.dtype.kind in "fc":
-        return a.astype(np.float32) if a.dtype == np.float16 else a
+        return a.astype(np.float32) if a.dtype.itemsize == 2 else a
     if a.dtype.kind in "mM":
         raise TypeError(f"an input has dtype {a.dtype}; numbers are supported")
     return a.astype(np.float64)

@@ -155,7 +155,7 @@ def relaid(rng: Rng, a: Array) -> Array:
 
 
 JUNK = (None, "a", b"x", 1.5, -1, -(2**62), 2**62, (), (1, 2, 3, 4), [None], np.nan, 1j, [[1]], object(), True)
-MILD = tuple(j for j in JUNK if not isinstance(j, int) or abs(j) < 9)  # huge sizes end SciPy's process
+MILD = ("a", b"x", 1.5, -1, (1, 2, 3, 4), None, 1j, [[1]], object())  # for SciPy, whose process huge sizes end
 
 
 def spoilt(rng: Rng, call: Call, refuses: Callable[..., Any], names: Any) -> Call:
@@ -235,14 +235,15 @@ def check(call: Call, rng: Rng) -> None:
     with threads(1):
         got = outcome(call.function, call.arguments)
     want = outcome(call.expected, call.arguments)
-    if call.wrong and isinstance(want, OBSCURE) and isinstance(got, Exception):
-        want = got  # that much of a peer is not copied
+    if call.wrong and all(isinstance(e, (*OBSCURE, TypeError, ValueError)) for e in (got, want)):
+        want = got  # what is raised of nonsense depends on which line of a peer happens to meet it first
     bound = call.bound(got) if callable(call.bound) and not isinstance(got, Exception) else call.bound
     compare(got, want, bound)
     if isinstance(got, Exception):
-        assert isinstance(got, ValueError) or not isinstance(got, OBSCURE), repr(got)
+        named = any(name in str(got) for name in call.arguments)
+        assert named or isinstance(got, ValueError) or not isinstance(got, OBSCURE), repr(got)
         if call.names:
-            is_clear = isinstance(got, (TypeError, ValueError)) and any(n in str(got) for n in call.arguments)
+            is_clear = named and isinstance(got, (TypeError, ValueError))
             assert is_clear or isinstance(got, (MemoryError, OverflowError)), f"{got!r} does not name an argument"
         return
     again = {name: relaid(rng, a) for name, a in call.arguments.items() if type(a) is np.ndarray}

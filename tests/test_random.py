@@ -16,7 +16,6 @@ import fuzz
 import pytest
 from conftest import SEED
 
-MENDED = [f for f in fuzz.FAMILIES if f not in ("signal", "ndimage")]
 HERE = Path(__file__).parent
 
 
@@ -33,12 +32,12 @@ def call(family: str, seconds: float) -> None:
     assert ended.returncode == 0, f"{ended.returncode}: {ended.stdout[-2000:]}{ended.stderr[-4000:]}"
 
 
-@pytest.mark.parametrize("family", MENDED)
+@pytest.mark.parametrize("family", fuzz.FAMILIES)
 def test_a_few_calls(family):
     call(family, 2)
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("family", MENDED)
+@pytest.mark.parametrize("family", fuzz.FAMILIES)
 def test_many_calls(family):
     call(family, float(os.environ.get("FASTCONV_FUZZ_SECONDS") or 60))

@@ -291,3 +291,17 @@ def test_a_kernel_too_large_for_tiles_is_transformed_as_a_whole(rng):
     np.testing.assert_array_equal(fastconv.corr2d(x, x, "full", window=window), whole[window])
     np.testing.assert_allclose(whole[1199, 1099], np.sum(x.astype(float) ** 2), rtol=1e-6)
     assert part.shape == (20, 7)
+
+
+def test_half_floats_of_foreign_byte_order_become_float32(rng):
+    x, k = rng.standard_normal((2, 9)).astype("f2"), rng.standard_normal((2, 3)).astype("f2")
+    for name in ("fftconvolve", "oaconvolve"):
+        native = getattr(signal, name)(x, k)
+        cases.assert_same_bits(getattr(signal, name)(x.astype(">f2"), k.astype(">f2")), native)
+
+
+def test_what_has_no_dimensions_is_refused():
+    for nothing in (None, object()):
+        for name in ("correlate", "convolve"):
+            with pytest.raises(ValueError, match="dimensionality"):
+                getattr(signal, name)(np.ones((3, 4)), nothing)
