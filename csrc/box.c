@@ -86,6 +86,9 @@ static void box_block(const call *c, const sizes *z, const scratch *s, const cha
     fc_sums_across(c, s, s->sums, z->down, axis[COLS].k, col, s->boxes, z->back, rows, cols);
     for (ptrdiff_t i = 0; i < rows; i++)
         c->scale(out + i * out_row * c->size, s->boxes + i * z->back * c->size, c->g->k, cols);
+    for (ptrdiff_t i = 0; i < rows && c->finite && c->g->not_finite; i++)
+        if (!c->finite(out + i * out_row * c->size, cols))
+            __atomic_store_n(c->g->not_finite, 1, __ATOMIC_RELAXED);
 }
 
 void fc_by_box(const call *c, const scratch *s, const rows_of *r, const char *src, ptrdiff_t row, ptrdiff_t col, char *out,

@@ -36,6 +36,7 @@ typedef struct {
     fc_settle_fn *settle;
     fc_ordered_fn *ordered;
     fc_scale_fn *scale;
+    fc_finite_fn *finite; /* floats only */
     fc_transpose_fn *transpose; /* by the size of the elements */
     fc_fft *fft;                /* FC_FFT */
     fc_order order[FC_AXES];    /* FC_ORDERED: the first; FC_LINES: that of each axis */

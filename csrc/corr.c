@@ -341,8 +341,8 @@ int fc_corr_run(const fc_corr *g)
         return 0;
 #define KERNELS(type) c.corr = fc->corr_##type, c.widen = fc->widen_##type, c.sums = fc->sums_##type, c.scale = fc->scale_##type
 #define FLOAT_KERNELS(type)                                                                                      \
-    KERNELS(type), c.gemm = fc->gemm_##type, c.narrow = fc->narrow_##type, c.settle = fc->settle_##type,         \
-                   c.ordered = fc->ordered_##type
+    KERNELS(type), c.finite = fc->finite_##type, c.gemm = fc->gemm_##type, c.narrow = fc->narrow_##type,         \
+                   c.settle = fc->settle_##type, c.ordered = fc->ordered_##type
     switch (g->type) {
     case FC_F32: FLOAT_KERNELS(f32), c.fill.f32 = (float)g->fill; break;
     case FC_F64: FLOAT_KERNELS(f64), c.fill.f64 = g->fill; break;

@@ -62,6 +62,7 @@ typedef struct {
     /* FC_BOX: all taps are the one that k points to. FC_SEPARABLE: k = sum over terms of depth x rows x columns; factor[axis]: terms x k adjacent elements */
     ptrdiff_t terms;
     const char *factor[FC_AXES];
+    int *not_finite; /* FC_BOX of floats: set to 1 if a result is not; or NULL */
     /* FC_LINES, in lines.c: a pass along rows and one along columns, either of which may be missing (k = 1) */
     fc_line line[FC_AXES];
     int columns_first, between;  /* `between`: the type that results of the first pass are stored as */

@@ -34,7 +34,7 @@ def corr(
     method: int,
     threads: int,
     factors: tuple[NDArray[Any], ...] = ...,
-) -> None: ...
+) -> bool: ...
 
 _Pass = tuple[int, NDArray[np.float64] | None, int, int, str, float]
 

@@ -42,6 +42,7 @@ cdef extern from "fastconv.h" nogil:
         char *out
         ptrdiff_t terms
         const char *factor[3]
+        int *not_finite
         fc_line line[3]
         int columns_first, between
         fc_axis axis[3]
@@ -162,10 +163,10 @@ def corr(cnp.ndarray x, const arithmetic[:, :, ::1] k, cnp.ndarray out, axes, fi
 
     k has the type of the arithmetic. x and out have leading axes alike. factors, for the separable method:
     arrays (terms, taps) of that type for depth, rows and columns. Doubles are stored as whatever type out has, unless the
-    method is fft.
+    method is fft. Returns whether the box method has made something that is not finite.
     """
     cdef fc_corr g
-    cdef int i, first = 3 - len(axes)
+    cdef int i, first = 3 - len(axes), not_finite = 0
     cdef const arithmetic[:, ::1] factor
     if arithmetic is float:
         g.type = FC_F32
@@ -196,7 +197,9 @@ def corr(cnp.ndarray x, const arithmetic[:, :, ::1] k, cnp.ndarray out, axes, fi
         factor = array
         g.terms = factor.shape[0]
         g.factor[i] = <const char *> &factor[0, 0]
+    g.not_finite = &not_finite
     run(&g, KEEP_GIL_BELOW)
+    return not_finite != 0
 
 
 cdef int describe_filter(fc_corr *g, cnp.ndarray x, cnp.ndarray out, int method, double fill, int threads) except -1:

@@ -520,7 +520,7 @@ def _band_normalised(c: Correlation, choice: methods.Choice, threads: int) -> tu
     present = parts.weights._replace(
         k=(c.k != 0).astype(np.uint8), factors=(), sum_dtype=np.dtype(np.int64), dtype=np.dtype(np.int64)
     )
-    present = present._replace(fillvalue=int(present.fillvalue))
+    present = present._replace(fillvalue=int(present.fillvalue.real))
     count = _sums(present, methods.choose(present, "auto"), threads)
     weight[count == 0] = 0
     weight[count == np.count_nonzero(c.k)] = total
@@ -582,7 +582,13 @@ def _sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
         if c.sum_dtype.kind in "iu":  # beyond int64, the same bits
             fill = (int(c.fillvalue.real) + 2**63) % 2**64 - 2**63
         factors = tuple(np.ascontiguousarray(f, arithmetic) for f in choice.factors)
-        _core.corr(x, taps, result, c.axes, fill, _core.METHOD[choice.method], threads, factors)
+        method = _core.METHOD[choice.method]
+        if _core.corr(x, taps, result, c.axes, fill, method, threads, factors):
+            # The sums of a box are scaled at the end: of numbers near the largest, they are too large before.
+            scale, again = 2.0 ** c.k.size.bit_length(), np.empty_like(result)
+            small = x.astype(arithmetic, copy=False) / arithmetic.type(scale)
+            _core.corr(small, taps * arithmetic.type(scale), again, c.axes, fill / scale, method, threads, factors)
+            np.copyto(result, again, where=~np.isfinite(result))
     return result
 
 

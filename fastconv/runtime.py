@@ -116,7 +116,8 @@ def check_result(result: np.ndarray, expected: np.ndarray, bound: np.ndarray, wh
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """|a - b|, part by part of complex numbers; 0 where they are equal or both NaN, and nowhere else."""
     if a.dtype.kind == "c":
-        return np.hypot(_distance(a.real, b.real), _distance(a.imag, b.imag))
+        apart: np.ndarray = np.hypot(_distance(a.real, b.real), _distance(a.imag, b.imag))
+        return apart
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     least = float(np.finfo(np.float64).smallest_subnormal)  # of large integers floats may not see the difference
     return np.where(same, 0.0, np.maximum(np.abs(a.astype(np.float64) - b.astype(np.float64)), least))

@@ -503,7 +503,7 @@ def _fillvalue(value: Any, dtype: np.dtype[Any]) -> complex:
     if isinstance(item, bytes):
         item = item.decode(errors="replace")
     try:  # integers as exact as they were given
-        number = item if isinstance(item, int) and dtype.kind in "iu" else complex(item)
+        number: Any = item if isinstance(item, int) and dtype.kind in "iu" else complex(item)
     except (TypeError, ValueError, OverflowError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"fillvalue must be a number that {dtype} holds; got {value!r}") from None
@@ -611,7 +611,7 @@ def _convolved_apart(
         return found
 
     finite = [np.isfinite(a) for a in (x, k)]
-    result = _convolved(*(np.where(f, a, 0) for f, a in zip(finite, (x, k), strict=True)), start, out, dtype, method)
+    result = _convolved(np.where(finite[0], x, 0), np.where(finite[1], k, 0), start, out, dtype, method)
     lost = meets(np.isnan(x), ~np.isnan(k)) | meets(np.full(x.shape, True), np.isnan(k))
     lost |= meets(np.isinf(x), k == 0) | meets(x == 0, np.isinf(k))
     signs = [(a > 0, a < 0) for a in (x, k)]

@@ -107,3 +107,19 @@ def test_refused(case):
     with pytest.raises(ValueError, match=f"method 'box' is not possible: {message}"):
         corr(k)(np.ones((9,) * k.ndim), k, method="box", **how)
     assert reference.corr2d(np.ones((3, 3)), np.ones((3, 3))) == 9
+
+
+@pytest.mark.parametrize("dtype", cases.FLOATS)
+def test_running_sums_beyond_the_largest_number(isa, dtype):
+    """Means of numbers near the largest one are as the direct method makes them; what is not finite stays so."""
+    largest = np.finfo(dtype).max
+    x = np.full((60, 70), largest / 4, dtype)
+    x[:20] = 1
+    x[50, 60] = np.inf
+    k = np.full((31, 33), 1 / 1023, dtype)
+    with fastconv.checked():
+        y, expected = (fastconv.corr2d(x, k, "same", "edge", method=m) for m in ("box", "direct"))
+    np.testing.assert_allclose(y, expected, rtol=2 * k.size * np.finfo(dtype).eps)
+    assert np.isfinite(y).any() and np.isinf(y).any()
+    window = fastconv.corr2d(x, k, "same", "edge", method="box", window=(slice(3, 40), slice(30, 50)))
+    cases.assert_same_bits(window, y[3:40, 30:50])
