@@ -245,7 +245,8 @@ void fc_interleave(const layer *l, const area *block, char *plane, char *room, d
             area a = area_of(p + i, block);
             stored += a.rows * a.cols;
         }
-        memcpy(room, to, (size_t)(stored * size));
+        if (stored > 0) /* without room where no phase has taps */
+            memcpy(room, to, (size_t)(stored * size));
         if (holes)
             fill(l, to, lines * n, value);
         const char *from = room;
