@@ -103,7 +103,7 @@ def check_result(result: np.ndarray, expected: np.ndarray, bound: np.ndarray, wh
     """Raise CheckError unless |result - expected| <= bound, or both are the same non-finite value."""
     with np.errstate(all="ignore"):
         difference = _distance(result, expected)
-        wrong = ~((difference <= bound) | np.isinf(bound))
+        wrong = ~((difference == 0) | (difference <= bound) | np.isinf(bound))  # a bound may be NaN
     if wrong.any():
         worst = np.unravel_index(np.argmax(np.where(wrong, np.nan_to_num(difference, nan=np.inf), -1)), wrong.shape)
         where = tuple(int(i) for i in worst)
