@@ -2,6 +2,7 @@
 """Builds the one extension, fastconv._core, as an abi3 module; everything else is in pyproject.toml."""
 
 import os
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from setuptools import Extension, setup
 
 # One wheel serves CPython 3.11 and later. Free-threaded builds have no limited API: theirs is their own.
 ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
+
+# Symbols are 20 kB of a wheel, which is to stay under 1 MB; a checkout keeps them, so that profiles can be read.
+STRIP = ["-Wl,-s"] if "bdist_wheel" in sys.argv else []
 
 core = Extension(
     "fastconv._core",
@@ -32,7 +36,7 @@ core = Extension(
         *os.environ.get("FASTCONV_CFLAGS", "").split(),
     ],
     libraries=["m"],
-    extra_link_args=["-pthread", *os.environ.get("FASTCONV_LDFLAGS", "").split()],
+    extra_link_args=["-pthread", *STRIP, *os.environ.get("FASTCONV_LDFLAGS", "").split()],
     py_limited_api=ABI3,
 )
 
