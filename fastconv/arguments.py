@@ -189,9 +189,11 @@ class Correlation(NamedTuple):
         axes = []
         for a in self.axes:
             first, end = a.reach()
-            inside = a.out > 0 and first >= 0 and end <= a.n
-            cut.append(slice(first, end) if inside else slice(None))
-            axes.append(a._replace(n=end - first, lead=0) if inside else a)
+            less = a.out > 0 and first >= 0 and end <= a.n and end - first < a.n
+            cut.append(slice(first, end) if less else slice(None))
+            axes.append(a._replace(n=end - first, lead=0) if less else a)
+        if cut.count(slice(None)) == self.rank:
+            return self
         return self._replace(x=self.x[tuple(cut)], axes=tuple(axes))
 
     def plane(self, index: tuple[int, ...]) -> Correlation:

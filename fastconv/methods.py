@@ -65,7 +65,7 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
         return Choice("numpy", "asked for")
     if _core is None:
         return Choice("numpy", "the compiled extension cannot be imported")
-    asked, c = c.seen(), c.whole()
+    asked, c = c, c.whole()
     if c.sum_dtype.kind in "iu":
         if method == "im2col":
             raise TypeError(
@@ -73,7 +73,7 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
                 "use method 'auto' or 'direct' for integers"
             )
         limit = np.iinfo(c.sum_dtype).max
-        if c.overflow != "wrap" and reference.largest_sum(asked) > limit:
+        if c.overflow != "wrap" and reference.largest_sum(asked.seen()) > limit:
             if method != "auto":
                 raise TypeError(f"method {method!r} sums integers in {c.sum_dtype}, which may be too small: use 'auto'")
             return Choice("numpy", f"the sums may not fit into {c.sum_dtype}: exact in Python's integers")

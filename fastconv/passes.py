@@ -43,6 +43,8 @@ class Pass(NamedTuple):
 
 
 def integer(value: Any, name: str) -> int:
+    if type(value) is int:
+        return value
     try:
         return operator.index(value)
     except TypeError:
@@ -50,6 +52,8 @@ def integer(value: Any, name: str) -> int:
 
 
 def real(value: Any, name: str) -> float:
+    if type(value) is int or type(value) is float:
+        return value
     try:
         if isinstance(value, (str, bytes)):
             raise TypeError
@@ -125,28 +129,41 @@ def _banded(x: NDArray[Any], steps: Sequence[Step], out: NDArray[Any], between: 
     The bands lie along an axis that only the first step may slide along: it reads x beyond its band. Python looks at
     signals between bands.
     """
+    if out.size <= BAND or _core is None or checking.get():
+        _all_steps(x, steps, out, between, fill)
+        return
     axis, size = _bands(steps, out.shape)
-    n = out.shape[axis] if out.ndim else 1
+    n = out.shape[axis]
     if size < n and np.may_share_memory(x, out):
         whole = np.empty(out.shape, between)
         _banded(x, steps, whole, between, fill)
         out[...] = whole
         return
-    x = x if x.dtype.isnative or size >= n else x.astype(x.dtype.newbyteorder("="))
+    x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
     slides = any(one is not None and one.axis == axis for one in steps[0])
-    for first in range(0, max(n, 1), size):
-        at = (slice(None),) * axis + (slice(first, first + size),) if size < n else ()
-        part, band = (x[at], None) if at and not slides else (x, (axis, first) if at else None)
-        to = out[at] if at else out
-        for step in steps[:-1]:
-            part, band = _step(part, step, np.empty(to.shape, between), between, fill, band), None
-        _step(part, steps[-1], to, between, fill, band)
+    for first in range(0, n, size):
+        at = (slice(None),) * axis + (slice(first, first + size),)
+        if slides:
+            _all_steps(x, steps, out[at], between, fill, (axis, first))
+        else:
+            _all_steps(x[at], steps, out[at], between, fill)
+
+
+def _all_steps(
+    x: NDArray[Any],
+    steps: Sequence[Step],
+    out: NDArray[Any],
+    between: np.dtype[Any],
+    fill: float,
+    band: Band | None = None,
+) -> None:
+    for step in steps[:-1]:
+        x, band = _step(x, step, np.empty(out.shape, between), between, fill, band), None
+    _step(x, steps[-1], out, between, fill, band)
 
 
 def _bands(steps: Sequence[Step], shape: tuple[int, ...]) -> tuple[int, int]:
     """(axis, length along it) of bands"""
-    if _core is None or checking.get() or math.prod(shape) <= BAND:
-        return 0, max(shape[:1], default=1) or 1
     later = {one.axis for step in steps[1:] for one in step if one is not None}
     axis = max((a for a in range(len(shape)) if a not in later), key=lambda a: (a < len(shape) - 1, shape[a]))
     taps = sum(_cost(one) for step in steps for one in step if one is not None)

@@ -210,10 +210,15 @@ def made_up(above: NDArray[Any], weight: NDArray[Any], total: NDArray[Any]) -> N
         result = np.empty_like(above)
         result.real, result.imag = made_up(above.real, weight, total), made_up(above.imag, weight, total)
         return result
+    partial = ~((weight == total) & (weight > 0))
+    if not partial.any():
+        return above
+    result, above, weight = above.copy(), above[partial], weight[partial]
     with np.errstate(all="ignore"):
         ratio = total.astype(np.float64) / weight
         made = np.where(np.isinf(ratio), above / weight * total, above * ratio)
-        return np.where(weight > 0, np.where(weight == total, above, made), np.nan).astype(above.dtype)
+        result[partial] = np.where(weight > 0, made, np.nan)
+    return result
 
 
 def sums(c: Correlation) -> NDArray[Any]:
