@@ -47,6 +47,10 @@ FOLDS = {
     "taps beyond the picture": ((1, 1, 3, 4), (9, 2), {"padding": (20, 0), "dilation": (4, 1), "stride": (3, 1)}),
     "3-D, a column": ((1, 2, 500, 1, 1), (40, 1, 1), {"stride": (16, 1, 1)}),
     "3-D, planes": ((1, 1, 60, 1, 9), (7, 1, 2), {"stride": (4, 1, 1), "dilation": (2, 1, 1)}),
+    "3-D, many planes": ((1, 1, 24, 3, 4), (5, 2, 2), {}),
+    "3-D, tall kernel": ((1, 1, 3, 31, 3), (2, 15, 2), {}),
+    "very many rows": ((1, 1, 1100, 3), 2, {"padding": (0, 1)}),
+    "long rows, three blocks": ((1, 1, 1, 140000), (1, 2), {}),
     "3-D, far steps": ((1, 1, 40, 30, 3), (5, 7, 2), {"stride": (6, 4, 1), "dilation": (4, 6, 1), "padding": 5}),
 }
 fold_cases = pytest.mark.parametrize(("shape", "kernel", "how"), FOLDS.values(), ids=FOLDS.keys())
