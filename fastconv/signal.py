@@ -452,7 +452,8 @@ def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> NDArray[
 
 
 def _reversed_conj(k: NDArray[Any]) -> NDArray[Any]:
-    k = k[(..., *(slice(None, None, -1),) * k.ndim)]
+    reverse: tuple[Any, ...] = (..., *(slice(None, None, -1),) * k.ndim)  # an array, also of no dimensions
+    k = k[reverse]
     return k.conj() if k.dtype.kind == "c" else k
 
 
