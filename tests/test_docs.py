@@ -31,7 +31,7 @@ def test_readme_examples():
 
 PUBLIC = {
     f"{name}.{function}": getattr(module, function)
-    for name in ("fastconv", *(m for m in MODULES if m not in ("fastconv.torch", "fastconv.__main__")))
+    for name in ("fastconv", *(m for m in MODULES if not m.startswith(("fastconv.torch", "fastconv.__main__"))))
     for module in [importlib.import_module(name)]
     for function in getattr(module, "__all__", ())
     if inspect.isfunction(getattr(module, function))
