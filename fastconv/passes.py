@@ -53,7 +53,7 @@ def integer(value: Any, name: str) -> int:
 
 def real(value: Any, name: str) -> float:
     if type(value) is int or type(value) is float:
-        return value
+        return float(value)
     try:
         if isinstance(value, (str, bytes)):
             raise TypeError

@@ -497,3 +497,19 @@ print("done")
 def test_without_the_extension(python):
     ended = python(WITHOUT)
     assert ended.stdout.strip() == "done", ended.stderr
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "bool"])
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda m, x: m.gaussian_filter(x, 1.2, mode="constant", cval=3),
+        lambda m, x: m.uniform_filter(x, 5, mode="constant", cval=7),
+        lambda m, x: m.correlate1d(x, [1, 2, 1], mode="constant", cval=2),
+        lambda m, x: m.sobel(x, mode="constant", cval=1),
+    ],
+)
+def test_a_cval_may_be_an_integer_where_images_of_integers_are_large(rng, run, dtype):
+    """An int has no is_integer() before Python 3.12."""
+    x = cases.integers(rng, (200, 300), dtype)
+    np.testing.assert_array_equal(run(ndimage, x), run(original, x))
