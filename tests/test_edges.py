@@ -103,6 +103,7 @@ EDGES = {
     "lanes, parts, 3-D": ((1, 17, 3, 18, 19), (17, 1, 3, 16, 17), {"groups": 17}),
     # depthwise.c: blocks of 20 kB and 1024 columns, parts of 256 taps
     "sliding, blocks": ((2, 2, 21, 1100), (4, 1, 3, 3), {"groups": 2, "padding": 1}),
+    "sliding, blocks of columns": ((1, 2, 5, 1100), (4, 1, 3, 3), {"groups": 2, "padding": 1}),
     "sliding, blocks, reflected": (
         (1, 2, 21, 1100),
         (2, 1, 3, 3),
