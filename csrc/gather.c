@@ -52,8 +52,8 @@ ptrdiff_t fc_source_index(ptrdiff_t i, ptrdiff_t n, int boundary)
 void fc_copy_row(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t n, ptrdiff_t size)
 {
 #define STEPS(bytes)                                                                                         \
-    for (; n > 0; n--, to += to_step, from += from_step)                                                     \
-        memcpy(to, from, bytes);
+    for (ptrdiff_t i = 0; i < n; i++) /* of one element, a step may lead anywhere */                         \
+        memcpy(to + i * to_step, from + i * from_step, bytes);
     if (to_step == size && from_step == size)
         memcpy(to, from, (size_t)(n * size));
     else if (size == 8)
