@@ -87,7 +87,9 @@ def matching_arguments(
                 fillvalue = _fillvalue(constant_values)
                 whole = whole and fillvalue == int(fillvalue) if np.isfinite(fillvalue) else False
         else:  # numpy.pad's other rules look at a whole axis, and so need a copy
-            more: dict[str, Any] = {"constant_values": constant_values} if mode == "constant" else {}
+            more: dict[str, Any] = {}
+            if mode == "constant":
+                more["constant_values"] = _fillvalues(constant_values, picture.ndim)
             picture = np.pad(picture.astype(result, order="C"), [(k, k) for k in figure.shape], mode=mode, **more)  # type: ignore[call-overload]
             lead = tuple(k // 2 - k for k in figure.shape)
             whole = False
@@ -137,3 +139,13 @@ def _fillvalue(value: Any) -> float:
     if scalar.dtype.kind not in "biuf":
         raise TypeError(f"constant_values must be a real number; got {value!r}")
     return float(scalar)
+
+
+def _fillvalues(values: Any, ndim: int) -> NDArray[Any]:
+    """Those before and behind each axis, as `numpy.pad` takes them."""
+    array = _real(values, "constant_values")
+    if array.ndim > 2 or any(n not in (1, most) for n, most in zip(array.shape[::-1], (2, ndim), strict=False)):
+        raise ValueError(
+            f"constant_values must be a number, a pair (before, behind), or one for each of {ndim} axes; got {values!r}"
+        )
+    return np.broadcast_to(array, (ndim, 2))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -28,6 +29,11 @@ if not any((CHECKOUT / "fastconv" / f"_core{suffix}").exists() for suffix in EXT
         pytest.exit('fastconv is neither built here nor installed: pip install -e ".[test]"', 2)
 
 import fastconv  # noqa: E402
+
+# A run in the background ignores what a terminal sends. The programs that tests interrupt would ignore it, too.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, handler)
 
 settings.register_profile("local", deadline=None, max_examples=60)
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True)

@@ -386,6 +386,7 @@ ERRORS = {
     "mask zero": ((IMAGE, TEMPLATE), {"mask": TEMPLATE * 0}, ValueError, "mask must have a weight above 0"),
     "dtype": ((IMAGE, TEMPLATE), {"dtype": int}, TypeError, "dtype must be float32 or float64; got int64"),
     "value": ((IMAGE, TEMPLATE, True), {"constant_values": "1"}, TypeError, "constant_values must be a real number"),
+    "values": ((IMAGE, TEMPLATE, True), {"constant_values": (1, 2, 3)}, ValueError, "constant_values must be a number"),
 }
 
 
