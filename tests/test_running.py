@@ -30,7 +30,8 @@ def run(tmp_path):
     def run(arguments, patched, given="", **environment):
         command = [sys.executable, *(["-m", "fastconv", "run"] if patched else []), *arguments]
         path = os.pathsep.join([str(Path(fastconv.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("FASTCONV_")}
+        # PYTHONSAFEPATH keeps the folder of a program from its path
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("FASTCONV_", "PYTHONSAFE"))}
         environment = clean | {"PYTHONPATH": path.strip(os.pathsep)} | environment
         options = dict(cwd=tmp_path, env=environment, input=given, capture_output=True, text=True, timeout=120)
         return subprocess.run(command, check=False, **options)
@@ -44,8 +45,10 @@ import scipy.signal
 def show(when):
     import __main__
     spec = __spec__ and (__spec__.name, __spec__.origin, __spec__.parent)
-    names = sorted(n for n in globals() if n.startswith("__") and n != "__annotations__")
-    print(when, __name__, globals().get("__file__"), __package__, spec, type(__loader__).__name__, names)
+    gone = () if when == "now" else ("__file__", "__cached__") # CPython 3.13 forgets them when a script has ended
+    names = sorted(n for n in globals() if n.startswith("__") and n not in ("__annotations__", *gone))
+    file = "gone" if gone else globals().get("__file__")
+    print(when, __name__, file, __package__, spec, type(__loader__).__name__, names)
     print(sys.argv, sys.path[0], vars(__main__) is globals(), sys.modules["__main__"] is __main__, __builtins__)
     print(sys._getframe().f_code.co_filename)
 show("now")
