@@ -48,7 +48,9 @@ def integer(value: Any, name: str) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer; got {value!r}") from None
+        raise TypeError(
+            f"{name} must be an integer; got {value!r}, which cannot be interpreted as an integer"
+        ) from None
 
 
 def real(value: Any, name: str) -> float:
