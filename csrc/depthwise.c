@@ -67,21 +67,13 @@ static void lay_taps(const depthwise *d, char *to, const char *w)
             }
 }
 
-static void add(const depthwise *d, char *out, const char *sums, ptrdiff_t n)
-{
-    for (ptrdiff_t i = 0; i < n; i++)
-        if (d->l.g->type == FC_F32)
-            ((float *)(void *)out)[i] += ((const float *)(const void *)sums)[i];
-        else
-            ((double *)(void *)out)[i] += ((const double *)(const void *)sums)[i];
-}
-
 /* start: what a sum begins with; sums: room for those of a part */
 static void slide(const depthwise *d, const char *packed, const char *k, double start, char *sums, char *out, ptrdiff_t rows,
                   ptrdiff_t cols)
 {
     const layer *l = &d->l;
     const ptrdiff_t wide = l->axis[COLS].out, images = max(d->dilation, 1), size = l->size;
+    fc_add_fn *add = l->g->type == FC_F32 ? l->fc->add_f32 : l->fc->add_f64;
     for (ptrdiff_t row = 0; row < d->taps.h; row += d->tall)
         for (ptrdiff_t t = 0; t < d->taps.full; t += d->wide) {
             fc_taps part = part_of(d, k, row, t);
@@ -92,7 +84,7 @@ static void slide(const depthwise *d, const char *packed, const char *k, double 
                 d->corr(packed + (row * images + i) * l->pitch * size, images * l->pitch, &part,
                         (first ? out : sums) + i * pitch * size, images * pitch, parts_of(rows - i, images), cols);
             for (ptrdiff_t i = 0; i < rows && !first; i++)
-                add(d, out + i * wide * size, sums + i * cols * size, cols);
+                add(out + i * wide * size, out + i * wide * size, sums + i * cols * size, cols);
         }
     if (l->g->clamp)
         for (ptrdiff_t i = 0; i < rows; i++)
