@@ -19,14 +19,19 @@ PACKAGE, TESTS = Path(fastconv.__file__).parent, Path(__file__).parent
 
 @pytest.fixture
 def unbuilt(tmp_path):
-    """Function that runs Python in a checkout without a compiled extension."""
+    """Function that runs Python in a checkout without a compiled extension.
+
+    ``-S`` leaves out what an editable install adds to the import system: it would find the extension of that install.
+    """
     shutil.copytree(PACKAGE, tmp_path / "fastconv", ignore=shutil.ignore_patterns("_core.*", "__pycache__"))
     (tmp_path / "tests").mkdir()
     shutil.copy(TESTS / "conftest.py", tmp_path / "tests")
 
     def run(*arguments, **variables):
-        env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONSAFEPATH")} | variables
-        command = [sys.executable, *arguments]
+        path = [*variables.pop("path", ()), *(p for p in sys.path if Path(p).name in ("site-packages", "dist-packages"))]
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(path)} | variables
+        env.pop("PYTHONSAFEPATH", None)
+        command = [sys.executable, "-S", *arguments]
         return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
 
     return run
@@ -56,7 +61,7 @@ def test_the_tests_of_a_checkout_that_is_not_built_take_the_installed_package(un
         "    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)\n"
         "    assert (done.stdout.strip(), done.stderr) == (fastconv.__file__, '')\n"
     )
-    done = unbuilt("-m", "pytest", "-q", "-p", "no:cacheprovider", PYTHONPATH=str(PACKAGE.parent))
+    done = unbuilt("-m", "pytest", "-q", "-p", "no:cacheprovider", path=[str(PACKAGE.parent)])
     assert done.returncode == 0, done.stdout + done.stderr
     done = unbuilt("-m", "pytest", "-q", "-p", "no:cacheprovider")
     if done.returncode:  # the package that runs this is not one that is installed
