@@ -18,8 +18,8 @@ STRIP = ["-Wl,-s"] if "bdist_wheel" in sys.argv else []
 
 core = Extension(
     "fastconv._core",
-    sources=["fastconv/_core.pyx", *sorted(str(p) for p in Path("csrc").glob("*.c"))],
-    depends=[str(p) for p in Path("csrc").glob("*.h")],
+    sources=["fastconv/_core.pyx", *sorted(str(p) for p in Path("csrc").rglob("*.c"))],
+    depends=[str(p) for p in Path("csrc").rglob("*.h")],
     include_dirs=["csrc", np.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
     + ([("Py_LIMITED_API", "0x030B0000")] if ABI3 else []),

@@ -13,7 +13,7 @@
 #define FASTCONV_H
 
 #include <stddef.h>
-#include "kernels.h"
+#include "kernels/kernels.h"
 
 enum { FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP };      /* boundary, numpy.pad's words */
 enum { FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX, FC_ORDERED, FC_LINES }; /* method */

@@ -43,7 +43,7 @@ KERNEL_SHAPES = ((1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (2, 5), (5, 4), (7, 7),
 def c_sizes() -> dict[str, int]:
     """The sizes at which the C core cuts, by name: of tiles, blocks, bands and chunks. So tests stay beyond them."""
     sizes = {}
-    for path in sorted((Path(__file__).parents[1] / "csrc").glob("*.[ch]")):
+    for path in sorted((Path(__file__).parents[1] / "csrc").rglob("*.[ch]")):
         for listed in re.findall(r"enum \{(.*?)\}", path.read_text(), re.DOTALL):
             for name, number, shift in re.findall(r"\b([A-Z_]+) = (\d+)(?: << (\d+))?\b", listed):
                 sizes[f"{path.name} {name}"] = int(number) << int(shift or 0)

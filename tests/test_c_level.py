@@ -59,7 +59,7 @@ def build(tmp_path):
     """Function that compiles check_kernels with a compiler and more flags."""
 
     def compiled(cc, *flags):
-        sources = [ROOT / "tests/check_kernels.c", *sorted(CSRC.glob("*.c"), key=lambda p: -p.stem.startswith("isa_"))]
+        sources = [ROOT / "tests/check_kernels.c", *sorted(CSRC.rglob("*.c"), key=lambda p: p.parent.name != "isa")]
         objects = [str(tmp_path / f"{p.stem}.o") for p in sources]
         flags = (*extension_flags(), "-DFASTCONV_CANARIES", "-Wall", "-Wextra", "-Werror", f"-I{CSRC}", *flags)
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # the files of instruction sets, which take longest, first

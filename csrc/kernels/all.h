@@ -4,7 +4,7 @@
  * target, FC_ISA, FC_VECTOR_BYTES, FC_FMA and the tile numbers FC_TALL, FC_ROWS, FC_COLS, FC_COLS_OF and
  * FC_COLS_MAX (kernels.h tells what they mean), then includes this.
  */
-#include "kernels.h"
+#include "kernels/kernels.h"
 
 /* Narrower K3 strips: as wide as H+1 rows allow, beside which a slice of H may have to work, or half as wide. */
 #define FC_NARROW_OF(H) (FC_COLS_OF((H) + 1) < FC_COLS_OF(H) ? FC_COLS_OF((H) + 1) : (FC_COLS_OF(H) + 1) / 2)
@@ -12,57 +12,57 @@
 #define FC_DOT_COLS (FC_ROWS / 2) /* of a K2 tile */
 
 #define FC_TYPE_F32
-#include "vec.h"
-#include "corr_tmpl.h"
-#include "gemm_tmpl.h"
-#include "dot_tmpl.h"
-#include "pack_tmpl.h"
-#include "lanes_tmpl.h"
-#include "split_tmpl.h"
-#include "transpose_tmpl.h"
-#include "fft_tmpl.h"
-#include "widen_tmpl.h"
-#include "box_tmpl.h"
-#include "match_tmpl.h"
-#include "ordered_tmpl.h"
-#include "narrow_tmpl.h"
-#include "peak_tmpl.h"
-#include "vec_end.h"
+#include "kernels/vec.h"
+#include "kernels/corr_tmpl.h"
+#include "kernels/gemm_tmpl.h"
+#include "kernels/dot_tmpl.h"
+#include "kernels/pack_tmpl.h"
+#include "kernels/lanes_tmpl.h"
+#include "kernels/split_tmpl.h"
+#include "kernels/transpose_tmpl.h"
+#include "kernels/fft_tmpl.h"
+#include "kernels/widen_tmpl.h"
+#include "kernels/box_tmpl.h"
+#include "kernels/match_tmpl.h"
+#include "kernels/ordered_tmpl.h"
+#include "kernels/narrow_tmpl.h"
+#include "kernels/peak_tmpl.h"
+#include "kernels/vec_end.h"
 #undef FC_TYPE_F32
 
 #define FC_TYPE_F64
-#include "vec.h"
-#include "corr_tmpl.h"
-#include "gemm_tmpl.h"
-#include "dot_tmpl.h"
-#include "pack_tmpl.h"
-#include "lanes_tmpl.h"
-#include "split_tmpl.h"
-#include "transpose_tmpl.h"
-#include "fft_tmpl.h"
-#include "widen_tmpl.h"
-#include "box_tmpl.h"
-#include "match_tmpl.h"
-#include "ordered_tmpl.h"
-#include "narrow_tmpl.h"
-#include "peak_tmpl.h"
-#include "vec_end.h"
+#include "kernels/vec.h"
+#include "kernels/corr_tmpl.h"
+#include "kernels/gemm_tmpl.h"
+#include "kernels/dot_tmpl.h"
+#include "kernels/pack_tmpl.h"
+#include "kernels/lanes_tmpl.h"
+#include "kernels/split_tmpl.h"
+#include "kernels/transpose_tmpl.h"
+#include "kernels/fft_tmpl.h"
+#include "kernels/widen_tmpl.h"
+#include "kernels/box_tmpl.h"
+#include "kernels/match_tmpl.h"
+#include "kernels/ordered_tmpl.h"
+#include "kernels/narrow_tmpl.h"
+#include "kernels/peak_tmpl.h"
+#include "kernels/vec_end.h"
 #undef FC_TYPE_F64
 
 #define FC_TYPE_I32
-#include "vec.h"
-#include "corr_tmpl.h"
-#include "widen_tmpl.h"
-#include "box_tmpl.h"
-#include "vec_end.h"
+#include "kernels/vec.h"
+#include "kernels/corr_tmpl.h"
+#include "kernels/widen_tmpl.h"
+#include "kernels/box_tmpl.h"
+#include "kernels/vec_end.h"
 #undef FC_TYPE_I32
 
 #define FC_TYPE_I64
-#include "vec.h"
-#include "corr_tmpl.h"
-#include "widen_tmpl.h"
-#include "box_tmpl.h"
-#include "vec_end.h"
+#include "kernels/vec.h"
+#include "kernels/corr_tmpl.h"
+#include "kernels/widen_tmpl.h"
+#include "kernels/box_tmpl.h"
+#include "kernels/vec_end.h"
 #undef FC_TYPE_I64
 
 #define FC_STRING2(s) #s

@@ -3,7 +3,7 @@
 #if defined __x86_64__
 #include <immintrin.h>
 #define FC_TARGET "avx2,fma,bmi2,prfchw"
-#include "target_begin.h"
+#include "isa/target_begin.h"
 #define FC_ISA avx2
 #define FC_VECTOR_BYTES 32
 #define FC_FMA 1
@@ -12,6 +12,6 @@
 #define FC_COLS 3
 #define FC_COLS_MAX 6
 #define FC_COLS_OF(H) ((H) <= 1 ? 6 : (H) <= 2 ? 4 : (H) <= 4 ? 3 : 2)
-#include "all.h"
-#include "target_end.h"
+#include "kernels/all.h"
+#include "isa/target_end.h"
 #endif

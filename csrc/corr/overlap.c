@@ -14,7 +14,7 @@
  * A value that is not finite would spread over both tiles. Where one comes out of a transform, the pair is computed
  * again by the direct method, and the value is seen in just the outputs whose windows hold it.
  */
-#include "call.h"
+#include "corr/call.h"
 #include <math.h>
 
 enum { PREPARE_US = 8 /* allocations, and the first steps of a plan */ };

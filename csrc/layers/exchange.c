@@ -15,7 +15,7 @@
  * Zeros times what is not finite are NaN, so an image whose gradient is not finite is left to conv.c. Images are computed one by
  * one: the bits do not depend on the batch. Memory may run short for a later one; several are therefore computed in scratch.
  */
-#include "layer.h"
+#include "layers/layer.h"
 #include <string.h>
 
 /* In vectors of multiply-adds (Zen 4; 1 to 1024 channels, 1x1 to 8x8 outputs, batches of 1 and 8): what beginning a phase takes,

@@ -26,7 +26,7 @@
  * largest values of the two tiles, not to each result. x * N must not overflow.
  */
 #include "fastconv.h"
-#include "room.h"
+#include "common/room.h"
 #include <stdint.h>
 #include <string.h>
 

@@ -17,7 +17,7 @@
  * that, the centre, then sums or differences of the two elements that share a tap, from the outermost on; of others the
  * last tap, then the first and so on. Without fma. Taps that are all 1 are summed by box_tmpl.h instead.
  */
-#include "call.h"
+#include "corr/call.h"
 #include <string.h>
 
 static double tap_value(const call *c, const char *w, ptrdiff_t t)

@@ -3,7 +3,7 @@
  * The one place that scratch memory comes from: aligned, overflow-checked, and able to fail on demand so
  * that tests can walk every out-of-memory path. */
 #include "fastconv.h"
-#include "room.h"
+#include "common/room.h"
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>

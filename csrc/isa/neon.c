@@ -10,5 +10,5 @@
 #define FC_COLS 3
 #define FC_COLS_MAX 8
 #define FC_COLS_OF(H) ((H) <= 2 ? 8 : (H) <= 5 ? 5 : (H) <= 6 ? 4 : 3)
-#include "all.h"
+#include "kernels/all.h"
 #endif

@@ -17,7 +17,7 @@
  * Blocks are handed to threads; where there are few, rows of weights are split, too. What is summed in which order
  * depends on neither, so the bits are the same for any number of threads and any batch.
  */
-#include "layer.h"
+#include "layers/layer.h"
 #include <string.h>
 
 enum {

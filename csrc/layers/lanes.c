@@ -18,7 +18,7 @@
  * With m kernels a group, steps 2 and 3 are done m times. Pixels of a block stay in L2. Chunks are some groups of a block;
  * every output is computed alone, so the bits depend on nothing but its taps. Many taps are summed in parts.
  */
-#include "layer.h"
+#include "layers/layer.h"
 #include <string.h>
 
 enum {

@@ -16,7 +16,7 @@
  *                 elements are equal it is flat, exactly. Else float32 arithmetic gives way to float64 for the
  *                 tile, and float64 sums to sums about the window's own mean.
  */
-#include "call.h"
+#include "corr/call.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>

@@ -18,7 +18,7 @@
  * or not aligned, another element type, a column stride) is gathered tile by tile throughout. Likewise out:
  * tiles go through scratch only where it cannot be written. No image is ever copied as a whole.
  */
-#include "call.h"
+#include "corr/call.h"
 
 enum {
     BLOCK_COLS = 8192, /* columns of a chunk; of a single row, 8 times that */

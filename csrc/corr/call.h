@@ -7,7 +7,7 @@
 #define FASTCONV_CALL_H
 
 #include "fastconv.h"
-#include "room.h"
+#include "common/room.h"
 
 enum { DEPTH = 0, ROWS, COLS };
 

@@ -6,7 +6,7 @@
  *
  *      x row     0 1 2 3 4 5 6 7 8        s = 3         tile row   0 3 6 | 1 4 7 | 2 5 8
  */
-#include "call.h"
+#include "corr/call.h"
 #include <string.h>
 
 enum { AHEAD = 2, NARROW = 32 /* columns that are picked one by one */ };

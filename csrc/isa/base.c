@@ -10,5 +10,5 @@
 #define FC_COLS 3
 #define FC_COLS_MAX 6
 #define FC_COLS_OF(H) ((H) <= 1 ? 6 : (H) <= 2 ? 4 : (H) <= 4 ? 3 : 2)
-#include "all.h"
+#include "kernels/all.h"
 #endif

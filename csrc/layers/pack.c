@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * What blocks of outputs see of a channel, packed as layer.h shows, with the boundary applied. */
-#include "layer.h"
+#include "layers/layer.h"
 #include <string.h>
 
 /* ---- geometry --------------------------------------------------------------------------------- */

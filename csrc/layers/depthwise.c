@@ -6,7 +6,7 @@
  * the sliding kernel meets every row once for all its taps; else every tap is a column of one row. Layers of many groups,
  * but for those of long rows and no stride, are left to lanes.c.
  */
-#include "layer.h"
+#include "layers/layer.h"
 #include <string.h>
 
 enum {

@@ -4,7 +4,7 @@
  * value that is not finite stays in its windows. Columns are summed side by side; for the other axis the sums are
  * transposed. Blocks begin at output 0 of the whole result, so that a window of it has the same bits.
  */
-#include "call.h"
+#include "corr/call.h"
 #include <string.h>
 
 enum { SQUARE = 16, LEAST_ROWS = 64, LEAST_COLS = 256 };

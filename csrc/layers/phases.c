@@ -15,7 +15,7 @@
  * Phases are computed one by one and stored one behind another where the outputs of their block belong; fc_interleave then
  * brings them to their places.
  */
-#include "layer.h"
+#include "layers/layer.h"
 #include <string.h>
 
 /* ---- geometry --------------------------------------------------------------------------------- */

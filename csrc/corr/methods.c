@@ -26,7 +26,7 @@
  *
  *   separable  k = sum over terms of factors; depth, rows, columns one after the other, through scratch
  */
-#include "call.h"
+#include "corr/call.h"
 #include <string.h>
 
 enum { WORK_ROWS = 32, WORK_COLS = 1024 };

@@ -19,7 +19,7 @@
  *
  * Chunks share no sums, so their number, and that of the threads, does not matter to the bits.
  */
-#include "layer.h"
+#include "layers/layer.h"
 #include <string.h>
 
 enum {
