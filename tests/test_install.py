@@ -28,7 +28,10 @@ def unbuilt(tmp_path):
     shutil.copy(TESTS / "conftest.py", tmp_path / "tests")
 
     def run(*arguments, **variables):
-        path = [*variables.pop("path", ()), *(p for p in sys.path if Path(p).name in ("site-packages", "dist-packages"))]
+        path = [
+            *variables.pop("path", ()),
+            *(p for p in sys.path if Path(p).name in ("site-packages", "dist-packages")),
+        ]
         env = os.environ | {"PYTHONPATH": os.pathsep.join(path)} | variables
         env.pop("PYTHONSAFEPATH", None)
         command = [sys.executable, "-S", *arguments]

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The verbs of `spin`: each runs the commands that it names, from the root of a checkout, and prints them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).parents[1]
+REPORTS = sorted(p.stem for p in (ROOT / "bench").glob("*.py") if "def main" in p.read_text())
+ISAS = ("avx512", "avx2", "base", "neon")
+anything = {"ignore_unknown_options": True}
+
+
+def run(*command: str, **variables: str) -> None:
+    """Run a command to its end, with more environment variables; where it fails, end with its exit code.
+
+    What it imports is the package of the checkout, also where that is built but not installed.
+    """
+    shown = [f"{name}={value!r}" for name, value in variables.items()] + [*command]
+    click.secho("$ " + " ".join(shown).replace(sys.executable, "python"), bold=True)
+    sys.stdout.flush()
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    code = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path} | variables, check=False).returncode
+    if code:
+        raise SystemExit(code)
+
+
+def python(*arguments: str, **variables: str) -> None:
+    run(sys.executable, *arguments, **variables)
+
+
+@click.command()
+@click.option("--clang", is_flag=True, help="Compile with clang.")
+@click.option("--debug", is_flag=True, help="For a debugger: -O0 -g3, and canaries in scratch memory.")
+def build(*, clang: bool, debug: bool) -> None:
+    """Build the extension in place; what changed is compiled anew."""
+    variables = {"CC": "clang"} if clang else {}
+    if debug:
+        variables["FASTCONV_CFLAGS"] = "-O0 -g3 -DFASTCONV_CANARIES"
+    python("setup.py", "-q", "build_ext", "--inplace", *(["--force"] if variables else []), **variables)
+
+
+@click.command(context_settings=anything)
+@click.option("--deep", is_flag=True, help="What takes long, and only that.")
+@click.option("--sanitize", is_flag=True, help="A copy that is built with AddressSanitizer and UBSan; takes minutes.")
+@click.option("--isa", type=click.Choice(ISAS), help="At most this instruction set.")
+@click.argument("pytest_args", nargs=-1)
+def test(*, deep: bool, sanitize: bool, isa: str | None, pytest_args: tuple[str, ...]) -> None:
+    """Run the quick tests, or those named: spin test --isa avx2 tests/test_nn.py -k stride"""
+    variables = {"FASTCONV_MAX_ISA": isa} if isa else {}
+    which = ["-m", "deep"] if deep or sanitize else []
+    which += ["tests/test_sanitizers.py"] if sanitize else []
+    python("-m", "pytest", *which, *pytest_args, **variables)
+
+
+@click.command(context_settings=anything)
+@click.option("--isa", type=click.Choice(ISAS), help="At most this instruction set.")
+@click.argument("report", type=click.Choice(REPORTS), default="side_by_side")
+@click.argument("arguments", nargs=-1)
+def bench(*, isa: str | None, report: str, arguments: tuple[str, ...]) -> None:
+    """Run a report of bench/: spin bench side_by_side large --threads 2"""
+    python(f"bench/{report}.py", *arguments, **({"FASTCONV_MAX_ISA": isa} if isa else {}))
+
+
+@click.command()
+@click.option("--fix", is_flag=True, help="Change the files.")
+def lint(*, fix: bool) -> None:
+    """Check style: ruff and cython-lint."""
+    run("ruff", "check", *(["--fix"] if fix else []), ".")
+    run("ruff", "format", *([] if fix else ["--check"]), ".")
+    run("cython-lint", "fastconv/_core.pyx")
+
+
+@click.command()
+def types() -> None:
+    """Check types: mypy, stubs against modules, and pyright where node is installed."""
+    run("mypy")
+    stubs = sorted(p.with_suffix("") for p in (ROOT / "fastconv").rglob("*.pyi"))
+    for stub in stubs:
+        if stub.with_suffix(".py").exists():  # which its stub hides
+            run("mypy", str(stub.with_suffix(".py").relative_to(ROOT)))
+    run("mypy", "--strict", "tests/test_types.py")
+    python("-m", "mypy.stubtest", *(".".join(stub.relative_to(ROOT).parts) for stub in stubs))
+    if shutil.which("node"):
+        run("pyright")
+    else:
+        click.echo("node: not on this machine, pyright is not tried")
+
+
+@click.command()
+@click.option("--pictures", is_flag=True, help="Make README's pictures anew.")
+def docs(*, pictures: bool) -> None:
+    """Run the examples of README and docstrings."""
+    if pictures:
+        python("bench/pictures.py")
+    python("-m", "pytest", "-q", "tests/test_docs.py")
+
+
+@click.command()
+def wheel() -> None:
+    """Build a wheel into dist/ and say how large it is; 1,000,000 bytes are the limit."""
+    python("-m", "pip", "wheel", "-q", "--no-deps", "-w", "dist", ".")
+    newest = max((ROOT / "dist").glob("*.whl"), key=lambda p: p.stat().st_mtime)
+    click.echo(f"{newest.relative_to(ROOT)}: {newest.stat().st_size:,} bytes")
