@@ -170,6 +170,8 @@ FC_API const fc_kernels *fc_isa(int i); /* i-th best table this CPU can run, NUL
  * included; slot < threads is the thread's own. */
 typedef void fc_task(void *context, ptrdiff_t chunk, int slot);
 FC_API void fc_pool_run(int threads, ptrdiff_t chunks, fc_task *run, void *context);
+FC_API int fc_threads_for(double serial_us, int threads); /* how many of `threads` so much work is worth */
+FC_API void fc_threads_from(double us); /* the work that is worth a second one; for fc_tune */
 FC_API void fc_pool_spread(int on); /* keep workers off the caller's CPU (default on) */
 
 /* alloc.c: 64-byte aligned; NULL when memory is short or the size does not fit. */

@@ -54,6 +54,18 @@ void fc_pool_spread(int on)
     atomic_store(&spread, on);
 }
 
+static double threads_from_us = FC_THREADS_FROM_US;
+
+void fc_threads_from(double us)
+{
+    threads_from_us = us;
+}
+
+int fc_threads_for(double serial_us, int threads)
+{
+    return serial_us < threads_from_us ? 1 : threads;
+}
+
 static void drain(job *j, int slot)
 {
     for (ptrdiff_t chunk; (chunk = atomic_fetch_add(&j->next, 1)) < j->chunks;)

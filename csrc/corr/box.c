@@ -9,9 +9,9 @@
 
 enum { SQUARE = 16, LEAST_ROWS = 64, LEAST_COLS = 256 };
 
-static ptrdiff_t round_up(ptrdiff_t n)
+static ptrdiff_t whole_squares(ptrdiff_t n)
 {
-    return times(parts_of(n, SQUARE), SQUARE);
+    return round_up(n, SQUARE);
 }
 
 /* ---- along rows --------------------------------------------------------------------------------- */
@@ -27,22 +27,22 @@ static ptrdiff_t turned_row(const call *c) /* not 256 bytes: such rows would sha
 
 void fc_across_parts(const call *c, fc_room *r, scratch *s, ptrdiff_t w, ptrdiff_t cols)
 {
-    s->turned = fc_part(r, "turned", times(round_up(plus(cols, w - 1)), turned_row(c)), c->size);
-    s->across = fc_part(r, "across", times(round_up(cols), turned_row(c)), c->size);
+    s->turned = fc_part(r, "turned", times(whole_squares(plus(cols, w - 1)), turned_row(c)), c->size);
+    s->across = fc_part(r, "across", times(whole_squares(cols), turned_row(c)), c->size);
 }
 
-/* out[i][j] = x[i][j] + ... + x[i][j+w-1]; the first output is number `at` of the whole. Of x up to round_up(rows) rows of
- * round_up(cols + w - 1) elements are read, of out as many of round_up(cols) are written. */
+/* out[i][j] = x[i][j] + ... + x[i][j+w-1]; the first output is number `at` of the whole. Of x up to whole_squares(rows) rows of
+ * whole_squares(cols + w - 1) elements are read, of out as many of whole_squares(cols) are written. */
 void fc_sums_across(const call *c, const scratch *s, const char *x, ptrdiff_t xs, ptrdiff_t w, ptrdiff_t at, char *out,
                     ptrdiff_t os, ptrdiff_t rows, ptrdiff_t cols)
 {
-    ptrdiff_t row = turned_row(c), wide = round_up(cols + w - 1);
+    ptrdiff_t row = turned_row(c), wide = whole_squares(cols + w - 1);
     for (ptrdiff_t i = 0; i < rows; i += strip(c)) {
-        ptrdiff_t n = round_up(min(strip(c), rows - i));
+        ptrdiff_t n = whole_squares(min(strip(c), rows - i));
         fc_sums g = {.height = w, .at = at, .rows = cols, .cols = n};
         c->transpose(s->turned, row, x + i * xs * c->size, xs, n, wide);
         c->sums(s->turned, row, &g, s->across, row, s->ring);
-        c->transpose(out + i * os * c->size, os, s->across, row, round_up(cols), n);
+        c->transpose(out + i * os * c->size, os, s->across, row, whole_squares(cols), n);
     }
 }
 
@@ -59,9 +59,9 @@ static sizes sizes_of(const call *c)
     const fc_axis *rows = &c->g->axis[ROWS], *cols = &c->g->axis[COLS];
     ptrdiff_t line = LINE / c->size;
     sizes z;
-    z.rows = round_up(min(rows->out, rows->k > LEAST_ROWS ? rows->k : LEAST_ROWS));
-    z.cols = round_up(min(cols->out, cols->k > LEAST_COLS ? cols->k : LEAST_COLS));
-    z.down = plus(round_up(plus(z.cols, cols->k - 1)), line);
+    z.rows = whole_squares(min(rows->out, rows->k > LEAST_ROWS ? rows->k : LEAST_ROWS));
+    z.cols = whole_squares(min(cols->out, cols->k > LEAST_COLS ? cols->k : LEAST_COLS));
+    z.down = plus(whole_squares(plus(z.cols, cols->k - 1)), line);
     z.back = plus(z.cols, line);
     return z;
 }

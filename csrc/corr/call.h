@@ -6,10 +6,8 @@
 #ifndef FASTCONV_CALL_H
 #define FASTCONV_CALL_H
 
-#include "fastconv.h"
 #include "common/room.h"
-
-enum { DEPTH = 0, ROWS, COLS };
+#include "common/strides.h"
 
 /* Rows that a micro-kernel can read, and where the tap columns lie in them. Counts elements. */
 typedef struct {
@@ -77,48 +75,6 @@ typedef struct {
     char *pair[2], *fft;    /* tiles; what fft.c needs */
 } scratch;
 
-static inline ptrdiff_t min(ptrdiff_t a, ptrdiff_t b)
-{
-    return a < b ? a : b;
-}
-static inline ptrdiff_t max(ptrdiff_t a, ptrdiff_t b)
-{
-    return a > b ? a : b;
-}
-static inline ptrdiff_t clamp(ptrdiff_t v, ptrdiff_t low, ptrdiff_t high)
-{
-    return v < low ? low : v > high ? high : v;
-}
-static inline ptrdiff_t parts_of(ptrdiff_t n, ptrdiff_t size)
-{
-    return n / size + (n % size > 0);
-}
-static inline ptrdiff_t modulo(ptrdiff_t a, ptrdiff_t n)
-{
-    return (a % n + n) % n;
-}
-static inline ptrdiff_t common_divisor(ptrdiff_t a, ptrdiff_t b)
-{
-    while (b != 0) {
-        ptrdiff_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-/* Elements from the first to the last that n outputs look at. */
-static inline ptrdiff_t reach(const fc_axis *a, ptrdiff_t n)
-{
-    return plus(plus(times(n - 1, a->stride), times(a->k - 1, a->dilation)), 1);
-}
-
-/* Of `count` elements, the first of them `first` and the others `step` apart, those that lie inside of n */
-static inline void inside(ptrdiff_t n, ptrdiff_t step, ptrdiff_t first, ptrdiff_t count, ptrdiff_t *from, ptrdiff_t *end)
-{
-    *from = clamp(first >= 0 ? 0 : parts_of(-first, step), 0, count);
-    *end = first >= n ? *from : clamp((n - 1 - first) / step + 1, *from, count);
-}
-
 /* Outputs from ... to along each axis */
 typedef struct {
     ptrdiff_t from[FC_AXES], to[FC_AXES];
@@ -138,8 +94,6 @@ static inline char *out_at(const job *j, ptrdiff_t z, ptrdiff_t row, ptrdiff_t c
     return j->out + z * axis[DEPTH].out_step + row * axis[ROWS].out_step + col * axis[COLS].out_step;
 }
 
-/* corr.c: how many of `threads` the work is worth */
-FC_API int fc_threads_for(double serial_us, int threads);
 /* corr.c: a box by way of gathered tiles */
 FC_API void fc_bordered(const job *j, const box *b);
 
@@ -150,10 +104,6 @@ FC_API void fc_fft_parts(const call *c, fc_room *r, scratch *s);
 FC_API void fc_fft_chunk(const job *j, ptrdiff_t index);
 
 /* gather.c */
-FC_API ptrdiff_t fc_stored_size(int type);
-FC_API ptrdiff_t fc_source_index(ptrdiff_t i, ptrdiff_t n, int boundary); /* -1: the fill value */
-FC_API void fc_copy_row(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t n,
-                        ptrdiff_t size);
 FC_API void fc_gather(const call *c, const scratch *s, char *to, const rows_of *layout, const char *x,
                       const ptrdiff_t first[FC_AXES], const ptrdiff_t outputs[FC_AXES]);
 

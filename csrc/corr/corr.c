@@ -29,19 +29,13 @@ enum {
 };
 
 static ptrdiff_t band_rows = FC_BAND_ROWS;
-static double threads_from_us = FC_THREADS_FROM_US;
 static double stream_from = FC_STREAM_FROM;
 
 void fc_tune(ptrdiff_t rows, double us, double bytes)
 {
     band_rows = rows;
-    threads_from_us = us;
+    fc_threads_from(us);
     stream_from = bytes;
-}
-
-int fc_threads_for(double serial_us, int threads)
-{
-    return serial_us < threads_from_us ? 1 : threads;
 }
 
 /* ---- plan ------------------------------------------------------------------------------------- */

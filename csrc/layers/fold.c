@@ -17,7 +17,7 @@
  *
  * Axes of one element come first, so that a row is what something slides along: a signal in a column is folded as one in a row.
  */
-#include "corr/call.h"
+#include "common/strides.h"
 #include <string.h>
 
 enum { CHUNK = 1 << 16 /* bytes written by a chunk, about */, BLOCK = 1 << 16 /* elements of a row that are folded in one go */ };

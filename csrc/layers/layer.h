@@ -15,7 +15,7 @@
 #ifndef FASTCONV_LAYER_H
 #define FASTCONV_LAYER_H
 
-#include "corr/call.h"
+#include "common/strides.h"
 
 typedef struct {
     ptrdiff_t block, sets, count; /* outputs of a block; sets, and elements of each */

@@ -63,10 +63,6 @@ typedef struct {
     fc_score score;
 } work;
 
-static ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t to)
-{
-    return (n + to - 1) / to * to;
-}
 static ptrdiff_t size_of(int type)
 {
     return type == SINGLE ? 4 : 8;
