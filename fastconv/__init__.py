@@ -7,7 +7,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from fastconv.arguments import halo
+from fastconv.arguments.axes import halo
 from fastconv.correlation import (
     Explanation,
     convolve1d,

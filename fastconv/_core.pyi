@@ -7,10 +7,10 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv.arguments import BOUNDARIES as BOUNDARIES
-from fastconv.arguments import MODES as MODES
-from fastconv.arguments import Axis
-from fastconv.layers import LARGEST as LARGEST
+from fastconv.arguments.axes import MODES as MODES
+from fastconv.arguments.axes import Axis
+from fastconv.arguments.boundaries import BOUNDARIES as BOUNDARIES
+from fastconv.arguments.layer_geometry import LARGEST as LARGEST
 
 __test__: dict[str, Any]
 

@@ -12,8 +12,9 @@ from libc.math cimport sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
-from fastconv.arguments import BOUNDARIES, MODES, plain_geometry
-from fastconv.layers import LARGEST
+from fastconv.arguments.axes import MODES, plain_geometry
+from fastconv.arguments.boundaries import BOUNDARIES
+from fastconv.arguments.layer_geometry import LARGEST
 
 cnp.import_array()
 

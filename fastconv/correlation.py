@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import methods, reference, spectrum
-from fastconv.arguments import Correlation, IntOrTuple, Options, OuterProduct, Window, correlation_arguments
+from fastconv.arguments.axes import Window
+from fastconv.arguments.correlation import Correlation, Options, OuterProduct, correlation_arguments
+from fastconv.arguments.values import IntOrTuple
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 
 # Elements of a band where x has to be prepared before it is correlated: with what is made of them, they stay in cache.

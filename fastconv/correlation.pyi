@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import methods
-from fastconv.arguments import Correlation, IntOrTuple, Window
+from fastconv.arguments.axes import Window
+from fastconv.arguments.correlation import Correlation
+from fastconv.arguments.values import IntOrTuple
 
 __all__ = [
     "Explanation",

@@ -21,24 +21,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv.arguments import (
-    Correlation,
+from fastconv.arguments.conversion import converted
+from fastconv.arguments.correlation import Correlation, Options, correlation_arguments
+from fastconv.arguments.layer_geometry import check_size
+from fastconv.arguments.values import (
     IntOrTuple,
-    Options,
-    _amount,
-    _array,
-    _count,
-    _flag,
-    _is_listed,
-    _per_axis,
-    _several,
-    _sum_dtype,
-    converted,
-    correlation_arguments,
+    as_amount,
+    as_count,
+    as_flag,
+    as_list,
+    as_numbers,
+    dtype_of_sums,
+    is_listed,
     native_dtype,
+    per_axis,
 )
-from fastconv.layers import _check_size
-from fastconv.reference import _indices
+from fastconv.reference import source_indices
 
 __all__ = [
     "Cost",
@@ -114,9 +112,9 @@ def count_parameters(
     """
     shape = _shape(shape)
     channels, units, depth = (
-        _count(n, name) for n, name in ((channels, "channels"), (units, "units"), (depth, "depth"))
+        as_count(n, name) for n, name in ((channels, "channels"), (units, "units"), (depth, "depth"))
     )
-    bias, asked = _flag(bias, "bias"), native_dtype(dtype)
+    bias, asked = as_flag(bias, "bias"), native_dtype(dtype)
     if asked is None or asked.kind not in "biufc":
         raise TypeError(f"dtype must be one of numbers; got {dtype!r}")
     size = asked.itemsize
@@ -125,7 +123,7 @@ def count_parameters(
         weights = pixels * channels * units
         total = weights + units * bias
         return Cost(None, total, total * size, weights, shape, shape)
-    taps = _per_axis(kernel_size, len(shape), "kernel_size")
+    taps = per_axis(kernel_size, len(shape), "kernel_size")
     weights = math.prod(taps) * channels * units
     total = weights + units * bias
     stacked = tuple(min(1 + depth * (k - 1), 2 * n - 1) for k, n in zip(taps, shape, strict=True))
@@ -158,15 +156,15 @@ def compare_kernel_sizes(
     >>> [(c.kernel_size, c.weights, c.stacked_reach) for c in dense.compare_kernel_sizes([3, 5], (100, 100), 1, 1)]
     [(None, 10000, (100, 100)), ((3, 3), 9, (11, 11)), ((5, 5), 25, (21, 21))]
     """
-    taps = [_per_axis(size, len(_shape(shape)), "sizes") for size in _several(sizes, "sizes", "kernel sizes")]
+    taps = [per_axis(size, len(_shape(shape)), "sizes") for size in as_list(sizes, "sizes", "kernel sizes")]
     return [count_parameters(shape, channels, units, size, **how) for size in (None, *taps)]
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
     """Elements along every axis."""
-    if not _is_listed(shape) or len(shape) == 0:
+    if not is_listed(shape) or len(shape) == 0:
         raise TypeError(f"shape must be a tuple of integers; got {shape!r}")
-    return _per_axis(shape, len(shape), "shape")
+    return per_axis(shape, len(shape), "shape")
 
 
 # ---- from the kernel to the fully connected layer ------------------------------------------------
@@ -261,7 +259,7 @@ def dense_matrix(
     >>> A.shape, bool((A @ x.ravel() == fastconv.corr2d(x, [[1.0, -1.0]]).ravel()).all())
     ((9, 12), True)
     """
-    if not _flag(sparse, "sparse"):
+    if not as_flag(sparse, "sparse"):
         W = dense_weight(k, shape, mode, boundary)
         return W.reshape(W.shape[0] * W.shape[1], -1)
     try:
@@ -280,17 +278,17 @@ def dense_matrix(
 
 def _correlation(k: ArrayLike, shape: tuple[int, int], mode: str, boundary: Any) -> Correlation:
     """The correlation of a picture of that shape with k in the dtype of the weights."""
-    ka = _array(k, "k")
-    sizes = _per_axis(_shape(shape), 2, "shape")
-    _check_size(sizes, "it is the argument shape")
-    dtype = _sum_dtype(ka.dtype, ka.dtype)
+    ka = as_numbers(k, "k")
+    sizes = per_axis(_shape(shape), 2, "shape")
+    check_size(sizes, "it is the argument shape")
+    dtype = dtype_of_sums(ka.dtype, ka.dtype)
     return correlation_arguments(2, np.broadcast_to(dtype.type(0), sizes), ka.astype(dtype), Options(mode, boundary))
 
 
 def _entries(c: Correlation) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], NDArray[Any]]:
     """Rows, columns and values of the matrix, some of them more than once, which together fit their dtype."""
     rows, cols = c.axes
-    sources = [_indices(a) for a in c.axes]  # of the continued axes, from -lead on
+    sources = [source_indices(a) for a in c.axes]  # of the continued axes, from -lead on
     i, j, a, b = np.ogrid[: rows.out, : cols.out, : rows.k, : cols.k]
     down, across = sources[0][i + a], sources[1][j + b]
     to = np.broadcast_to(i * cols.out + j, (rows.out, cols.out, rows.k, cols.k))
@@ -364,15 +362,15 @@ def as_kernel(W: ArrayLike, size: tuple[int, int] | None = None, *, tolerance: f
     >>> print(fastconv.dense.as_kernel(W))
     no kernel: W[0, 0, 0, 0] = 1, but W[2, 2, 2, 2] = 6, which is as far from its output
     """
-    Wa = _array(W, "W")
+    Wa = as_numbers(W, "W")
     if Wa.dtype.kind not in "biufc":
         raise TypeError(f"W has dtype {Wa.dtype}; numbers are accepted")
     Wa = Wa.astype(Wa.dtype.newbyteorder("="), copy=False)
     if Wa.ndim != 4 or Wa.size == 0:
         raise ValueError(f"W must have 4 dimensions (OH, OW, H, W), none of them 0; got shape {Wa.shape}")
-    tolerance = _amount(tolerance, "tolerance")
+    tolerance = as_amount(tolerance, "tolerance")
     outputs, inputs = Wa.shape[:2], Wa.shape[2:]
-    most = (max(inputs[0] - 1, 1), max(inputs[1] - 1, 1)) if size is None else _per_axis(size, 2, "size")
+    most = (max(inputs[0] - 1, 1), max(inputs[1] - 1, 1)) if size is None else per_axis(size, 2, "size")
     offsets = (outputs[0] + inputs[0] - 1, outputs[1] + inputs[1] - 1)
     weights = np.zeros(offsets, Wa.dtype)  # by (k - i, l - j), from the least on
     owner = np.full((*offsets, 2), -1)  # the output that a weight was first seen at

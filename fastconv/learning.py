@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import nn
-from fastconv.arguments import _array, _count, _flag, _several
-from fastconv.layers import _check_size, float_dtype, generator
+from fastconv.arguments.layer_geometry import check_size
+from fastconv.arguments.values import as_count, as_flag, as_list, as_numbers, float_dtype, generator
 
 __all__ = ["Dense", "Network", "NonFiniteLossError", "accuracy", "cross_entropy", "squared_error", "train"]
 
@@ -67,8 +67,8 @@ class Dense:
     ) -> None:
         if activation is not None and not (isinstance(activation, str) and activation == "relu"):
             raise ValueError(f"activation must be None or 'relu'; got {activation!r}")
-        shape = _count(units, "units"), _count(inputs, "inputs")
-        _check_size(shape, "the weights' by units and inputs")
+        shape = as_count(units, "units"), as_count(inputs, "inputs")
+        check_size(shape, "the weights' by units and inputs")
         rng, most, asked = generator(seed), 1 / math.sqrt(shape[1]), float_dtype(dtype)
         self.weight = nn.Parameter("weight", rng.uniform(-most, most, shape).astype(asked))
         self.bias = nn.Parameter("bias", rng.uniform(-most, most, shape[0]).astype(asked))
@@ -99,7 +99,7 @@ class Dense:
         if self._seen is None:
             raise RuntimeError("backward() needs a forward(x) before each")
         x, y = self._seen
-        grad, wanted = _real(grad_output, "grad_output"), _flag(needs_input, "needs_input")
+        grad, wanted = _real(grad_output, "grad_output"), as_flag(needs_input, "needs_input")
         if grad.shape != y.shape:
             raise ValueError(f"grad_output must have the output's shape {y.shape}; got {grad.shape}")
         self._seen = None
@@ -133,7 +133,7 @@ class Network:
     """
 
     def __init__(self, layers: Iterable[Learns]) -> None:
-        self.layers: list[Learns] = _several(layers, "layers", "layers")
+        self.layers: list[Learns] = as_list(layers, "layers", "layers")
         for layer in self.layers:
             _learning(layer, "layers")
         if len({id(layer) for layer in self.layers}) < len(self.layers):
@@ -174,7 +174,7 @@ def _learning(value: Any, name: str) -> None:
 
 def _real(value: ArrayLike, name: str) -> Array:
     """An array of floats, or of integers."""
-    array = _array(value, name)
+    array = as_numbers(value, name)
     if array.dtype.kind == "c":
         raise TypeError(f"{name} has dtype {array.dtype}; floats, integers and bools are accepted")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
@@ -182,7 +182,7 @@ def _real(value: ArrayLike, name: str) -> Array:
 
 def _labels(value: ArrayLike, scores: Array) -> NDArray[np.intp]:
     """Which column of the scores is right in each row."""
-    labels, (rows, classes) = _array(value, "labels"), scores.shape
+    labels, (rows, classes) = as_numbers(value, "labels"), scores.shape
     if labels.dtype.kind not in "biu":
         raise TypeError(f"labels must be integers, one for each row of scores; got dtype {labels.dtype}")
     if labels.shape != (rows,):
@@ -318,14 +318,14 @@ def train(
     _learning(network, "network")
     if not callable(loss):
         raise TypeError(f"loss must be a function of outputs and targets; got {loss!r}")
-    inputs, wanted, cools = _array(x, "x"), _array(target, "target"), _flag(cool, "cool")
+    inputs, wanted, cools = as_numbers(x, "x"), as_numbers(target, "target"), as_flag(cool, "cool")
     for name, a in ("x", inputs), ("target", wanted):
         if a.ndim == 0:
             raise ValueError(f"{name} must have an axis of examples; got {a!r}")
-    count, rounds = len(inputs), _count(epochs, "epochs", least=0)
+    count, rounds = len(inputs), as_count(epochs, "epochs", least=0)
     if len(wanted) != count:
         raise ValueError(f"target must have one for each of the {count} examples in x; got {len(wanted)}")
-    size = _count(count if batch is None else batch, "batch")
+    size = as_count(count if batch is None else batch, "batch")
     rng = generator(seed)
     optimiser = nn.SGD(network.parameters(), lr, momentum, weight_decay)
     most = optimiser.lr
@@ -378,7 +378,7 @@ def accuracy(network: Callable[[Array], Array], x: ArrayLike, labels: ArrayLike)
     """
     if not callable(network) or isinstance(network, type):
         raise TypeError(f"network must be a Network; got {network!r}")
-    scores = _real(network(_array(x, "x")), "network's result")
+    scores = _real(network(as_numbers(x, "x")), "network's result")
     if scores.ndim != 2 or scores.size == 0:
         raise ValueError(f"network must give scores (N, classes) for x, and some; got shape {scores.shape}")
     return float(np.mean(scores.argmax(1) == _labels(labels, scores)))

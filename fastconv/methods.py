@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import reference, spectrum
-from fastconv.arguments import Correlation, unrepeated
+from fastconv.arguments.correlation import Correlation
+from fastconv.arguments.values import unrepeated
 from fastconv.caches import remembered
 from fastconv.reference import TILE_POINTS
 from fastconv.runtime import _core

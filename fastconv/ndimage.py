@@ -21,7 +21,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv.arguments import as_array, left_to_scipy
+from fastconv.arguments.values import as_array, left_to_scipy
 from fastconv.caches import remembered
 from fastconv.passes import Pass, float_weights, integer, mean, passed, real, slid, weighted
 

@@ -17,7 +17,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import NDArray
 
 from fastconv import methods, reference
-from fastconv.arguments import Correlation, placed
+from fastconv.arguments.correlation import Correlation, placed
 from fastconv.correlation import run_into
 from fastconv.runtime import _core, check_result, checking, get_num_threads
 

@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastconv import layers
-from fastconv.arguments import Axis, Correlation, Options, OuterProduct, correlation_arguments, unrepeated
-from fastconv.matching import Matching, matching_arguments
+from fastconv.arguments import layer_geometry, layers
+from fastconv.arguments.axes import Axis
+from fastconv.arguments.correlation import Correlation, Options, OuterProduct, correlation_arguments
+from fastconv.arguments.matching import Matching, matching_arguments
+from fastconv.arguments.values import unrepeated
 
 __all__ = [
     "conv1d",
@@ -265,7 +267,7 @@ def slide(c: Correlation, x: NDArray[Any], k: NDArray[Any], dtype: np.dtype[Any]
 
 def extended(c: Correlation, x: NDArray[Any]) -> NDArray[Any]:
     """x continued by the boundary rule, to cover every window of the output."""
-    indices = [_indices(a) for a in c.axes]
+    indices = [source_indices(a) for a in c.axes]
     X = np.full((*x.shape[: -c.rank], *(i.size for i in indices)), c.fillvalue, x.dtype)
     inside = [np.flatnonzero(i >= 0) for i in indices]
     to: tuple[Any, ...] = np.ix_(*inside)
@@ -274,7 +276,7 @@ def extended(c: Correlation, x: NDArray[Any]) -> NDArray[Any]:
     return X
 
 
-def _indices(a: Axis) -> NDArray[np.intp]:
+def source_indices(a: Axis) -> NDArray[np.intp]:
     return source_index(np.arange(*a.reach()) if a.out else np.arange(0), a.n, a.boundary)
 
 
@@ -347,7 +349,7 @@ def error_bound(c: Correlation, factors: tuple[NDArray[Any], ...] = (), *, trans
     --------
     >>> import numpy as np
     >>> from fastconv import reference
-    >>> from fastconv.arguments import Options, correlation_arguments
+    >>> from fastconv.arguments.correlation import Options, correlation_arguments
     >>> c = correlation_arguments(2, np.ones((3, 3)), np.ones((3, 3)), Options())
     >>> bool(reference.error_bound(c) < 3e-14)
     True
@@ -530,7 +532,8 @@ def match_error_bound(m: Matching) -> NDArray[np.float64]:
     Examples
     --------
     >>> import numpy as np
-    >>> from fastconv import matching, reference
+    >>> from fastconv import reference
+    >>> from fastconv.arguments import matching
     >>> m = matching.matching_arguments(np.eye(3, 4), np.eye(2))
     >>> bool((reference.match_error_bound(m) < 1e-10).all())
     True
@@ -614,8 +617,8 @@ def conv3d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, *where: An
 def _layer(
     rank: int, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, where: tuple[Any, ...], how: dict[str, Any]
 ) -> NDArray[Any]:
-    names = layers.Options._fields
-    options = layers.Options(**(dict(zip(names, where, strict=False)) | how))
+    names = layer_geometry.Options._fields
+    options = layer_geometry.Options(**(dict(zip(names, where, strict=False)) | how))
     c = layers.layer_arguments(rank, x, w, bias, options)
     return c.deliver(layer(c).astype(c.dtype))
 
@@ -649,7 +652,7 @@ def continued(x: NDArray[Any], axes: tuple[Axis, ...]) -> NDArray[Any]:
     """x with its last axes padded as far as the windows of all outputs reach."""
     X = x
     for i, a in enumerate(axes, x.ndim - len(axes)):
-        source = _indices(a)
+        source = source_indices(a)
         X = np.where((source >= 0).reshape(-1, *(1,) * (x.ndim - 1 - i)), X.take(source, i), X.dtype.type(0))
     return X
 
@@ -665,8 +668,9 @@ def layer_error_bound(c: layers.Layer) -> NDArray[np.float64]:
     Examples
     --------
     >>> import numpy as np
-    >>> from fastconv import layers, reference
-    >>> c = layers.layer_arguments(1, np.ones((1, 1, 9)), np.ones((1, 1, 3)), None, layers.Options())
+    >>> from fastconv import reference
+    >>> from fastconv.arguments import layer_geometry, layers
+    >>> c = layers.layer_arguments(1, np.ones((1, 1, 9)), np.ones((1, 1, 3)), None, layer_geometry.Options())
     >>> bool((reference.layer_error_bound(c) < 1e-14).all())
     True
     """
@@ -842,7 +846,7 @@ def _input_gradient(
     where: tuple[Any, ...],
     how: dict[str, Any],
 ) -> NDArray[Any]:
-    options = layers.Options(*where, **how)
+    options = layer_geometry.Options(*where, **how)
     c = layers.input_gradient_arguments(rank, input_size, weight, grad_output, options)
     return c.deliver(transposed(c).astype(c.dtype))
 
@@ -855,7 +859,7 @@ def _weight_gradient(
     where: tuple[Any, ...],
     how: dict[str, Any],
 ) -> NDArray[Any]:
-    c = layers.weight_gradient_arguments(rank, input, weight_size, grad_output, layers.Options(*where, **how))
+    c = layers.weight_gradient_arguments(rank, input, weight_size, grad_output, layer_geometry.Options(*where, **how))
     return c.deliver(weight_gradient(c).astype(c.dtype))
 
 
@@ -865,7 +869,7 @@ def _transposed(
     names = "stride", "padding", "output_padding", "groups", "dilation"
     asked = dict(zip(names, where, strict=False)) | how
     more = asked.pop("output_padding", 0)
-    c = layers.transposed_arguments(rank, x, w, bias, more, layers.Options(**asked))
+    c = layers.transposed_arguments(rank, x, w, bias, more, layer_geometry.Options(**asked))
     return c.deliver(transposed(c).astype(c.dtype))
 
 
@@ -916,7 +920,7 @@ def added_back(X: NDArray[Any], axes: tuple[Axis, ...]) -> NDArray[Any]:
     """The adjoint of `continued`: every element of X is added to the element of x that it stands for, if any."""
     for i, a in enumerate(axes, X.ndim - len(axes)):
         X = np.moveaxis(X, i, 0)
-        source = _indices(a)
+        source = source_indices(a)
         at = np.arange(*a.reach())
         inside = (at >= 0) & (at < a.n)
         x = np.zeros((a.n, *X.shape[1:]), X.dtype)
@@ -959,13 +963,14 @@ def transposed_error_bound(c: layers.Layer) -> NDArray[np.float64]:
     Examples
     --------
     >>> import numpy as np
-    >>> from fastconv import layers, reference
-    >>> c = layers.transposed_arguments(1, np.ones((1, 1, 9)), np.ones((1, 1, 3)), None, 0, layers.Options())
+    >>> from fastconv import reference
+    >>> from fastconv.arguments import layer_geometry, layers
+    >>> c = layers.transposed_arguments(1, np.ones((1, 1, 9)), np.ones((1, 1, 3)), None, 0, layer_geometry.Options())
     >>> bool((reference.transposed_error_bound(c) < 1e-14).all())
     True
     """
     kernels, _, *taps = c.w.shape
-    added = math.prod(int(np.bincount(i[i >= 0], minlength=1).max()) for i in map(_indices, c.axes))
+    added = math.prod(int(np.bincount(i[i >= 0], minlength=1).max()) for i in map(source_indices, c.axes))
     with np.errstate(all="ignore"):
         magnitude = _scattered(c, _magnitude(c.x), _magnitude(c.w))
         if c.bias is not None:
@@ -983,9 +988,10 @@ def weight_error_bound(c: layers.WeightGradient) -> NDArray[np.float64]:
     Examples
     --------
     >>> import numpy as np
-    >>> from fastconv import layers, reference
+    >>> from fastconv import reference
+    >>> from fastconv.arguments import layer_geometry, layers
     >>> x, grad = np.ones((1, 1, 9)), np.ones((1, 1, 7))
-    >>> c = layers.weight_gradient_arguments(1, x, (1, 1, 3), grad, layers.Options())
+    >>> c = layers.weight_gradient_arguments(1, x, (1, 1, 3), grad, layer_geometry.Options())
     >>> bool((reference.weight_error_bound(c) < 1e-13).all())
     True
     """

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv import methods, reference
-from fastconv.arguments import as_array, left_to_scipy, placed
+from fastconv.arguments.correlation import placed
+from fastconv.arguments.values import as_array, left_to_scipy
 from fastconv.correlation import run, run_into
 from fastconv.runtime import _core, checking
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv.arguments import Correlation
+from fastconv.arguments.correlation import Correlation
 from fastconv.reference import extended
 
 NS_PER_POINT = 1.0  # and doubling of the length, of one transform

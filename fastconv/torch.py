@@ -17,18 +17,18 @@ try:
 except ImportError as error:
     raise ImportError('fastconv.torch needs PyTorch: pip install "fastconv[torch]"') from error
 
-from fastconv.arguments import IntOrTuple, _per_axis
-from fastconv.layers import (
+from fastconv.arguments.layer_geometry import (
     GRADIENT_NAMES,
     Options,
     Padding,
     _groups,
-    _padding,
     _pads,
     _spans,
+    as_padding,
     layer_geometry,
     transposed_geometry,
 )
+from fastconv.arguments.values import IntOrTuple, per_axis
 from fastconv.torch_ops import How, product
 
 __all__ = [
@@ -356,9 +356,9 @@ def _normal(
     output_padding: IntOrTuple,
 ) -> How:
     """What is asked, with a number for every axis."""
-    steps, spread = _per_axis(stride, rank, "stride"), _per_axis(dilation, rank, "dilation")
-    pads = _pads(_padding(padding), _spans(w[2:], spread, "weight"), steps)
-    more = _per_axis(output_padding, rank, "output_padding", least=0)
+    steps, spread = per_axis(stride, rank, "stride"), per_axis(dilation, rank, "dilation")
+    pads = _pads(as_padding(padding), _spans(w[2:], spread, "weight"), steps)
+    more = per_axis(output_padding, rank, "output_padding", least=0)
     sides = [n for pair in pads for n in pair]
     return How(steps, sides, spread, more, _groups(groups, w, "weight"), padding_mode, transposed)
 

@@ -12,11 +12,14 @@ from fuzz import Also, Array, Call, Rng, array, length, pick, rarely, room, spoi
 from oracles import Slide
 
 import fastconv
-from fastconv import arguments, methods, reference
-from fastconv.arguments import Options, OuterProduct
+from fastconv import methods, reference
+from fastconv.arguments.axes import MODES
+from fastconv.arguments.boundaries import BOUNDARIES
+from fastconv.arguments.correlation import NANS, OVERFLOWS, Correlation, Options, OuterProduct, correlation_arguments
+from fastconv.arguments.values import is_supported
 
 WORK = 200_000  # products of one call at most
-DTYPES = [c for c in np.typecodes["All"] if arguments._is_supported(np.dtype(c))]
+DTYPES = [c for c in np.typecodes["All"] if is_supported(np.dtype(c))]
 
 
 class Function(NamedTuple):
@@ -37,7 +40,7 @@ def random_call(rng: Rng) -> Call:
         widest = {1: 200, 2: 16, 3: 6}[rank]
         kernel = tuple(pick(rng, [1, 2, 3, 4, 5, int(rng.integers(1, widest))]) for _ in range(rank))
         dilation = tuple(pick(rng, [1, 1, 1, 2, 3]) for _ in range(rank)) if rarely(rng, 0.3) else (1,) * rank
-        mode = pick(rng, arguments.MODES)
+        mode = pick(rng, MODES)
         least = spans = [(n - 1) * d + 1 for n, d in zip(kernel, dilation, strict=True)]
         if mode != "valid" or rarely(rng, 0.03):
             least = [pick(rng, [1, 1, 2, 3, n]) for n in least]
@@ -52,9 +55,9 @@ def random_call(rng: Rng) -> Call:
     if FUNCTIONS[name].factors:
         k0, k1 = (array(rng, (n,), k.dtype, kind) for n in kernel)
         a = {"x": x, "ky": k0, "kx": k1}
-    a |= {"mode": mode, "boundary": pick(rng, arguments.BOUNDARIES)}
+    a |= {"mode": mode, "boundary": pick(rng, BOUNDARIES)}
     if rank > 1 and rarely(rng, 0.2):
-        a["boundary"] = tuple(pick(rng, arguments.BOUNDARIES) for _ in range(rank))
+        a["boundary"] = tuple(pick(rng, BOUNDARIES) for _ in range(rank))
     a["fillvalue"] = pick(rng, [0, 0, 1, -2.0, 2.5, True, 1j, np.float32(3), np.nan, 2**62])
     if dilation != (1,) * rank:
         a["dilation"] = dilation if rank > 1 else dilation[0]
@@ -94,9 +97,9 @@ def _options(rng: Rng, a: dict[str, Any], rank: int, kind: str) -> None:
         a["x"] = x = np.ascontiguousarray(x.transpose(np.argsort(where)))
     if rarely(rng, 0.2) and kind != "extreme":
         a["dtype"] = pick(rng, DTYPES)
-        a["overflow"] = pick(rng, arguments.OVERFLOWS) if rarely(rng, 0.7) else "raise"
+        a["overflow"] = pick(rng, OVERFLOWS) if rarely(rng, 0.7) else "raise"
     if rarely(rng, 0.15):
-        a["nan"] = pick(rng, arguments.NANS)
+        a["nan"] = pick(rng, NANS)
         a["return_weight"] = rarely(rng, 0.5)
         if x.dtype.kind in "fc" and x.size and rarely(rng, 0.7):
             x[rng.random(x.shape) < 0.3] = np.nan
@@ -116,10 +119,10 @@ class Oracle(NamedTuple):
         left_out = ("x", "k", "ky", "kx", "method", "out")
         return Options(**{names.get(n, n): v for n, v in a.items() if n not in left_out})
 
-    def asked(self, a: dict[str, Any]) -> arguments.Correlation:
+    def asked(self, a: dict[str, Any]) -> Correlation:
         rank, convolve, factors = FUNCTIONS[self.name]
         k = OuterProduct(a["ky"], a["kx"]) if factors else a["k"]
-        return arguments.correlation_arguments(rank, a["x"], k, self.options(a), convolve=convolve)
+        return correlation_arguments(rank, a["x"], k, self.options(a), convolve=convolve)
 
     def of_reference(self, **a: Any) -> Any:
         if a.get("method", "auto") not in ("auto", "numpy"):

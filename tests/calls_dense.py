@@ -11,7 +11,9 @@ import oracles
 from calls_corr import DTYPES, Oracle, wide
 from fuzz import Array, Call, Rng, array, pick, rarely
 
-from fastconv import arguments, dense
+from fastconv import dense
+from fastconv.arguments.axes import MODES
+from fastconv.arguments.boundaries import BOUNDARIES
 
 
 def random_call(rng: Rng) -> Call:
@@ -23,9 +25,9 @@ def _given(rng: Rng) -> dict[str, Any]:
     k = array(rng, (int(rng.integers(1, 6)), int(rng.integers(1, 6))), pick(rng, DTYPES), kind)
     if k.dtype.kind in "fc":
         k = array(rng, k.shape, k.dtype, "whole")
-    mode = pick(rng, arguments.MODES)
+    mode = pick(rng, MODES)
     shape = tuple(int(rng.integers(n if mode == "valid" else 1, 12)) for n in k.shape)
-    boundary = pick(rng, arguments.BOUNDARIES)
+    boundary = pick(rng, BOUNDARIES)
     return {"k": k, "shape": shape, "mode": mode, "boundary": boundary}
 
 

@@ -11,8 +11,9 @@ from calls_corr import DTYPES
 from fuzz import Array, Call, Rng, array, length, pick, rarely, spoilt
 from oracles import Slide
 
-from fastconv import feature, matching, reference
-from fastconv.arguments import BOUNDARIES
+from fastconv import feature, reference
+from fastconv.arguments import matching
+from fastconv.arguments.boundaries import BOUNDARIES
 
 WORK = 60_000  # elements of windows at most
 TYPES = [c for c in DTYPES if np.dtype(c).kind in "biuf"]

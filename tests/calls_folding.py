@@ -13,7 +13,9 @@ from calls_nn import by_reference, padding_argument, short
 from fuzz import Also, Array, Call, Rng, array, length, pick, rarely, spoilt
 from oracles import Slide
 
-from fastconv import layers, nn, reference
+from fastconv import nn, reference
+from fastconv.arguments import layers
+from fastconv.arguments.values import FLOATS
 from fastconv.nn import functional
 
 WORK = 400_000  # elements of columns at most
@@ -42,7 +44,7 @@ def random_call(rng: Rng) -> Call:
         Slide(n, a, o, p[0], s, d, "constant")
         for n, a, o, p, s, d in zip(size, k, outs, sides, stride, dilation, strict=True)
     ]
-    dtype, kind = pick(rng, layers.FLOATS), pick(rng, ["whole", "real", "spoilt"])
+    dtype, kind = pick(rng, FLOATS), pick(rng, ["whole", "real", "spoilt"])
     how = {
         "kernel_size": k[0] if rank == 2 and k[0] == k[1] else k,
         "dilation": short(rng, dilation),

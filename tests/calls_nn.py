@@ -12,7 +12,10 @@ import oracles
 from fuzz import Also, Array, Call, Rng, array, length, pick, rarely, spoilt
 from oracles import Slide
 
-from fastconv import layers, nn, reference
+from fastconv import nn, reference
+from fastconv.arguments import layers
+from fastconv.arguments.boundaries import PADDING_MODES
+from fastconv.arguments.values import FLOATS
 from fastconv.nn import functional
 
 WORK = 400_000  # products of one call at most
@@ -44,7 +47,7 @@ def _random_call(rng: Rng) -> Call | None:
     spans = tuple((a - 1) * d + 1 for a, d in zip(k, dilation, strict=True))
     if stride == (1,) * rank and rarely(rng, 0.2):
         sides = tuple(((s - 1) // 2, s // 2) for s in spans)
-    mode = "zeros" if op == "transpose" or rarely(rng, 0.6) else pick(rng, layers.PADDING_MODES)
+    mode = "zeros" if op == "transpose" or rarely(rng, 0.6) else pick(rng, PADDING_MODES)
     least = [max(1, s - sum(p)) for s, p in zip(spans, sides, strict=True)]
     size = tuple(n if rarely(rng, 0.3) else n + length(rng, longest) - 1 for n in least)
     allowed = {"reflect": -1, "circular": 0}
@@ -61,11 +64,11 @@ def _random_call(rng: Rng) -> Call | None:
         return None
     if images * max(channels * math.prod(size), kernels * math.prod(outs)) > WORK:
         return None
-    pad = layers.PADDING_MODES[mode]
+    pad = PADDING_MODES[mode]
     slides = [
         Slide(n, a, o, p[0], s, d, pad) for n, a, o, p, s, d in zip(size, k, outs, sides, stride, dilation, strict=True)
     ]
-    dtype, kind = pick(rng, layers.FLOATS), pick(rng, ["whole", "whole", "real", "spoilt"])
+    dtype, kind = pick(rng, FLOATS), pick(rng, ["whole", "whole", "real", "spoilt"])
     how: dict[str, Any] = {
         "stride": short(rng, stride),
         "padding": padding_argument(rng, sides, spans, stride),

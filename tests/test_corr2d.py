@@ -9,7 +9,7 @@ import pytest
 
 import fastconv
 from fastconv import reference
-from fastconv.arguments import Options, correlation_arguments
+from fastconv.arguments.correlation import Options, correlation_arguments
 
 methods = pytest.mark.parametrize("method", cases.METHODS)
 floats = pytest.mark.parametrize("dtype", cases.FLOATS)

@@ -11,7 +11,7 @@ import pytest
 
 import fastconv
 from fastconv import reference
-from fastconv.arguments import Options, correlation_arguments
+from fastconv.arguments.correlation import Options, correlation_arguments
 from fastconv.correlation import _narrowed
 
 FAR_APART = {

@@ -9,7 +9,7 @@ import pytest
 
 import fastconv
 from fastconv import methods, reference, spectrum
-from fastconv.arguments import Options, correlation_arguments
+from fastconv.arguments.correlation import Options, correlation_arguments
 
 SIDES = (3, 5, 9, 15, 31, 63, 100, 127, 255, 400, 600, 800, 850, 900, 950, 990, 1000, 1020, 1024, 1025, 1100, 2000)
 LENGTHS = (31, 100, 999, 5000, 10**5, 9 * 10**5, 10**6, 1040000, 2**20, 1100000, 2 * 10**6)

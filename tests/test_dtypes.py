@@ -67,7 +67,7 @@ def test_real_numbers_have_no_imaginary_part():
 
 
 def test_complex_within_the_bound(isa, rng):
-    from fastconv.arguments import Options, correlation_arguments
+    from fastconv.arguments.correlation import Options, correlation_arguments
 
     for dtype in ("complex64", "complex128"):
         x = (rng.standard_normal((20, 30)) + 1j * rng.standard_normal((20, 30))).astype(dtype)

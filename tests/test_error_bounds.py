@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import _core, feature, matching, reference
-from fastconv.arguments import Options, correlation_arguments
+from fastconv import _core, feature, reference
+from fastconv.arguments import matching
+from fastconv.arguments.correlation import Options, correlation_arguments
 
 SHAPES = [((9, 9), (3, 3)), ((40, 50), (11, 11)), ((200,), (31,)), ((9, 10, 11), (3, 3, 3)), ((3000,), (300,))]
 

@@ -9,8 +9,8 @@ import pytest
 
 import fastconv
 from fastconv import _core, reference
+from fastconv.arguments.matching import MEASURES, PAD_MODES
 from fastconv.feature import match_template
-from fastconv.matching import MEASURES, PAD_MODES
 
 measures = pytest.mark.parametrize("method", MEASURES)
 floats = pytest.mark.parametrize("dtype", cases.FLOATS)

@@ -9,7 +9,7 @@ import pytest
 
 import fastconv
 from fastconv import methods, reference
-from fastconv.arguments import Options, correlation_arguments
+from fastconv.arguments.correlation import Options, correlation_arguments
 
 floats = pytest.mark.parametrize("dtype", cases.FLOATS)
 SHAPES = [

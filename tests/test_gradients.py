@@ -9,7 +9,9 @@ import pytest
 from cases import integers, reals
 
 import fastconv
-from fastconv import layers, nn, reference
+from fastconv import nn, reference
+from fastconv.arguments import layers
+from fastconv.arguments.boundaries import PADDING_MODES
 from fastconv.nn import gradients, transposed
 
 CONV = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}
@@ -109,7 +111,7 @@ def test_torch(rng, x_shape, w_shape, how):
     np.testing.assert_array_equal(WEIGHT[rank](x.numpy(), w.shape, grad.numpy(), **how), dw.numpy())
 
 
-@pytest.mark.parametrize("padding_mode", layers.PADDING_MODES)
+@pytest.mark.parametrize("padding_mode", PADDING_MODES)
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_finite_differences(rng, rank, padding_mode):
     """Of a loss that is not linear, along random directions."""
@@ -128,7 +130,7 @@ def test_finite_differences(rng, rank, padding_mode):
         np.testing.assert_allclose((loss(*there) - loss(*back)) / 2, inner(grad, step), rtol=1e-5)
 
 
-@pytest.mark.parametrize("padding_mode", layers.PADDING_MODES)
+@pytest.mark.parametrize("padding_mode", PADDING_MODES)
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("groups", [1, 18])
 def test_padding_modes(isa, rng, padding_mode, rank, groups):

@@ -10,7 +10,7 @@ import pytest
 
 import fastconv
 from fastconv import feature, ndimage, nn, signal
-from fastconv.arguments import as_array
+from fastconv.arguments.values import as_array
 
 
 class Array:

@@ -9,7 +9,7 @@ import pytest
 
 import fastconv
 from fastconv import reference
-from fastconv.arguments import Options, correlation_arguments
+from fastconv.arguments.correlation import Options, correlation_arguments
 
 RANKS = (1, 2, 3)
 SHAPES = {1: (300,), 2: (40, 50), 3: (9, 12, 15)}

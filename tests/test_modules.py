@@ -15,14 +15,17 @@ import numpy as np
 import pytest
 from cases import integers, reals
 
-from fastconv import layers, nn
+from fastconv import nn
+from fastconv.arguments import layers
+from fastconv.arguments.boundaries import PADDING_MODES
+from fastconv.arguments.values import FLOATS
 
 CONV = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}
 CLASSES = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
 @pytest.mark.parametrize("layout", [0, 1])
-@pytest.mark.parametrize("padding_mode", layers.PADDING_MODES)
+@pytest.mark.parametrize("padding_mode", PADDING_MODES)
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_backward(rng, rank, padding_mode, layout):
     """What the functions compute, in any layout, with and without a batch."""
@@ -160,7 +163,7 @@ COPIES = {
 }
 
 
-@pytest.mark.parametrize("dtype", layers.FLOATS)
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("how", COPIES)
 def test_copies_take_what_is_written_to_them(rng, how, rank, dtype):

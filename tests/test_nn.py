@@ -12,7 +12,9 @@ import pytest
 from cases import integers, reals
 
 import fastconv
-from fastconv import layers, nn, reference
+from fastconv import nn, reference
+from fastconv.arguments import layers
+from fastconv.arguments.boundaries import PADDING_MODES
 from fastconv.nn import functional
 
 CONV = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}
@@ -109,7 +111,7 @@ def test_many_taps_of_one_channel_are_summed_in_parts(isa, name, of):
     assert (np.abs(result("float32", "auto") - exact) <= (0.4 * 256 + 4) * unit).all()
 
 
-@pytest.mark.parametrize("padding_mode", layers.PADDING_MODES)
+@pytest.mark.parametrize("padding_mode", PADDING_MODES)
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("groups", [1, 18])
 def test_padding_modes(isa, rng, padding_mode, rank, groups):

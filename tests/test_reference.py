@@ -9,7 +9,7 @@ import pytest
 from scipy import signal
 
 from fastconv import reference
-from fastconv.arguments import Options, correlation_arguments
+from fastconv.arguments.correlation import Options, correlation_arguments
 
 SCIPY = {"constant": "fill", "symmetric": "symm", "wrap": "wrap"}
 PAIRS = [((6, 8), k) for k in cases.KERNEL_SHAPES] + [((1, 9), (1, 4)), ((9, 1), (3, 1)), ((4, 4), (4, 4))]

@@ -13,7 +13,7 @@ import scipy.signal
 import fastconv
 import fastconv.signal
 from fastconv import kernels, methods, reference
-from fastconv.arguments import Options, correlation_arguments
+from fastconv.arguments.correlation import Options, correlation_arguments
 
 x31 = np.linspace(-1, 1, 31)
 HILL = np.exp(-4 * x31**2)

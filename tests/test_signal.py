@@ -267,7 +267,7 @@ def test_choose_conv_method(rng):
 def test_kernels_as_large_as_images(rng, dtype, boundary, mode):
     """One transform of everything, against the definition."""
     from fastconv import reference, spectrum
-    from fastconv.arguments import Options, correlation_arguments
+    from fastconv.arguments.correlation import Options, correlation_arguments
 
     for shapes in (((40, 50), (39, 41)), ((20, 30), (50, 70)), ((7,), (100,))):
         x, k = ((rng.standard_normal(s) * 50).astype("i4").astype(dtype) for s in shapes)

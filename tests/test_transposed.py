@@ -9,7 +9,8 @@ import pytest
 from cases import integers, reals
 
 import fastconv
-from fastconv import layers, nn, reference
+from fastconv import nn, reference
+from fastconv.arguments import layers
 from fastconv.nn import transposed
 
 CONV = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv import reference
-from fastconv.arguments import IntOrTuple
-from fastconv.layers import Columns, Padding, fold_arguments, unfold_arguments
+from fastconv.arguments.layer_geometry import Padding
+from fastconv.arguments.layers import Columns, fold_arguments, unfold_arguments
+from fastconv.arguments.values import IntOrTuple
 from fastconv.nn.functional import Ways, computed, engine
 from fastconv.runtime import _core
 

@@ -12,24 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import reference
-from fastconv.arguments import Axis, IntOrTuple, _word
-from fastconv.layers import (
-    ACTIVATIONS,
-    LAYOUTS,
-    NAMES,
-    Activation,
-    Columns,
-    Layer,
-    Names,
-    Options,
-    Padding,
-    WeightGradient,
-    _size,
-    compute_dtype,
-    float_dtype,
-    layer_arguments,
-    layer_geometry,
-)
+from fastconv.arguments.axes import Axis
+from fastconv.arguments.layer_geometry import LAYOUTS, NAMES, Activation, Names, Options, Padding, layer_geometry
+from fastconv.arguments.layers import ACTIVATIONS, Columns, Layer, WeightGradient, _size, compute_dtype, layer_arguments
+from fastconv.arguments.values import IntOrTuple, as_word, float_dtype
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 
 __all__ = ["Explanation", "conv1d", "conv2d", "conv3d", "explain"]
@@ -68,7 +54,7 @@ def conv1d(
     array([[[1., 2., 4.]]])
     """
     how = stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out
-    return _conv(1, x, w, bias, how, method, threads)
+    return conv(1, x, w, bias, how, method, threads)
 
 
 def conv2d(
@@ -164,7 +150,7 @@ def conv2d(
     (1, 1, 3, 3)
     """
     how = stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out
-    return _conv(2, x, w, bias, how, method, threads)
+    return conv(2, x, w, bias, how, method, threads)
 
 
 def conv3d(
@@ -196,7 +182,7 @@ def conv3d(
     array([[[[[54.]]]]])
     """
     how = stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out
-    return _conv(3, x, w, bias, how, method, threads)
+    return conv(3, x, w, bias, how, method, threads)
 
 
 class Explanation(NamedTuple):
@@ -296,7 +282,7 @@ def explain(
 # ---- how ------------------------------------------------------------------------------------------
 
 
-def _conv(
+def conv(
     rank: int,
     x: ArrayLike,
     w: ArrayLike,
@@ -346,7 +332,7 @@ def computed(c: Asked, method: str, ways: Ways[Asked], what: str) -> NDArray[Any
 
 def engine(method: str, threads: int | None) -> int:
     """How many threads to use, if the method is one."""
-    _word(method, METHODS, "method")
+    as_word(method, METHODS, "method")
     return get_num_threads() if threads is None else thread_count(threads, "threads")
 
 

@@ -20,18 +20,15 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import reference
-from fastconv.arguments import IntOrTuple, _flag
-from fastconv.layers import (
-    GRADIENT_NAMES,
-    Names,
-    Options,
-    Padding,
+from fastconv.arguments.layer_geometry import GRADIENT_NAMES, Names, Options, Padding
+from fastconv.arguments.layers import (
     WeightGradient,
     backward_arguments,
     bias_gradient_arguments,
     input_gradient_arguments,
     weight_gradient_arguments,
 )
+from fastconv.arguments.values import IntOrTuple, as_flag
 from fastconv.nn.functional import Ways, columns, computed, engine, fillable
 from fastconv.nn.transposed import adjoint
 from fastconv.runtime import _core
@@ -378,7 +375,7 @@ def conv1d_backward(
     Gradients(input=array([[-1.,  0.,  1.]]), weight=array([[[3., 6.]]]), bias=array([2.]))
     """
     options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype)
-    return _backward(1, grad_output, input, weight, options, needs, method, threads)
+    return backward(1, grad_output, input, weight, options, needs, method, threads)
 
 
 def conv2d_backward(
@@ -432,7 +429,7 @@ def conv2d_backward(
     (None, (3, 2, 3, 3), array([25., 25., 25.]))
     """
     options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype)
-    return _backward(2, grad_output, input, weight, options, needs, method, threads)
+    return backward(2, grad_output, input, weight, options, needs, method, threads)
 
 
 def conv3d_backward(
@@ -462,7 +459,7 @@ def conv3d_backward(
     array([8., 8., 8., 8., 8., 8., 8., 8.])
     """
     options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype)
-    return _backward(3, grad_output, input, weight, options, needs, method, threads)
+    return backward(3, grad_output, input, weight, options, needs, method, threads)
 
 
 # ---- how ------------------------------------------------------------------------------------------
@@ -501,7 +498,7 @@ def _bias(rank: int, grad_output: ArrayLike) -> NDArray[Any]:
     return _sum(grad).astype(grad.dtype)
 
 
-def _backward(
+def backward(
     rank: int,
     grad_output: ArrayLike,
     input: ArrayLike,
@@ -515,7 +512,7 @@ def _backward(
     n = engine(method, threads)
     if not isinstance(needs, (tuple, list)) or len(needs) != 3:
         raise ValueError(f"needs must be three bools: of the input, the weights, the bias; got {needs!r}")
-    of_x, of_w, of_bias = (_flag(one, "needs") for one in needs)
+    of_x, of_w, of_bias = (as_flag(one, "needs") for one in needs)
     of_input, of_weight = backward_arguments(rank, grad_output, input, weight, options, names)
     grad = of_input.x.astype(of_input.compute_dtype, copy=False)  # once for all
     what = f"nn.conv{rank}d_backward"

@@ -13,27 +13,32 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv.arguments import IntOrTuple, _array, _count, _flag, _per_axis, _word
-from fastconv.files import written_whole
-from fastconv.layers import (
+from fastconv.arguments.layer_geometry import (
     LAYOUTS,
     Activation,
     Names,
     Options,
     Padding,
-    _arrays,
-    _bias,
-    _check_size,
-    _clamp,
-    _padding,
     _pads,
     _spans,
-    float_dtype,
-    generator,
+    as_padding,
+    check_size,
     layer_geometry,
 )
-from fastconv.nn.functional import _conv
-from fastconv.nn.gradients import _backward
+from fastconv.arguments.layers import _arrays, _bias, _clamp
+from fastconv.arguments.values import (
+    IntOrTuple,
+    as_count,
+    as_flag,
+    as_numbers,
+    as_word,
+    float_dtype,
+    generator,
+    per_axis,
+)
+from fastconv.files import written_whole
+from fastconv.nn.functional import conv
+from fastconv.nn.gradients import backward
 from fastconv.nn.optim import Parameter
 from fastconv.runtime import thread_count
 
@@ -74,13 +79,13 @@ class _Conv:
         seed: Any = None,
         threads: int | None = None,
     ) -> None:
-        taps = _per_axis(kernel_size, self.rank, "kernel_size")
-        inputs, kernels = _count(in_channels, "in_channels"), _count(out_channels, "out_channels")
-        parts, wanted, asked = _count(groups, "groups"), _flag(bias, "bias"), float_dtype(dtype)
+        taps = per_axis(kernel_size, self.rank, "kernel_size")
+        inputs, kernels = as_count(in_channels, "in_channels"), as_count(out_channels, "out_channels")
+        parts, wanted, asked = as_count(groups, "groups"), as_flag(bias, "bias"), float_dtype(dtype)
         if inputs % parts or kernels % parts:
             raise ValueError(f"groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}")
         shape = (kernels, inputs // parts, *taps)
-        _check_size(shape, "the weights' by in_channels, out_channels and kernel_size")
+        check_size(shape, "the weights' by in_channels, out_channels and kernel_size")
         most = 1 / math.sqrt(math.prod(shape[1:]))
         rng = generator(seed)
         weight = rng.uniform(-most, most, shape).astype(asked)
@@ -104,24 +109,24 @@ class _Conv:
     ) -> Self:
         """A layer with copies of these weights (K, C / groups, ...) and bias (K,)."""
         layer = cls.__new__(cls)
-        first = None if bias is None else _array(bias, "bias").copy()
+        first = None if bias is None else as_numbers(bias, "bias").copy()
         options = Options(stride, padding, dilation, groups, padding_mode, activation, layout)
-        layer._set(_array(weight, "weight").copy(), first, options, threads)
+        layer._set(as_numbers(weight, "weight").copy(), first, options, threads)
         return layer
 
     def _set(self, w: NDArray[Any], bias: NDArray[Any] | None, options: Options, threads: int | None) -> None:
         """Bad arguments are reported here, not by the first call."""
         if w.ndim != self.rank + 2:
             raise ValueError(f"weight must have {self.rank + 2} dimensions; got shape {w.shape}")
-        dilation = _per_axis(options.dilation, self.rank, "dilation")
-        stride = _per_axis(options.stride, self.rank, "stride")
-        padding = _padding(options.padding)
+        dilation = per_axis(options.dilation, self.rank, "dilation")
+        stride = per_axis(options.stride, self.rank, "stride")
+        padding = as_padding(options.padding)
         spans = _spans(w.shape[2:], dilation, NAMES.w)
         pads = _pads(padding, spans, stride)
         large = (span + max(pair) for span, pair in zip(spans, pads, strict=True))  # enough for every padding_mode
-        x_shape = 1, w.shape[1] * _count(options.groups, "groups"), *large
+        x_shape = 1, w.shape[1] * as_count(options.groups, "groups"), *large
         layouts = LAYOUTS[self.rank]
-        if options.layout is not None and _word(options.layout, layouts, "layout") == layouts[1]:
+        if options.layout is not None and as_word(options.layout, layouts, "layout") == layouts[1]:
             x_shape = x_shape[0], *x_shape[2:], x_shape[1]
         how = options._replace(stride=stride, padding=padding, dilation=dilation)
         groups = layer_geometry(self.rank, x_shape, w.shape, how, NAMES).groups
@@ -184,7 +189,7 @@ class _Conv:
 
     def _assign(self, parameter: Parameter, value: ArrayLike) -> None:
         old, name = parameter.value, parameter.name
-        new = _array(value, name).astype(old.dtype, order="C", casting="same_kind")
+        new = as_numbers(value, name).astype(old.dtype, order="C", casting="same_kind")
         if new.shape != old.shape:
             raise ValueError(f"{name} must have shape {old.shape}; got {new.shape}")
         parameter.value = new
@@ -198,12 +203,12 @@ class _Conv:
         """The layer's output for x; nothing is remembered."""
         how = self._options if out is None else self._options._replace(out=out)
         wide = None if self._wide is None else self._widen()
-        return _conv(self.rank, x, self.weight, self.bias, how, "auto", self._threads, wide, NAMES)
+        return conv(self.rank, x, self.weight, self.bias, how, "auto", self._threads, wide, NAMES)
 
     def forward(self, x: ArrayLike) -> NDArray[Any]:
         """The layer's output for x, with what `backward` needs remembered: x itself, which must not change until then,
         and which outputs the activation left alone."""
-        seen = _array(x, "x")
+        seen = as_numbers(x, "x")
         y = self(seen)
         self._seen = seen, None if self._clamp is None else _passed(y, *self._clamp)
         return y
@@ -233,12 +238,12 @@ class _Conv:
         if self._seen is None:
             raise RuntimeError("backward() needs a forward(x) before each; layer(x) remembers nothing")
         x, passed = self._seen
-        grad = _array(grad_output, "grad_output")
+        grad = as_numbers(grad_output, "grad_output")
         if passed is not None and grad.shape == passed.shape and grad.dtype.kind == "f":
             grad = _masked(grad, passed)
         options = self._options._replace(activation=None)
-        needs = _flag(needs_input, "needs_input"), True, self._bias is not None
-        gradients = _backward(self.rank, grad, x, self.weight, options, needs, "auto", self._threads, NAMES)
+        needs = as_flag(needs_input, "needs_input"), True, self._bias is not None
+        gradients = backward(self.rank, grad, x, self.weight, options, needs, "auto", self._threads, NAMES)
         self._weight.grad = gradients.weight
         if self._bias is not None:
             self._bias.grad = gradients.bias

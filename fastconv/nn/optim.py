@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv.arguments import _amount, _several
-from fastconv.layers import FLOATS
+from fastconv.arguments.values import FLOATS, as_amount, as_list
 
 __all__ = ["SGD", "Parameter"]
 
@@ -76,7 +75,7 @@ class SGD:
     def __init__(
         self, parameters: Iterable[Parameter], lr: float, momentum: float = 0.0, weight_decay: float = 0.0
     ) -> None:
-        self.parameters: list[Parameter] = _several(parameters, "parameters", "of type Parameter")
+        self.parameters: list[Parameter] = as_list(parameters, "parameters", "of type Parameter")
         if not self.parameters:
             raise ValueError("parameters must have one at least; got none")
         for p in self.parameters:
@@ -85,7 +84,7 @@ class SGD:
         if len({id(p.value) for p in self.parameters}) < len(self.parameters):
             raise ValueError(f"parameters must not be there twice; got {self.parameters}")
         self.lr, self.momentum, self.weight_decay = (
-            _amount(number, name)
+            as_amount(number, name)
             for number, name in ((lr, "lr"), (momentum, "momentum"), (weight_decay, "weight_decay"))
         )
         self._velocities: list[NDArray[Any] | None] = [None] * len(self.parameters)

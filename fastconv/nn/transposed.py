@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import reference
-from fastconv.arguments import IntOrTuple
-from fastconv.layers import Activation, Layer, Options, Padding, transposed_arguments
+from fastconv.arguments.layer_geometry import Activation, Options, Padding
+from fastconv.arguments.layers import Layer, transposed_arguments
+from fastconv.arguments.values import IntOrTuple
 from fastconv.nn.functional import Ways, computed, engine, room_for
 from fastconv.runtime import _core
 

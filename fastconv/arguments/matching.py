@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is asked? The arguments of template matching, checked once and put into the form every engine takes.
-
-`feature.py` and `reference.py` both start here, so they accept the same input and raise the same errors.
-"""
+"""The arguments of template matching."""
 
 from __future__ import annotations
 
@@ -11,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv.arguments import BOUNDARIES, _even_array
+from fastconv.arguments.boundaries import BOUNDARIES
+from fastconv.arguments.values import as_even_array
 
 MEASURES = ("ccoeff_normed", "ccoeff", "ccorr_normed", "ccorr", "sqdiff_normed", "sqdiff")
 PAD_MODES = ("constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp", "maximum", "mean", "median", "minimum")
@@ -99,7 +97,7 @@ def matching_arguments(
 
 
 def _real(value: ArrayLike, name: str) -> NDArray[Any]:
-    array = _even_array(value, name)
+    array = as_even_array(value, name)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(f"{name} has dtype {array.dtype}; bool, integers, float16, float32 and float64 are supported")
     return array

@@ -1,0 +1,432 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The arguments of a correlation: what corr1d, 2d, 3d and convolve* take, what they come to, and results as asked."""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+from collections.abc import Sequence
+from operator import index
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastconv.arguments.axes import MODES, Axis, Window, geometry, windowed
+from fastconv.arguments.boundaries import BOUNDARIES
+from fastconv.arguments.conversion import converted
+from fastconv.arguments.values import (
+    IntOrTuple,
+    as_numbers,
+    as_out,
+    as_word,
+    dtype_of_sums,
+    is_supported,
+    native_dtype,
+    per_axis,
+    unrepeated,
+)
+
+OVERFLOWS = ("raise", "saturate", "wrap")
+NANS = ("propagate", "ignore")
+
+# How shapes are written in messages, by rank.
+X_AXES = {1: "(..., N)", 2: "(..., H, W)", 3: "(..., D, H, W)"}
+K_AXES = {1: "(n,)", 2: "(h, w)", 3: "(d, h, w)"}
+
+MOST_CHANNELS = 4  # that a last axis is taken for
+
+
+class OuterProduct(NamedTuple):
+    """A kernel that is given by its factors."""
+
+    ky: ArrayLike
+    kx: ArrayLike
+
+
+class Options(NamedTuple):
+    """The arguments that say how, in the order and with the defaults of the public functions."""
+
+    mode: str = "valid"
+    boundary: str | Sequence[str] = "constant"
+    fillvalue: Any = 0
+    axes: IntOrTuple | None = None
+    stride: IntOrTuple = 1
+    dilation: IntOrTuple = 1
+    window: Window | None = None
+    dtype: DTypeLike | None = None
+    overflow: str = "raise"
+    out: Any = None
+    nan: str = "propagate"
+    mask: ArrayLike | None = None
+    return_weight: bool = False
+
+
+class Correlation(NamedTuple):
+    """One correlation, ready to be computed; arrays have the axes that the kernel slides over last."""
+
+    x: NDArray[Any]
+    k: NDArray[Any]  # already flipped for a convolution, conjugated for a correlation
+    factors: tuple[NDArray[Any], ...]  # k as an outer product of one vector per axis; (): not known to be one
+    axes: tuple[Axis, ...]
+    shape: tuple[int, ...]
+    sum_dtype: np.dtype[Any]  # what x, k and the exact sums have in common
+    dtype: np.dtype[Any]  # of the result
+    overflow: str
+    fillvalue: int | float | complex
+    moved: tuple[int, ...]  # where the last axes are in the user's arrays; (): last
+    out: NDArray[Any] | None
+    asked_out: NDArray[Any] | None  # out with the user's axes
+    mask: NDArray[np.bool] | None = None  # of x: True where an element counts
+    ignore_nan: bool = False
+    return_weight: bool = False
+
+    @property
+    def rank(self) -> int:
+        return len(self.axes)
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether elements may be missing, so that results are normalised by the weight of those that are there."""
+        return self.mask is not None or self.ignore_nan or self.return_weight
+
+    @property
+    def compute_dtype(self) -> np.dtype[Any]:
+        """What the sums are made in: float16 is computed in float32."""
+        return np.dtype(np.float32) if self.sum_dtype == np.float16 else self.sum_dtype
+
+    def deliver(self, sums: NDArray[Any]) -> NDArray[Any]:
+        """The result in its own dtype, in `out` when there is one.
+
+        Raises
+        ------
+        OverflowError, ValueError
+            If a sum does not fit into the dtype, and that is to be an error. `out` is untouched.
+        """
+        result = converted(sums, self.dtype, self.overflow)
+        if self.out is None:
+            return result
+        if result is not self.out:
+            self.out[...] = result
+        return self.out
+
+    def with_axes(self, axes: tuple[Axis, ...]) -> Correlation:
+        shape = (*self.shape[: len(self.shape) - self.rank], *(a.out for a in axes))
+        return self._replace(axes=axes, shape=shape, out=None, asked_out=None)
+
+    def whole(self) -> Correlation:
+        """Without the window."""
+        return self.with_axes(
+            tuple(
+                a._replace(
+                    out=a.whole, stride=a.stride // a.step, lead=a.lead + a.start * a.stride // a.step, start=0, step=1
+                )
+                for a in self.axes
+            )
+        )
+
+    def without_steps(self) -> Correlation:
+        """With all that the window's steps leave out."""
+        return self.with_axes(
+            tuple(
+                a._replace(out=max(a.out - 1, 0) * a.step + min(a.out, 1), stride=a.stride // a.step, step=1)
+                for a in self.axes
+            )
+        )
+
+    def seen(self) -> Correlation:
+        """With no more of x than the outputs look at, along axes where that lies inside it."""
+        cut: list[Any] = [...]
+        axes = []
+        for a in self.axes:
+            first, end = a.reach()
+            less = a.out > 0 and first >= 0 and end <= a.n and end - first < a.n
+            cut.append(slice(first, end) if less else slice(None))
+            axes.append(a._replace(n=end - first, lead=0) if less else a)
+        if cut.count(slice(None)) == self.rank:
+            return self
+        return self._replace(x=self.x[tuple(cut)], axes=tuple(axes))
+
+    def plane(self, index: tuple[int, ...]) -> Correlation:
+        """One element of the leading axes."""
+        return self._replace(
+            x=self.x[index],
+            mask=None if self.mask is None else self.mask[index],
+            shape=self.shape[len(self.shape) - self.rank :],
+            out=None,
+            asked_out=None,
+            moved=(),
+        )
+
+    def band(self, first: int, end: int) -> Correlation:
+        """Outputs first ... end of the first axis that the kernel slides over, from no more of x than they look at."""
+        axis = self.axes[0]
+        part = axis.part(first, end)
+        low, high = part.reach()
+        beyond = max(-low, high - axis.n, 0)  # how far the windows reach beyond x: as far inside a boundary may look
+        low, high = max(low, 0), min(high, axis.n)
+        if beyond:
+            if axis.boundary == "wrap" or beyond >= axis.n:
+                low, high = 0, axis.n
+            else:
+                low, high = (0, max(high, beyond + 1)) if part.lead > 0 else (min(low, axis.n - beyond - 1), axis.n)
+                if part.reach()[0] < 0 and part.reach()[1] > axis.n:
+                    low, high = 0, axis.n
+        part = part._replace(n=high - low, lead=part.lead + low)
+        cut: tuple[Any, ...] = (..., slice(low, high), *(slice(None),) * (self.rank - 1))
+        rows: tuple[Any, ...] = (..., slice(first, end), *(slice(None),) * (self.rank - 1))
+        return self._replace(
+            x=self.x[cut],
+            mask=None if self.mask is None else self.mask[cut],
+            axes=(part, *self.axes[1:]),
+            shape=(*self.shape[: -self.rank], end - first, *self.shape[len(self.shape) - self.rank + 1 :]),
+            out=None if self.out is None else self.out[rows],
+            asked_out=None,
+            moved=(),
+        )
+
+    def as_asked(self, result: NDArray[Any]) -> NDArray[Any]:
+        """The delivered result with the user's axes."""
+        if self.asked_out is not None:
+            return self.asked_out
+        return np.moveaxis(result, range(-self.rank, 0), self.moved) if self.moved else result
+
+
+# ---- the whole -----------------------------------------------------------------------------------
+
+
+def correlation_arguments(
+    rank: int, x: ArrayLike, k: ArrayLike | OuterProduct, options: Options, *, convolve: bool = False
+) -> Correlation:
+    """Check the arguments of corr1d, 2d, 3d or convolve* and derive geometry and dtypes.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument, what it was and what is accepted.
+    """
+    as_word(options.mode, MODES, "mode")
+    as_word(options.overflow, OVERFLOWS, "overflow")
+    as_word(options.nan, NANS, "nan")
+    boundaries = _boundaries(options.boundary, rank)
+    xa = as_numbers(x, "x")
+    factors: tuple[NDArray[Any], ...] = ()
+    if isinstance(k, OuterProduct):
+        factors = as_numbers(k.ky, "ky"), as_numbers(k.kx, "kx")
+        ka = _outer(factors, xa.dtype)
+    else:
+        ka = as_numbers(k, "k")
+    if xa.ndim < rank:
+        raise ValueError(f"x must have at least {rank} dimension{'s'[: rank > 1]} {X_AXES[rank]}; got shape {xa.shape}")
+    if ka.ndim != rank:
+        raise ValueError(f"k must have {rank} dimension{'s'[: rank > 1]} {K_AXES[rank]}; got shape {ka.shape}")
+    moved = _axes(options.axes, rank, xa.ndim)
+    mask = _mask(options.mask, xa.shape)
+    if moved:
+        xa = np.moveaxis(xa, moved, range(-rank, 0))
+        mask = np.moveaxis(mask, moved, range(-rank, 0)) if mask is not None else None
+    batch = xa.shape[: xa.ndim - rank]
+    stride, dilation = (
+        per_axis(v, rank, name) for v, name in ((options.stride, "stride"), (options.dilation, "dilation"))
+    )
+    try:
+        axes = geometry(xa.shape[-rank:], ka.shape, options.mode, boundaries, stride, dilation, convolve)
+    except ValueError as error:
+        if (
+            options.axes is None
+            and xa.ndim > rank
+            and 1 <= xa.shape[-1] <= MOST_CHANNELS
+            and ka.shape[-1] > xa.shape[-1]
+        ):
+            where = tuple(range(xa.ndim - 1 - rank, xa.ndim - 1))
+            how = f"axis={where[0]}" if rank == 1 else f"axes={where}"
+            raise ValueError(f"{error}; if the last axis of x is its channels, pass {how}") from None
+        raise
+    if options.window is not None:
+        axes = windowed(axes, options.window)
+    shape = (*batch, *(a.out for a in axes))
+
+    weighted = mask is not None or options.nan == "ignore" or options.return_weight
+    sum_dtype, dtype = _dtypes(xa.dtype, ka.dtype, options.dtype, weighted)
+    if options.overflow != "raise" and dtype.kind not in "iu":
+        raise ValueError(f"overflow {options.overflow!r} is for integer results; the result has dtype {dtype}")
+    for what, size in ("the result", math.prod(shape)), ("x", xa.size), ("k", ka.size):
+        if size * max(sum_dtype.itemsize, dtype.itemsize, 4) > sys.maxsize:
+            raise ValueError(
+                f"{what} would have {size} elements of {sum_dtype}: too large; x has shape {xa.shape}, "
+                f"k has shape {ka.shape}, mode is {options.mode!r}"
+            )
+    if convolve:
+        ka, factors = np.flip(ka), tuple(np.flip(f) for f in factors)
+    elif ka.dtype.kind == "c":
+        ka, factors = np.broadcast_to(unrepeated(ka).conj(), ka.shape), tuple(f.conj() for f in factors)
+    fillvalue = _fillvalue(options.fillvalue, sum_dtype)
+    if fillvalue.imag and xa.dtype.kind != "c":  # continued, x is complex
+        xa = xa.astype(sum_dtype)
+    asked_out = as_out(options.out, _user_shape(shape, moved, rank), dtype)
+    out = np.moveaxis(asked_out, moved, range(-rank, 0)) if asked_out is not None and moved else asked_out
+    return Correlation(
+        xa,
+        ka,
+        factors,
+        axes,
+        shape,
+        sum_dtype,
+        dtype,
+        options.overflow,
+        fillvalue,
+        moved,
+        out,
+        asked_out,
+        mask,
+        options.nan == "ignore",
+        bool(options.return_weight),
+    )
+
+
+def placed(
+    x: NDArray[Any],
+    k: NDArray[Any],
+    lead: Sequence[int],
+    out: Sequence[int],
+    dtype: np.dtype[Any],
+    boundaries: Sequence[str] | None = None,
+    fillvalue: complex = 0,
+) -> Correlation:
+    """The correlation of x (..., n of each axis) with k, whose outputs are where the caller says; nothing is checked.
+
+    Output o meets tap t at element ``o - lead + t`` of x. Integer sums that do not fit into `dtype` wrap.
+    """
+    rank = k.ndim
+    names = boundaries or ("constant",) * rank
+    axes = tuple(
+        Axis(n, taps, size, first, 1, 1, name, 0, size)
+        for n, taps, size, first, name in zip(x.shape[x.ndim - rank :], k.shape, out, lead, names, strict=True)
+    )
+    shape = (*x.shape[: x.ndim - rank], *out)
+    sum_dtype = dtype_of_sums(x.dtype, k.dtype)
+    return Correlation(x, k, (), axes, shape, sum_dtype, dtype, "wrap", fillvalue, (), None, None)
+
+
+# ---- single arguments ----------------------------------------------------------------------------
+
+
+def _outer(factors: tuple[NDArray[Any], ...], x: np.dtype[Any]) -> NDArray[Any]:
+    """The kernel that factors stand for, in the dtype its sums with x will have; integers exactly or not at all."""
+    for name, factor in zip(OuterProduct._fields, factors, strict=True):
+        if factor.ndim != 1:
+            raise ValueError(f"{name} must have 1 dimension; got shape {factor.shape}")
+        if factor.size == 0:
+            raise ValueError(f"{name} must not be empty; got shape {factor.shape}")
+    dtype = functools.reduce(dtype_of_sums, (f.dtype for f in factors))
+    dtype = dtype if dtype.kind in "iu" else dtype_of_sums(x, dtype)
+    wide: Any = object if dtype.kind in "iu" else dtype
+    with np.errstate(all="ignore"):
+        product = functools.reduce(np.multiply.outer, [f.astype(wide) for f in factors])
+    try:
+        return np.asarray(product.astype(dtype))
+    except OverflowError:
+        raise OverflowError(
+            f"the product of the factors does not fit into {dtype}; pass one of them as float64"
+        ) from None
+
+
+def _boundaries(boundary: Any, rank: int) -> tuple[str, ...]:
+    names = (boundary,) * rank if isinstance(boundary, str) else boundary
+    if (
+        not isinstance(names, (tuple, list))
+        or len(names) != rank
+        or not all(isinstance(name, str) and name in BOUNDARIES for name in names)
+    ):
+        each = f", or a tuple of {rank}" if rank > 1 else ""
+        raise ValueError(f"boundary must be one of {', '.join(BOUNDARIES)}{each}; got {boundary!r}")
+    return tuple(BOUNDARIES[name] for name in names)
+
+
+def _axes(axes: Any, rank: int, ndim: int) -> tuple[int, ...]:
+    """The axes of x that the kernel slides over, as indices from 0; () where they are the last ones."""
+    if axes is None:
+        return ()
+    name = "axis" if rank == 1 else "axes"
+    numbers = tuple(axes) if isinstance(axes, (tuple, list, np.ndarray)) else (axes,)
+    if len(numbers) != rank:
+        raise ValueError(f"{name} must be {rank} integer{'s'[: rank > 1]}; got {axes!r}")
+    try:
+        moved = tuple(index(a) for a in numbers)
+    except TypeError:
+        raise TypeError(f"{name} must be {rank} integer{'s'[: rank > 1]}; got {axes!r}") from None
+    if any(not -ndim <= a < ndim for a in moved):
+        raise ValueError(f"{name} must lie from {-ndim} to {ndim - 1} for x of {ndim} dimensions; got {axes!r}")
+    moved = tuple(a % ndim for a in moved)
+    if len(set(moved)) != rank:
+        raise ValueError(f"{name} must not repeat an axis; got {axes!r}")
+    return () if moved == tuple(range(ndim - rank, ndim)) else moved
+
+
+def _user_shape(shape: tuple[int, ...], moved: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """shape with its last axes where the user has them"""
+    if not moved:
+        return shape
+    at = dict(zip(moved, shape[-rank:], strict=True))
+    batch = iter(shape[:-rank])
+    return tuple(at[i] if i in at else next(batch) for i in range(len(shape)))
+
+
+def _mask(value: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool] | None:
+    if value is None:
+        return None
+    mask = np.asarray(value)
+    if mask.dtype != np.bool:
+        raise TypeError(f"mask must be an array of bool, True where x counts; got dtype {mask.dtype}")
+    try:
+        return np.broadcast_to(mask, shape)
+    except ValueError:
+        raise ValueError(f"mask has shape {mask.shape}, which does not broadcast to that of x, {shape}") from None
+
+
+def _dtypes(
+    x: np.dtype[Any], k: np.dtype[Any], asked: DTypeLike | None, weighted: bool
+) -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """(dtype of the sums, dtype of the result): a wider float that is asked for is also computed in, and weighted sums
+    of integers are no integers."""
+    sums = dtype_of_sums(x, k)
+    if weighted and sums.kind in "iu":
+        sums = np.dtype(np.float64)
+    if asked is None:
+        return sums, sums
+    dtype = native_dtype(asked)
+    if dtype is None or not is_supported(dtype) or dtype.kind == "b":
+        raise TypeError(f"dtype must be an integer, float or complex dtype; got {asked!r}")
+    if sums.kind == "c" and dtype.kind != "c":
+        raise TypeError(f"dtype must be complex, because the sums are {sums}; got {asked!r}")
+    if sums.kind in "fc" and dtype.kind in "fc":
+        sums = np.promote_types(sums, np.empty(0, dtype).real.dtype)
+    return sums, dtype
+
+
+def _fillvalue(value: Any, dtype: np.dtype[Any]) -> int | float | complex:
+    if type(value) is not int and type(value) is not float:
+        known = isinstance(value, (bool, int, float, complex, np.generic, np.ndarray))
+        scalar = np.asarray(value)[()] if known else None
+        kinds = (np.bool, np.integer, np.floating, np.complexfloating)[: 4 if dtype.kind == "c" else 3]
+        if not isinstance(scalar, kinds):  # an array, complex, a string, ...
+            raise TypeError(f"fillvalue must be a {'' if dtype.kind == 'c' else 'real '}scalar; got {value!r}")
+        value = scalar.item()
+    if isinstance(value, complex):
+        limit = float(np.finfo(dtype).max)
+        if any(abs(part) > limit and not math.isinf(part) for part in (value.real, value.imag)):
+            raise ValueError(f"fillvalue does not fit into the result's dtype {dtype}; got {value!r}")
+        return complex(dtype.type(value))
+    number: int | float = value
+    if dtype.kind in "iu":
+        if not math.isfinite(number) or number != int(number):
+            raise ValueError(f"fillvalue must be an integer, because x and k are; got {number!r}")
+        number = int(number)
+        info = np.iinfo(dtype)
+        fits = int(info.min) <= number <= int(info.max)
+    else:
+        fits = abs(number) <= float(np.finfo(dtype).max) or (isinstance(number, float) and not math.isfinite(number))
+    if not fits:
+        raise ValueError(f"fillvalue does not fit into the result's dtype {dtype}; got {number!r}")
+    return number if dtype.kind in "iu" else float(np.empty(0, dtype).real.dtype.type(number))

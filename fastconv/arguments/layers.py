@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The arguments of a convolution layer, a transposed layer, their gradients, and of windows as columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastconv.arguments.axes import Axis
+from fastconv.arguments.layer_geometry import (
+    GRADIENT_NAMES,
+    LAYOUTS,
+    NAMES,
+    Geometry,
+    Names,
+    Options,
+    as_padding,
+    check_size,
+    is_batched,
+    layer_axes,
+    layer_geometry,
+    transposed_geometry,
+)
+from fastconv.arguments.values import IntOrTuple, as_index, as_numbers, as_out, float_dtype, is_listed, per_axis
+
+ACTIVATIONS = {"relu": (0.0, math.inf), "relu6": (0.0, 6.0)}
+
+
+class Layer(NamedTuple):
+    """One convolution layer, ready to be computed: arrays have images first and channels second.
+
+    It also describes the adjoint of a layer, which is a transposed layer, or the gradient of a layer's input: x then
+    has the kernels, the result and bias the channels, and axes are those of the layer.
+    """
+
+    x: NDArray[Any]  # (images, channels, ...), any strides
+    w: NDArray[Any]  # (kernels, channels / groups, ...)
+    bias: NDArray[Any] | None
+    axes: tuple[Axis, ...]
+    groups: int
+    clamp: tuple[float, float] | None
+    shape: tuple[int, ...]  # of the result: (images, kernels, ...)
+    dtype: np.dtype[Any]
+    batched: bool
+    channels_last: bool
+    out: NDArray[Any] | None  # with the user's axes
+
+    @property
+    def compute_dtype(self) -> np.dtype[Any]:
+        return compute_dtype(self.dtype)
+
+    def as_asked(self, result: NDArray[Any]) -> NDArray[Any]:
+        """A result of (images, kernels, ...) with the user's axes."""
+        result = np.moveaxis(result, 1, -1) if self.channels_last else result
+        return result if self.batched else result[0]
+
+    def deliver(self, result: NDArray[Any]) -> NDArray[Any]:
+        """The result in its dtype, with the user's axes, in `out` when there is one."""
+        return delivered(self.as_asked(result), self.dtype, self.out)
+
+
+class WeightGradient(NamedTuple):
+    """The gradient of a layer's weights, ready to be computed."""
+
+    x: NDArray[Any]  # (images, channels, ...), any strides
+    grad_output: NDArray[Any]  # (images, kernels, ...), any strides
+    axes: tuple[Axis, ...]
+    groups: int
+    shape: tuple[int, ...]  # of the result: (kernels, channels / groups, ...)
+    dtype: np.dtype[Any]
+    out: NDArray[Any] | None
+
+    @property
+    def compute_dtype(self) -> np.dtype[Any]:
+        return compute_dtype(self.dtype)
+
+    def deliver(self, result: NDArray[Any]) -> NDArray[Any]:
+        """The result in its dtype, in `out` when there is one."""
+        return delivered(result, self.dtype, self.out)
+
+
+class Columns(NamedTuple):
+    """What is unfolded, (images, channels, ...), or folded, (images, channels, taps, outputs)."""
+
+    x: NDArray[Any]
+    axes: tuple[Axis, ...]
+    batched: bool
+    folds: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the result: the one of these two that x is not."""
+        taps, outputs = math.prod(a.k for a in self.axes), math.prod(a.out for a in self.axes)
+        return self.x.shape[:2] + (tuple(a.n for a in self.axes) if self.folds else (taps, outputs))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.x.dtype
+
+    @property
+    def compute_dtype(self) -> np.dtype[Any]:
+        """Copies stay as they are."""
+        return compute_dtype(self.dtype) if self.folds else self.dtype
+
+    def deliver(self, result: NDArray[Any]) -> NDArray[Any]:
+        """As it was asked for: columns are (images, channels x taps, outputs)."""
+        if not self.folds:
+            images, channels, taps, outputs = result.shape
+            result = result.reshape(images, channels * taps, outputs)
+        return (result if self.batched else result[0]).astype(self.dtype, copy=False)
+
+
+def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What the sums are made in: float16 is computed in float32."""
+    return np.dtype(np.float32) if dtype == np.float16 else dtype
+
+
+def delivered(result: NDArray[Any], dtype: np.dtype[Any], out: NDArray[Any] | None) -> NDArray[Any]:
+    """The result in its dtype, in `out` when there is one."""
+    if out is None:
+        return np.ascontiguousarray(result, dtype)
+    if not np.may_share_memory(out, result):
+        out[...] = result
+    return out
+
+
+# ---- the whole -----------------------------------------------------------------------------------
+
+
+def layer_arguments(
+    rank: int, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, options: Options, names: Names = NAMES
+) -> Layer:
+    """Check the arguments of a convolution layer and derive its geometry.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument, what it was and what is accepted.
+    """
+    arrays, dtype = _arrays({names.x: x, names.w: w, "bias": bias}, options.dtype, names.owner)
+    xa, wa = arrays[names.x], arrays[names.w]
+    g = layer_geometry(rank, xa.shape, wa.shape, options, names)
+    ba = _bias(arrays.get("bias"), wa.shape[0], "kernel")
+    clamp, out = _clamp(options.activation), as_out(options.out, g.asked(g.y_shape), dtype)
+    return Layer(g.first(xa), wa, ba, g.axes, g.groups, clamp, g.y_shape, dtype, g.batched, g.channels_last, out)
+
+
+def transposed_arguments(
+    rank: int, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, output_padding: IntOrTuple, options: Options
+) -> Layer:
+    """Check the arguments of a transposed convolution layer: the adjoint of the layer of these weights and options."""
+    arrays, dtype = _arrays({"x": x, "w": w, "bias": bias}, options.dtype)
+    xa, wa = arrays["x"], arrays["w"]
+    g = transposed_geometry(rank, xa.shape, wa.shape, output_padding, options)
+    ba = _bias(arrays.get("bias"), g.x_shape[1], "channel")
+    clamp, out = _clamp(options.activation), as_out(options.out, g.asked(g.x_shape), dtype)
+    return Layer(g.first(xa), wa, ba, g.axes, g.groups, clamp, g.x_shape, dtype, g.batched, False, out)
+
+
+def input_gradient_arguments(
+    rank: int, input_size: Sequence[int], weight: ArrayLike, grad_output: ArrayLike, options: Options
+) -> Layer:
+    """Check the arguments of the gradient of a layer's input: the adjoint of the layer."""
+    arrays, dtype = _arrays({"grad_output": grad_output, "weight": weight}, options.dtype)
+    names = Names("input_size", "weight")
+    g = layer_geometry(rank, _size(input_size, "input_size"), arrays["weight"].shape, options, names)
+    grad = _grad_output(arrays["grad_output"], g, names)
+    return _adjoint(g, grad, arrays["weight"], dtype, as_out(options.out, g.asked(g.x_shape), dtype))
+
+
+def weight_gradient_arguments(
+    rank: int, input: ArrayLike, weight_size: Sequence[int], grad_output: ArrayLike, options: Options
+) -> WeightGradient:
+    """Check the arguments of the gradient of a layer's weights."""
+    arrays, dtype = _arrays({"grad_output": grad_output, "input": input}, options.dtype)
+    names = Names("input", "weight_size")
+    shape = _size(weight_size, "weight_size")
+    g = layer_geometry(rank, arrays["input"].shape, shape, options, names)
+    grad = _grad_output(arrays["grad_output"], g, names)
+    return WeightGradient(
+        g.first(arrays["input"]), grad, g.axes, g.groups, shape, dtype, as_out(options.out, shape, dtype)
+    )
+
+
+def backward_arguments(
+    rank: int,
+    grad_output: ArrayLike,
+    input: ArrayLike,
+    weight: ArrayLike,
+    options: Options,
+    names: Names = GRADIENT_NAMES,
+) -> tuple[Layer, WeightGradient]:
+    """Check the arguments of both gradients."""
+    named = {"grad_output": grad_output, names.x: input, names.w: weight}
+    arrays, dtype = _arrays(named, options.dtype, names.owner)
+    x, w = arrays[names.x], arrays[names.w]
+    g = layer_geometry(rank, x.shape, w.shape, options, names)
+    grad = _grad_output(arrays["grad_output"], g, names)
+    return _adjoint(g, grad, w, dtype, None), WeightGradient(g.first(x), grad, g.axes, g.groups, w.shape, dtype, None)
+
+
+def bias_gradient_arguments(rank: int, grad_output: ArrayLike) -> NDArray[Any]:
+    """The gradient of a layer's output, as (images, kernels, ...)."""
+    grad = _arrays({"grad_output": grad_output}, None, owner="grad_output")[0]["grad_output"]
+    return grad if is_batched(rank, grad.shape, "grad_output") else grad[None]
+
+
+def unfold_arguments(x: ArrayLike, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Columns:
+    """Of how many dimensions the windows are, is what kernel_size says."""
+    xa = _arrays({"x": x}, None, owner="x")[0]["x"]
+    rank = _window_rank(kernel_size=kernel_size)
+    batched = is_batched(rank, xa.shape, "x")
+    xa = xa if batched else xa[None]
+    c = Columns(xa, _window_axes(xa.shape[2:], "x", kernel_size, dilation, padding, stride), batched, False)
+    check_size(c.shape, f"x has shape {xa.shape}")
+    return c
+
+
+def fold_arguments(
+    x: ArrayLike, output_size: Any, kernel_size: Any, dilation: Any, padding: Any, stride: Any
+) -> Columns:
+    """Of how many dimensions the windows are, is what kernel_size says, or output_size."""
+    xa = _arrays({"x": x}, None, owner="x")[0]["x"]
+    rank = _window_rank(kernel_size=kernel_size, output_size=output_size)
+    taps = per_axis(kernel_size, rank, "kernel_size")
+    size = per_axis(output_size, rank, "output_size")
+    axes = _window_axes(size, "output_size", taps, dilation, padding, stride)
+    if xa.ndim not in (2, 3):
+        raise ValueError(f"x must have 3 dimensions (N, C x taps, L), or one less; got shape {xa.shape}")
+    rows, columns = math.prod(a.k for a in axes), math.prod(a.out for a in axes)
+    if xa.shape[-2] % rows or xa.shape[-1] != columns:
+        raise ValueError(
+            f"x must have C x {rows} rows and {columns} columns, for output_size {output_size!r}, kernel_size "
+            f"{kernel_size!r}, dilation {dilation!r}, padding {padding!r} and stride {stride!r}; got shape {xa.shape}"
+        )
+    xa, batched = (xa, True) if xa.ndim == 3 else (xa[None], False)
+    c = Columns(xa.reshape(len(xa), xa.shape[1] // rows, rows, columns), axes, batched, True)
+    check_size(c.shape, f"output_size is {output_size!r}")
+    return c
+
+
+# ---- parts ---------------------------------------------------------------------------------------
+
+
+def _adjoint(g: Geometry, grad: NDArray[Any], w: NDArray[Any], dtype: np.dtype[Any], out: NDArray[Any] | None) -> Layer:
+    return Layer(grad, w, None, g.axes, g.groups, None, g.x_shape, dtype, g.batched, g.channels_last, out)
+
+
+def _window_rank(**sizes: Any) -> int:
+    """Along how many axes windows slide: as many as the first size has that is not one number; of squares two."""
+    for name, size in sizes.items():
+        if is_listed(size):
+            if len(size) not in LAYOUTS:
+                raise ValueError(f"{name} must be an integer or one to three; got {size!r}")
+            return len(size)
+    return 2
+
+
+def _window_axes(
+    shape: tuple[int, ...], name: str, kernel_size: Any, dilation: Any, padding: Any, stride: Any
+) -> tuple[Axis, ...]:
+    """Those of pictures, whose size goes by a name."""
+    rank = len(shape)
+    kernel, steps = per_axis(kernel_size, rank, "kernel_size"), per_axis(stride, rank, "stride")
+    spread = per_axis(dilation, rank, "dilation")
+    return layer_axes(shape, kernel, steps, as_padding(padding), spread, "zeros", Names(name, "kernel_size"))
+
+
+def _arrays(
+    named: Mapping[str, ArrayLike | None], dtype: DTypeLike | None, owner: str | None = None
+) -> tuple[dict[str, NDArray[Any]], np.dtype[Any]]:
+    """In the dtype asked for or else their own, which must be one; only a bias may be None.
+
+    owner: as in Names.
+    """
+    given: dict[str, Any] = {name: a for name, a in named.items() if a is not None or name != "bias"}
+    arrays = {name: as_numbers(a, name) for name, a in given.items()}
+    first = owner or next(iter(arrays))
+    asked = arrays[first].dtype.newbyteorder("=") if dtype is None else float_dtype(dtype)
+    for name, a in arrays.items():
+        wanted = asked if asked.kind == "f" and name != owner else "float32"
+        converts = f"numpy.asarray({name}, '{wanted}') converts" if owner else "dtype='float32' converts"
+        if a.dtype.kind == "c" or (dtype is None and a.dtype.kind != "f"):
+            advice = "" if a.dtype.kind == "c" else f"; {converts}"
+            raise TypeError(f"{name} has dtype {a.dtype}; float16, float32 and float64 are accepted{advice}")
+        if dtype is None and a.dtype.newbyteorder("=") != asked:
+            advice = f"; {converts}" if owner else ", or dtype be given"
+            raise TypeError(f"{name} has dtype {a.dtype} and {first} {asked}: they must be the same{advice}")
+    return {name: a.astype(asked, copy=False) for name, a in arrays.items()}, asked
+
+
+def _bias(bias: NDArray[Any] | None, n: int, each: str) -> NDArray[Any] | None:
+    if bias is not None and bias.shape != (n,):
+        raise ValueError(f"bias must have shape ({n},), one for each {each}; got shape {bias.shape}")
+    return bias
+
+
+def _size(size: Any, name: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(as_index(n) for n in size)
+    except TypeError:
+        raise TypeError(f"{name} must be a shape, a tuple of integers; got {size!r}") from None
+    if min(numbers, default=0) < 0:
+        raise ValueError(f"{name} must not be negative; got {size!r}")
+    return numbers
+
+
+def _grad_output(grad: NDArray[Any], g: Geometry, names: Names) -> NDArray[Any]:
+    """As (images, kernels, ...), if it is what the layer gives."""
+    asked = g.asked(g.y_shape)
+    if grad.shape != asked:
+        raise ValueError(
+            f"grad_output must have shape {asked}, as {names[0]} of shape {g.asked(g.x_shape)} and {names[1]} give "
+            f"with this stride, padding and dilation; got shape {grad.shape}"
+        )
+    return g.first(grad)
+
+
+def _clamp(activation: Any) -> tuple[float, float] | None:
+    """What results are brought between."""
+    if activation is None:
+        return None
+    if isinstance(activation, str):
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be None, {', '.join(ACTIVATIONS)} or (low, high); got {activation!r}")
+        return ACTIVATIONS[activation]
+    try:
+        low, high = map(float, activation if is_listed(activation) else ())
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"activation must be None, a name or (low, high); got {activation!r}") from None
+    if not low <= high:
+        raise ValueError(f"activation must be (low, high) with low <= high; got {activation!r}")
+    return low, high

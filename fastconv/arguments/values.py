@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One argument each: arrays, dtypes, words, numbers. What they are named is for the messages."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Sequence
+from operator import index
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+IntOrTuple: TypeAlias = int | Sequence[int]
+
+FLOATS = ("float16", "float32", "float64")
+
+# ---- arrays --------------------------------------------------------------------------------------
+
+
+def as_array(value: Any, name: str) -> NDArray[Any]:
+    """value as an ndarray, without a copy if it is one for others: by the buffer protocol, `__array__`,
+    `__array_interface__` or, of arrays in the memory of the CPU, DLPack.
+
+    Raises
+    ------
+    TypeError
+        A masked array.
+    """
+    if type(value) is np.ndarray:
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} is a masked array, whose mask would be ignored; pass {name}.filled(value), or "
+            f"leave elements out by fastconv.corr2d({name}.data, ..., mask=~{name}.mask)"
+        )
+    if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray) and not hasattr(value, "__array__"):
+        return np.from_dlpack(value)
+    return np.asarray(value)
+
+
+def as_even_array(value: ArrayLike, name: str) -> NDArray[Any]:
+    try:
+        return as_array(value, name)
+    except ValueError as error:  # ragged nesting
+        raise ValueError(f"{name} is not an array of numbers: {error}") from None
+
+
+def as_numbers(value: ArrayLike, name: str) -> NDArray[Any]:
+    array = as_even_array(value, name)
+    if not is_supported(array.dtype):
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; bool, integers, float16, float32, float64, complex64 and complex128 "
+            "are supported"
+        )
+    return array
+
+
+def as_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    if out is None:
+        return None
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"out must be a numpy.ndarray; got {type(out).__name__}")
+    if out.dtype != dtype:
+        raise TypeError(f"out has dtype {out.dtype}; the result has dtype {dtype}")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}; the result has shape {shape}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only")
+    return out
+
+
+def unrepeated(a: NDArray[Any]) -> NDArray[Any]:
+    """a with one element in place of those that broadcasting repeats."""
+    return a[tuple(slice(1) if step == 0 else slice(None) for step in a.strides)]
+
+
+def left_to_scipy(module: str, has: str) -> Callable[[str], Any]:
+    """The `__getattr__` of a drop-in, `has` being what it has of SciPy's module: other names are to be found there."""
+
+    def __getattr__(name: str) -> Any:
+        message = f"module 'fastconv.{module}' has no attribute {name!r}"
+        if not name.startswith("_"):
+            message += f": it has {has}; the rest is SciPy's, from scipy.{module} import {name}"
+        raise AttributeError(message, name=name)
+
+    return __getattr__
+
+
+# ---- dtypes --------------------------------------------------------------------------------------
+
+
+def is_supported(dtype: np.dtype[Any]) -> bool:
+    return (dtype.kind in "biuf" and dtype.itemsize <= 8) or (dtype.kind == "c" and dtype.itemsize <= 16)
+
+
+def native_dtype(asked: Any) -> np.dtype[Any] | None:
+    """The dtype that a `dtype` argument asks for, in this machine's byte order: compiled code knows no other. None: it
+    is no dtype."""
+    try:
+        dtype: np.dtype[Any] = np.dtype(asked).newbyteorder("=")
+        return dtype
+    except (TypeError, ValueError, OverflowError, SyntaxError):  # NumPy refuses in all these ways
+        return None
+
+
+def float_dtype(asked: Any) -> np.dtype[Any]:
+    """The dtype of floats that a `dtype` argument asks for."""
+    dtype = native_dtype(asked)
+    if dtype is None or dtype.name not in FLOATS:
+        raise TypeError(f"dtype must be float16, float32 or float64; got {asked if dtype is None else dtype!r}")
+    return dtype
+
+
+def dtype_of_sums(x: np.dtype[Any], k: np.dtype[Any]) -> np.dtype[Any]:
+    """NumPy's promotion for floats and complex; like numpy.sum, int64 for bool and integers, or uint64 if both are."""
+    if x.kind in "biu" and k.kind in "biu":
+        unsigned = x.kind == k.kind == "u" and x.itemsize == k.itemsize == 8
+        return np.dtype(np.uint64 if unsigned else np.int64)
+    return np.result_type(x, k).newbyteorder("=")
+
+
+# ---- words and numbers ---------------------------------------------------------------------------
+
+
+def as_word(value: Any, accepted: Collection[str], name: str) -> str:
+    """value, if it is one of these words."""
+    if not isinstance(value, str) or value not in accepted:
+        raise ValueError(f"{name} must be one of {', '.join(accepted)}; got {value!r}")
+    return value
+
+
+def as_flag(value: Any, name: str) -> bool:
+    """value as a bool; of what else has a truth only 0 and 1 are taken, so that no argument in a wrong place is."""
+    if isinstance(value, (bool, np.bool)) or (isinstance(value, (int, np.integer)) and value in (0, 1)):
+        return bool(value)
+    raise TypeError(f"{name} must be True or False; got {value!r}")
+
+
+def as_index(value: Any) -> int:
+    """An integer as Python's; True is none.
+
+    Raises
+    ------
+    TypeError
+        Without a message: the caller knows the argument's name.
+    """
+    if isinstance(value, (bool, np.bool)):
+        raise TypeError
+    return index(value)
+
+
+def as_count(value: Any, name: str, least: int = 1) -> int:
+    """value as one integer of at least `least`."""
+    try:
+        number = as_index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer; got {value!r}") from None
+    return per_axis(number, 1, name, least)[0]
+
+
+def as_amount(value: Any, name: str) -> float:
+    """A finite number of 0 or more as Python's, which promotes no array."""
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a number; got {value!r}")
+    if not 0 <= value <= sys.float_info.max:
+        raise ValueError(f"{name} must be a finite number of 0 or more; got {value!r}")
+    return float(value)
+
+
+def is_listed(value: Any) -> bool:
+    """Whether an argument has a number for each axis, or one for all. A mask would be ignored."""
+    is_array = isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray)
+    return isinstance(value, (tuple, list)) or (is_array and value.ndim > 0)
+
+
+def per_axis(value: Any, rank: int, name: str, least: int = 1) -> tuple[int, ...]:
+    """value as `rank` integers of at least `least`."""
+    values = tuple(value) if is_listed(value) else (value,) * rank
+    if len(values) != rank:
+        raise ValueError(f"{name} must be an integer or {rank} of them; got {value!r}")
+    try:
+        numbers = tuple(as_index(v) for v in values)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer or {rank} of them; got {value!r}") from None
+    if min(numbers, default=least) < least:
+        raise ValueError(f"{name} must be at least {least}; got {value!r}")
+    if max(numbers, default=0) > sys.maxsize // 4:
+        raise ValueError(f"{name} is too large; got {value!r}")
+    return numbers
+
+
+def as_list(values: Any, name: str, of: str) -> list[Any]:
+    """What values are; of: what they must be, for the message."""
+    try:
+        return list(values)
+    except TypeError:
+        raise TypeError(f"{name} must be several {of}; got {values!r}") from None
+
+
+def generator(seed: Any) -> np.random.Generator:
+    """The random numbers that a `seed` argument asks for."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        accepted = "None, an integer of 0 or more, or a numpy.random.Generator"
+        raise type(error)(f"seed must be {accepted}; got {seed!r}") from None
