@@ -143,7 +143,7 @@ typedef struct {
 } fc_conv;
 FC_API int fc_conv_run(const fc_conv *g);
 
-/* conv_weight.c: the gradient of w, which is written to out. x is the layer's, continued by its boundary; dy is what its output
+/* weight.c: the gradient of w, which is written to out. x is the layer's, continued by its boundary; dy is what its output
  * would be. At least one image. */
 FC_API int fc_conv_weight_run(const fc_conv *g);
 

@@ -13,7 +13,7 @@ from fastconv import nn, reference
 
 # (x, w, how) of layers; their gradients are computed, too, and transposed layers
 EDGES = {
-    # conv.c: blocks of 1024 outputs of a phase, packs of 16 parts or 320 kB, shares of the kernels
+    # blocks.c, products.c: blocks of 1024 outputs of a phase, packs of 16 parts or 320 kB, shares of the kernels
     "blocks of rows": ((2, 3, 40, 37), (5, 3, 3, 3), {"padding": 1}),
     "blocks of rows, reflected": ((1, 3, 40, 37), (5, 3, 3, 3), {"padding": (3, 1), "padding_mode": "reflect"}),
     "blocks of rows, shares": ((1, 3, 40, 37), (67, 3, 2, 2), {}),
@@ -55,7 +55,7 @@ EDGES = {
     "packs, groups": ((1, 600, 3, 3), (4, 300, 3, 3), {"padding": 1, "groups": 2}),
     "parts of one channel": ((1, 3, 20, 19), (4, 3, 17, 17), {}),
     "shares, groups": ((1, 6, 5, 5), (134, 3, 3, 3), {"groups": 2}),
-    # conv.c: a quarter of a vector that is left over
+    # blocks.c: a quarter of a vector that is left over
     "dots": ((2, 8, 12, 33), (18, 8, 3, 3), {"padding": 1}),
     "dots, two of doubles": ((2, 8, 6, 18), (17, 8, 3, 3), {"padding": 1}),
     "dots, blocks of rows": ((1, 4, 34, 33), (17, 4, 3, 3), {"padding": 1}),
@@ -101,7 +101,7 @@ EDGES = {
     "lanes, parts": ((1, 17, 4, 310), (17, 1, 3, 300), {"groups": 17}),
     "lanes, parts, dilated": ((1, 17, 4, 640), (17, 1, 3, 300), {"groups": 17, "stride": (1, 2), "dilation": (1, 2)}),
     "lanes, parts, 3-D": ((1, 17, 3, 18, 19), (17, 1, 3, 16, 17), {"groups": 17}),
-    # depthwise.c: blocks of 20 kB and 1024 columns, parts of 256 taps
+    # slides.c: blocks of 20 kB and 1024 columns, parts of 256 taps
     "sliding, blocks": ((2, 2, 21, 1100), (4, 1, 3, 3), {"groups": 2, "padding": 1}),
     "sliding, blocks of columns": ((1, 2, 5, 1100), (4, 1, 3, 3), {"groups": 2, "padding": 1}),
     "sliding, blocks, reflected": (
@@ -116,7 +116,7 @@ EDGES = {
     "sliding, parts of tall kernels": ((1, 1, 532, 3), (1, 1, 529, 2), {}),
     "sliding, parts, blocks": ((2, 2, 20, 1100), (2, 1, 17, 17), {"groups": 2}),
     "sliding, parts, 3-D": ((1, 1, 4, 12, 13), (1, 1, 3, 10, 10), {}),
-    # conv_weight.c: parts of 256 outputs, blocks of 192 kB, chunks of 1 MB of sums
+    # weight.c: parts of 256 outputs, blocks of 192 kB, chunks of 1 MB of sums
     "weights, lanes of x": ((2, 17, 64, 60), (2, 17, 3, 2), {"padding": 1}),
     "weights, lanes of x, reflected": ((1, 17, 20, 600), (2, 17, 2, 2), {"padding": (0, 2), "padding_mode": "reflect"}),
     "weights, lanes of x, by two": ((1, 17, 121, 123), (2, 17, 2, 3), {"stride": 2}),
@@ -274,22 +274,22 @@ def test_not_finite(isa, rng, name):
 
 # What the cases above are beyond
 SIZES = {
-    "conv.c PART": 128,
-    "conv.c PACKED": 320 << 10,
-    "conv.c PIXELS": 1024,
-    "conv.c REGION": 1 << 16,
-    "conv.c MOST_PARTS": 16,
-    "conv.c DOT_ROWS": 16,
+    "blocks.c PART": 128,
+    "layer.h PACKED": 320 << 10,
+    "blocks.c PIXELS": 1024,
+    "blocks.c REGION": 1 << 16,
+    "products.c MOST_PARTS": 16,
+    "blocks.c DOT_ROWS": 16,
     "layer.h LONGEST_PART": 256,
     "lanes.c BLOCK": 384 << 10,
-    "depthwise.c BLOCK": 20 << 10,
-    "depthwise.c COLUMNS": 1024,
-    "conv_weight.c PART": 256,
-    "conv_weight.c BLOCK": 192 << 10,
-    "conv_weight.c SUMS": 1 << 20,
-    "conv_weight.c VECTORS": 8,
-    "conv_weight.c TAP_VECTORS": 18,
-    "conv_weight.c WIDE": 16,
+    "slides.c BLOCK": 20 << 10,
+    "slides.c COLUMNS": 1024,
+    "weight.c PART": 256,
+    "weight.c BLOCK": 192 << 10,
+    "weight.c SUMS": 1 << 20,
+    "weight.c VECTORS": 8,
+    "weight.c TAP_VECTORS": 18,
+    "weight.c WIDE": 16,
 }
 
 

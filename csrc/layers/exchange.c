@@ -5,14 +5,14 @@
  *   dx[c][i] = sum_{m < kernels} sum_{o < out} w[m][c][i + lead - o * stride] dy[m][o]
  *
  * it is a layer, too: the weights are its images, one for each channel c, and the gradient of the output is its kernel, whose taps
- * lie `stride` apart. That takes `out` products for an element of dx, where the kernel would take up to k of them (conv.c); and
- * where there is one output, every tap is a phase of its own there.
+ * lie `stride` apart. That takes `out` products for an element of dx, where the kernel would take up to k of them (products.c);
+ * and where there is one output, every tap is a phase of its own there.
  *
  *   1. The outputs of an image and group are copied in reverse order: a correlation then meets them as above.
  *   2. They slide over the weights, between which and beyond which lie zeros.
  *   3. The bias is added, one for each channel, and sums are clamped.
  *
- * Zeros times what is not finite are NaN, so an image whose gradient is not finite is left to conv.c. Images are computed one by
+ * Zeros times what is not finite are NaN, so an image whose gradient is not finite is summed over taps. Images are computed one by
  * one: the bits do not depend on the batch. Memory may run short for a later one; several are therefore computed in scratch.
  */
 #include "layers/layer.h"
@@ -42,7 +42,7 @@ int fc_exchange_pays(const layer *l)
 }
 
 /* Step 3, of one image and group */
-static void finish(const layer *l, char *out, ptrdiff_t group)
+static void exchange_finish(const layer *l, char *out, ptrdiff_t group)
 {
     const fc_conv *g = l->g;
     const ptrdiff_t volume = l->whole[DEPTH] * l->whole[ROWS] * l->whole[COLS];
@@ -71,7 +71,7 @@ static void copy_outputs(const layer *l, char *to, const char *dy)
                             axis[COLS].x_step, columns, l->size);
 }
 
-/* One image and group, as conv.c computes it */
+/* One image and group, as taps.c computes it */
 static int by_taps(const layer *l, const char *dy, ptrdiff_t group, char *out)
 {
     fc_conv one = *l->g;
@@ -79,7 +79,8 @@ static int by_taps(const layer *l, const char *dy, ptrdiff_t group, char *out)
     one.x = dy, one.out = out;
     one.w += group * one.kernels * one.channels * l->taps * l->size;
     one.bias += one.bias ? group * one.channels * l->size : 0;
-    return fc_layer_run(&one, l->fc, 0);
+    const layer of_taps = fc_describe(&one, l->fc);
+    return fc_taps_run(&of_taps);
 }
 
 int fc_exchange_run(const layer *l)
@@ -114,9 +115,10 @@ int fc_exchange_run(const layer *l)
         }
         e.x = g->w + group * g->kernels * e.x_channel;
         e.out = out;
-        status = fc_layer_run(&e, l->fc, 0);
+        const layer exchanged = fc_describe(&e, l->fc);
+        status = fc_taps_run(&exchanged);
         if (status == 0)
-            finish(l, out, group);
+            exchange_finish(l, out, group);
     }
     if (status == 0 && runs > 1)
         memcpy(g->out, result, (size_t)(all * size));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The driver of layers with one channel a group and many groups: vectors run across groups (lanes_tmpl.h).
+ * Layers with one channel a group and many groups: vectors run across groups (lanes_tmpl.h).
  *
  *   1. The rows of x that a block of outputs sees are turned into pixels of VLEN groups, with the boundary to their left
  *      and right:
@@ -45,7 +45,7 @@ typedef struct {
     int zeros;                         /* rows outside x are multiplied, too */
     ptrdiff_t thread;                  /* bytes of scratch */
     char *scratch;
-} driver;
+} lanes;
 
 /* What a thread works with: scratch, and the block */
 typedef struct {
@@ -57,7 +57,7 @@ typedef struct {
 } block;
 
 /* The element of x that lies at i of an axis, -1: none */
-static ptrdiff_t source_of(const driver *d, int axis, ptrdiff_t i)
+static ptrdiff_t source_of(const lanes *d, int axis, ptrdiff_t i)
 {
     const fc_axis *a = &d->axis[axis];
     const ptrdiff_t spread = d->l->spread[axis];
@@ -66,7 +66,7 @@ static ptrdiff_t source_of(const driver *d, int axis, ptrdiff_t i)
     return i >= 0 && i % spread == 0 && i / spread < a->n ? i / spread : -1;
 }
 
-static ptrdiff_t pixels_of(const driver *d, ptrdiff_t wide)
+static ptrdiff_t pixels_of(const lanes *d, ptrdiff_t wide)
 {
     const fc_axis *cols = &d->axis[COLS];
     ptrdiff_t count = reach(cols, wide);
@@ -75,7 +75,7 @@ static ptrdiff_t pixels_of(const driver *d, ptrdiff_t wide)
 }
 
 /* Returns whether a block fits. */
-static int choose_blocks(driver *d)
+static int choose_blocks(lanes *d)
 {
     const fc_axis *axis = d->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
     ptrdiff_t vector = d->vlen * d->size, least = min(rows->out, 8), fit = 0;
@@ -106,7 +106,7 @@ static int choose_blocks(driver *d)
 /* ---- pixels ------------------------------------------------------------------------------------ */
 
 /* `rows` rows of x, from `x` on, to pixels */
-static void fill(const driver *d, const block *b, char *to, const char *x, ptrdiff_t rows, ptrdiff_t lanes)
+static void fill(const lanes *d, const block *b, char *to, const char *x, ptrdiff_t rows, ptrdiff_t used)
 {
     const fc_axis *cols = &d->axis[COLS];
     const ptrdiff_t size = d->size, step = cols->x_step, apart = d->axis[ROWS].x_step, channel = d->g->x_channel;
@@ -116,44 +116,40 @@ static void fill(const driver *d, const block *b, char *to, const char *x, ptrdi
     char *there = to + (first * spread - b->first_col) * vector;
     int aligned = ((uintptr_t)x | (uintptr_t)step | (uintptr_t)apart | (uintptr_t)channel) % (uintptr_t)size == 0;
     if (n > 0 && aligned && spread == 1 && (step == size || channel == size || n == 1))
-        d->in(there, d->pitch, inside, channel / size, rows == 1 ? n : apart / size, step / size, rows, n, lanes);
+        d->in(there, d->pitch, inside, channel / size, rows == 1 ? n : apart / size, step / size, rows, n, used);
     else
         for (ptrdiff_t i = 0; i < rows && n > 0; i++, inside += apart, there += d->pitch * size) {
             if (aligned && (step == size || channel == size)) {
-                d->in(there, spread * d->vlen, inside, channel / size, step / size, 1, n, 1, lanes);
+                d->in(there, spread * d->vlen, inside, channel / size, step / size, 1, n, 1, used);
                 continue;
             }
-            for (ptrdiff_t l = 0; l < lanes; l++) /* first into rows that can be read */
+            for (ptrdiff_t l = 0; l < used; l++) /* first into rows that can be read */
                 fc_copy_row(b->row + l * n * size, size, inside + l * channel, step, n, size);
-            d->in(there, spread * d->vlen, b->row, n, 1, 1, n, 1, lanes);
+            d->in(there, spread * d->vlen, b->row, n, 1, 1, n, 1, used);
         }
     if (cols->boundary == FC_CONSTANT) /* the zeros are there */
         return;
     for (ptrdiff_t i = 0; i < rows; i++, to += d->pitch * size, x += apart)
-        for (ptrdiff_t j = 0; j < b->count; j++) {
-            if (j == b->from)
-                j = b->end;
-            if (j >= b->count)
-                break;
+        for (ptrdiff_t j = outside(0, b->from, b->end); j < b->count; j = outside(j + 1, b->from, b->end)) {
             ptrdiff_t source = fc_source_index(b->first_col + j, cols->n, cols->boundary), pixel = source - b->first_col;
             if (pixel >= b->from && pixel < b->end)
                 memcpy(to + j * vector, to + pixel * vector, (size_t)vector);
             else {
                 memset(to + j * vector, 0, (size_t)vector);
-                fc_copy_row(to + j * vector, size, x + source * step, channel, lanes, size);
+                fc_copy_row(to + j * vector, size, x + source * step, channel, used, size);
             }
         }
 }
 
 /* The plane of x under tap k in depth; -1: outside */
-static ptrdiff_t depth_of(const driver *d, const block *b, ptrdiff_t k)
+static ptrdiff_t depth_of(const lanes *d, const block *b, ptrdiff_t k)
 {
     const fc_axis *depth = &d->axis[DEPTH];
     return source_of(d, DEPTH, b->z * depth->stride - depth->lead + k * depth->dilation);
 }
 
 /* Step 1, for the groups that x points to */
-static void fill_block(const driver *d, const block *b, const char *x, ptrdiff_t lanes)
+static void fill_block(const lanes *d, const block *b, const char *x, ptrdiff_t used)
 {
     const fc_axis *depth = &d->axis[DEPTH], *rows = &d->axis[ROWS];
     char *to = b->pixels;
@@ -166,7 +162,7 @@ static void fill_block(const driver *d, const block *b, const char *x, ptrdiff_t
             n = i == inside && outside > inside ? outside - inside : 1;
             ptrdiff_t source = source_of(d, ROWS, b->first_row + i);
             if (source >= 0)
-                fill(d, b, to + i * d->pitch * d->size, x + z * depth->x_step + source * rows->x_step, n, lanes);
+                fill(d, b, to + i * d->pitch * d->size, x + z * depth->x_step + source * rows->x_step, n, used);
         }
     }
 }
@@ -174,7 +170,7 @@ static void fill_block(const driver *d, const block *b, const char *x, ptrdiff_t
 /* ---- tables ------------------------------------------------------------------------------------ */
 
 /* Step 2 */
-static void tabulate(const driver *d, const block *b)
+static void tabulate(const lanes *d, const block *b)
 {
     const fc_axis *depth = &d->axis[DEPTH], *rows = &d->axis[ROWS];
     fc_tap_row *tap = b->tap;
@@ -196,7 +192,7 @@ static void tabulate(const driver *d, const block *b)
 
 /* ---- one call ---------------------------------------------------------------------------------- */
 
-static void lay_parts(const driver *d, fc_room *r, block *b)
+static void lay_parts(const lanes *d, fc_room *r, block *b)
 {
     ptrdiff_t kernel_rows = times(d->axis[DEPTH].k, d->axis[ROWS].k);
     b->pixels = fc_part(r, "pixels", times(times(d->axis[DEPTH].k, d->slots), d->pitch), d->size);
@@ -209,7 +205,7 @@ static void lay_parts(const driver *d, fc_room *r, block *b)
     b->first = fc_part(r, "first rows of taps", d->tall + 1, sizeof *b->first);
 }
 
-static block open_block(const driver *d, fc_room *r, ptrdiff_t index)
+static block open_block(const lanes *d, fc_room *r, ptrdiff_t index)
 {
     const fc_axis *axis = d->axis, *cols = &axis[COLS];
     block b = {0};
@@ -236,7 +232,7 @@ static block open_block(const driver *d, fc_room *r, ptrdiff_t index)
 }
 
 /* The sums of some rows of outputs, part by part of the taps */
-static void sum(const driver *d, const block *b, fc_lanes k)
+static void sum(const lanes *d, const block *b, fc_lanes k)
 {
     const ptrdiff_t rows = d->axis[DEPTH].k * d->axis[ROWS].k, cols = d->axis[COLS].k, wide = even_part(cols, LONGEST_PART);
     k.most = even_part(rows, LONGEST_PART / wide);
@@ -254,15 +250,15 @@ static void sum(const driver *d, const block *b, fc_lanes k)
 }
 
 /* Step 3, for kernel m of each of the groups from `group` on */
-static void correlate(const driver *d, const block *b, ptrdiff_t group, ptrdiff_t m, ptrdiff_t lanes)
+static void correlate(const lanes *d, const block *b, ptrdiff_t group, ptrdiff_t m, ptrdiff_t used)
 {
     const fc_conv *g = d->g;
     const fc_axis *axis = d->axis;
     const ptrdiff_t kernel = group * g->kernels + m, taps = d->l->taps, size = d->size, wide = axis[COLS].out;
     const ptrdiff_t area = axis[ROWS].out * wide, plane = axis[DEPTH].out * area;
-    d->in(b->w, 0, g->w + kernel * taps * size, g->kernels * taps, taps, 1, 1, taps, lanes);
+    d->in(b->w, 0, g->w + kernel * taps * size, g->kernels * taps, taps, 1, 1, taps, used);
     if (g->bias)
-        d->in(b->bias, 0, g->bias + kernel * size, g->kernels, 1, 1, 1, 1, lanes);
+        d->in(b->bias, 0, g->bias + kernel * size, g->kernels, 1, 1, 1, 1, used);
     else
         memset(b->bias, 0, LINE);
     char *to = g->out + ((b->image * g->groups * g->kernels + kernel) * plane + b->z * area) * size;
@@ -275,26 +271,26 @@ static void correlate(const driver *d, const block *b, ptrdiff_t group, ptrdiff_
         k.rows = min(d->strip, b->rows - i);
         sum(d, b, k);
         if (b->cols == wide)
-            d->out(to, g->kernels * plane, b->out, k.rows * wide, lanes);
+            d->out(to, g->kernels * plane, b->out, k.rows * wide, used);
         else
             for (ptrdiff_t r = 0; r < k.rows; r++)
-                d->out(to + r * wide * size, g->kernels * plane, b->out + r * b->cols * d->vlen * size, b->cols, lanes);
+                d->out(to + r * wide * size, g->kernels * plane, b->out + r * b->cols * d->vlen * size, b->cols, used);
     }
 }
 
 /* Some sets of groups of a block: index counts (image and depth, rows, columns, sets) */
-static void chunk(void *context, ptrdiff_t index, int slot)
+static void lanes_chunk(void *context, ptrdiff_t index, int slot)
 {
-    const driver *d = context;
+    const lanes *d = context;
     const fc_conv *g = d->g;
     ptrdiff_t shares = parts_of(d->sets, d->sets_chunk), from = index % shares * d->sets_chunk;
     fc_room room = fc_room_at(d->scratch, d->thread, slot);
     block b = open_block(d, &room, index / shares);
     for (ptrdiff_t set = from; set < min(from + d->sets_chunk, d->sets); set++) {
-        ptrdiff_t group = set * d->vlen, lanes = min(d->vlen, g->groups - group);
-        fill_block(d, &b, g->x + b.image * g->x_image + group * g->x_channel, lanes);
+        ptrdiff_t group = set * d->vlen, used = min(d->vlen, g->groups - group);
+        fill_block(d, &b, g->x + b.image * g->x_image + group * g->x_channel, used);
         for (ptrdiff_t m = 0; m < g->kernels; m++)
-            correlate(d, &b, group, m, lanes);
+            correlate(d, &b, group, m, used);
     }
     fc_close(&room);
 }
@@ -304,7 +300,7 @@ int fc_lanes_run(const layer *l)
     const fc_conv *g = l->g;
     const fc_axis *axis = l->axis;
     int is_f32 = g->type == FC_F32;
-    driver d = {.l = l, .g = g, .axis = axis, .size = l->size, .vlen = l->lanes};
+    lanes d = {.l = l, .g = g, .axis = axis, .size = l->size, .vlen = l->lanes};
     d.in = is_f32 ? l->fc->lanes_in_f32 : l->fc->lanes_in_f64;
     d.correlate = is_f32 ? l->fc->lanes_rows_f32 : l->fc->lanes_rows_f64;
     d.out = is_f32 ? l->fc->lanes_out_f32 : l->fc->lanes_out_f64;
@@ -326,7 +322,7 @@ int fc_lanes_run(const layer *l)
     if (d.scratch == NULL)
         return -1;
     const ptrdiff_t wide = even_part(axis[COLS].k, LONGEST_PART), part = wide * even_part(axis[DEPTH].k * axis[ROWS].k, LONGEST_PART / wide);
-    fc_run_or_plan(g, (fc_conv_plan){FC_LANES, threads, places * parts_of(d.sets, d.sets_chunk), part}, chunk, &d);
+    fc_run_or_plan(g, (fc_conv_plan){FC_LANES, threads, places * parts_of(d.sets, d.sets_chunk), part}, lanes_chunk, &d);
     fc_return(d.scratch);
     return 0;
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * What the drivers of convolution layers share: how pixels are packed. conv.c multiplies them by weights, depthwise.c
- * slides kernels over them, lanes.c packs its own.
+ * What the drivers of convolution layers share. Each calls only those to its right:
  *
- * How an axis is packed: either every tap has a set of its own, the elements that the outputs of a block see under it,
- * or taps share the phases of the stride and differ by a shift:
+ *   conv.c      exchange.c      taps.c      products.c  (blocks.c, phases.c)      pack.c
+ *   a call      few outputs     which one   slides.c                              what outputs see, packed
+ *                                           lanes.c                               (packs its own)
+ *
+ * weight.c and fold.c stand alone. How an axis is packed: either every tap has a set of its own, the elements that the
+ * outputs of a block see under it, or taps share the phases of the stride and differ by a shift:
  *
  *      x   0 1 2 3 4 5 6 7 8      taps 3, stride 2, 3 outputs
  *      apart    tap 0: 0 2 4   tap 1: 1 3 5   tap 2: 2 4 6
@@ -17,10 +20,35 @@
 
 #include "common/strides.h"
 
+/* Of `count` elements those that are not in from ... end (inside), in turn:
+ * for (j = outside(0, from, end); j < count; j = outside(j + 1, from, end)) */
+static inline ptrdiff_t outside(ptrdiff_t j, ptrdiff_t from, ptrdiff_t end)
+{
+    return j >= from && j < end ? end : j;
+}
+
+/* What a call means: a layer, or a data gradient as one (phases.c). All sums are over `channels` and taps. */
 typedef struct {
-    ptrdiff_t block, sets, count; /* outputs of a block; sets, and elements of each */
-    int apart;
-} split;
+    const fc_conv *g;
+    const fc_kernels *fc;        /* of the whole call */
+    fc_axis given[FC_AXES];      /* the call's, those that something slides along last */
+    fc_axis axis[FC_AXES];       /* what is read, and the outputs of a phase */
+    ptrdiff_t spread[FC_AXES];   /* elements of x lie so far apart, amid zeros; but for lanes.c: 1 */
+    ptrdiff_t size, lanes, taps; /* bytes of an element; elements of a vector; taps of a kernel */
+    ptrdiff_t channels, kernels; /* of a group: read, and written */
+    ptrdiff_t w_row, w_channel;  /* weights from one written, one read channel to the next */
+    ptrdiff_t planes;            /* of outputs of a phase: images x depths */
+    ptrdiff_t whole[FC_AXES], step[FC_AXES]; /* elements written; from output to output of a phase */
+    ptrdiff_t phases[FC_AXES], most_taps;    /* phases that have taps; taps of the largest */
+    int ragged;                              /* some phases have a column less than others */
+} layer;
+
+/* phases.c */
+FC_API layer fc_describe(const fc_conv *g, const fc_kernels *table);
+/* The axes, those of one element first: a signal in a column is as good as one in a row */
+FC_API void fc_sort_axes(fc_axis to[FC_AXES], const fc_axis from[FC_AXES]);
+
+/* ---- what outputs see ------------------------------------------------------------------------- */
 
 /* The outputs of a data gradient that meet the same taps: those of an axis, `step` apart, from `first` on; and its taps. Tap
  * j of them is tap_first + j * tap_step of the kernel, and lies under tap at_first + j * at_step of the axis as it is packed
@@ -36,39 +64,29 @@ typedef struct {
 } phase;
 
 typedef struct {
-    const fc_conv *g;
-    const fc_kernels *fc;  /* of the whole call */
-    fc_axis axis[FC_AXES]; /* what is packed, and the outputs of a phase; those that something slides along last */
-    ptrdiff_t size, lanes, taps;
-    fc_gemm_fn *gemm;
-    fc_dot_fn *dot;
+    ptrdiff_t block, sets, count; /* outputs of a block; sets, and elements of each */
+    int apart;
+} split;
+typedef struct {
+    const layer *l;
     fc_pack_fn *pack;
     split rows, cols;
     ptrdiff_t pitch, row_set, col_set, depth_set, plane; /* elements from one to the next */
-    int readable; /* x, by kernels that read elements where an element may lie */
-    ptrdiff_t planes, planes_block, most_planes;         /* planes of outputs: images x depths; of a block; of any batch */
-    ptrdiff_t blocks[3];                                 /* of planes, rows, columns */
-    ptrdiff_t *at;                                       /* where the taps are, per packed channel */
-    char *scratch;
-    ptrdiff_t most_runs, thread_bytes; /* runs of a channel, at most */
+    ptrdiff_t most_runs;                                 /* of a channel */
+    int readable;                                        /* x, by kernels that read elements where an element may lie */
+} packing;
 
-    ptrdiff_t spread[FC_AXES]; /* lanes.c: elements of x lie so far apart, amid zeros */
+/* pack.c */
+enum sets { SHARED, APART, FEWER /* elements */ };
+FC_API split fc_split_axis(const fc_axis *a, ptrdiff_t block, enum sets how);
+FC_API packing fc_lay_out(const layer *l, split rows, split cols, ptrdiff_t pitch);
+/* Where the taps of a phase are, channel by channel: as they are packed, and of a kernel. weight_at: or NULL */
+FC_API void fc_tabulate(const packing *p, const phase *q, ptrdiff_t channels, ptrdiff_t *at, ptrdiff_t *weight_at);
+/* What outputs from (row, col) on of plane `plane` see of any channel, as most_runs runs; and one channel packed */
+FC_API fc_runs fc_plan_runs(const packing *p, fc_run *run, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t col);
+FC_API void fc_pack_channel(const packing *p, char *to, const char *x, const fc_runs *r);
 
-    /* conv.c, phases.c */
-    ptrdiff_t channels, kernels;            /* of a group: read, and written */
-    ptrdiff_t whole[FC_AXES], step[FC_AXES]; /* elements written; from output to output of a phase */
-    ptrdiff_t phases[FC_AXES], most_taps;   /* phases that have taps; taps of the largest */
-    int ragged;                             /* some phases have a column less than others */
-    phase *phase;                           /* all of them */
-    ptrdiff_t *weight_at, w_row, w_channel; /* where the weights of the taps are; of the next written, read channel */
-    int flat;
-    ptrdiff_t depth, part_channels, part;   /* taps of all channels; channels and taps summed in one go */
-    ptrdiff_t most_spans;                   /* parts, at most, whose channels a part of few taps spans */
-    ptrdiff_t pack_channels, packed_plane;  /* packed in one go; elements from one packed plane to the next */
-    ptrdiff_t pixels;                       /* outputs of a block and phase, at most */
-    ptrdiff_t shares;                       /* of the rows of weights */
-    ptrdiff_t most_vectors, most_dots;      /* of a block: vectors of a phase, and dots, at most */
-} layer;
+/* ---- products --------------------------------------------------------------------------------- */
 
 /* Taps of one channel that are summed in one go, at most: rounding errors grow with the length of a sum */
 enum { LONGEST_PART = 256 };
@@ -76,6 +94,11 @@ enum { LONGEST_PART = 256 };
 static inline ptrdiff_t even_part(ptrdiff_t n, ptrdiff_t most)
 {
     return parts_of(n, parts_of(n, max(most, 1)));
+}
+
+static inline double element_at(int type, const void *p, ptrdiff_t i)
+{
+    return type == FC_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
 }
 
 /* Estimated time of so many products, on one thread */
@@ -101,49 +124,55 @@ static inline fc_panel *add_vector(fc_panel *to, int *n, ptrdiff_t left, ptrdiff
     return to + 1;
 }
 
-/* pack.c */
-enum sets { SHARED, APART, FEWER /* elements */ };
-FC_API split fc_split_axis(const fc_axis *a, ptrdiff_t block, enum sets how);
-FC_API void fc_lay_out(layer *l, ptrdiff_t pitch); /* pitch and splits are known: the rest */
-/* Where a phase's taps of some channels are, `channel` elements apart */
-FC_API void fc_tabulate(const layer *l, const phase *p, ptrdiff_t channels, ptrdiff_t channel, ptrdiff_t *at);
-/* What outputs from (row, col) on of plane `plane` see of any channel, as most_runs runs; and one channel packed */
-FC_API fc_runs fc_plan_runs(const layer *l, fc_run *run, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t col);
-FC_API void fc_pack_channel(const layer *l, char *to, const char *x, const fc_runs *r);
+/* blocks.c: how taps are summed, and a plane of outputs is cut and packed */
+typedef struct {
+    ptrdiff_t part, part_channels; /* taps, and channels, summed in one go */
+    split rows, cols;
+    int flat;                      /* rows of outputs adjoin in the packed block */
+    ptrdiff_t pitch;               /* of its rows */
+    ptrdiff_t planes;              /* that may share a block, however many there are */
+} layout;
+enum { PACKED = 320 << 10 /* bytes of a packed block, which shares L2 with rows of weights */ };
+FC_API layout fc_choose_layout(const layer *l);
+/* Outputs at the end of a run of `length` that inner products take */
+FC_API ptrdiff_t fc_dots_of(const layer *l, const layout *y, ptrdiff_t length);
 
-/* phases.c */
+/* phases.c. All phases of a layer, and where their taps are: tables of taps * channels */
+typedef struct {
+    phase *phase;
+    ptrdiff_t *at, *weight_at, channels;
+} phase_tables;
 typedef struct {
     ptrdiff_t row, rows, col, cols; /* of outputs of a phase */
 } area;
-FC_API void fc_describe(layer *l); /* what is read and written, axes and how many phases they have */
 FC_API ptrdiff_t fc_phases(const layer *l);
-FC_API void fc_make_phases(layer *l); /* l->phase */
-/* Of the outputs of a block, those of phase p; returns the element of a plane that is written where they begin: phases lie
+FC_API void fc_make_phases(const packing *p, const phase_tables *t);
+/* Of the outputs of a block, those of phase `index`; returns the element of a plane that is written where they begin: phases lie
  * one behind another until fc_interleave brings them to their places. pitch: elements from row to row */
-FC_API ptrdiff_t fc_phase_area(const layer *l, const phase *p, area *b, ptrdiff_t *pitch);
+FC_API ptrdiff_t fc_phase_area(const layer *l, const phase *all, ptrdiff_t index, area *b, ptrdiff_t *pitch);
 /* value: that of elements that meet no tap; all of them, if the plane has none */
-FC_API void fc_interleave(const layer *l, const area *block, char *plane, char *room, double value, int has_taps);
+FC_API void fc_interleave(const layer *l, const phase *all, const area *block, char *plane, char *room, double value, int has_taps);
+
+/* ---- drivers ---------------------------------------------------------------------------------- */
 
 /* Threads compute all chunks of a call, or its plan is told, if that is asked for */
-static inline void fc_run_or_plan(const fc_conv *g, fc_conv_plan plan, fc_task *run, void *context)
+static inline void fc_run_or_plan(const fc_conv *g, fc_conv_plan plan, fc_task *run, const void *context)
 {
     if (g->plan)
         *g->plan = plan;
     else
-        fc_pool_run(plan.threads, plan.chunks, run, context);
+        fc_pool_run(plan.threads, plan.chunks, run, (void *)context);
 }
-
-/* conv.c: a layer, or its data gradient, with the instruction set of a call that has begun */
-FC_API int fc_layer_run(const fc_conv *g, const fc_kernels *table, int may_exchange);
 
 /* exchange.c: a data gradient of few outputs and many taps */
 FC_API int fc_exchange_pays(const layer *l);
 FC_API int fc_exchange_run(const layer *l);
-
-/* lanes.c: one channel a group, and many groups. Returns 0, -1, or 1: a block would be too large, nothing is done. */
+/* taps.c: any layer or data gradient, by one of those below */
+FC_API int fc_taps_run(const layer *l);
+/* Matrix products of weights and pixels; one channel a group, all planes of which slide, or are lanes. fc_lanes_run returns 1 where
+ * a block would be too large: nothing is done then. */
+FC_API int fc_products_run(const layer *l);
+FC_API int fc_slides_run(const layer *l);
 FC_API int fc_lanes_run(const layer *l);
-/* depthwise.c: one channel a group; and its data gradient, for one kernel a group. 1: conv.c is faster, nothing is done. */
-FC_API int fc_depthwise_run(layer *l);
-FC_API int fc_depthwise_input_run(const layer *l);
 
 #endif

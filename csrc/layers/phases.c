@@ -39,60 +39,49 @@ static void find_outputs(const fc_axis *a, ptrdiff_t step, ptrdiff_t *least, ptr
     }
 }
 
-static int slides_not(const fc_axis *a)
+void fc_sort_axes(fc_axis to[FC_AXES], const fc_axis from[FC_AXES])
 {
-    return a->n == 1 && a->k == 1 && a->out == 1 && a->lead == 0;
+    for (int alone = 1; alone >= 0; alone--)
+        for (int a = DEPTH; a <= COLS; a++)
+            if ((from[a].n == 1 && from[a].k == 1 && from[a].out == 1 && from[a].lead == 0) == alone)
+                *to++ = from[a];
 }
 
-/* The layer's axes, those that nothing slides along first */
-static void sort_axes(fc_axis axis[FC_AXES], const fc_axis from[FC_AXES])
+layer fc_describe(const fc_conv *g, const fc_kernels *table)
 {
-    memcpy(axis, from, FC_AXES * sizeof *axis);
-    for (int a = COLS; a > DEPTH; a--)
-        for (int b = a - 1; b >= DEPTH && slides_not(&axis[a]); b--) {
-            fc_axis none = axis[a];
-            axis[a] = axis[b];
-            axis[b] = none;
-        }
-}
-
-void fc_describe(layer *l)
-{
-    const fc_conv *g = l->g;
-    fc_axis axis[FC_AXES];
-    sort_axes(axis, g->axis);
-    l->size = fc_stored_size(g->type);
-    l->lanes = l->fc->vector_bytes / l->size;
-    l->pack = g->type == FC_F32 ? l->fc->pack_f32 : l->fc->pack_f64;
-    l->taps = axis[DEPTH].k * axis[ROWS].k * axis[COLS].k;
-    l->channels = g->gradient ? g->kernels : g->channels;
-    l->kernels = g->gradient ? g->channels : g->kernels;
-    l->w_row = g->gradient ? l->taps : g->channels * l->taps;
-    l->w_channel = g->gradient ? g->channels * l->taps : l->taps;
-    l->most_taps = 1;
+    layer l = {.g = g, .fc = table, .size = fc_stored_size(g->type), .most_taps = 1};
+    fc_sort_axes(l.given, g->axis);
+    l.lanes = table->vector_bytes / l.size;
+    l.taps = l.given[DEPTH].k * l.given[ROWS].k * l.given[COLS].k;
+    l.channels = g->gradient ? g->kernels : g->channels;
+    l.kernels = g->gradient ? g->channels : g->kernels;
+    l.w_row = g->gradient ? l.taps : g->channels * l.taps;
+    l.w_channel = g->gradient ? g->channels * l.taps : l.taps;
     for (int i = DEPTH; i <= COLS; i++) {
-        const fc_axis *a = &axis[i];
-        fc_axis *to = &l->axis[i];
+        const fc_axis *a = &l.given[i];
+        fc_axis *to = &l.axis[i];
         *to = *a;
-        l->step[i] = l->phases[i] = l->spread[i] = 1;
-        l->whole[i] = g->gradient ? a->n : a->out;
-        if (g->gradient) {
-            /* What a single output sees is no sum: every tap is a phase */
-            ptrdiff_t step = l->step[i] = a->out > 1 ? a->stride : (a->k - 1) * a->dilation + 1;
-            ptrdiff_t apart = step / common_divisor(step, a->dilation), least, greatest;
-            find_outputs(a, step, &least, &greatest);
-            *to = (fc_axis){.n = a->out, .k = a->k, .out = parts_of(a->n, step), .lead = -least, .stride = 1,
-                            .dilation = a->dilation, .boundary = FC_CONSTANT, .x_step = a->x_step};
-            if (step > 1)
-                to->k = greatest - least + 1, to->dilation = 1;
-            l->phases[i] = min(apart, a->k);
-            l->most_taps *= parts_of(a->k, apart);
-            for (ptrdiff_t p = 0; p < l->phases[i] && i == COLS; p++)
-                l->ragged |= first_of(a, step, p) > (a->n - 1) % step;
-        } else
-            l->most_taps *= a->k;
+        l.step[i] = l.phases[i] = l.spread[i] = 1;
+        l.whole[i] = g->gradient ? a->n : a->out;
+        if (!g->gradient) {
+            l.most_taps *= a->k;
+            continue;
+        }
+        /* What a single output sees is no sum: every tap is a phase */
+        ptrdiff_t step = l.step[i] = a->out > 1 ? a->stride : (a->k - 1) * a->dilation + 1;
+        ptrdiff_t apart = step / common_divisor(step, a->dilation), least, greatest;
+        find_outputs(a, step, &least, &greatest);
+        *to = (fc_axis){.n = a->out, .k = a->k, .out = parts_of(a->n, step), .lead = -least, .stride = 1,
+                        .dilation = a->dilation, .boundary = FC_CONSTANT, .x_step = a->x_step};
+        if (step > 1)
+            to->k = greatest - least + 1, to->dilation = 1;
+        l.phases[i] = min(apart, a->k);
+        l.most_taps *= parts_of(a->k, apart);
+        for (ptrdiff_t p = 0; p < l.phases[i] && i == COLS; p++)
+            l.ragged |= first_of(a, step, p) > (a->n - 1) % step;
     }
-    l->planes = g->images * l->axis[DEPTH].out;
+    l.planes = g->images * l.axis[DEPTH].out;
+    return l;
 }
 
 ptrdiff_t fc_phases(const layer *l)
@@ -100,9 +89,10 @@ ptrdiff_t fc_phases(const layer *l)
     return l->phases[DEPTH] * l->phases[ROWS] * l->phases[COLS];
 }
 
-/* Phase `index` of an axis of the layer */
-static axis_phase phase_of(const layer *l, int i, const fc_axis *a, ptrdiff_t index)
+/* Phase `index` of an axis */
+static axis_phase phase_of(const layer *l, int i, ptrdiff_t index)
 {
+    const fc_axis *a = &l->given[i];
     if (!l->g->gradient)
         return (axis_phase){.count = a->out, .taps = a->k, .tap_step = 1, .at_step = 1};
     ptrdiff_t step = l->step[i], divisor = common_divisor(step, a->dilation), apart = step / divisor;
@@ -113,39 +103,21 @@ static axis_phase phase_of(const layer *l, int i, const fc_axis *a, ptrdiff_t in
                         .at_step = step == 1 ? 1 : a->dilation / divisor};
 }
 
-/* Where the weights of a phase's taps are, in the order of fc_tabulate */
-static void tabulate_weights(const layer *l, const phase *p, const fc_axis axis[FC_AXES], ptrdiff_t *at)
+void fc_make_phases(const packing *packed, const phase_tables *t)
 {
-    const axis_phase *z = &p->axis[DEPTH], *r = &p->axis[ROWS], *s = &p->axis[COLS];
-    for (ptrdiff_t channel = 0; channel < l->pack_channels; channel++)
-        for (ptrdiff_t i = 0; i < z->taps; i++)
-            for (ptrdiff_t j = 0; j < r->taps; j++)
-                for (ptrdiff_t k = 0; k < s->taps; k++) {
-                    ptrdiff_t plane = z->tap_first + i * z->tap_step, row = r->tap_first + j * r->tap_step;
-                    *at++ = channel * l->w_channel + (plane * axis[ROWS].k + row) * axis[COLS].k + s->tap_first + k * s->tap_step;
-                }
-}
-
-void fc_make_phases(layer *l)
-{
-    fc_axis axis[FC_AXES];
-    sort_axes(axis, l->g->axis);
-    phase *p = l->phase;
+    const layer *l = packed->l;
+    phase *p = t->phase;
     ptrdiff_t at = 0, full_rows = 0;
     for (ptrdiff_t z = 0; z < l->phases[DEPTH]; z++, full_rows = 0)
         for (ptrdiff_t r = 0, full_cols = 0; r < l->phases[ROWS]; r++, full_cols = 0) {
             for (ptrdiff_t c = 0; c < l->phases[COLS]; c++, p++) {
-                p->axis[DEPTH] = phase_of(l, DEPTH, &axis[DEPTH], z);
-                p->axis[ROWS] = phase_of(l, ROWS, &axis[ROWS], r);
-                p->axis[COLS] = phase_of(l, COLS, &axis[COLS], c);
+                *p = (phase){{phase_of(l, DEPTH, z), phase_of(l, ROWS, r), phase_of(l, COLS, c)}, .at = at};
                 p->axis[ROWS].before = full_rows;
                 p->axis[COLS].before = full_cols;
                 full_cols += p->axis[COLS].count == l->axis[COLS].out;
                 p->taps = p->axis[DEPTH].taps * p->axis[ROWS].taps * p->axis[COLS].taps;
-                p->at = at;
-                fc_tabulate(l, p, l->pack_channels, l->plane, l->at + at);
-                tabulate_weights(l, p, axis, l->weight_at + at);
-                at += l->pack_channels * p->taps;
+                fc_tabulate(packed, p, t->channels, t->at + at, t->weight_at + at);
+                at += t->channels * p->taps;
             }
             full_rows += p[-1].axis[ROWS].count == l->axis[ROWS].out;
         }
@@ -179,12 +151,12 @@ static int is_wide(const layer *l, const area *block)
     return block->cols == l->axis[COLS].out;
 }
 
-ptrdiff_t fc_phase_area(const layer *l, const phase *p, area *b, ptrdiff_t *pitch)
+ptrdiff_t fc_phase_area(const layer *l, const phase *all, ptrdiff_t index, area *b, ptrdiff_t *pitch)
 {
     const area block = *b;
-    const ptrdiff_t rows = l->step[ROWS], cols = l->step[COLS], index = p - l->phase, of_cols = l->phases[COLS];
-    const axis_phase *r = &p->axis[ROWS], *c = &p->axis[COLS], *last = &l->phase[of_cols - 1].axis[COLS];
-    *b = area_of(p, &block);
+    const ptrdiff_t rows = l->step[ROWS], cols = l->step[COLS], of_cols = l->phases[COLS];
+    const axis_phase *r = &all[index].axis[ROWS], *c = &all[index].axis[COLS], *last = &all[of_cols - 1].axis[COLS];
+    *b = area_of(&all[index], &block);
     ptrdiff_t at = rows * block.row * l->whole[COLS] + cols * block.col, out = l->axis[COLS].out;
     ptrdiff_t left = count_before(c, index % of_cols, out, block.col, block.cols);
     *pitch = rows * l->whole[COLS];
@@ -197,7 +169,7 @@ ptrdiff_t fc_phase_area(const layer *l, const phase *p, area *b, ptrdiff_t *pitc
 
 /* Rows of the phases of one row of phases, which lie one behind another in `room`, to their places in lines from `line` on.
  * Returns what comes behind them in `room`. */
-static const char *place_rows(const layer *l, const area *block, const phase *p, char *line, const char *room)
+static const char *phases_place(const layer *l, const area *block, const phase *p, char *line, const char *room)
 {
     fc_join_fn *join = l->g->type == FC_F32 ? l->fc->join_f32 : l->fc->join_f64;
     const ptrdiff_t step = l->step[COLS], count = l->phases[COLS], size = l->size;
@@ -220,7 +192,7 @@ static const char *place_rows(const layer *l, const area *block, const phase *p,
     return room;
 }
 
-static void fill(const layer *l, char *to, ptrdiff_t n, double value)
+static void phases_fill(const layer *l, char *to, ptrdiff_t n, double value)
 {
     for (ptrdiff_t i = 0; i < n; i++)
         if (l->g->type == FC_F32)
@@ -229,43 +201,42 @@ static void fill(const layer *l, char *to, ptrdiff_t n, double value)
             ((double *)(void *)to)[i] = value;
 }
 
-void fc_interleave(const layer *l, const area *block, char *plane, char *room, double value, int has_taps)
+void fc_interleave(const layer *l, const phase *all, const area *block, char *plane, char *room, double value, int has_taps)
 {
     const ptrdiff_t rows = l->step[ROWS], cols = l->step[COLS], width = l->whole[COLS], size = l->size;
     const ptrdiff_t count = has_taps ? l->phases[ROWS] * l->phases[COLS] : 0;
     if (rows * cols == 1 && has_taps)
         return;
     const int holes = count < rows * cols;
-    const phase *p = l->phase;
     char *to = plane + (rows * block->row * width + cols * block->col) * size;
     ptrdiff_t lines = min(rows * (block->row + block->rows), l->whole[ROWS]) - rows * block->row;
     ptrdiff_t n = min(cols * (block->col + block->cols), width) - cols * block->col, stored = 0;
     if (is_wide(l, block)) {
         for (ptrdiff_t i = 0; i < count; i++) {
-            area a = area_of(p + i, block);
+            area a = area_of(all + i, block);
             stored += a.rows * a.cols;
         }
         if (stored > 0) /* without room where no phase has taps */
             memcpy(room, to, (size_t)(stored * size));
         if (holes)
-            fill(l, to, lines * n, value);
+            phases_fill(l, to, lines * n, value);
         const char *from = room;
-        for (const phase *q = p; q < p + count; q += l->phases[COLS])
-            from = place_rows(l, block, q, to + q->axis[ROWS].first * width * size, from);
+        for (const phase *q = all; q < all + count; q += l->phases[COLS])
+            from = phases_place(l, block, q, to + q->axis[ROWS].first * width * size, from);
         return;
     }
     for (ptrdiff_t i = 0; i < lines; i++, to += width * size) {
-        const phase *q = p;
-        while (q < p + count && q->axis[ROWS].first != i % rows)
+        const phase *q = all;
+        while (q < all + count && q->axis[ROWS].first != i % rows)
             q += l->phases[COLS];
         area row = {block->row + i / rows, 1, block->col, block->cols};
         stored = 0;
-        for (ptrdiff_t c = 0; q < p + count && c < l->phases[COLS]; c++)
+        for (ptrdiff_t c = 0; q < all + count && c < l->phases[COLS]; c++)
             stored += area_of(q + c, &row).cols;
         memcpy(room, to, (size_t)(stored * size));
         if (holes)
-            fill(l, to, n, value);
-        if (q < p + count)
-            place_rows(l, &row, q, to, room);
+            phases_fill(l, to, n, value);
+        if (q < all + count)
+            phases_place(l, &row, q, to, room);
     }
 }

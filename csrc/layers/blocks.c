@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * How a layer of products is cut: taps into parts, a plane of outputs into blocks, and how what a block sees is packed
+ * (products.c does it). All ways that come into question are compared by the cycles that they are expected to take.
+ *
+ * The choice decides bits, so it may depend on shapes and on the instruction set's vectors, but neither on the batch nor on the
+ * number of threads.
+ */
+#include "layers/layer.h"
+#include <math.h>
+
+enum {
+    PART = 128,       /* taps summed in one go, but for rounding to whole channels; */
+    PIXELS = 1024,    /* outputs of a block and phase, at most; */
+    REGION = 1 << 16, /* of all phases */
+    FEW_PARTS = 2,    /* packed in one go, where blocks can be chosen; */
+    DOT_ROWS = 16,    /* rows of weights, at least, for inner products */
+};
+static const double NO_FIT = 1e100; /* cycles, for every byte of a block that does not fit */
+
+/* For a quarter of a vector they are faster. */
+ptrdiff_t fc_dots_of(const layer *l, const layout *y, ptrdiff_t length)
+{
+    int pays = !l->g->gradient && l->kernels >= DOT_ROWS && y->part >= 2 * l->lanes && l->taps <= LONGEST_PART;
+    ptrdiff_t left = length % l->lanes;
+    return pays && left <= l->lanes / 4 ? left : 0;
+}
+
+/* Cycles that `tall` rows of the layout take, per channel: packing, and products as measured. */
+static double cycles_of_rows(const layer *l, const layout *y, ptrdiff_t tall)
+{
+    static const double idle[3] = {0, 0.7, 0.3}; /* a panel of one vector or two keeps the fma units waiting */
+    enum { STEPS = 5 };
+    static const double pack[STEPS] = {0, 8, 9, 30, 11}; /* a vector, by the stride */
+    const fc_axis *ca = &l->axis[COLS], *ra = &l->axis[ROWS];
+    ptrdiff_t runs = y->flat ? 1 : tall, length = y->flat ? tall * y->cols.block : y->cols.block;
+    ptrdiff_t dots = fc_dots_of(l, y, length), vectors = runs * parts_of(length - dots, l->lanes);
+    ptrdiff_t packed_rows = y->rows.apart ? y->rows.sets * tall : y->rows.sets * (y->rows.count - y->rows.block + tall);
+    double packs = (double)(l->axis[DEPTH].k * packed_rows * y->cols.sets) *
+                   ((double)parts_of(y->cols.count, l->lanes) * pack[ca->stride < STEPS ? ca->stride : 3] + 3);
+    /* Tap rows whose vectors begin where lines do; loads of others take two lines. */
+    ptrdiff_t aligned = 0;
+    for (ptrdiff_t r = 0; r < ra->k && (y->cols.apart || ca->k == 1); r++)
+        aligned += y->rows.apart || r * ra->dilation / ra->stride * y->pitch % l->lanes == 0;
+    double fma = 0.6 - 0.02 * (double)aligned / (double)ra->k;
+    double products = (double)vectors + idle[vectors % 3] * (vectors != 1) + 0.16 * (double)(runs * dots);
+    return packs + (double)l->taps * (products * (double)l->kernels * fma + 2 * (double)(runs * dots));
+}
+
+/* Bytes of a packed plane */
+static ptrdiff_t packed_bytes(const layer *l, const layout *y)
+{
+    ptrdiff_t set = round_up(y->rows.count * y->pitch, l->lanes);
+    return min(FEW_PARTS * y->part_channels, l->channels) * l->axis[DEPTH].k * y->rows.sets * y->cols.sets * set * l->size;
+}
+
+static ptrdiff_t most_pixels(const layer *l)
+{
+    return clamp(REGION / (l->phases[ROWS] * l->phases[COLS]), 1, PIXELS);
+}
+
+/* Planes that may share a block, however many there are: what is chosen must not depend on the batch */
+static ptrdiff_t planes_of_block(const layer *l, const layout *y)
+{
+    if (y->rows.block < l->axis[ROWS].out || y->cols.block < l->axis[COLS].out)
+        return 1;
+    return clamp(min(most_pixels(l) / (y->rows.block * y->cols.block), PACKED / max(packed_bytes(l, y), 1)), 1, PIXELS);
+}
+
+/* Cycles of a plane, per channel */
+static double cycles_of_plane(const layer *l, const layout *y)
+{
+    enum { WEIGHTS = 8 }; /* bytes a cycle, read once for every block */
+    const fc_axis *ra = &l->axis[ROWS];
+    ptrdiff_t whole = ra->out / y->rows.block, rest = ra->out % y->rows.block;
+    double cost = (double)whole * cycles_of_rows(l, y, y->rows.block) + (rest ? cycles_of_rows(l, y, rest) : 0);
+    cost += (double)(l->kernels * l->taps * l->size * (whole + (rest > 0))) / (double)(WEIGHTS * planes_of_block(l, y));
+    cost *= rest ? 1.02 : 1; /* even blocks keep threads busy to the end */
+    return cost * (double)parts_of(l->axis[COLS].out, y->cols.block);
+}
+
+/* Lower bands to try than `tall` rows: of as many rows each, or of a whole number of vectors; 0: none */
+static ptrdiff_t next_band(ptrdiff_t rows, ptrdiff_t tall, ptrdiff_t wide, ptrdiff_t lanes)
+{
+    for (ptrdiff_t t = tall - 1; t > 0; t--)
+        if (t == parts_of(rows, parts_of(rows, t)) || t * wide % lanes == 0)
+            return t;
+    return 0;
+}
+
+/* Whether the ways to pack a block of `tall` x `wide` outputs hold one that costs less than `least`: the best of them to y */
+static double try_block(const layer *l, layout *y, ptrdiff_t tall, ptrdiff_t wide, double least)
+{
+    const fc_axis *ra = &l->axis[ROWS], *ca = &l->axis[COLS];
+    for (int apart = 0; apart < 4; apart++) { /* rows, columns */
+        if ((apart & 1 && ca->k == 1) || (apart & 2 && ra->k == 1))
+            continue;
+        layout t = *y;
+        t.rows = fc_split_axis(ra, tall, apart & 2 ? APART : FEWER), t.cols = fc_split_axis(ca, wide, apart & 1 ? APART : FEWER);
+        t.flat = tall == 1 || (t.cols.count == wide && wide == ca->out);
+        t.pitch = t.flat ? t.cols.count : round_up(t.cols.count, l->lanes);
+        ptrdiff_t bytes = packed_bytes(l, &t);
+        double cost = bytes <= PACKED ? cycles_of_plane(l, &t) : NO_FIT * (double)bytes;
+        if (cost < least)
+            least = cost, *y = t;
+    }
+    return least;
+}
+
+/* The block that costs least and fits into L2 (or is as small as can be). */
+layout fc_choose_layout(const layer *l)
+{
+    const fc_axis *ra = &l->axis[ROWS], *ca = &l->axis[COLS];
+    const ptrdiff_t panel = 3 * l->lanes, most = most_pixels(l), widest[] = {most, 480, 192, 96, 48};
+    layout y = {.part_channels = parts_of(l->channels, clamp(parts_of(l->channels * l->most_taps, PART), 1, l->channels))};
+    y.part = y.part_channels == 1 ? even_part(l->most_taps, LONGEST_PART) : y.part_channels * l->most_taps;
+    double least = INFINITY;
+    for (int w = 0; w < 5; w++) {
+        ptrdiff_t pieces = parts_of(ca->out, widest[w]);
+        if (widest[w] > most || (pieces == 1 && w > 0))
+            continue;
+        ptrdiff_t wide = pieces == 1 ? ca->out : min(round_up(parts_of(ca->out, pieces), panel), ca->out);
+        for (ptrdiff_t tall = min(ra->out, max(most / wide, 1)); tall > 0; tall = next_band(ra->out, tall, wide, l->lanes)) {
+            if (least < NO_FIT && tall * wide < panel)
+                break; /* less than one panel */
+            least = try_block(l, &y, tall, wide, least);
+        }
+    }
+    y.planes = planes_of_block(l, &y);
+    return y;
+}

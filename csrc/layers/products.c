@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Layers and data gradients as matrix products of the weights, read as they are, and packed pixels (K1, K2).
+ *
+ *   1. Outputs are cut into blocks (blocks.c): rows x cols of a plane, or several small planes (images; depths of 3-D data).
+ *   2. Channels are cut into parts, which are summed apart, so that sums stay small. What a block sees of
+ *      several parts is packed (layer.h): elements under neighbouring outputs lie side by side, and one table says where, for
+ *      every channel and tap.
+ *   3. A few rows of weights times panels of outputs, part by part: their sums stay in L1 meanwhile, and the packed block in
+ *      L2 for the next rows. The first part adds the bias, the last one clamps.
+ *
+ * With columns apart and blocks of whole rows, outputs are flat: vectors run on from row to row and no lane is lost at
+ * the end of one. Else every row is a run of its own. A few outputs left over at the end of a run, a quarter of
+ * a vector or less, are inner products instead: 7x7 outputs are three vectors and one dot.
+ *
+ * Blocks are handed to threads; where there are few, rows of weights are split, too. What is summed in which order
+ * depends on neither, so the bits are the same for any number of threads and any batch.
+ */
+#include "layers/layer.h"
+#include <string.h>
+
+enum { MOST_PARTS = 16 /* packed in one go, where there is room left */ };
+
+typedef struct {
+    const layer *l;
+    layout y;
+    packing pack;
+    fc_gemm_fn *gemm;
+    fc_dot_fn *dot;
+    phase_tables t;
+    ptrdiff_t blocks[3], planes_block;  /* of planes, rows, columns; planes of a block */
+    ptrdiff_t packed_plane;             /* elements from one packed plane to the next */
+    ptrdiff_t most_spans;               /* parts, at most, whose channels a part of few taps spans */
+    ptrdiff_t most_vectors, most_dots;  /* of a block: vectors of a phase, and dots, at most */
+    ptrdiff_t shares;                   /* of the rows of weights */
+    ptrdiff_t thread_bytes;
+    char *scratch;
+} products;
+
+/* How outputs of a plane are summed, rows x cols of them: as one run of vectors, if flat, or row by row; and in dots */
+typedef struct {
+    ptrdiff_t count, length, dots, vectors; /* runs; outputs of each, dots of each; vectors of all */
+} runs;
+static runs runs_of(const products *d, ptrdiff_t rows, ptrdiff_t cols, int flat)
+{
+    ptrdiff_t count = flat ? min(rows, 1) : rows, length = flat ? rows * cols : cols, dots = fc_dots_of(d->l, &d->y, length);
+    return (runs){count, length, dots, count * parts_of(length - dots, d->l->lanes)};
+}
+
+/* Elements of a column of a part, for the inner products */
+static ptrdiff_t column_of(const products *d)
+{
+    return round_up(d->y.part, d->l->lanes);
+}
+
+/* ---- plan ------------------------------------------------------------------------------------- */
+
+/* Parts of so many planes that are packed in one go: as many as fit */
+static ptrdiff_t parts_packed(const products *d, ptrdiff_t planes)
+{
+    ptrdiff_t bytes = (planes * d->y.part_channels * d->pack.plane + d->most_dots * column_of(d)) * d->l->size;
+    return d->y.part == d->y.part_channels * d->l->most_taps ? clamp(PACKED / max(bytes, 1), 1, MOST_PARTS) : 1;
+}
+
+static ptrdiff_t power_of_two(ptrdiff_t most)
+{
+    ptrdiff_t n = 1;
+    while (n <= most / 2)
+        n *= 2;
+    return n;
+}
+
+static products plan_products(const layer *l)
+{
+    const int is_f32 = l->g->type == FC_F32;
+    products d = {.l = l, .y = fc_choose_layout(l), .gemm = is_f32 ? l->fc->gemm_f32 : l->fc->gemm_f64,
+                  .dot = is_f32 ? l->fc->dot_f32 : l->fc->dot_f64};
+    const layout *y = &d.y;
+    d.pack = fc_lay_out(l, y->rows, y->cols, y->pitch);
+    d.planes_block = even_part(l->planes, min(y->planes, l->planes));
+    const runs most = runs_of(&d, y->rows.block, y->cols.block, y->flat && !l->ragged);
+    d.most_vectors = d.planes_block * most.vectors;
+    d.most_dots = d.planes_block * most.count * fc_dots_of(l, y, l->lanes / 4);
+    /* Parts of a phase with few taps span the channels of several. What is packed in one go holds a whole number of these, so
+     * that the batch, which decides how much fits, does not cut them. */
+    d.most_spans = fc_phases(l) > 1 ? power_of_two(min(parts_packed(&d, y->planes), l->most_taps)) : 1;
+    ptrdiff_t parts = parts_packed(&d, d.planes_block) / d.most_spans * d.most_spans;
+    d.t.channels = min(y->part_channels * parts, l->channels);
+    d.packed_plane = times(d.t.channels, d.pack.plane);
+    d.blocks[0] = parts_of(l->planes, d.planes_block);
+    d.blocks[1] = parts_of(l->axis[ROWS].out, y->rows.block);
+    d.blocks[2] = parts_of(l->axis[COLS].out, y->cols.block);
+    return d;
+}
+
+/* What a thread works on */
+typedef struct {
+    char *packed, *columns, *room; /* columns: for the dots, their pixels by taps; room: for fc_interleave */
+    fc_run *run;
+    fc_panel *panel;                /* of all phases, */
+    ptrdiff_t *panels;              /* so many of each */
+    ptrdiff_t dots, *dot_b, *dot_c; /* dots: their offsets in the packed block and in out */
+    ptrdiff_t plane, planes;        /* the block: planes, */
+    area area;                      /* rows and columns */
+} tile;
+
+static void lay_parts(const products *d, fc_room *r, tile *t)
+{
+    const layer *l = d->l;
+    ptrdiff_t phases = fc_phases(l), parts = parts_of(times(d->t.channels, l->taps), d->y.part);
+    t->packed = fc_part(r, "packed", plus(times(d->planes_block, d->packed_plane), 2 * l->lanes), l->size); /* read beyond */
+    t->run = fc_part(r, "runs", d->pack.most_runs, sizeof *t->run);
+    t->panel = fc_part(r, "panels", plus(times(phases, d->most_vectors), 1), sizeof *t->panel);
+    t->panels = fc_part(r, "panels of phases", phases, sizeof *t->panels);
+    t->columns = fc_part(r, "columns", times(times(d->most_dots, parts), column_of(d)), l->size);
+    t->dot_b = fc_part(r, "dots in packed", d->most_dots, sizeof *t->dot_b);
+    t->dot_c = fc_part(r, "dots in out", d->most_dots, sizeof *t->dot_c);
+    if (l->step[ROWS] * l->step[COLS] > 1)
+        t->room = fc_part(r, "room", times(l->phases[ROWS] * l->phases[COLS], d->y.rows.block * d->y.cols.block), l->size);
+}
+
+/* What all threads share */
+static void lay_tables(products *d, fc_room *r)
+{
+    ptrdiff_t taps = times(d->t.channels, d->l->taps);
+    d->t.phase = fc_part(r, "phases", fc_phases(d->l), sizeof *d->t.phase);
+    d->t.at = fc_part(r, "taps in packed", taps, sizeof *d->t.at);
+    d->t.weight_at = fc_part(r, "taps in weights", taps, sizeof *d->t.weight_at);
+}
+
+/* ---- products --------------------------------------------------------------------------------- */
+
+/* The plane of out that a phase writes, of plane `index` that is read; -1: none */
+static ptrdiff_t plane_of(const layer *l, ptrdiff_t first, ptrdiff_t index)
+{
+    ptrdiff_t depth = l->axis[DEPTH].out, z = index % depth * l->step[DEPTH] + first;
+    return z < l->whole[DEPTH] ? index / depth * l->g->groups * l->kernels * l->whole[DEPTH] + z : -1;
+}
+
+/* Some channels of a block's planes */
+static void products_pack(const products *d, const tile *t, const char *x, ptrdiff_t channels)
+{
+    enum { AHEAD = 4 }; /* channels */
+    const ptrdiff_t size = d->l->size, x_channel = d->l->g->x_channel;
+    for (ptrdiff_t p = 0; p < t->planes; p++) {
+        char *to = t->packed + p * d->packed_plane * size;
+        fc_runs runs = fc_plan_runs(&d->pack, t->run, t->plane + p, t->area.row, t->area.col);
+        runs.ahead = AHEAD * x_channel / size;
+        for (ptrdiff_t c = 0; c < channels; c++)
+            fc_pack_channel(&d->pack, to + c * d->pack.plane * size, x + c * x_channel, &runs);
+    }
+}
+
+/* Vectors of a phase of a block, joined to panels; and its dots. Returns where those of the next phase may be. */
+static fc_panel *make_panels(const products *d, tile *t, ptrdiff_t index, fc_panel *to, ptrdiff_t widest)
+{
+    const layer *l = d->l;
+    area a = t->area;
+    ptrdiff_t c_pitch, first = fc_phase_area(l, d->t.phase, index, &a, &c_pitch), whole = l->whole[ROWS] * l->whole[COLS], there = 0;
+    const runs r = runs_of(d, a.rows, a.cols, d->y.flat && (a.rows <= 1 || a.cols == t->area.cols));
+    const ptrdiff_t z = d->t.phase[index].axis[DEPTH].first;
+    const fc_panel *from = to;
+    int n = 0;
+    for (ptrdiff_t p = 0; p < t->planes; p++)
+        there += plane_of(l, z, t->plane + p) >= 0;
+    ptrdiff_t vectors = there * r.vectors;
+    for (ptrdiff_t p = 0; p < t->planes; p++) {
+        ptrdiff_t out = plane_of(l, z, t->plane + p);
+        for (ptrdiff_t i = 0; out >= 0 && i < r.count; i++) {
+            ptrdiff_t b = p * d->packed_plane + i * d->pack.pitch, c = out * whole + first + i * c_pitch, j = 0;
+            for (; j < r.length - r.dots; j += l->lanes)
+                to = add_vector(to, &n, vectors--, widest, b + j, c + j, min(l->lanes, r.length - r.dots - j), l->lanes);
+            for (j = r.length - r.dots; j < r.length; j++, t->dots++)
+                t->dot_b[t->dots] = b + j, t->dot_c[t->dots] = c + j;
+        }
+    }
+    t->panels[index] = to - from;
+    return to;
+}
+
+static char *columns_of(const products *d, const tile *t, ptrdiff_t tap) /* of the part that begins there */
+{
+    return t->columns + tap / d->y.part * t->dots * column_of(d) * d->l->size;
+}
+
+/* The columns under the dots of n taps, from `tap` on, which begin a part. They end in zeros, which inner products rely on. */
+static void products_gather(const products *d, const tile *t, ptrdiff_t tap, ptrdiff_t n)
+{
+    const ptrdiff_t *at = d->t.at + tap, pitch = column_of(d), size = d->l->size;
+    char *to = columns_of(d, t, tap);
+    for (ptrdiff_t i = 0; i < t->dots; i++, to += pitch * size) {
+        const char *from = t->packed + t->dot_b[i] * size;
+        if (d->l->g->type == FC_F32)
+            for (ptrdiff_t p = 0; p < n; p++)
+                ((float *)(void *)to)[p] = ((const float *)(const void *)from)[at[p]];
+        else
+            for (ptrdiff_t p = 0; p < n; p++)
+                ((double *)(void *)to)[p] = ((const double *)(const void *)from)[at[p]];
+        memset(to + n * size, 0, (size_t)((pitch - n) * size));
+    }
+}
+
+/* Products of a tile's rows of weights and the taps of some channels that are packed, part by part: sums stay in L1.
+ * `first` channels came before; they, and these, are a whole number of parts. */
+static void products_multiply(const products *d, const tile *t, const phase *q, fc_gemm m, ptrdiff_t first, ptrdiff_t channels)
+{
+    const layer *l = d->l;
+    const ptrdiff_t taps = channels * q->taps;
+    const int clamps = l->g->clamp && first + channels == l->channels;
+    for (ptrdiff_t tap = 0; tap < taps; tap += q->part) {
+        m.a_at = d->t.weight_at + q->at + tap;
+        m.b_at = d->t.at + q->at + tap;
+        m.depth = min(q->part, taps - tap);
+        m.add = first + tap > 0;
+        m.clamp = clamps && tap + m.depth == taps;
+        d->gemm(&m);
+        if (t->dots == 0)
+            continue;
+        fc_dot dots = {.a = (const char *)m.a + tap * l->size, .b = columns_of(d, t, tap), .bias = m.bias, .c = m.c,
+                       .as = m.as, .bs = column_of(d), .cs = m.cs, .rows = m.rows, .cols = t->dots, .depth = m.depth,
+                       .at = t->dot_c, .add = m.add, .clamp = m.clamp, .low = m.low, .high = m.high};
+        d->dot(&dots);
+    }
+}
+
+/* The phases of some rows of weights to their places; out: of the first. Elements without taps are the bias, clamped. */
+static void products_place(const products *d, const tile *t, const fc_gemm *m)
+{
+    const layer *l = d->l;
+    const fc_conv *g = l->g;
+    const ptrdiff_t of_z = l->phases[ROWS] * l->phases[COLS], whole = l->whole[ROWS] * l->whole[COLS];
+    if (l->step[DEPTH] * l->step[ROWS] * l->step[COLS] == 1)
+        return;
+    for (ptrdiff_t i = 0; i < m->rows; i++) {
+        double value = m->bias ? element_at(g->type, m->bias, i) : 0;
+        if (g->clamp) {
+            value = value < g->low ? g->low : value;
+            value = value > g->high ? g->high : value;
+        }
+        for (ptrdiff_t p = t->plane; p < t->plane + t->planes; p++)
+            for (ptrdiff_t z = 0; z < min(l->step[DEPTH], l->whole[DEPTH]); z++) {
+                ptrdiff_t out = plane_of(l, z, p);
+                int has_taps = 0;
+                for (ptrdiff_t q = 0; q < l->phases[DEPTH]; q++)
+                    has_taps |= d->t.phase[q * of_z].axis[DEPTH].first == z;
+                if (out >= 0)
+                    fc_interleave(l, d->t.phase, &t->area, (char *)m->c + (i * m->cs + out * whole) * l->size, t->room, value, has_taps);
+            }
+    }
+}
+
+/* One block: index counts (planes, rows, columns, group, share of the rows of weights) */
+static void products_block(void *context, ptrdiff_t index, int slot)
+{
+    const products *d = context;
+    const layer *l = d->l;
+    const fc_conv *g = l->g;
+    tile t = {0};
+    fc_room room = fc_room_at(d->scratch, d->thread_bytes, slot);
+    lay_parts(d, &room, &t);
+    ptrdiff_t share = index % d->shares, group = (index /= d->shares) % g->groups;
+    area *a = &t.area;
+    a->col = (index /= g->groups) % d->blocks[2] * d->y.cols.block, a->row = (index /= d->blocks[2]) % d->blocks[1] * d->y.rows.block;
+    a->rows = min(d->y.rows.block, l->axis[ROWS].out - a->row), a->cols = min(d->y.cols.block, l->axis[COLS].out - a->col);
+    t.plane = index / d->blocks[1] * d->planes_block, t.planes = min(d->planes_block, l->planes - t.plane);
+    ptrdiff_t from = l->kernels * share / d->shares, to = l->kernels * (share + 1) / d->shares;
+    ptrdiff_t tiles = parts_of(to - from, l->fc->rows), widest = l->fc->cols_of[parts_of(to - from, tiles)];
+    fc_panel *panel = t.panel;
+    for (ptrdiff_t q = 0; q < fc_phases(l); q++)
+        panel = make_panels(d, &t, q, panel, widest);
+    ptrdiff_t volume = l->whole[DEPTH] * l->whole[ROWS] * l->whole[COLS], kernel = group * l->kernels + from;
+    fc_gemm m = {.as = l->w_row, .cs = volume, .b = t.packed, .low = g->low, .high = g->high};
+    const char *w = g->w + (group * g->kernels * g->channels * l->taps + from * l->w_row) * l->size;
+    for (ptrdiff_t first = 0; first < l->channels; first += d->t.channels) {
+        ptrdiff_t channels = min(d->t.channels, l->channels - first), taps = channels * l->taps;
+        products_pack(d, &t, g->x + (group * l->channels + first) * g->x_channel, channels);
+        for (ptrdiff_t tap = 0; tap < taps && t.dots > 0; tap += d->y.part)
+            products_gather(d, &t, tap, min(d->y.part, taps - tap));
+        for (ptrdiff_t i = 0, left; (left = to - from - i) > 0; i += m.rows) {
+            m.rows = even_part(left, l->fc->rows); /* a tile */
+            m.a = w + (i * l->w_row + first * l->w_channel) * l->size;
+            m.bias = g->bias ? g->bias + (kernel + i) * l->size : NULL;
+            m.c = g->out + (kernel + i) * volume * l->size;
+            m.panel = t.panel;
+            for (ptrdiff_t q = 0; q < fc_phases(l); m.panel += t.panels[q++]) {
+                m.panels = t.panels[q];
+                products_multiply(d, &t, d->t.phase + q, m, first, channels);
+            }
+            if (first + channels == l->channels)
+                products_place(d, &t, &m);
+        }
+    }
+    fc_close(&room);
+}
+
+int fc_products_run(const layer *l)
+{
+    const fc_conv *g = l->g;
+    products d = plan_products(l);
+    double products = (double)(l->channels * l->taps) * (double)(g->images * g->groups * l->kernels) *
+                      (double)(l->axis[DEPTH].out * l->axis[ROWS].out * l->axis[COLS].out);
+    int threads = fc_threads_for(products_us(l->fc, products, l->size), g->threads);
+    ptrdiff_t chunks = d.blocks[0] * d.blocks[1] * d.blocks[2] * g->groups;
+    d.shares = 1; /* as many as make the chunks even, or many */
+    while (chunks * d.shares % threads != 0 && chunks * d.shares < 4 * threads && d.shares < l->kernels / (2 * l->fc->rows))
+        d.shares++;
+    threads = (int)min(threads, chunks * d.shares);
+    fc_room parts = {0}, tables = {0};
+    lay_parts(&d, &parts, &(tile){0});
+    lay_tables(&d, &tables);
+    d.thread_bytes = parts.bytes;
+    char *memory = fc_borrow((size_t)plus(tables.bytes, times(threads, parts.bytes)));
+    if (memory == NULL)
+        return -1;
+    d.scratch = memory + tables.bytes;
+    tables = (fc_room){.block = memory};
+    lay_tables(&d, &tables);
+    fc_make_phases(&d.pack, &d.t);
+    for (phase *q = d.t.phase; q < d.t.phase + fc_phases(l); q++)
+        q->part = min(d.y.part_channels * power_of_two(min(l->most_taps / q->taps, d.most_spans)) * q->taps, d.y.part);
+    fc_run_or_plan(g, (fc_conv_plan){FC_PRODUCTS, threads, chunks * d.shares, d.t.phase->part}, products_block, &d);
+    fc_close(&tables);
+    fc_return(memory);
+    return 0;
+}

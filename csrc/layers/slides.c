@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Layers with one channel a group, plane by plane: every plane of outputs slides its own kernel over one plane of x (K3).
+ *
+ * Blocks of rows are packed (layer.h), which pads them and takes strides apart, and stay in L1. With a row stride of one,
+ * the sliding kernel meets every row once for all its taps; else every tap is a column of one row.
+ */
+#include "layers/layer.h"
+#include <string.h>
+
+enum {
+    BLOCK = 20 << 10,    /* bytes of packed rows: half of L1 */
+    MOST = 1 << 20,      /* or more, if rows between distant taps are packed, too */
+    COLUMNS = 1024,      /* of a block */
+    CHUNK_US = 20,       /* work of one chunk, at least */
+};
+
+typedef struct {
+    const layer *l;
+    fc_corr_fn *corr;
+    packing pack;
+    ptrdiff_t blocks[2]; /* of a plane: rows, columns */
+    fc_taps taps;
+    ptrdiff_t dilation;  /* rows between tap rows, where all of them are in one call of corr; 0: taps are columns */
+    ptrdiff_t kernels_chunk;
+    ptrdiff_t tall, wide; /* tap rows and columns of a part */
+    ptrdiff_t thread_bytes;
+    char *scratch;
+} slides;
+
+/* ---- packed rows ------------------------------------------------------------------------------- */
+
+static void choose_blocks(slides *d)
+{
+    const layer *l = d->l;
+    const fc_axis *axis = l->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
+    ptrdiff_t wide = min(round_up(even_part(cols->out, COLUMNS), l->lanes), cols->out);
+    split columns = fc_split_axis(cols, wide, FEWER);
+    ptrdiff_t row_bytes = axis[DEPTH].k * columns.sets * columns.count * l->size, apart = (rows->k - 1) * rows->dilation;
+    ptrdiff_t tall = even_part(rows->out, clamp((BLOCK / row_bytes - apart) / rows->stride, min(16, rows->out), rows->out));
+    int near = apart <= MOST / row_bytes; /* tap rows */
+    d->pack = fc_lay_out(l, fc_split_axis(rows, tall, rows->stride == 1 && near ? SHARED : FEWER), columns, round_up(columns.count, l->lanes));
+    d->blocks[0] = parts_of(rows->out, tall);
+    d->blocks[1] = parts_of(cols->out, wide);
+}
+
+/* The taps that are summed in one go, from tap row `row` and column `t` on. k: the kernel as lay_taps lays it */
+static fc_taps part_of(const slides *d, const char *k, ptrdiff_t row, ptrdiff_t t)
+{
+    fc_taps part = {.h = min(d->tall, d->taps.h - row), .full = min(d->wide, d->taps.full - t), .at = d->taps.at + t};
+    part.k = k + (row * d->taps.full + t * part.h) * d->l->size;
+    return part;
+}
+
+/* The kernel part by part, column by column of each, as corr takes it */
+static void slides_lay_taps(const slides *d, char *to, const char *w)
+{
+    const layer *l = d->l;
+    const ptrdiff_t h = d->taps.h, columns = d->taps.full, cols = l->axis[COLS].k;
+    for (ptrdiff_t row = 0; row < h; row += d->tall)
+        for (ptrdiff_t t = 0; t < columns; t++)
+            for (ptrdiff_t a = row; a < min(row + d->tall, h); a++, to += l->size) {
+                ptrdiff_t tap = d->dilation ? t / cols * h * cols + a * cols + t % cols : t;
+                memcpy(to, w + tap * l->size, (size_t)l->size);
+            }
+}
+
+/* start: what a sum begins with; sums: room for those of a part */
+static void slides_sum(const slides *d, const char *packed, const char *k, double start, char *sums, char *out, ptrdiff_t rows,
+                  ptrdiff_t cols)
+{
+    const layer *l = d->l;
+    const ptrdiff_t wide = l->axis[COLS].out, images = max(d->dilation, 1), size = l->size;
+    fc_add_fn *add = l->g->type == FC_F32 ? l->fc->add_f32 : l->fc->add_f64;
+    for (ptrdiff_t row = 0; row < d->taps.h; row += d->tall)
+        for (ptrdiff_t t = 0; t < d->taps.full; t += d->wide) {
+            fc_taps part = part_of(d, k, row, t);
+            const int first = row + t == 0;
+            const ptrdiff_t pitch = first ? wide : cols;
+            part.start = first ? start : 0;
+            for (ptrdiff_t i = 0; i < images && i < rows; i++)
+                d->corr(packed + (row * images + i) * d->pack.pitch * size, images * d->pack.pitch, &part,
+                        (first ? out : sums) + i * pitch * size, images * pitch, parts_of(rows - i, images), cols);
+            for (ptrdiff_t i = 0; i < rows && !first; i++)
+                add(out + i * wide * size, out + i * wide * size, sums + i * cols * size, cols);
+        }
+    if (l->g->clamp)
+        for (ptrdiff_t i = 0; i < rows; i++)
+            (l->g->type == FC_F32 ? l->fc->clamp_f32 : l->fc->clamp_f64)(out + i * wide * l->size, cols, l->g->low, l->g->high);
+}
+
+/* ---- one call ---------------------------------------------------------------------------------- */
+
+/* One thread's */
+typedef struct {
+    char *packed, *k, *sums; /* sums: of a part, if there are several */
+    fc_run *run;
+} planes;
+
+static void lay_parts(const slides *d, fc_room *r, planes *s)
+{
+    const layer *l = d->l;
+    s->packed = fc_part(r, "packed", plus(d->pack.plane, 2 * l->lanes), l->size); /* read beyond */
+    s->run = fc_part(r, "runs", d->pack.most_runs, sizeof *s->run);
+    s->k = fc_part(r, "taps", l->taps, l->size);
+    if (d->wide < d->taps.full || d->tall < d->taps.h)
+        s->sums = fc_part(r, "sums", times(d->pack.rows.block, d->pack.cols.block), l->size);
+}
+
+/* Planes of outputs of some kernels of one plane: index counts (image and depth, kernels) */
+static void slides_chunk(void *context, ptrdiff_t index, int slot)
+{
+    const slides *d = context;
+    const layer *l = d->l;
+    const fc_conv *g = l->g;
+    const fc_axis *axis = l->axis;
+    ptrdiff_t all = g->groups * g->kernels, area = axis[ROWS].out * axis[COLS].out, chunks = parts_of(all, d->kernels_chunk);
+    ptrdiff_t plane = index / chunks, from = index % chunks * d->kernels_chunk, to = min(from + d->kernels_chunk, all);
+    ptrdiff_t image = plane / axis[DEPTH].out, z = plane % axis[DEPTH].out, of_out = axis[DEPTH].out * area;
+    const char *x = g->x + from / g->kernels * g->x_channel, *bias = g->bias ? g->bias + from * l->size : NULL;
+    const char *w = g->w + from * l->taps * l->size;
+    char *out = g->out + ((image * all + from) * of_out + z * area) * l->size;
+    planes s = {0};
+    fc_room room = fc_room_at(d->scratch, d->thread_bytes, slot);
+    lay_parts(d, &room, &s);
+    double start = 0;
+    for (ptrdiff_t m = from; m < to; m++, w += l->taps * l->size, out += of_out * l->size) {
+        slides_lay_taps(d, s.k, w);
+        if (bias)
+            start = element_at(g->type, bias, m - from);
+        for (ptrdiff_t row = 0; row < axis[ROWS].out; row += d->pack.rows.block)
+            for (ptrdiff_t col = 0; col < axis[COLS].out; col += d->pack.cols.block) {
+                if (d->blocks[0] * d->blocks[1] > 1 || m == from || m % g->kernels == 0) {
+                    fc_runs runs = fc_plan_runs(&d->pack, s.run, plane, row, col);
+                    fc_pack_channel(&d->pack, s.packed, x, &runs);
+                }
+                slides_sum(d, s.packed, s.k, start, s.sums, out + (row * axis[COLS].out + col) * l->size,
+                      min(d->pack.rows.block, axis[ROWS].out - row), min(d->pack.cols.block, axis[COLS].out - col));
+            }
+        x += (m + 1) % g->kernels == 0 ? g->x_channel : 0;
+    }
+    fc_close(&room);
+}
+
+int fc_slides_run(const layer *l)
+{
+    const fc_conv *g = l->g;
+    const fc_axis *axis = l->axis;
+    slides d = {.l = l, .corr = g->type == FC_F32 ? l->fc->corr_f32 : l->fc->corr_f64};
+    const ptrdiff_t all = g->groups * g->kernels, area = axis[ROWS].out * axis[COLS].out;
+    choose_blocks(&d);
+    d.dilation = axis[ROWS].stride == 1 && !d.pack.rows.apart ? axis[ROWS].dilation : 0;
+    d.taps.h = d.dilation ? axis[ROWS].k : 1;
+    d.taps.full = l->taps / d.taps.h;
+    d.wide = even_part(d.taps.full, LONGEST_PART / min(d.taps.h, LONGEST_PART));
+    d.tall = even_part(d.taps.h, LONGEST_PART);
+    fc_room parts = {0}, tables = {0};
+    lay_parts(&d, &parts, &(planes){0});
+    d.thread_bytes = parts.bytes;
+    double plane_us = (double)(area * l->taps * l->size) / 7e3 / l->fc->vector_bytes + 2 * (double)(area * l->size) / 3e4;
+    int threads = fc_threads_for(plane_us * (double)(all * l->planes), g->threads);
+    d.kernels_chunk = clamp((ptrdiff_t)(CHUNK_US / plane_us), 1, all);
+    fc_part(&tables, "taps in packed", l->taps, sizeof(ptrdiff_t));
+    char *memory = fc_borrow((size_t)plus(tables.bytes, times(threads, parts.bytes)));
+    if (memory == NULL)
+        return -1;
+    d.scratch = memory + tables.bytes;
+    tables = (fc_room){.block = memory};
+    ptrdiff_t *at = fc_part(&tables, "taps in packed", l->taps, sizeof *at);
+    phase whole;
+    for (int i = DEPTH; i <= COLS; i++)
+        whole.axis[i] = (axis_phase){.taps = axis[i].k, .tap_step = 1, .at_step = 1};
+    fc_tabulate(&d.pack, &whole, 1, at, NULL);
+    if (d.dilation) /* the columns of the first tap row */
+        for (ptrdiff_t z = 0, cols = axis[COLS].k; z < axis[DEPTH].k; z++)
+            memmove(at + z * cols, at + z * cols * axis[ROWS].k, (size_t)cols * sizeof *at);
+    d.taps.at = at;
+    fc_run_or_plan(g, (fc_conv_plan){FC_SLIDES, threads, l->planes * parts_of(all, d.kernels_chunk), d.wide * d.tall}, slides_chunk, &d);
+    fc_close(&tables);
+    fc_return(memory);
+    return 0;
+}

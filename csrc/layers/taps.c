@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Layers and data gradients that are sums over taps: who computes them. With several channels a group they are products
+ * (products.c). With one, every plane of outputs slides its own kernel over one plane of x (K3):
+ *
+ *   lanes.c      many groups, a lane for each; but for long rows and no stride
+ *   slides.c     others, plane by plane
+ *   products.c   many kernels a group, and short rows
+ *
+ * The choice decides bits, so it may depend on shapes and on the instruction set's vectors, and on nothing else.
+ */
+#include "layers/layer.h"
+
+enum { MANY = 8 /* kernels a group: of short rows, matrix products are then up to five times as fast */ };
+
+/* Whether lanes.c is faster, as measured: a lane for each group pays if enough of them are used. How many are enough
+ * depends on what the sliding kernel makes of the planes: it likes long rows, and no strides. */
+static int suit_lanes(const layer *l)
+{
+    const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
+    ptrdiff_t groups = l->g->groups, all = round_up(groups, l->lanes);
+    if (rows->stride > 1 || cols->stride > 1)
+        return groups >= all / 4;
+    ptrdiff_t longest = 24 + 8 * cols->k;
+    return cols->out < 2 * l->lanes ? groups >= all / 2 : cols->out <= longest && groups >= all / 4 * 3;
+}
+
+/* One channel a group, forward */
+static int run_planes(const layer *l)
+{
+    if (l->g->kernels >= MANY && l->axis[COLS].out < 2 * l->lanes)
+        return fc_products_run(l);
+    int status = suit_lanes(l) ? fc_lanes_run(l) : 1;
+    return status > 0 ? fc_slides_run(l) : status;
+}
+
+/* The data gradient for one kernel a group: without a stride, a layer with the kernel flipped; with one, of an x that is spread. */
+static int run_flipped(const layer *given)
+{
+    const fc_conv *g = given->g;
+    fc_conv flipped = *g;
+    flipped.gradient = 0;
+    for (int i = DEPTH; i <= COLS; i++) {
+        const fc_axis *a = &g->axis[i];
+        flipped.axis[i] = (fc_axis){.n = a->out, .k = a->k, .out = a->n, .lead = (a->k - 1) * a->dilation - a->lead, .stride = a->stride,
+                                    .dilation = a->dilation, .boundary = FC_CONSTANT, .x_step = a->x_step};
+    }
+    layer l = fc_describe(&flipped, given->fc);
+    int is_spread = 0;
+    for (int i = DEPTH; i <= COLS; i++) {
+        is_spread |= l.axis[i].stride > 1;
+        l.spread[i] = l.axis[i].stride;
+        l.axis[i].stride = 1;
+    }
+    if (is_spread && g->groups < round_up(g->groups, l.lanes) / 4)
+        return fc_products_run(given);
+    char *w = fc_borrow((size_t)times(times(g->groups, l.taps), l.size));
+    if (w == NULL)
+        return -1;
+    for (ptrdiff_t i = 0; i < g->groups; i++)
+        fc_copy_row(w + i * l.taps * l.size, l.size, g->w + ((i + 1) * l.taps - 1) * l.size, -l.size, l.taps, l.size);
+    flipped.w = w;
+    int status = is_spread ? fc_lanes_run(&l) : run_planes(&l);
+    fc_return(w);
+    return status > 0 ? fc_products_run(given) : status;
+}
+
+int fc_taps_run(const layer *l)
+{
+    const fc_conv *g = l->g;
+    if (g->channels != 1 || l->taps == 1 || (g->gradient && g->kernels > 1))
+        return fc_products_run(l);
+    return g->gradient ? run_flipped(l) : run_planes(l);
+}
