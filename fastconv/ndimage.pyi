@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Types of ndimage: results have the dtype of the input or of the output. The documentation is in ndimage.py."""
+"""Types of ndimage: results have the dtype of the output or, without, of the input. One protocol a signature; the
+documentation is in ndimage.py."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, Protocol, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+from typing_extensions import TypeVar
+
+from fastconv.typing import FilterMode, FilterModes, IntOrTuple
 
 __all__ = [
     "convolve",
@@ -25,477 +29,310 @@ __all__ = [
     "uniform_filter1d",
 ]
 
+_D = TypeVar("_D", bound=np.generic)
 _T = TypeVar("_T", bound=np.generic)
-Output = NDArray[Any] | DTypeLike | None
-Modes = str | Sequence[str]
+_O = TypeVar("_O", bound=np.generic, default=_T)  # without an output the input's
+_Typed: TypeAlias = type[_D] | np.dtype[_D] | NDArray[_D]
+_Real: TypeAlias = float | Sequence[_Real] | NDArray[np.floating[Any] | np.integer[Any] | np.bool]  # others: complex
+Output: TypeAlias = NDArray[Any] | DTypeLike | None
 BOUNDARIES: dict[str, str]
 
-@overload
-def convolve(
-    input: NDArray[_T],
-    weights: ArrayLike,
-    output: None = ...,
-    mode: str = ...,
-    cval: complex = ...,
-    origin: int | Sequence[int] = ...,
-    *,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[_T]: ...
-@overload
-def convolve(
-    input: ArrayLike,
-    weights: ArrayLike,
-    *,
-    output: type[_T] | np.dtype[_T] | NDArray[_T],
-    mode: str = ...,
-    cval: complex = ...,
-    origin: int | Sequence[int] = ...,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[_T]: ...
-@overload
-def convolve(
-    input: ArrayLike,
-    weights: ArrayLike,
-    output: Output = ...,
-    mode: str = ...,
-    cval: complex = ...,
-    origin: int | Sequence[int] = ...,
-    *,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[Any]: ...
-@overload
-def convolve1d(
-    input: NDArray[_T],
-    weights: ArrayLike,
-    axis: int = ...,
-    output: None = ...,
-    mode: str = ...,
-    cval: complex = ...,
-    origin: int = ...,
-) -> NDArray[_T]: ...
-@overload
-def convolve1d(
-    input: ArrayLike,
-    weights: ArrayLike,
-    axis: int = ...,
-    *,
-    output: type[_T] | np.dtype[_T] | NDArray[_T],
-    mode: str = ...,
-    cval: complex = ...,
-    origin: int = ...,
-) -> NDArray[_T]: ...
-@overload
-def convolve1d(
-    input: ArrayLike,
-    weights: ArrayLike,
-    axis: int = ...,
-    output: Output = ...,
-    mode: str = ...,
-    cval: complex = ...,
-    origin: int = ...,
-) -> NDArray[Any]: ...
-@overload
-def correlate(
-    input: NDArray[_T],
-    weights: ArrayLike,
-    output: None = ...,
-    mode: str = ...,
-    cval: complex = ...,
-    origin: int | Sequence[int] = ...,
-    *,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[_T]: ...
-@overload
-def correlate(
-    input: ArrayLike,
-    weights: ArrayLike,
-    *,
-    output: type[_T] | np.dtype[_T] | NDArray[_T],
-    mode: str = ...,
-    cval: complex = ...,
-    origin: int | Sequence[int] = ...,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[_T]: ...
-@overload
-def correlate(
-    input: ArrayLike,
-    weights: ArrayLike,
-    output: Output = ...,
-    mode: str = ...,
-    cval: complex = ...,
-    origin: int | Sequence[int] = ...,
-    *,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[Any]: ...
-@overload
-def correlate1d(
-    input: NDArray[_T],
-    weights: ArrayLike,
-    axis: int = ...,
-    output: None = ...,
-    mode: str = ...,
-    cval: complex = ...,
-    origin: int = ...,
-) -> NDArray[_T]: ...
-@overload
-def correlate1d(
-    input: ArrayLike,
-    weights: ArrayLike,
-    axis: int = ...,
-    *,
-    output: type[_T] | np.dtype[_T] | NDArray[_T],
-    mode: str = ...,
-    cval: complex = ...,
-    origin: int = ...,
-) -> NDArray[_T]: ...
-@overload
-def correlate1d(
-    input: ArrayLike,
-    weights: ArrayLike,
-    axis: int = ...,
-    output: Output = ...,
-    mode: str = ...,
-    cval: complex = ...,
-    origin: int = ...,
-) -> NDArray[Any]: ...
-@overload
-def gaussian_filter(
-    input: NDArray[_T],
-    sigma: float | Sequence[float],
-    order: int | Sequence[int] = ...,
-    output: None = ...,
-    mode: Modes = ...,
-    cval: complex = ...,
-    truncate: float = ...,
-    *,
-    radius: int | Sequence[int] | None = ...,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[_T]: ...
-@overload
-def gaussian_filter(
-    input: ArrayLike,
-    sigma: float | Sequence[float],
-    order: int | Sequence[int] = ...,
-    *,
-    output: type[_T] | np.dtype[_T] | NDArray[_T],
-    mode: Modes = ...,
-    cval: complex = ...,
-    truncate: float = ...,
-    radius: int | Sequence[int] | None = ...,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[_T]: ...
-@overload
-def gaussian_filter(
-    input: ArrayLike,
-    sigma: float | Sequence[float],
-    order: int | Sequence[int] = ...,
-    output: Output = ...,
-    mode: Modes = ...,
-    cval: complex = ...,
-    truncate: float = ...,
-    *,
-    radius: int | Sequence[int] | None = ...,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[Any]: ...
-@overload
-def gaussian_filter1d(
-    input: NDArray[_T],
-    sigma: float,
-    axis: int = ...,
-    order: int = ...,
-    output: None = ...,
-    mode: str = ...,
-    cval: complex = ...,
-    truncate: float = ...,
-    *,
-    radius: int | None = ...,
-) -> NDArray[_T]: ...
-@overload
-def gaussian_filter1d(
-    input: ArrayLike,
-    sigma: float,
-    axis: int = ...,
-    order: int = ...,
-    *,
-    output: type[_T] | np.dtype[_T] | NDArray[_T],
-    mode: str = ...,
-    cval: complex = ...,
-    truncate: float = ...,
-    radius: int | None = ...,
-) -> NDArray[_T]: ...
-@overload
-def gaussian_filter1d(
-    input: ArrayLike,
-    sigma: float,
-    axis: int = ...,
-    order: int = ...,
-    output: Output = ...,
-    mode: str = ...,
-    cval: complex = ...,
-    truncate: float = ...,
-    *,
-    radius: int | None = ...,
-) -> NDArray[Any]: ...
-@overload
-def gaussian_gradient_magnitude(
-    input: NDArray[_T],
-    sigma: float | Sequence[float],
-    output: None = ...,
-    mode: Modes = ...,
-    cval: complex = ...,
-    *,
-    axes: int | Sequence[int] | None = ...,
-    **kwargs: Any,
-) -> NDArray[_T]: ...
-@overload
-def gaussian_gradient_magnitude(
-    input: ArrayLike,
-    sigma: float | Sequence[float],
-    *,
-    output: type[_T] | np.dtype[_T] | NDArray[_T],
-    mode: Modes = ...,
-    cval: complex = ...,
-    axes: int | Sequence[int] | None = ...,
-    **kwargs: Any,
-) -> NDArray[_T]: ...
-@overload
-def gaussian_gradient_magnitude(
-    input: ArrayLike,
-    sigma: float | Sequence[float],
-    output: Output = ...,
-    mode: Modes = ...,
-    cval: complex = ...,
-    *,
-    axes: int | Sequence[int] | None = ...,
-    **kwargs: Any,
-) -> NDArray[Any]: ...
-@overload
-def gaussian_laplace(
-    input: NDArray[_T],
-    sigma: float | Sequence[float],
-    output: None = ...,
-    mode: Modes = ...,
-    cval: complex = ...,
-    *,
-    axes: int | Sequence[int] | None = ...,
-    **kwargs: Any,
-) -> NDArray[_T]: ...
-@overload
-def gaussian_laplace(
-    input: ArrayLike,
-    sigma: float | Sequence[float],
-    *,
-    output: type[_T] | np.dtype[_T] | NDArray[_T],
-    mode: Modes = ...,
-    cval: complex = ...,
-    axes: int | Sequence[int] | None = ...,
-    **kwargs: Any,
-) -> NDArray[_T]: ...
-@overload
-def gaussian_laplace(
-    input: ArrayLike,
-    sigma: float | Sequence[float],
-    output: Output = ...,
-    mode: Modes = ...,
-    cval: complex = ...,
-    *,
-    axes: int | Sequence[int] | None = ...,
-    **kwargs: Any,
-) -> NDArray[Any]: ...
-@overload
-def generic_gradient_magnitude(
-    input: NDArray[_T],
-    derivative: Callable[..., Any],
-    output: None = ...,
-    mode: Modes = ...,
-    cval: complex = ...,
-    extra_arguments: tuple[Any, ...] = ...,
-    extra_keywords: dict[str, Any] | None = ...,
-    *,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[_T]: ...
-@overload
-def generic_gradient_magnitude(
-    input: ArrayLike,
-    derivative: Callable[..., Any],
-    *,
-    output: type[_T] | np.dtype[_T] | NDArray[_T],
-    mode: Modes = ...,
-    cval: complex = ...,
-    extra_arguments: tuple[Any, ...] = ...,
-    extra_keywords: dict[str, Any] | None = ...,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[_T]: ...
-@overload
-def generic_gradient_magnitude(
-    input: ArrayLike,
-    derivative: Callable[..., Any],
-    output: Output = ...,
-    mode: Modes = ...,
-    cval: complex = ...,
-    extra_arguments: tuple[Any, ...] = ...,
-    extra_keywords: dict[str, Any] | None = ...,
-    *,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[Any]: ...
-@overload
-def generic_laplace(
-    input: NDArray[_T],
-    derivative2: Callable[..., Any],
-    output: None = ...,
-    mode: Modes = ...,
-    cval: complex = ...,
-    extra_arguments: tuple[Any, ...] = ...,
-    extra_keywords: dict[str, Any] | None = ...,
-    *,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[_T]: ...
-@overload
-def generic_laplace(
-    input: ArrayLike,
-    derivative2: Callable[..., Any],
-    *,
-    output: type[_T] | np.dtype[_T] | NDArray[_T],
-    mode: Modes = ...,
-    cval: complex = ...,
-    extra_arguments: tuple[Any, ...] = ...,
-    extra_keywords: dict[str, Any] | None = ...,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[_T]: ...
-@overload
-def generic_laplace(
-    input: ArrayLike,
-    derivative2: Callable[..., Any],
-    output: Output = ...,
-    mode: Modes = ...,
-    cval: complex = ...,
-    extra_arguments: tuple[Any, ...] = ...,
-    extra_keywords: dict[str, Any] | None = ...,
-    *,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[Any]: ...
-@overload
-def laplace(
-    input: NDArray[_T],
-    output: None = ...,
-    mode: Modes = ...,
-    cval: complex = ...,
-    *,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[_T]: ...
-@overload
-def laplace(
-    input: ArrayLike,
-    *,
-    output: type[_T] | np.dtype[_T] | NDArray[_T],
-    mode: Modes = ...,
-    cval: complex = ...,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[_T]: ...
-@overload
-def laplace(
-    input: ArrayLike,
-    output: Output = ...,
-    mode: Modes = ...,
-    cval: complex = ...,
-    *,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[Any]: ...
-@overload
-def prewitt(
-    input: NDArray[_T], axis: int = ..., output: None = ..., mode: Modes = ..., cval: complex = ...
-) -> NDArray[_T]: ...
-@overload
-def prewitt(
-    input: ArrayLike,
-    axis: int = ...,
-    *,
-    output: type[_T] | np.dtype[_T] | NDArray[_T],
-    mode: Modes = ...,
-    cval: complex = ...,
-) -> NDArray[_T]: ...
-@overload
-def prewitt(
-    input: ArrayLike, axis: int = ..., output: Output = ..., mode: Modes = ..., cval: complex = ...
-) -> NDArray[Any]: ...
-@overload
-def sobel(
-    input: NDArray[_T], axis: int = ..., output: None = ..., mode: Modes = ..., cval: complex = ...
-) -> NDArray[_T]: ...
-@overload
-def sobel(
-    input: ArrayLike,
-    axis: int = ...,
-    *,
-    output: type[_T] | np.dtype[_T] | NDArray[_T],
-    mode: Modes = ...,
-    cval: complex = ...,
-) -> NDArray[_T]: ...
-@overload
-def sobel(
-    input: ArrayLike, axis: int = ..., output: Output = ..., mode: Modes = ..., cval: complex = ...
-) -> NDArray[Any]: ...
-@overload
-def uniform_filter(
-    input: NDArray[_T],
-    size: int | Sequence[int] = ...,
-    output: None = ...,
-    mode: Modes = ...,
-    cval: complex = ...,
-    origin: int | Sequence[int] = ...,
-    *,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[_T]: ...
-@overload
-def uniform_filter(
-    input: ArrayLike,
-    size: int | Sequence[int] = ...,
-    *,
-    output: type[_T] | np.dtype[_T] | NDArray[_T],
-    mode: Modes = ...,
-    cval: complex = ...,
-    origin: int | Sequence[int] = ...,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[_T]: ...
-@overload
-def uniform_filter(
-    input: ArrayLike,
-    size: int | Sequence[int] = ...,
-    output: Output = ...,
-    mode: Modes = ...,
-    cval: complex = ...,
-    origin: int | Sequence[int] = ...,
-    *,
-    axes: int | Sequence[int] | None = ...,
-) -> NDArray[Any]: ...
-@overload
-def uniform_filter1d(
-    input: NDArray[_T],
-    size: int,
-    axis: int = ...,
-    output: None = ...,
-    mode: str = ...,
-    cval: complex = ...,
-    origin: int = ...,
-) -> NDArray[_T]: ...
-@overload
-def uniform_filter1d(
-    input: ArrayLike,
-    size: int,
-    axis: int = ...,
-    *,
-    output: type[_T] | np.dtype[_T] | NDArray[_T],
-    mode: str = ...,
-    cval: complex = ...,
-    origin: int = ...,
-) -> NDArray[_T]: ...
-@overload
-def uniform_filter1d(
-    input: ArrayLike,
-    size: int,
-    axis: int = ...,
-    output: Output = ...,
-    mode: str = ...,
-    cval: complex = ...,
-    origin: int = ...,
-) -> NDArray[Any]: ...
+class _Weighted(Protocol):
+    @overload
+    def __call__(
+        self,
+        input: NDArray[_T],
+        weights: _Real,
+        output: _Typed[_O] | None = None,
+        mode: FilterMode = "reflect",
+        cval: complex = 0.0,
+        origin: IntOrTuple = 0,
+        *,
+        axes: IntOrTuple | None = None,
+    ) -> NDArray[_O]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        weights: ArrayLike,
+        output: Output = None,
+        mode: FilterMode = "reflect",
+        cval: complex = 0.0,
+        origin: IntOrTuple = 0,
+        *,
+        axes: IntOrTuple | None = None,
+    ) -> NDArray[Any]: ...
+
+class _Weighted1d(Protocol):
+    @overload
+    def __call__(
+        self,
+        input: NDArray[_T],
+        weights: _Real,
+        axis: int = -1,
+        output: _Typed[_O] | None = None,
+        mode: FilterMode = "reflect",
+        cval: complex = 0.0,
+        origin: int = 0,
+    ) -> NDArray[_O]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        weights: ArrayLike,
+        axis: int = -1,
+        output: Output = None,
+        mode: FilterMode = "reflect",
+        cval: complex = 0.0,
+        origin: int = 0,
+    ) -> NDArray[Any]: ...
+
+class _Gaussian(Protocol):
+    @overload
+    def __call__(
+        self,
+        input: NDArray[_T],
+        sigma: float | Sequence[float],
+        order: IntOrTuple = 0,
+        output: _Typed[_O] | None = None,
+        mode: FilterModes = "reflect",
+        cval: complex = 0.0,
+        truncate: float = 4.0,
+        *,
+        radius: IntOrTuple | None = None,
+        axes: IntOrTuple | None = None,
+    ) -> NDArray[_O]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        sigma: float | Sequence[float],
+        order: IntOrTuple = 0,
+        output: Output = None,
+        mode: FilterModes = "reflect",
+        cval: complex = 0.0,
+        truncate: float = 4.0,
+        *,
+        radius: IntOrTuple | None = None,
+        axes: IntOrTuple | None = None,
+    ) -> NDArray[Any]: ...
+
+class _Gaussian1d(Protocol):
+    @overload
+    def __call__(
+        self,
+        input: NDArray[_T],
+        sigma: float,
+        axis: int = -1,
+        order: int = 0,
+        output: _Typed[_O] | None = None,
+        mode: FilterMode = "reflect",
+        cval: complex = 0.0,
+        truncate: float = 4.0,
+        *,
+        radius: int | None = None,
+    ) -> NDArray[_O]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        sigma: float,
+        axis: int = -1,
+        order: int = 0,
+        output: Output = None,
+        mode: FilterMode = "reflect",
+        cval: complex = 0.0,
+        truncate: float = 4.0,
+        *,
+        radius: int | None = None,
+    ) -> NDArray[Any]: ...
+
+class _OfGaussian(Protocol):
+    @overload
+    def __call__(
+        self,
+        input: NDArray[_T],
+        sigma: float | Sequence[float],
+        output: _Typed[_O] | None = None,
+        mode: FilterModes = "reflect",
+        cval: complex = 0.0,
+        *,
+        axes: IntOrTuple | None = None,
+        **kwargs: Any,
+    ) -> NDArray[_O]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        sigma: float | Sequence[float],
+        output: Output = None,
+        mode: FilterModes = "reflect",
+        cval: complex = 0.0,
+        *,
+        axes: IntOrTuple | None = None,
+        **kwargs: Any,
+    ) -> NDArray[Any]: ...
+
+class _GenericGradient(Protocol):
+    @overload
+    def __call__(
+        self,
+        input: NDArray[_T],
+        derivative: Callable[..., Any],
+        output: _Typed[_O] | None = None,
+        mode: FilterModes = "reflect",
+        cval: complex = 0.0,
+        extra_arguments: tuple[Any, ...] = (),
+        extra_keywords: dict[str, Any] | None = None,
+        *,
+        axes: IntOrTuple | None = None,
+    ) -> NDArray[_O]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        derivative: Callable[..., Any],
+        output: Output = None,
+        mode: FilterModes = "reflect",
+        cval: complex = 0.0,
+        extra_arguments: tuple[Any, ...] = (),
+        extra_keywords: dict[str, Any] | None = None,
+        *,
+        axes: IntOrTuple | None = None,
+    ) -> NDArray[Any]: ...
+
+class _GenericLaplace(Protocol):
+    @overload
+    def __call__(
+        self,
+        input: NDArray[_T],
+        derivative2: Callable[..., Any],
+        output: _Typed[_O] | None = None,
+        mode: FilterModes = "reflect",
+        cval: complex = 0.0,
+        extra_arguments: tuple[Any, ...] = (),
+        extra_keywords: dict[str, Any] | None = None,
+        *,
+        axes: IntOrTuple | None = None,
+    ) -> NDArray[_O]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        derivative2: Callable[..., Any],
+        output: Output = None,
+        mode: FilterModes = "reflect",
+        cval: complex = 0.0,
+        extra_arguments: tuple[Any, ...] = (),
+        extra_keywords: dict[str, Any] | None = None,
+        *,
+        axes: IntOrTuple | None = None,
+    ) -> NDArray[Any]: ...
+
+class _Laplace(Protocol):
+    @overload
+    def __call__(
+        self,
+        input: NDArray[_T],
+        output: _Typed[_O] | None = None,
+        mode: FilterModes = "reflect",
+        cval: complex = 0.0,
+        *,
+        axes: IntOrTuple | None = None,
+    ) -> NDArray[_O]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        output: Output = None,
+        mode: FilterModes = "reflect",
+        cval: complex = 0.0,
+        *,
+        axes: IntOrTuple | None = None,
+    ) -> NDArray[Any]: ...
+
+class _Derivative(Protocol):
+    @overload
+    def __call__(
+        self,
+        input: NDArray[_T],
+        axis: int = -1,
+        output: _Typed[_O] | None = None,
+        mode: FilterModes = "reflect",
+        cval: complex = 0.0,
+    ) -> NDArray[_O]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        axis: int = -1,
+        output: Output = None,
+        mode: FilterModes = "reflect",
+        cval: complex = 0.0,
+    ) -> NDArray[Any]: ...
+
+class _Mean(Protocol):
+    @overload
+    def __call__(
+        self,
+        input: NDArray[_T],
+        size: IntOrTuple = 3,
+        output: _Typed[_O] | None = None,
+        mode: FilterModes = "reflect",
+        cval: complex = 0.0,
+        origin: IntOrTuple = 0,
+        *,
+        axes: IntOrTuple | None = None,
+    ) -> NDArray[_O]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        size: IntOrTuple = 3,
+        output: Output = None,
+        mode: FilterModes = "reflect",
+        cval: complex = 0.0,
+        origin: IntOrTuple = 0,
+        *,
+        axes: IntOrTuple | None = None,
+    ) -> NDArray[Any]: ...
+
+class _Mean1d(Protocol):
+    @overload
+    def __call__(
+        self,
+        input: NDArray[_T],
+        size: int,
+        axis: int = -1,
+        output: _Typed[_O] | None = None,
+        mode: FilterMode = "reflect",
+        cval: complex = 0.0,
+        origin: int = 0,
+    ) -> NDArray[_O]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        size: int,
+        axis: int = -1,
+        output: Output = None,
+        mode: FilterMode = "reflect",
+        cval: complex = 0.0,
+        origin: int = 0,
+    ) -> NDArray[Any]: ...
+
+convolve: _Weighted
+convolve1d: _Weighted1d
+correlate: _Weighted
+correlate1d: _Weighted1d
+gaussian_filter: _Gaussian
+gaussian_filter1d: _Gaussian1d
+gaussian_gradient_magnitude: _OfGaussian
+gaussian_laplace: _OfGaussian
+generic_gradient_magnitude: _GenericGradient
+generic_laplace: _GenericLaplace
+laplace: _Laplace
+prewitt: _Derivative
+sobel: _Derivative
+uniform_filter: _Mean
+uniform_filter1d: _Mean1d

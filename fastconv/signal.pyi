@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Types of signal: two arrays of one dtype give another one. The documentation is in signal.py."""
+"""Types of signal: two arrays of one dtype give another one. One protocol a signature; the documentation is in
+signal.py."""
 
-from collections.abc import Sequence
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from fastconv.typing import ConvMethod, IntOrTuple, Mode, SignalBoundary
 
 __all__ = [
     "choose_conv_method",
@@ -36,58 +38,68 @@ _T = TypeVar(
     np.complex128,
 )
 _F = TypeVar("_F", np.float32, np.float64, np.complex64, np.complex128)
+_Chosen = Literal["direct", "fft"]
 MODES: tuple[str, ...]
 BOUNDARIES: dict[str, str]
 METHODS: dict[str, str]
 LITTLE_WORK: int
 
-@overload
-def choose_conv_method(in1: ArrayLike, in2: ArrayLike, mode: str = ..., measure: Literal[False] = ...) -> str: ...
+class _Convolve(Protocol):
+    @overload
+    def __call__(
+        self, in1: NDArray[_T], in2: NDArray[_T], mode: Mode = "full", method: ConvMethod = "auto"
+    ) -> NDArray[_T]: ...
+    @overload
+    def __call__(self, in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", method: ConvMethod = "auto") -> Any: ...
+
+class _Convolve2d(Protocol):
+    @overload
+    def __call__(
+        self,
+        in1: NDArray[_T],
+        in2: NDArray[_T],
+        mode: Mode = "full",
+        boundary: SignalBoundary = "fill",
+        fillvalue: complex = 0,
+    ) -> NDArray[_T]: ...
+    @overload
+    def __call__(
+        self,
+        in1: ArrayLike,
+        in2: ArrayLike,
+        mode: Mode = "full",
+        boundary: SignalBoundary = "fill",
+        fillvalue: complex = 0,
+    ) -> NDArray[Any]: ...
+
+class _Transform(Protocol):
+    @overload
+    def __call__(
+        self, in1: NDArray[_F], in2: NDArray[_F], mode: Mode = "full", axes: IntOrTuple | None = None
+    ) -> NDArray[_F]: ...
+    @overload
+    def __call__(self, in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: IntOrTuple | None = None) -> Any: ...
+
+convolve: _Convolve
+convolve2d: _Convolve2d
+correlate: _Convolve
+correlate2d: _Convolve2d
+fftconvolve: _Transform
+oaconvolve: _Transform
+
 @overload
 def choose_conv_method(
-    in1: ArrayLike, in2: ArrayLike, mode: str = ..., *, measure: Literal[True]
-) -> tuple[str, dict[str, float]]: ...
+    in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", measure: Literal[False] = False
+) -> _Chosen: ...
 @overload
 def choose_conv_method(
-    in1: ArrayLike, in2: ArrayLike, mode: str = ..., measure: bool = ...
-) -> str | tuple[str, dict[str, float]]: ...
+    in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", *, measure: Literal[True]
+) -> tuple[_Chosen, dict[str, float]]: ...
 @overload
-def convolve(in1: NDArray[_T], in2: NDArray[_T], mode: str = ..., method: str = ...) -> NDArray[_T]: ...
-@overload
-def convolve(in1: ArrayLike, in2: ArrayLike, mode: str = ..., method: str = ...) -> Any: ...
-@overload
-def convolve2d(
-    in1: NDArray[_T], in2: NDArray[_T], mode: str = ..., boundary: str = ..., fillvalue: complex = ...
-) -> NDArray[_T]: ...
-@overload
-def convolve2d(
-    in1: ArrayLike, in2: ArrayLike, mode: str = ..., boundary: str = ..., fillvalue: complex = ...
-) -> NDArray[Any]: ...
-@overload
-def correlate(in1: NDArray[_T], in2: NDArray[_T], mode: str = ..., method: str = ...) -> NDArray[_T]: ...
-@overload
-def correlate(in1: ArrayLike, in2: ArrayLike, mode: str = ..., method: str = ...) -> Any: ...
-@overload
-def correlate2d(
-    in1: NDArray[_T], in2: NDArray[_T], mode: str = ..., boundary: str = ..., fillvalue: complex = ...
-) -> NDArray[_T]: ...
-@overload
-def correlate2d(
-    in1: ArrayLike, in2: ArrayLike, mode: str = ..., boundary: str = ..., fillvalue: complex = ...
-) -> NDArray[Any]: ...
-def correlation_lags(in1_len: int, in2_len: int, mode: str = ...) -> NDArray[np.int_]: ...
-@overload
-def fftconvolve(
-    in1: NDArray[_F], in2: NDArray[_F], mode: str = ..., axes: int | Sequence[int] | None = ...
-) -> NDArray[_F]: ...
-@overload
-def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: str = ..., axes: int | Sequence[int] | None = ...) -> Any: ...
-@overload
-def oaconvolve(
-    in1: NDArray[_F], in2: NDArray[_F], mode: str = ..., axes: int | Sequence[int] | None = ...
-) -> NDArray[_F]: ...
-@overload
-def oaconvolve(in1: ArrayLike, in2: ArrayLike, mode: str = ..., axes: int | Sequence[int] | None = ...) -> Any: ...
+def choose_conv_method(
+    in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", measure: bool = False
+) -> _Chosen | tuple[_Chosen, dict[str, float]]: ...
+def correlation_lags(in1_len: int, in2_len: int, mode: Mode = "full") -> NDArray[np.int_]: ...
 @overload
 def sepfir2d(input: NDArray[_F], hrow: ArrayLike, hcol: ArrayLike) -> NDArray[_F]: ...
 @overload

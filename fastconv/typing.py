@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Types of arguments: the words that they take, and a few that several functions share.
+
+A type checker reports a word that is none of these, ``corr2d(x, k, mode="smae")``, and a `str` that could be any word,
+as with SciPy's types: a variable that holds a word is declared as one, and what comes from outside is cast.
+
+>>> from typing import cast
+>>> from fastconv.typing import Mode
+>>> mode: Mode = "same"
+>>> mode = cast(Mode, "valid")
+"""
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+__all__ = [
+    "Activation",
+    "Boundaries",
+    "Boundary",
+    "ConvMethod",
+    "FilterMode",
+    "FilterModes",
+    "IntOrTuple",
+    "LayerMethod",
+    "Layout1d",
+    "Layout2d",
+    "Layout3d",
+    "Measure",
+    "Method",
+    "Mode",
+    "Nan",
+    "Overflow",
+    "PadMode",
+    "Padding",
+    "PaddingMode",
+    "SignalBoundary",
+    "Window",
+]
+
+IntOrTuple: TypeAlias = int | Sequence[int]
+
+# Correlation
+Mode: TypeAlias = Literal["valid", "same", "full"]
+Boundary: TypeAlias = Literal["constant", "edge", "reflect", "symmetric", "wrap", "fill", "symm"]
+Boundaries: TypeAlias = Boundary | tuple[Boundary, ...]
+Window: TypeAlias = slice | Sequence[slice]
+Overflow: TypeAlias = Literal["raise", "saturate", "wrap"]
+Nan: TypeAlias = Literal["propagate", "ignore"]
+Method: TypeAlias = Literal["auto", "direct", "im2col", "separable", "box", "fft", "numpy"]
+
+# signal and ndimage, in SciPy's words
+SignalBoundary: TypeAlias = Literal["fill", "pad", "wrap", "circular", "symm", "symmetric"]
+ConvMethod: TypeAlias = Literal["auto", "direct", "fft"]
+FilterMode: TypeAlias = Literal[
+    "reflect", "grid-mirror", "mirror", "nearest", "wrap", "grid-wrap", "constant", "grid-constant"
+]
+FilterModes: TypeAlias = FilterMode | Sequence[FilterMode]
+
+# nn
+Padding: TypeAlias = int | Literal["valid", "same"] | Sequence[int] | Sequence[Sequence[int]]
+PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
+Activation: TypeAlias = Literal["relu", "relu6"] | Sequence[float] | None
+Layout1d: TypeAlias = Literal["NCW", "NWC"]
+Layout2d: TypeAlias = Literal["NCHW", "NHWC"]
+Layout3d: TypeAlias = Literal["NCDHW", "NDHWC"]
+LayerMethod: TypeAlias = Literal["auto", "direct", "im2col", "numpy"]
+
+# feature
+Measure: TypeAlias = Literal["ccoeff_normed", "ccoeff", "ccorr_normed", "ccorr", "sqdiff_normed", "sqdiff"]
+PadMode: TypeAlias = Literal[
+    "constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp", "maximum", "mean", "median", "minimum"
+]
