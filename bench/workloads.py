@@ -36,8 +36,8 @@ def _module(name: str) -> Any:
         return None
 
 
-cv2, torch, signal, ndimage, feature = (
-    _module(m) for m in ("cv2", "torch", "scipy.signal", "scipy.ndimage", "skimage.feature")
+cv2, torch, signal, ndimage, feature, astropy = (
+    _module(m) for m in ("cv2", "torch", "scipy.signal", "scipy.ndimage", "skimage.feature", "astropy.convolution")
 )
 rng = np.random.default_rng(1)
 
@@ -150,6 +150,18 @@ def match(dtypes: list[str]) -> Iterator[Case]:
             )
 
 
+def missing(dtypes: list[str]) -> Iterator[Case]:
+    """A picture of float64 without one pixel in a hundred; astropy's own threads are those of OMP_NUM_THREADS."""
+    x = _data(cases.PICTURE, "float64")
+    x[rng.random(x.shape) < 0.01] = np.nan
+    named = {f"{n}x{n}": _kernel((n, n), "float64") for n in (3, 7, 15)} | {
+        "Gaussian 15x15": kernels.gaussian(15, dtype="float64")
+    }
+    for label, k in named.items():
+        peers = _only(astropy_convolve=(astropy, lambda k=k: astropy.convolve(x, k, boundary="extend")))
+        yield Case(label, lambda k=k: fastconv.convolve2d(x, k, "same", "edge", nan="ignore"), peers, tolerance=1e-12)
+
+
 def dropin(dtypes: list[str]) -> Iterator[Case]:
     """Calls of scipy.signal and scipy.ndimage, by the same names."""
     if signal is None or ndimage is None:
@@ -190,4 +202,4 @@ def dropin(dtypes: list[str]) -> Iterator[Case]:
         yield case("ndimage", "sobel", size, x, tolerance=0)
 
 
-SECTIONS = {f.__name__: f for f in (large, gaussians, bytes, signals, volumes, steps, match, dropin)}
+SECTIONS = {f.__name__: f for f in (large, gaussians, bytes, signals, volumes, steps, match, missing, dropin)}

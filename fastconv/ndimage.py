@@ -7,8 +7,18 @@ all that consist of them, add up in SciPy's own order without fused multiply-add
 to the bit; so are integer results of `correlate` and `convolve`. Float results of those two come from the fastest
 method that `fastconv.corr2d` has, within its bound of the exact sum, unless there is little to do.
 
-What differs from SciPy, because there it loses data or is undefined: weights below 2**-52 count; averages do not drift
-along a line, and a NaN stays in its window; bool results are True or False; masked arrays are refused.
+Results differ from SciPy's only where that loses data or does what C leaves undefined:
+
+- Means are sums. SciPy's running sum drifts along a line of floats, and is NaN to its end once a NaN has come by.
+- `correlate` and `convolve` drop only weights that are 0. SciPy's drop weights up to 2.2e-16 and NaN.
+- `correlate1d` compares the differences of mirrored taps with the largest tap. SciPy's takes taps for symmetric that
+  differ by 2.2e-16, however small they are.
+- Filters of complex data, `laplace`, `gaussian_laplace` and `gaussian_gradient_magnitude` may work in place. SciPy's
+  read there what they have written.
+- `correlate` and `convolve` of mode "reflect" are those of `correlate1d` also where a kernel reaches beyond an axis by
+  four times its length. SciPy's read wrong elements there.
+- Bool results are True or False.
+- Masked arrays are refused, because their mask would be ignored. Where SciPy is patched, the original takes them.
 """
 
 from __future__ import annotations

@@ -4,6 +4,17 @@
 ``from fastconv.signal import correlate2d`` instead of ``from scipy.signal import correlate2d`` is the only change. What
 SciPy does with the arguments (which one slides over the other, where "same" begins, which dtype comes out) is here; the
 sums are those of `fastconv.corr1d`, `corr2d` and `corr3d`, over as many elements as the outputs need.
+
+Results differ from SciPy's only where that loses data or does what C leaves undefined:
+
+- A fillvalue that does not fit is an error, also where SciPy wraps it.
+- Transforms never round integers.
+- What is not finite spoils only the outputs that have a product with it. (In `correlate2d` and `convolve2d` products
+  with the fill count, as in SciPy.)
+- float16 of two and more dimensions is taken whatever its size.
+- An empty image with boundary "wrap" is an error. `sepfir2d` with a filter longer than the image has a result.
+- A kernel as large as its image takes seconds, whatever the boundary.
+- Masked arrays are refused, because their mask would be ignored. Where SciPy is patched, the original takes them.
 """
 
 from __future__ import annotations
