@@ -19,12 +19,13 @@ from fastconv.arguments.layer_geometry import LARGEST
 cnp.import_array()
 
 cdef extern from "fastconv.h" nogil:
+    ctypedef struct fc_ops:
+        double (*peak)(ptrdiff_t) noexcept
     ctypedef struct fc_kernels:
         const char *isa
         int fma, vector_bytes, tall, rows
         int cols_of[9]
-        double (*peak_f32)(ptrdiff_t) noexcept
-        double (*peak_f64)(ptrdiff_t) noexcept
+        const fc_ops *op[4]
     ctypedef struct fc_axis:
         ptrdiff_t n, k, out, lead, stride, dilation
         int boundary
@@ -548,8 +549,7 @@ def use(int i):
 
 def fma_peak(is_float32, ptrdiff_t rounds):
     """Do `rounds` rounds of nothing but fma in registers; returns the floating-point operations done."""
-    cdef const fc_kernels *fc = fc_in_use()
-    return fc.peak_f32(rounds) if is_float32 else fc.peak_f64(rounds)
+    return fc_in_use().op[FC_F32 if is_float32 else FC_F64].peak(rounds)
 
 
 def alloc_fail_after(long allocations):

@@ -2,7 +2,7 @@
 /*
  * Checks the C core by itself, without Python:  check_kernels [seed [part of a unit's name]]
  *
- *   corr_f32 ...     every entry of FC_KERNEL_LIST, in every table this CPU can run, against a plain loop
+ *   corr_f32 ...     every kernel of the lists in kernels.h, in every table this CPU can run, against a plain loop
  *   fftcorr_f32 ...  correlation by FFT, for one, two and three axes, one tile and two
  *   driver_f32 ...   the driver, for random axes, boundaries, methods, stored types, memory layouts, on one
  *                    thread and on three
@@ -2146,7 +2146,10 @@ enum { f32 = FC_F32, f64 = FC_F64, i32 = FC_I32, i64 = FC_I64 };
 #define CHECK(name, of, call) \
     if (strstr(name, only))   \
         unit = name, type = of, size = fc_stored_size(of), call, report(table->isa);
-#define CHECK_KERNEL(op, of) CHECK(#op "_" #of, of, check_##op(table->op##_##of))
+#define CHECK_KERNEL(kernel, of) CHECK(#kernel "_" #of, of, check_##kernel(table->op[of]->kernel))
+#define CHECK_DOUBLE(kernel) CHECK_KERNEL(kernel, f64)
+#define CHECK_FLOATS(kernel) CHECK_KERNEL(kernel, f32) CHECK_DOUBLE(kernel)
+#define CHECK_TYPES(kernel) CHECK_FLOATS(kernel) CHECK_KERNEL(kernel, i32) CHECK_KERNEL(kernel, i64)
 
 int main(int argc, char **argv)
 {
@@ -2167,7 +2170,7 @@ int main(int argc, char **argv)
     report("the");
     for (int i = 0; (table = fc_isa(i)); i++) {
         fc_use(table);
-        FC_KERNEL_LIST(CHECK_KERNEL)
+        FC_OPS(CHECK_TYPES) FC_FLOAT_OPS(CHECK_FLOATS) FC_DOUBLE_OPS(CHECK_DOUBLE)
         CHECK("fftcorr_f32", f32, check_fftcorr())
         CHECK("fftcorr_f64", f64, check_fftcorr())
         CHECK("driver_f32", f32, check_driver())

@@ -40,9 +40,9 @@ void fc_sums_across(const call *c, const scratch *s, const char *x, ptrdiff_t xs
     for (ptrdiff_t i = 0; i < rows; i += strip(c)) {
         ptrdiff_t n = whole_squares(min(strip(c), rows - i));
         fc_sums g = {.height = w, .at = at, .rows = cols, .cols = n};
-        c->transpose(s->turned, row, x + i * xs * c->size, xs, n, wide);
-        c->sums(s->turned, row, &g, s->across, row, s->ring);
-        c->transpose(out + i * os * c->size, os, s->across, row, whole_squares(cols), n);
+        c->moves->transpose(s->turned, row, x + i * xs * c->size, xs, n, wide);
+        c->op->sums(s->turned, row, &g, s->across, row, s->ring);
+        c->moves->transpose(out + i * os * c->size, os, s->across, row, whole_squares(cols), n);
     }
 }
 
@@ -82,12 +82,12 @@ static void box_block(const call *c, const sizes *z, const scratch *s, const cha
 {
     const fc_axis *axis = c->g->axis;
     fc_sums g = {.height = axis[ROWS].k, .at = row, .rows = rows, .cols = cols + axis[COLS].k - 1};
-    c->sums(src, src_row, &g, s->sums, z->down, s->ring);
+    c->op->sums(src, src_row, &g, s->sums, z->down, s->ring);
     fc_sums_across(c, s, s->sums, z->down, axis[COLS].k, col, s->boxes, z->back, rows, cols);
     for (ptrdiff_t i = 0; i < rows; i++)
-        c->scale(out + i * out_row * c->size, s->boxes + i * z->back * c->size, c->g->k, cols);
-    for (ptrdiff_t i = 0; i < rows && c->finite && c->g->not_finite; i++)
-        if (!c->finite(out + i * out_row * c->size, cols))
+        c->op->scale(out + i * out_row * c->size, s->boxes + i * z->back * c->size, c->g->k, cols);
+    for (ptrdiff_t i = 0; i < rows && c->op->finite && c->g->not_finite; i++)
+        if (!c->op->finite(out + i * out_row * c->size, cols))
             __atomic_store_n(c->g->not_finite, 1, __ATOMIC_RELAXED);
 }
 

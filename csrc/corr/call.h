@@ -25,17 +25,7 @@ typedef struct {
     const fc_kernels *fc; /* of the whole call */
     fc_plan plan;
     ptrdiff_t size, stored; /* bytes of an element: of the arithmetic, of x */
-    fc_corr_fn *corr;
-    fc_gemm_fn *gemm; /* floats only */
-    fc_widen_fn *widen;
-    fc_split_fn *split;
-    fc_sums_fn *sums;
-    fc_narrow_fn *narrow; /* floats only, and what follows */
-    fc_settle_fn *settle;
-    fc_ordered_fn *ordered;
-    fc_scale_fn *scale;
-    fc_finite_fn *finite; /* floats only */
-    fc_transpose_fn *transpose; /* by the size of the elements */
+    const fc_ops *op, *moves; /* for g->type; for floats of its size, as split and transpose need */
     fc_fft *fft;                /* FC_FFT */
     fc_order order[FC_AXES];    /* FC_ORDERED: the first; FC_LINES: that of each axis */
     double divisor;             /* of what is stored; 1: none */

@@ -146,12 +146,12 @@ static void compute(const job *j, const rows_of *r, const char *src, ptrdiff_t z
             for (ptrdiff_t i = 0; i < m; i++) {
                 char *to = out_at(j, z, row + ti + i, col + tj), *result = j->s.out + i * c->out_row * c->size;
                 char *stored_row = result;
-                if (c->narrow && (c->g->out_type != c->g->type || c->divisor != 1)) {
+                if (c->op->narrow && (c->g->out_type != c->g->type || c->divisor != 1)) {
                     stored_row = axis[COLS].out_step == stored || n == 1 ? to : j->s.raw;
-                    c->narrow(stored_row, c->g->out_type, result, n, c->divisor);
+                    c->op->narrow(stored_row, c->g->out_type, result, n, c->divisor);
                 } else if (c->g->out_type != c->g->type) {
                     stored_row = j->s.raw;
-                    c->fc->widen_i64(stored_row, c->g->type, result, n);
+                    c->fc->op[FC_I64]->widen(stored_row, c->g->type, result, n);
                 }
                 if (stored_row != to)
                     fc_copy_row(to, axis[COLS].out_step, stored_row, stored, n, stored);
@@ -329,24 +329,17 @@ static int take_scratch(call *c)
 int fc_corr_run(const fc_corr *g)
 {
     const fc_kernels *fc = fc_in_use();
-    call c = {.g = g, .fc = fc, .size = fc_stored_size(g->type), .stored = fc_stored_size(g->x_type)};
+    call c = {.g = g, .fc = fc, .op = fc->op[g->type], .size = fc_stored_size(g->type), .stored = fc_stored_size(g->x_type)};
+    c.moves = fc->op[c.size == 4 ? FC_F32 : FC_F64];
     fc_corr_plan(fc, g, &c.plan);
     if (c.plan.planes == 0 || g->axis[DEPTH].out == 0 || g->axis[ROWS].out == 0 || g->axis[COLS].out == 0)
         return 0;
-#define KERNELS(type) c.corr = fc->corr_##type, c.widen = fc->widen_##type, c.sums = fc->sums_##type, c.scale = fc->scale_##type
-#define FLOAT_KERNELS(type)                                                                                      \
-    KERNELS(type), c.finite = fc->finite_##type, c.gemm = fc->gemm_##type, c.narrow = fc->narrow_##type,         \
-                   c.settle = fc->settle_##type, c.ordered = fc->ordered_##type
     switch (g->type) {
-    case FC_F32: FLOAT_KERNELS(f32), c.fill.f32 = (float)g->fill; break;
-    case FC_F64: FLOAT_KERNELS(f64), c.fill.f64 = g->fill; break;
-    case FC_I32: KERNELS(i32), c.fill.i32 = (int32_t)g->integer_fill; break;
-    default: KERNELS(i64), c.fill.i64 = g->integer_fill; break;
+    case FC_F32: c.fill.f32 = (float)g->fill; break;
+    case FC_F64: c.fill.f64 = g->fill; break;
+    case FC_I32: c.fill.i32 = (int32_t)g->integer_fill; break;
+    default: c.fill.i64 = g->integer_fill; break;
     }
-#undef KERNELS
-#undef FLOAT_KERNELS
-    c.split = c.size == 4 ? fc->split_f32 : fc->split_f64;
-    c.transpose = c.size == 4 ? fc->transpose_f32 : fc->transpose_f64;
     c.x_readable = is_adjacent(g, g->x, 1);
     c.x_adjacent = c.x_readable && g->axis[COLS].stride == 1 && g->method < FC_ORDERED;
     c.divisor = 1;

@@ -38,9 +38,7 @@ struct fc_fft {
     ptrdiff_t lanes, k[3];   /* k: kernel, as the caller has it */
     ptrdiff_t plane, column; /* complex vectors from plane to plane, and from column block to column block */
     fc_fft_axis axis[3];     /* D, R, C */
-    fc_fft_fn *fft;
-    fc_ifft_fn *ifft;
-    fc_fftmul_fn *fftmul;
+    const fc_ops *op;
     char *spectrum, *twist;  /* row block by row block; twist: NULL unless flat */
 };
 
@@ -302,9 +300,7 @@ fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const p
     if (!set_axes(&head, n, k))
         return NULL;
     head.lanes = fc->vector_bytes / (ptrdiff_t)head.size;
-    head.fft = type == FC_F32 ? fc->fft_f32 : fc->fft_f64;
-    head.ifft = type == FC_F32 ? fc->ifft_f32 : fc->ifft_f64;
-    head.fftmul = type == FC_F32 ? fc->fftmul_f32 : fc->fftmul_f64;
+    head.op = fc->op[type];
     /* odd distances: columns and planes a power of two apart would share cache sets */
     ptrdiff_t D = head.axis[0].n, R = head.axis[1].n, C = head.axis[2].n;
     head.plane = R + (D > 1);
@@ -384,7 +380,7 @@ static void forward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile 
         return;
     }
     if (D->n == 1) {
-        plan->fft(R, z, vector, from);
+        plan->op->fft(R, z, vector, from);
         return;
     }
     for (ptrdiff_t r = 0; r < R->n; r++) {
@@ -395,11 +391,11 @@ static void forward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile 
             else if (row[i].rows)
                 row[i].x = (const char *)from[i].x + r * stride[1] * (ptrdiff_t)plan->size;
         }
-        plan->fft(D, z + r * bytes, plan->plane * vector, row);
+        plan->op->fft(D, z + r * bytes, plan->plane * vector, row);
     }
     if (R->radix[0] > 1)
         for (ptrdiff_t d = 0; d < D->n; d++)
-            plan->fft(R, z + d * plan->plane * bytes, vector, NULL);
+            plan->op->fft(R, z + d * plan->plane * bytes, vector, NULL);
 }
 
 /* Step 3 */
@@ -413,12 +409,12 @@ static void backward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile
     if (to[0].rows == 0 && to[1].rows == 0)
         return;
     if (D->n == 1) {
-        plan->ifft(R, z, vector, to);
+        plan->op->ifft(R, z, vector, to);
         return;
     }
     if (R->radix[0] > 1)
         for (ptrdiff_t d = 0; d < D->n; d++)
-            plan->ifft(R, z + d * plan->plane * bytes, vector, NULL);
+            plan->op->ifft(R, z + d * plan->plane * bytes, vector, NULL);
     for (ptrdiff_t r = 0; r < tile[0].out[1] || r < tile[1].out[1]; r++) {
         for (int i = 0; i < 2; i++) {
             row[i] = to[i];
@@ -427,7 +423,7 @@ static void backward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile
             else if (row[i].rows)
                 row[i].y = (char *)to[i].y + r * stride[1] * (ptrdiff_t)plan->size;
         }
-        plan->ifft(D, z + r * bytes, plan->plane * vector, row);
+        plan->op->ifft(D, z + r * bytes, plan->plane * vector, row);
     }
 }
 
@@ -439,7 +435,7 @@ static void along_rows(const fc_fft *plan, char *z, char *strip, double learn)
     char *spectrum = plan->spectrum;
     for (ptrdiff_t d = 0; d < D; d++)
         for (ptrdiff_t r = 0; r < R; r += plan->lanes, spectrum += block)
-            plan->fftmul(&plan->axis[2], z + (size_t)(d * plan->plane + r) * bytes, plan->column * vector, spectrum,
+            plan->op->fftmul(&plan->axis[2], z + (size_t)(d * plan->plane + r) * bytes, plan->column * vector, spectrum,
                          plan->twist ? plan->twist + (spectrum - plan->spectrum) : NULL, strip, learn);
 }
 

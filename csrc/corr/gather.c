@@ -22,7 +22,7 @@ static void take(const call *c, const scratch *s, char *to, const char *from, pt
         fc_copy_row(s->raw, c->stored, from, step, n, c->stored);
         from = s->raw;
     }
-    c->widen(to, c->g->x_type, from, n);
+    c->op->widen(to, c->g->x_type, from, n);
 }
 
 /* The same, from the columns of a row that `column` names; -1: the fill value */
@@ -37,7 +37,7 @@ static void pick(const call *c, char *to, const char *row, const ptrdiff_t *colu
             if (*column < 0)
                 memcpy(to, &c->fill, (size_t)c->size);
             else
-                c->widen(to, c->g->x_type, row + *column * step, 1);
+                c->op->widen(to, c->g->x_type, row + *column * step, 1);
     else if (c->size == 4)
         EACH(4)
     else
@@ -111,10 +111,10 @@ void fc_gather(const call *c, const scratch *s, char *tile, const rows_of *layou
             if (cols->stride == 1) {
                 gather_row(c, s, to, row, from[COLS], count[COLS]);
             } else if (row && inside && c->x_readable) {
-                c->split(to, c->phase, row + from[COLS] * cols->x_step, count[COLS], phases);
+                c->moves->split(to, c->phase, row + from[COLS] * cols->x_step, count[COLS], phases);
             } else {
                 gather_row(c, s, s->row, row, from[COLS], count[COLS]);
-                c->split(to, c->phase, s->row, count[COLS], phases);
+                c->moves->split(to, c->phase, s->row, count[COLS], phases);
             }
         }
     }

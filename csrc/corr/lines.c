@@ -117,10 +117,10 @@ static void pass(const call *c, const scratch *s, int axis, const char *x, ptrdi
     if (c->g->line[axis].w) {
         fc_order o = c->order[axis];
         o.unit = axis == ROWS ? xs : 1;
-        c->ordered(x, xs, &o, out, os, rows, cols);
+        c->op->ordered(x, xs, &o, out, os, rows, cols);
     } else if (axis == ROWS) {
         fc_sums g = {.height = k, .at = at, .rows = rows, .cols = cols};
-        c->sums(x, xs, &g, out, os, s->ring);
+        c->op->sums(x, xs, &g, out, os, s->ring);
     } else {
         fc_sums_across(c, s, x, xs, k, at, out, os, rows, cols);
     }
@@ -129,10 +129,10 @@ static void pass(const call *c, const scratch *s, int axis, const char *x, ptrdi
 /* n results of the first pass as they would be read again */
 static void store_and_read(const call *c, char *row, char *stored, ptrdiff_t n, double divisor)
 {
-    if ((c->g->between == c->g->type && divisor == 1) || c->settle(row, c->g->between, n, divisor))
+    if ((c->g->between == c->g->type && divisor == 1) || c->op->settle(row, c->g->between, n, divisor))
         return;
-    c->narrow(stored, c->g->between, row, n, divisor);
-    c->widen(row, c->g->between, stored, n);
+    c->op->narrow(stored, c->g->between, row, n, divisor);
+    c->op->widen(row, c->g->between, stored, n);
 }
 
 /* n elements of a row, the first of them in column `first`: the constant where they lie beyond it */

@@ -39,7 +39,7 @@ static ptrdiff_t best_fold(const call *c)
 {
     const fc_axis *cols = &c->g->axis[COLS];
     ptrdiff_t lanes = c->fc->vector_bytes / c->size, rows = (cols->k + lanes - 1) / lanes;
-    if (c->gemm == NULL || c->g->axis[DEPTH].k > 1 || c->g->axis[ROWS].k > 1 || cols->stride > 1 ||
+    if (c->op->gemm == NULL || c->g->axis[DEPTH].k > 1 || c->g->axis[ROWS].k > 1 || cols->stride > 1 ||
         cols->dilation > 1)
         return 0;
     ptrdiff_t fold = rows == 1 ? c->fc->cols_of[1] * lanes : lanes;
@@ -193,7 +193,7 @@ static void by_folding(const call *c, fc_taps *taps, const char *src, char *out,
         ptrdiff_t parts = fc->cols_of[H] * (h % slices == 0 ? 1 : fc->cols_of[H - 1]), each = rows / parts;
         if (each >= 4 * taps->h) {
             taps->apart = each * fold;
-            c->corr(src, fold, taps, out, fold, each, parts * fold);
+            c->op->corr(src, fold, taps, out, fold, each, parts * fold);
             src += parts * each * fold * c->size, out += parts * each * fold * c->size;
             cols -= parts * each * fold, rows -= parts * each;
             taps->apart = 0;
@@ -201,9 +201,9 @@ static void by_folding(const call *c, fc_taps *taps, const char *src, char *out,
     }
     ptrdiff_t whole = rows * fold * c->size;
     if (rows > 0)
-        c->corr(src, fold, taps, out, fold, rows, fold);
+        c->op->corr(src, fold, taps, out, fold, rows, fold);
     if (cols > rows * fold)
-        c->corr(src + whole, fold, taps, out + whole, fold, 1, cols - rows * fold);
+        c->op->corr(src + whole, fold, taps, out + whole, fold, 1, cols - rows * fold);
 }
 
 static void by_direct(const call *c, const rows_of *r, const char *src, char *out, ptrdiff_t out_row,
@@ -221,7 +221,7 @@ static void by_direct(const call *c, const rows_of *r, const char *src, char *ou
     /* a dilation d of dense rows: d images, of every d-th row */
     ptrdiff_t images = axis->stride == 1 ? axis->dilation : 1, step = axis->stride == 1 ? axis->dilation : axis->stride;
     for (ptrdiff_t i = 0; i < images && i < rows; i++)
-        c->corr(src + i * r->row * c->size, step * r->row, &taps, out + i * out_row * c->size, images * out_row,
+        c->op->corr(src + i * r->row * c->size, step * r->row, &taps, out + i * out_row * c->size, images * out_row,
                 (rows - i + images - 1) / images, cols);
 }
 
@@ -259,7 +259,7 @@ static void by_im2col(const call *c, const scratch *s, const rows_of *r, const c
             for (ptrdiff_t v = 0; v < p.vectors; v++)
                 p.lanes[v] = n - v * lanes;
             g.c = out + (i * out_row + j) * c->size;
-            c->gemm(&g);
+            c->op->gemm(&g);
         }
 }
 
@@ -288,14 +288,14 @@ static void along_rows(const call *c, const char *factor, const char *src, ptrdi
     const fc_axis *a = &c->g->axis[ROWS];
     fc_taps taps = {.h = a->k, .full = 1, .at = here, .k = factor};
     for (ptrdiff_t i = 0; i < a->dilation && i < rows; i++)
-        c->corr(src + i * row * c->size, a->dilation * row, &taps, out + i * out_row * c->size, a->dilation * out_row,
+        c->op->corr(src + i * row * c->size, a->dilation * row, &taps, out + i * out_row * c->size, a->dilation * out_row,
                 (rows - i + a->dilation - 1) / a->dilation, cols);
 }
 static void along_columns(const call *c, const char *factors, ptrdiff_t n, const ptrdiff_t *at, const char *src,
                           ptrdiff_t row, char *out, ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols)
 {
     fc_taps taps = {.h = 1, .full = n, .at = at, .k = factors};
-    c->corr(src, row, &taps, out, out_row, rows, cols);
+    c->op->corr(src, row, &taps, out, out_row, rows, cols);
 }
 
 /* A block of at most WORK_ROWS x WORK_COLS outputs */
@@ -356,7 +356,7 @@ void fc_by_method(const call *c, const scratch *s, const rows_of *r, const char 
     if (c->g->method == FC_BOX)
         fc_by_box(c, s, r, src, axis[ROWS].start + row, axis[COLS].start + col, out, out_row, rows, cols);
     else if (c->g->method == FC_ORDERED)
-        c->ordered(src, r->row, &c->order[0], out, out_row, rows, cols);
+        c->op->ordered(src, r->row, &c->order[0], out, out_row, rows, cols);
     else if (c->g->method == FC_LINES)
         fc_by_lines(c, s, r, src, row, col, out, out_row, rows, cols);
     else if (c->g->method == FC_IM2COL)

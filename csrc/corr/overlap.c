@@ -170,7 +170,6 @@ void fc_fft_chunk(const job *j, ptrdiff_t index)
     const call *c = j->c;
     const fc_corr *g = c->g;
     const fc_axis *axis = g->axis;
-    fc_finite_fn *finite = g->type == FC_F32 ? c->fc->finite_f32 : c->fc->finite_f64;
     ptrdiff_t pair = pair_of(g, &c->grid, 0) + index;
     part p[2] = {part_of(g, &c->grid, 2 * pair), part_of(g, &c->grid, 2 * pair + 1)};
     int reads = c->x_readable && is_inside(g, &p[0]) && is_inside(g, &p[1]);
@@ -204,7 +203,7 @@ void fc_fft_chunk(const job *j, ptrdiff_t index)
     for (int i = 0; i < 2; i++)
         for (ptrdiff_t z = 0; z < p[i].count[DEPTH] && p[i].count[COLS] > 0; z++)
             for (ptrdiff_t r = 0; r < p[i].count[ROWS]; r++)
-                all &= finite((const char *)tile[i].y + (z * to[0] + r * to[1]) * c->size, p[i].count[COLS]);
+                all &= c->op->finite((const char *)tile[i].y + (z * to[0] + r * to[1]) * c->size, p[i].count[COLS]);
     for (int i = 0; i < 2; i++) {
         const box *b = &p[i].asked;
         if (!all)

@@ -12,69 +12,26 @@
 #define FC_DOT_COLS (FC_ROWS / 2) /* of a K2 tile */
 
 #define FC_TYPE_F32
-#include "kernels/vec.h"
-#include "kernels/corr_tmpl.h"
-#include "kernels/gemm_tmpl.h"
-#include "kernels/dot_tmpl.h"
-#include "kernels/pack_tmpl.h"
-#include "kernels/lanes_tmpl.h"
-#include "kernels/split_tmpl.h"
-#include "kernels/transpose_tmpl.h"
-#include "kernels/fft_tmpl.h"
-#include "kernels/widen_tmpl.h"
-#include "kernels/box_tmpl.h"
-#include "kernels/match_tmpl.h"
-#include "kernels/ordered_tmpl.h"
-#include "kernels/narrow_tmpl.h"
-#include "kernels/peak_tmpl.h"
-#include "kernels/vec_end.h"
+#include "kernels/type.h"
 #undef FC_TYPE_F32
-
 #define FC_TYPE_F64
-#include "kernels/vec.h"
-#include "kernels/corr_tmpl.h"
-#include "kernels/gemm_tmpl.h"
-#include "kernels/dot_tmpl.h"
-#include "kernels/pack_tmpl.h"
-#include "kernels/lanes_tmpl.h"
-#include "kernels/split_tmpl.h"
-#include "kernels/transpose_tmpl.h"
-#include "kernels/fft_tmpl.h"
-#include "kernels/widen_tmpl.h"
-#include "kernels/box_tmpl.h"
-#include "kernels/match_tmpl.h"
-#include "kernels/ordered_tmpl.h"
-#include "kernels/narrow_tmpl.h"
-#include "kernels/peak_tmpl.h"
-#include "kernels/vec_end.h"
+#include "kernels/type.h"
 #undef FC_TYPE_F64
-
 #define FC_TYPE_I32
-#include "kernels/vec.h"
-#include "kernels/corr_tmpl.h"
-#include "kernels/widen_tmpl.h"
-#include "kernels/box_tmpl.h"
-#include "kernels/vec_end.h"
+#include "kernels/type.h"
 #undef FC_TYPE_I32
-
 #define FC_TYPE_I64
-#include "kernels/vec.h"
-#include "kernels/corr_tmpl.h"
-#include "kernels/widen_tmpl.h"
-#include "kernels/box_tmpl.h"
-#include "kernels/vec_end.h"
+#include "kernels/type.h"
 #undef FC_TYPE_I64
 
 #define FC_STRING2(s) #s
 #define FC_STRING(s) FC_STRING2(s)
-#define FC_ENTRY2(op, type, isa) .op##_##type = op##_##type##_##isa,
-#define FC_ENTRY1(op, type, isa) FC_ENTRY2(op, type, isa)
-#define FC_ENTRY(op, type) FC_ENTRY1(op, type, FC_ISA)
-#define FC_TABLE2(isa) fc_kernels_##isa
-#define FC_TABLE(isa) FC_TABLE2(isa)
+#define FC_JOIN2(a, b) a##_##b
+#define FC_WITH(a, b) FC_JOIN2(a, b)
+#define FC_TABLE FC_WITH(fc_kernels, FC_ISA)
 
-extern const fc_kernels FC_TABLE(FC_ISA);
-const fc_kernels FC_TABLE(FC_ISA) = {
+extern const fc_kernels FC_TABLE;
+const fc_kernels FC_TABLE = {
     .isa = FC_STRING(FC_ISA),
     .fma = FC_FMA,
     .vector_bytes = FC_VECTOR_BYTES,
@@ -83,5 +40,5 @@ const fc_kernels FC_TABLE(FC_ISA) = {
     .cols = FC_COLS,
     .cols_of = {0, FC_COLS_OF(1), FC_COLS_OF(2), FC_COLS_OF(3), FC_COLS_OF(4), FC_COLS_OF(5), FC_COLS_OF(6),
                 FC_COLS_OF(7), FC_COLS_OF(8)},
-    FC_KERNEL_LIST(FC_ENTRY)
+    .op = {&FC_WITH(ops_f32, FC_ISA), &FC_WITH(ops_f64, FC_ISA), &FC_WITH(ops_i32, FC_ISA), &FC_WITH(ops_i64, FC_ISA)},
 };

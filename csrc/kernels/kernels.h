@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * THE LIST of micro-kernels. One line each: X(operation, element type).
- * The table of function pointers, every instruction set's instance of it, the C-level check and the
- * names `<op>_<dtype>_<isa>` that a debugger or profiler shows are all made from this list.
+ * THE LISTS of micro-kernels: of those for every type of the arithmetic, for floats, for double alone. The table of function
+ * pointers, every instruction set's instance of it, the C-level check and the names `<op>_<dtype>_<isa>` that a debugger
+ * or profiler shows are all made from these lists.
  */
 #ifndef FC_KERNELS_H
 #define FC_KERNELS_H
@@ -10,78 +10,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FC_KERNEL_LIST(X) \
-    X(corr, f32)          \
-    X(corr, f64)          \
-    X(corr, i32)          \
-    X(corr, i64)          \
-    X(gemm, f32)          \
-    X(gemm, f64)          \
-    X(dot, f32)           \
-    X(dot, f64)           \
-    X(pack, f32)          \
-    X(pack, f64)          \
-    X(lanes_in, f32)      \
-    X(lanes_in, f64)      \
-    X(lanes_rows, f32)    \
-    X(lanes_rows, f64)    \
-    X(lanes_grad, f32)    \
-    X(lanes_grad, f64)    \
-    X(lanes_out, f32)     \
-    X(lanes_out, f64)     \
-    X(clamp, f32)         \
-    X(clamp, f64)         \
-    X(fft, f32)           \
-    X(fft, f64)           \
-    X(ifft, f32)          \
-    X(ifft, f64)          \
-    X(fftmul, f32)        \
-    X(fftmul, f64)        \
-    X(transpose, f32)     \
-    X(transpose, f64)     \
-    X(add, f32)           \
-    X(add, f64)           \
-    X(sums, f32)          \
-    X(sums, f64)          \
-    X(sums, i32)          \
-    X(sums, i64)          \
-    X(scale, f32)         \
-    X(scale, f64)         \
-    X(scale, i32)         \
-    X(scale, i64)         \
-    X(finite, f32)        \
-    X(finite, f64)        \
-    X(split, f32)         \
-    X(split, f64)         \
-    X(join, f32)          \
-    X(join, f64)          \
-    X(widen, f32)         \
-    X(widen, f64)         \
-    X(widen, i32)         \
-    X(widen, i64)         \
-    X(match_look, f32)    \
-    X(match_look, f64)    \
-    X(match_shift, f32)   \
-    X(match_shift, f64)   \
-    X(match_add, f32)     \
-    X(match_add, f64)     \
-    X(match_window, f64)  \
-    X(match_grow, f64)    \
-    X(match_merge, f64)   \
-    X(match_spread, f64)  \
-    X(match_score, f32)   \
-    X(match_score, f64)   \
-    X(ordered, f32)       \
-    X(ordered, f64)       \
-    X(narrow, f32)        \
-    X(narrow, f64)        \
-    X(settle, f32)        \
-    X(settle, f64)        \
-    X(peak, f32)          \
-    X(peak, f64)
+#define FC_OPS(X) X(corr) X(sums) X(scale) X(widen)
+#define FC_FLOAT_OPS(X)                                                  \
+    X(gemm) X(dot) X(pack)                                               \
+    X(lanes_in) X(lanes_rows) X(lanes_grad) X(lanes_out) X(clamp)        \
+    X(fft) X(ifft) X(fftmul) X(transpose) X(add) X(finite)               \
+    X(split) X(join)                                                     \
+    X(match_look) X(match_shift) X(match_add) X(match_score)             \
+    X(ordered) X(narrow) X(settle) X(peak)
+#define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread)
 
 /* How elements are stored; arithmetic is done in the first four. Integers wrap. */
-enum { FC_F32, FC_F64, FC_I32, FC_I64, FC_U8, FC_I8, FC_U16, FC_I16, FC_U32, FC_U64, FC_STORED_TYPES };
+enum { FC_F32, FC_F64, FC_I32, FC_I64, FC_TYPES, FC_U8 = FC_TYPES, FC_I8, FC_U16, FC_I16, FC_U32, FC_U64, FC_STORED_TYPES };
 
 /* Strides count elements. Pointers need the alignment of one element only. */
 
@@ -306,6 +246,13 @@ typedef int fc_match_score_fn(void *out, void *energy, const void *num, const do
  * number of floating-point operations done (two per fma and lane). */
 typedef double fc_peak_fn(ptrdiff_t rounds);
 
+/* The kernels of one type; NULL is what it does not have. */
+typedef struct {
+#define FC_FIELD(op) fc_##op##_fn *op;
+    FC_OPS(FC_FIELD) FC_FLOAT_OPS(FC_FIELD) FC_DOUBLE_OPS(FC_FIELD)
+#undef FC_FIELD
+} fc_ops;
+
 typedef struct {
     const char *isa;
     int fma;         /* multiply and add round once: all such tables give the same bits */
@@ -313,9 +260,7 @@ typedef struct {
     /* K3 tile: a kernel of h <= tall rows runs in one slice, a taller one in slices of at most `rows`; H
      * tap rows are cols_of[H] vectors wide. K1 tile: rows x cols, or 1 x 8. */
     int tall, rows, cols, cols_of[9];
-#define FC_FIELD(op, type) fc_##op##_fn *op##_##type;
-    FC_KERNEL_LIST(FC_FIELD)
-#undef FC_FIELD
+    const fc_ops *op[FC_TYPES]; /* by type */
 } fc_kernels;
 
 #endif

@@ -54,7 +54,7 @@ static void exchange_finish(const layer *l, char *out, ptrdiff_t group)
             else
                 ((double *)(void *)out)[i] += *(const double *)(const void *)bias;
         if (g->clamp)
-            (g->type == FC_F32 ? l->fc->clamp_f32 : l->fc->clamp_f64)(out, volume, g->low, g->high);
+            l->op->clamp(out, volume, g->low, g->high);
     }
 }
 
@@ -102,14 +102,13 @@ int fc_exchange_run(const layer *l)
     if (w == NULL)
         return -1;
     e.w = w;
-    fc_finite_fn *finite = g->type == FC_F32 ? l->fc->finite_f32 : l->fc->finite_f64;
     int status = 0;
     for (ptrdiff_t i = 0; i < runs && status == 0; i++) {
         const ptrdiff_t image = i / g->groups, group = i % g->groups;
         const char *dy = g->x + image * g->x_image + group * g->kernels * g->x_channel;
         copy_outputs(l, w, dy);
         char *out = result + i * g->channels * volume * size;
-        if (!finite(w, g->kernels * outputs)) {
+        if (!l->op->finite(w, g->kernels * outputs)) {
             status = by_taps(l, dy, group, out);
             continue;
         }

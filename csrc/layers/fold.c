@@ -24,7 +24,7 @@ enum { CHUNK = 1 << 16 /* bytes written by a chunk, about */, BLOCK = 1 << 16 /*
 
 typedef struct {
     const fc_fold *g;
-    const fc_kernels *fc;              /* of the whole call */
+    const fc_ops *op;                  /* of the whole call */
     fc_axis axis[FC_AXES];             /* those of one element first */
     ptrdiff_t taps, outputs, elements; /* of a plane */
     ptrdiff_t blocks;                  /* of a row of the picture */
@@ -127,11 +127,10 @@ static struct column column_of(const driver *d, ptrdiff_t tap, ptrdiff_t first, 
 static void add_columns(const driver *d, char *sums, const char *from, ptrdiff_t first, ptrdiff_t n)
 {
     const ptrdiff_t size = d->g->size, step = d->axis[COLS].stride;
-    fc_add_fn *add = size == 4 ? d->fc->add_f32 : d->fc->add_f64;
     for (ptrdiff_t t = 0; t < d->axis[COLS].k; t++, from += d->outputs * size) {
         const struct column c = d->column ? d->column[t] : column_of(d, t, first, n);
         if (d->segment || step == 1)
-            add(sums + c.at * size, sums + c.at * size, from + c.from * size, c.end - c.from);
+            d->op->add(sums + c.at * size, sums + c.at * size, from + c.from * size, c.end - c.from);
         else
             add_apart(sums + c.at * size, from + c.from * size, step, c.end - c.from, size);
     }
@@ -157,7 +156,7 @@ static void fold_block(const driver *d, ptrdiff_t plane, ptrdiff_t part, char *s
             add_columns(d, sums, x + (tap * cols->k * d->outputs + output * cols->out) * size, first, n);
         }
     if (d->segment && step == 2)
-        (size == 4 ? d->fc->join_f32 : d->fc->join_f64)(to, sums, sums + d->segment * size, n);
+        d->op->join(to, sums, sums + d->segment * size, n);
     else if (d->segment)
         for (ptrdiff_t p = 0; p < min(step, n); p++)
             fc_copy_row(to + p * size, step * size, sums + p * d->segment * size, size, parts_of(n - p, step), size);
@@ -250,7 +249,7 @@ static void arrange(fc_axis *to, const fc_axis *from)
 
 int fc_fold_run(const fc_fold *g)
 {
-    driver d = {.g = g, .fc = fc_in_use()};
+    driver d = {.g = g, .op = fc_in_use()->op[g->size == 4 ? FC_F32 : FC_F64]};
     arrange(d.axis, g->axis);
     const fc_axis *depth = &d.axis[DEPTH], *rows = &d.axis[ROWS], *cols = &d.axis[COLS];
     d.taps = depth->k * rows->k * cols->k;

@@ -34,9 +34,6 @@ typedef struct {
     const layer *l;
     const fc_conv *g;
     const fc_axis *axis;
-    fc_lanes_in_fn *in;
-    fc_lanes_rows_fn *correlate;
-    fc_lanes_out_fn *out;
     ptrdiff_t size, vlen;
     ptrdiff_t tall, wide, blocks[2];   /* outputs of a block; blocks of a plane: rows, columns */
     ptrdiff_t pitch, slots;            /* elements; rows of pixels, of each plane that taps in depth see */
@@ -116,16 +113,16 @@ static void fill(const lanes *d, const block *b, char *to, const char *x, ptrdif
     char *there = to + (first * spread - b->first_col) * vector;
     int aligned = ((uintptr_t)x | (uintptr_t)step | (uintptr_t)apart | (uintptr_t)channel) % (uintptr_t)size == 0;
     if (n > 0 && aligned && spread == 1 && (step == size || channel == size || n == 1))
-        d->in(there, d->pitch, inside, channel / size, rows == 1 ? n : apart / size, step / size, rows, n, used);
+        d->l->op->lanes_in(there, d->pitch, inside, channel / size, rows == 1 ? n : apart / size, step / size, rows, n, used);
     else
         for (ptrdiff_t i = 0; i < rows && n > 0; i++, inside += apart, there += d->pitch * size) {
             if (aligned && (step == size || channel == size)) {
-                d->in(there, spread * d->vlen, inside, channel / size, step / size, 1, n, 1, used);
+                d->l->op->lanes_in(there, spread * d->vlen, inside, channel / size, step / size, 1, n, 1, used);
                 continue;
             }
             for (ptrdiff_t l = 0; l < used; l++) /* first into rows that can be read */
                 fc_copy_row(b->row + l * n * size, size, inside + l * channel, step, n, size);
-            d->in(there, spread * d->vlen, b->row, n, 1, 1, n, 1, used);
+            d->l->op->lanes_in(there, spread * d->vlen, b->row, n, 1, 1, n, 1, used);
         }
     if (cols->boundary == FC_CONSTANT) /* the zeros are there */
         return;
@@ -244,7 +241,7 @@ static void sum(const lanes *d, const block *b, fc_lanes k)
             k.taps = min(wide, cols - t);
             k.bias = last ? b->bias : NULL;
             k.clamp = last && d->g->clamp;
-            d->correlate(&k);
+            d->l->op->lanes_rows(&k);
             k.add = 1;
         }
 }
@@ -256,9 +253,9 @@ static void correlate(const lanes *d, const block *b, ptrdiff_t group, ptrdiff_t
     const fc_axis *axis = d->axis;
     const ptrdiff_t kernel = group * g->kernels + m, taps = d->l->taps, size = d->size, wide = axis[COLS].out;
     const ptrdiff_t area = axis[ROWS].out * wide, plane = axis[DEPTH].out * area;
-    d->in(b->w, 0, g->w + kernel * taps * size, g->kernels * taps, taps, 1, 1, taps, used);
+    d->l->op->lanes_in(b->w, 0, g->w + kernel * taps * size, g->kernels * taps, taps, 1, 1, taps, used);
     if (g->bias)
-        d->in(b->bias, 0, g->bias + kernel * size, g->kernels, 1, 1, 1, 1, used);
+        d->l->op->lanes_in(b->bias, 0, g->bias + kernel * size, g->kernels, 1, 1, 1, 1, used);
     else
         memset(b->bias, 0, LINE);
     char *to = g->out + ((b->image * g->groups * g->kernels + kernel) * plane + b->z * area) * size;
@@ -271,10 +268,10 @@ static void correlate(const lanes *d, const block *b, ptrdiff_t group, ptrdiff_t
         k.rows = min(d->strip, b->rows - i);
         sum(d, b, k);
         if (b->cols == wide)
-            d->out(to, g->kernels * plane, b->out, k.rows * wide, used);
+            d->l->op->lanes_out(to, g->kernels * plane, b->out, k.rows * wide, used);
         else
             for (ptrdiff_t r = 0; r < k.rows; r++)
-                d->out(to + r * wide * size, g->kernels * plane, b->out + r * b->cols * d->vlen * size, b->cols, used);
+                d->l->op->lanes_out(to + r * wide * size, g->kernels * plane, b->out + r * b->cols * d->vlen * size, b->cols, used);
     }
 }
 
@@ -299,15 +296,11 @@ int fc_lanes_run(const layer *l)
 {
     const fc_conv *g = l->g;
     const fc_axis *axis = l->axis;
-    int is_f32 = g->type == FC_F32;
     lanes d = {.l = l, .g = g, .axis = axis, .size = l->size, .vlen = l->lanes};
-    d.in = is_f32 ? l->fc->lanes_in_f32 : l->fc->lanes_in_f64;
-    d.correlate = is_f32 ? l->fc->lanes_rows_f32 : l->fc->lanes_rows_f64;
-    d.out = is_f32 ? l->fc->lanes_out_f32 : l->fc->lanes_out_f64;
     if (!choose_blocks(&d))
         return 1;
     ptrdiff_t all = g->groups * g->kernels;
-    d.zeros = !(is_f32 ? l->fc->finite_f32 : l->fc->finite_f64)(g->w, all * l->taps);
+    d.zeros = !l->op->finite(g->w, all * l->taps);
     d.sets = parts_of(g->groups, d.vlen);
     fc_room parts = {0};
     lay_parts(&d, &parts, &(block){0});

@@ -30,7 +30,8 @@ static inline ptrdiff_t outside(ptrdiff_t j, ptrdiff_t from, ptrdiff_t end)
 /* What a call means: a layer, or a data gradient as one (phases.c). All sums are over `channels` and taps. */
 typedef struct {
     const fc_conv *g;
-    const fc_kernels *fc;        /* of the whole call */
+    const fc_kernels *fc;        /* of the whole call, */
+    const fc_ops *op;            /* and its type */
     fc_axis given[FC_AXES];      /* the call's, those that something slides along last */
     fc_axis axis[FC_AXES];       /* what is read, and the outputs of a phase */
     ptrdiff_t spread[FC_AXES];   /* elements of x lie so far apart, amid zeros; but for lanes.c: 1 */
@@ -69,7 +70,6 @@ typedef struct {
 } split;
 typedef struct {
     const layer *l;
-    fc_pack_fn *pack;
     split rows, cols;
     ptrdiff_t pitch, row_set, col_set, depth_set, plane; /* elements from one to the next */
     ptrdiff_t most_runs;                                 /* of a channel */

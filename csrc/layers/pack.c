@@ -30,7 +30,7 @@ static ptrdiff_t first_of(const split *s, const fc_axis *a, ptrdiff_t set)
 packing fc_lay_out(const layer *l, split rows, split cols, ptrdiff_t pitch)
 {
     const fc_axis *axis = l->axis;
-    packing p = {.l = l, .pack = l->g->type == FC_F32 ? l->fc->pack_f32 : l->fc->pack_f64, .rows = rows, .cols = cols, .pitch = pitch};
+    packing p = {.l = l, .rows = rows, .cols = cols, .pitch = pitch};
     p.row_set = times(parts_of(times(rows.count, pitch), l->lanes), l->lanes);
     p.col_set = times(rows.sets, p.row_set);
     p.depth_set = times(cols.sets, p.col_set);
@@ -129,7 +129,7 @@ static void pack_border(const packing *p, char *to, const char *x, const fc_run 
 
 void fc_pack_channel(const packing *p, char *to, const char *x, const fc_runs *r)
 {
-    p->pack(to, x, r);
+    p->l->op->pack(to, x, r);
     if (p->readable && p->l->axis[COLS].boundary == FC_CONSTANT)
         return;
     for (const fc_run *run = r->run; run < r->run + r->count; run++)

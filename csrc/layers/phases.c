@@ -49,7 +49,7 @@ void fc_sort_axes(fc_axis to[FC_AXES], const fc_axis from[FC_AXES])
 
 layer fc_describe(const fc_conv *g, const fc_kernels *table)
 {
-    layer l = {.g = g, .fc = table, .size = fc_stored_size(g->type), .most_taps = 1};
+    layer l = {.g = g, .fc = table, .op = table->op[g->type], .size = fc_stored_size(g->type), .most_taps = 1};
     fc_sort_axes(l.given, g->axis);
     l.lanes = table->vector_bytes / l.size;
     l.taps = l.given[DEPTH].k * l.given[ROWS].k * l.given[COLS].k;
@@ -171,7 +171,6 @@ ptrdiff_t fc_phase_area(const layer *l, const phase *all, ptrdiff_t index, area 
  * Returns what comes behind them in `room`. */
 static const char *phases_place(const layer *l, const area *block, const phase *p, char *line, const char *room)
 {
-    fc_join_fn *join = l->g->type == FC_F32 ? l->fc->join_f32 : l->fc->join_f64;
     const ptrdiff_t step = l->step[COLS], count = l->phases[COLS], size = l->size;
     const ptrdiff_t pitch = l->step[ROWS] * l->whole[COLS] * size;
     if (step == 2 && count == 2) { /* the first may be the odd columns */
@@ -179,9 +178,9 @@ static const char *phases_place(const layer *l, const area *block, const phase *
         const char *first = room, *second = room + a.rows * a.cols * size;
         for (ptrdiff_t i = 0; i < a.rows; i++, line += pitch, first += a.cols * size, second += b.cols * size)
             if (p->axis[COLS].first == 0)
-                join(line, first, second, a.cols + b.cols);
+                l->op->join(line, first, second, a.cols + b.cols);
             else
-                join(line, second, first, a.cols + b.cols);
+                l->op->join(line, second, first, a.cols + b.cols);
         return second;
     }
     for (const phase *q = p; q < p + count; q++) {

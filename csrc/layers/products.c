@@ -25,8 +25,6 @@ typedef struct {
     const layer *l;
     layout y;
     packing pack;
-    fc_gemm_fn *gemm;
-    fc_dot_fn *dot;
     phase_tables t;
     ptrdiff_t blocks[3], planes_block;  /* of planes, rows, columns; planes of a block */
     ptrdiff_t packed_plane;             /* elements from one packed plane to the next */
@@ -72,9 +70,7 @@ static ptrdiff_t power_of_two(ptrdiff_t most)
 
 static products plan_products(const layer *l)
 {
-    const int is_f32 = l->g->type == FC_F32;
-    products d = {.l = l, .y = fc_choose_layout(l), .gemm = is_f32 ? l->fc->gemm_f32 : l->fc->gemm_f64,
-                  .dot = is_f32 ? l->fc->dot_f32 : l->fc->dot_f64};
+    products d = {.l = l, .y = fc_choose_layout(l)};
     const layout *y = &d.y;
     d.pack = fc_lay_out(l, y->rows, y->cols, y->pitch);
     d.planes_block = even_part(l->planes, min(y->planes, l->planes));
@@ -213,13 +209,13 @@ static void products_multiply(const products *d, const tile *t, const phase *q, 
         m.depth = min(q->part, taps - tap);
         m.add = first + tap > 0;
         m.clamp = clamps && tap + m.depth == taps;
-        d->gemm(&m);
+        d->l->op->gemm(&m);
         if (t->dots == 0)
             continue;
         fc_dot dots = {.a = (const char *)m.a + tap * l->size, .b = columns_of(d, t, tap), .bias = m.bias, .c = m.c,
                        .as = m.as, .bs = column_of(d), .cs = m.cs, .rows = m.rows, .cols = t->dots, .depth = m.depth,
                        .at = t->dot_c, .add = m.add, .clamp = m.clamp, .low = m.low, .high = m.high};
-        d->dot(&dots);
+        d->l->op->dot(&dots);
     }
 }
 

@@ -17,7 +17,6 @@ enum {
 
 typedef struct {
     const layer *l;
-    fc_corr_fn *corr;
     packing pack;
     ptrdiff_t blocks[2]; /* of a plane: rows, columns */
     fc_taps taps;
@@ -71,7 +70,6 @@ static void slides_sum(const slides *d, const char *packed, const char *k, doubl
 {
     const layer *l = d->l;
     const ptrdiff_t wide = l->axis[COLS].out, images = max(d->dilation, 1), size = l->size;
-    fc_add_fn *add = l->g->type == FC_F32 ? l->fc->add_f32 : l->fc->add_f64;
     for (ptrdiff_t row = 0; row < d->taps.h; row += d->tall)
         for (ptrdiff_t t = 0; t < d->taps.full; t += d->wide) {
             fc_taps part = part_of(d, k, row, t);
@@ -79,14 +77,14 @@ static void slides_sum(const slides *d, const char *packed, const char *k, doubl
             const ptrdiff_t pitch = first ? wide : cols;
             part.start = first ? start : 0;
             for (ptrdiff_t i = 0; i < images && i < rows; i++)
-                d->corr(packed + (row * images + i) * d->pack.pitch * size, images * d->pack.pitch, &part,
+                l->op->corr(packed + (row * images + i) * d->pack.pitch * size, images * d->pack.pitch, &part,
                         (first ? out : sums) + i * pitch * size, images * pitch, parts_of(rows - i, images), cols);
             for (ptrdiff_t i = 0; i < rows && !first; i++)
-                add(out + i * wide * size, out + i * wide * size, sums + i * cols * size, cols);
+                l->op->add(out + i * wide * size, out + i * wide * size, sums + i * cols * size, cols);
         }
     if (l->g->clamp)
         for (ptrdiff_t i = 0; i < rows; i++)
-            (l->g->type == FC_F32 ? l->fc->clamp_f32 : l->fc->clamp_f64)(out + i * wide * l->size, cols, l->g->low, l->g->high);
+            l->op->clamp(out + i * wide * l->size, cols, l->g->low, l->g->high);
 }
 
 /* ---- one call ---------------------------------------------------------------------------------- */
@@ -146,7 +144,7 @@ int fc_slides_run(const layer *l)
 {
     const fc_conv *g = l->g;
     const fc_axis *axis = l->axis;
-    slides d = {.l = l, .corr = g->type == FC_F32 ? l->fc->corr_f32 : l->fc->corr_f64};
+    slides d = {.l = l};
     const ptrdiff_t all = g->groups * g->kernels, area = axis[ROWS].out * axis[COLS].out;
     choose_blocks(&d);
     d.dilation = axis[ROWS].stride == 1 && !d.pack.rows.apart ? axis[ROWS].dilation : 0;

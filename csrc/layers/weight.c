@@ -36,10 +36,7 @@ typedef struct {
     const fc_conv *g;
     const fc_kernels *fc;             /* of the whole call */
     const fc_axis *axis;
-    fc_gemm_fn *gemm;
-    fc_lanes_in_fn *in;
-    fc_lanes_grad_fn *grad;
-    fc_lanes_out_fn *out;
+    const fc_ops *op;
     int each;                         /* a lane for every group; x is turned, and so is dy, kernel by kernel */
     int lanes_of_x;
     ptrdiff_t size, vlen, taps;
@@ -187,11 +184,11 @@ static void turn(const driver *d, char *to, ptrdiff_t pitch, const char *from, p
 {
     const ptrdiff_t size = d->size;
     if ((step == size || channel == size) && row % size == 0)
-        d->in(to, pitch * d->vlen, from, channel / size, row / size, step / size, rows, cols, lanes);
+        d->op->lanes_in(to, pitch * d->vlen, from, channel / size, row / size, step / size, rows, cols, lanes);
     else /* pixel by pixel */
         for (ptrdiff_t i = 0; i < rows; i++)
             for (ptrdiff_t j = 0; j < cols; j++)
-                d->in(to + (i * pitch + j) * d->vlen * size, 0, from + i * row + j * step, channel / size, 0, 1, 1, 1, lanes);
+                d->op->lanes_in(to + (i * pitch + j) * d->vlen * size, 0, from + i * row + j * step, channel / size, 0, 1, 1, 1, lanes);
 }
 
 /* `count` elements of a line of x, `step` bytes apart, that all lie inside: pixels of `lanes` channels, or a copy of one */
@@ -343,7 +340,7 @@ static void multiply(const driver *d, const share *s, const block *b, fc_gemm m,
         m.as = g->dy_channel / size;
         for (ptrdiff_t i = 0, left; (left = s->rows - i) > 0; i += m.rows) {
             m.rows = parts_of(left, parts_of(left, s->heights)); /* as even as can be, which panels rely on */
-            d->gemm(&m);
+            d->op->gemm(&m);
             m.a = (const char *)m.a + m.rows * m.as * size;
             m.c = (char *)m.c + m.rows * m.cs * size;
         }
@@ -370,7 +367,7 @@ static void multiply(const driver *d, const share *s, const block *b, fc_gemm m,
                 ptrdiff_t at_col = d->copied ? tap_at(d, COLS, t, b->cols) : t * axis[COLS].dilation;
                 m.a = x + z * z_step + at_row * row_step + at_col * col_step;
                 m.c = c;
-                d->gemm(&m);
+                d->op->gemm(&m);
             }
 }
 
@@ -393,7 +390,7 @@ static void multiply_lanes(const driver *d, const share *s, const block *b)
                 l.dy = b->copy + row * b->cols * pixel;
                 l.x = b->pixels + z * d->lines[ROWS] * d->lines[COLS] * pixel + row * l.x_row * d->size;
                 l.sums = sums + z * axis[ROWS].k * axis[COLS].k * pixel;
-                d->grad(&l);
+                d->op->lanes_grad(&l);
             }
     }
 }
@@ -406,7 +403,7 @@ static void deliver(const driver *d, const share *s, const char *sums)
     if (d->each) {
         char *to = g->out + s->lane * g->kernels * kernel * size;
         for (ptrdiff_t m = 0; m < g->kernels; m++, to += kernel * size, sums += kernel * d->vlen * size)
-            d->out(to, g->kernels * kernel, sums, kernel, s->lanes);
+            d->op->lanes_out(to, g->kernels * kernel, sums, kernel, s->lanes);
         return;
     }
     char *dw = g->out + (s->group * g->kernels + (d->lanes_of_x ? s->row : s->lane)) * kernel * size;
@@ -414,11 +411,11 @@ static void deliver(const driver *d, const share *s, const char *sums)
         dw += s->lane * d->taps * size;
         for (ptrdiff_t i = 0; i < s->rows; i++, dw += kernel * size)
             for (ptrdiff_t v = 0; v < s->vectors; v++, sums += d->taps * d->vlen * size)
-                d->out(dw + v * d->vlen * d->taps * size, d->taps, sums, d->taps, min(s->lanes - v * d->vlen, d->vlen));
+                d->op->lanes_out(dw + v * d->vlen * d->taps * size, d->taps, sums, d->taps, min(s->lanes - v * d->vlen, d->vlen));
         return;
     }
     for (ptrdiff_t v = 0; v < s->vectors; v++, dw += d->vlen * kernel * size, sums += kernel * d->vlen * size)
-        d->out(dw, kernel, sums, kernel, min(s->lanes - v * d->vlen, d->vlen));
+        d->op->lanes_out(dw, kernel, sums, kernel, min(s->lanes - v * d->vlen, d->vlen));
 }
 
 /* ---- one call ---------------------------------------------------------------------------------- */
@@ -512,13 +509,8 @@ static void chunk(void *context, ptrdiff_t index, int slot)
 int fc_conv_weight_run(const fc_conv *g)
 {
     const fc_kernels *fc = fc_in_use();
-    driver d = {.g = g, .fc = fc, .axis = g->axis, .size = fc_stored_size(g->type)};
+    driver d = {.g = g, .fc = fc, .op = fc->op[g->type], .axis = g->axis, .size = fc_stored_size(g->type)};
     const fc_axis *axis = g->axis;
-    int is_f32 = g->type == FC_F32;
-    d.gemm = is_f32 ? fc->gemm_f32 : fc->gemm_f64;
-    d.in = is_f32 ? fc->lanes_in_f32 : fc->lanes_in_f64;
-    d.grad = is_f32 ? fc->lanes_grad_f32 : fc->lanes_grad_f64;
-    d.out = is_f32 ? fc->lanes_out_f32 : fc->lanes_out_f64;
     d.vlen = fc->vector_bytes / d.size;
     d.taps = axis[DEPTH].k * axis[ROWS].k * axis[COLS].k;
     choose_lanes(&d);

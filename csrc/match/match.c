@@ -23,7 +23,7 @@
 
 enum { TILE_ROWS = 96, TILE_COLS = 512, FFT_TILE_COLS = 256, FFT_TAPS = 144, FFT_SIDE = 4, TILE_BYTES = 1 << 24 };
 enum { PREFIX, PREFIX2, SUM, SUM2, ROOM, ROOM2, ZERO, OUT, ENERGY, LINES };
-enum { SINGLE, DOUBLE, TYPES };          /* index by type of the arithmetic */
+enum { SINGLE = FC_F32, DOUBLE = FC_F64, TYPES };          /* index by type of the arithmetic */
 enum { CERTAIN, DOUBTFUL, FLAT, MISSING }; /* marks of a window */
 enum { TEMPLATE, WEIGHTS, ENERGIES, SETS }; /* what is correlated with */
 
@@ -129,7 +129,7 @@ static int prepare(match *m, int type, int which, const double *from)
         ptrdiff_t plane[FC_AXES] = {1, h, w};
         for (ptrdiff_t a = 0; a < h; a++)
             fc_copy_row(rows + a * w * size, size, taps + (z * w * h + a) * size, h * size, w, size);
-        k->fft[z] = fc_fft_new(m->fc, type == SINGLE ? FC_F32 : FC_F64, m->fft, plane, rows);
+        k->fft[z] = fc_fft_new(m->fc, type, m->fft, plane, rows);
         failed = failed || !k->fft[z];
     }
     fc_free(rows);
@@ -143,10 +143,9 @@ static void correlate(const work *t, int which, const char *x, char *to)
     const correlator *k = &m->set[t->type][which];
     ptrdiff_t size = size_of(t->type), rows = t->count[ROWS], cols = t->count[COLS];
     if (!k->fft) {
-        (t->type == SINGLE ? m->fc->corr_f32 : m->fc->corr_f64)(x, m->row, &k->taps, to, m->wide, rows, cols);
+        m->fc->op[t->type]->corr(x, m->row, &k->taps, to, m->wide, rows, cols);
         return;
     }
-    fc_add_fn *add = t->type == SINGLE ? m->fc->add_f32 : m->fc->add_f64;
     ptrdiff_t tall = m->fft[ROWS] - m->g->k[ROWS] + 1, broad = m->fft[COLS] - m->g->k[COLS] + 1;
     const ptrdiff_t of_x[2] = {m->plane, m->row}, of_out[2] = {0, m->wide};
     for (ptrdiff_t i = 0; i < rows; i += tall)
@@ -162,7 +161,7 @@ static void correlate(const work *t, int which, const char *x, char *to)
                 fc_fft_corr(k->fft[z], t->fft, pair, of_x, of_out);
                 for (ptrdiff_t r = 0; r < pair[0].out[ROWS] && z > 0; r++) {
                     ptrdiff_t at = ((i + r) * m->wide + j) * size;
-                    add(to + at, to + at, t->part + at, pair[0].out[COLS] + pair[1].out[COLS]);
+                    m->fc->op[t->type]->add(to + at, to + at, t->part + at, pair[0].out[COLS] + pair[1].out[COLS]);
                 }
             }
 }
@@ -207,11 +206,10 @@ static void gather(work *t)
 static void shift(work *t, double centre, double scale)
 {
     const match *m = t->m;
-    fc_match_shift_fn *shifted = t->type == SINGLE ? m->fc->match_shift_f32 : m->fc->match_shift_f64;
     ptrdiff_t seen = t->count[COLS] + m->g->k[COLS] - 1, rows = t->count[ROWS] + m->g->k[ROWS] - 1;
     for (ptrdiff_t z = 0; z < m->g->k[DEPTH]; z++)
         for (ptrdiff_t i = 0; i < rows; i++)
-            shifted(x_row(t, t->x, z, i), seen, centre, scale);
+            m->fc->op[t->type]->match_shift(x_row(t, t->x, z, i), seen, centre, scale);
 }
 
 /* What is not finite becomes NaN, or (for the correlation, which would spread it over a transform) zero. */
@@ -235,13 +233,12 @@ static void replace(work *t, double by)
 static int centre(work *t)
 {
     const match *m = t->m;
-    fc_match_look_fn *look = t->type == SINGLE ? m->fc->match_look_f32 : m->fc->match_look_f64;
     ptrdiff_t seen = t->count[COLS] + m->g->k[COLS] - 1, rows = t->count[ROWS] + m->g->k[ROWS] - 1;
     fc_look all = {.low = INFINITY, .high = -INFINITY};
     gather(t);
     for (ptrdiff_t z = 0; z < m->g->k[DEPTH]; z++)
         for (ptrdiff_t i = 0; i < rows; i++)
-            look(x_row(t, t->x, z, i), seen, &all);
+            m->fc->op[t->type]->match_look(x_row(t, t->x, z, i), seen, &all);
     double n = (double)m->g->k[DEPTH] * (double)rows * (double)seen - (double)all.not_finite;
     double mean = n > 0 ? all.sum / n : 0;
     t->scale = 1;
@@ -391,12 +388,11 @@ static int score_row(work *t, ptrdiff_t i, const double *s1, const double *sv, c
     const fc_score *f = &t->score;
     ptrdiff_t n = t->count[COLS];
     const char *num = t->num + i * m->wide * size_of(t->type);
-    fc_match_score_fn *score = t->type == SINGLE ? m->fc->match_score_f32 : m->fc->match_score_f64;
-    int doubt = score(t->line[OUT], t->line[ENERGY], num, s1, sv, s2, n, f);
+    int doubt = m->fc->op[t->type]->match_score(t->line[OUT], t->line[ENERGY], num, s1, sv, s2, n, f);
     char *to = g->result + t->from[DEPTH] * g->out_step[DEPTH] + (t->from[ROWS] + i) * g->out_step[ROWS] +
                t->from[COLS] * g->out_step[COLS];
     if (t->type == DOUBLE && g->out_type == FC_F32)
-        m->fc->widen_f32(to, FC_F64, t->line[OUT], n);
+        m->fc->op[FC_F32]->widen(to, FC_F64, t->line[OUT], n);
     else
         memcpy(to, t->line[OUT], (size_t)(n * size_of(t->type)));
     char *mark = t->mark + i * m->tile[COLS];
@@ -415,16 +411,15 @@ static int score_row(work *t, ptrdiff_t i, const double *s1, const double *sv, c
 /* to = from and row i of the tile, of all its planes. from: of so many rows */
 static void add_row(work *t, double *const to[2], double *const from[2], ptrdiff_t rows, ptrdiff_t i, ptrdiff_t n)
 {
-    const fc_kernels *fc = t->m->fc;
-    fc_match_add_fn *add = t->type == SINGLE ? fc->match_add_f32 : fc->match_add_f64;
+    const fc_ops *op = t->m->fc->op[t->type];
     ptrdiff_t deep = t->m->g->k[DEPTH];
     for (ptrdiff_t z = 0; z < deep; z++) {
         double *sum = z ? to[0] : from[0], *squares = z ? to[1] : from[1];
         const char *x = x_row(t, t->x, z, i);
         if (t->score.spreads)
-            fc->match_grow_f64(to[0], to[1], sum, squares, x, n, (double)(rows * deep + z));
+            op->match_grow(to[0], to[1], sum, squares, x, n, (double)(rows * deep + z));
         else
-            add(to[0], to[1], sum, squares, x, n);
+            op->match_add(to[0], to[1], sum, squares, x, n);
     }
 }
 
@@ -432,7 +427,7 @@ static void add_row(work *t, double *const to[2], double *const from[2], ptrdiff
 static void sum_row(work *t, double *const sum[2], double *const suffix[2], double *const prefix[2], ptrdiff_t rows)
 {
     const fc_match *g = t->m->g;
-    const fc_kernels *fc = t->m->fc;
+    const fc_ops *op = t->m->fc->op[FC_F64];
     ptrdiff_t h = g->k[ROWS], w = g->k[COLS], cols = t->count[COLS], seen = cols + w - 1;
     double deep = (double)g->k[DEPTH];
     if (rows == h)
@@ -440,15 +435,15 @@ static void sum_row(work *t, double *const sum[2], double *const suffix[2], doub
             memcpy(sum[p], suffix[p], (size_t)seen * sizeof(double));
     if (t->score.spreads) {
         if (rows < h)
-            fc->match_merge_f64(sum[0], sum[1], suffix[0], suffix[1], prefix[0], prefix[1], seen, (double)rows * deep,
+            op->match_merge(sum[0], sum[1], suffix[0], suffix[1], prefix[0], prefix[1], seen, (double)rows * deep,
                                 (double)(h - rows) * deep);
-        fc->match_spread_f64(sum[0], sum[1], t->line[ROOM], t->line[ROOM2], cols, w, (double)h * deep);
+        op->match_spread(sum[0], sum[1], t->line[ROOM], t->line[ROOM2], cols, w, (double)h * deep);
         return;
     }
     for (int p = 0; p < 2; p++) {
         if (rows < h)
-            fc->add_f64(sum[p], suffix[p], prefix[p], seen);
-        fc->match_window_f64(sum[p], t->line[ROOM], cols, w);
+            op->add(sum[p], suffix[p], prefix[p], seen);
+        op->match_window(sum[p], t->line[ROOM], cols, w);
     }
 }
 
@@ -612,7 +607,7 @@ static void tile(void *context, ptrdiff_t index, int slot)
 {
     match *m = context;
     const fc_match *g = m->g;
-    work t = {.m = m, .type = g->type == FC_F32 ? SINGLE : DOUBLE};
+    work t = {.m = m, .type = g->type};
     fc_room room = fc_room_at(m->scratch, m->thread_bytes, slot);
     lay_scratch(m, &room, &t);
     for (int a = FC_AXES - 1; a >= 0; a--) {
@@ -691,14 +686,13 @@ static void describe(match *m, int type)
 {
     const fc_match *g = m->g;
     fc_corr *corr = &m->corr[type];
-    *corr = (fc_corr){.type = type == SINGLE ? FC_F32 : FC_F64, .x_type = g->x_type, .method = FC_DIRECT,
+    *corr = (fc_corr){.type = type, .x_type = g->x_type, .method = FC_DIRECT,
                       .threads = g->threads, .fill = g->fill, .x = g->x, .out = g->result};
     corr->out_type = corr->type;
     for (int a = 0; a < FC_AXES; a++)
         corr->axis[a] = (fc_axis){.n = g->n[a], .k = g->k[a], .out = g->out[a], .lead = g->lead[a], .stride = 1,
                                   .dilation = 1, .boundary = g->boundary, .x_step = g->x_step[a], .whole = g->out[a]};
-    m->gather[type] = (call){.g = corr, .fc = m->fc, .size = size_of(type), .stored = fc_stored_size(g->x_type)};
-    m->gather[type].widen = type == SINGLE ? m->fc->widen_f32 : m->fc->widen_f64;
+    m->gather[type] = (call){.g = corr, .fc = m->fc, .op = m->fc->op[type], .size = size_of(type), .stored = fc_stored_size(g->x_type)};
     if (type == SINGLE)
         m->gather[type].fill.f32 = (float)g->fill;
     else
@@ -722,13 +716,13 @@ int fc_match_run(const fc_match *g)
         return 0;
     size_tiles(&m);
     int failed = 0;
-    for (int type = g->type == FC_F32 ? SINGLE : DOUBLE; type < TYPES; type++) {
+    for (int type = g->type; type < TYPES; type++) {
         describe(&m, type);
         for (int i = 0; i < SETS; i++)
             failed = failed || (sets[i] && prepare(&m, type, i, sets[i]) != 0);
     }
     fc_plan plan;
-    fc_corr_plan(m.fc, &m.corr[g->type == FC_F32 ? SINGLE : DOUBLE], &plan);
+    fc_corr_plan(m.fc, &m.corr[g->type], &plan);
     int threads = plan.threads > 1 ? g->threads : 1;
     ptrdiff_t chunks = m.tiles[DEPTH] * m.tiles[ROWS] * m.tiles[COLS];
     threads = threads < chunks ? threads : (int)chunks;

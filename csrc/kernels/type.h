@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Every micro-kernel of one type, and its row of the table: all.h includes this with FC_TYPE_F32, _F64, _I32 or _I64 defined. */
+#include "kernels/vec.h"
+#include "kernels/corr_tmpl.h"
+#include "kernels/widen_tmpl.h"
+#include "kernels/box_tmpl.h"
+#ifndef FC_INTEGER
+#include "kernels/gemm_tmpl.h"
+#include "kernels/dot_tmpl.h"
+#include "kernels/pack_tmpl.h"
+#include "kernels/lanes_tmpl.h"
+#include "kernels/split_tmpl.h"
+#include "kernels/transpose_tmpl.h"
+#include "kernels/fft_tmpl.h"
+#include "kernels/match_tmpl.h"
+#include "kernels/ordered_tmpl.h"
+#include "kernels/narrow_tmpl.h"
+#include "kernels/peak_tmpl.h"
+#endif
+
+#define FC_ENTRY(kernel) .kernel = NAME(kernel),
+static const fc_ops NAME(ops) = {
+    FC_OPS(FC_ENTRY)
+#ifndef FC_INTEGER
+    FC_FLOAT_OPS(FC_ENTRY)
+#endif
+#ifdef FC_TYPE_F64
+    FC_DOUBLE_OPS(FC_ENTRY)
+#endif
+};
+#undef FC_ENTRY
+#include "kernels/vec_end.h"
