@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include "kernels/kernels.h"
 
-enum { FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP };      /* boundary, numpy.pad's words */
+enum { FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP }; /* boundary: fastconv/arguments/boundaries.py */
 enum { FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX, FC_ORDERED, FC_LINES }; /* method */
 enum { FC_AXES = 3, FC_BATCHES = 64 };
 

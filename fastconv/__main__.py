@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 import fastconv
 from fastconv import kernels, tour
+from fastconv.arguments.boundaries import NAMES
 from fastconv.pictures import MOST_PIXELS, RequestError, file_format, read, reason, say, write
 from fastconv.running import NoProgramError, run_program
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 MODES = ("same", "valid", "full")
-BOUNDARIES = ("edge", "constant", "reflect", "symmetric", "wrap")
+BOUNDARIES = sorted(NAMES, key="edge".__ne__)  # the default first
 RANGES = ("auto", "clip", "abs", "stretch")
 PARTS = [part.__name__ for part in tour.PARTS]
 SIZED = [name for name, (make, *_) in kernels.NAMED.items() if "size" in signature(make).parameters]

@@ -14,6 +14,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from fastconv.arguments.axes import MODES, plain_geometry
 from fastconv.arguments.boundaries import BOUNDARIES
+from fastconv.arguments.boundaries import CODES as BOUNDARY
 from fastconv.arguments.layer_geometry import LARGEST
 
 cnp.import_array()
@@ -55,7 +56,7 @@ cdef extern from "fastconv.h" nogil:
         ptrdiff_t parts[3]
         double serial_us
     int FC_F32, FC_F64, FC_I32, FC_I64, FC_U8, FC_I8, FC_U16, FC_I16, FC_U32, FC_U64
-    int FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP, FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX
+    int FC_CONSTANT, FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX
     int FC_ORDERED, FC_LINES
     int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM, FC_FFT_POINTS
     void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
@@ -73,13 +74,6 @@ ctypedef fused arithmetic:
     int32_t
     int64_t
 
-BOUNDARY = {
-    "constant": FC_CONSTANT,
-    "edge": FC_EDGE,
-    "reflect": FC_REFLECT,
-    "symmetric": FC_SYMMETRIC,
-    "wrap": FC_WRAP,
-}
 METHOD = {
     "direct": FC_DIRECT,
     "im2col": FC_IM2COL,

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import methods, reference, spectrum
 from fastconv.arguments.axes import Window
+from fastconv.arguments.boundaries import source_index
 from fastconv.arguments.correlation import Correlation, Options, OuterProduct, correlation_arguments
 from fastconv.arguments.values import IntOrTuple
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
@@ -630,7 +631,7 @@ def _narrowed(c: Correlation) -> Correlation:
         sparse = a.sparse() if a.n else None
         if sparse is not None:
             elements, axes[i] = sparse
-            source = reference.source_index(elements, a.n, a.boundary)
+            source = source_index(elements, a.n, a.boundary)
             along = x.ndim - c.rank + i
             x = x[(slice(None),) * along + (source,)]
             outside = (source < 0).reshape(-1, *(1,) * (c.rank - 1 - i))

@@ -36,7 +36,6 @@ from fastconv.arguments.values import (
     native_dtype,
     per_axis,
 )
-from fastconv.reference import source_indices
 
 __all__ = [
     "Cost",
@@ -288,7 +287,7 @@ def _correlation(k: ArrayLike, shape: tuple[int, int], mode: str, boundary: Any)
 def _entries(c: Correlation) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], NDArray[Any]]:
     """Rows, columns and values of the matrix, some of them more than once, which together fit their dtype."""
     rows, cols = c.axes
-    sources = [source_indices(a) for a in c.axes]  # of the continued axes, from -lead on
+    sources = [a.sources() for a in c.axes]  # of the continued axes, from -lead on
     i, j, a, b = np.ogrid[: rows.out, : cols.out, : rows.k, : cols.k]
     down, across = sources[0][i + a], sources[1][j + b]
     to = np.broadcast_to(i * cols.out + j, (rows.out, cols.out, rows.k, cols.k))

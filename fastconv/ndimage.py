@@ -31,6 +31,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from fastconv.arguments.boundaries import NDIMAGE as BOUNDARIES
 from fastconv.arguments.values import as_array, left_to_scipy
 from fastconv.caches import remembered
 from fastconv.passes import Pass, float_weights, integer, mean, passed, real, slid, weighted
@@ -55,17 +56,6 @@ __all__ = [
 
 __getattr__ = left_to_scipy("ndimage", "the linear filters of scipy.ndimage")
 
-# SciPy's names of boundaries: those of `fastconv.corr2d`, which are numpy.pad's
-BOUNDARIES = {
-    "reflect": "symmetric",
-    "grid-mirror": "symmetric",
-    "mirror": "reflect",
-    "nearest": "edge",
-    "wrap": "wrap",
-    "grid-wrap": "wrap",
-    "constant": "constant",
-    "grid-constant": "constant",
-}
 _CENTRAL, _SECOND = np.array([-1.0, 0.0, 1.0]), np.array([1.0, -2.0, 1.0])
 _ONE_TWO_ONE, _ONES = np.array([1.0, 2.0, 1.0]), np.array([1.0, 1.0, 1.0])
 

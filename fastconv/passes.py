@@ -17,6 +17,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import NDArray
 
 from fastconv import methods, reference
+from fastconv.arguments.boundaries import BY_NAME
 from fastconv.arguments.correlation import Correlation, placed
 from fastconv.correlation import run_into
 from fastconv.runtime import _core, check_result, checking, get_num_threads
@@ -209,7 +210,8 @@ def _wide_mean(
     line = np.ascontiguousarray(np.moveaxis(x, one.axis, -1), _WIDE)  # sums do not depend on the layout
     n, taps, lead, boundary = line.shape[-1], one.taps, one.lead, one.boundary
     with np.errstate(all="ignore"):
-        if boundary in ("edge", "constant") or n == 1:
+        rule = BY_NAME[boundary]
+        if rule.once is None or n == 1:
             boundary = "constant" if boundary == "constant" else "edge"
             ends = (fill, fill) if boundary == "constant" else (line[..., :1], line[..., -1:])
             more: Any = np.zeros((*line.shape[:-1], 1))
@@ -219,10 +221,10 @@ def _wide_mean(
                     taps -= beyond
             lead = min(lead, n)
         else:
-            inner = line[..., 1:-1] if boundary == "reflect" else line[..., : n * (boundary == "symmetric")]
-            period = n + inner.shape[-1]
+            period = rule.period(n)
             repeats = (taps - 1) // period
-            more = repeats * (line.sum(-1, keepdims=True) + inner.sum(-1, keepdims=True))
+            back = line.take(np.sort(rule.source(np.arange(n, period), n)), -1)
+            more = repeats * (line.sum(-1, keepdims=True) + back.sum(-1, keepdims=True))
             taps, lead = taps - repeats * period, lead % period
         weights = _ONES[taps] if taps < len(_ONES) else None
         reduced = Pass(one.axis, weights, taps, lead, boundary)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments import layer_geometry, layers
 from fastconv.arguments.axes import Axis
+from fastconv.arguments.boundaries import source_index
 from fastconv.arguments.correlation import Correlation, Options, OuterProduct, correlation_arguments
 from fastconv.arguments.matching import Matching, matching_arguments
 from fastconv.arguments.values import unrepeated
@@ -267,37 +268,13 @@ def slide(c: Correlation, x: NDArray[Any], k: NDArray[Any], dtype: np.dtype[Any]
 
 def extended(c: Correlation, x: NDArray[Any]) -> NDArray[Any]:
     """x continued by the boundary rule, to cover every window of the output."""
-    indices = [source_indices(a) for a in c.axes]
+    indices = [a.sources() for a in c.axes]
     X = np.full((*x.shape[: -c.rank], *(i.size for i in indices)), c.fillvalue, x.dtype)
     inside = [np.flatnonzero(i >= 0) for i in indices]
     to: tuple[Any, ...] = np.ix_(*inside)
     source: tuple[Any, ...] = np.ix_(*(i[j] for i, j in zip(indices, inside, strict=True)))
     X[(..., *to)] = x[(..., *source)]
     return X
-
-
-def source_indices(a: Axis) -> NDArray[np.intp]:
-    return source_index(np.arange(*a.reach()) if a.out else np.arange(0), a.n, a.boundary)
-
-
-def source_index(i: NDArray[np.intp], n: int, boundary: str) -> NDArray[np.intp]:
-    """Where element i of the continued axis lies in an axis of n elements; -1: the fill value.
-
-    The rules are numpy.pad's, repeated as often as needed:
-    edge ``1 1 | 1 2 3 | 3 3``, reflect ``3 2 | 1 2 3 | 2 1``, symmetric ``2 1 | 1 2 3 | 3 2``,
-    wrap ``2 3 | 1 2 3 | 1 2``.
-    """
-    if boundary == "constant" or n == 0:
-        return np.where((i >= 0) & (i < n), i, -1)
-    if boundary == "edge":
-        return np.clip(i, 0, n - 1)
-    if boundary == "wrap":
-        return i % n
-    if boundary == "symmetric":
-        i = i % (2 * n)
-        return np.minimum(i, 2 * n - 1 - i)
-    i = i % max(2 * (n - 1), 1)  # reflect
-    return np.minimum(i, 2 * (n - 1) - i)
 
 
 def _integers(c: Correlation) -> NDArray[Any]:
@@ -652,7 +629,7 @@ def continued(x: NDArray[Any], axes: tuple[Axis, ...]) -> NDArray[Any]:
     """x with its last axes padded as far as the windows of all outputs reach."""
     X = x
     for i, a in enumerate(axes, x.ndim - len(axes)):
-        source = source_indices(a)
+        source = a.sources()
         X = np.where((source >= 0).reshape(-1, *(1,) * (x.ndim - 1 - i)), X.take(source, i), X.dtype.type(0))
     return X
 
@@ -920,7 +897,7 @@ def added_back(X: NDArray[Any], axes: tuple[Axis, ...]) -> NDArray[Any]:
     """The adjoint of `continued`: every element of X is added to the element of x that it stands for, if any."""
     for i, a in enumerate(axes, X.ndim - len(axes)):
         X = np.moveaxis(X, i, 0)
-        source = source_indices(a)
+        source = a.sources()
         at = np.arange(*a.reach())
         inside = (at >= 0) & (at < a.n)
         x = np.zeros((a.n, *X.shape[1:]), X.dtype)
@@ -970,7 +947,7 @@ def transposed_error_bound(c: layers.Layer) -> NDArray[np.float64]:
     True
     """
     kernels, _, *taps = c.w.shape
-    added = math.prod(int(np.bincount(i[i >= 0], minlength=1).max()) for i in map(source_indices, c.axes))
+    added = math.prod(int(np.bincount(i[i >= 0], minlength=1).max()) for i in (a.sources() for a in c.axes))
     with np.errstate(all="ignore"):
         magnitude = _scattered(c, _magnitude(c.x), _magnitude(c.w))
         if c.bias is not None:

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv import methods, reference
+from fastconv.arguments.boundaries import SIGNAL as BOUNDARIES
 from fastconv.arguments.correlation import placed
 from fastconv.arguments.values import as_array, left_to_scipy
 from fastconv.correlation import run, run_into
@@ -49,14 +50,6 @@ __all__ = [
 __getattr__ = left_to_scipy("signal", "what correlates and convolves of scipy.signal")
 
 MODES = ("valid", "same", "full")
-BOUNDARIES = {
-    "fill": "constant",
-    "pad": "constant",
-    "wrap": "wrap",
-    "circular": "wrap",
-    "symm": "symmetric",
-    "symmetric": "symmetric",
-}
 LITTLE_WORK = 10000  # products: fewer take no longer than finding out which are needed
 METHODS = {"auto": "auto", "direct": "direct", "fft": "auto"}
 

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from fastconv.arguments.boundaries import NAMES
+
 Array = NDArray[Any]
 Shape = tuple[int, int]
 
 MODES = ("valid", "same", "full")
-BOUNDARIES = ("constant", "edge", "reflect", "symmetric", "wrap")
+BOUNDARIES = NAMES
 METHODS = ("direct", "im2col")
 FLOATS = ("float32", "float64")
 INTEGERS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")

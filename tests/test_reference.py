@@ -9,6 +9,7 @@ import pytest
 from scipy import signal
 
 from fastconv import reference
+from fastconv.arguments.boundaries import source_index
 from fastconv.arguments.correlation import Options, correlation_arguments
 
 SCIPY = {"constant": "fill", "symmetric": "symm", "wrap": "wrap"}
@@ -74,7 +75,7 @@ def test_source_index_is_numpy_pad():
     for n in (1, 2, 3, 7):
         for boundary in cases.BOUNDARIES[1:]:
             expected = np.pad(np.arange(n), 20, boundary)
-            i = reference.source_index(np.arange(-20, n + 20), n, boundary)
+            i = source_index(np.arange(-20, n + 20), n, boundary)
             np.testing.assert_array_equal(i, expected, err_msg=f"{boundary} {n}")
 
 

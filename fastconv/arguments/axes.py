@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv.arguments.boundaries import BOUNDARIES
+from fastconv.arguments.boundaries import BOUNDARIES, source_index
 from fastconv.arguments.values import IntOrTuple, as_word, per_axis
 
 Window: TypeAlias = slice | Sequence[slice]
@@ -41,6 +41,10 @@ class Axis(NamedTuple):
         """First element that the outputs look at, and the one behind the last, as if x went on."""
         first = -self.lead
         return first, first + (self.out - 1) * self.stride + (self.k - 1) * self.dilation + 1
+
+    def sources(self) -> NDArray[np.intp]:
+        """Which elements of x the outputs look at, over their whole reach; -1: the fill value."""
+        return source_index(np.arange(*self.reach()) if self.out else np.arange(0), self.n, self.boundary)
 
     def sparse(self) -> tuple[NDArray[np.intp], Axis] | None:
         """Which elements the outputs look at, and the axis that has them side by side, if that is far fewer.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.axes import MODES, Axis, Window, geometry, windowed
-from fastconv.arguments.boundaries import BOUNDARIES
+from fastconv.arguments.boundaries import BOUNDARIES, BY_NAME
 from fastconv.arguments.conversion import converted
 from fastconv.arguments.values import (
     IntOrTuple,
@@ -167,7 +167,7 @@ class Correlation(NamedTuple):
         beyond = max(-low, high - axis.n, 0)  # how far the windows reach beyond x: as far inside a boundary may look
         low, high = max(low, 0), min(high, axis.n)
         if beyond:
-            if axis.boundary == "wrap" or beyond >= axis.n:
+            if beyond >= axis.n or not BY_NAME[axis.boundary].is_near:
                 low, high = 0, axis.n
             else:
                 low, high = (0, max(high, beyond + 1)) if part.lead > 0 else (min(low, axis.n - beyond - 1), axis.n)

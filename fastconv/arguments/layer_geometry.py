@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastconv.arguments.axes import Axis
-from fastconv.arguments.boundaries import PADDING_MODES
+from fastconv.arguments.boundaries import BY_NAME, PADDING_MODES
 from fastconv.arguments.values import IntOrTuple, as_count, as_index, as_word, is_listed, per_axis
 
 Padding: TypeAlias = int | str | Sequence[int] | Sequence[Sequence[int]]
@@ -193,13 +193,13 @@ def layer_axes(
         spread = f", spread to {spans} by dilation {dilation}," if spans != w_shape else ""
         raise ValueError(f"{w} of {w_shape} taps{spread} is larger than the padded input {padded} of {x} of {x_shape}")
     _check_elements(x_shape, x)
-    axes = []
+    boundary = PADDING_MODES[padding_mode]
+    axes, once = [], BY_NAME[boundary].once
     for n, k, span, s, d, (before, behind) in zip(x_shape, w_shape, spans, stride, dilation, pads, strict=True):
-        most = {"zeros": sys.maxsize, "replicate": sys.maxsize, "reflect": n - 1, "circular": n}[padding_mode]
-        if max(before, behind) > most:
+        if once is not None and max(before, behind) > once(n):
             raise ValueError(f"padding {padding!r} is more than {n} elements allow with padding_mode {padding_mode!r}")
         out = (n + before + behind - span) // s + 1
-        axes.append(Axis(n, k, out, before, s, d, PADDING_MODES[padding_mode], 0, out))
+        axes.append(Axis(n, k, out, before, s, d, boundary, 0, out))
     return tuple(axes)
 
 

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv.arguments.boundaries import BOUNDARIES
+from fastconv.arguments.boundaries import NAMES
 from fastconv.arguments.values import as_even_array
 
 MEASURES = ("ccoeff_normed", "ccoeff", "ccorr_normed", "ccorr", "sqdiff_normed", "sqdiff")
-PAD_MODES = ("constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp", "maximum", "mean", "median", "minimum")
+PAD_MODES = (*NAMES, "linear_ramp", "maximum", "mean", "median", "minimum")
 
 
 class Matching(NamedTuple):
@@ -79,7 +79,7 @@ def matching_arguments(
     lead, boundary, fillvalue = (0,) * picture.ndim, "constant", 0.0
     if pad_input:
         shape, lead = picture.shape, tuple(k // 2 for k in figure.shape)
-        if mode in BOUNDARIES and (mode != "constant" or np.ndim(constant_values) == 0):
+        if mode in NAMES and (mode != "constant" or np.ndim(constant_values) == 0):
             boundary = mode
             if mode == "constant":
                 fillvalue = _fillvalue(constant_values)
