@@ -289,7 +289,7 @@ SIZES = {
     "weight.c SUMS": 1 << 20,
     "weight.c VECTORS": 8,
     "weight.c TAP_VECTORS": 18,
-    "weight.c WIDE": 16,
+    "weight_pixels.c WIDE": 16,
 }
 
 

@@ -25,12 +25,10 @@
  * all frequencies, in absolute values |DFT x| |DFT taps| / N = |x| |taps| at most. The error is relative to the
  * largest values of the two tiles, not to each result. x * N must not overflow.
  */
-#include "fastconv.h"
+#include "corr/fft.h"
 #include "common/room.h"
 #include <stdint.h>
 #include <string.h>
-
-enum { BLOCK = FC_FFT_BLOCK };
 
 struct fc_fft {
     size_t size;             /* of an element */
@@ -42,119 +40,9 @@ struct fc_fft {
     char *spectrum, *twist;  /* row block by row block; twist: NULL unless flat */
 };
 
-/* ---- sizes ------------------------------------------------------------------------------------- */
-
-/* Radices of n: odd ones first, 4 last wherever it can be; 0: n has others. */
-static int radices(ptrdiff_t n, int radix[FC_FFT_PASSES])
-{
-    int passes = 0;
-    for (int r = 5; r >= 3; r -= 2)
-        for (; n % r == 0; n /= r)
-            radix[passes++] = r;
-    if (n <= 0 || (n & (n - 1)) != 0)
-        return 0;
-    int odd = __builtin_ctzll((unsigned long long)n) % 2;
-    if (odd && n >= 128 && passes == 0) /* a first pass that reads eight rows of x at once is slow */
-        radix[passes++] = 4, n /= 4;
-    if (odd) {
-        radix[passes] = n >= 32 ? 8 : 2;
-        n /= radix[passes++];
-    }
-    for (; n >= 4; n /= 4)
-        radix[passes++] = 4;
-    if (passes == 0)
-        radix[passes++] = 1;
-    return passes;
-}
-
-/* The next larger one of 2^i, 3 * 2^i, 5 * 2^i, multiples of unit (a power of two); 0: too large */
-static ptrdiff_t next_size(ptrdiff_t n, ptrdiff_t unit)
-{
-    for (ptrdiff_t p = unit; p <= PTRDIFF_MAX / 8; p *= 2) {
-        if (p > n)
-            return p;
-        if (p % (4 * unit) == 0 && p / 4 * 5 > n)
-            return p / 4 * 5;
-        if (p % (2 * unit) == 0 && p / 2 * 3 > n)
-            return p / 2 * 3;
-    }
-    return 0;
-}
-
-/* One row of n points as rows x columns, nearly square; 0: n is no such product */
-static ptrdiff_t flat_rows(ptrdiff_t n)
-{
-    int radix[FC_FFT_PASSES];
-    for (ptrdiff_t rows = BLOCK, best = 0;; rows = next_size(rows, BLOCK)) {
-        if (rows == 0 || rows > n / rows)
-            return best;
-        if (n % rows == 0 && n / rows % BLOCK == 0 && radices(n / rows, radix))
-            best = rows;
-    }
-}
-
-/* Estimated time in us of a call: ns per complex vector, fitted to what AVX-512 takes for 16x16 to 512x512 and 256 to
- * 262144 points, within 10 % (AVX2 takes 0.85 of it), with x and y in cache. What it depends on but the
- * number of vectors must be the same for every instruction set, for the size decides the bits. */
-static double tile_us(const fc_kernels *fc, int type, const ptrdiff_t n[3], const ptrdiff_t k[3])
-{
-    enum { CALL_NS = 20, L1_COLUMNS = 256 /* strip and spectrum no longer fit */ };
-    double size = type == FC_F32 ? 4 : 8, points = (double)n[0] * (double)n[1] * (double)n[2], ns = 11;
-    for (int a = 0; a < 3; a++)
-        if (k[a] > 1)
-            ns += 0.4 * (double)(63 - __builtin_clzll((unsigned long long)n[a]));
-    int flat = n[0] == 1 && n[1] == 1;
-    double bytes = (flat ? 6 : 4) * points * size; /* blocks, spectrum, twist */
-    ns += flat ? 3 : n[0] > 1 ? 1 : 0;
-    ns += flat ? (n[2] > L1_COLUMNS * BLOCK * BLOCK / 2 ? 2 : 0) : n[2] >= L1_COLUMNS ? 2 : 0;
-    ns += bytes <= 1 << 19 ? 0 : bytes <= 1 << 20 ? 2 : bytes <= 1 << 22 ? 4 : 8; /* against 1 MB of L2 */
-    return (CALL_NS + points * size / fc->vector_bytes * ns) * 1e-3;
-}
-
-/* The next candidate for axis a after n (0: the first); 0: no more */
-static ptrdiff_t next_candidate(int a, const ptrdiff_t k[3], const ptrdiff_t out[3], ptrdiff_t n)
-{
-    int flat = k[0] == 1 && k[1] == 1;
-    if ((a == 0 && k[0] == 1) || (a == 1 && flat)) /* planes, or rows, each by itself */
-        return n == 0;
-    if (n >= k[a] && n - k[a] >= out[a] - 1)       /* holds the whole axis */
-        return 0;
-    do
-        n = next_size(n, a == 0 ? 1 : flat ? BLOCK * BLOCK : BLOCK);
-    while (n != 0 && (n < k[a] || (flat && !flat_rows(n))));
-    return n;
-}
-
-double fc_fft_size(const fc_kernels *fc, int type, const ptrdiff_t k[3], const ptrdiff_t out[3], ptrdiff_t n[3])
-{
-    double outputs = (double)out[0] * (double)out[1] * (double)out[2], least = 1e300;
-    double size = type == FC_F32 ? 4 : 8;
-    /* x and y that come from memory: us a point, for two tiles; rows of adjacent elements are no slower for it */
-    double memory = (k[0] > 1 || k[1] > 1) && outputs * 2 * size > 1 << 23 ? 8e-5 * size : 0;
-    ptrdiff_t m[3] = {0, 0, 0};
-    n[0] = n[1] = n[2] = 0;
-    while ((m[0] = next_candidate(0, k, out, m[0])) != 0)
-        for (m[1] = 0; (m[1] = next_candidate(1, k, out, m[1])) != 0;)
-            for (m[2] = 0; (m[2] = next_candidate(2, k, out, m[2])) != 0;) {
-                double tiles = 1, us;
-                if ((double)m[0] * (double)m[1] * (double)m[2] > FC_FFT_POINTS)
-                    continue;
-                for (int a = 0; a < 3; a++)
-                    tiles *= (double)((out[a] - 1) / (m[a] - k[a] + 1) + 1);
-                double calls = tiles > 1 ? tiles / 2 : 1;
-                us = (calls + 2) * tile_us(fc, type, m, k); /* 2: the plan */
-                us += calls * memory * (double)m[0] * (double)m[1] * (double)m[2];
-                if (us < least) {
-                    least = us;
-                    n[0] = m[0], n[1] = m[1], n[2] = m[2];
-                }
-            }
-    return least / outputs;
-}
-
 /* ---- plan -------------------------------------------------------------------------------------- */
 
-static void put(char *p, size_t size, ptrdiff_t i, long double value)
+static void fft_put(char *p, size_t size, ptrdiff_t i, long double value)
 {
     if (size == sizeof(float))
         ((float *)p)[i] = (float)value;
@@ -164,7 +52,7 @@ static void put(char *p, size_t size, ptrdiff_t i, long double value)
 
 /* exp(-2 pi i p / n), 0 <= p < n < 2^60, exactly symmetric: p is folded into an eighth of the circle, where the
  * Taylor series has converged. (Not libm's, whose last bits differ from one version to the next.) */
-static void root_of_one(ptrdiff_t p, ptrdiff_t n, long double *re, long double *im)
+static void fft_root_of_one(ptrdiff_t p, ptrdiff_t n, long double *re, long double *im)
 {
 #define STEP(i) {1.0L / (((i) - 1) * (i)), 1.0L / ((i) * ((i) + 1))} /* from term to term of cosine, of sine */
     static const long double step[10][2] = {STEP(2),  STEP(4),  STEP(6),  STEP(8),  STEP(10),
@@ -187,7 +75,7 @@ static void root_of_one(ptrdiff_t p, ptrdiff_t n, long double *re, long double *
     *im = (steep ? cosine : sine) * (lower ? 1 : -1);
 }
 
-static ptrdiff_t count_factors(const fc_fft_axis *a)
+static ptrdiff_t fft_count_factors(const fc_fft_axis *a)
 {
     ptrdiff_t count = 0, m = a->n;
     for (int i = 0; i < a->passes; m /= a->radix[i++])
@@ -195,7 +83,7 @@ static ptrdiff_t count_factors(const fc_fft_axis *a)
     return count;
 }
 
-static void fill_factors(fc_fft_axis *a, const fc_fft_axis *other, char *to, size_t size)
+static void fft_fill_factors(fc_fft_axis *a, const fc_fft_axis *other, char *to, size_t size)
 {
     ptrdiff_t count = 0, m = a->n;
     if (other && other->n == m && other->radix[0] == a->radix[0]) { /* the same: often so, and half the time */
@@ -207,16 +95,16 @@ static void fill_factors(fc_fft_axis *a, const fc_fft_axis *other, char *to, siz
         for (ptrdiff_t j = 0; j < m / a->radix[i]; j++)
             for (ptrdiff_t p = 1; p < a->radix[i]; p++, count += 2) {
                 long double re, im;
-                root_of_one(p * j, m, &re, &im);
-                put(to, size, count, re);
-                put(to, size, count + 1, im);
+                fft_root_of_one(p * j, m, &re, &im);
+                fft_put(to, size, count, re);
+                fft_put(to, size, count + 1, im);
             }
     }
     a->factors = to;
 }
 
 /* The frequency that fft leaves at place p */
-static ptrdiff_t frequency(const fc_fft_axis *a, ptrdiff_t p)
+static ptrdiff_t fft_frequency(const fc_fft_axis *a, ptrdiff_t p)
 {
     ptrdiff_t f = 0, weight = 1, m = a->n;
     for (int i = 0; i < a->passes; i++) {
@@ -230,64 +118,64 @@ static ptrdiff_t frequency(const fc_fft_axis *a, ptrdiff_t p)
 
 /* exp(-2 pi i f c / n) as a product of two roots, exponents high * C + low: a series for each would take longer than
  * many a transform. In long double the product is as good as the series. roots: scratch, 2 * (R + C). */
-static void fill_twist(fc_fft *plan, long double *roots)
+static void fft_fill_twist(fc_fft *plan, long double *roots)
 {
     ptrdiff_t R = plan->axis[1].n, C = plan->axis[2].n, n = R * C, lanes = plan->lanes;
     for (ptrdiff_t i = 0; i < R; i++)
-        root_of_one(i * C, n, &roots[2 * i], &roots[2 * i + 1]);
+        fft_root_of_one(i * C, n, &roots[2 * i], &roots[2 * i + 1]);
     long double *low_roots = roots + 2 * R;
     for (ptrdiff_t i = 0; i < C; i++)
-        root_of_one(i, n, &low_roots[2 * i], &low_roots[2 * i + 1]);
+        fft_root_of_one(i, n, &low_roots[2 * i], &low_roots[2 * i + 1]);
     for (ptrdiff_t r = 0; r < R; r++) {
-        ptrdiff_t f = frequency(&plan->axis[1], r), row = (r / lanes * C + r % lanes) * lanes * 2;
+        ptrdiff_t f = fft_frequency(&plan->axis[1], r), row = (r / lanes * C + r % lanes) * lanes * 2;
         for (ptrdiff_t c = 0; c < C; c++) {
             const long double *high = roots + 2 * (f * c / C), *low = low_roots + 2 * (f * c % C);
             ptrdiff_t at = row + c / lanes * lanes * lanes * 2 + c % lanes;
-            put(plan->twist, plan->size, at, high[0] * low[0] - high[1] * low[1]);
-            put(plan->twist, plan->size, at + lanes, high[0] * low[1] + high[1] * low[0]);
+            fft_put(plan->twist, plan->size, at, high[0] * low[0] - high[1] * low[1]);
+            fft_put(plan->twist, plan->size, at + lanes, high[0] * low[1] + high[1] * low[0]);
         }
     }
 }
 
-static int set_axes(fc_fft *plan, const ptrdiff_t n[3], const ptrdiff_t k[3])
+static int fft_set_axes(fc_fft *plan, const ptrdiff_t n[3], const ptrdiff_t k[3])
 {
     ptrdiff_t points;
     if (__builtin_mul_overflow(n[0], n[1], &points) || __builtin_mul_overflow(points, n[2], &points) ||
         points > PTRDIFF_MAX / 1024)
         return 0;
     plan->flat = n[0] == 1 && n[1] == 1;
-    ptrdiff_t rows = plan->flat ? flat_rows(n[2]) : n[1];
+    ptrdiff_t rows = plan->flat ? fc_fft_rows(n[2]) : n[1];
     ptrdiff_t dims[3] = {n[0], rows, plan->flat && rows ? n[2] / rows : n[2]};
     for (int i = 0; i < 3; i++) {
         fc_fft_axis *a = &plan->axis[i];
         plan->k[i] = k[i];
         a->n = dims[i];
-        if (n[i] < k[i] || a->n < 1 || (i > 0 && a->n % BLOCK != 0))
+        if (n[i] < k[i] || a->n < 1 || (i > 0 && a->n % FC_FFT_BLOCK != 0))
             return 0;
         a->passes = 1;
         a->radix[0] = 1;
-        if ((plan->flat ? i > 0 : k[i] > 1) && !(a->passes = radices(a->n, a->radix)))
+        if ((plan->flat ? i > 0 : k[i] > 1) && !(a->passes = fc_fft_radices(a->n, a->radix)))
             return 0;
     }
     return 1;
 }
 
-static void learn(fc_fft *plan, void *scratch, const void *taps);
+static void fft_learn(fc_fft *plan, void *scratch, const void *taps);
 
 /* The plan and its tables; returns where it lies. factors: of each axis */
-static fc_fft *lay_plan(fc_fft *head, fc_room *r, char *factors[3])
+static fc_fft *fft_lay_plan(fc_fft *head, fc_room *r, char *factors[3])
 {
     ptrdiff_t D = head->axis[0].n, R = head->axis[1].n, C = head->axis[2].n, complex = 2 * (ptrdiff_t)head->size;
     fc_fft *plan = fc_part(r, "plan", 1, sizeof *plan);
     for (int i = 0; i < 3; i++)
-        factors[i] = fc_part(r, "factors", count_factors(&head->axis[i]), (ptrdiff_t)head->size);
+        factors[i] = fc_part(r, "factors", fft_count_factors(&head->axis[i]), (ptrdiff_t)head->size);
     head->spectrum = fc_part(r, "spectrum", D * R * C, complex);
     head->twist = head->flat ? fc_part(r, "twist", R * C, complex) : NULL;
     return plan;
 }
 
 /* The column blocks, and the strip */
-static void lay_scratch(const fc_fft *plan, fc_room *r, char **blocks, char **strip)
+static void fft_lay_scratch(const fc_fft *plan, fc_room *r, char **blocks, char **strip)
 {
     ptrdiff_t vector = 2 * plan->lanes * (ptrdiff_t)plan->size, C = plan->axis[2].n;
     *blocks = fc_part(r, "column blocks", times(C / plan->lanes, plan->column), vector);
@@ -297,7 +185,7 @@ static void lay_scratch(const fc_fft *plan, fc_room *r, char **blocks, char **st
 fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const ptrdiff_t k[3], const void *taps)
 {
     fc_fft head = {.size = type == FC_F32 ? sizeof(float) : sizeof(double)};
-    if (!set_axes(&head, n, k))
+    if (!fft_set_axes(&head, n, k))
         return NULL;
     head.lanes = fc->vector_bytes / (ptrdiff_t)head.size;
     head.op = fc->op[type];
@@ -308,7 +196,7 @@ fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const p
 
     char *factors[3];
     fc_room counted = {0};
-    lay_plan(&head, &counted, factors);
+    fft_lay_plan(&head, &counted, factors);
     fc_room room = {.block = fc_alloc(1, (size_t)counted.bytes)};
     size_t bytes = fc_fft_scratch(&head), roots = head.flat ? 2 * (size_t)(R + C) * sizeof(long double) : 0;
     char *scratch = room.block ? fc_alloc(1, bytes + roots) : NULL;
@@ -316,13 +204,13 @@ fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const p
         fc_free(room.block);
         return NULL;
     }
-    fc_fft *plan = lay_plan(&head, &room, factors);
+    fc_fft *plan = fft_lay_plan(&head, &room, factors);
     *plan = head;
     for (int i = 0; i < 3; i++)
-        fill_factors(&plan->axis[i], i > 0 ? &plan->axis[i - 1] : NULL, factors[i], plan->size);
+        fft_fill_factors(&plan->axis[i], i > 0 ? &plan->axis[i - 1] : NULL, factors[i], plan->size);
     if (plan->flat)
-        fill_twist(plan, (long double *)(void *)(scratch + bytes));
-    learn(plan, scratch, taps);
+        fft_fill_twist(plan, (long double *)(void *)(scratch + bytes));
+    fft_learn(plan, scratch, taps);
     fc_close(&room);
     fc_free(scratch);
     return plan;
@@ -336,14 +224,14 @@ void fc_fft_free(fc_fft *plan)
 size_t fc_fft_scratch(const fc_fft *plan)
 {
     fc_room r = {0};
-    lay_scratch(plan, &r, &(char *){0}, &(char *){0});
+    fft_lay_scratch(plan, &r, &(char *){0}, &(char *){0});
     return (size_t)r.bytes;
 }
 
 /* ---- run --------------------------------------------------------------------------------------- */
 
 /* Column block b of a tile: rows of one plane, or, if the plane has only one, planes */
-static fc_fft_column column_of(const fc_fft *plan, const fc_fft_tile *t, ptrdiff_t b, const ptrdiff_t extent[3],
+static fc_fft_column fft_column_of(const fc_fft *plan, const fc_fft_tile *t, ptrdiff_t b, const ptrdiff_t extent[3],
                                ptrdiff_t stride)
 {
     fc_fft_column c = {t->x, t->y, stride, 0, 0, 0};
@@ -367,14 +255,14 @@ static fc_fft_column column_of(const fc_fft *plan, const fc_fft_tile *t, ptrdiff
 }
 
 /* Step 1 for column block b at z */
-static void forward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile tile[2],
+static void fft_forward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile tile[2],
                     ptrdiff_t in[2][3], const ptrdiff_t stride[2])
 {
     const fc_fft_axis *D = &plan->axis[0], *R = &plan->axis[1];
     ptrdiff_t vector = 2 * plan->lanes, bytes = vector * (ptrdiff_t)plan->size;
     fc_fft_column from[2], row[2];
     for (int i = 0; i < 2; i++)
-        from[i] = column_of(plan, &tile[i], b, in[i], D->n > 1 ? stride[0] : stride[1]);
+        from[i] = fft_column_of(plan, &tile[i], b, in[i], D->n > 1 ? stride[0] : stride[1]);
     if (from[0].rows == 0 && from[1].rows == 0) {
         memset(z, 0, (size_t)(plan->column * bytes));
         return;
@@ -399,13 +287,13 @@ static void forward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile 
 }
 
 /* Step 3 */
-static void backward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile tile[2], const ptrdiff_t stride[2])
+static void fft_backward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile tile[2], const ptrdiff_t stride[2])
 {
     const fc_fft_axis *D = &plan->axis[0], *R = &plan->axis[1];
     ptrdiff_t vector = 2 * plan->lanes, bytes = vector * (ptrdiff_t)plan->size;
     fc_fft_column to[2], row[2];
     for (int i = 0; i < 2; i++)
-        to[i] = column_of(plan, &tile[i], b, tile[i].out, D->n > 1 ? stride[0] : stride[1]);
+        to[i] = fft_column_of(plan, &tile[i], b, tile[i].out, D->n > 1 ? stride[0] : stride[1]);
     if (to[0].rows == 0 && to[1].rows == 0)
         return;
     if (D->n == 1) {
@@ -428,7 +316,7 @@ static void backward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile
 }
 
 /* Step 2 for every block of rows */
-static void along_rows(const fc_fft *plan, char *z, char *strip, double learn)
+static void fft_along_rows(const fc_fft *plan, char *z, char *strip, double learn)
 {
     ptrdiff_t D = plan->axis[0].n, R = plan->axis[1].n, C = plan->axis[2].n, vector = 2 * plan->lanes;
     size_t bytes = (size_t)vector * plan->size, block = (size_t)C * bytes;
@@ -439,7 +327,7 @@ static void along_rows(const fc_fft *plan, char *z, char *strip, double learn)
                          plan->twist ? plan->twist + (spectrum - plan->spectrum) : NULL, strip, learn);
 }
 
-static void forward_all(const fc_fft *plan, char *z, const fc_fft_tile tile[2], const ptrdiff_t stride[2])
+static void fft_forward_all(const fc_fft *plan, char *z, const fc_fft_tile tile[2], const ptrdiff_t stride[2])
 {
     size_t block = (size_t)(plan->column * 2 * plan->lanes) * plan->size;
     ptrdiff_t in[2][3];
@@ -447,10 +335,10 @@ static void forward_all(const fc_fft *plan, char *z, const fc_fft_tile tile[2], 
         for (int a = 0; a < 3; a++)
             in[i][a] = tile[i].out[a] + plan->k[a] - 1;
     for (ptrdiff_t b = 0; b < plan->axis[2].n / plan->lanes; b++)
-        forward(plan, z + (size_t)b * block, b, tile, in, stride);
+        fft_forward(plan, z + (size_t)b * block, b, tile, in, stride);
 }
 
-static void learn(fc_fft *plan, void *scratch, const void *taps)
+static void fft_learn(fc_fft *plan, void *scratch, const void *taps)
 {
     fc_fft_tile tile[2] = {{.x = taps, .out = {1, 1, 1}}};
     ptrdiff_t stride[2] = {plan->k[1] * plan->k[2], plan->k[2]};
@@ -464,9 +352,9 @@ static void learn(fc_fft *plan, void *scratch, const void *taps)
         }
     fc_room r = {.block = scratch};
     char *z, *strip;
-    lay_scratch(plan, &r, &z, &strip);
-    forward_all(plan, z, tile, stride);
-    along_rows(plan, z, strip, 1 / points);
+    fft_lay_scratch(plan, &r, &z, &strip);
+    fft_forward_all(plan, z, tile, stride);
+    fft_along_rows(plan, z, strip, 1 / points);
     fc_close(&r);
 }
 
@@ -476,16 +364,16 @@ void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile tiles[2], 
     size_t block = (size_t)(plan->column * 2 * plan->lanes) * plan->size;
     fc_room r = {.block = scratch};
     char *z, *strip;
-    lay_scratch(plan, &r, &z, &strip);
+    fft_lay_scratch(plan, &r, &z, &strip);
     fc_fft_tile tile[2];
     for (int i = 0; i < 2; i++) {
         tile[i] = tiles[i];
         if (!tile[i].x || tile[i].out[0] < 1 || tile[i].out[1] < 1 || tile[i].out[2] < 1)
             tile[i] = (fc_fft_tile){NULL, NULL, {0, 0, 0}};
     }
-    forward_all(plan, z, tile, x_stride);
-    along_rows(plan, z, strip, 0);
+    fft_forward_all(plan, z, tile, x_stride);
+    fft_along_rows(plan, z, strip, 0);
     for (ptrdiff_t b = 0; b < plan->axis[2].n / plan->lanes; b++)
-        backward(plan, z + (size_t)b * block, b, tile, y_stride);
+        fft_backward(plan, z + (size_t)b * block, b, tile, y_stride);
     fc_close(&r);
 }

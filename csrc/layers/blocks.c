@@ -27,7 +27,7 @@ ptrdiff_t fc_dots_of(const layer *l, const layout *y, ptrdiff_t length)
 }
 
 /* Cycles that `tall` rows of the layout take, per channel: packing, and products as measured. */
-static double cycles_of_rows(const layer *l, const layout *y, ptrdiff_t tall)
+static double blocks_cycles_of_rows(const layer *l, const layout *y, ptrdiff_t tall)
 {
     static const double idle[3] = {0, 0.7, 0.3}; /* a panel of one vector or two keeps the fma units waiting */
     enum { STEPS = 5 };
@@ -48,39 +48,39 @@ static double cycles_of_rows(const layer *l, const layout *y, ptrdiff_t tall)
 }
 
 /* Bytes of a packed plane */
-static ptrdiff_t packed_bytes(const layer *l, const layout *y)
+static ptrdiff_t blocks_bytes(const layer *l, const layout *y)
 {
     ptrdiff_t set = round_up(y->rows.count * y->pitch, l->lanes);
     return min(FEW_PARTS * y->part_channels, l->channels) * l->axis[DEPTH].k * y->rows.sets * y->cols.sets * set * l->size;
 }
 
-static ptrdiff_t most_pixels(const layer *l)
+static ptrdiff_t blocks_most_pixels(const layer *l)
 {
     return clamp(REGION / (l->phases[ROWS] * l->phases[COLS]), 1, PIXELS);
 }
 
 /* Planes that may share a block, however many there are: what is chosen must not depend on the batch */
-static ptrdiff_t planes_of_block(const layer *l, const layout *y)
+static ptrdiff_t blocks_planes(const layer *l, const layout *y)
 {
     if (y->rows.block < l->axis[ROWS].out || y->cols.block < l->axis[COLS].out)
         return 1;
-    return clamp(min(most_pixels(l) / (y->rows.block * y->cols.block), PACKED / max(packed_bytes(l, y), 1)), 1, PIXELS);
+    return clamp(min(blocks_most_pixels(l) / (y->rows.block * y->cols.block), PACKED / max(blocks_bytes(l, y), 1)), 1, PIXELS);
 }
 
 /* Cycles of a plane, per channel */
-static double cycles_of_plane(const layer *l, const layout *y)
+static double blocks_cycles_of_plane(const layer *l, const layout *y)
 {
     enum { WEIGHTS = 8 }; /* bytes a cycle, read once for every block */
     const fc_axis *ra = &l->axis[ROWS];
     ptrdiff_t whole = ra->out / y->rows.block, rest = ra->out % y->rows.block;
-    double cost = (double)whole * cycles_of_rows(l, y, y->rows.block) + (rest ? cycles_of_rows(l, y, rest) : 0);
-    cost += (double)(l->kernels * l->taps * l->size * (whole + (rest > 0))) / (double)(WEIGHTS * planes_of_block(l, y));
+    double cost = (double)whole * blocks_cycles_of_rows(l, y, y->rows.block) + (rest ? blocks_cycles_of_rows(l, y, rest) : 0);
+    cost += (double)(l->kernels * l->taps * l->size * (whole + (rest > 0))) / (double)(WEIGHTS * blocks_planes(l, y));
     cost *= rest ? 1.02 : 1; /* even blocks keep threads busy to the end */
     return cost * (double)parts_of(l->axis[COLS].out, y->cols.block);
 }
 
 /* Lower bands to try than `tall` rows: of as many rows each, or of a whole number of vectors; 0: none */
-static ptrdiff_t next_band(ptrdiff_t rows, ptrdiff_t tall, ptrdiff_t wide, ptrdiff_t lanes)
+static ptrdiff_t blocks_next_band(ptrdiff_t rows, ptrdiff_t tall, ptrdiff_t wide, ptrdiff_t lanes)
 {
     for (ptrdiff_t t = tall - 1; t > 0; t--)
         if (t == parts_of(rows, parts_of(rows, t)) || t * wide % lanes == 0)
@@ -89,7 +89,7 @@ static ptrdiff_t next_band(ptrdiff_t rows, ptrdiff_t tall, ptrdiff_t wide, ptrdi
 }
 
 /* Whether the ways to pack a block of `tall` x `wide` outputs hold one that costs less than `least`: the best of them to y */
-static double try_block(const layer *l, layout *y, ptrdiff_t tall, ptrdiff_t wide, double least)
+static double blocks_try(const layer *l, layout *y, ptrdiff_t tall, ptrdiff_t wide, double least)
 {
     const fc_axis *ra = &l->axis[ROWS], *ca = &l->axis[COLS];
     for (int apart = 0; apart < 4; apart++) { /* rows, columns */
@@ -99,8 +99,8 @@ static double try_block(const layer *l, layout *y, ptrdiff_t tall, ptrdiff_t wid
         t.rows = fc_split_axis(ra, tall, apart & 2 ? APART : FEWER), t.cols = fc_split_axis(ca, wide, apart & 1 ? APART : FEWER);
         t.flat = tall == 1 || (t.cols.count == wide && wide == ca->out);
         t.pitch = t.flat ? t.cols.count : round_up(t.cols.count, l->lanes);
-        ptrdiff_t bytes = packed_bytes(l, &t);
-        double cost = bytes <= PACKED ? cycles_of_plane(l, &t) : NO_FIT * (double)bytes;
+        ptrdiff_t bytes = blocks_bytes(l, &t);
+        double cost = bytes <= PACKED ? blocks_cycles_of_plane(l, &t) : NO_FIT * (double)bytes;
         if (cost < least)
             least = cost, *y = t;
     }
@@ -111,7 +111,7 @@ static double try_block(const layer *l, layout *y, ptrdiff_t tall, ptrdiff_t wid
 layout fc_choose_layout(const layer *l)
 {
     const fc_axis *ra = &l->axis[ROWS], *ca = &l->axis[COLS];
-    const ptrdiff_t panel = 3 * l->lanes, most = most_pixels(l), widest[] = {most, 480, 192, 96, 48};
+    const ptrdiff_t panel = 3 * l->lanes, most = blocks_most_pixels(l), widest[] = {most, 480, 192, 96, 48};
     layout y = {.part_channels = parts_of(l->channels, clamp(parts_of(l->channels * l->most_taps, PART), 1, l->channels))};
     y.part = y.part_channels == 1 ? even_part(l->most_taps, LONGEST_PART) : y.part_channels * l->most_taps;
     double least = INFINITY;
@@ -120,12 +120,12 @@ layout fc_choose_layout(const layer *l)
         if (widest[w] > most || (pieces == 1 && w > 0))
             continue;
         ptrdiff_t wide = pieces == 1 ? ca->out : min(round_up(parts_of(ca->out, pieces), panel), ca->out);
-        for (ptrdiff_t tall = min(ra->out, max(most / wide, 1)); tall > 0; tall = next_band(ra->out, tall, wide, l->lanes)) {
+        for (ptrdiff_t tall = min(ra->out, max(most / wide, 1)); tall > 0; tall = blocks_next_band(ra->out, tall, wide, l->lanes)) {
             if (least < NO_FIT && tall * wide < panel)
                 break; /* less than one panel */
-            least = try_block(l, &y, tall, wide, least);
+            least = blocks_try(l, &y, tall, wide, least);
         }
     }
-    y.planes = planes_of_block(l, &y);
+    y.planes = blocks_planes(l, &y);
     return y;
 }

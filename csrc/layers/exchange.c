@@ -59,7 +59,7 @@ static void exchange_finish(const layer *l, char *out, ptrdiff_t group)
 }
 
 /* Step 1: kernels x outputs */
-static void copy_outputs(const layer *l, char *to, const char *dy)
+static void exchange_copy_outputs(const layer *l, char *to, const char *dy)
 {
     const fc_conv *g = l->g;
     const fc_axis *axis = g->axis;
@@ -72,7 +72,7 @@ static void copy_outputs(const layer *l, char *to, const char *dy)
 }
 
 /* One image and group, as taps.c computes it */
-static int by_taps(const layer *l, const char *dy, ptrdiff_t group, char *out)
+static int exchange_by_taps(const layer *l, const char *dy, ptrdiff_t group, char *out)
 {
     fc_conv one = *l->g;
     one.images = one.groups = 1;
@@ -106,10 +106,10 @@ int fc_exchange_run(const layer *l)
     for (ptrdiff_t i = 0; i < runs && status == 0; i++) {
         const ptrdiff_t image = i / g->groups, group = i % g->groups;
         const char *dy = g->x + image * g->x_image + group * g->kernels * g->x_channel;
-        copy_outputs(l, w, dy);
+        exchange_copy_outputs(l, w, dy);
         char *out = result + i * g->channels * volume * size;
         if (!l->op->finite(w, g->kernels * outputs)) {
-            status = by_taps(l, dy, group, out);
+            status = exchange_by_taps(l, dy, group, out);
             continue;
         }
         e.x = g->w + group * g->kernels * e.x_channel;

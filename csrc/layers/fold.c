@@ -17,7 +17,7 @@
  *
  * Axes of one element come first, so that a row is what something slides along: a signal in a column is folded as one in a row.
  */
-#include "common/strides.h"
+#include "layers/layer.h"
 #include <string.h>
 
 enum { CHUNK = 1 << 16 /* bytes written by a chunk, about */, BLOCK = 1 << 16 /* elements of a row that are folded in one go */ };
@@ -40,13 +40,13 @@ typedef struct {
     fc_room tables;                    /* these */
     ptrdiff_t thread_bytes;            /* of the sums of a thread */
     char *scratch;
-} driver;
+} fold;
 
 /* Outputs of an axis whose element under a tap lies inside, and that of output 0 */
 typedef struct {
     ptrdiff_t from, end, first;
 } span;
-static span span_of(const fc_axis *a, ptrdiff_t tap)
+static span fold_span(const fc_axis *a, ptrdiff_t tap)
 {
     span s = {.first = tap * a->dilation - a->lead};
     inside(a->n, a->stride, s.first, a->out, &s.from, &s.end);
@@ -55,7 +55,7 @@ static span span_of(const fc_axis *a, ptrdiff_t tap)
 
 /* Rows of outputs under one tap, `count` of them. Where they are as long as those of the picture, they are copied at once, with
  * what then is outside. */
-static void copy_rows(const driver *d, char *to, const char *from, ptrdiff_t row_step, const span *c, ptrdiff_t count)
+static void unfold_copy(const fold *d, char *to, const char *from, ptrdiff_t row_step, const span *c, ptrdiff_t count)
 {
     const fc_axis *cols = &d->axis[COLS];
     const ptrdiff_t size = d->g->size, wide = cols->out * size, n = c->end - c->from, left = c->from * size, right = wide - c->end * size;
@@ -77,21 +77,21 @@ static void copy_rows(const driver *d, char *to, const char *from, ptrdiff_t row
 }
 
 /* A row of taps of a plane: `tap` counts (depth, row) */
-static void unfold_row(const driver *d, ptrdiff_t plane, ptrdiff_t tap)
+static void unfold_row(const fold *d, ptrdiff_t plane, ptrdiff_t tap)
 {
     const fc_fold *g = d->g;
     const fc_axis *depth = &d->axis[DEPTH], *rows = &d->axis[ROWS], *cols = &d->axis[COLS];
     const ptrdiff_t size = g->size, wide = cols->out * size;
-    const span z = span_of(depth, tap / rows->k), r = span_of(rows, tap % rows->k);
+    const span z = fold_span(depth, tap / rows->k), r = fold_span(rows, tap % rows->k);
     const char *x = g->x + plane / g->channels * g->x_image + plane % g->channels * g->x_channel;
     char *to = g->out + (plane * d->taps + tap * cols->k) * d->outputs * size;
     for (ptrdiff_t t = 0; t < cols->k; t++) {
-        const span c = span_of(cols, t);
+        const span c = fold_span(cols, t);
         for (ptrdiff_t i = 0; i < depth->out; i++, to += rows->out * wide) {
             ptrdiff_t from = i < z.from || i >= z.end || c.from == c.end ? rows->out : r.from, end = max(from, r.end);
             memset(to, 0, (size_t)(from * wide));
             if (end > from)
-                copy_rows(d, to + from * wide, x + (z.first + i * depth->stride) * depth->x_step +
+                unfold_copy(d, to + from * wide, x + (z.first + i * depth->stride) * depth->x_step +
                           (r.first + from * rows->stride) * rows->x_step + (c.first + c.from * cols->stride) * cols->x_step,
                           rows->stride * rows->x_step, &c, end - from);
             memset(to + end * wide, 0, (size_t)((rows->out - end) * wide));
@@ -100,7 +100,7 @@ static void unfold_row(const driver *d, ptrdiff_t plane, ptrdiff_t tap)
 }
 
 /* Elements of a row of columns, to where they belong in a row of the picture */
-static void add_apart(char *to, const char *x, ptrdiff_t step, ptrdiff_t n, ptrdiff_t size)
+static void fold_add_apart(char *to, const char *x, ptrdiff_t step, ptrdiff_t n, ptrdiff_t size)
 {
     if (size == 4)
         for (ptrdiff_t j = 0; j < n; j++)
@@ -111,7 +111,7 @@ static void add_apart(char *to, const char *x, ptrdiff_t step, ptrdiff_t n, ptrd
 }
 
 /* Outputs under a column of taps that meet `n` elements of a row of the picture, from `first` on, and where these are in sums */
-static struct column column_of(const driver *d, ptrdiff_t tap, ptrdiff_t first, ptrdiff_t n)
+static struct column fold_column(const fold *d, ptrdiff_t tap, ptrdiff_t first, ptrdiff_t n)
 {
     const fc_axis *cols = &d->axis[COLS];
     const ptrdiff_t step = cols->stride, start = tap * cols->dilation - cols->lead - first;
@@ -124,20 +124,20 @@ static struct column column_of(const driver *d, ptrdiff_t tap, ptrdiff_t first, 
 }
 
 /* Rows of columns under one row of taps, to where they belong in `n` elements of a row of the picture */
-static void add_columns(const driver *d, char *sums, const char *from, ptrdiff_t first, ptrdiff_t n)
+static void fold_add(const fold *d, char *sums, const char *from, ptrdiff_t first, ptrdiff_t n)
 {
     const ptrdiff_t size = d->g->size, step = d->axis[COLS].stride;
     for (ptrdiff_t t = 0; t < d->axis[COLS].k; t++, from += d->outputs * size) {
-        const struct column c = d->column ? d->column[t] : column_of(d, t, first, n);
+        const struct column c = d->column ? d->column[t] : fold_column(d, t, first, n);
         if (d->segment || step == 1)
             d->op->add(sums + c.at * size, sums + c.at * size, from + c.from * size, c.end - c.from);
         else
-            add_apart(sums + c.at * size, from + c.from * size, step, c.end - c.from, size);
+            fold_add_apart(sums + c.at * size, from + c.from * size, step, c.end - c.from, size);
     }
 }
 
 /* A block of the picture: `part` counts (depth, row, block). Its phases, if they are apart, are in `sums`. */
-static void fold_block(const driver *d, ptrdiff_t plane, ptrdiff_t part, char *sums)
+static void fold_block(const fold *d, ptrdiff_t plane, ptrdiff_t part, char *sums)
 {
     const fc_fold *g = d->g;
     const fc_axis *rows = &d->axis[ROWS], *cols = &d->axis[COLS];
@@ -153,7 +153,7 @@ static void fold_block(const driver *d, ptrdiff_t plane, ptrdiff_t part, char *s
         for (ptrdiff_t r = 0; r < b.count; r++) {
             ptrdiff_t tap = (a.tap + z * d->tap_step[DEPTH]) * rows->k + b.tap + r * d->tap_step[ROWS];
             ptrdiff_t output = (a.output - z * d->back[DEPTH]) * rows->out + b.output - r * d->back[ROWS];
-            add_columns(d, sums, x + (tap * cols->k * d->outputs + output * cols->out) * size, first, n);
+            fold_add(d, sums, x + (tap * cols->k * d->outputs + output * cols->out) * size, first, n);
         }
     if (d->segment && step == 2)
         d->op->join(to, sums, sums + d->segment * size, n);
@@ -164,7 +164,7 @@ static void fold_block(const driver *d, ptrdiff_t plane, ptrdiff_t part, char *s
 
 /* Which taps and outputs meet the elements of an axis: of depths or of rows. Taps `tap_step` apart, with outputs `back` apart,
  * meet the same elements, and no others do. */
-static void tabulate(driver *d, int which)
+static void fold_tabulate(fold *d, int which)
 {
     const fc_axis *a = &d->axis[which];
     const ptrdiff_t common = common_divisor(a->stride, a->dilation);
@@ -182,12 +182,12 @@ static void tabulate(driver *d, int which)
     }
 }
 
-static char *lay_sums(const driver *d, fc_room *r)
+static char *fold_lay_sums(const fold *d, fc_room *r)
 {
     return fc_part(r, "sums", times(d->axis[COLS].stride, d->segment), d->g->size);
 }
 
-static void lay_tables(driver *d, fc_room *r)
+static void fold_lay_tables(fold *d, fc_room *r)
 {
     for (int a = DEPTH; a <= ROWS; a++)
         d->line[a] = fc_part(r, "lines", d->axis[a].n, sizeof *d->line[a]);
@@ -196,13 +196,13 @@ static void lay_tables(driver *d, fc_room *r)
 }
 
 /* index counts (plane, parts) */
-static void chunk(void *context, ptrdiff_t index, int slot)
+static void fold_chunk(void *context, ptrdiff_t index, int slot)
 {
-    const driver *d = context;
+    const fold *d = context;
     const ptrdiff_t shares = parts_of(d->parts, d->parts_chunk), plane = index / shares;
     const ptrdiff_t from = index % shares * d->parts_chunk;
     fc_room room = fc_room_at(d->scratch, d->thread_bytes, slot);
-    char *sums = d->scratch ? lay_sums(d, &room) : NULL;
+    char *sums = d->scratch ? fold_lay_sums(d, &room) : NULL;
     for (ptrdiff_t part = from; part < min(from + d->parts_chunk, d->parts); part++)
         if (d->g->folds)
             fold_block(d, plane, part, sums);
@@ -212,7 +212,7 @@ static void chunk(void *context, ptrdiff_t index, int slot)
 }
 
 /* Scratch and tables for fold_block; returns 0, or -1 */
-static int prepare(driver *d, int threads)
+static int fold_prepare(fold *d, int threads)
 {
     const fc_axis *cols = &d->axis[COLS];
     const ptrdiff_t step = cols->stride, n = min(BLOCK, cols->n);
@@ -222,35 +222,26 @@ static int prepare(driver *d, int threads)
     if (step == 2 || (step > 2 && cols->k > step && step <= 2 * BLOCK / segment))
         d->segment = segment;
     fc_room sums = {0}, tables = {0};
-    lay_sums(d, &sums);
-    lay_tables(d, &tables);
+    fold_lay_sums(d, &sums);
+    fold_lay_tables(d, &tables);
     char *memory = fc_borrow((size_t)plus(tables.bytes, times(threads, sums.bytes)));
     if (memory == NULL)
         return -1;
     d->thread_bytes = sums.bytes;
     d->scratch = memory + tables.bytes;
     d->tables.block = memory;
-    lay_tables(d, &d->tables);
-    tabulate(d, DEPTH);
-    tabulate(d, ROWS);
+    fold_lay_tables(d, &d->tables);
+    fold_tabulate(d, DEPTH);
+    fold_tabulate(d, ROWS);
     for (ptrdiff_t t = 0; d->column && t < cols->k; t++)
-        d->column[t] = column_of(d, t, 0, cols->n);
+        d->column[t] = fold_column(d, t, 0, cols->n);
     return 0;
-}
-
-/* The axes, those of one element first */
-static void arrange(fc_axis *to, const fc_axis *from)
-{
-    for (int alone = 1; alone >= 0; alone--)
-        for (int a = 0; a < FC_AXES; a++)
-            if ((from[a].n == 1 && from[a].k == 1 && from[a].out == 1 && from[a].lead == 0) == alone)
-                *to++ = from[a];
 }
 
 int fc_fold_run(const fc_fold *g)
 {
-    driver d = {.g = g, .op = fc_in_use()->op[g->size == 4 ? FC_F32 : FC_F64]};
-    arrange(d.axis, g->axis);
+    fold d = {.g = g, .op = fc_in_use()->op[g->size == 4 ? FC_F32 : FC_F64]};
+    fc_sort_axes(d.axis, g->axis);
     const fc_axis *depth = &d.axis[DEPTH], *rows = &d.axis[ROWS], *cols = &d.axis[COLS];
     d.taps = depth->k * rows->k * cols->k;
     d.outputs = depth->out * rows->out * cols->out;
@@ -263,9 +254,9 @@ int fc_fold_run(const fc_fold *g)
     d.parts_chunk = clamp(CHUNK / (columns / d.parts + 1), 1, d.parts);
     enum { BYTES_PER_US = 8000 };
     int threads = fc_threads_for((double)planes * (double)columns / BYTES_PER_US, g->threads);
-    if (g->folds && prepare(&d, threads) != 0)
+    if (g->folds && fold_prepare(&d, threads) != 0)
         return -1;
-    fc_pool_run(threads, planes * parts_of(d.parts, d.parts_chunk), chunk, &d);
+    fc_pool_run(threads, planes * parts_of(d.parts, d.parts_chunk), fold_chunk, &d);
     fc_close(&d.tables);
     if (d.tables.block)
         fc_return(d.tables.block);

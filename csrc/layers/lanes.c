@@ -54,7 +54,7 @@ typedef struct {
 } block;
 
 /* The element of x that lies at i of an axis, -1: none */
-static ptrdiff_t source_of(const lanes *d, int axis, ptrdiff_t i)
+static ptrdiff_t lanes_source(const lanes *d, int axis, ptrdiff_t i)
 {
     const fc_axis *a = &d->axis[axis];
     const ptrdiff_t spread = d->l->spread[axis];
@@ -63,7 +63,7 @@ static ptrdiff_t source_of(const lanes *d, int axis, ptrdiff_t i)
     return i >= 0 && i % spread == 0 && i / spread < a->n ? i / spread : -1;
 }
 
-static ptrdiff_t pixels_of(const lanes *d, ptrdiff_t wide)
+static ptrdiff_t lanes_pixels(const lanes *d, ptrdiff_t wide)
 {
     const fc_axis *cols = &d->axis[COLS];
     ptrdiff_t count = reach(cols, wide);
@@ -72,7 +72,7 @@ static ptrdiff_t pixels_of(const lanes *d, ptrdiff_t wide)
 }
 
 /* Returns whether a block fits. */
-static int choose_blocks(lanes *d)
+static int lanes_choose_blocks(lanes *d)
 {
     const fc_axis *axis = d->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
     ptrdiff_t vector = d->vlen * d->size, least = min(rows->out, 8), fit = 0;
@@ -80,7 +80,7 @@ static int choose_blocks(lanes *d)
         return 0;
     for (ptrdiff_t pieces = 1;; pieces *= 2) {
         d->wide = parts_of(cols->out, min(pieces, cols->out));
-        ptrdiff_t count = pixels_of(d, d->wide) | 1; /* odd: rows do not share L1 sets */
+        ptrdiff_t count = lanes_pixels(d, d->wide) | 1; /* odd: rows do not share L1 sets */
         fit = BLOCK / vector / axis[DEPTH].k / count;
         d->pitch = count * d->vlen;
         if (fit >= reach(rows, least) || d->wide <= NARROW)
@@ -103,7 +103,7 @@ static int choose_blocks(lanes *d)
 /* ---- pixels ------------------------------------------------------------------------------------ */
 
 /* `rows` rows of x, from `x` on, to pixels */
-static void fill(const lanes *d, const block *b, char *to, const char *x, ptrdiff_t rows, ptrdiff_t used)
+static void lanes_fill(const lanes *d, const block *b, char *to, const char *x, ptrdiff_t rows, ptrdiff_t used)
 {
     const fc_axis *cols = &d->axis[COLS];
     const ptrdiff_t size = d->size, step = cols->x_step, apart = d->axis[ROWS].x_step, channel = d->g->x_channel;
@@ -139,14 +139,14 @@ static void fill(const lanes *d, const block *b, char *to, const char *x, ptrdif
 }
 
 /* The plane of x under tap k in depth; -1: outside */
-static ptrdiff_t depth_of(const lanes *d, const block *b, ptrdiff_t k)
+static ptrdiff_t lanes_depth(const lanes *d, const block *b, ptrdiff_t k)
 {
     const fc_axis *depth = &d->axis[DEPTH];
-    return source_of(d, DEPTH, b->z * depth->stride - depth->lead + k * depth->dilation);
+    return lanes_source(d, DEPTH, b->z * depth->stride - depth->lead + k * depth->dilation);
 }
 
 /* Step 1, for the groups that x points to */
-static void fill_block(const lanes *d, const block *b, const char *x, ptrdiff_t used)
+static void lanes_fill_block(const lanes *d, const block *b, const char *x, ptrdiff_t used)
 {
     const fc_axis *depth = &d->axis[DEPTH], *rows = &d->axis[ROWS];
     char *to = b->pixels;
@@ -154,12 +154,12 @@ static void fill_block(const lanes *d, const block *b, const char *x, ptrdiff_t 
     if (d->l->spread[ROWS] == 1)
         outside = clamp(rows->n - b->first_row, inside, b->seen);
     for (ptrdiff_t k = 0; k < depth->k; k++, to += d->slots * d->pitch * d->size) {
-        ptrdiff_t z = depth_of(d, b, k);
+        ptrdiff_t z = lanes_depth(d, b, k);
         for (ptrdiff_t i = 0, n; z >= 0 && i < b->seen; i += n) {
             n = i == inside && outside > inside ? outside - inside : 1;
-            ptrdiff_t source = source_of(d, ROWS, b->first_row + i);
+            ptrdiff_t source = lanes_source(d, ROWS, b->first_row + i);
             if (source >= 0)
-                fill(d, b, to + i * d->pitch * d->size, x + z * depth->x_step + source * rows->x_step, n, used);
+                lanes_fill(d, b, to + i * d->pitch * d->size, x + z * depth->x_step + source * rows->x_step, n, used);
         }
     }
 }
@@ -167,7 +167,7 @@ static void fill_block(const lanes *d, const block *b, const char *x, ptrdiff_t 
 /* ---- tables ------------------------------------------------------------------------------------ */
 
 /* Step 2 */
-static void tabulate(const lanes *d, const block *b)
+static void lanes_tabulate(const lanes *d, const block *b)
 {
     const fc_axis *depth = &d->axis[DEPTH], *rows = &d->axis[ROWS];
     fc_tap_row *tap = b->tap;
@@ -175,10 +175,10 @@ static void tabulate(const lanes *d, const block *b)
     for (ptrdiff_t i = 0; i < b->rows; i++) {
         b->first[i] = tap - b->tap;
         for (ptrdiff_t k = 0, w = 0; k < depth->k; k++) {
-            ptrdiff_t z = depth_of(d, b, k);
+            ptrdiff_t z = lanes_depth(d, b, k);
             for (ptrdiff_t r = 0; r < rows->k; r++, w += d->axis[COLS].k * d->vlen) {
                 ptrdiff_t slot = i * rows->stride + r * rows->dilation;
-                int there = z >= 0 && source_of(d, ROWS, b->first_row + slot) >= 0;
+                int there = z >= 0 && lanes_source(d, ROWS, b->first_row + slot) >= 0;
                 if (there || d->zeros)
                     *tap++ = (fc_tap_row){there ? (k * d->slots + slot) * d->pitch : outside, w};
             }
@@ -189,7 +189,7 @@ static void tabulate(const lanes *d, const block *b)
 
 /* ---- one call ---------------------------------------------------------------------------------- */
 
-static void lay_parts(const lanes *d, fc_room *r, block *b)
+static void lanes_lay_parts(const lanes *d, fc_room *r, block *b)
 {
     ptrdiff_t kernel_rows = times(d->axis[DEPTH].k, d->axis[ROWS].k);
     b->pixels = fc_part(r, "pixels", times(times(d->axis[DEPTH].k, d->slots), d->pitch), d->size);
@@ -202,18 +202,18 @@ static void lay_parts(const lanes *d, fc_room *r, block *b)
     b->first = fc_part(r, "first rows of taps", d->tall + 1, sizeof *b->first);
 }
 
-static block open_block(const lanes *d, fc_room *r, ptrdiff_t index)
+static block lanes_open_block(const lanes *d, fc_room *r, ptrdiff_t index)
 {
     const fc_axis *axis = d->axis, *cols = &axis[COLS];
     block b = {0};
-    lay_parts(d, r, &b);
+    lanes_lay_parts(d, r, &b);
     b.col0 = index % d->blocks[1] * d->wide, index /= d->blocks[1];
     b.row0 = index % d->blocks[0] * d->tall, index /= d->blocks[0];
     b.image = index / axis[DEPTH].out, b.z = index % axis[DEPTH].out;
     b.rows = min(d->tall, axis[ROWS].out - b.row0), b.cols = min(d->wide, cols->out - b.col0);
     b.first_row = b.row0 * axis[ROWS].stride - axis[ROWS].lead, b.seen = reach(&axis[ROWS], b.rows);
     b.first_col = b.col0 * cols->stride - cols->lead;
-    b.count = pixels_of(d, b.cols);
+    b.count = lanes_pixels(d, b.cols);
     b.from = clamp(-b.first_col, 0, b.count);
     b.end = clamp((cols->n - 1) * d->l->spread[COLS] + 1 - b.first_col, b.from, b.count);
     ptrdiff_t filled = d->l->spread[COLS] > 1 ? b.count : b.from; /* with zeros, before what is not */
@@ -224,12 +224,12 @@ static block open_block(const lanes *d, fc_room *r, ptrdiff_t index)
     }
     if (d->zeros)
         memset(b.zeros, 0, (size_t)(d->pitch * d->size));
-    tabulate(d, &b);
+    lanes_tabulate(d, &b);
     return b;
 }
 
 /* The sums of some rows of outputs, part by part of the taps */
-static void sum(const lanes *d, const block *b, fc_lanes k)
+static void lanes_sum(const lanes *d, const block *b, fc_lanes k)
 {
     const ptrdiff_t rows = d->axis[DEPTH].k * d->axis[ROWS].k, cols = d->axis[COLS].k, wide = even_part(cols, LONGEST_PART);
     k.most = even_part(rows, LONGEST_PART / wide);
@@ -247,7 +247,7 @@ static void sum(const lanes *d, const block *b, fc_lanes k)
 }
 
 /* Step 3, for kernel m of each of the groups from `group` on */
-static void correlate(const lanes *d, const block *b, ptrdiff_t group, ptrdiff_t m, ptrdiff_t used)
+static void lanes_correlate(const lanes *d, const block *b, ptrdiff_t group, ptrdiff_t m, ptrdiff_t used)
 {
     const fc_conv *g = d->g;
     const fc_axis *axis = d->axis;
@@ -266,7 +266,7 @@ static void correlate(const lanes *d, const block *b, ptrdiff_t group, ptrdiff_t
     for (ptrdiff_t i = 0; i < b->rows; i += d->strip, to += d->strip * wide * size) {
         k.first = b->first + i;
         k.rows = min(d->strip, b->rows - i);
-        sum(d, b, k);
+        lanes_sum(d, b, k);
         if (b->cols == wide)
             d->l->op->lanes_out(to, g->kernels * plane, b->out, k.rows * wide, used);
         else
@@ -282,12 +282,12 @@ static void lanes_chunk(void *context, ptrdiff_t index, int slot)
     const fc_conv *g = d->g;
     ptrdiff_t shares = parts_of(d->sets, d->sets_chunk), from = index % shares * d->sets_chunk;
     fc_room room = fc_room_at(d->scratch, d->thread, slot);
-    block b = open_block(d, &room, index / shares);
+    block b = lanes_open_block(d, &room, index / shares);
     for (ptrdiff_t set = from; set < min(from + d->sets_chunk, d->sets); set++) {
         ptrdiff_t group = set * d->vlen, used = min(d->vlen, g->groups - group);
-        fill_block(d, &b, g->x + b.image * g->x_image + group * g->x_channel, used);
+        lanes_fill_block(d, &b, g->x + b.image * g->x_image + group * g->x_channel, used);
         for (ptrdiff_t m = 0; m < g->kernels; m++)
-            correlate(d, &b, group, m, used);
+            lanes_correlate(d, &b, group, m, used);
     }
     fc_close(&room);
 }
@@ -297,13 +297,13 @@ int fc_lanes_run(const layer *l)
     const fc_conv *g = l->g;
     const fc_axis *axis = l->axis;
     lanes d = {.l = l, .g = g, .axis = axis, .size = l->size, .vlen = l->lanes};
-    if (!choose_blocks(&d))
+    if (!lanes_choose_blocks(&d))
         return 1;
     ptrdiff_t all = g->groups * g->kernels;
     d.zeros = !l->op->finite(g->w, all * l->taps);
     d.sets = parts_of(g->groups, d.vlen);
     fc_room parts = {0};
-    lay_parts(&d, &parts, &(block){0});
+    lanes_lay_parts(&d, &parts, &(block){0});
     d.thread = parts.bytes;
     ptrdiff_t outputs = d.tall * d.wide * g->kernels;
     double moved = (double)(outputs + d.slots * d.pitch / d.vlen) * (double)d.vlen; /* elements */

@@ -14,15 +14,15 @@ split fc_split_axis(const fc_axis *a, ptrdiff_t block, enum sets how)
     return (split){block, a->stride, shared, 0};
 }
 /* Where tap t is: the set, and the shift in it; where a set begins in X. */
-static ptrdiff_t set_of(const split *s, const fc_axis *a, ptrdiff_t t)
+static ptrdiff_t pack_set(const split *s, const fc_axis *a, ptrdiff_t t)
 {
     return s->apart ? t : t * a->dilation % a->stride;
 }
-static ptrdiff_t shift_of(const split *s, const fc_axis *a, ptrdiff_t t)
+static ptrdiff_t pack_shift(const split *s, const fc_axis *a, ptrdiff_t t)
 {
     return s->apart ? 0 : t * a->dilation / a->stride;
 }
-static ptrdiff_t first_of(const split *s, const fc_axis *a, ptrdiff_t set)
+static ptrdiff_t pack_first(const split *s, const fc_axis *a, ptrdiff_t set)
 {
     return s->apart ? set * a->dilation : set;
 }
@@ -55,8 +55,8 @@ void fc_tabulate(const packing *p, const phase *q, ptrdiff_t channels, ptrdiff_t
                 for (ptrdiff_t k = 0; k < s->taps; k++) {
                     ptrdiff_t row = r->at_first + j * r->at_step, col = s->at_first + k * s->at_step;
                     *at++ = c * p->plane + (z->at_first + i * z->at_step) * p->depth_set +
-                            set_of(&p->cols, &axis[COLS], col) * p->col_set + shift_of(&p->cols, &axis[COLS], col) +
-                            set_of(&p->rows, &axis[ROWS], row) * p->row_set + shift_of(&p->rows, &axis[ROWS], row) * p->pitch;
+                            pack_set(&p->cols, &axis[COLS], col) * p->col_set + pack_shift(&p->cols, &axis[COLS], col) +
+                            pack_set(&p->rows, &axis[ROWS], row) * p->row_set + pack_shift(&p->rows, &axis[ROWS], row) * p->pitch;
                     row = (z->tap_first + i * z->tap_step) * given[ROWS].k + r->tap_first + j * r->tap_step;
                     if (weight_at)
                         *weight_at++ = c * p->l->w_channel + row * given[COLS].k + s->tap_first + k * s->tap_step;
@@ -68,7 +68,7 @@ void fc_tabulate(const packing *p, const phase *q, ptrdiff_t channels, ptrdiff_t
 #define NOWHERE PTRDIFF_MIN /* the first column of a run of zeros */
 
 /* Rows of one set of columns, from row `source` of plane x (bytes from the channel's first) on; source < 0: zeros */
-static fc_run *add_run(const packing *p, fc_run *run, ptrdiff_t to, ptrdiff_t x, ptrdiff_t source, ptrdiff_t rows, ptrdiff_t first)
+static fc_run *pack_add_run(const packing *p, fc_run *run, ptrdiff_t to, ptrdiff_t x, ptrdiff_t source, ptrdiff_t rows, ptrdiff_t first)
 {
     const layer *l = p->l;
     const fc_axis *ra = &l->axis[ROWS], *ca = &l->axis[COLS];
@@ -99,15 +99,15 @@ fc_runs fc_plan_runs(const packing *p, fc_run *run, ptrdiff_t plane, ptrdiff_t r
         ptrdiff_t x = plane / depth->out * l->g->x_image + source * depth->x_step, to = z * p->depth_set;
         for (ptrdiff_t s = 0; s < p->cols.sets; s++)
             for (ptrdiff_t r = 0; r < p->rows.sets; r++, to += p->row_set) {
-                ptrdiff_t first_col = col * cols->stride - cols->lead + first_of(&p->cols, cols, s), n;
-                ptrdiff_t first_row = row * rows->stride - rows->lead + first_of(&p->rows, rows, r), from, end;
+                ptrdiff_t first_col = col * cols->stride - cols->lead + pack_first(&p->cols, cols, s), n;
+                ptrdiff_t first_row = row * rows->stride - rows->lead + pack_first(&p->rows, rows, r), from, end;
                 inside(rows->n, rows->stride, first_row, p->rows.count, &from, &end);
                 for (ptrdiff_t i = 0; i < p->rows.count; i += n) {
                     ptrdiff_t in = fc_source_index(first_row + i * rows->stride, rows->n, rows->boundary);
                     n = i == from && end > from ? end - from : 1;
                     if (in < 0) /* zeros up to where x begins, or to the end */
                         n = i < from ? from - i : p->rows.count - i;
-                    at = add_run(p, at, to + i * p->pitch, x, source < 0 ? -1 : in, n, first_col);
+                    at = pack_add_run(p, at, to + i * p->pitch, x, source < 0 ? -1 : in, n, first_col);
                 }
             }
     }

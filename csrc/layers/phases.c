@@ -21,21 +21,21 @@
 /* ---- geometry --------------------------------------------------------------------------------- */
 
 /* The elements of x that meet tap t, and which output the first of them meets */
-static ptrdiff_t first_of(const fc_axis *a, ptrdiff_t step, ptrdiff_t t)
+static ptrdiff_t phases_first(const fc_axis *a, ptrdiff_t step, ptrdiff_t t)
 {
     return modulo(t * a->dilation - a->lead, step);
 }
-static ptrdiff_t output_of(const fc_axis *a, ptrdiff_t step, ptrdiff_t t)
+static ptrdiff_t phases_output(const fc_axis *a, ptrdiff_t step, ptrdiff_t t)
 {
-    return (first_of(a, step, t) + a->lead - t * a->dilation) / step;
+    return (phases_first(a, step, t) + a->lead - t * a->dilation) / step;
 }
 /* The least of these and the greatest, of all taps */
-static void find_outputs(const fc_axis *a, ptrdiff_t step, ptrdiff_t *least, ptrdiff_t *greatest)
+static void phases_find_outputs(const fc_axis *a, ptrdiff_t step, ptrdiff_t *least, ptrdiff_t *greatest)
 {
-    *least = *greatest = output_of(a, step, 0);
+    *least = *greatest = phases_output(a, step, 0);
     for (ptrdiff_t t = 1; t < a->k; t++) {
-        *least = min(*least, output_of(a, step, t));
-        *greatest = max(*greatest, output_of(a, step, t));
+        *least = min(*least, phases_output(a, step, t));
+        *greatest = max(*greatest, phases_output(a, step, t));
     }
 }
 
@@ -70,7 +70,7 @@ layer fc_describe(const fc_conv *g, const fc_kernels *table)
         /* What a single output sees is no sum: every tap is a phase */
         ptrdiff_t step = l.step[i] = a->out > 1 ? a->stride : (a->k - 1) * a->dilation + 1;
         ptrdiff_t apart = step / common_divisor(step, a->dilation), least, greatest;
-        find_outputs(a, step, &least, &greatest);
+        phases_find_outputs(a, step, &least, &greatest);
         *to = (fc_axis){.n = a->out, .k = a->k, .out = parts_of(a->n, step), .lead = -least, .stride = 1,
                         .dilation = a->dilation, .boundary = FC_CONSTANT, .x_step = a->x_step};
         if (step > 1)
@@ -78,7 +78,7 @@ layer fc_describe(const fc_conv *g, const fc_kernels *table)
         l.phases[i] = min(apart, a->k);
         l.most_taps *= parts_of(a->k, apart);
         for (ptrdiff_t p = 0; p < l.phases[i] && i == COLS; p++)
-            l.ragged |= first_of(a, step, p) > (a->n - 1) % step;
+            l.ragged |= phases_first(a, step, p) > (a->n - 1) % step;
     }
     l.planes = g->images * l.axis[DEPTH].out;
     return l;
@@ -90,16 +90,16 @@ ptrdiff_t fc_phases(const layer *l)
 }
 
 /* Phase `index` of an axis */
-static axis_phase phase_of(const layer *l, int i, ptrdiff_t index)
+static axis_phase phases_axis(const layer *l, int i, ptrdiff_t index)
 {
     const fc_axis *a = &l->given[i];
     if (!l->g->gradient)
         return (axis_phase){.count = a->out, .taps = a->k, .tap_step = 1, .at_step = 1};
     ptrdiff_t step = l->step[i], divisor = common_divisor(step, a->dilation), apart = step / divisor;
-    ptrdiff_t taps = parts_of(a->k - index, apart), last = index + (taps - 1) * apart, first = first_of(a, step, last);
+    ptrdiff_t taps = parts_of(a->k - index, apart), last = index + (taps - 1) * apart, first = phases_first(a, step, last);
     return (axis_phase){.first = first, .count = first < a->n ? (a->n - 1 - first) / step + 1 : 0,
                         .taps = taps, .tap_first = last, .tap_step = -apart,
-                        .at_first = step == 1 ? 0 : output_of(a, step, last) + l->axis[i].lead,
+                        .at_first = step == 1 ? 0 : phases_output(a, step, last) + l->axis[i].lead,
                         .at_step = step == 1 ? 1 : a->dilation / divisor};
 }
 
@@ -111,7 +111,7 @@ void fc_make_phases(const packing *packed, const phase_tables *t)
     for (ptrdiff_t z = 0; z < l->phases[DEPTH]; z++, full_rows = 0)
         for (ptrdiff_t r = 0, full_cols = 0; r < l->phases[ROWS]; r++, full_cols = 0) {
             for (ptrdiff_t c = 0; c < l->phases[COLS]; c++, p++) {
-                *p = (phase){{phase_of(l, DEPTH, z), phase_of(l, ROWS, r), phase_of(l, COLS, c)}, .at = at};
+                *p = (phase){{phases_axis(l, DEPTH, z), phases_axis(l, ROWS, r), phases_axis(l, COLS, c)}, .at = at};
                 p->axis[ROWS].before = full_rows;
                 p->axis[COLS].before = full_cols;
                 full_cols += p->axis[COLS].count == l->axis[COLS].out;
@@ -125,7 +125,7 @@ void fc_make_phases(const packing *packed, const phase_tables *t)
 
 /* ---- places ----------------------------------------------------------------------------------- */
 
-static area area_of(const phase *p, const area *block)
+static area phases_area(const phase *p, const area *block)
 {
     area a = *block;
     a.rows = clamp(p->axis[ROWS].count - a.row, 0, a.rows);
@@ -135,18 +135,18 @@ static area area_of(const phase *p, const area *block)
 
 /* Of the elements `from` ... from + n of every phase of an axis, those of the phases before phase `index`: a phase has as many
  * elements as the axis has outputs, or one less */
-static ptrdiff_t count_before(const axis_phase *p, ptrdiff_t index, ptrdiff_t out, ptrdiff_t from, ptrdiff_t n)
+static ptrdiff_t phases_count_before(const axis_phase *p, ptrdiff_t index, ptrdiff_t out, ptrdiff_t from, ptrdiff_t n)
 {
     return p->before * clamp(out - from, 0, n) + (index - p->before) * clamp(out - 1 - from, 0, n);
 }
 /* The same of all phases, of which p is the last */
-static ptrdiff_t count_all(const axis_phase *p, ptrdiff_t count, ptrdiff_t out, ptrdiff_t from, ptrdiff_t n)
+static ptrdiff_t phases_count_all(const axis_phase *p, ptrdiff_t count, ptrdiff_t out, ptrdiff_t from, ptrdiff_t n)
 {
-    return count_before(p, count - 1, out, from, n) + clamp(p->count - from, 0, n);
+    return phases_count_before(p, count - 1, out, from, n) + clamp(p->count - from, 0, n);
 }
 
 /* Blocks of whole rows are cut into phases as a whole, others row by row */
-static int is_wide(const layer *l, const area *block)
+static int phases_is_wide(const layer *l, const area *block)
 {
     return block->cols == l->axis[COLS].out;
 }
@@ -156,15 +156,15 @@ ptrdiff_t fc_phase_area(const layer *l, const phase *all, ptrdiff_t index, area 
     const area block = *b;
     const ptrdiff_t rows = l->step[ROWS], cols = l->step[COLS], of_cols = l->phases[COLS];
     const axis_phase *r = &all[index].axis[ROWS], *c = &all[index].axis[COLS], *last = &all[of_cols - 1].axis[COLS];
-    *b = area_of(&all[index], &block);
+    *b = phases_area(&all[index], &block);
     ptrdiff_t at = rows * block.row * l->whole[COLS] + cols * block.col, out = l->axis[COLS].out;
-    ptrdiff_t left = count_before(c, index % of_cols, out, block.col, block.cols);
+    ptrdiff_t left = phases_count_before(c, index % of_cols, out, block.col, block.cols);
     *pitch = rows * l->whole[COLS];
-    if (!is_wide(l, &block))
+    if (!phases_is_wide(l, &block))
         return at + left + r->first * l->whole[COLS];
     *pitch = b->cols;
-    ptrdiff_t above = count_before(r, index / of_cols % l->phases[ROWS], l->axis[ROWS].out, block.row, block.rows);
-    return at + above * count_all(last, of_cols, out, block.col, block.cols) + b->rows * left;
+    ptrdiff_t above = phases_count_before(r, index / of_cols % l->phases[ROWS], l->axis[ROWS].out, block.row, block.rows);
+    return at + above * phases_count_all(last, of_cols, out, block.col, block.cols) + b->rows * left;
 }
 
 /* Rows of the phases of one row of phases, which lie one behind another in `room`, to their places in lines from `line` on.
@@ -174,7 +174,7 @@ static const char *phases_place(const layer *l, const area *block, const phase *
     const ptrdiff_t step = l->step[COLS], count = l->phases[COLS], size = l->size;
     const ptrdiff_t pitch = l->step[ROWS] * l->whole[COLS] * size;
     if (step == 2 && count == 2) { /* the first may be the odd columns */
-        const area a = area_of(p, block), b = area_of(p + 1, block);
+        const area a = phases_area(p, block), b = phases_area(p + 1, block);
         const char *first = room, *second = room + a.rows * a.cols * size;
         for (ptrdiff_t i = 0; i < a.rows; i++, line += pitch, first += a.cols * size, second += b.cols * size)
             if (p->axis[COLS].first == 0)
@@ -184,7 +184,7 @@ static const char *phases_place(const layer *l, const area *block, const phase *
         return second;
     }
     for (const phase *q = p; q < p + count; q++) {
-        const area a = area_of(q, block);
+        const area a = phases_area(q, block);
         for (ptrdiff_t i = 0; i < a.rows; i++, room += a.cols * size)
             fc_copy_row(line + i * pitch + q->axis[COLS].first * size, step * size, room, size, a.cols, size);
     }
@@ -210,9 +210,9 @@ void fc_interleave(const layer *l, const phase *all, const area *block, char *pl
     char *to = plane + (rows * block->row * width + cols * block->col) * size;
     ptrdiff_t lines = min(rows * (block->row + block->rows), l->whole[ROWS]) - rows * block->row;
     ptrdiff_t n = min(cols * (block->col + block->cols), width) - cols * block->col, stored = 0;
-    if (is_wide(l, block)) {
+    if (phases_is_wide(l, block)) {
         for (ptrdiff_t i = 0; i < count; i++) {
-            area a = area_of(all + i, block);
+            area a = phases_area(all + i, block);
             stored += a.rows * a.cols;
         }
         if (stored > 0) /* without room where no phase has taps */
@@ -231,7 +231,7 @@ void fc_interleave(const layer *l, const phase *all, const area *block, char *pl
         area row = {block->row + i / rows, 1, block->col, block->cols};
         stored = 0;
         for (ptrdiff_t c = 0; q < all + count && c < l->phases[COLS]; c++)
-            stored += area_of(q + c, &row).cols;
+            stored += phases_area(q + c, &row).cols;
         memcpy(room, to, (size_t)(stored * size));
         if (holes)
             phases_fill(l, to, n, value);

@@ -39,14 +39,14 @@ typedef struct {
 typedef struct {
     ptrdiff_t count, length, dots, vectors; /* runs; outputs of each, dots of each; vectors of all */
 } runs;
-static runs runs_of(const products *d, ptrdiff_t rows, ptrdiff_t cols, int flat)
+static runs products_runs(const products *d, ptrdiff_t rows, ptrdiff_t cols, int flat)
 {
     ptrdiff_t count = flat ? min(rows, 1) : rows, length = flat ? rows * cols : cols, dots = fc_dots_of(d->l, &d->y, length);
     return (runs){count, length, dots, count * parts_of(length - dots, d->l->lanes)};
 }
 
 /* Elements of a column of a part, for the inner products */
-static ptrdiff_t column_of(const products *d)
+static ptrdiff_t products_column(const products *d)
 {
     return round_up(d->y.part, d->l->lanes);
 }
@@ -54,9 +54,9 @@ static ptrdiff_t column_of(const products *d)
 /* ---- plan ------------------------------------------------------------------------------------- */
 
 /* Parts of so many planes that are packed in one go: as many as fit */
-static ptrdiff_t parts_packed(const products *d, ptrdiff_t planes)
+static ptrdiff_t products_parts_packed(const products *d, ptrdiff_t planes)
 {
-    ptrdiff_t bytes = (planes * d->y.part_channels * d->pack.plane + d->most_dots * column_of(d)) * d->l->size;
+    ptrdiff_t bytes = (planes * d->y.part_channels * d->pack.plane + d->most_dots * products_column(d)) * d->l->size;
     return d->y.part == d->y.part_channels * d->l->most_taps ? clamp(PACKED / max(bytes, 1), 1, MOST_PARTS) : 1;
 }
 
@@ -68,19 +68,19 @@ static ptrdiff_t power_of_two(ptrdiff_t most)
     return n;
 }
 
-static products plan_products(const layer *l)
+static products products_plan(const layer *l)
 {
     products d = {.l = l, .y = fc_choose_layout(l)};
     const layout *y = &d.y;
     d.pack = fc_lay_out(l, y->rows, y->cols, y->pitch);
     d.planes_block = even_part(l->planes, min(y->planes, l->planes));
-    const runs most = runs_of(&d, y->rows.block, y->cols.block, y->flat && !l->ragged);
+    const runs most = products_runs(&d, y->rows.block, y->cols.block, y->flat && !l->ragged);
     d.most_vectors = d.planes_block * most.vectors;
     d.most_dots = d.planes_block * most.count * fc_dots_of(l, y, l->lanes / 4);
     /* Parts of a phase with few taps span the channels of several. What is packed in one go holds a whole number of these, so
      * that the batch, which decides how much fits, does not cut them. */
-    d.most_spans = fc_phases(l) > 1 ? power_of_two(min(parts_packed(&d, y->planes), l->most_taps)) : 1;
-    ptrdiff_t parts = parts_packed(&d, d.planes_block) / d.most_spans * d.most_spans;
+    d.most_spans = fc_phases(l) > 1 ? power_of_two(min(products_parts_packed(&d, y->planes), l->most_taps)) : 1;
+    ptrdiff_t parts = products_parts_packed(&d, d.planes_block) / d.most_spans * d.most_spans;
     d.t.channels = min(y->part_channels * parts, l->channels);
     d.packed_plane = times(d.t.channels, d.pack.plane);
     d.blocks[0] = parts_of(l->planes, d.planes_block);
@@ -100,7 +100,7 @@ typedef struct {
     area area;                      /* rows and columns */
 } tile;
 
-static void lay_parts(const products *d, fc_room *r, tile *t)
+static void products_lay_parts(const products *d, fc_room *r, tile *t)
 {
     const layer *l = d->l;
     ptrdiff_t phases = fc_phases(l), parts = parts_of(times(d->t.channels, l->taps), d->y.part);
@@ -108,7 +108,7 @@ static void lay_parts(const products *d, fc_room *r, tile *t)
     t->run = fc_part(r, "runs", d->pack.most_runs, sizeof *t->run);
     t->panel = fc_part(r, "panels", plus(times(phases, d->most_vectors), 1), sizeof *t->panel);
     t->panels = fc_part(r, "panels of phases", phases, sizeof *t->panels);
-    t->columns = fc_part(r, "columns", times(times(d->most_dots, parts), column_of(d)), l->size);
+    t->columns = fc_part(r, "columns", times(times(d->most_dots, parts), products_column(d)), l->size);
     t->dot_b = fc_part(r, "dots in packed", d->most_dots, sizeof *t->dot_b);
     t->dot_c = fc_part(r, "dots in out", d->most_dots, sizeof *t->dot_c);
     if (l->step[ROWS] * l->step[COLS] > 1)
@@ -116,7 +116,7 @@ static void lay_parts(const products *d, fc_room *r, tile *t)
 }
 
 /* What all threads share */
-static void lay_tables(products *d, fc_room *r)
+static void products_lay_tables(products *d, fc_room *r)
 {
     ptrdiff_t taps = times(d->t.channels, d->l->taps);
     d->t.phase = fc_part(r, "phases", fc_phases(d->l), sizeof *d->t.phase);
@@ -127,7 +127,7 @@ static void lay_tables(products *d, fc_room *r)
 /* ---- products --------------------------------------------------------------------------------- */
 
 /* The plane of out that a phase writes, of plane `index` that is read; -1: none */
-static ptrdiff_t plane_of(const layer *l, ptrdiff_t first, ptrdiff_t index)
+static ptrdiff_t products_plane(const layer *l, ptrdiff_t first, ptrdiff_t index)
 {
     ptrdiff_t depth = l->axis[DEPTH].out, z = index % depth * l->step[DEPTH] + first;
     return z < l->whole[DEPTH] ? index / depth * l->g->groups * l->kernels * l->whole[DEPTH] + z : -1;
@@ -148,20 +148,20 @@ static void products_pack(const products *d, const tile *t, const char *x, ptrdi
 }
 
 /* Vectors of a phase of a block, joined to panels; and its dots. Returns where those of the next phase may be. */
-static fc_panel *make_panels(const products *d, tile *t, ptrdiff_t index, fc_panel *to, ptrdiff_t widest)
+static fc_panel *products_make_panels(const products *d, tile *t, ptrdiff_t index, fc_panel *to, ptrdiff_t widest)
 {
     const layer *l = d->l;
     area a = t->area;
     ptrdiff_t c_pitch, first = fc_phase_area(l, d->t.phase, index, &a, &c_pitch), whole = l->whole[ROWS] * l->whole[COLS], there = 0;
-    const runs r = runs_of(d, a.rows, a.cols, d->y.flat && (a.rows <= 1 || a.cols == t->area.cols));
+    const runs r = products_runs(d, a.rows, a.cols, d->y.flat && (a.rows <= 1 || a.cols == t->area.cols));
     const ptrdiff_t z = d->t.phase[index].axis[DEPTH].first;
     const fc_panel *from = to;
     int n = 0;
     for (ptrdiff_t p = 0; p < t->planes; p++)
-        there += plane_of(l, z, t->plane + p) >= 0;
+        there += products_plane(l, z, t->plane + p) >= 0;
     ptrdiff_t vectors = there * r.vectors;
     for (ptrdiff_t p = 0; p < t->planes; p++) {
-        ptrdiff_t out = plane_of(l, z, t->plane + p);
+        ptrdiff_t out = products_plane(l, z, t->plane + p);
         for (ptrdiff_t i = 0; out >= 0 && i < r.count; i++) {
             ptrdiff_t b = p * d->packed_plane + i * d->pack.pitch, c = out * whole + first + i * c_pitch, j = 0;
             for (; j < r.length - r.dots; j += l->lanes)
@@ -174,16 +174,16 @@ static fc_panel *make_panels(const products *d, tile *t, ptrdiff_t index, fc_pan
     return to;
 }
 
-static char *columns_of(const products *d, const tile *t, ptrdiff_t tap) /* of the part that begins there */
+static char *products_columns(const products *d, const tile *t, ptrdiff_t tap) /* of the part that begins there */
 {
-    return t->columns + tap / d->y.part * t->dots * column_of(d) * d->l->size;
+    return t->columns + tap / d->y.part * t->dots * products_column(d) * d->l->size;
 }
 
 /* The columns under the dots of n taps, from `tap` on, which begin a part. They end in zeros, which inner products rely on. */
 static void products_gather(const products *d, const tile *t, ptrdiff_t tap, ptrdiff_t n)
 {
-    const ptrdiff_t *at = d->t.at + tap, pitch = column_of(d), size = d->l->size;
-    char *to = columns_of(d, t, tap);
+    const ptrdiff_t *at = d->t.at + tap, pitch = products_column(d), size = d->l->size;
+    char *to = products_columns(d, t, tap);
     for (ptrdiff_t i = 0; i < t->dots; i++, to += pitch * size) {
         const char *from = t->packed + t->dot_b[i] * size;
         if (d->l->g->type == FC_F32)
@@ -212,8 +212,8 @@ static void products_multiply(const products *d, const tile *t, const phase *q, 
         d->l->op->gemm(&m);
         if (t->dots == 0)
             continue;
-        fc_dot dots = {.a = (const char *)m.a + tap * l->size, .b = columns_of(d, t, tap), .bias = m.bias, .c = m.c,
-                       .as = m.as, .bs = column_of(d), .cs = m.cs, .rows = m.rows, .cols = t->dots, .depth = m.depth,
+        fc_dot dots = {.a = (const char *)m.a + tap * l->size, .b = products_columns(d, t, tap), .bias = m.bias, .c = m.c,
+                       .as = m.as, .bs = products_column(d), .cs = m.cs, .rows = m.rows, .cols = t->dots, .depth = m.depth,
                        .at = t->dot_c, .add = m.add, .clamp = m.clamp, .low = m.low, .high = m.high};
         d->l->op->dot(&dots);
     }
@@ -235,7 +235,7 @@ static void products_place(const products *d, const tile *t, const fc_gemm *m)
         }
         for (ptrdiff_t p = t->plane; p < t->plane + t->planes; p++)
             for (ptrdiff_t z = 0; z < min(l->step[DEPTH], l->whole[DEPTH]); z++) {
-                ptrdiff_t out = plane_of(l, z, p);
+                ptrdiff_t out = products_plane(l, z, p);
                 int has_taps = 0;
                 for (ptrdiff_t q = 0; q < l->phases[DEPTH]; q++)
                     has_taps |= d->t.phase[q * of_z].axis[DEPTH].first == z;
@@ -253,7 +253,7 @@ static void products_block(void *context, ptrdiff_t index, int slot)
     const fc_conv *g = l->g;
     tile t = {0};
     fc_room room = fc_room_at(d->scratch, d->thread_bytes, slot);
-    lay_parts(d, &room, &t);
+    products_lay_parts(d, &room, &t);
     ptrdiff_t share = index % d->shares, group = (index /= d->shares) % g->groups;
     area *a = &t.area;
     a->col = (index /= g->groups) % d->blocks[2] * d->y.cols.block, a->row = (index /= d->blocks[2]) % d->blocks[1] * d->y.rows.block;
@@ -263,7 +263,7 @@ static void products_block(void *context, ptrdiff_t index, int slot)
     ptrdiff_t tiles = parts_of(to - from, l->fc->rows), widest = l->fc->cols_of[parts_of(to - from, tiles)];
     fc_panel *panel = t.panel;
     for (ptrdiff_t q = 0; q < fc_phases(l); q++)
-        panel = make_panels(d, &t, q, panel, widest);
+        panel = products_make_panels(d, &t, q, panel, widest);
     ptrdiff_t volume = l->whole[DEPTH] * l->whole[ROWS] * l->whole[COLS], kernel = group * l->kernels + from;
     fc_gemm m = {.as = l->w_row, .cs = volume, .b = t.packed, .low = g->low, .high = g->high};
     const char *w = g->w + (group * g->kernels * g->channels * l->taps + from * l->w_row) * l->size;
@@ -292,7 +292,7 @@ static void products_block(void *context, ptrdiff_t index, int slot)
 int fc_products_run(const layer *l)
 {
     const fc_conv *g = l->g;
-    products d = plan_products(l);
+    products d = products_plan(l);
     double products = (double)(l->channels * l->taps) * (double)(g->images * g->groups * l->kernels) *
                       (double)(l->axis[DEPTH].out * l->axis[ROWS].out * l->axis[COLS].out);
     int threads = fc_threads_for(products_us(l->fc, products, l->size), g->threads);
@@ -302,15 +302,15 @@ int fc_products_run(const layer *l)
         d.shares++;
     threads = (int)min(threads, chunks * d.shares);
     fc_room parts = {0}, tables = {0};
-    lay_parts(&d, &parts, &(tile){0});
-    lay_tables(&d, &tables);
+    products_lay_parts(&d, &parts, &(tile){0});
+    products_lay_tables(&d, &tables);
     d.thread_bytes = parts.bytes;
     char *memory = fc_borrow((size_t)plus(tables.bytes, times(threads, parts.bytes)));
     if (memory == NULL)
         return -1;
     d.scratch = memory + tables.bytes;
     tables = (fc_room){.block = memory};
-    lay_tables(&d, &tables);
+    products_lay_tables(&d, &tables);
     fc_make_phases(&d.pack, &d.t);
     for (phase *q = d.t.phase; q < d.t.phase + fc_phases(l); q++)
         q->part = min(d.y.part_channels * power_of_two(min(l->most_taps / q->taps, d.most_spans)) * q->taps, d.y.part);

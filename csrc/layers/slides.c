@@ -29,7 +29,7 @@ typedef struct {
 
 /* ---- packed rows ------------------------------------------------------------------------------- */
 
-static void choose_blocks(slides *d)
+static void slides_choose_blocks(slides *d)
 {
     const layer *l = d->l;
     const fc_axis *axis = l->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
@@ -43,8 +43,8 @@ static void choose_blocks(slides *d)
     d->blocks[1] = parts_of(cols->out, wide);
 }
 
-/* The taps that are summed in one go, from tap row `row` and column `t` on. k: the kernel as lay_taps lays it */
-static fc_taps part_of(const slides *d, const char *k, ptrdiff_t row, ptrdiff_t t)
+/* The taps that are summed in one go, from tap row `row` and column `t` on. k: the kernel as slides_lay_taps lays it */
+static fc_taps slides_part(const slides *d, const char *k, ptrdiff_t row, ptrdiff_t t)
 {
     fc_taps part = {.h = min(d->tall, d->taps.h - row), .full = min(d->wide, d->taps.full - t), .at = d->taps.at + t};
     part.k = k + (row * d->taps.full + t * part.h) * d->l->size;
@@ -72,7 +72,7 @@ static void slides_sum(const slides *d, const char *packed, const char *k, doubl
     const ptrdiff_t wide = l->axis[COLS].out, images = max(d->dilation, 1), size = l->size;
     for (ptrdiff_t row = 0; row < d->taps.h; row += d->tall)
         for (ptrdiff_t t = 0; t < d->taps.full; t += d->wide) {
-            fc_taps part = part_of(d, k, row, t);
+            fc_taps part = slides_part(d, k, row, t);
             const int first = row + t == 0;
             const ptrdiff_t pitch = first ? wide : cols;
             part.start = first ? start : 0;
@@ -95,7 +95,7 @@ typedef struct {
     fc_run *run;
 } planes;
 
-static void lay_parts(const slides *d, fc_room *r, planes *s)
+static void slides_lay_parts(const slides *d, fc_room *r, planes *s)
 {
     const layer *l = d->l;
     s->packed = fc_part(r, "packed", plus(d->pack.plane, 2 * l->lanes), l->size); /* read beyond */
@@ -120,7 +120,7 @@ static void slides_chunk(void *context, ptrdiff_t index, int slot)
     char *out = g->out + ((image * all + from) * of_out + z * area) * l->size;
     planes s = {0};
     fc_room room = fc_room_at(d->scratch, d->thread_bytes, slot);
-    lay_parts(d, &room, &s);
+    slides_lay_parts(d, &room, &s);
     double start = 0;
     for (ptrdiff_t m = from; m < to; m++, w += l->taps * l->size, out += of_out * l->size) {
         slides_lay_taps(d, s.k, w);
@@ -146,14 +146,14 @@ int fc_slides_run(const layer *l)
     const fc_axis *axis = l->axis;
     slides d = {.l = l};
     const ptrdiff_t all = g->groups * g->kernels, area = axis[ROWS].out * axis[COLS].out;
-    choose_blocks(&d);
+    slides_choose_blocks(&d);
     d.dilation = axis[ROWS].stride == 1 && !d.pack.rows.apart ? axis[ROWS].dilation : 0;
     d.taps.h = d.dilation ? axis[ROWS].k : 1;
     d.taps.full = l->taps / d.taps.h;
     d.wide = even_part(d.taps.full, LONGEST_PART / min(d.taps.h, LONGEST_PART));
     d.tall = even_part(d.taps.h, LONGEST_PART);
     fc_room parts = {0}, tables = {0};
-    lay_parts(&d, &parts, &(planes){0});
+    slides_lay_parts(&d, &parts, &(planes){0});
     d.thread_bytes = parts.bytes;
     double plane_us = (double)(area * l->taps * l->size) / 7e3 / l->fc->vector_bytes + 2 * (double)(area * l->size) / 3e4;
     int threads = fc_threads_for(plane_us * (double)(all * l->planes), g->threads);

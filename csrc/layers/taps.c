@@ -15,7 +15,7 @@ enum { MANY = 8 /* kernels a group: of short rows, matrix products are then up t
 
 /* Whether lanes.c is faster, as measured: a lane for each group pays if enough of them are used. How many are enough
  * depends on what the sliding kernel makes of the planes: it likes long rows, and no strides. */
-static int suit_lanes(const layer *l)
+static int taps_suit_lanes(const layer *l)
 {
     const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
     ptrdiff_t groups = l->g->groups, all = round_up(groups, l->lanes);
@@ -26,16 +26,16 @@ static int suit_lanes(const layer *l)
 }
 
 /* One channel a group, forward */
-static int run_planes(const layer *l)
+static int taps_run_planes(const layer *l)
 {
     if (l->g->kernels >= MANY && l->axis[COLS].out < 2 * l->lanes)
         return fc_products_run(l);
-    int status = suit_lanes(l) ? fc_lanes_run(l) : 1;
+    int status = taps_suit_lanes(l) ? fc_lanes_run(l) : 1;
     return status > 0 ? fc_slides_run(l) : status;
 }
 
 /* The data gradient for one kernel a group: without a stride, a layer with the kernel flipped; with one, of an x that is spread. */
-static int run_flipped(const layer *given)
+static int taps_run_flipped(const layer *given)
 {
     const fc_conv *g = given->g;
     fc_conv flipped = *g;
@@ -60,7 +60,7 @@ static int run_flipped(const layer *given)
     for (ptrdiff_t i = 0; i < g->groups; i++)
         fc_copy_row(w + i * l.taps * l.size, l.size, g->w + ((i + 1) * l.taps - 1) * l.size, -l.size, l.taps, l.size);
     flipped.w = w;
-    int status = is_spread ? fc_lanes_run(&l) : run_planes(&l);
+    int status = is_spread ? fc_lanes_run(&l) : taps_run_planes(&l);
     fc_return(w);
     return status > 0 ? fc_products_run(given) : status;
 }
@@ -70,5 +70,5 @@ int fc_taps_run(const layer *l)
     const fc_conv *g = l->g;
     if (g->channels != 1 || l->taps == 1 || (g->gradient && g->kernels > 1))
         return fc_products_run(l);
-    return g->gradient ? run_flipped(l) : run_planes(l);
+    return g->gradient ? taps_run_flipped(l) : taps_run_planes(l);
 }

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Which transforms there are: what fft_sizes.c chooses among, and fft.c carries out. */
+#ifndef FASTCONV_FFT_H
+#define FASTCONV_FFT_H
+
+#include "fastconv.h"
+
+/* Radices of n, odd ones first, 4 last wherever it can be, and how many; 0: n has others */
+FC_API int fc_fft_radices(ptrdiff_t n, int radix[FC_FFT_PASSES]);
+/* One row of n points is taken as so many rows, of n / rows columns, nearly square; 0: n is no such product */
+FC_API ptrdiff_t fc_fft_rows(ptrdiff_t n);
+
+#endif
