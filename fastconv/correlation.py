@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import methods, reference, spectrum
-from fastconv.arguments.axes import Window
 from fastconv.arguments.boundaries import source_index
 from fastconv.arguments.correlation import Correlation, Options, OuterProduct, correlation_arguments
-from fastconv.arguments.values import IntOrTuple
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
+from fastconv.typing import Boundaries, Boundary, IntOrTuple, Method, Mode, Nan, Overflow, Window
 
 # Elements of a band where x has to be prepared before it is correlated: with what is made of them, they stay in cache.
 BAND_ELEMENTS = 1 << 16
@@ -40,8 +39,8 @@ __all__ = [
 def corr1d(
     x: ArrayLike,
     k: ArrayLike,
-    mode: str = "valid",
-    boundary: str = "constant",
+    mode: Mode = "valid",
+    boundary: Boundary = "constant",
     fillvalue: complex = 0,
     *,
     axis: int | None = None,
@@ -49,12 +48,12 @@ def corr1d(
     dilation: int = 1,
     window: slice | None = None,
     dtype: DTypeLike | None = None,
-    overflow: str = "raise",
+    overflow: Overflow = "raise",
     out: NDArray[Any] | None = None,
-    nan: str = "propagate",
+    nan: Nan = "propagate",
     mask: ArrayLike | None = None,
     return_weight: bool = False,
-    method: str = "auto",
+    method: Method = "auto",
     threads: int | None = None,
 ) -> Any:
     """1-D cross-correlation: slide the kernel along one axis and sum the products.
@@ -85,8 +84,8 @@ def corr1d(
 def convolve1d(
     x: ArrayLike,
     k: ArrayLike,
-    mode: str = "valid",
-    boundary: str = "constant",
+    mode: Mode = "valid",
+    boundary: Boundary = "constant",
     fillvalue: complex = 0,
     *,
     axis: int | None = None,
@@ -94,12 +93,12 @@ def convolve1d(
     dilation: int = 1,
     window: slice | None = None,
     dtype: DTypeLike | None = None,
-    overflow: str = "raise",
+    overflow: Overflow = "raise",
     out: NDArray[Any] | None = None,
-    nan: str = "propagate",
+    nan: Nan = "propagate",
     mask: ArrayLike | None = None,
     return_weight: bool = False,
-    method: str = "auto",
+    method: Method = "auto",
     threads: int | None = None,
 ) -> Any:
     """1-D convolution: `corr1d` with the kernel flipped.
@@ -119,8 +118,8 @@ def convolve1d(
 def corr2d(
     x: ArrayLike,
     k: ArrayLike,
-    mode: str = "valid",
-    boundary: str | tuple[str, ...] = "constant",
+    mode: Mode = "valid",
+    boundary: Boundaries = "constant",
     fillvalue: complex = 0,
     *,
     axes: tuple[int, ...] | None = None,
@@ -128,12 +127,12 @@ def corr2d(
     dilation: IntOrTuple = 1,
     window: Window | None = None,
     dtype: DTypeLike | None = None,
-    overflow: str = "raise",
+    overflow: Overflow = "raise",
     out: NDArray[Any] | None = None,
-    nan: str = "propagate",
+    nan: Nan = "propagate",
     mask: ArrayLike | None = None,
     return_weight: bool = False,
-    method: str = "auto",
+    method: Method = "auto",
     threads: int | None = None,
 ) -> Any:
     """2-D cross-correlation: slide the kernel over the image and sum the products.
@@ -246,8 +245,8 @@ def corr2d(
 def convolve2d(
     x: ArrayLike,
     k: ArrayLike,
-    mode: str = "valid",
-    boundary: str | tuple[str, ...] = "constant",
+    mode: Mode = "valid",
+    boundary: Boundaries = "constant",
     fillvalue: complex = 0,
     *,
     axes: tuple[int, ...] | None = None,
@@ -255,12 +254,12 @@ def convolve2d(
     dilation: IntOrTuple = 1,
     window: Window | None = None,
     dtype: DTypeLike | None = None,
-    overflow: str = "raise",
+    overflow: Overflow = "raise",
     out: NDArray[Any] | None = None,
-    nan: str = "propagate",
+    nan: Nan = "propagate",
     mask: ArrayLike | None = None,
     return_weight: bool = False,
-    method: str = "auto",
+    method: Method = "auto",
     threads: int | None = None,
 ) -> Any:
     """2-D convolution: `corr2d` with the kernel flipped in both axes.
@@ -287,8 +286,8 @@ def sepcorr2d(
     x: ArrayLike,
     ky: ArrayLike,
     kx: ArrayLike,
-    mode: str = "valid",
-    boundary: str | tuple[str, ...] = "constant",
+    mode: Mode = "valid",
+    boundary: Boundaries = "constant",
     fillvalue: complex = 0,
     *,
     axes: tuple[int, ...] | None = None,
@@ -296,12 +295,12 @@ def sepcorr2d(
     dilation: IntOrTuple = 1,
     window: Window | None = None,
     dtype: DTypeLike | None = None,
-    overflow: str = "raise",
+    overflow: Overflow = "raise",
     out: NDArray[Any] | None = None,
-    nan: str = "propagate",
+    nan: Nan = "propagate",
     mask: ArrayLike | None = None,
     return_weight: bool = False,
-    method: str = "auto",
+    method: Method = "auto",
     threads: int | None = None,
 ) -> Any:
     """`corr2d` with the outer product of ky and kx, which is not made: one pass down and one across.
@@ -330,8 +329,8 @@ def sepcorr2d(
 def corr3d(
     x: ArrayLike,
     k: ArrayLike,
-    mode: str = "valid",
-    boundary: str | tuple[str, ...] = "constant",
+    mode: Mode = "valid",
+    boundary: Boundaries = "constant",
     fillvalue: complex = 0,
     *,
     axes: tuple[int, ...] | None = None,
@@ -339,12 +338,12 @@ def corr3d(
     dilation: IntOrTuple = 1,
     window: Window | None = None,
     dtype: DTypeLike | None = None,
-    overflow: str = "raise",
+    overflow: Overflow = "raise",
     out: NDArray[Any] | None = None,
-    nan: str = "propagate",
+    nan: Nan = "propagate",
     mask: ArrayLike | None = None,
     return_weight: bool = False,
-    method: str = "auto",
+    method: Method = "auto",
     threads: int | None = None,
 ) -> Any:
     """3-D cross-correlation: slide the kernel through the volume and sum the products.
@@ -366,8 +365,8 @@ def corr3d(
 def convolve3d(
     x: ArrayLike,
     k: ArrayLike,
-    mode: str = "valid",
-    boundary: str | tuple[str, ...] = "constant",
+    mode: Mode = "valid",
+    boundary: Boundaries = "constant",
     fillvalue: complex = 0,
     *,
     axes: tuple[int, ...] | None = None,
@@ -375,12 +374,12 @@ def convolve3d(
     dilation: IntOrTuple = 1,
     window: Window | None = None,
     dtype: DTypeLike | None = None,
-    overflow: str = "raise",
+    overflow: Overflow = "raise",
     out: NDArray[Any] | None = None,
-    nan: str = "propagate",
+    nan: Nan = "propagate",
     mask: ArrayLike | None = None,
     return_weight: bool = False,
-    method: str = "auto",
+    method: Method = "auto",
     threads: int | None = None,
 ) -> Any:
     """3-D convolution: `corr3d` with the kernel flipped in all three axes.
@@ -682,13 +681,13 @@ class Explanation(NamedTuple):
 def explain(
     x_shape: tuple[int, ...],
     k: tuple[int, ...] | NDArray[Any],
-    mode: str = "valid",
-    boundary: str | tuple[str, ...] = "constant",
+    mode: Mode = "valid",
+    boundary: Boundaries = "constant",
     *,
     stride: IntOrTuple = 1,
     dilation: IntOrTuple = 1,
     dtype: DTypeLike = np.float32,
-    method: str = "auto",
+    method: Method = "auto",
     threads: int | None = None,
 ) -> Explanation:
     """Say how `corr1d`, `corr2d` or `corr3d` would compute, and why, without computing.

@@ -25,7 +25,6 @@ from fastconv.arguments.conversion import converted
 from fastconv.arguments.correlation import Correlation, Options, correlation_arguments
 from fastconv.arguments.layer_geometry import check_size
 from fastconv.arguments.values import (
-    IntOrTuple,
     as_amount,
     as_count,
     as_flag,
@@ -36,6 +35,7 @@ from fastconv.arguments.values import (
     native_dtype,
     per_axis,
 )
+from fastconv.typing import Boundaries, IntOrTuple, Mode
 
 __all__ = [
     "Cost",
@@ -170,7 +170,7 @@ def _shape(shape: Any) -> tuple[int, ...]:
 
 
 def dense_weight(
-    k: ArrayLike, shape: tuple[int, int], mode: str = "valid", boundary: str | tuple[str, str] = "constant"
+    k: ArrayLike, shape: tuple[int, int], mode: Mode = "valid", boundary: Boundaries = "constant"
 ) -> NDArray[Any]:
     """The weights W[i, j, k, l] of the fully connected layer that ``corr2d(x, k, mode, boundary)`` is.
 
@@ -220,8 +220,8 @@ def dense_weight(
 def dense_matrix(
     k: ArrayLike,
     shape: tuple[int, int],
-    mode: str = "valid",
-    boundary: str | tuple[str, str] = "constant",
+    mode: Mode = "valid",
+    boundary: Boundaries = "constant",
     *,
     sparse: bool = True,
 ) -> Any:
@@ -275,7 +275,7 @@ def dense_matrix(
     return matrix
 
 
-def _correlation(k: ArrayLike, shape: tuple[int, int], mode: str, boundary: Any) -> Correlation:
+def _correlation(k: ArrayLike, shape: tuple[int, int], mode: Mode, boundary: Boundaries) -> Correlation:
     """The correlation of a picture of that shape with k in the dtype of the weights."""
     ka = as_numbers(k, "k")
     sizes = per_axis(_shape(shape), 2, "shape")

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastconv import reference
 from fastconv.arguments.matching import Matching, matching_arguments
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
+from fastconv.typing import Measure, PadMode
 
 __all__ = ["match_template"]
 
@@ -20,10 +21,10 @@ def match_template(
     image: ArrayLike,
     template: ArrayLike,
     pad_input: bool = False,
-    mode: str = "constant",
+    mode: PadMode = "constant",
     constant_values: Any = 0,
     *,
-    method: str = "ccoeff_normed",
+    method: Measure = "ccoeff_normed",
     mask: ArrayLike | None = None,
     dtype: DTypeLike | None = None,
     threads: int | None = None,

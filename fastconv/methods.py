@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,9 @@ from fastconv.arguments.values import unrepeated
 from fastconv.caches import remembered
 from fastconv.reference import TILE_POINTS
 from fastconv.runtime import _core
+from fastconv.typing import Method
 
-METHODS = ("auto", "direct", "im2col", "separable", "box", "fft", "numpy")
+METHODS: tuple[str, ...] = get_args(Method)
 
 Factors = tuple[NDArray[Any], ...]  # per axis: terms x taps
 

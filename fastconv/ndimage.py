@@ -35,6 +35,7 @@ from fastconv.arguments.boundaries import NDIMAGE as BOUNDARIES
 from fastconv.arguments.values import as_array, left_to_scipy
 from fastconv.caches import remembered
 from fastconv.passes import Pass, float_weights, integer, mean, passed, real, slid, weighted
+from fastconv.typing import FilterMode, FilterModes
 
 __all__ = [
     "convolve",
@@ -60,7 +61,6 @@ _CENTRAL, _SECOND = np.array([-1.0, 0.0, 1.0]), np.array([1.0, -2.0, 1.0])
 _ONE_TWO_ONE, _ONES = np.array([1.0, 2.0, 1.0]), np.array([1.0, 1.0, 1.0])
 
 Output = NDArray[Any] | DTypeLike | None
-Modes = str | Sequence[str]
 
 
 # ---- one axis -------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def correlate1d(
     weights: ArrayLike,
     axis: int = -1,
     output: Output = None,
-    mode: str = "reflect",
+    mode: FilterMode = "reflect",
     cval: complex = 0.0,
     origin: int = 0,
 ) -> NDArray[Any]:
@@ -126,7 +126,7 @@ def convolve1d(
     weights: ArrayLike,
     axis: int = -1,
     output: Output = None,
-    mode: str = "reflect",
+    mode: FilterMode = "reflect",
     cval: complex = 0.0,
     origin: int = 0,
 ) -> NDArray[Any]:
@@ -155,7 +155,7 @@ def uniform_filter1d(
     size: int,
     axis: int = -1,
     output: Output = None,
-    mode: str = "reflect",
+    mode: FilterMode = "reflect",
     cval: complex = 0.0,
     origin: int = 0,
 ) -> NDArray[Any]:
@@ -195,7 +195,7 @@ def gaussian_filter1d(
     axis: int = -1,
     order: int = 0,
     output: Output = None,
-    mode: str = "reflect",
+    mode: FilterMode = "reflect",
     cval: complex = 0.0,
     truncate: float = 4.0,
     *,
@@ -281,7 +281,7 @@ def gaussian_filter(
     sigma: float | Sequence[float],
     order: int | Sequence[int] = 0,
     output: Output = None,
-    mode: Modes = "reflect",
+    mode: FilterModes = "reflect",
     cval: complex = 0.0,
     truncate: float = 4.0,
     *,
@@ -332,7 +332,7 @@ def uniform_filter(
     input: ArrayLike,
     size: int | Sequence[int] = 3,
     output: Output = None,
-    mode: Modes = "reflect",
+    mode: FilterModes = "reflect",
     cval: complex = 0.0,
     origin: int | Sequence[int] = 0,
     *,
@@ -379,7 +379,7 @@ def uniform_filter(
 
 
 def sobel(
-    input: ArrayLike, axis: int = -1, output: Output = None, mode: Modes = "reflect", cval: complex = 0.0
+    input: ArrayLike, axis: int = -1, output: Output = None, mode: FilterModes = "reflect", cval: complex = 0.0
 ) -> NDArray[Any]:
     """`scipy.ndimage.sobel`: the derivative along one axis, smoothed by 1 2 1 along the others.
 
@@ -408,7 +408,7 @@ def sobel(
 
 
 def prewitt(
-    input: ArrayLike, axis: int = -1, output: Output = None, mode: Modes = "reflect", cval: complex = 0.0
+    input: ArrayLike, axis: int = -1, output: Output = None, mode: FilterModes = "reflect", cval: complex = 0.0
 ) -> NDArray[Any]:
     """`scipy.ndimage.prewitt`: `sobel` smoothed by 1 1 1.
 
@@ -439,7 +439,7 @@ def generic_laplace(
     input: ArrayLike,
     derivative2: Callable[..., Any],
     output: Output = None,
-    mode: Modes = "reflect",
+    mode: FilterModes = "reflect",
     cval: complex = 0.0,
     extra_arguments: tuple[Any, ...] = (),
     extra_keywords: dict[str, Any] | None = None,
@@ -480,7 +480,7 @@ def generic_gradient_magnitude(
     input: ArrayLike,
     derivative: Callable[..., Any],
     output: Output = None,
-    mode: Modes = "reflect",
+    mode: FilterModes = "reflect",
     cval: complex = 0.0,
     extra_arguments: tuple[Any, ...] = (),
     extra_keywords: dict[str, Any] | None = None,
@@ -538,7 +538,7 @@ def _sum_over_axes(
 def laplace(
     input: ArrayLike,
     output: Output = None,
-    mode: Modes = "reflect",
+    mode: FilterModes = "reflect",
     cval: complex = 0.0,
     *,
     axes: int | Sequence[int] | None = None,
@@ -569,7 +569,7 @@ def gaussian_laplace(
     input: ArrayLike,
     sigma: float | Sequence[float],
     output: Output = None,
-    mode: Modes = "reflect",
+    mode: FilterModes = "reflect",
     cval: complex = 0.0,
     *,
     axes: int | Sequence[int] | None = None,
@@ -602,7 +602,7 @@ def gaussian_gradient_magnitude(
     input: ArrayLike,
     sigma: float | Sequence[float],
     output: Output = None,
-    mode: Modes = "reflect",
+    mode: FilterModes = "reflect",
     cval: complex = 0.0,
     *,
     axes: int | Sequence[int] | None = None,
@@ -646,7 +646,7 @@ def correlate(
     input: ArrayLike,
     weights: ArrayLike,
     output: Output = None,
-    mode: str = "reflect",
+    mode: FilterMode = "reflect",
     cval: complex = 0.0,
     origin: int | Sequence[int] = 0,
     *,
@@ -688,7 +688,7 @@ def convolve(
     input: ArrayLike,
     weights: ArrayLike,
     output: Output = None,
-    mode: str = "reflect",
+    mode: FilterMode = "reflect",
     cval: complex = 0.0,
     origin: int | Sequence[int] = 0,
     *,

@@ -35,7 +35,6 @@ _O = TypeVar("_O", bound=np.generic, default=_T)  # without an output the input'
 _Typed: TypeAlias = type[_D] | np.dtype[_D] | NDArray[_D]
 _Real: TypeAlias = float | Sequence[_Real] | NDArray[np.floating[Any] | np.integer[Any] | np.bool]  # others: complex
 Output: TypeAlias = NDArray[Any] | DTypeLike | None
-BOUNDARIES: dict[str, str]
 
 class _Weighted(Protocol):
     @overload

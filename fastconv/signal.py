@@ -29,11 +29,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv import methods, reference
+from fastconv.arguments.axes import MODES
 from fastconv.arguments.boundaries import SIGNAL as BOUNDARIES
 from fastconv.arguments.correlation import placed
 from fastconv.arguments.values import as_array, left_to_scipy
 from fastconv.correlation import run, run_into
 from fastconv.runtime import _core, checking
+from fastconv.typing import ConvMethod, Mode, SignalBoundary
 
 __all__ = [
     "choose_conv_method",
@@ -49,7 +51,6 @@ __all__ = [
 
 __getattr__ = left_to_scipy("signal", "what correlates and convolves of scipy.signal")
 
-MODES = ("valid", "same", "full")
 LITTLE_WORK = 10000  # products: fewer take no longer than finding out which are needed
 METHODS = {"auto": "auto", "direct": "direct", "fft": "auto"}
 
@@ -58,7 +59,7 @@ METHODS = {"auto": "auto", "direct": "direct", "fft": "auto"}
 
 
 def correlate2d(
-    in1: ArrayLike, in2: ArrayLike, mode: str = "full", boundary: str = "fill", fillvalue: complex = 0
+    in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", boundary: SignalBoundary = "fill", fillvalue: complex = 0
 ) -> NDArray[Any]:
     """`scipy.signal.correlate2d`: 2-D cross-correlation, with a boundary.
 
@@ -104,7 +105,7 @@ def correlate2d(
 
 
 def convolve2d(
-    in1: ArrayLike, in2: ArrayLike, mode: str = "full", boundary: str = "fill", fillvalue: complex = 0
+    in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", boundary: SignalBoundary = "fill", fillvalue: complex = 0
 ) -> NDArray[Any]:
     """`scipy.signal.convolve2d`: 2-D convolution, with a boundary.
 
@@ -207,7 +208,7 @@ def sepfir2d(input: ArrayLike, hrow: ArrayLike, hcol: ArrayLike) -> NDArray[Any]
 # ---- any dimensions, zeros around -----------------------------------------------------------------
 
 
-def correlate(in1: ArrayLike, in2: ArrayLike, mode: str = "full", method: str = "auto") -> Any:
+def correlate(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", method: ConvMethod = "auto") -> Any:
     """`scipy.signal.correlate`: cross-correlation in any number of dimensions, zeros around.
 
     Parameters
@@ -239,7 +240,7 @@ def correlate(in1: ArrayLike, in2: ArrayLike, mode: str = "full", method: str = 
     return _convolve(in1, _reversed_conj(as_array(in2, "in2")), mode, method)
 
 
-def convolve(in1: ArrayLike, in2: ArrayLike, mode: str = "full", method: str = "auto") -> Any:
+def convolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", method: ConvMethod = "auto") -> Any:
     """`scipy.signal.convolve`: convolution in any number of dimensions, zeros around.
 
     As `correlate`, with in2 flipped and not conjugated.
@@ -286,7 +287,7 @@ def _convolve(in1: Any, k: NDArray[Any], mode: Any, method: Any) -> Any:
     return _convolved(x, k, start, out, dtype, METHODS[method])
 
 
-def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: str = "full", axes: int | Sequence[int] | None = None) -> Any:
+def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: int | Sequence[int] | None = None) -> Any:
     """`scipy.signal.fftconvolve`: convolution along some axes, in floats.
 
     Despite its name it is computed by the fastest method, transforms or not.
@@ -352,7 +353,7 @@ def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: str = "full", axes: int | 
     return result
 
 
-def oaconvolve(in1: ArrayLike, in2: ArrayLike, mode: str = "full", axes: int | Sequence[int] | None = None) -> Any:
+def oaconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: int | Sequence[int] | None = None) -> Any:
     """`scipy.signal.oaconvolve`: another name for `fftconvolve`, which cuts long signals into tiles by itself.
 
     Examples
@@ -365,7 +366,7 @@ def oaconvolve(in1: ArrayLike, in2: ArrayLike, mode: str = "full", axes: int | S
 
 
 def choose_conv_method(
-    in1: ArrayLike, in2: ArrayLike, mode: str = "full", measure: bool = False
+    in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", measure: bool = False
 ) -> str | tuple[str, dict[str, float]]:
     """`scipy.signal.choose_conv_method`: whether `convolve` transforms or sums tap by tap.
 
@@ -407,7 +408,7 @@ def choose_conv_method(
     return "fft" if methods.choose(c, "auto").method == "fft" else "direct"
 
 
-def _seconds(x: NDArray[Any], k: NDArray[Any], mode: str, method: str) -> float:
+def _seconds(x: NDArray[Any], k: NDArray[Any], mode: Any, method: Any) -> float:
     best = math.inf
     for _ in range(3):
         begin = time.perf_counter()
@@ -416,7 +417,7 @@ def _seconds(x: NDArray[Any], k: NDArray[Any], mode: str, method: str) -> float:
     return best
 
 
-def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> NDArray[np.int_]:
+def correlation_lags(in1_len: int, in2_len: int, mode: Mode = "full") -> NDArray[np.int_]:
     """`scipy.signal.correlation_lags`: by how much in2 is shifted against in1 in each output of `correlate`.
 
     Parameters

@@ -39,8 +39,6 @@ _T = TypeVar(
 )
 _F = TypeVar("_F", np.float32, np.float64, np.complex64, np.complex128)
 _Chosen = Literal["direct", "fft"]
-MODES: tuple[str, ...]
-BOUNDARIES: dict[str, str]
 METHODS: dict[str, str]
 LITTLE_WORK: int
 

@@ -20,7 +20,6 @@ except ImportError as error:
 from fastconv.arguments.layer_geometry import (
     GRADIENT_NAMES,
     Options,
-    Padding,
     _groups,
     _pads,
     _spans,
@@ -28,8 +27,9 @@ from fastconv.arguments.layer_geometry import (
     layer_geometry,
     transposed_geometry,
 )
-from fastconv.arguments.values import IntOrTuple, per_axis
+from fastconv.arguments.values import per_axis
 from fastconv.torch_ops import How, product
+from fastconv.typing import IntOrTuple, Padding, PaddingMode
 
 __all__ = [
     "conv1d",
@@ -53,7 +53,7 @@ def conv1d(
     dilation: IntOrTuple = 1,
     groups: int = 1,
     *,
-    padding_mode: str = "zeros",
+    padding_mode: PaddingMode = "zeros",
 ) -> torch.Tensor:
     """`torch.nn.functional.conv1d`; see `conv2d`.
 
@@ -76,7 +76,7 @@ def conv2d(
     dilation: IntOrTuple = 1,
     groups: int = 1,
     *,
-    padding_mode: str = "zeros",
+    padding_mode: PaddingMode = "zeros",
 ) -> torch.Tensor:
     """`torch.nn.functional.conv2d`, computed and differentiated by `nn.conv2d` and `nn.conv2d_backward`.
 
@@ -117,7 +117,7 @@ def conv3d(
     dilation: IntOrTuple = 1,
     groups: int = 1,
     *,
-    padding_mode: str = "zeros",
+    padding_mode: PaddingMode = "zeros",
 ) -> torch.Tensor:
     """`torch.nn.functional.conv3d`; see `conv2d`.
 

@@ -13,6 +13,8 @@ as with SciPy's types: a variable that holds a word is declared as one, and what
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
+from fastconv.arguments import boundaries
+
 __all__ = [
     "Activation",
     "Boundaries",
@@ -22,6 +24,7 @@ __all__ = [
     "FilterModes",
     "IntOrTuple",
     "LayerMethod",
+    "Layout",
     "Layout1d",
     "Layout2d",
     "Layout3d",
@@ -41,7 +44,7 @@ IntOrTuple: TypeAlias = int | Sequence[int]
 
 # Correlation
 Mode: TypeAlias = Literal["valid", "same", "full"]
-Boundary: TypeAlias = Literal["constant", "edge", "reflect", "symmetric", "wrap", "fill", "symm"]
+Boundary: TypeAlias = boundaries.OwnName
 Boundaries: TypeAlias = Boundary | tuple[Boundary, ...]
 Window: TypeAlias = slice | Sequence[slice]
 Overflow: TypeAlias = Literal["raise", "saturate", "wrap"]
@@ -49,24 +52,21 @@ Nan: TypeAlias = Literal["propagate", "ignore"]
 Method: TypeAlias = Literal["auto", "direct", "im2col", "separable", "box", "fft", "numpy"]
 
 # signal and ndimage, in SciPy's words
-SignalBoundary: TypeAlias = Literal["fill", "pad", "wrap", "circular", "symm", "symmetric"]
+SignalBoundary: TypeAlias = boundaries.SignalName
 ConvMethod: TypeAlias = Literal["auto", "direct", "fft"]
-FilterMode: TypeAlias = Literal[
-    "reflect", "grid-mirror", "mirror", "nearest", "wrap", "grid-wrap", "constant", "grid-constant"
-]
+FilterMode: TypeAlias = boundaries.NdimageName
 FilterModes: TypeAlias = FilterMode | Sequence[FilterMode]
 
 # nn
 Padding: TypeAlias = int | Literal["valid", "same"] | Sequence[int] | Sequence[Sequence[int]]
-PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
+PaddingMode: TypeAlias = boundaries.PaddingName
 Activation: TypeAlias = Literal["relu", "relu6"] | Sequence[float] | None
 Layout1d: TypeAlias = Literal["NCW", "NWC"]
 Layout2d: TypeAlias = Literal["NCHW", "NHWC"]
 Layout3d: TypeAlias = Literal["NCDHW", "NDHWC"]
+Layout: TypeAlias = Layout1d | Layout2d | Layout3d
 LayerMethod: TypeAlias = Literal["auto", "direct", "im2col", "numpy"]
 
 # feature
 Measure: TypeAlias = Literal["ccoeff_normed", "ccoeff", "ccorr_normed", "ccorr", "sqdiff_normed", "sqdiff"]
-PadMode: TypeAlias = Literal[
-    "constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp", "maximum", "mean", "median", "minimum"
-]
+PadMode: TypeAlias = Literal[boundaries.Name, "linear_ramp", "maximum", "mean", "median", "minimum"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, assert_type, get_args
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 import fastconv
 from fastconv import ndimage, signal, typing
+from fastconv.arguments import boundaries
 
 x: NDArray[np.float32] = np.ones((5, 6), np.float32)
 k: NDArray[np.float32] = np.ones((3, 3), np.float32)
@@ -152,7 +154,16 @@ def _fields(classes: dict[str, ast.ClassDef], name: str) -> list[str]:
     return [field for base in bases if base in classes for field in _fields(classes, base)] + own
 
 
-def test_words_are_those_that_are_accepted() -> None:
-    assert set(get_args(typing.SignalBoundary)) == set(signal.BOUNDARIES)
-    assert set(get_args(typing.FilterMode)) == set(ndimage.BOUNDARIES)
-    assert set(get_args(typing.ConvMethod)) == set(signal.METHODS)
+@pytest.mark.parametrize(
+    ("words", "table"),
+    [
+        (boundaries.Name, boundaries.NAMES),
+        (typing.Boundary, boundaries.BOUNDARIES),
+        (typing.SignalBoundary, boundaries.SIGNAL),
+        (typing.FilterMode, boundaries.NDIMAGE),
+        (typing.PaddingMode, boundaries.PADDING_MODES),
+        (typing.ConvMethod, signal.METHODS),
+    ],
+)
+def test_words_are_those_that_are_accepted(words: Any, table: Collection[str]) -> None:
+    assert get_args(words) == tuple(table)

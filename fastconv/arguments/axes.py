@@ -6,17 +6,16 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastconv.arguments.boundaries import BOUNDARIES, source_index
-from fastconv.arguments.values import IntOrTuple, as_word, per_axis
+from fastconv.arguments.values import as_word, per_axis
+from fastconv.typing import IntOrTuple, Mode, Window
 
-Window: TypeAlias = slice | Sequence[slice]
-
-MODES = ("valid", "same", "full")
+MODES: tuple[str, ...] = get_args(Mode)
 FAR = 4  # times as long as what outputs look at has what lies between to be, for that to be copied instead
 
 
@@ -120,7 +119,7 @@ def plain_geometry(
 
 def halo(
     k_shape: IntOrTuple,
-    mode: str = "valid",
+    mode: Mode = "valid",
     stride: IntOrTuple = 1,
     dilation: IntOrTuple = 1,
     *,

@@ -18,7 +18,7 @@ No engine knows one. It belongs where an axis is made ready for the engines, bef
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,9 +64,11 @@ TABLE = (
 BY_NAME = {rule.name: rule for rule in TABLE}
 CODES = {rule.name: code for code, rule in enumerate(TABLE)}  # FC_CONSTANT, ... of csrc/fastconv.h
 NAMES = tuple(BY_NAME)
+Name: TypeAlias = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
 
-# What interfaces call them, in the order in which their messages do.
+# What interfaces call them, in the order in which their messages do; `fastconv.typing` shows the types of these words.
 BOUNDARIES = dict(zip(NAMES, NAMES, strict=True)) | {"fill": "constant", "symm": "symmetric"}  # fastconv's own
+OwnName: TypeAlias = Literal[Name, "fill", "symm"]
 SIGNAL = {  # scipy.signal's
     "fill": "constant",
     "pad": "constant",
@@ -75,6 +77,7 @@ SIGNAL = {  # scipy.signal's
     "symm": "symmetric",
     "symmetric": "symmetric",
 }
+SignalName: TypeAlias = Literal["fill", "pad", "wrap", "circular", "symm", "symmetric"]
 NDIMAGE = {  # scipy.ndimage's
     "reflect": "symmetric",
     "grid-mirror": "symmetric",
@@ -85,7 +88,11 @@ NDIMAGE = {  # scipy.ndimage's
     "constant": "constant",
     "grid-constant": "constant",
 }
+NdimageName: TypeAlias = Literal[
+    "reflect", "grid-mirror", "mirror", "nearest", "wrap", "grid-wrap", "constant", "grid-constant"
+]
 PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # PyTorch's
+PaddingName: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 
 
 def source_index(i: Indices, n: int, boundary: str) -> Indices:

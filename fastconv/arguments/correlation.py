@@ -8,16 +8,15 @@ import math
 import sys
 from collections.abc import Sequence
 from operator import index
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv.arguments.axes import MODES, Axis, Window, geometry, windowed
+from fastconv.arguments.axes import MODES, Axis, geometry, windowed
 from fastconv.arguments.boundaries import BOUNDARIES, BY_NAME
 from fastconv.arguments.conversion import converted
 from fastconv.arguments.values import (
-    IntOrTuple,
     as_numbers,
     as_out,
     as_word,
@@ -27,9 +26,10 @@ from fastconv.arguments.values import (
     per_axis,
     unrepeated,
 )
+from fastconv.typing import Boundaries, IntOrTuple, Mode, Nan, Overflow, Window
 
-OVERFLOWS = ("raise", "saturate", "wrap")
-NANS = ("propagate", "ignore")
+OVERFLOWS: tuple[str, ...] = get_args(Overflow)
+NANS: tuple[str, ...] = get_args(Nan)
 
 # How shapes are written in messages, by rank.
 X_AXES = {1: "(..., N)", 2: "(..., H, W)", 3: "(..., D, H, W)"}
@@ -48,17 +48,17 @@ class OuterProduct(NamedTuple):
 class Options(NamedTuple):
     """The arguments that say how, in the order and with the defaults of the public functions."""
 
-    mode: str = "valid"
-    boundary: str | Sequence[str] = "constant"
+    mode: Mode = "valid"
+    boundary: Boundaries = "constant"
     fillvalue: Any = 0
     axes: IntOrTuple | None = None
     stride: IntOrTuple = 1
     dilation: IntOrTuple = 1
     window: Window | None = None
     dtype: DTypeLike | None = None
-    overflow: str = "raise"
+    overflow: Overflow = "raise"
     out: Any = None
-    nan: str = "propagate"
+    nan: Nan = "propagate"
     mask: ArrayLike | None = None
     return_weight: bool = False
 

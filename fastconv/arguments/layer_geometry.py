@@ -6,20 +6,17 @@ from __future__ import annotations
 import functools
 import math
 import sys
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastconv.arguments.axes import Axis
 from fastconv.arguments.boundaries import BY_NAME, PADDING_MODES
-from fastconv.arguments.values import IntOrTuple, as_count, as_index, as_word, is_listed, per_axis
+from fastconv.arguments.values import as_count, as_index, as_word, is_listed, per_axis
+from fastconv.typing import Activation, IntOrTuple, Layout, Layout1d, Layout2d, Layout3d, Padding, PaddingMode
 
-Padding: TypeAlias = int | str | Sequence[int] | Sequence[Sequence[int]]
-Activation: TypeAlias = str | Sequence[float] | None
-
-LAYOUTS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
+LAYOUTS: dict[int, tuple[str, ...]] = {1: get_args(Layout1d), 2: get_args(Layout2d), 3: get_args(Layout3d)}
 LARGEST = 2**44  # elements of a padded channel, so that no size in bytes overflows
 
 
@@ -30,9 +27,9 @@ class Options(NamedTuple):
     padding: Padding = 0
     dilation: IntOrTuple = 1
     groups: int = 1
-    padding_mode: str = "zeros"
+    padding_mode: PaddingMode = "zeros"
     activation: Activation = None
-    layout: str | None = None
+    layout: Layout | None = None
     dtype: DTypeLike | None = None
     out: Any = None
 

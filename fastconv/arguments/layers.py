@@ -25,7 +25,8 @@ from fastconv.arguments.layer_geometry import (
     layer_geometry,
     transposed_geometry,
 )
-from fastconv.arguments.values import IntOrTuple, as_index, as_numbers, as_out, float_dtype, is_listed, per_axis
+from fastconv.arguments.values import as_index, as_numbers, as_out, float_dtype, is_listed, per_axis
+from fastconv.typing import IntOrTuple
 
 ACTIVATIONS = {"relu": (0.0, math.inf), "relu6": (0.0, 6.0)}
 

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.boundaries import NAMES
 from fastconv.arguments.values import as_even_array
+from fastconv.typing import Measure, PadMode
 
-MEASURES = ("ccoeff_normed", "ccoeff", "ccorr_normed", "ccorr", "sqdiff_normed", "sqdiff")
-PAD_MODES = (*NAMES, "linear_ramp", "maximum", "mean", "median", "minimum")
+MEASURES: tuple[str, ...] = get_args(Measure)
+PAD_MODES: tuple[str, ...] = get_args(PadMode)
 
 
 class Matching(NamedTuple):
@@ -42,10 +43,10 @@ def matching_arguments(
     image: ArrayLike,
     template: ArrayLike,
     pad_input: bool = False,
-    mode: str = "constant",
+    mode: PadMode = "constant",
     constant_values: Any = 0,
     *,
-    method: str = "ccoeff_normed",
+    method: Measure = "ccoeff_normed",
     mask: ArrayLike | None = None,
     dtype: DTypeLike | None = None,
 ) -> Matching:
@@ -88,7 +89,7 @@ def matching_arguments(
             more: dict[str, Any] = {}
             if mode == "constant":
                 more["constant_values"] = _fillvalues(constant_values, picture.ndim)
-            picture = np.pad(picture.astype(result, order="C"), [(k, k) for k in figure.shape], mode=mode, **more)  # type: ignore[call-overload]
+            picture = np.pad(picture.astype(result, order="C"), [(k, k) for k in figure.shape], mode=mode, **more)
             lead = tuple(k // 2 - k for k in figure.shape)
             whole = False
     return Matching(

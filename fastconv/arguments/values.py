@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from operator import index
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-IntOrTuple: TypeAlias = int | Sequence[int]
 
 FLOATS = ("float16", "float32", "float64")
 

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv import reference
-from fastconv.arguments.layer_geometry import Padding
 from fastconv.arguments.layers import Columns, fold_arguments, unfold_arguments
-from fastconv.arguments.values import IntOrTuple
 from fastconv.nn.functional import Ways, computed, engine
 from fastconv.runtime import _core
+from fastconv.typing import IntOrTuple, LayerMethod, Padding
 
 __all__ = ["fold", "unfold"]
 
@@ -30,7 +29,7 @@ def unfold(
     padding: Padding = 0,
     stride: IntOrTuple = 1,
     *,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> NDArray[Any]:
     """The windows of images, one column each, as `torch.nn.functional.unfold`; also of signals and volumes.
@@ -96,7 +95,7 @@ def fold(
     padding: Padding = 0,
     stride: IntOrTuple = 1,
     *,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> NDArray[Any]:
     """Columns of windows added back to images, as `torch.nn.functional.fold`; also to signals and volumes.

@@ -6,21 +6,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import reference
 from fastconv.arguments.axes import Axis
-from fastconv.arguments.layer_geometry import LAYOUTS, NAMES, Activation, Names, Options, Padding, layer_geometry
+from fastconv.arguments.layer_geometry import LAYOUTS, NAMES, Names, Options, layer_geometry
 from fastconv.arguments.layers import ACTIVATIONS, Columns, Layer, WeightGradient, _size, compute_dtype, layer_arguments
-from fastconv.arguments.values import IntOrTuple, as_word, float_dtype
+from fastconv.arguments.values import as_word, float_dtype
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
+from fastconv.typing import (
+    Activation,
+    IntOrTuple,
+    LayerMethod,
+    Layout,
+    Layout1d,
+    Layout2d,
+    Layout3d,
+    Padding,
+    PaddingMode,
+)
 
 __all__ = ["Explanation", "conv1d", "conv2d", "conv3d", "explain"]
 
-METHODS = ("auto", "direct", "im2col", "numpy")
+METHODS: tuple[str, ...] = get_args(LayerMethod)
 Asked = TypeVar("Asked", Layer, WeightGradient, Columns)
 LANES_BELOW = 32  # outputs in a row up to which depthwise layers like channels last as they are; others, a copy
 
@@ -34,12 +45,12 @@ def conv1d(
     dilation: IntOrTuple = 1,
     groups: int = 1,
     *,
-    padding_mode: str = "zeros",
+    padding_mode: PaddingMode = "zeros",
     activation: Activation = None,
-    layout: str | None = None,
+    layout: Layout1d | None = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> NDArray[Any]:
     """A 1-D convolution layer: `conv2d` with one axis.
@@ -66,12 +77,12 @@ def conv2d(
     dilation: IntOrTuple = 1,
     groups: int = 1,
     *,
-    padding_mode: str = "zeros",
+    padding_mode: PaddingMode = "zeros",
     activation: Activation = None,
-    layout: str | None = None,
+    layout: Layout2d | None = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> NDArray[Any]:
     """A 2-D convolution layer, as `torch.nn.functional.conv2d` computes it.
@@ -162,12 +173,12 @@ def conv3d(
     dilation: IntOrTuple = 1,
     groups: int = 1,
     *,
-    padding_mode: str = "zeros",
+    padding_mode: PaddingMode = "zeros",
     activation: Activation = None,
-    layout: str | None = None,
+    layout: Layout3d | None = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> NDArray[Any]:
     """A 3-D convolution layer: `conv2d` with three axes.
@@ -224,8 +235,8 @@ def explain(
     dilation: IntOrTuple = 1,
     groups: int = 1,
     *,
-    padding_mode: str = "zeros",
-    layout: str | None = None,
+    padding_mode: PaddingMode = "zeros",
+    layout: Layout | None = None,
     dtype: DTypeLike = np.float32,
     threads: int | None = None,
 ) -> Explanation:

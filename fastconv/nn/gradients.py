@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import reference
-from fastconv.arguments.layer_geometry import GRADIENT_NAMES, Names, Options, Padding
+from fastconv.arguments.layer_geometry import GRADIENT_NAMES, Names, Options
 from fastconv.arguments.layers import (
     WeightGradient,
     backward_arguments,
@@ -28,10 +28,11 @@ from fastconv.arguments.layers import (
     input_gradient_arguments,
     weight_gradient_arguments,
 )
-from fastconv.arguments.values import IntOrTuple, as_flag
+from fastconv.arguments.values import as_flag
 from fastconv.nn.functional import Ways, columns, computed, engine, fillable
 from fastconv.nn.transposed import adjoint
 from fastconv.runtime import _core
+from fastconv.typing import IntOrTuple, LayerMethod, Layout1d, Layout2d, Layout3d, Padding, PaddingMode
 
 __all__ = [
     "Gradients",
@@ -67,11 +68,11 @@ def conv1d_input(
     dilation: IntOrTuple = 1,
     groups: int = 1,
     *,
-    padding_mode: str = "zeros",
-    layout: str | None = None,
+    padding_mode: PaddingMode = "zeros",
+    layout: Layout1d | None = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> NDArray[Any]:
     """The gradient of a 1-D layer's input: `conv2d_input` with one axis.
@@ -96,11 +97,11 @@ def conv2d_input(
     dilation: IntOrTuple = 1,
     groups: int = 1,
     *,
-    padding_mode: str = "zeros",
-    layout: str | None = None,
+    padding_mode: PaddingMode = "zeros",
+    layout: Layout2d | None = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> NDArray[Any]:
     """The gradient of a 2-D layer's input, as `torch.nn.grad.conv2d_input` computes it.
@@ -166,11 +167,11 @@ def conv3d_input(
     dilation: IntOrTuple = 1,
     groups: int = 1,
     *,
-    padding_mode: str = "zeros",
-    layout: str | None = None,
+    padding_mode: PaddingMode = "zeros",
+    layout: Layout3d | None = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> NDArray[Any]:
     """The gradient of a 3-D layer's input: `conv2d_input` with three axes.
@@ -195,11 +196,11 @@ def conv1d_weight(
     dilation: IntOrTuple = 1,
     groups: int = 1,
     *,
-    padding_mode: str = "zeros",
-    layout: str | None = None,
+    padding_mode: PaddingMode = "zeros",
+    layout: Layout1d | None = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> NDArray[Any]:
     """The gradient of a 1-D layer's weights: `conv2d_weight` with one axis.
@@ -224,11 +225,11 @@ def conv2d_weight(
     dilation: IntOrTuple = 1,
     groups: int = 1,
     *,
-    padding_mode: str = "zeros",
-    layout: str | None = None,
+    padding_mode: PaddingMode = "zeros",
+    layout: Layout2d | None = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> NDArray[Any]:
     """The gradient of a 2-D layer's weights, as `torch.nn.grad.conv2d_weight` computes it.
@@ -276,11 +277,11 @@ def conv3d_weight(
     dilation: IntOrTuple = 1,
     groups: int = 1,
     *,
-    padding_mode: str = "zeros",
-    layout: str | None = None,
+    padding_mode: PaddingMode = "zeros",
+    layout: Layout3d | None = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> NDArray[Any]:
     """The gradient of a 3-D layer's weights: `conv2d_weight` with three axes.
@@ -359,10 +360,10 @@ def conv1d_backward(
     groups: int = 1,
     *,
     needs: tuple[bool, bool, bool] = (True, True, True),
-    padding_mode: str = "zeros",
-    layout: str | None = None,
+    padding_mode: PaddingMode = "zeros",
+    layout: Layout1d | None = None,
     dtype: DTypeLike | None = None,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> Gradients:
     """All gradients of a 1-D layer: `conv2d_backward` with one axis.
@@ -388,10 +389,10 @@ def conv2d_backward(
     groups: int = 1,
     *,
     needs: tuple[bool, bool, bool] = (True, True, True),
-    padding_mode: str = "zeros",
-    layout: str | None = None,
+    padding_mode: PaddingMode = "zeros",
+    layout: Layout2d | None = None,
     dtype: DTypeLike | None = None,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> Gradients:
     """All gradients of a 2-D layer, with its arguments checked and converted once.
@@ -442,10 +443,10 @@ def conv3d_backward(
     groups: int = 1,
     *,
     needs: tuple[bool, bool, bool] = (True, True, True),
-    padding_mode: str = "zeros",
-    layout: str | None = None,
+    padding_mode: PaddingMode = "zeros",
+    layout: Layout3d | None = None,
     dtype: DTypeLike | None = None,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> Gradients:
     """All gradients of a 3-D layer: `conv2d_backward` with three axes.

@@ -15,10 +15,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.layer_geometry import (
     LAYOUTS,
-    Activation,
     Names,
     Options,
-    Padding,
     _pads,
     _spans,
     as_padding,
@@ -27,7 +25,6 @@ from fastconv.arguments.layer_geometry import (
 )
 from fastconv.arguments.layers import _arrays, _bias, _clamp
 from fastconv.arguments.values import (
-    IntOrTuple,
     as_count,
     as_flag,
     as_numbers,
@@ -41,6 +38,7 @@ from fastconv.nn.functional import conv
 from fastconv.nn.gradients import backward
 from fastconv.nn.optim import Parameter
 from fastconv.runtime import thread_count
+from fastconv.typing import Activation, IntOrTuple, Layout, Padding, PaddingMode
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d"]
 
@@ -71,10 +69,10 @@ class _Conv:
         dilation: IntOrTuple = 1,
         groups: int = 1,
         bias: bool = True,
-        padding_mode: str = "zeros",
+        padding_mode: PaddingMode = "zeros",
         *,
         activation: Activation = None,
-        layout: str | None = None,
+        layout: Layout | None = None,
         dtype: DTypeLike = np.float32,
         seed: Any = None,
         threads: int | None = None,
@@ -101,10 +99,10 @@ class _Conv:
         padding: Padding = 0,
         dilation: IntOrTuple = 1,
         groups: int = 1,
-        padding_mode: str = "zeros",
+        padding_mode: PaddingMode = "zeros",
         *,
         activation: Activation = None,
-        layout: str | None = None,
+        layout: Layout | None = None,
         threads: int | None = None,
     ) -> Self:
         """A layer with copies of these weights (K, C / groups, ...) and bias (K,)."""

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import reference
-from fastconv.arguments.layer_geometry import Activation, Options, Padding
+from fastconv.arguments.layer_geometry import Options
 from fastconv.arguments.layers import Layer, transposed_arguments
-from fastconv.arguments.values import IntOrTuple
 from fastconv.nn.functional import Ways, computed, engine, room_for
 from fastconv.runtime import _core
+from fastconv.typing import Activation, IntOrTuple, LayerMethod, Padding
 
 __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -36,7 +36,7 @@ def conv_transpose1d(
     activation: Activation = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> NDArray[Any]:
     """A 1-D transposed convolution layer: `conv_transpose2d` with one axis.
@@ -67,7 +67,7 @@ def conv_transpose2d(
     activation: Activation = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> NDArray[Any]:
     """A 2-D transposed convolution layer, as `torch.nn.functional.conv_transpose2d` computes it.
@@ -136,7 +136,7 @@ def conv_transpose3d(
     activation: Activation = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
-    method: str = "auto",
+    method: LayerMethod = "auto",
     threads: int | None = None,
 ) -> NDArray[Any]:
     """A 3-D transposed convolution layer: `conv_transpose2d` with three axes.
