@@ -13,6 +13,7 @@
 #define FASTCONV_H
 
 #include <stddef.h>
+#include "costs.h"
 #include "kernels/kernels.h"
 
 enum { FC_CONSTANT, FC_EDGE, FC_REFLECT, FC_SYMMETRIC, FC_WRAP }; /* boundary: fastconv/arguments/boundaries.py */
@@ -182,10 +183,8 @@ FC_API void fc_alloc_fail_after(long allocations); /* for tests; negative: never
 FC_API void *fc_borrow(size_t bytes);
 FC_API void fc_return(void *p);
 
-/* For tests and tuning: rows of a band, the serial work in us that is worth a second thread, and the size of a result in
- * bytes from which it is stored past the caches: half of an L3 of 32 MB, where a later reader finds none of it anyway. */
+/* For tests and tuning: other values of FC_BAND_ROWS, FC_THREADS_FROM_US and FC_STREAM_FROM (costs.h) */
 FC_API void fc_tune(ptrdiff_t band_rows, double threads_from_us, double stream_from);
-enum { FC_BAND_ROWS = 256, FC_THREADS_FROM_US = 200, FC_STREAM_FROM = 15 << 20 };
 
 /* match.c: scores of a template T at every place of x continued by the boundary, depth, rows and columns.
  *

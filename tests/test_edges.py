@@ -274,22 +274,22 @@ def test_not_finite(isa, rng, name):
 
 # What the cases above are beyond
 SIZES = {
-    "blocks.c PART": 128,
-    "layer.h PACKED": 320 << 10,
-    "blocks.c PIXELS": 1024,
-    "blocks.c REGION": 1 << 16,
-    "products.c MOST_PARTS": 16,
-    "blocks.c DOT_ROWS": 16,
+    "costs.h PRODUCTS_PART": 128,
+    "costs.h PRODUCTS_PACKED": 320 << 10,
+    "costs.h PRODUCTS_PIXELS": 1024,
+    "costs.h PRODUCTS_REGION": 1 << 16,
+    "costs.h PRODUCTS_MOST_PARTS": 16,
+    "costs.h PRODUCTS_DOT_ROWS": 16,
     "layer.h LONGEST_PART": 256,
-    "lanes.c BLOCK": 384 << 10,
-    "slides.c BLOCK": 20 << 10,
-    "slides.c COLUMNS": 1024,
-    "weight.c PART": 256,
-    "weight.c BLOCK": 192 << 10,
-    "weight.c SUMS": 1 << 20,
-    "weight.c VECTORS": 8,
-    "weight.c TAP_VECTORS": 18,
-    "weight_pixels.c WIDE": 16,
+    "costs.h LANES_BLOCK": 384 << 10,
+    "costs.h SLIDES_BLOCK": 20 << 10,
+    "costs.h SLIDES_COLUMNS": 1024,
+    "costs.h WEIGHT_PART": 256,
+    "costs.h WEIGHT_BLOCK": 192 << 10,
+    "costs.h WEIGHT_SUMS": 1 << 20,
+    "costs.h WEIGHT_VECTORS": 8,
+    "costs.h WEIGHT_TAP_VECTORS": 18,
+    "costs.h WEIGHT_WIDE": 16,
 }
 
 

@@ -39,14 +39,14 @@ void fc_free(void *p)
 
 /* ---- kept for the next call ------------------------------------------------------------------- */
 
-enum { KEPT = 4, ALIGN = 64, LARGEST = 16 << 20 };
-static _Atomic(char *) kept[KEPT]; /* each begins with its size in bytes, which is ALIGN bytes */
+enum { ALIGN = 64 };
+static _Atomic(char *) kept[KEPT_BLOCKS]; /* each begins with its size in bytes, which is ALIGN bytes */
 
 void *fc_borrow(size_t bytes)
 {
     if (bytes > SIZE_MAX - ALIGN)
         return NULL;
-    for (int i = 0; i < KEPT && atomic_load(&allocations_left) < 0; i++) {
+    for (int i = 0; i < KEPT_BLOCKS && atomic_load(&allocations_left) < 0; i++) {
         char *p = atomic_load(&kept[i]) ? atomic_exchange(&kept[i], NULL) : NULL;
         if (p && *(size_t *)(void *)p >= bytes)
             return p + ALIGN;
@@ -62,7 +62,7 @@ void *fc_borrow(size_t bytes)
 void fc_return(void *borrowed)
 {
     char *p = (char *)borrowed - ALIGN;
-    for (int i = 0; i < KEPT && *(size_t *)(void *)p <= LARGEST; i++) {
+    for (int i = 0; i < KEPT_BLOCKS && *(size_t *)(void *)p <= KEPT_BYTES; i++) {
         char *none = NULL;
         if (atomic_compare_exchange_strong(&kept[i], &none, p))
             return;

@@ -25,7 +25,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_WORKERS = 255, SPIN_US = 100 };
+enum { MAX_WORKERS = 255 };
 
 typedef struct {
     fc_task *run;

@@ -7,7 +7,7 @@
 #include "corr/call.h"
 #include <string.h>
 
-enum { SQUARE = 16, LEAST_ROWS = 64, LEAST_COLS = 256 };
+enum { SQUARE = 16 };
 
 static ptrdiff_t whole_squares(ptrdiff_t n)
 {
@@ -59,8 +59,8 @@ static sizes sizes_of(const call *c)
     const fc_axis *rows = &c->g->axis[ROWS], *cols = &c->g->axis[COLS];
     ptrdiff_t line = LINE / c->size;
     sizes z;
-    z.rows = whole_squares(min(rows->out, rows->k > LEAST_ROWS ? rows->k : LEAST_ROWS));
-    z.cols = whole_squares(min(cols->out, cols->k > LEAST_COLS ? cols->k : LEAST_COLS));
+    z.rows = whole_squares(min(rows->out, rows->k > BOX_ROWS ? rows->k : BOX_ROWS));
+    z.cols = whole_squares(min(cols->out, cols->k > BOX_COLS ? cols->k : BOX_COLS));
     z.down = plus(whole_squares(plus(z.cols, cols->k - 1)), line);
     z.back = plus(z.cols, line);
     return z;

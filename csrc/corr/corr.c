@@ -20,13 +20,7 @@
  */
 #include "corr/call.h"
 
-enum {
-    BLOCK_COLS = 8192, /* columns of a chunk; of a single row, 8 times that */
-    MIN_BAND_ROWS = 32,
-    NARROW = 256,      /* outputs across: below, gathering all costs less than strips of the border alone */
-    CHUNK_US = 50,     /* a slab of planes is worth at least so much */
-    SMALL = 4096,      /* bytes of taps and their offsets that live on the stack */
-};
+enum { SMALL = 4096 /* bytes of taps and their offsets that live on the stack */ };
 
 static ptrdiff_t band_rows = FC_BAND_ROWS;
 static double stream_from = FC_STREAM_FROM;
@@ -42,7 +36,7 @@ void fc_tune(ptrdiff_t rows, double us, double bytes)
 
 static ptrdiff_t block_cols(const fc_corr *g)
 {
-    return g->axis[ROWS].out == 1 ? 8 * BLOCK_COLS : BLOCK_COLS;
+    return g->axis[ROWS].out == 1 ? 8 * CORR_COLS : CORR_COLS;
 }
 
 void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
@@ -51,8 +45,7 @@ void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
     plan->planes = 1;
     for (int b = 0; b < g->batches; b++)
         plan->planes *= g->batch[b].n;
-    /* Estimate: two fma a cycle at 3.5 GHz (integers: a quarter of it), and 30 GB/s in and out. It only has to
-     * tell microseconds from milliseconds. */
+    /* Arithmetic and memory overlap. The estimate only has to tell microseconds from milliseconds. */
     double size = (double)fc_stored_size(g->type), taps = (double)depth->k * (double)rows->k * (double)cols->k;
     double out = (double)plan->planes * (double)depth->out * (double)rows->out * (double)cols->out;
     if (g->method == FC_FFT) {
@@ -62,25 +55,25 @@ void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
     if (g->method == FC_SEPARABLE)
         taps = 2.0 * (double)g->terms * (double)((depth->k > 1 ? depth->k : 0) + rows->k + cols->k);
     if (g->method == FC_BOX)
-        taps = 24; /* additions in cache, whatever the size */
+        taps = BOX_FMA;
     if (g->method == FC_ORDERED || g->method == FC_LINES)
         taps = g->method == FC_ORDERED ? 2 * taps : 2.0 * (double)(rows->k + cols->k); /* no fma */
-    double fma_us = out * taps * size / (g->type <= FC_F64 ? 7e3 : 2e3) / fc->vector_bytes;
-    double memory_us = 2 * out * size / 3e4;
+    const fc_rate rate = g->type <= FC_F64 ? RATE_DIRECT : RATE_INTEGERS;
+    double fma_us = fc_time_us(rate, out * taps * size, fc->vector_bytes, 0), memory_us = fc_time_us(rate, 0, 1, 2 * out * size);
     plan->serial_us = fma_us > memory_us ? fma_us : memory_us;
     ptrdiff_t threads = fc_threads_for(plan->serial_us, g->threads);
 
     /* Bands as tall as a strip may be with its rows in cache; two chunks a thread where there are fewer
      * planes, and the same number for each. Bits do not depend on any of this. */
     plan->parts[COLS] = parts_of(cols->out, block_cols(g));
-    double slabs = plan->planes ? plan->serial_us / CHUNK_US / (double)plan->planes : 1;
+    double slabs = plan->planes ? plan->serial_us / CORR_CHUNK_US / (double)plan->planes : 1;
     plan->parts[DEPTH] = slabs < (double)depth->out ? max((ptrdiff_t)slabs, 1) : depth->out;
     ptrdiff_t planes = plan->planes * plan->parts[DEPTH] * (rows->out == 1 ? plan->parts[COLS] : 1);
     int wide_halo = g->method == FC_BOX || g->method == FC_LINES;
     ptrdiff_t bands = parts_of(rows->out, wide_halo && rows->k > band_rows ? rows->k : band_rows);
     if (threads > 1 && planes < 2 * threads) {
         ptrdiff_t even = parts_of(bands > 2 * threads ? bands : 2 * threads, threads) * threads;
-        bands = clamp(rows->out / MIN_BAND_ROWS, bands, even);
+        bands = clamp(rows->out / CORR_LEAST_ROWS, bands, even);
     }
     plan->parts[ROWS] = bands;
     double chunks = (double)planes * (double)plan->parts[ROWS] * (rows->out == 1 ? 1 : (double)plan->parts[COLS]);
@@ -207,7 +200,7 @@ static void boxes(const job *j, ptrdiff_t index)
     }
     box inner = interior_of(g, whole);
     int peeled = inner.from[COLS] > whole.from[COLS] || inner.to[COLS] < whole.to[COLS];
-    if (!c->x_adjacent || is_empty(&inner) || (peeled && whole.to[COLS] - whole.from[COLS] <= NARROW)) {
+    if (!c->x_adjacent || is_empty(&inner) || (peeled && whole.to[COLS] - whole.from[COLS] <= CORR_NARROW)) {
         fc_bordered(j, &whole);
         return;
     }
@@ -262,9 +255,8 @@ static void find_interior(call *c)
  * the halo of the second is work in vain. */
 static void size_tile(call *c)
 {
-    enum { AREA = 32768, DEEP = 4 };
     const fc_axis *axis = c->g->axis;
-    ptrdiff_t deep = axis[DEPTH].k > 1 ? DEEP : 1, tall = 64, least = 128;
+    ptrdiff_t deep = axis[DEPTH].k > 1 ? CORR_DEEP : 1, tall = 64, least = 128;
     if (c->g->method == FC_BOX)
         tall = max(tall, axis[ROWS].k);
     if (c->g->method == FC_LINES) {
@@ -276,7 +268,7 @@ static void size_tile(call *c)
     }
     c->tile_out[DEPTH] = min(deep, axis[DEPTH].out);
     c->tile_out[ROWS] = clamp(tall / axis[ROWS].stride, 1, axis[ROWS].out);
-    ptrdiff_t wide = AREA / c->tile_out[DEPTH] / c->tile_out[ROWS];
+    ptrdiff_t wide = CORR_AREA / c->tile_out[DEPTH] / c->tile_out[ROWS];
     c->tile_out[COLS] = clamp(max(min(wide, 8192), least) / axis[COLS].stride, 1, axis[COLS].out);
     c->out_row = c->g->method == FC_LINES ? fc_lines_row(c, c->tile_out[COLS]) : c->tile_out[COLS];
 }

@@ -56,22 +56,24 @@ ptrdiff_t fc_fft_rows(ptrdiff_t n)
     }
 }
 
-/* Estimated time in us of a call: ns per complex vector, fitted to what AVX-512 takes for 16x16 to 512x512 and 256 to
- * 262144 points, within 10 % (AVX2 takes 0.85 of it), with x and y in cache. What it depends on but the
- * number of vectors must be the same for every instruction set, for the size decides the bits. */
+/* Estimated time of a tile in us, with x and y in cache (costs.h). What it depends on but the number of vectors must be the same for
+ * every instruction set, for the size decides the bits. */
 static double fft_tile_us(const fc_kernels *fc, int type, const ptrdiff_t n[3], const ptrdiff_t k[3])
 {
-    enum { CALL_NS = 20, L1_COLUMNS = 256 /* strip and spectrum no longer fit */ };
-    double size = type == FC_F32 ? 4 : 8, points = (double)n[0] * (double)n[1] * (double)n[2], ns = 11;
+    double size = type == FC_F32 ? 4 : 8, points = (double)n[0] * (double)n[1] * (double)n[2], ns = FFT_NS;
     for (int a = 0; a < 3; a++)
         if (k[a] > 1)
-            ns += 0.4 * (double)(63 - __builtin_clzll((unsigned long long)n[a]));
+            ns += FFT_DOUBLING_NS * (double)(63 - __builtin_clzll((unsigned long long)n[a]));
     int flat = n[0] == 1 && n[1] == 1;
     double bytes = (flat ? 6 : 4) * points * size; /* blocks, spectrum, twist */
-    ns += flat ? 3 : n[0] > 1 ? 1 : 0;
-    ns += flat ? (n[2] > L1_COLUMNS * BLOCK * BLOCK / 2 ? 2 : 0) : n[2] >= L1_COLUMNS ? 2 : 0;
-    ns += bytes <= 1 << 19 ? 0 : bytes <= 1 << 20 ? 2 : bytes <= 1 << 22 ? 4 : 8; /* against 1 MB of L2 */
-    return (CALL_NS + points * size / fc->vector_bytes * ns) * 1e-3;
+    ns += flat ? FFT_FLAT_NS : n[0] > 1 ? FFT_DEEP_NS : 0;
+    ns += (flat ? n[2] > FFT_LONG * BLOCK * BLOCK / 2 : n[2] >= FFT_LONG) ? FFT_LONG_NS : 0;
+    for (int i = 2; i >= 0; i--)
+        if (bytes > FFT_L2_BYTES[i]) {
+            ns += FFT_L2_NS[i];
+            break;
+        }
+    return (FFT_CALL_NS + points * size / fc->vector_bytes * ns) * 1e-3;
 }
 
 /* The next candidate for axis a after n (0: the first); 0: no more */
@@ -93,7 +95,7 @@ double fc_fft_size(const fc_kernels *fc, int type, const ptrdiff_t k[3], const p
     double outputs = (double)out[0] * (double)out[1] * (double)out[2], least = 1e300;
     double size = type == FC_F32 ? 4 : 8;
     /* x and y that come from memory: us a point, for two tiles; rows of adjacent elements are no slower for it */
-    double memory = (k[0] > 1 || k[1] > 1) && outputs * 2 * size > 1 << 23 ? 8e-5 * size : 0;
+    double memory = (k[0] > 1 || k[1] > 1) && outputs * 2 * size > FFT_MEMORY_FROM ? FFT_MEMORY_US * size : 0;
     ptrdiff_t m[3] = {0, 0, 0};
     n[0] = n[1] = n[2] = 0;
     while ((m[0] = fft_next_candidate(0, k, out, m[0])) != 0)
@@ -105,7 +107,7 @@ double fc_fft_size(const fc_kernels *fc, int type, const ptrdiff_t k[3], const p
                 for (int a = 0; a < 3; a++)
                     tiles *= (double)((out[a] - 1) / (m[a] - k[a] + 1) + 1);
                 double calls = tiles > 1 ? tiles / 2 : 1;
-                us = (calls + 2) * fft_tile_us(fc, type, m, k); /* 2: the plan */
+                us = (calls + FFT_PLAN) * fft_tile_us(fc, type, m, k);
                 us += calls * memory * (double)m[0] * (double)m[1] * (double)m[2];
                 if (us < least) {
                     least = us;

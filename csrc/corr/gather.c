@@ -9,8 +9,6 @@
 #include "corr/call.h"
 #include <string.h>
 
-enum { AHEAD = 2, NARROW = 32 /* columns that are picked one by one */ };
-
 /* n adjacent elements of the tile from elements of x `step` bytes apart */
 static void take(const call *c, const scratch *s, char *to, const char *from, ptrdiff_t step, ptrdiff_t n)
 {
@@ -53,7 +51,7 @@ static void gather_row(const call *c, const scratch *s, char *to, const char *ro
         fc_copy_row(to, c->size, (const char *)&c->fill, 0, n, c->size);
         return;
     }
-    if (n <= NARROW) { /* most rows of a tile at the left or right edge */
+    if (n <= GATHER_NARROW) { /* most rows of a tile at the left or right edge */
         pick(c, to, row, s->column, n);
         return;
     }
@@ -94,7 +92,7 @@ void fc_gather(const call *c, const scratch *s, char *tile, const rows_of *layou
     int inside = from[COLS] >= 0 && from[COLS] + count[COLS] <= cols->n;
     ptrdiff_t phases = min(cols->stride, count[COLS]); /* the others are empty, and may be many */
     for (ptrdiff_t q = 0; q < count[COLS]; q++)
-        if (from[COLS] + q < 0 || from[COLS] + q >= cols->n || count[COLS] <= NARROW)
+        if (from[COLS] + q < 0 || from[COLS] + q >= cols->n || count[COLS] <= GATHER_NARROW)
             s->column[q] = fc_source_index(from[COLS] + q, cols->n, cols->boundary);
     for (ptrdiff_t z = 0; z < count[DEPTH]; z++) {
         ptrdiff_t from_z = fc_source_index(from[DEPTH] + z, axis[DEPTH].n, axis[DEPTH].boundary);
@@ -106,8 +104,8 @@ void fc_gather(const call *c, const scratch *s, char *tile, const rows_of *layou
             char *to = tile + (z * layout->plane + i * layout->row) * c->size;
             if (from_z < 0 || from_i < 0)
                 row = NULL;
-            else if (inside && cols->x_step == c->stored && from_i + AHEAD < axis[ROWS].n)
-                prefetch_row(row + AHEAD * axis[ROWS].x_step + from[COLS] * cols->x_step, count[COLS] * c->stored);
+            else if (inside && cols->x_step == c->stored && from_i + GATHER_AHEAD < axis[ROWS].n)
+                prefetch_row(row + GATHER_AHEAD * axis[ROWS].x_step + from[COLS] * cols->x_step, count[COLS] * c->stored);
             if (cols->stride == 1) {
                 gather_row(c, s, to, row, from[COLS], count[COLS]);
             } else if (row && inside && c->x_readable) {

@@ -29,8 +29,6 @@
 #include "corr/call.h"
 #include <string.h>
 
-enum { WORK_ROWS = 32, WORK_COLS = 1024 };
-
 /* ---- taps ------------------------------------------------------------------------------------- */
 
 /* Columns of the rows that a 1-D signal is folded into: one vector, which each load of taps then meets as often as the
@@ -267,7 +265,7 @@ static void by_im2col(const call *c, const scratch *s, const rows_of *r, const c
 
 static ptrdiff_t work_row(const call *c) /* elements, padded: rows 4096 bytes apart would share cache sets */
 {
-    return plus(reach(&c->g->axis[COLS], WORK_COLS), LINE / c->size + 1);
+    return plus(reach(&c->g->axis[COLS], SEPARABLE_COLS), LINE / c->size + 1);
 }
 
 static void separable_parts(const call *c, fc_room *r, scratch *s)
@@ -275,9 +273,9 @@ static void separable_parts(const call *c, fc_room *r, scratch *s)
     const fc_axis *axis = c->g->axis;
     ptrdiff_t terms = c->g->terms, wide = work_row(c);
     s->at = fc_part(r, "taps", max(times(terms, axis[COLS].k), axis[DEPTH].k), sizeof *s->at);
-    s->sums = fc_part(r, "sums", times(times(terms, WORK_ROWS), wide), c->size);
+    s->sums = fc_part(r, "sums", times(times(terms, SEPARABLE_ROWS), wide), c->size);
     if (axis[DEPTH].k > 1)
-        s->planes = fc_part(r, "planes", times(reach(&axis[ROWS], WORK_ROWS), wide), c->size);
+        s->planes = fc_part(r, "planes", times(reach(&axis[ROWS], SEPARABLE_ROWS), wide), c->size);
 }
 
 /* One factor along one axis: h tap rows `step` rows apart, or w columns `step` elements apart. */
@@ -298,7 +296,7 @@ static void along_columns(const call *c, const char *factors, ptrdiff_t n, const
     c->op->corr(src, row, &taps, out, out_row, rows, cols);
 }
 
-/* A block of at most WORK_ROWS x WORK_COLS outputs */
+/* A block of at most SEPARABLE_ROWS x SEPARABLE_COLS outputs */
 static void separable_block(const call *c, const scratch *s, const rows_of *r, const char *src, char *out,
                             ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols)
 {
@@ -316,21 +314,21 @@ static void separable_block(const call *c, const scratch *s, const rows_of *r, c
             from = s->planes;
             row = wide;
         }
-        along_rows(c, c->g->factor[ROWS] + t * axis[ROWS].k * c->size, from, row, s->sums + t * WORK_ROWS * wide * c->size,
+        along_rows(c, c->g->factor[ROWS] + t * axis[ROWS].k * c->size, from, row, s->sums + t * SEPARABLE_ROWS * wide * c->size,
                    wide, rows, broad);
     }
     for (ptrdiff_t t = 0; t < terms * w; t++)
-        at[t] = t / w * WORK_ROWS * wide + t % w * axis[COLS].dilation;
+        at[t] = t / w * SEPARABLE_ROWS * wide + t % w * axis[COLS].dilation;
     along_columns(c, c->g->factor[COLS], terms * w, at, s->sums, wide, out, out_row, rows, cols);
 }
 
 static void by_separable(const call *c, const scratch *s, const rows_of *r, const char *src, char *out,
                          ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols)
 {
-    for (ptrdiff_t i = 0; i < rows; i += WORK_ROWS)
-        for (ptrdiff_t j = 0; j < cols; j += WORK_COLS)
+    for (ptrdiff_t i = 0; i < rows; i += SEPARABLE_ROWS)
+        for (ptrdiff_t j = 0; j < cols; j += SEPARABLE_COLS)
             separable_block(c, s, r, src + (i * r->row + j) * c->size, out + (i * out_row + j) * c->size, out_row,
-                            min(WORK_ROWS, rows - i), min(WORK_COLS, cols - j));
+                            min(SEPARABLE_ROWS, rows - i), min(SEPARABLE_COLS, cols - j));
 }
 
 /* ---- any -------------------------------------------------------------------------------------- */

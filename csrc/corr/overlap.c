@@ -17,8 +17,6 @@
 #include "corr/call.h"
 #include <math.h>
 
-enum { PREPARE_US = 8 /* allocations, and the first steps of a plan */ };
-
 /* Returns the us of an output. */
 static double lay_grid(const fc_kernels *fc, const fc_corr *g, tile_grid *t)
 {
@@ -44,7 +42,7 @@ static double gather_us(const fc_corr *g, const tile_grid *t)
         inner *= (double)(t->count[a] > before + behind ? t->count[a] - before - behind : 0);
     }
     double rows = (double)t->n[DEPTH] * (double)t->n[ROWS];
-    return (all - inner) * rows * (0.015 + 2e-5 * (double)fc_stored_size(g->type) * (double)t->n[COLS]);
+    return (all - inner) * rows * (GATHER_ROW_US + GATHER_BYTE_US * (double)fc_stored_size(g->type) * (double)t->n[COLS]);
 }
 
 /* Number of the pair that holds an output: the first one asked for, or the last. */

@@ -9,19 +9,12 @@
 #include "layers/layer.h"
 #include <math.h>
 
-enum {
-    PART = 128,       /* taps summed in one go, but for rounding to whole channels; */
-    PIXELS = 1024,    /* outputs of a block and phase, at most; */
-    REGION = 1 << 16, /* of all phases */
-    FEW_PARTS = 2,    /* packed in one go, where blocks can be chosen; */
-    DOT_ROWS = 16,    /* rows of weights, at least, for inner products */
-};
 static const double NO_FIT = 1e100; /* cycles, for every byte of a block that does not fit */
 
 /* For a quarter of a vector they are faster. */
 ptrdiff_t fc_dots_of(const layer *l, const layout *y, ptrdiff_t length)
 {
-    int pays = !l->g->gradient && l->kernels >= DOT_ROWS && y->part >= 2 * l->lanes && l->taps <= LONGEST_PART;
+    int pays = !l->g->gradient && l->kernels >= PRODUCTS_DOT_ROWS && y->part >= 2 * l->lanes && l->taps <= LONGEST_PART;
     ptrdiff_t left = length % l->lanes;
     return pays && left <= l->lanes / 4 ? left : 0;
 }
@@ -29,34 +22,31 @@ ptrdiff_t fc_dots_of(const layer *l, const layout *y, ptrdiff_t length)
 /* Cycles that `tall` rows of the layout take, per channel: packing, and products as measured. */
 static double blocks_cycles_of_rows(const layer *l, const layout *y, ptrdiff_t tall)
 {
-    static const double idle[3] = {0, 0.7, 0.3}; /* a panel of one vector or two keeps the fma units waiting */
-    enum { STEPS = 5 };
-    static const double pack[STEPS] = {0, 8, 9, 30, 11}; /* a vector, by the stride */
     const fc_axis *ca = &l->axis[COLS], *ra = &l->axis[ROWS];
     ptrdiff_t runs = y->flat ? 1 : tall, length = y->flat ? tall * y->cols.block : y->cols.block;
     ptrdiff_t dots = fc_dots_of(l, y, length), vectors = runs * parts_of(length - dots, l->lanes);
     ptrdiff_t packed_rows = y->rows.apart ? y->rows.sets * tall : y->rows.sets * (y->rows.count - y->rows.block + tall);
     double packs = (double)(l->axis[DEPTH].k * packed_rows * y->cols.sets) *
-                   ((double)parts_of(y->cols.count, l->lanes) * pack[ca->stride < STEPS ? ca->stride : 3] + 3);
+                   ((double)parts_of(y->cols.count, l->lanes) * CYCLES_PACK[ca->stride < PRODUCTS_STEPS ? ca->stride : 3] + CYCLES_PACK_ROW);
     /* Tap rows whose vectors begin where lines do; loads of others take two lines. */
     ptrdiff_t aligned = 0;
     for (ptrdiff_t r = 0; r < ra->k && (y->cols.apart || ca->k == 1); r++)
         aligned += y->rows.apart || r * ra->dilation / ra->stride * y->pitch % l->lanes == 0;
-    double fma = 0.6 - 0.02 * (double)aligned / (double)ra->k;
-    double products = (double)vectors + idle[vectors % 3] * (vectors != 1) + 0.16 * (double)(runs * dots);
-    return packs + (double)l->taps * (products * (double)l->kernels * fma + 2 * (double)(runs * dots));
+    double fma = CYCLES_FMA - CYCLES_ALIGNED * (double)aligned / (double)ra->k;
+    double products = (double)vectors + VECTORS_IDLE[vectors % 3] * (vectors != 1) + VECTORS_DOT * (double)(runs * dots);
+    return packs + (double)l->taps * (products * (double)l->kernels * fma + CYCLES_GATHER * (double)(runs * dots));
 }
 
 /* Bytes of a packed plane */
 static ptrdiff_t blocks_bytes(const layer *l, const layout *y)
 {
     ptrdiff_t set = round_up(y->rows.count * y->pitch, l->lanes);
-    return min(FEW_PARTS * y->part_channels, l->channels) * l->axis[DEPTH].k * y->rows.sets * y->cols.sets * set * l->size;
+    return min(PRODUCTS_FEW_PARTS * y->part_channels, l->channels) * l->axis[DEPTH].k * y->rows.sets * y->cols.sets * set * l->size;
 }
 
 static ptrdiff_t blocks_most_pixels(const layer *l)
 {
-    return clamp(REGION / (l->phases[ROWS] * l->phases[COLS]), 1, PIXELS);
+    return clamp(PRODUCTS_REGION / (l->phases[ROWS] * l->phases[COLS]), 1, PRODUCTS_PIXELS);
 }
 
 /* Planes that may share a block, however many there are: what is chosen must not depend on the batch */
@@ -64,18 +54,17 @@ static ptrdiff_t blocks_planes(const layer *l, const layout *y)
 {
     if (y->rows.block < l->axis[ROWS].out || y->cols.block < l->axis[COLS].out)
         return 1;
-    return clamp(min(blocks_most_pixels(l) / (y->rows.block * y->cols.block), PACKED / max(blocks_bytes(l, y), 1)), 1, PIXELS);
+    return clamp(min(blocks_most_pixels(l) / (y->rows.block * y->cols.block), PRODUCTS_PACKED / max(blocks_bytes(l, y), 1)), 1, PRODUCTS_PIXELS);
 }
 
 /* Cycles of a plane, per channel */
 static double blocks_cycles_of_plane(const layer *l, const layout *y)
 {
-    enum { WEIGHTS = 8 }; /* bytes a cycle, read once for every block */
     const fc_axis *ra = &l->axis[ROWS];
     ptrdiff_t whole = ra->out / y->rows.block, rest = ra->out % y->rows.block;
     double cost = (double)whole * blocks_cycles_of_rows(l, y, y->rows.block) + (rest ? blocks_cycles_of_rows(l, y, rest) : 0);
-    cost += (double)(l->kernels * l->taps * l->size * (whole + (rest > 0))) / (double)(WEIGHTS * blocks_planes(l, y));
-    cost *= rest ? 1.02 : 1; /* even blocks keep threads busy to the end */
+    cost += (double)(l->kernels * l->taps * l->size * (whole + (rest > 0))) / (double)(PRODUCTS_WEIGHTS * blocks_planes(l, y));
+    cost *= rest ? UNEVEN : 1;
     return cost * (double)parts_of(l->axis[COLS].out, y->cols.block);
 }
 
@@ -100,7 +89,7 @@ static double blocks_try(const layer *l, layout *y, ptrdiff_t tall, ptrdiff_t wi
         t.flat = tall == 1 || (t.cols.count == wide && wide == ca->out);
         t.pitch = t.flat ? t.cols.count : round_up(t.cols.count, l->lanes);
         ptrdiff_t bytes = blocks_bytes(l, &t);
-        double cost = bytes <= PACKED ? blocks_cycles_of_plane(l, &t) : NO_FIT * (double)bytes;
+        double cost = bytes <= PRODUCTS_PACKED ? blocks_cycles_of_plane(l, &t) : NO_FIT * (double)bytes;
         if (cost < least)
             least = cost, *y = t;
     }
@@ -112,7 +101,7 @@ layout fc_choose_layout(const layer *l)
 {
     const fc_axis *ra = &l->axis[ROWS], *ca = &l->axis[COLS];
     const ptrdiff_t panel = 3 * l->lanes, most = blocks_most_pixels(l), widest[] = {most, 480, 192, 96, 48};
-    layout y = {.part_channels = parts_of(l->channels, clamp(parts_of(l->channels * l->most_taps, PART), 1, l->channels))};
+    layout y = {.part_channels = parts_of(l->channels, clamp(parts_of(l->channels * l->most_taps, PRODUCTS_PART), 1, l->channels))};
     y.part = y.part_channels == 1 ? even_part(l->most_taps, LONGEST_PART) : y.part_channels * l->most_taps;
     double least = INFINITY;
     for (int w = 0; w < 5; w++) {

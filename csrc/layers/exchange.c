@@ -18,11 +18,6 @@
 #include "layers/layer.h"
 #include <string.h>
 
-/* In vectors of multiply-adds (Zen 4; 1 to 1024 channels, 1x1 to 8x8 outputs, batches of 1 and 8): what beginning a phase takes,
- * packing a vector of weights, a layer of its own for an image and group; and what a multiply-add takes where every kernel is read
- * for one image alone */
-enum { PHASE = 100, PACK = 12, CALL = 3000, ALONE = 4 };
-
 int fc_exchange_pays(const layer *l)
 {
     const fc_conv *g = l->g;
@@ -36,9 +31,9 @@ int fc_exchange_pays(const layer *l)
     }
     if (pairs > 1 && fc_phases(l) > 1) { /* else every tap meets every element of a spread gradient */
         double in_phases = (double)rows * (double)(l->phases[COLS] * parts_of(l->axis[COLS].out, l->lanes) * l->most_taps);
-        of_taps = pairs * in_phases + PHASE * (double)fc_phases(l) * (double)parts_of(g->channels, l->fc->rows);
+        of_taps = pairs * in_phases + EXCHANGE_PHASE * (double)fc_phases(l) * (double)parts_of(g->channels, l->fc->rows);
     }
-    return of_taps > pairs * vectors * (ALONE * outputs + PACK) + CALL;
+    return of_taps > pairs * vectors * (EXCHANGE_ALONE * outputs + EXCHANGE_PACK) + EXCHANGE_CALL;
 }
 
 /* Step 3, of one image and group */

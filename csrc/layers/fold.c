@@ -20,8 +20,6 @@
 #include "layers/layer.h"
 #include <string.h>
 
-enum { CHUNK = 1 << 16 /* bytes written by a chunk, about */, BLOCK = 1 << 16 /* elements of a row that are folded in one go */ };
-
 typedef struct {
     const fc_fold *g;
     const fc_ops *op;                  /* of the whole call */
@@ -141,8 +139,8 @@ static void fold_block(const fold *d, ptrdiff_t plane, ptrdiff_t part, char *sum
 {
     const fc_fold *g = d->g;
     const fc_axis *rows = &d->axis[ROWS], *cols = &d->axis[COLS];
-    const ptrdiff_t size = g->size, step = cols->stride, row = part / d->blocks, first = part % d->blocks * BLOCK;
-    const ptrdiff_t n = min(BLOCK, cols->n - first);
+    const ptrdiff_t size = g->size, step = cols->stride, row = part / d->blocks, first = part % d->blocks * FOLD_BLOCK;
+    const ptrdiff_t n = min(FOLD_BLOCK, cols->n - first);
     char *to = g->out + (plane * d->elements + row * cols->n + first) * size;
     if (d->segment == 0)
         sums = to;
@@ -215,11 +213,11 @@ static void fold_chunk(void *context, ptrdiff_t index, int slot)
 static int fold_prepare(fold *d, int threads)
 {
     const fc_axis *cols = &d->axis[COLS];
-    const ptrdiff_t step = cols->stride, n = min(BLOCK, cols->n);
+    const ptrdiff_t step = cols->stride, n = min(FOLD_BLOCK, cols->n);
     /* Phases of more than two pay if several columns of taps are added to one. They have whole lines, and a vector more for
      * those that read one, which is too much where they are short. */
     ptrdiff_t segment = (n / step + 1 + 2 * LINE) / LINE * LINE;
-    if (step == 2 || (step > 2 && cols->k > step && step <= 2 * BLOCK / segment))
+    if (step == 2 || (step > 2 && cols->k > step && step <= 2 * FOLD_BLOCK / segment))
         d->segment = segment;
     fc_room sums = {0}, tables = {0};
     fold_lay_sums(d, &sums);
@@ -246,14 +244,13 @@ int fc_fold_run(const fc_fold *g)
     d.taps = depth->k * rows->k * cols->k;
     d.outputs = depth->out * rows->out * cols->out;
     d.elements = depth->n * rows->n * cols->n;
-    d.blocks = parts_of(cols->n, BLOCK);
+    d.blocks = parts_of(cols->n, FOLD_BLOCK);
     d.parts = g->folds ? depth->n * rows->n * d.blocks : depth->k * rows->k;
     const ptrdiff_t planes = g->images * g->channels, columns = d.taps * d.outputs * g->size;
     if (planes * d.parts == 0)
         return 0;
-    d.parts_chunk = clamp(CHUNK / (columns / d.parts + 1), 1, d.parts);
-    enum { BYTES_PER_US = 8000 };
-    int threads = fc_threads_for((double)planes * (double)columns / BYTES_PER_US, g->threads);
+    d.parts_chunk = clamp(FOLD_CHUNK / (columns / d.parts + 1), 1, d.parts);
+    int threads = fc_threads_for(fc_time_us(RATE_FOLDS, 0, 1, (double)planes * (double)columns), g->threads);
     if (g->folds && fold_prepare(&d, threads) != 0)
         return -1;
     fc_pool_run(threads, planes * parts_of(d.parts, d.parts_chunk), fold_chunk, &d);

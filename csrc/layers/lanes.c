@@ -21,15 +21,6 @@
 #include "layers/layer.h"
 #include <string.h>
 
-enum {
-    BLOCK = 384 << 10,  /* bytes of pixels that a block sees */
-    LARGEST = 1 << 20,  /* where even a small block sees more */
-    TAP_ROWS = 1 << 14, /* of a block */
-    STRIP = 96,         /* outputs turned back at a time, at least */
-    NARROW = 14,        /* outputs of a block's rows, at least */
-    CHUNK_US = 20,      /* work of one chunk, at least */
-};
-
 typedef struct {
     const layer *l;
     const fc_conv *g;
@@ -76,19 +67,19 @@ static int lanes_choose_blocks(lanes *d)
 {
     const fc_axis *axis = d->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
     ptrdiff_t vector = d->vlen * d->size, least = min(rows->out, 8), fit = 0;
-    if (reach(rows, least) > LARGEST / vector || axis[DEPTH].k > LARGEST / vector)
+    if (reach(rows, least) > LANES_LARGEST / vector || axis[DEPTH].k > LANES_LARGEST / vector)
         return 0;
     for (ptrdiff_t pieces = 1;; pieces *= 2) {
         d->wide = parts_of(cols->out, min(pieces, cols->out));
         ptrdiff_t count = lanes_pixels(d, d->wide) | 1; /* odd: rows do not share L1 sets */
-        fit = BLOCK / vector / axis[DEPTH].k / count;
+        fit = LANES_BLOCK / vector / axis[DEPTH].k / count;
         d->pitch = count * d->vlen;
-        if (fit >= reach(rows, least) || d->wide <= NARROW)
+        if (fit >= reach(rows, least) || d->wide <= LANES_NARROW)
             break;
     }
     fit = max(fit, reach(rows, least));
     d->tall = (fit - reach(rows, 1)) / rows->stride + 1;
-    d->tall = clamp(min(d->tall, TAP_ROWS / (axis[DEPTH].k * rows->k)), 1, rows->out);
+    d->tall = clamp(min(d->tall, LANES_TAP_ROWS / (axis[DEPTH].k * rows->k)), 1, rows->out);
     d->blocks[0] = parts_of(rows->out, d->tall);
     d->tall = parts_of(rows->out, d->blocks[0]); /* as even as can be */
     d->blocks[1] = parts_of(cols->out, d->wide);
@@ -96,8 +87,8 @@ static int lanes_choose_blocks(lanes *d)
     d->strip = d->vlen;
     while (d->strip > 1 && d->strip / 2 * d->wide % d->vlen == 0)
         d->strip /= 2; /* whole vectors of outputs */
-    d->strip = min(d->strip * parts_of(STRIP, d->strip * d->wide), d->tall);
-    return d->pitch * d->slots <= LARGEST / d->size / axis[DEPTH].k;
+    d->strip = min(d->strip * parts_of(LANES_STRIP, d->strip * d->wide), d->tall);
+    return d->pitch * d->slots <= LANES_LARGEST / d->size / axis[DEPTH].k;
 }
 
 /* ---- pixels ------------------------------------------------------------------------------------ */
@@ -307,10 +298,10 @@ int fc_lanes_run(const layer *l)
     d.thread = parts.bytes;
     ptrdiff_t outputs = d.tall * d.wide * g->kernels;
     double moved = (double)(outputs + d.slots * d.pitch / d.vlen) * (double)d.vlen; /* elements */
-    double set_us = (double)(outputs * l->taps) / 6e3 + moved * 1e-4;
+    double set_us = fc_time_us(RATE_LANES, (double)(outputs * l->taps) * l->fc->vector_bytes, l->fc->vector_bytes, moved);
     ptrdiff_t places = l->planes * d.blocks[0] * d.blocks[1];
     int threads = fc_threads_for(set_us * (double)(d.sets * places), g->threads);
-    d.sets_chunk = clamp((ptrdiff_t)(CHUNK_US / set_us), 1, d.sets);
+    d.sets_chunk = clamp((ptrdiff_t)(LAYER_CHUNK_US / set_us), 1, d.sets);
     d.scratch = fc_borrow((size_t)times(threads, d.thread));
     if (d.scratch == NULL)
         return -1;

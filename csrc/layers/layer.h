@@ -101,12 +101,6 @@ static inline double element_at(int type, const void *p, ptrdiff_t i)
     return type == FC_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
 }
 
-/* Estimated time of so many products, on one thread */
-static inline double products_us(const fc_kernels *fc, double products, ptrdiff_t size)
-{
-    return 2e-3 * products * (double)size / fc->vector_bytes / 6.0;
-}
-
 /* The next vector of the last panel, which has n of them, or of a new one; `left` vectors are to come, this one included.
  * Returns the panel of the one behind it. */
 static inline fc_panel *add_vector(fc_panel *to, int *n, ptrdiff_t left, ptrdiff_t widest, ptrdiff_t b, ptrdiff_t c,
@@ -132,7 +126,6 @@ typedef struct {
     ptrdiff_t pitch;               /* of its rows */
     ptrdiff_t planes;              /* that may share a block, however many there are */
 } layout;
-enum { PACKED = 320 << 10 /* bytes of a packed block, which shares L2 with rows of weights */ };
 FC_API layout fc_choose_layout(const layer *l);
 /* Outputs at the end of a run of `length` that inner products take */
 FC_API ptrdiff_t fc_dots_of(const layer *l, const layout *y, ptrdiff_t length);

@@ -19,8 +19,6 @@
 #include "layers/layer.h"
 #include <string.h>
 
-enum { MOST_PARTS = 16 /* packed in one go, where there is room left */ };
-
 typedef struct {
     const layer *l;
     layout y;
@@ -57,7 +55,7 @@ static ptrdiff_t products_column(const products *d)
 static ptrdiff_t products_parts_packed(const products *d, ptrdiff_t planes)
 {
     ptrdiff_t bytes = (planes * d->y.part_channels * d->pack.plane + d->most_dots * products_column(d)) * d->l->size;
-    return d->y.part == d->y.part_channels * d->l->most_taps ? clamp(PACKED / max(bytes, 1), 1, MOST_PARTS) : 1;
+    return d->y.part == d->y.part_channels * d->l->most_taps ? clamp(PRODUCTS_PACKED / max(bytes, 1), 1, PRODUCTS_MOST_PARTS) : 1;
 }
 
 static ptrdiff_t power_of_two(ptrdiff_t most)
@@ -136,12 +134,11 @@ static ptrdiff_t products_plane(const layer *l, ptrdiff_t first, ptrdiff_t index
 /* Some channels of a block's planes */
 static void products_pack(const products *d, const tile *t, const char *x, ptrdiff_t channels)
 {
-    enum { AHEAD = 4 }; /* channels */
     const ptrdiff_t size = d->l->size, x_channel = d->l->g->x_channel;
     for (ptrdiff_t p = 0; p < t->planes; p++) {
         char *to = t->packed + p * d->packed_plane * size;
         fc_runs runs = fc_plan_runs(&d->pack, t->run, t->plane + p, t->area.row, t->area.col);
-        runs.ahead = AHEAD * x_channel / size;
+        runs.ahead = PRODUCTS_AHEAD * x_channel / size;
         for (ptrdiff_t c = 0; c < channels; c++)
             fc_pack_channel(&d->pack, to + c * d->pack.plane * size, x + c * x_channel, &runs);
     }
@@ -295,7 +292,7 @@ int fc_products_run(const layer *l)
     products d = products_plan(l);
     double products = (double)(l->channels * l->taps) * (double)(g->images * g->groups * l->kernels) *
                       (double)(l->axis[DEPTH].out * l->axis[ROWS].out * l->axis[COLS].out);
-    int threads = fc_threads_for(products_us(l->fc, products, l->size), g->threads);
+    int threads = fc_threads_for(fc_time_us(RATE_PRODUCTS, products * (double)l->size, l->fc->vector_bytes, 0), g->threads);
     ptrdiff_t chunks = d.blocks[0] * d.blocks[1] * d.blocks[2] * g->groups;
     d.shares = 1; /* as many as make the chunks even, or many */
     while (chunks * d.shares % threads != 0 && chunks * d.shares < 4 * threads && d.shares < l->kernels / (2 * l->fc->rows))

@@ -8,13 +8,6 @@
 #include "layers/layer.h"
 #include <string.h>
 
-enum {
-    BLOCK = 20 << 10,    /* bytes of packed rows: half of L1 */
-    MOST = 1 << 20,      /* or more, if rows between distant taps are packed, too */
-    COLUMNS = 1024,      /* of a block */
-    CHUNK_US = 20,       /* work of one chunk, at least */
-};
-
 typedef struct {
     const layer *l;
     packing pack;
@@ -33,11 +26,11 @@ static void slides_choose_blocks(slides *d)
 {
     const layer *l = d->l;
     const fc_axis *axis = l->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
-    ptrdiff_t wide = min(round_up(even_part(cols->out, COLUMNS), l->lanes), cols->out);
+    ptrdiff_t wide = min(round_up(even_part(cols->out, SLIDES_COLUMNS), l->lanes), cols->out);
     split columns = fc_split_axis(cols, wide, FEWER);
     ptrdiff_t row_bytes = axis[DEPTH].k * columns.sets * columns.count * l->size, apart = (rows->k - 1) * rows->dilation;
-    ptrdiff_t tall = even_part(rows->out, clamp((BLOCK / row_bytes - apart) / rows->stride, min(16, rows->out), rows->out));
-    int near = apart <= MOST / row_bytes; /* tap rows */
+    ptrdiff_t tall = even_part(rows->out, clamp((SLIDES_BLOCK / row_bytes - apart) / rows->stride, min(16, rows->out), rows->out));
+    int near = apart <= SLIDES_MOST / row_bytes; /* tap rows */
     d->pack = fc_lay_out(l, fc_split_axis(rows, tall, rows->stride == 1 && near ? SHARED : FEWER), columns, round_up(columns.count, l->lanes));
     d->blocks[0] = parts_of(rows->out, tall);
     d->blocks[1] = parts_of(cols->out, wide);
@@ -155,9 +148,9 @@ int fc_slides_run(const layer *l)
     fc_room parts = {0}, tables = {0};
     slides_lay_parts(&d, &parts, &(planes){0});
     d.thread_bytes = parts.bytes;
-    double plane_us = (double)(area * l->taps * l->size) / 7e3 / l->fc->vector_bytes + 2 * (double)(area * l->size) / 3e4;
+    double bytes = (double)(area * l->size), plane_us = fc_time_us(RATE_SLIDES, (double)l->taps * bytes, l->fc->vector_bytes, 2 * bytes);
     int threads = fc_threads_for(plane_us * (double)(all * l->planes), g->threads);
-    d.kernels_chunk = clamp((ptrdiff_t)(CHUNK_US / plane_us), 1, all);
+    d.kernels_chunk = clamp((ptrdiff_t)(LAYER_CHUNK_US / plane_us), 1, all);
     fc_part(&tables, "taps in packed", l->taps, sizeof(ptrdiff_t));
     char *memory = fc_borrow((size_t)plus(tables.bytes, times(threads, parts.bytes)));
     if (memory == NULL)

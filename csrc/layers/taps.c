@@ -11,8 +11,6 @@
  */
 #include "layers/layer.h"
 
-enum { MANY = 8 /* kernels a group: of short rows, matrix products are then up to five times as fast */ };
-
 /* Whether lanes.c is faster, as measured: a lane for each group pays if enough of them are used. How many are enough
  * depends on what the sliding kernel makes of the planes: it likes long rows, and no strides. */
 static int taps_suit_lanes(const layer *l)
@@ -21,14 +19,14 @@ static int taps_suit_lanes(const layer *l)
     ptrdiff_t groups = l->g->groups, all = round_up(groups, l->lanes);
     if (rows->stride > 1 || cols->stride > 1)
         return groups >= all / 4;
-    ptrdiff_t longest = 24 + 8 * cols->k;
+    ptrdiff_t longest = TAPS_LONG + TAPS_LONGER * cols->k;
     return cols->out < 2 * l->lanes ? groups >= all / 2 : cols->out <= longest && groups >= all / 4 * 3;
 }
 
 /* One channel a group, forward */
 static int taps_run_planes(const layer *l)
 {
-    if (l->g->kernels >= MANY && l->axis[COLS].out < 2 * l->lanes)
+    if (l->g->kernels >= TAPS_MANY && l->axis[COLS].out < 2 * l->lanes)
         return fc_products_run(l);
     int status = taps_suit_lanes(l) ? fc_lanes_run(l) : 1;
     return status > 0 ? fc_slides_run(l) : status;

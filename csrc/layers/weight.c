@@ -12,7 +12,7 @@
  * whichever leaves fewer lanes idle and has fewer elements to turn. With one channel a group there is no outer product: both
  * are turned, with a lane for every group, and a tap's pixels are multiplied by outputs lane by lane (lanes_grad).
  *
- *   1. Outputs of a plane are cut into blocks, and these into parts of about PART outputs, which are summed apart.
+ *   1. Outputs of a plane are cut into blocks, and these into parts of about WEIGHT_PART outputs, which are summed apart.
  *   2. A chunk has some vectors of lanes, and some rows. For every block it turns pixels, then multiplies part by part; its sums,
  *      [row][vector][tap][lane] or [vector][channel][tap][lane], are added up in scratch (or, if there is one tap, in dw).
  *   3. They are brought into the order of dw.
@@ -21,15 +21,6 @@
  */
 #include "layers/weight.h"
 #include <string.h>
-
-enum {
-    PART = 256,          /* outputs summed in one go, at most */
-    BLOCK = 192 << 10,   /* bytes of a block's pixels */
-    PASS = 24 << 10,     /* of these, what a pass over a part with lanes of groups should see: half of L1 */
-    SUMS = 1 << 20,      /* bytes of a chunk's sums */
-    VECTORS = 8,         /* of a chunk with one tap; */
-    TAP_VECTORS = 18,    /* with several, taps times vectors */
-};
 
 typedef struct {
     const fc_conv *g;
@@ -78,19 +69,19 @@ static void weight_choose_blocks(weight *d)
 {
     const fc_axis *axis = d->axis;
     fc_choose_lines(&d->x);
-    for (ptrdiff_t most = PART;; most /= 2) {
+    for (ptrdiff_t most = WEIGHT_PART;; most /= 2) {
         d->wide = even_part(axis[COLS].out, most);
-        d->part = even_part(axis[ROWS].out, clamp(PART / d->wide, 1, axis[ROWS].out));
-        if (most <= 16 || weight_bytes(d, d->part, d->wide) <= BLOCK)
+        d->part = even_part(axis[ROWS].out, clamp(WEIGHT_PART / d->wide, 1, axis[ROWS].out));
+        if (most <= 16 || weight_bytes(d, d->part, d->wide) <= WEIGHT_BLOCK)
             break;
         d->part = 1;
-        if (weight_bytes(d, 1, d->wide) <= BLOCK)
+        if (weight_bytes(d, 1, d->wide) <= WEIGHT_BLOCK)
             break;
     }
-    while (d->each && d->part > 1 && weight_bytes(d, d->part, d->wide) > PASS)
+    while (d->each && d->part > 1 && weight_bytes(d, d->part, d->wide) > WEIGHT_PASS)
         d->part = parts_of(d->part, 2);
     d->tall = d->part;
-    while (d->tall < axis[ROWS].out && weight_bytes(d, d->tall + d->part, d->wide) <= BLOCK)
+    while (d->tall < axis[ROWS].out && weight_bytes(d, d->tall + d->part, d->wide) <= WEIGHT_BLOCK)
         d->tall += d->part;
     d->x.lines[ROWS] = lines_of(&d->x, ROWS, d->tall), d->x.lines[COLS] = lines_of(&d->x, COLS, d->wide);
     d->x.plane = axis[DEPTH].k * d->x.lines[ROWS] * d->x.lines[COLS];
@@ -110,7 +101,7 @@ static void weight_choose_lanes(weight *d)
     const fc_conv *g = d->g;
     const fc_axis *axis = d->axis;
     d->products = g->groups;
-    d->each = g->channels == 1 && g->groups > 1 && g->groups >= g->kernels && g->kernels * d->taps * d->vlen * d->size <= SUMS;
+    d->each = g->channels == 1 && g->groups > 1 && g->groups >= g->kernels && g->kernels * d->taps * d->vlen * d->size <= WEIGHT_SUMS;
     if (d->each) {
         d->lanes_of_x = d->vectors = d->chunks[0] = d->products = 1;
         d->lanes = g->groups, d->rows = d->rows_chunk = g->kernels;
@@ -120,24 +111,23 @@ static void weight_choose_lanes(weight *d)
     double x = 1, outputs = 1;
     for (int i = DEPTH; i <= COLS; i++)
         x *= (double)axis[i].n, outputs *= (double)axis[i].out;
-    enum { TURN = 16 }; /* fma that turning a vector costs */
     double lanes_x = (double)parts_of(g->channels, d->vlen), lanes_dy = (double)parts_of(g->kernels, d->vlen);
-    double of_x = lanes_x * ((double)(g->kernels * d->taps) * outputs + TURN * x);
-    double of_dy = lanes_dy * ((double)(round_up(g->channels, 4) * d->taps) * outputs + TURN * outputs);
+    double of_x = lanes_x * ((double)(g->kernels * d->taps) * outputs + WEIGHT_TURN * x);
+    double of_dy = lanes_dy * ((double)(round_up(g->channels, 4) * d->taps) * outputs + WEIGHT_TURN * outputs);
     d->copied = !weight_is_inside(axis);
     if (d->copied)
         of_dy += 2 * (double)g->channels * x;
-    d->lanes_of_x = of_x <= of_dy || d->vlen * g->channels * d->taps * d->size > SUMS;
+    d->lanes_of_x = of_x <= of_dy || d->vlen * g->channels * d->taps * d->size > WEIGHT_SUMS;
     d->lanes = d->lanes_of_x ? g->channels : g->kernels;
     d->rows = d->lanes_of_x ? g->kernels : g->channels;
-    ptrdiff_t most = d->taps == 1 || !d->lanes_of_x ? VECTORS : max(TAP_VECTORS / d->taps, 1);
+    ptrdiff_t most = d->taps == 1 || !d->lanes_of_x ? WEIGHT_VECTORS : max(WEIGHT_TAP_VECTORS / d->taps, 1);
     ptrdiff_t vectors = parts_of(d->lanes, d->vlen);
     d->vectors = even_part(vectors, most);
     if (d->lanes_of_x)
-        d->rows_chunk = clamp(SUMS / (d->vectors * d->taps * d->vlen * d->size) / d->fc->rows * d->fc->rows, min(d->fc->rows, d->rows), d->rows);
+        d->rows_chunk = clamp(WEIGHT_SUMS / (d->vectors * d->taps * d->vlen * d->size) / d->fc->rows * d->fc->rows, min(d->fc->rows, d->rows), d->rows);
     else {
         d->rows_chunk = d->rows; /* all: dw is written plane by plane */
-        d->vectors = clamp(SUMS / (d->rows * d->taps * d->vlen * d->size), 1, d->vectors);
+        d->vectors = clamp(WEIGHT_SUMS / (d->rows * d->taps * d->vlen * d->size), 1, d->vectors);
     }
     d->chunks[0] = parts_of(d->rows, d->rows_chunk), d->chunks[1] = parts_of(vectors, d->vectors);
 }
@@ -376,10 +366,8 @@ int fc_conv_weight_run(const fc_conv *g)
     d.thread_bytes = parts.bytes;
     double products = (double)(g->channels * d.taps) * (double)(g->images * g->groups * g->kernels) *
                       (double)(axis[DEPTH].out * axis[ROWS].out * axis[COLS].out);
-    double us = products_us(fc, products, d.size);
-    if (d.each)
-        us += 1e-4 * (double)(g->images * g->groups) * (double)(axis[DEPTH].n * axis[ROWS].n * axis[COLS].n);
-    int threads = fc_threads_for(us, g->threads);
+    double turned = d.each ? (double)(g->images * g->groups) * (double)(axis[DEPTH].n * axis[ROWS].n * axis[COLS].n) : 0;
+    int threads = fc_threads_for(fc_time_us(RATE_PRODUCTS, products * (double)d.size, fc->vector_bytes, turned), g->threads);
     ptrdiff_t chunks = d.products * d.chunks[0] * d.chunks[1];
     threads = (int)min(threads, chunks);
     d.scratch = fc_borrow((size_t)times(threads, d.thread_bytes));

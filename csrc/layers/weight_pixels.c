@@ -5,15 +5,13 @@
 #include "layers/weight.h"
 #include <string.h>
 
-enum { WIDE = 16 /* strides beyond which the elements between outputs are left out */ };
-
 void fc_choose_lines(stored *s)
 {
     for (int i = ROWS; i <= COLS; i++) {
         const fc_axis *a = &s->axis[i];
         ptrdiff_t few = min(a->out, i == COLS ? 64 : 8);
-        s->apart[i] = a->k == 1 || a->k * few < (a->k - 1) * a->dilation || a->stride > max(WIDE, a->k);
-        s->step[i] = s->apart[i] && (i == ROWS || a->stride > WIDE) ? 1 : a->stride;
+        s->apart[i] = a->k == 1 || a->k * few < (a->k - 1) * a->dilation || a->stride > max(WEIGHT_WIDE, a->k);
+        s->step[i] = s->apart[i] && (i == ROWS || a->stride > WEIGHT_WIDE) ? 1 : a->stride;
     }
 }
 

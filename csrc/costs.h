@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The table of costs: every number that was fitted to how fast some machine is, or how large its caches are. fastconv/costs.py has
+ * those of Python. A number that follows from the code itself (squares that are transposed, errors of sums) stands there.
+ *
+ *      python bench/crossovers.py NAME ...      times what NAME stands for, with the number halved, as it is, and doubled
+ *
+ * Each group says which CPU it was fitted on: "Zen 4" is an AMD EPYC with 1 MB of L2 a core and 32 MB of L3; "unknown" is not
+ * recorded.
+ */
+#ifndef FASTCONV_COSTS_H
+#define FASTCONV_COSTS_H
+
+/* Estimated time on one thread, in us: multiply-adds, given by the bytes of their elements, and what is moved */
+typedef struct {
+    double fma, moved; /* in a us: vectors of multiply-adds; bytes or elements moved */
+} fc_rate;
+static inline double fc_time_us(fc_rate rate, double fma_bytes, int vector_bytes, double moved)
+{
+    return fma_bytes / rate.fma / vector_bytes + moved / rate.moved;
+}
+
+/* ==== numbers that decide bits =====================================================================
+ *
+ * They choose methods, tiles and parts of sums, so they are the same on every machine: never read from it. Changing one is a
+ * change of results. */
+
+/* ---- direct or transforms (corr.c, overlap.c): CPU unknown */
+static const fc_rate RATE_DIRECT = {7e3, 3e4};   /* floats: two fma a cycle at 3.5 GHz; bytes, from and to memory */
+static const fc_rate RATE_INTEGERS = {2e3, 3e4}; /* integers: no fma, and multiplied in several steps */
+static const double BOX_FMA = 24;                /* fma: of an output of running sums, whatever the size of the box */
+static const double GATHER_ROW_US = 0.015, GATHER_BYTE_US = 2e-5; /* us: a row, and a byte, of a tile that looks beyond x */
+enum { PREPARE_US = 8 };                         /* us: allocations, and the first steps of a plan of transforms */
+
+/* ---- tiles of transforms (fft_sizes.c): fitted to AVX-512, 16x16 to 512x512 and 256 to 262144 points, within 10 %; AVX2 takes 0.85
+ * of it; CPU unknown */
+static const double FFT_NS = 11;         /* ns: a complex vector of a tile in cache, */
+static const double FFT_DOUBLING_NS = 0.4; /* more for each doubling of an axis that is transformed, */
+static const double FFT_FLAT_NS = 3;     /* if it is a row that is taken as rows and columns, */
+static const double FFT_DEEP_NS = 1;     /* if it has planes, */
+static const double FFT_LONG_NS = 2;     /* and if a strip and its spectrum do not fit into L1: */
+enum { FFT_LONG = 256 };                 /* columns, from which on they do not */
+static const double FFT_L2_NS[3] = {2, 4, 8}; /* ns: beyond so many bytes of blocks, spectrum and twist: */
+static const double FFT_L2_BYTES[3] = {1 << 19, 1 << 20, 1 << 22};
+enum { FFT_CALL_NS = 20 };               /* ns: a tile */
+enum { FFT_PLAN = 2 };                   /* tiles: what a plan costs */
+static const double FFT_MEMORY_FROM = 1 << 23, FFT_MEMORY_US = 8e-5; /* bytes of x and y from which on they come from memory; us a byte */
+
+/* ---- sums of boxes (box.c): CPU unknown. Outputs of a block, at least; a block sums its first rows anew */
+enum { BOX_ROWS = 64, BOX_COLS = 256 };
+
+/* ---- layers of products (blocks.c, products.c): CPU unknown */
+enum {
+    PRODUCTS_PART = 128,          /* taps summed in one go, but for rounding to whole channels */
+    PRODUCTS_PACKED = 320 << 10,  /* bytes of a packed block, which shares L2 with rows of weights */
+    PRODUCTS_PIXELS = 1024,       /* outputs of a block and phase, at most; */
+    PRODUCTS_REGION = 1 << 16,    /* of all phases */
+    PRODUCTS_FEW_PARTS = 2,       /* parts packed in one go, where blocks can be chosen; */
+    PRODUCTS_MOST_PARTS = 16,     /* where there is room left */
+    PRODUCTS_DOT_ROWS = 16,       /* rows of weights, at least, for inner products */
+    PRODUCTS_WEIGHTS = 8,         /* bytes of weights in a cycle, read once for every block */
+    PRODUCTS_STEPS = 5,
+};
+/* In cycles: packing a vector, by the stride of columns, and a row; a product of two vectors, and what is saved where all loads are
+ * aligned; a panel of one vector or two keeps the fma units waiting; an inner product, and gathering for it. Blocks that are not
+ * even leave threads idle at the end. */
+static const double CYCLES_PACK[PRODUCTS_STEPS] = {0, 8, 9, 30, 11}, CYCLES_PACK_ROW = 3;
+static const double CYCLES_FMA = 0.6, CYCLES_ALIGNED = 0.02, VECTORS_IDLE[3] = {0, 0.7, 0.3}, VECTORS_DOT = 0.16, CYCLES_GATHER = 2;
+static const double UNEVEN = 1.02;
+
+/* ---- one channel a group (taps.c, slides.c, lanes.c): CPU unknown */
+enum {
+    TAPS_MANY = 8,             /* kernels a group: of short rows, matrix products are then up to five times as fast */
+    TAPS_LONG = 24, TAPS_LONGER = 8, /* outputs of a row, and more for each column of taps, beyond which lanes are slower */
+    SLIDES_BLOCK = 20 << 10,   /* bytes of packed rows: half of L1, */
+    SLIDES_MOST = 1 << 20,     /* or more, if rows between distant taps are packed, too */
+    SLIDES_COLUMNS = 1024,     /* outputs of a block's row */
+    LANES_BLOCK = 384 << 10,   /* bytes of pixels that a block sees, */
+    LANES_LARGEST = 1 << 20,   /* where even a small block sees more */
+    LANES_TAP_ROWS = 1 << 14,  /* rows of taps of a block's rows */
+    LANES_NARROW = 14,         /* outputs of a block's rows, at least */
+};
+
+/* ---- exchanged roles (exchange.c): Zen 4; 1 to 1024 channels, 1x1 to 8x8 outputs, batches of 1 and 8. In vectors of multiply-adds: */
+enum {
+    EXCHANGE_PHASE = 100, /* what beginning a phase takes, */
+    EXCHANGE_PACK = 12,   /* packing a vector of weights, */
+    EXCHANGE_CALL = 3000, /* a layer of its own for an image and group; */
+    EXCHANGE_ALONE = 4,   /* a multiply-add where every kernel is read for one image alone */
+};
+
+/* ---- weight gradients (weight.c, weight_pixels.c): CPU unknown */
+enum {
+    WEIGHT_PART = 256,        /* outputs summed in one go, at most */
+    WEIGHT_BLOCK = 192 << 10, /* bytes of a block's pixels */
+    WEIGHT_PASS = 24 << 10,   /* of these, what a pass over a part with lanes of groups should see: half of L1 */
+    WEIGHT_SUMS = 1 << 20,    /* bytes of a chunk's sums */
+    WEIGHT_VECTORS = 8,       /* vectors of a chunk with one tap; */
+    WEIGHT_TAP_VECTORS = 18,  /* with several, taps times vectors */
+    WEIGHT_TURN = 16,         /* fma: turning a vector */
+    WEIGHT_WIDE = 16,         /* strides beyond which the elements between outputs are left out */
+};
+
+/* ==== numbers that decide no bits ==================================================================
+ *
+ * They cut work for threads and caches; a machine may well be asked for better ones. */
+
+/* ---- threads (pool.c, corr.c and all drivers): CPU unknown */
+enum {
+    FC_THREADS_FROM_US = 200, /* us: work that is worth a second thread; waking one takes 50 us and more on a virtual machine */
+    SPIN_US = 100,            /* us: that a worker looks out for the next job, and the caller for its last worker */
+    CORR_CHUNK_US = 50,       /* us: a slab of planes is worth at least so much */
+    LAYER_CHUNK_US = 20,      /* us: planes, or groups, of layers with one channel a group likewise */
+};
+static const fc_rate RATE_PRODUCTS = {3e3, 1e4}; /* elements: of x that are turned, where every group has a lane */
+static const fc_rate RATE_LANES = {6e3, 1e4};    /* elements */
+static const fc_rate RATE_SLIDES = {7e3, 3e4};   /* bytes */
+static const fc_rate RATE_FOLDS = {1, 8e3};      /* bytes of columns; no multiply-adds */
+
+/* ---- bands and rows (corr.c, gather.c, methods.c, fold.c): CPU unknown */
+enum {
+    FC_BAND_ROWS = 256,          /* rows of outputs: as tall as a strip may be with its rows in cache */
+    FC_STREAM_FROM = 15 << 20,   /* bytes of a result that goes past the caches: half of an L3 of 32 MB, where a later reader finds none */
+    CORR_COLS = 8192,            /* columns of a chunk; of a single row, 8 times that */
+    CORR_LEAST_ROWS = 32,        /* rows of a band that is made for threads */
+    CORR_NARROW = 256,           /* outputs across: below, gathering all costs less than strips of the border alone */
+    CORR_AREA = 32768,           /* outputs of a gathered tile */
+    CORR_DEEP = 4,               /* planes of it */
+    GATHER_AHEAD = 2,            /* rows that are fetched before they are gathered */
+    GATHER_NARROW = 32,          /* columns that are picked one by one */
+    SEPARABLE_ROWS = 32, SEPARABLE_COLS = 1024, /* outputs between whose two passes sums stay in cache */
+    PRODUCTS_AHEAD = 4,          /* channels that are fetched before they are packed */
+    LANES_STRIP = 96,            /* outputs turned back at a time, at least */
+    FOLD_CHUNK = 1 << 16,        /* bytes written by a chunk, about */
+    FOLD_BLOCK = 1 << 16,        /* elements of a row that are folded in one go */
+};
+
+/* ---- memory kept for the next call (alloc.c): CPU unknown. Blocks, and bytes of one, at most */
+enum { KEPT_BLOCKS = 4, KEPT_BYTES = 16 << 20 };
+
+#endif
