@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv import reference
 from fastconv.arguments.matching import Matching, matching_arguments
+from fastconv.reference import matching as exact
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 from fastconv.typing import Measure, PadMode
 
@@ -125,10 +125,10 @@ def match_template(
     m = matching_arguments(image, template, pad_input, mode, constant_values, method=method, mask=mask, dtype=dtype)
     threads = get_num_threads() if threads is None else thread_count(threads, "threads")
     if _core is None:
-        return reference.match(m)
+        return exact.match(m)
     result = _run(m, threads)
     if checking.get():
-        check_result(result, reference.match(m), reference.match_error_bound(m), "match_template")
+        check_result(result, exact.match(m), exact.match_error_bound(m), "match_template")
     return result
 
 

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv import reference, spectrum
+from fastconv import spectrum
 from fastconv.arguments.correlation import Correlation
 from fastconv.arguments.values import unrepeated
 from fastconv.caches import remembered
-from fastconv.reference import TILE_POINTS
+from fastconv.reference.correlation import largest_sum
+from fastconv.reference.rounding import TILE_POINTS
 from fastconv.runtime import _core
 from fastconv.typing import Method
 
@@ -75,7 +76,7 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
                 "use method 'auto' or 'direct' for integers"
             )
         limit = np.iinfo(c.sum_dtype).max
-        if c.overflow != "wrap" and reference.largest_sum(asked.seen()) > limit:
+        if c.overflow != "wrap" and largest_sum(asked.seen()) > limit:
             if method != "auto":
                 raise TypeError(f"method {method!r} sums integers in {c.sum_dtype}, which may be too small: use 'auto'")
             return Choice("numpy", f"the sums may not fit into {c.sum_dtype}: exact in Python's integers")
@@ -138,7 +139,7 @@ def as_floats(c: Correlation) -> Correlation | None:
     """
     if c.k.size >= CROSSOVERS["fft taps"] or c.x.dtype.itemsize > 2 or c.x.dtype.kind == "b" or _core is None:
         return None
-    most = reference.largest_sum(c)
+    most = largest_sum(c)
     if most >= 2**31:
         return None
     dtype = np.dtype(np.float32 if most <= 2**24 else np.float64)
@@ -149,7 +150,7 @@ def arithmetic(c: Correlation) -> np.dtype[Any]:
     """The dtype of the arithmetic in C: for integers int32 where no sum can be larger, else int64."""
     if c.sum_dtype.kind not in "iu":
         return np.empty(0, c.compute_dtype).real.dtype
-    small = c.x.dtype.itemsize <= 2 and reference.largest_sum(c) <= np.iinfo(np.int32).max
+    small = c.x.dtype.itemsize <= 2 and largest_sum(c) <= np.iinfo(np.int32).max
     return np.dtype(np.int32 if small else np.int64)
 
 

@@ -16,10 +16,12 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import NDArray
 
-from fastconv import methods, reference
+from fastconv import methods
 from fastconv.arguments.boundaries import BY_NAME
 from fastconv.arguments.correlation import Correlation, placed
 from fastconv.correlation import run_into
+from fastconv.reference.correlation import extended, slide
+from fastconv.reference.rounding import error_bound
 from fastconv.runtime import _core, check_result, checking, get_num_threads
 
 FEW_TAPS = 27  # kernels of up to so many are summed in SciPy's order for floats, too
@@ -409,13 +411,13 @@ def _slid_otherwise(
         checking.reset(check)
     if checking.get():
         finite = c._replace(x=np.where(np.isfinite(c.x), c.x, 0).astype(c.x.dtype))
-        _compare(to, _in_order(c), reference.error_bound(finite))
+        _compare(to, _in_order(c), error_bound(finite))
     return sums
 
 
 def _in_order(c: Correlation) -> NDArray[np.float64]:
     """Sums in float64 by NumPy, in SciPy's order and without taps of zero."""
-    beyond, sums = reference.extended(c, c.x.astype(_WIDE)), np.zeros(c.shape)
+    beyond, sums = extended(c, c.x.astype(_WIDE)), np.zeros(c.shape)
     with np.errstate(all="ignore"):
         for at in zip(*np.nonzero(c.k), strict=True):
             under: tuple[Any, ...] = (..., *(slice(t, t + a.out) for t, a in zip(at, c.axes, strict=True)))
@@ -430,7 +432,7 @@ def _is_finite(a: NDArray[Any]) -> bool:
 def _reference(c: Correlation) -> NDArray[np.float64]:
     """Sums in float64, by NumPy."""
     with np.errstate(all="ignore"):
-        sums: NDArray[np.float64] = reference.slide(c, c.x.astype(_WIDE), c.k, _WIDE)
+        sums: NDArray[np.float64] = slide(c, c.x.astype(_WIDE), c.k, _WIDE)
         return sums
 
 

@@ -28,12 +28,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastconv import methods, reference
+from fastconv import methods
 from fastconv.arguments.axes import MODES
 from fastconv.arguments.boundaries import SIGNAL as BOUNDARIES
 from fastconv.arguments.correlation import placed
 from fastconv.arguments.values import as_array, left_to_scipy
 from fastconv.correlation import run, run_into
+from fastconv.reference.correlation import slide
 from fastconv.runtime import _core, checking
 from fastconv.typing import ConvMethod, Mode, SignalBoundary
 
@@ -584,7 +585,7 @@ def _convolved(
         return _sum_of_volumes(x, np.flip(k), lead, out, dtype, method)
     c = placed(x, np.flip(k), lead, out, dtype, boundaries, fill)
     if not _is_fast(dtype):
-        return reference.slide(c, x.astype(dtype), c.k.astype(dtype), dtype)
+        return slide(c, x.astype(dtype), c.k.astype(dtype), dtype)
     floats = methods.as_floats(c) if dtype.kind in "iu" and not checking.get() else None
     if floats is not None and floats.out is not None:
         run_into(floats, methods.Choice("direct", "", casts=True), what)
@@ -691,7 +692,7 @@ def _sum_of_volumes(
         if part.size:
             shape = out[first:]
             c = placed(part, k[at], lead[first:], shape, dtype)
-            taken = run(c, method, None, "convolve") if _is_fast(dtype) else reference.slide(c, part, k[at], dtype)
+            taken = run(c, method, None, "convolve") if _is_fast(dtype) else slide(c, part, k[at], dtype)
             sums[tuple(to)] += taken
     return sums
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv.arguments.correlation import Correlation
-from fastconv.reference import extended
+from fastconv.reference.correlation import extended
 
 NS_PER_POINT = 1.0  # and doubling of the length, of one transform
 CALL_US = 100

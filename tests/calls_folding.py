@@ -13,10 +13,11 @@ from calls_nn import by_reference, padding_argument, short
 from fuzz import Also, Array, Call, Rng, array, length, pick, rarely, spoilt
 from oracles import Slide
 
-from fastconv import nn, reference
+from fastconv import nn
 from fastconv.arguments import layers
 from fastconv.arguments.values import FLOATS
 from fastconv.nn import functional
+from fastconv.reference.windows import folded
 
 WORK = 400_000  # elements of columns at most
 
@@ -86,7 +87,7 @@ def _fold(rng: Rng, batch: Any, size: Any, slides: list[Slide], dtype: str, kind
         if kind == "whole":
             return 0
         c = layers.fold_arguments(columns, size, *(how[n] for n in ("kernel_size", "dilation", "padding", "stride")))
-        largest = reference.folded(c._replace(x=np.where(np.isfinite(c.x), np.abs(c.x), 0).astype(np.float64)))
+        largest = folded(c._replace(x=np.where(np.isfinite(c.x), np.abs(c.x), 0).astype(np.float64)))
         eps = float(np.finfo(c.compute_dtype).eps)
         return taps * eps * largest + float(np.finfo(dtype).eps) * largest + float(np.finfo(dtype).smallest_subnormal)
 

@@ -11,6 +11,7 @@ import fastconv
 from fastconv import _core, feature, reference
 from fastconv.arguments import matching
 from fastconv.arguments.correlation import Options, correlation_arguments
+from fastconv.reference.rounding import TILE_POINTS
 
 SHAPES = [((9, 9), (3, 3)), ((40, 50), (11, 11)), ((200,), (31,)), ((9, 10, 11), (3, 3, 3)), ((3000,), (300,))]
 
@@ -87,11 +88,11 @@ def test_subnormal_pictures(rng, method):
 
 def test_the_bounds_know_the_tiles():
     """One constant says how many points are transformed together; every bound that speaks of transforms follows it."""
-    assert _core.TILE_POINTS == reference.TILE_POINTS
+    assert _core.TILE_POINTS == TILE_POINTS
     image, template = np.where(np.indices((400, 400)).sum(0) % 2, -1, 1).astype("f4"), np.ones((8, 8), "f4")
     c = correlation_arguments(2, image, template, Options())
     m = matching.matching_arguments(image, template, method="ccorr")
-    of_sums = reference.error_bound(c, transformed=reference.TILE_POINTS)
+    of_sums = reference.error_bound(c, transformed=TILE_POINTS)
     assert (reference.match_error_bound(m) >= of_sums).all()
 
 

@@ -52,7 +52,6 @@ UNFINISHED = {
     "fastconv/correlation.py",
     "fastconv/ndimage.py",
     "fastconv/passes.py",
-    "fastconv/reference.py",
     "fastconv/signal.py",
     "fastconv/tour.py",
     "tests/check_kernels.c",

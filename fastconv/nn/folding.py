@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastconv import reference
 from fastconv.arguments.layers import Columns, fold_arguments, unfold_arguments
 from fastconv.nn.functional import Ways, computed, engine
+from fastconv.reference import windows
 from fastconv.runtime import _core
 from fastconv.typing import IntOrTuple, LayerMethod, Padding
 
@@ -83,7 +83,7 @@ def unfold(
            [1., 2., 4., 0.]])
     """
     n = engine(method, threads)
-    ways = _ways(reference.columns, n)
+    ways = _ways(windows.columns, n)
     return computed(unfold_arguments(x, kernel_size, dilation, padding, stride), method, ways, "nn.unfold")
 
 
@@ -132,7 +132,7 @@ def fold(
             [1., 2., 1.]]])
     """
     n = engine(method, threads)
-    ways = _ways(reference.folded, n)
+    ways = _ways(windows.folded, n)
     return computed(fold_arguments(x, output_size, kernel_size, dilation, padding, stride), method, ways, "nn.fold")
 
 
@@ -146,4 +146,4 @@ def _ways(exact: Callable[[Columns], NDArray[Any]], threads: int) -> Ways[Column
         _core.fold(x, result, c.axes, c.folds, threads)
         return result
 
-    return Ways(direct, direct, exact, reference.columns_error_bound)
+    return Ways(direct, direct, exact, windows.columns_error_bound)

@@ -11,11 +11,12 @@ from typing import Any, Generic, NamedTuple, TypeVar, get_args
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv import reference
 from fastconv.arguments.axes import Axis
 from fastconv.arguments.layer_geometry import LAYOUTS, NAMES, Names, Options, layer_geometry
 from fastconv.arguments.layers import ACTIVATIONS, Columns, Layer, WeightGradient, _size, compute_dtype, layer_arguments
 from fastconv.arguments.values import as_word, float_dtype
+from fastconv.reference import layers as exact
+from fastconv.reference.windows import continued
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 from fastconv.typing import (
     Activation,
@@ -316,7 +317,7 @@ def conv(
                 return y
     n = engine(method, threads)
     layer = layer_arguments(rank, x, w, bias, Options(*how), names)
-    ways = Ways(lambda c: _direct(c, n, wide), _im2col, reference.layer, reference.layer_error_bound)
+    ways = Ways(lambda c: _direct(c, n, wide), _im2col, exact.layer, exact.layer_error_bound)
     return computed(layer, method, ways, f"nn.conv{rank}d")
 
 
@@ -389,7 +390,7 @@ def _im2col(layer: Layer) -> NDArray[Any]:
 def columns(x: NDArray[Any], axes: tuple[Axis, ...], groups: int) -> NDArray[Any]:
     """What each output sees: (groups, channels of a group x taps, images x outputs)."""
     rank = len(axes)
-    X = reference.continued(x, axes)
+    X = continued(x, axes)
     spans = tuple((a.k - 1) * a.dilation + 1 for a in axes)
     windows = np.lib.stride_tricks.sliding_window_view(X, spans, tuple(range(2, 2 + rank)))
     outputs = tuple(slice(None, None, a.stride) for a in axes)

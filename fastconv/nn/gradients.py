@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv import reference
 from fastconv.arguments.layer_geometry import GRADIENT_NAMES, Names, Options
 from fastconv.arguments.layers import (
     WeightGradient,
@@ -31,6 +30,7 @@ from fastconv.arguments.layers import (
 from fastconv.arguments.values import as_flag
 from fastconv.nn.functional import Ways, columns, computed, engine, fillable
 from fastconv.nn.transposed import adjoint
+from fastconv.reference import adjoints
 from fastconv.runtime import _core
 from fastconv.typing import IntOrTuple, LayerMethod, Layout1d, Layout2d, Layout3d, Padding, PaddingMode
 
@@ -526,7 +526,7 @@ def backward(
 
 def _sums(gradient: WeightGradient, method: str, threads: int, what: str) -> NDArray[Any]:
     """The gradient of the weights."""
-    ways = Ways(lambda c: _direct(c, threads), _im2col, reference.weight_gradient, reference.weight_error_bound)
+    ways = Ways(lambda c: _direct(c, threads), _im2col, adjoints.weight_gradient, adjoints.weight_error_bound)
     return computed(gradient, method, ways, what)
 
 

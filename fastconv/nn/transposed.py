@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv import reference
 from fastconv.arguments.layer_geometry import Options
 from fastconv.arguments.layers import Layer, transposed_arguments
 from fastconv.nn.functional import Ways, computed, engine, room_for
+from fastconv.reference import adjoints, windows
 from fastconv.runtime import _core
 from fastconv.typing import Activation, IntOrTuple, LayerMethod, Padding
 
@@ -174,7 +174,7 @@ def _conv_transpose(
 
 def adjoint(layer: Layer, method: str, threads: int, what: str) -> NDArray[Any]:
     """The result of the adjoint of a layer; what: the function's name, for messages."""
-    ways = Ways(lambda c: _direct(c, threads), _col2im, reference.transposed, reference.transposed_error_bound)
+    ways = Ways(lambda c: _direct(c, threads), _col2im, adjoints.transposed, adjoints.transposed_error_bound)
     return computed(layer, method, ways, what)
 
 
@@ -190,11 +190,11 @@ def _direct(layer: Layer, threads: int) -> NDArray[Any]:
         result = room_for(layer)
         _core.conv_input(x, w, bias, result, layer.axes, layer.groups, layer.clamp, threads)
         return result
-    sizes = reference.extents(layer.axes)
+    sizes = windows.extents(layer.axes)
     padded = tuple(a._replace(n=n, lead=0, boundary="constant") for a, n in zip(layer.axes, sizes, strict=True))
     result = np.empty((*layer.shape[:2], *sizes), dtype)
     _core.conv_input(x, w, bias, result, padded, layer.groups, layer.clamp, threads)
-    return reference.added_back(result, layer.axes)
+    return windows.added_back(result, layer.axes)
 
 
 def _col2im(layer: Layer) -> NDArray[Any]:
@@ -203,11 +203,11 @@ def _col2im(layer: Layer) -> NDArray[Any]:
     (images, channels), groups, taps = layer.shape[:2], layer.groups, layer.w.shape[2:]
     x = layer.x.astype(dtype, copy=False).swapaxes(0, 1).reshape(groups, layer.w.shape[0] // groups, -1)
     kernels = layer.w.astype(dtype, copy=False).reshape(groups, x.shape[1], -1)
-    windows = (kernels.swapaxes(1, 2) @ x).reshape(channels, *taps, images, *layer.x.shape[2:])
-    X = np.zeros((channels, images, *reference.extents(layer.axes)), dtype)
+    products = (kernels.swapaxes(1, 2) @ x).reshape(channels, *taps, images, *layer.x.shape[2:])
+    X = np.zeros((channels, images, *windows.extents(layer.axes)), dtype)
     for at in np.ndindex(taps):
-        X[reference.under(at, layer.axes)] += windows[(slice(None), *at)]
-    y = reference.added_back(X.swapaxes(0, 1), layer.axes)
+        X[windows.under(at, layer.axes)] += products[(slice(None), *at)]
+    y = windows.added_back(X.swapaxes(0, 1), layer.axes)
     if layer.bias is not None:
         y = y + layer.bias.astype(dtype).reshape(-1, *(1,) * len(layer.axes))
     return y if layer.clamp is None else np.clip(y, *map(dtype.type, layer.clamp))

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Convolution layers: for every tap, its weights times what all outputs see under it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastconv.arguments import layer_geometry, layers
+from fastconv.reference.rounding import absolute, sum_bound
+from fastconv.reference.windows import continued, under
+
+
+def conv1d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, *where: Any, **how: Any) -> NDArray[Any]:
+    """`fastconv.nn.conv1d` in plain NumPy; `where` and `how` are its arguments that change the result, and `out`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.conv1d(np.array([[1.0, 2, 4]]), np.array([[[-1.0, 1]]]), [0.5])
+    array([[1.5, 2.5]])
+    """
+    return _layer(1, x, w, bias, where, how)
+
+
+def conv2d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, *where: Any, **how: Any) -> NDArray[Any]:
+    """`fastconv.nn.conv2d` in plain NumPy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.conv2d(np.ones((2, 3, 3)), np.ones((1, 2, 2, 2)), stride=2)
+    array([[[8.]]])
+    """
+    return _layer(2, x, w, bias, where, how)
+
+
+def conv3d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, *where: Any, **how: Any) -> NDArray[Any]:
+    """`fastconv.nn.conv3d` in plain NumPy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> reference.conv3d(np.ones((1, 2, 2, 2)), np.ones((1, 1, 2, 2, 2)))
+    array([[[[8.]]]])
+    """
+    return _layer(3, x, w, bias, where, how)
+
+
+def _layer(
+    rank: int, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, where: tuple[Any, ...], how: dict[str, Any]
+) -> NDArray[Any]:
+    names = layer_geometry.Options._fields
+    options = layer_geometry.Options(**(dict(zip(names, where, strict=False)) | how))
+    c = layers.layer_arguments(rank, x, w, bias, options)
+    return c.deliver(layer(c).astype(c.dtype))
+
+
+def layer(c: layers.Layer) -> NDArray[Any]:
+    """One convolution layer in float64, as (images, kernels, ...)."""
+    y = _products(c, c.x.astype(np.float64), c.w.astype(np.float64))
+    if c.bias is not None:
+        y += c.bias.astype(np.float64).reshape(-1, *(1,) * len(c.axes))
+    return y if c.clamp is None else np.clip(y, *c.clamp)
+
+
+def _products(c: layers.Layer, x: NDArray[Any], w: NDArray[Any]) -> NDArray[Any]:
+    """The formula: for every tap, kernels (groups, m, c) times shifted images (groups, c, ...)."""
+    X = continued(x, c.axes)
+    X = X.reshape(X.shape[0], c.groups, w.shape[1], *X.shape[2:])
+    W = w.reshape(c.groups, len(w) // c.groups, *w.shape[1:])
+    y = np.zeros((c.shape[0], c.groups, W.shape[1], *c.shape[2:]))
+    for at in np.ndindex(w.shape[2:]):
+        y += np.einsum("ngc...,gmc->ngm...", X[under(at, c.axes)], W[(..., *at)])
+    return y.reshape(c.shape)
+
+
+def layer_error_bound(c: layers.Layer) -> NDArray[np.float64]:
+    """How far a compiled result of c may lie from the reference's, per output element, before the activation.
+
+    With n taps, unit roundoff u of the arithmetic and eta its smallest subnormal number, a sum of products in any
+    order is off by at most ``n u sum|x||w| + n eta`` to first order (Higham, section 3.1); the bias is one more term.
+    To it are added the error of the reference's own sum and the rounding to the result's dtype on both sides. Where an
+    intermediate value can overflow the bound is infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import reference
+    >>> from fastconv.arguments import layer_geometry, layers
+    >>> c = layers.layer_arguments(1, np.ones((1, 1, 9)), np.ones((1, 1, 3)), None, layer_geometry.Options())
+    >>> bool((reference.layer_error_bound(c) < 1e-14).all())
+    True
+    """
+    n = int(np.prod(c.w.shape[1:])) + 2
+    with np.errstate(all="ignore"):
+        magnitude = _products(c, absolute(c.x), absolute(c.w))
+        if c.bias is not None:
+            magnitude += absolute(c.bias).reshape(-1, *(1,) * len(c.axes))
+    return sum_bound(n, magnitude, c.compute_dtype, c.dtype)
