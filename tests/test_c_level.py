@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import os
 import platform
+import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -88,6 +89,24 @@ def sanitizer(tmp_path):
 
 def test_native(build):
     check(build(tool("cc")), isas=NATIVE)
+
+
+@pytest.mark.deep
+@pytest.mark.skipif(NATIVE != ["base"], reason="not x86-64")
+def test_an_instruction_set_is_not_a_width(build, tmp_path):
+    """AVX-512 with vectors of 256 bits, which no wheel has: with mask registers and the tiles of 32 registers."""
+    check(build(tool("cc"), "-DFASTCONV_AVX512_256"), isas=NATIVE)
+    code = {}
+    listing = run(tool("objdump"), "-d", "--no-show-raw-insn", str(tmp_path / "avx512_256.o"))
+    for symbol, instructions in re.findall(r"^\w+ <(\w+)_avx512_256.*>:\n((?:.+\n)+)", listing, re.MULTILINE):
+        code[symbol] = code.get(symbol, "") + instructions
+    assert {symbol for symbol in code if "%zmm" in code[symbol]} <= {  # numbers of eight bytes for those of four
+        *("narrow_f32", "settle_f32", "widen_f32", "widen_i32"),
+    }
+    assert {"corr_8_partial_f32", "gemm_8_wide_f64", "lanes_14_each_f32"} <= set(code)  # tiles of 32 registers
+    for symbol in ("corr_8_partial_f32", "corr_8_partial_f64", "corr_4_partial_i32", "corr_4_partial_i64"):
+        assert re.search(r"vmov\w+ .*%ymm\d.*\{%k[1-7]\}", code[symbol])
+    assert re.search(r"vfmadd\w+ .*%ymm31", code["gemm_8_wide_f64"]) and "vpermt2ps" in code["pack_f32"]
 
 
 @pytest.mark.deep

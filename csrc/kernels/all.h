@@ -1,15 +1,49 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Instantiates every micro-kernel for one instruction set and emits its table. An isa_*.c stub sets the
- * target, FC_ISA, FC_VECTOR_BYTES, FC_FMA and the tile numbers FC_TALL, FC_ROWS, FC_COLS, FC_COLS_OF and
- * FC_COLS_MAX (kernels.h tells what they mean), then includes this.
+ * Instantiates every micro-kernel for one instruction set and emits its table. A stub in isa/ says, and then includes this:
+ *
+ *   FC_ISA           its name, the last part of all names of functions
+ *   FC_TARGET        what compilers call it; not defined if every CPU has it
+ *   FC_SUPPORTED     whether this CPU has it, asked by FC_CPU("feature")
+ *   FC_VECTOR_BYTES  16, 32 or 64
+ *   FC_HAS           what it has of these, whatever the width:
  */
+#define FC_FMA 1            /* multiply and add round once: all such tables give the same bits */
+#define FC_MASKED_MEMORY 2  /* some lanes are loaded and stored by a vector of sign bits: AVX2 */
+#define FC_MASK_REGISTERS 4 /* the same at no cost, and picks from two vectors: AVX-512 */
+#define FC_32_REGISTERS 8   /* vectors; else 16 */
+
 #include "kernels/kernels.h"
+#if defined __x86_64__
+#include <immintrin.h>
+#else
+#include <arm_neon.h>
+#endif
 
-/* Narrower K3 strips: as wide as H+1 rows allow, beside which a slice of H may have to work, or half as wide. */
-#define FC_NARROW_OF(H) (FC_COLS_OF((H) + 1) < FC_COLS_OF(H) ? FC_COLS_OF((H) + 1) : (FC_COLS_OF(H) + 1) / 2)
+#define FC_JOIN2(a, b) a##_##b
+#define FC_WITH(a, b) FC_JOIN2(a, b)
+#define FC_STRING2(s) #s
+#define FC_STRING(s) FC_STRING2(s)
+#include "kernels/tiles.h"
 
-#define FC_DOT_COLS (FC_ROWS / 2) /* of a K2 tile */
+#define FC_CPU(feature) (__builtin_cpu_supports(feature) != 0)
+static int FC_WITH(supported, FC_ISA)(void) /* before the target: any CPU runs it */
+{
+    return FC_SUPPORTED;
+}
+
+/* From here on every function is compiled for FC_TARGET. (By a pragma and not by a compiler flag per file: a plain setuptools
+ * Extension has one set of flags.) */
+#ifdef FC_TARGET
+#define FC_PRAGMA2(p) _Pragma(#p)
+#define FC_PRAGMA(p) FC_PRAGMA2(p)
+#ifdef __clang__
+FC_PRAGMA(clang attribute push(__attribute__((target(FC_TARGET))), apply_to = function))
+#else
+#pragma GCC push_options
+FC_PRAGMA(GCC target(FC_TARGET))
+#endif
+#endif
 
 #define FC_TYPE_F32
 #include "kernels/type.h"
@@ -24,20 +58,22 @@
 #include "kernels/type.h"
 #undef FC_TYPE_I64
 
-#define FC_STRING2(s) #s
-#define FC_STRING(s) FC_STRING2(s)
-#define FC_JOIN2(a, b) a##_##b
-#define FC_WITH(a, b) FC_JOIN2(a, b)
-#define FC_TABLE FC_WITH(fc_kernels, FC_ISA)
+#ifdef FC_TARGET
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif
 
-extern const fc_kernels FC_TABLE;
-const fc_kernels FC_TABLE = {
+extern const fc_kernels FC_WITH(fc_kernels, FC_ISA);
+const fc_kernels FC_WITH(fc_kernels, FC_ISA) = {
     .isa = FC_STRING(FC_ISA),
-    .fma = FC_FMA,
+    .supported = FC_WITH(supported, FC_ISA),
+    .fma = (FC_HAS & FC_FMA) != 0,
     .vector_bytes = FC_VECTOR_BYTES,
     .tall = FC_TALL,
     .rows = FC_ROWS,
-    .cols = FC_COLS,
     .cols_of = {0, FC_COLS_OF(1), FC_COLS_OF(2), FC_COLS_OF(3), FC_COLS_OF(4), FC_COLS_OF(5), FC_COLS_OF(6),
                 FC_COLS_OF(7), FC_COLS_OF(8)},
     .op = {&FC_WITH(ops_f32, FC_ISA), &FC_WITH(ops_f64, FC_ISA), &FC_WITH(ops_i32, FC_ISA), &FC_WITH(ops_i64, FC_ISA)},

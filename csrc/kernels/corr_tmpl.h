@@ -29,8 +29,8 @@
  * the slices, the strip or the tail. This makes the result the same bits for any tile, thread, crop and
  * fma ISA.
  */
-#if !defined T || !defined FC_ROWS || !defined FC_COLS_OF
-#error "include vec.h and define FC_ROWS and FC_COLS_OF before corr_tmpl.h"
+#ifndef T
+#error "include vec.h before corr_tmpl.h"
 #endif
 
 /* V vectors from p on, `step` elements apart; whole: the last one has all its lanes, else those of `last` */
@@ -160,17 +160,11 @@ FC_INLINE void NAME(corr_strip)(const int H, const int V, const int whole, const
 #if defined FC_INTEGER /* slower by nature: less code for them */
 #define FC_SLICE 4
 #define FC_ONE_SLICE 4
-#define FC_HEIGHTS(X) X(1) X(2) X(3) X(4)
-#elif FC_TALL == 8
-#define FC_SLICE FC_ROWS
-#define FC_ONE_SLICE FC_TALL
-#define FC_HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
-#elif FC_TALL == 6
-#define FC_SLICE FC_ROWS
-#define FC_ONE_SLICE FC_TALL
-#define FC_HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#define FC_HEIGHTS FC_UP_TO(4)
 #else
-#error "FC_TALL must be 6 or 8"
+#define FC_SLICE FC_ROWS
+#define FC_ONE_SLICE FC_TALL
+#define FC_HEIGHTS FC_UP_TO(FC_TALL)
 #endif
 
 /* Per height H: as wide as the registers allow, dense, whole and with a partial last vector; narrower; one vector. */
@@ -190,7 +184,7 @@ typedef void NAME(corr_fn)(const T *x, ptrdiff_t xs, const fc_taps *taps, ptrdif
 #if defined FC_INTEGER /* without the special ones */
 #define FC_STRIPS(H) FC_MASKED(H)
 #define FC_ROW(H) ROW(H, partial, partial, partial)
-#elif defined FC_FREE_MASKS
+#elif FC_HAS & FC_MASK_REGISTERS
 #define FC_STRIPS(H) FC_MASKED(H) FC_DENSE(H)
 #define FC_ROW(H) ROW(H, dense, partial, apart)
 #else

@@ -328,7 +328,7 @@ static int NAME(finite)(const void *xv, ptrdiff_t n)
 {
     const T *x = xv;
     VT sum[2] = {vzero(), vzero()};
-    T lanes[FC_VECTOR_BYTES / sizeof(T)];
+    T lanes[FC_VLEN];
     for (; n > 0; n -= 2 * VLEN, x += 2 * VLEN) {
         sum[0] = vfma(vloadn(x, n), vzero(), sum[0]);
         sum[1] = vfma(vloadn(x + VLEN, n - VLEN), vzero(), sum[1]);

@@ -12,8 +12,8 @@
  *
  * Rows are split as evenly as they can be: 33 are 7+7+7+6+6, so an odd number costs no more than the next even one.
  */
-#if !defined T || !defined FC_ROWS || !defined FC_COLS_OF
-#error "include vec.h and define FC_ROWS and FC_COLS_OF before gemm_tmpl.h"
+#ifndef T
+#error "include vec.h before gemm_tmpl.h"
 #endif
 
 #define FC_LINE (64 / (ptrdiff_t)sizeof(T)) /* elements */
@@ -123,20 +123,13 @@ FC_INLINE void NAME(gemm_tile)(const int M, const int V, const fc_gemm *g, const
  * work, allows. */
 typedef void NAME(gemm_fn)(const fc_gemm *g, const fc_panel *panel, const T *a, T *c, const T *bias);
 
-#if FC_ROWS == 8
-#define FC_EACH_HEIGHT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
-#elif FC_ROWS == 4
-#define FC_EACH_HEIGHT(X) X(1) X(2) X(3) X(4)
-#else
-#error "FC_ROWS must be 4 or 8"
-#endif
 #define FC_TILE(M, name, vectors)                                                                            \
     static void NAME(gemm_##M##_##name)(const fc_gemm *g, const fc_panel *panel, const T *a, T *c, const T *bias) \
     {                                                                                                        \
         NAME(gemm_tile)(M, vectors, g, panel, a, c, bias);                                                   \
     }
 #define FC_TILES(M) FC_TILE(M, single, 1) FC_TILE(M, pair, 2) FC_TILE(M, wide, FC_COLS_OF(M)) FC_TILE(M, less, FC_COLS_OF(M + 1))
-FC_EACH_HEIGHT(FC_TILES)
+FC_UP_TO(FC_ROWS)(FC_TILES)
 
 static void NAME(gemm)(const fc_gemm *g)
 {
@@ -147,7 +140,7 @@ static void NAME(gemm)(const fc_gemm *g)
 #define ROW(M)                                                                                               \
     [M] = {FC_COLS_OF(M), FC_COLS_OF(M + 1),                                                                 \
            {NAME(gemm_##M##_single), NAME(gemm_##M##_pair), NAME(gemm_##M##_wide), NAME(gemm_##M##_less)}},
-        FC_EACH_HEIGHT(ROW)
+        FC_UP_TO(FC_ROWS)(ROW)
 #undef ROW
     };
     const T *a = g->a, *bias = g->bias;
@@ -169,4 +162,3 @@ static void NAME(gemm)(const fc_gemm *g)
 #undef FC_LINE
 #undef FC_TILES
 #undef FC_TILE
-#undef FC_EACH_HEIGHT

@@ -46,7 +46,7 @@ typedef void fc_corr_fn(const void *x, ptrdiff_t xs, const fc_taps *taps, void *
 
 /* K1, outer product (gemm_tmpl.h):  c[m][n] = first + sum_{p<depth} a[m * as + a_at[p]] * b[b_at[p] + n]
  *
- * The n are given as panels of vectors, each of which lies somewhere in b and c. fc->cols_of[rows] vectors is a whole
+ * The n are given as panels of vectors, each of which lies somewhere in b and c. fc->cols_of[rows] vectors are a whole
  * panel; 1, 2 and cols_of[rows + 1] are allowed, too. b is read by whole vectors, of c only `lanes` are touched. first: what is in c if
  * `add`, else bias[m], or zero. clamp: the result is brought between low and high; a NaN stays. */
 enum { FC_PANEL = 8 };
@@ -255,11 +255,10 @@ typedef struct {
 
 typedef struct {
     const char *isa;
-    int fma;         /* multiply and add round once: all such tables give the same bits */
+    int (*supported)(void); /* by this CPU */
+    int fma;                /* multiply and add round once: all such tables give the same bits */
     int vector_bytes;
-    /* K3 tile: a kernel of h <= tall rows runs in one slice, a taller one in slices of at most `rows`; H
-     * tap rows are cols_of[H] vectors wide. K1 tile: rows x cols, or 1 x 8. */
-    int tall, rows, cols, cols_of[9];
+    int tall, rows, cols_of[9]; /* tiles.h: FC_TALL, FC_ROWS, FC_COLS_OF */
     const fc_ops *op[FC_TYPES]; /* by type */
 } fc_kernels;
 

@@ -11,8 +11,8 @@
  * Strides and dilations are then distances in memory, no lane is lost at the end of a row, and loads are aligned. What it
  * costs is two transpositions, each less than a 3x3 kernel. Taps ascend, one fma each, from zero; the bias comes last.
  */
-#if !defined T || !defined FC_ROWS
-#error "include vec.h and define FC_ROWS before lanes_tmpl.h"
+#ifndef T
+#error "include vec.h before lanes_tmpl.h"
 #endif
 
 enum { NAME(PIECE) = 16 / sizeof(T) }; /* elements */
@@ -42,7 +42,7 @@ static void NAME(lanes_run)(T *to, ptrdiff_t cols, ptrdiff_t skip, const T *x, p
                             ptrdiff_t lanes)
 {
     enum { SET = 4096 /* bytes: planes so far apart would push each other out of L1 before a line of each is used up */ };
-    T square[FC_VECTOR_BYTES / sizeof(T) * FC_VECTOR_BYTES / sizeof(T)] __attribute__((aligned(64)));
+    T square[FC_VLEN * FC_VLEN] __attribute__((aligned(64)));
     int crowded = channel * (ptrdiff_t)sizeof(T) % SET == 0;
     ptrdiff_t left = cols; /* of the row */
     for (ptrdiff_t q = 0; q < n; q += VLEN) {
@@ -96,17 +96,9 @@ static void NAME(lanes_in)(void *tov, ptrdiff_t ts, const void *xv, ptrdiff_t ch
 
 /* ---- correlation ------------------------------------------------------------------------------- */
 
-#if FC_ROWS == 8 /* 32 registers: accumulators, up to four taps, a pixel */
-#define FC_MOST 14
-#define FC_EACH_COUNT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
-#else
-#define FC_MOST 10
-#define FC_EACH_COUNT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10)
-#endif
-
 /* K adjacent taps of a row on P outputs, `step` pixels from one to the next: a pixel is loaded once for all taps. (One load
  * for every fma is half as fast.) */
-FC_INLINE void NAME(lanes_taps)(const int K, const int P, const int step, VT acc[FC_MOST], const T *x, const T *w)
+FC_INLINE void NAME(lanes_taps)(const int K, const int P, const int step, VT acc[FC_PIXELS], const T *x, const T *w)
 {
     VT tap[4];
     __asm__("" : "+r"(x), "+r"(w)); /* gcc 12 keeps pixels for the next four taps otherwise, and spills */
@@ -130,7 +122,7 @@ FC_INLINE void NAME(lanes_taps)(const int K, const int P, const int step, VT acc
 FC_INLINE void NAME(lanes_tile)(const int P, const int step, const fc_lanes *g, const fc_tap_row *from,
                                 const fc_tap_row *end, const T *x, T *out)
 {
-    VT acc[FC_MOST];
+    VT acc[FC_PIXELS];
 #pragma GCC unroll 16
     for (int j = 0; j < P; j++)
         acc[j] = vzero();
@@ -185,17 +177,17 @@ typedef void NAME(lanes_fn)(const fc_lanes *g, const fc_tap_row *from, const fc_
         NAME(lanes_tile)(P, step, g, from, end, x, out);                                                     \
     }
 #define FC_INSTANCES(P) FC_INSTANCE(P, apart, 0) FC_INSTANCE(P, each, 1) FC_INSTANCE(P, second, 2)
-FC_EACH_COUNT(FC_INSTANCES)
+FC_UP_TO(FC_PIXELS)(FC_INSTANCES)
 
 /* Rows are split as evenly as they can be: 28 outputs are 14 + 14. */
 static void NAME(lanes_rows)(const fc_lanes *g)
 {
-    static NAME(lanes_fn) *const tiles[FC_MOST + 1][3] = {
+    static NAME(lanes_fn) *const tiles[FC_PIXELS + 1][3] = {
 #define ROW(P) [P] = {NAME(lanes_##P##_apart), NAME(lanes_##P##_each), NAME(lanes_##P##_second)},
-        FC_EACH_COUNT(ROW)
+        FC_UP_TO(FC_PIXELS)(ROW)
 #undef ROW
     };
-    const ptrdiff_t pieces = (g->cols + FC_MOST - 1) / FC_MOST, small = g->cols / pieces, larger = g->cols % pieces;
+    const ptrdiff_t pieces = (g->cols + FC_PIXELS - 1) / FC_PIXELS, small = g->cols / pieces, larger = g->cols % pieces;
     const int which = g->dilation != VLEN ? 0 : g->step == VLEN ? 1 : g->step == 2 * VLEN ? 2 : 0;
     const T *x = g->x;
     T *out = g->out;
@@ -208,27 +200,20 @@ static void NAME(lanes_rows)(const fc_lanes *g)
         }
     }
 }
-#undef FC_MOST
-#undef FC_EACH_COUNT
 #undef FC_INSTANCE
 #undef FC_INSTANCES
 
 /* ---- gradients of kernels ---------------------------------------------------------------------- */
 
 /* Taps of a tile: R rows of K. Every fma loads its own pixel, which the load units keep up with. */
-#if FC_ROWS == 8
-#define FC_MOST_ROWS 3
-#define FC_EACH_HEIGHT(X, K) X(1, K) X(2, K) X(3, K)
-#else
-#define FC_MOST_ROWS 2
-#define FC_EACH_HEIGHT(X, K) X(1, K) X(2, K)
-#endif
 #define FC_MOST_TAPS 5
-#define FC_EACH_TILE(X) FC_EACH_HEIGHT(X, 1) FC_EACH_HEIGHT(X, 2) FC_EACH_HEIGHT(X, 3) FC_EACH_HEIGHT(X, 4) FC_EACH_HEIGHT(X, 5)
+#define FC_EACH_TILE(X)                                                                                      \
+    FC_UP_TO(FC_TAP_ROWS)(X, 1) FC_UP_TO(FC_TAP_ROWS)(X, 2) FC_UP_TO(FC_TAP_ROWS)(X, 3)                       \
+    FC_UP_TO(FC_TAP_ROWS)(X, 4) FC_UP_TO(FC_TAP_ROWS)(X, 5)
 
 FC_INLINE void NAME(lanes_grad_tile)(const int R, const int K, const fc_lanes_grads *g, const T *x, T *sums)
 {
-    VT acc[FC_MOST_ROWS][FC_MOST_TAPS];
+    VT acc[FC_TAP_ROWS][FC_MOST_TAPS];
     const ptrdiff_t dilation = g->dilation, step = g->x_step, tap_row = g->tap_row;
     const T *dy = g->dy;
 #pragma GCC unroll 4
@@ -268,7 +253,7 @@ FC_EACH_TILE(FC_INSTANCE)
 /* Rows and columns of taps are split as evenly as they can be: 7 taps are 4 + 3. */
 static void NAME(lanes_grad)(const fc_lanes_grads *g)
 {
-    static NAME(lanes_grad_fn) *const tiles[FC_MOST_ROWS + 1][FC_MOST_TAPS + 1] = {
+    static NAME(lanes_grad_fn) *const tiles[FC_TAP_ROWS + 1][FC_MOST_TAPS + 1] = {
 #define ROW(R, K) [R][K] = NAME(lanes_grad_##R##_##K),
         FC_EACH_TILE(ROW)
 #undef ROW
@@ -276,7 +261,7 @@ static void NAME(lanes_grad)(const fc_lanes_grads *g)
     const T *x = g->x;
     T *sums = g->sums;
     for (ptrdiff_t rows = g->tap_rows, R; rows > 0; rows -= R, x += R * g->tap_row) {
-        const ptrdiff_t bands = (rows + FC_MOST_ROWS - 1) / FC_MOST_ROWS;
+        const ptrdiff_t bands = (rows + FC_TAP_ROWS - 1) / FC_TAP_ROWS;
         const T *under = x;
         R = (rows + bands - 1) / bands;
         for (ptrdiff_t taps = g->taps, K; taps > 0; taps -= K, under += K * g->dilation, sums += K * VLEN) {
@@ -287,9 +272,7 @@ static void NAME(lanes_grad)(const fc_lanes_grads *g)
         sums += (R - 1) * g->taps * VLEN;
     }
 }
-#undef FC_MOST_ROWS
 #undef FC_MOST_TAPS
-#undef FC_EACH_HEIGHT
 #undef FC_EACH_TILE
 #undef FC_INSTANCE
 

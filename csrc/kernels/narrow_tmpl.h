@@ -35,7 +35,7 @@ FC_INLINE VT NAME(narrow_quotient)(VT v, VT by, VT inverse, int divides)
 {
     if (!divides)
         return v;
-#if FC_FMA
+#if FC_HAS & FC_FMA
     typedef FC_BITS bits __attribute__((vector_size(FC_VECTOR_BYTES)));
     VT q = v * inverse, exact = vfma(vfnma(q, by, v), inverse, q);
     bits right = (bits)(exact - exact == 0) & (bits)(q != 0); /* 0 may have a sign */

@@ -15,15 +15,13 @@
 #error "include vec.h before ordered_tmpl.h"
 #endif
 
-#define FC_WIDEST (FC_VECTOR_BYTES == 64 ? 8 : 4)
-
 FC_INLINE void NAME(ordered_strip)(const int V, const int whole, const int fold, const T *x, ptrdiff_t xs,
                                    const fc_order *o, T *out, ptrdiff_t os, ptrdiff_t rows, ptrdiff_t lanes)
 {
     const T *weight = o->w;
     const VT start = vsplat((T)o->start);
     for (; rows > 0; rows--, x += xs, out += os) {
-        VT sum[FC_WIDEST];
+        VT sum[FC_ORDERED];
         const T *centre = x + o->at[0] * o->unit;
         VT w = vsplat(weight[0]);
 #pragma GCC unroll 8
@@ -52,8 +50,8 @@ FC_INLINE void NAME(ordered_fold)(const int fold, const T *x, ptrdiff_t xs, cons
                                   ptrdiff_t rows, ptrdiff_t cols)
 {
     ptrdiff_t j = 0;
-    for (; cols - j >= FC_WIDEST * VLEN; j += FC_WIDEST * VLEN)
-        NAME(ordered_strip)(FC_WIDEST, 1, fold, x + j, xs, o, out + j, os, rows, VLEN);
+    for (; cols - j >= FC_ORDERED * VLEN; j += FC_ORDERED * VLEN)
+        NAME(ordered_strip)(FC_ORDERED, 1, fold, x + j, xs, o, out + j, os, rows, VLEN);
     for (; cols - j >= 2 * VLEN; j += 2 * VLEN)
         NAME(ordered_strip)(2, 1, fold, x + j, xs, o, out + j, os, rows, VLEN);
     for (; j < cols; j += VLEN)
@@ -70,5 +68,3 @@ static void NAME(ordered)(const void *x, ptrdiff_t xs, const fc_order *o, void *
     else
         NAME(ordered_fold)(0, x, xs, o, out, os, rows, cols);
 }
-
-#undef FC_WIDEST

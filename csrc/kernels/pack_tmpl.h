@@ -13,12 +13,7 @@
 #endif
 
 #ifdef vpick
-static const VINDEX NAME(even) = {
-    0, 2, 4, 6, 8, 10, 12, 14,
-#ifdef FC_TYPE_F32
-    16, 18, 20, 22, 24, 26, 28, 30,
-#endif
-};
+static const VINDEX NAME(even) = {FC_ALL_LANES(FC_EVEN, FC_VLEN)};
 #endif
 
 /* A vector of elements at a step, n of which exist */
@@ -34,7 +29,7 @@ FC_INLINE VT NAME(pack_steps)(const T *x, ptrdiff_t step, ptrdiff_t n)
         return vpick(low, NAME(even), high);
     }
 #endif
-    T lane[FC_VECTOR_BYTES / sizeof(T)] = {0};
+    T lane[FC_VLEN] = {0};
     for (ptrdiff_t l = 0; l < VLEN && l < n; l++)
         lane[l] = x[l * step];
     return vload(lane);
@@ -43,11 +38,11 @@ FC_INLINE VT NAME(pack_steps)(const T *x, ptrdiff_t step, ptrdiff_t n)
 /* A vector that begins at j, some lanes of which may lie outside */
 FC_INLINE VT NAME(pack_edge)(const T *x, ptrdiff_t step, ptrdiff_t j, ptrdiff_t from, ptrdiff_t end)
 {
-#ifdef FC_FREE_MASKS
+#if FC_HAS & FC_MASK_REGISTERS
     if (step == 1)
         return vloadm(x + j, (VMASK)(vlanes(end - j) & ~vlanes(from - j)));
 #endif
-    T lane[FC_VECTOR_BYTES / sizeof(T)] = {0};
+    T lane[FC_VLEN] = {0};
     for (ptrdiff_t l = from > j ? from - j : 0; l < VLEN && j + l < end; l++)
         lane[l] = x[(j + l) * step];
     return vload(lane);

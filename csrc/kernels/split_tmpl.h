@@ -16,12 +16,7 @@
     (((l) * (s) + (p)) / VLEN == (v) ? VLEN + ((l) * (s) + (p)) % VLEN                                       \
      : (v) > 1                       ? (l)                                                                   \
                                      : ((l) * (s) + (p)) % VLEN)
-#define FC_PICK4(l, s, p, v) FC_PICK(l, s, p, v), FC_PICK(l + 1, s, p, v), FC_PICK(l + 2, s, p, v), FC_PICK(l + 3, s, p, v)
-#ifdef FC_TYPE_F32
-#define FC_PICKS(s, p, v) {FC_PICK4(0, s, p, v), FC_PICK4(4, s, p, v), FC_PICK4(8, s, p, v), FC_PICK4(12, s, p, v)}
-#else
-#define FC_PICKS(s, p, v) {FC_PICK4(0, s, p, v), FC_PICK4(4, s, p, v)}
-#endif
+#define FC_PICKS(s, p, v) {FC_ALL_LANES(FC_PICK, s, p, v)}
 
 FC_INLINE ptrdiff_t NAME(split_vectors)(const int s, const VINDEX pick[4][3], T *to, ptrdiff_t phase, const T *from,
                                         ptrdiff_t n)
@@ -57,7 +52,6 @@ static ptrdiff_t NAME(split_by_picks)(T *to, ptrdiff_t phase, const T *from, ptr
     }
 }
 #undef FC_PICK
-#undef FC_PICK4
 #undef FC_PICKS
 #endif
 

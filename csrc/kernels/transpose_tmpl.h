@@ -7,9 +7,9 @@
 #endif
 
 /* v[i][j] <-> v[j][i]: exchange the off-diagonal halves, then quarters, ... */
-FC_INLINE void NAME(exchange)(VT row[FC_VECTOR_BYTES / sizeof(T)])
+FC_INLINE void NAME(exchange)(VT row[FC_VLEN])
 {
-    enum { N = FC_VECTOR_BYTES / sizeof(T) };
+    enum { N = FC_VLEN };
 #define FC_EXCHANGE(b)                                                                                       \
     if (b < N)                                                                                               \
         _Pragma("GCC unroll 16") for (int i = 0; i < N; i++)                                                 \
@@ -29,7 +29,7 @@ static void NAME(transpose)(void *to, ptrdiff_t ts, const void *from, ptrdiff_t 
 {
     for (ptrdiff_t j = 0; j < cols; j += VLEN)
         for (ptrdiff_t i = 0; i < rows; i += VLEN) {
-            VT row[FC_VECTOR_BYTES / sizeof(T)];
+            VT row[FC_VLEN];
 #pragma GCC unroll 16
             for (ptrdiff_t r = 0; r < VLEN; r++)
                 row[r] = vload((const T *)from + (i + r) * fs + j);
