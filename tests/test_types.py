@@ -15,8 +15,9 @@ import pytest
 from numpy.typing import NDArray
 
 import fastconv
-from fastconv import ndimage, signal, typing
+from fastconv import kernels, ndimage, nn, signal, typing
 from fastconv.arguments import boundaries
+from fastconv.feature import match_template
 
 x: NDArray[np.float32] = np.ones((5, 6), np.float32)
 k: NDArray[np.float32] = np.ones((3, 3), np.float32)
@@ -104,6 +105,57 @@ def test_ndimage() -> None:
     waves = ndimage.correlate1d(x, [1j, 1])
     assert_type(waves, NDArray[Any])
     assert waves.dtype == np.complex64
+
+
+def test_nn() -> None:
+    y = nn.conv2d(x[None], k[None, None], padding="same", activation="relu", layout="NCHW")
+    assert_type(y, NDArray[np.float32])
+    assert y.dtype == np.float32
+    wide = nn.conv2d(pixels[None], [[[[1.0]]]], dtype=np.float64)
+    assert_type(wide, NDArray[np.float64])
+    assert wide.dtype == np.float64
+    assert_type(nn.conv1d([[1.0, 2.0]], [[[1.0]]]), NDArray[Any])
+    assert_type(nn.conv_transpose2d(x[None], k[None, None], stride=2), NDArray[np.float32])
+    assert_type(nn.conv2d_input((1, 7, 8), k[None, None], x[None]), NDArray[np.float32])
+    weight = nn.conv2d_weight(x[None], (1, 1, 3, 4), k[None])
+    assert_type(weight, NDArray[np.float32])
+    assert_type(nn.conv2d_bias(x[None]), NDArray[np.float32])
+    assert_type(nn.fold(nn.unfold(x[None], 3), (5, 6), 3), NDArray[np.float32])
+    with pytest.raises(ValueError, match="padding"):
+        nn.conv2d(x[None], k[None, None], padding="smae")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="padding_mode"):
+        nn.conv2d(x[None], k[None, None], padding_mode="wrap")  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="layout"):
+        nn.conv2d(x[None], k[None, None], layout="NCW")  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="method"):
+        nn.unfold(x[None], 3, method="fft")  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="padding_mode"):
+        nn.Conv2d(1, 1, 3, padding_mode="wrap")  # type: ignore[arg-type]
+
+
+def test_kernels() -> None:
+    blur = kernels.gaussian(5)
+    assert_type(blur, NDArray[np.float32])
+    assert blur.dtype == np.float32
+    assert_type(kernels.sobel(0, dtype=np.int16), NDArray[np.int16])
+    assert_type(kernels.gabor(5, dtype=np.dtype(np.float64)), NDArray[np.float64])
+    assert_type(kernels.laplacian(dtype="int8"), NDArray[Any])
+    assert_type(fastconv.corr2d(x, kernels.scharr()), NDArray[np.float32])
+
+
+def test_match_template() -> None:
+    scores = match_template(x, k)
+    assert_type(scores, NDArray[np.float32])
+    assert scores.dtype == np.float32
+    exact = match_template(pixels, k, pad_input=True, mode="linear_ramp")
+    assert_type(exact, NDArray[np.float64])
+    assert exact.dtype == np.float64
+    assert_type(match_template(pixels, k, dtype=np.float32), NDArray[np.float32])
+    assert_type(match_template([[1, 2]], [[1]]), NDArray[Any])
+    with pytest.raises(ValueError, match="method"):
+        match_template(x, k, method="ncc")  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="mode"):
+        match_template(x, k, True, "smae")  # type: ignore[call-overload]
 
 
 # ---- what type checkers do not compare --------------------------------------------------------------

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Types of nn: results have the dtype that is asked for or, without, of the array that comes first. One protocol a
+signature; the documentation is where the functions are."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypedDict, TypeVar, Unpack, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from typing_extensions import TypeVar as TypeVarWithDefault
+
+from fastconv.nn.functional import Explanation, explain
+from fastconv.nn.gradients import Gradients, conv1d_backward, conv2d_backward, conv3d_backward
+from fastconv.nn.modules import Conv1d, Conv2d, Conv3d
+from fastconv.nn.optim import SGD, Parameter
+from fastconv.typing import Activation, IntOrTuple, LayerMethod, Layout1d, Layout2d, Layout3d, Padding, PaddingMode
+
+__all__ = [
+    "SGD",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "Explanation",
+    "Gradients",
+    "Parameter",
+    "conv1d",
+    "conv1d_backward",
+    "conv1d_bias",
+    "conv1d_input",
+    "conv1d_weight",
+    "conv2d",
+    "conv2d_backward",
+    "conv2d_bias",
+    "conv2d_input",
+    "conv2d_weight",
+    "conv3d",
+    "conv3d_backward",
+    "conv3d_bias",
+    "conv3d_input",
+    "conv3d_weight",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "explain",
+    "fold",
+    "unfold",
+]
+
+_T = TypeVar("_T", bound=np.generic)
+_D = TypeVarWithDefault("_D", bound=np.generic, default=_T)
+_L_contra = TypeVar("_L_contra", contravariant=True)
+
+class _How(TypedDict, total=False):
+    """Arguments that no dtype depends on."""
+
+    out: NDArray[Any] | None
+    method: LayerMethod
+    threads: int | None
+
+class _Conv(Protocol[_L_contra]):
+    @overload
+    def __call__(
+        self,
+        x: NDArray[_T],
+        w: ArrayLike,
+        bias: ArrayLike | None = None,
+        stride: IntOrTuple = 1,
+        padding: Padding = 0,
+        dilation: IntOrTuple = 1,
+        groups: int = 1,
+        *,
+        padding_mode: PaddingMode = "zeros",
+        activation: Activation = None,
+        layout: _L_contra | None = None,
+        dtype: type[_D] | np.dtype[_D] | None = None,
+        **how: Unpack[_How],
+    ) -> NDArray[_D]: ...
+    @overload
+    def __call__(
+        self,
+        x: ArrayLike,
+        w: ArrayLike,
+        bias: ArrayLike | None = None,
+        stride: IntOrTuple = 1,
+        padding: Padding = 0,
+        dilation: IntOrTuple = 1,
+        groups: int = 1,
+        *,
+        padding_mode: PaddingMode = "zeros",
+        activation: Activation = None,
+        layout: _L_contra | None = None,
+        dtype: DTypeLike | None = None,
+        **how: Unpack[_How],
+    ) -> NDArray[Any]: ...
+
+class _Transposed(Protocol):
+    @overload
+    def __call__(
+        self,
+        x: NDArray[_T],
+        w: ArrayLike,
+        bias: ArrayLike | None = None,
+        stride: IntOrTuple = 1,
+        padding: Padding = 0,
+        output_padding: IntOrTuple = 0,
+        groups: int = 1,
+        dilation: IntOrTuple = 1,
+        *,
+        activation: Activation = None,
+        dtype: type[_D] | np.dtype[_D] | None = None,
+        **how: Unpack[_How],
+    ) -> NDArray[_D]: ...
+    @overload
+    def __call__(
+        self,
+        x: ArrayLike,
+        w: ArrayLike,
+        bias: ArrayLike | None = None,
+        stride: IntOrTuple = 1,
+        padding: Padding = 0,
+        output_padding: IntOrTuple = 0,
+        groups: int = 1,
+        dilation: IntOrTuple = 1,
+        *,
+        activation: Activation = None,
+        dtype: DTypeLike | None = None,
+        **how: Unpack[_How],
+    ) -> NDArray[Any]: ...
+
+class _Input(Protocol[_L_contra]):
+    @overload
+    def __call__(
+        self,
+        input_size: Sequence[int],
+        weight: NDArray[_T],
+        grad_output: ArrayLike,
+        stride: IntOrTuple = 1,
+        padding: Padding = 0,
+        dilation: IntOrTuple = 1,
+        groups: int = 1,
+        *,
+        padding_mode: PaddingMode = "zeros",
+        layout: _L_contra | None = None,
+        dtype: type[_D] | np.dtype[_D] | None = None,
+        **how: Unpack[_How],
+    ) -> NDArray[_D]: ...
+    @overload
+    def __call__(
+        self,
+        input_size: Sequence[int],
+        weight: ArrayLike,
+        grad_output: ArrayLike,
+        stride: IntOrTuple = 1,
+        padding: Padding = 0,
+        dilation: IntOrTuple = 1,
+        groups: int = 1,
+        *,
+        padding_mode: PaddingMode = "zeros",
+        layout: _L_contra | None = None,
+        dtype: DTypeLike | None = None,
+        **how: Unpack[_How],
+    ) -> NDArray[Any]: ...
+
+class _Weight(Protocol[_L_contra]):
+    @overload
+    def __call__(
+        self,
+        input: NDArray[_T],
+        weight_size: Sequence[int],
+        grad_output: ArrayLike,
+        stride: IntOrTuple = 1,
+        padding: Padding = 0,
+        dilation: IntOrTuple = 1,
+        groups: int = 1,
+        *,
+        padding_mode: PaddingMode = "zeros",
+        layout: _L_contra | None = None,
+        dtype: type[_D] | np.dtype[_D] | None = None,
+        **how: Unpack[_How],
+    ) -> NDArray[_D]: ...
+    @overload
+    def __call__(
+        self,
+        input: ArrayLike,
+        weight_size: Sequence[int],
+        grad_output: ArrayLike,
+        stride: IntOrTuple = 1,
+        padding: Padding = 0,
+        dilation: IntOrTuple = 1,
+        groups: int = 1,
+        *,
+        padding_mode: PaddingMode = "zeros",
+        layout: _L_contra | None = None,
+        dtype: DTypeLike | None = None,
+        **how: Unpack[_How],
+    ) -> NDArray[Any]: ...
+
+class _Bias(Protocol):
+    @overload
+    def __call__(self, grad_output: NDArray[_T]) -> NDArray[_T]: ...
+    @overload
+    def __call__(self, grad_output: ArrayLike) -> NDArray[Any]: ...
+
+class _Unfold(Protocol):
+    @overload
+    def __call__(
+        self,
+        x: NDArray[_T],
+        kernel_size: IntOrTuple,
+        dilation: IntOrTuple = 1,
+        padding: Padding = 0,
+        stride: IntOrTuple = 1,
+        *,
+        method: LayerMethod = "auto",
+        threads: int | None = None,
+    ) -> NDArray[_T]: ...
+    @overload
+    def __call__(
+        self,
+        x: ArrayLike,
+        kernel_size: IntOrTuple,
+        dilation: IntOrTuple = 1,
+        padding: Padding = 0,
+        stride: IntOrTuple = 1,
+        *,
+        method: LayerMethod = "auto",
+        threads: int | None = None,
+    ) -> NDArray[Any]: ...
+
+class _Fold(Protocol):
+    @overload
+    def __call__(
+        self,
+        x: NDArray[_T],
+        output_size: int | Sequence[int],
+        kernel_size: IntOrTuple,
+        dilation: IntOrTuple = 1,
+        padding: Padding = 0,
+        stride: IntOrTuple = 1,
+        *,
+        method: LayerMethod = "auto",
+        threads: int | None = None,
+    ) -> NDArray[_T]: ...
+    @overload
+    def __call__(
+        self,
+        x: ArrayLike,
+        output_size: int | Sequence[int],
+        kernel_size: IntOrTuple,
+        dilation: IntOrTuple = 1,
+        padding: Padding = 0,
+        stride: IntOrTuple = 1,
+        *,
+        method: LayerMethod = "auto",
+        threads: int | None = None,
+    ) -> NDArray[Any]: ...
+
+conv1d: _Conv[Layout1d]
+conv2d: _Conv[Layout2d]
+conv3d: _Conv[Layout3d]
+conv1d_bias: _Bias
+conv2d_bias: _Bias
+conv3d_bias: _Bias
+conv1d_input: _Input[Layout1d]
+conv2d_input: _Input[Layout2d]
+conv3d_input: _Input[Layout3d]
+conv1d_weight: _Weight[Layout1d]
+conv2d_weight: _Weight[Layout2d]
+conv3d_weight: _Weight[Layout3d]
+conv_transpose1d: _Transposed
+conv_transpose2d: _Transposed
+conv_transpose3d: _Transposed
+fold: _Fold
+unfold: _Unfold
