@@ -20,6 +20,7 @@ from fastconv.correlation import (
     sepcorr2d,
 )
 from fastconv.patching import fallbacks, patch, patched, unpatch
+from fastconv.plans import CacheInfo, cache_info, clear_cache, set_cache_limit
 from fastconv.runtime import (
     CheckError,
     checked,
@@ -36,9 +37,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CacheInfo",
     "CheckError",
     "Explanation",
+    "cache_info",
     "checked",
+    "clear_cache",
     "convolve1d",
     "convolve2d",
     "convolve3d",
@@ -60,6 +64,7 @@ __all__ = [
     "patched",
     "reference",
     "sepcorr2d",
+    "set_cache_limit",
     "set_num_threads",
     "show_config",
     "signal",

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Types of the extension, for type checkers; the documentation is in _core.pyx."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
-from fastconv.arguments.axes import MODES as MODES
 from fastconv.arguments.axes import Axis
-from fastconv.arguments.boundaries import BOUNDARIES as BOUNDARIES
 from fastconv.arguments.layer_geometry import LARGEST as LARGEST
 
 __test__: dict[str, Any]
@@ -25,16 +24,49 @@ STORED: dict[str, int]
 MEASURE: dict[str, int]
 TILE_POINTS: int
 
-def corr(
-    x: NDArray[Any],
-    k: NDArray[Any],
-    out: NDArray[Any],
-    axes: tuple[Axis, ...],
-    fill: complex,
-    method: int,
-    threads: int,
-    factors: tuple[NDArray[Any], ...] = ...,
-) -> bool: ...
+@disjoint_base
+class Plan:
+    nbytes: int
+
+@disjoint_base
+class CorrPlan(Plan):
+    def __init__(
+        self,
+        x: NDArray[Any],
+        k: NDArray[Any],
+        out: NDArray[Any],
+        axes: tuple[Axis, ...],
+        fill: complex,
+        method: int,
+        threads: int,
+        factors: tuple[NDArray[Any], ...] = ...,
+    ) -> None: ...
+    def __call__(self, x: NDArray[Any], out: NDArray[Any]) -> bool: ...
+    def serve(
+        self,
+        asked: NDArray[Any],
+        x: NDArray[Any],
+        result: NDArray[Any],
+        order: tuple[int, ...] | None = None,
+        finish: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+        cast: np.dtype[Any] | None = None,
+        most: int | None = None,
+        default_threads: bool = True,
+    ) -> CorrPlan: ...
+    def then(self, finish: Callable[[NDArray[Any]], NDArray[Any]]) -> CorrPlan: ...
+
+@disjoint_base
+class Function:
+    def __init__(self, names: tuple[str, ...], roles: dict[str, str]) -> None: ...
+    def again(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+    def remember(self, args: tuple[Any, ...], kwargs: dict[str, Any], plan: Plan) -> None: ...
+
+def ask_first(get: Callable[[], bool]) -> None: ...
+def plans_info() -> tuple[int, int, int, int, int]: ...
+def limit_plans(nbytes: int) -> None: ...
+def forget_plans() -> None: ...
+
+ROLES: dict[str, int]
 
 _Pass = tuple[int, NDArray[np.float64] | None, int, int, str, float]
 
@@ -67,16 +99,6 @@ def corr_plan(
     terms: int,
     threads: int,
 ) -> tuple[int, int, float]: ...
-def corr_plain(
-    rank: int,
-    x: Any,
-    k: Any,
-    mode: Any,
-    boundary: Any,
-    fillvalue: Any,
-    convolve: bool,
-    dtype: np.dtype[Any] | None = None,
-) -> NDArray[Any] | None: ...
 def set_threads(n: int) -> None: ...
 def get_threads() -> int: ...
 def spread_workers(on: bool) -> None: ...
@@ -86,7 +108,6 @@ def corr_tile(h: int) -> tuple[int, int]: ...
 def use(i: int) -> None: ...
 def fma_peak(is_float32: bool, rounds: int) -> float: ...
 def alloc_fail_after(allocations: int) -> None: ...
-def set_crossovers(separable_gain: float, box_taps: float, fft_taps: float, fft_gain: float) -> None: ...
 def tune(band_rows: int = ..., threads_from_us: float = ..., stream_from: float = ...) -> None: ...
 def match(
     image: NDArray[Any],

@@ -8,12 +8,9 @@ call eligible for the short path.
 
 cimport cython
 cimport numpy as cnp
-from libc.math cimport sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
-from fastconv.arguments.axes import MODES, plain_geometry
-from fastconv.arguments.boundaries import BOUNDARIES
 from fastconv.arguments.boundaries import CODES as BOUNDARY
 from fastconv.arguments.layer_geometry import LARGEST
 
@@ -55,6 +52,7 @@ cdef extern from "fastconv.h" nogil:
         ptrdiff_t planes
         ptrdiff_t parts[3]
         double serial_us
+    enum: FC_BATCHES
     int FC_F32, FC_F64, FC_I32, FC_I64, FC_U8, FC_I8, FC_U16, FC_I16, FC_U32, FC_U64
     int FC_CONSTANT, FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX
     int FC_ORDERED, FC_LINES
@@ -67,12 +65,6 @@ cdef extern from "fastconv.h" nogil:
     void fc_pool_spread(int on)
     void fc_alloc_fail_after(long allocations)
     void fc_tune(ptrdiff_t band_rows, double threads_from_us, double stream_from)
-
-ctypedef fused arithmetic:
-    float
-    double
-    int32_t
-    int64_t
 
 METHOD = {
     "direct": FC_DIRECT,
@@ -95,18 +87,6 @@ cdef int default_threads = 1
 # Below this many multiply-adds a call ends sooner than the GIL could be released and taken again.
 cdef double largest = LARGEST
 cdef double KEEP_GIL_BELOW = 20000
-# Below this many products a copy of both arrays costs less than finding out what suits their types.
-cdef double COPY_BELOW = 50000
-# methods.CROSSOVERS
-cdef double SEPARABLE_GAIN = 1, BOX_TAPS = 0, FFT_TAPS = 0, FFT_GAIN = 1
-
-
-def set_crossovers(double separable_gain, double box_taps, double fft_taps, double fft_gain):
-    """Where the short path has to choose another method than the direct one, or leave it to methods.py."""
-    global SEPARABLE_GAIN, BOX_TAPS, FFT_TAPS, FFT_GAIN
-    SEPARABLE_GAIN, BOX_TAPS, FFT_TAPS, FFT_GAIN = separable_gain, box_taps, fft_taps, fft_gain
-
-
 cdef void nothing_slides(fc_axis *a) noexcept:
     a.n = a.k = a.out = a.stride = a.dilation = a.whole = 1
     a.lead = a.x_step = a.k_step = a.out_step = a.start = 0
@@ -151,51 +131,6 @@ cdef int run(const fc_corr *g, double products) except -1:
     if status != 0:
         raise MemoryError("no memory for the scratch tiles of a correlation")
     return 0
-
-
-def corr(cnp.ndarray x, const arithmetic[:, :, ::1] k, cnp.ndarray out, axes, fill, int method, int threads,
-         factors=()):
-    """Correlate x (..., n of each axis) with k (d, h, w) into out; see fastconv.h.
-
-    k has the type of the arithmetic. x and out have leading axes alike. factors, for the separable method:
-    arrays (terms, taps) of that type for depth, rows and columns. Doubles are stored as whatever type out has, unless the
-    method is fft. Returns whether the box method has made something that is not finite.
-    """
-    cdef fc_corr g
-    cdef int i, first = 3 - len(axes), not_finite = 0
-    cdef const arithmetic[:, ::1] factor
-    if arithmetic is float:
-        g.type = FC_F32
-    elif arithmetic is double:
-        g.type = FC_F64
-    elif arithmetic is int32_t:
-        g.type = FC_I32
-    else:
-        g.type = FC_I64
-    g.x_type, g.out_type = STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
-    if g.out_type == FC_U64 and not (arithmetic is float or arithmetic is double):
-        g.out_type = FC_I64  # the same bits
-    g.method, g.threads = method, threads
-    if arithmetic is float or arithmetic is double:
-        g.fill, g.integer_fill = fill, 0
-    else:
-        g.fill, g.integer_fill = 0, fill
-    describe_axes(&g, axes)
-    for i in range(first, 3):
-        g.axis[i].x_step = cnp.PyArray_STRIDE(x, cnp.PyArray_NDIM(x) - 3 + i)
-        g.axis[i].out_step = cnp.PyArray_STRIDE(out, cnp.PyArray_NDIM(out) - 3 + i)
-    describe_batch(&g, (<object> x).shape[: x.ndim - len(axes)], (<object> x).strides, (<object> out).strides)
-    g.x, g.out = <const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out)
-    g.k = <const char *> &k[0, 0, 0]
-    g.axis[0].k_step, g.axis[1].k_step, g.axis[2].k_step = k.strides[0], k.strides[1], k.strides[2]
-    g.terms = 0
-    for i, array in enumerate(factors, first):
-        factor = array
-        g.terms = factor.shape[0]
-        g.factor[i] = <const char *> &factor[0, 0]
-    g.not_finite = &not_finite
-    run(&g, KEEP_GIL_BELOW)
-    return not_finite != 0
 
 
 cdef int describe_filter(fc_corr *g, cnp.ndarray x, cnp.ndarray out, int method, double fill, int threads) except -1:
@@ -297,203 +232,6 @@ def corr_plan(int type, batch, axes, int method, ptrdiff_t terms, int threads):
     describe_batch(&g, batch, zeros, zeros)
     fc_corr_plan(fc_in_use(), &g, &plan)
     return plan.threads, plan.planes * plan.parts[0] * plan.parts[1] * plan.parts[2], plan.serial_us
-
-
-cdef double tap_of(const fc_corr *g, ptrdiff_t row, ptrdiff_t col) noexcept:
-    """A tap, depth and rows counted as one axis."""
-    cdef const fc_axis *rows = &g.axis[1]
-    cdef const char *at = (g.k + row // rows.k * g.axis[0].k_step + row % rows.k * rows.k_step
-                           + col * g.axis[2].k_step)
-    return (<const float *> at)[0] if g.type == FC_F32 else (<const double *> at)[0]
-
-
-@cython.cdivision(True)
-cdef bint may_be_outer_product(const fc_corr *g) noexcept:
-    """False only where methods.factorize finds nothing: a tap is not that of the cross through the largest one."""
-    cdef ptrdiff_t rows = g.axis[0].k * g.axis[1].k, cols = g.axis[2].k, i, j, p = 0, q = 0
-    cdef double largest = 0, square = 0, room, tap
-    cdef double eps = 2.0 ** -23 if g.type == FC_F32 else 2.0 ** -52
-    cdef double least = 2.0 ** -149 if g.type == FC_F32 else 5e-324
-    for i in range(rows):
-        for j in range(cols):
-            if abs(tap_of(g, i, j)) > largest:
-                largest, p, q = abs(tap_of(g, i, j)), i, j
-    if largest == 0:
-        return False
-    for i in range(rows):
-        for j in range(cols):
-            square += (tap_of(g, i, j) / largest) ** 2
-    room = eps * largest * sqrt(square)  # what the singular value decomposition may leave out
-    for i in range(rows):
-        for j in range(cols):
-            tap = tap_of(g, i, j)
-            if abs(tap - tap_of(g, i, q) * (tap_of(g, p, j) / tap_of(g, p, q))) > 16 * (eps * abs(tap) + room + least):
-                return False
-    return True
-
-
-def corr_plain(int rank, x, k, mode, boundary, fillvalue, bint convolve, dtype=None):
-    """A correlation or convolution of two plain arrays of one float type; None when anything is not plain.
-
-    The borrowed path: no memoryview is made, because for the smallest arrays that alone would cost more
-    than the correlation. dtype: arrays of any types are plain, too, if they are small; they are copied, and the result is
-    cast to it (integers wrap).
-    """
-    cdef fc_corr g
-    cdef fc_axis *a
-    cdef cnp.npy_intp shape[3]
-    cdef cnp.ndarray xa, ka, oa
-    cdef int typenum, i
-    cdef double outputs = 1, taps = 1, sum_of_taps = 0
-    cdef fc_plan direct, transformed
-    cdef const fc_kernels *fc = fc_in_use()
-    cdef bint fits = True, is_copy
-    if not (cnp.PyArray_CheckExact(x) and cnp.PyArray_CheckExact(k)):
-        return None
-    xa, ka = <cnp.ndarray> x, <cnp.ndarray> k
-    typenum = cnp.PyArray_TYPE(xa)
-    is_copy = dtype is not None and not (
-        (typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE) and typenum == cnp.PyArray_TYPE(ka)
-        and typenum == (<cnp.dtype> dtype).type_num and cnp.PyArray_ISBEHAVED_RO(xa) and cnp.PyArray_ISBEHAVED_RO(ka))
-    if is_copy:
-        if <double> cnp.PyArray_SIZE(xa) * <double> cnp.PyArray_SIZE(ka) > COPY_BELOW:
-            return None
-        typenum = arithmetic_of(<cnp.dtype> dtype)
-        if (typenum == cnp.NPY_CFLOAT or typenum == cnp.NPY_CDOUBLE) and type(mode) is str and mode in MODES:
-            return complex_plain(rank, xa, ka, mode, boundary, fillvalue, convolve, <cnp.dtype> dtype)
-        if typenum < 0 or cnp.PyArray_ISCOMPLEX(xa) or cnp.PyArray_ISCOMPLEX(ka):
-            return None
-        xa = cnp.PyArray_FROMANY(xa, typenum, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
-        ka = cnp.PyArray_FROMANY(ka, typenum, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
-    if not ((typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE or is_copy) and typenum == cnp.PyArray_TYPE(ka)
-            and cnp.PyArray_NDIM(xa) == rank and cnp.PyArray_NDIM(ka) == rank
-            and cnp.PyArray_ISBEHAVED_RO(xa) and cnp.PyArray_ISBEHAVED_RO(ka)
-            and type(mode) is str and type(boundary) is str
-            and (type(fillvalue) is int or type(fillvalue) is float)):
-        return None
-    try:
-        g.fill = fillvalue
-    except OverflowError:
-        return None
-    if not -1e38 < g.fill < 1e38:
-        return None
-    g.integer_fill = 0
-    if is_copy and typenum == cnp.NPY_INT64:  # beyond int64, the same bits
-        g.integer_fill = <int64_t> <uint64_t> (int(fillvalue) & 0xFFFFFFFFFFFFFFFF)
-    for i in range(3 - rank):
-        nothing_slides(&g.axis[i])
-    g.k = <const char *> cnp.PyArray_DATA(ka)
-    for i in range(rank):
-        a = &g.axis[3 - rank + i]
-        nothing_slides(a)
-        a.n, a.k = cnp.PyArray_DIM(xa, i), cnp.PyArray_DIM(ka, i)
-        a.x_step, a.k_step = cnp.PyArray_STRIDE(xa, i), cnp.PyArray_STRIDE(ka, i)
-        a.out = a.n - a.k + 1
-        fits = fits and a.k > 0 and a.out > 0
-        taps *= <double> a.k
-        sum_of_taps += <double> a.k if a.k > 1 else 0
-        if convolve:  # the kernel seen from its last tap
-            g.k += (a.k - 1) * a.k_step
-            a.k_step = -a.k_step
-    g.type = FC_F32 if typenum == cnp.NPY_FLOAT else FC_F64 if typenum == cnp.NPY_DOUBLE else FC_I64
-    g.x_type = g.out_type = g.type
-    if not is_copy and taps >= BOX_TAPS:
-        return None
-    if not is_copy and taps > 1 and taps >= SEPARABLE_GAIN * sum_of_taps and may_be_outer_product(&g):
-        return None
-    if not (fits and mode == "valid" and boundary == "constant"):
-        if not (mode in MODES and boundary in BOUNDARIES):
-            return None
-        axes = plain_geometry((<object> xa).shape, (<object> ka).shape, mode, boundary, convolve)
-        for i in range(rank):
-            g.axis[3 - rank + i].out, g.axis[3 - rank + i].lead = axes[2 * i], axes[2 * i + 1]
-            g.axis[3 - rank + i].boundary = BOUNDARY[BOUNDARIES[boundary]]
-    for i in range(rank):
-        shape[i] = g.axis[3 - rank + i].out
-        outputs *= <double> shape[i]
-    if outputs > 1e16:  # too large to address: the other path says so
-        return None
-    oa = cnp.PyArray_EMPTY(rank, shape, typenum, 0)
-    for i in range(rank):
-        a = &g.axis[3 - rank + i]
-        a.whole, a.out_step = a.out, cnp.PyArray_STRIDE(oa, i)
-    g.method, g.threads, g.batches = FC_DIRECT, default_threads, 0
-    g.x, g.out = <const char *> cnp.PyArray_DATA(xa), <char *> cnp.PyArray_DATA(oa)
-    if not is_copy and taps >= FFT_TAPS and outputs > 0:
-        fc_corr_plan(fc, &g, &direct)
-        g.method = FC_FFT
-        fc_corr_plan(fc, &g, &transformed)
-        if transformed.serial_us * FFT_GAIN > direct.serial_us:
-            g.method = FC_DIRECT
-    run(&g, outputs * taps)
-    return cnp.PyArray_Cast(oa, (<cnp.dtype> dtype).type_num) if is_copy else oa
-
-
-cdef complex_plain(int rank, cnp.ndarray x, cnp.ndarray k, mode, boundary, fillvalue, bint convolve, cnp.dtype dtype):
-    """The same for complex numbers, which are an axis of two elements that a kernel of three slides over:
-
-        out[re] = re * k[re] - im * k[im]                  elements      0  re  im   0
-        out[im] = re * k[im] + im * k[re]                  taps          im  re -im    and one further
-    """
-    cdef fc_corr g
-    cdef fc_axis *a
-    cdef cnp.npy_intp shape[3]
-    cdef cnp.ndarray oa, ka
-    cdef int i
-    cdef ptrdiff_t j, taps
-    cdef double *wide
-    cdef float *narrow
-    if rank > 2 or cnp.PyArray_NDIM(x) != rank or cnp.PyArray_NDIM(k) != rank or fillvalue != 0:
-        return None
-    x = cnp.PyArray_FROMANY(x, dtype.type_num, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
-    k = cnp.PyArray_FROMANY(k, cnp.NPY_CDOUBLE, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
-    axes = plain_geometry((<object> x).shape, (<object> k).shape, mode, boundary, convolve)
-    taps = cnp.PyArray_SIZE(k)
-    g.type = FC_F32 if dtype.type_num == cnp.NPY_CFLOAT else FC_F64
-    g.x_type = g.out_type = g.type
-    g.fill, g.integer_fill, g.method, g.threads, g.batches = 0, 0, FC_DIRECT, 1, 0
-    shape[0] = 3 * taps
-    ka = cnp.PyArray_EMPTY(1, shape, cnp.NPY_FLOAT if g.type == FC_F32 else cnp.NPY_DOUBLE, 0)
-    wide, narrow = <double *> cnp.PyArray_DATA(ka), <float *> cnp.PyArray_DATA(ka)
-    cdef const double *of_k = <const double *> cnp.PyArray_DATA(k)
-    cdef double sign = 1 if convolve else -1
-    for j in range(taps):
-        if g.type == FC_F32:
-            narrow[j] = <float> (sign * of_k[2 * j + 1])
-            narrow[taps + j], narrow[2 * taps + j] = <float> of_k[2 * j], -narrow[j]
-        else:
-            wide[j] = sign * of_k[2 * j + 1]
-            wide[taps + j], wide[2 * taps + j] = of_k[2 * j], -wide[j]
-    for i in range(3):
-        nothing_slides(&g.axis[i])
-    g.k, g.x = <const char *> cnp.PyArray_DATA(ka), <const char *> cnp.PyArray_DATA(x)
-    cdef ptrdiff_t size = cnp.PyArray_ITEMSIZE(ka)
-    for i in range(rank):
-        shape[i] = axes[2 * i]
-    oa = cnp.PyArray_EMPTY(rank, shape, dtype.type_num, 0)
-    g.out = <char *> cnp.PyArray_DATA(oa)
-    for i in range(rank):
-        a = &g.axis[3 - rank + i]
-        a.n, a.k, a.out, a.lead = cnp.PyArray_DIM(x, i), cnp.PyArray_DIM(k, i), axes[2 * i], axes[2 * i + 1]
-        a.whole, a.boundary = a.out, BOUNDARY[BOUNDARIES[boundary]]
-        a.x_step, a.out_step = cnp.PyArray_STRIDE(x, i), cnp.PyArray_STRIDE(oa, i)
-        a.k_step = cnp.PyArray_STRIDE(k, i) // (2 * sizeof(double)) * size
-        if convolve:
-            g.k += (a.k - 1) * a.k_step
-            a.k_step = -a.k_step
-    a = &g.axis[2 - rank]
-    a.n, a.k, a.out, a.whole, a.lead, a.x_step, a.out_step, a.k_step = 2, 3, 2, 2, 1, size, size, taps * size
-    run(&g, 0)
-    return oa
-
-
-cdef int arithmetic_of(cnp.dtype dtype) noexcept:
-    """The type that sums of this dtype are made in; -1: none here"""
-    if dtype.kind == c"i" or dtype.kind == c"u":
-        return cnp.NPY_INT64
-    if dtype.type_num in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE, cnp.NPY_CFLOAT, cnp.NPY_CDOUBLE):
-        return dtype.type_num
-    return cnp.NPY_FLOAT if dtype.type_num == cnp.NPY_FLOAT16 else -1
 
 
 def set_threads(int n):
@@ -871,3 +609,6 @@ cdef bint plain_numbers(ptrdiff_t *number, value, int rank, ptrdiff_t least) exc
             return False
         number[i] = one
     return True
+
+
+include "plans.pxi"

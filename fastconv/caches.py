@@ -22,6 +22,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+forget_all: list[Callable[[], None]] = []  # one for each remembered function
+
+
 def remembered(most: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Remember the latest results of a function, arrays or tuples of them, in at most `most` bytes.
 
@@ -59,6 +62,13 @@ def remembered(most: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
                     lock.release()
             return result
 
+        def forget() -> None:
+            nonlocal total
+            with lock:
+                kept.clear()
+                total = 0
+
+        forget_all.append(forget)
         return call
 
     return decorate

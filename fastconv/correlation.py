@@ -7,6 +7,7 @@ Semantics only: which dtype, which shape, which engine. Arithmetic is in `csrc/`
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -16,7 +17,10 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import methods, reference, spectrum
 from fastconv.arguments.boundaries import source_index
-from fastconv.arguments.correlation import Correlation, Options, OuterProduct, correlation_arguments
+from fastconv.arguments.conversion import converted
+from fastconv.arguments.correlation import Correlation, Options, OuterProduct, as_users, correlation_arguments
+from fastconv.plans import Answer, planned
+from fastconv.reference.correlation import largest_element
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 from fastconv.typing import Boundaries, Boundary, IntOrTuple, Method, Mode, Nan, Overflow, Window
 
@@ -36,6 +40,7 @@ __all__ = [
 ]
 
 
+@planned(x="data", k="taps", out="out")
 def corr1d(
     x: ArrayLike,
     k: ArrayLike,
@@ -81,6 +86,7 @@ def corr1d(
     return _correlate(1, False, x, k, mode, boundary, fillvalue, axis, how, method, threads, "corr1d")
 
 
+@planned(x="data", k="taps", out="out")
 def convolve1d(
     x: ArrayLike,
     k: ArrayLike,
@@ -115,6 +121,7 @@ def convolve1d(
     return _correlate(1, True, x, k, mode, boundary, fillvalue, axis, how, method, threads, "convolve1d")
 
 
+@planned(x="data", k="taps", out="out")
 def corr2d(
     x: ArrayLike,
     k: ArrayLike,
@@ -242,6 +249,7 @@ def corr2d(
     return _correlate(2, False, x, k, mode, boundary, fillvalue, axes, how, method, threads, "corr2d")
 
 
+@planned(x="data", k="taps", out="out")
 def convolve2d(
     x: ArrayLike,
     k: ArrayLike,
@@ -282,6 +290,7 @@ def convolve2d(
     return _correlate(2, True, x, k, mode, boundary, fillvalue, axes, how, method, threads, "convolve2d")
 
 
+@planned(x="data", ky="taps", kx="taps", out="out")
 def sepcorr2d(
     x: ArrayLike,
     ky: ArrayLike,
@@ -326,6 +335,7 @@ def sepcorr2d(
     )
 
 
+@planned(x="data", k="taps", out="out")
 def corr3d(
     x: ArrayLike,
     k: ArrayLike,
@@ -362,6 +372,7 @@ def corr3d(
     return _correlate(3, False, x, k, mode, boundary, fillvalue, axes, how, method, threads, "corr3d")
 
 
+@planned(x="data", k="taps", out="out")
 def convolve3d(
     x: ArrayLike,
     k: ArrayLike,
@@ -415,50 +426,31 @@ def _correlate(
     threads: Any,
     what: str,
 ) -> Any:
-    """What all the functions above do: plain calls by the short path, the others by way of their checked arguments."""
-    plain = axes is None and threads is None and method == "auto" and _is_default(*how)
-    if plain and _core is not None and not checking.get():
-        result: NDArray[Any] | None = _core.corr_plain(rank, x, k, mode, boundary, fillvalue, convolve)
-        if result is not None:
-            return result
+    """What all the functions above do."""
     c = correlation_arguments(rank, x, k, Options(mode, boundary, fillvalue, axes, *how), convolve=convolve)
-    return run(c, method, threads, what)
-
-
-def _is_default(
-    stride: Any,
-    dilation: Any,
-    window: Any,
-    dtype: Any,
-    overflow: Any,
-    out: Any,
-    nan: Any,
-    mask: Any,
-    return_weight: Any,
-) -> bool:
-    return (
-        out is None
-        and window is None
-        and dtype is None
-        and mask is None
-        and return_weight is False
-        and overflow == "raise"
-        and nan == "propagate"
-        and type(stride) is type(dilation) is int
-        and stride == dilation == 1
-    )
+    return answered(c, method, threads, what, x)
 
 
 def run(c: Correlation, method: str, threads: int | None, what: str) -> Any:
+    return answered(c, method, threads, what).result
+
+
+def answered(c: Correlation, method: str, threads: int | None, what: str, asked: Any = None) -> Answer:
+    """The result of c; and the plan for calls with arrays like `asked`: c.x is a view of it, or a copy in its dtype."""
     choice = methods.choose(c, method)
-    threads = get_num_threads() if threads is None else thread_count(threads, "threads")
+    n = get_num_threads() if threads is None else thread_count(threads, "threads")
     if choice.method == "numpy":
-        return reference.run(c)
+        return Answer(reference.run(c))
     check = checking.get()
     if check:  # before out is written: it may be x itself
         right = reference.run(c._replace(out=None, asked_out=None, moved=()))
         bound = reference.error_bound(c, choice.factors, transformed=choice.points)
-    sums, weight = _normalised(c, choice, threads) if c.is_weighted else (_sums(c, choice, threads), None)
+    weight = None
+    if c.is_weighted:
+        sums, weight = _normalised(c, choice, n)
+        plan = None
+    else:
+        sums, plan = summed(c, choice, n, asked, threads is None)
     result = c.deliver(sums)
     if check:
         check_result(result, right[0] if c.return_weight else right, bound, what)
@@ -468,8 +460,8 @@ def run(c: Correlation, method: str, threads: int | None, what: str) -> Any:
             weighing = methods.choose_for_weights(weights, choice)
             bound = reference.error_bound(weights, weighing.factors, transformed=weighing.points)
             check_result(weight, right[1], bound, f"weights of {what}")
-        return c.as_asked(result), c._replace(asked_out=None).as_asked(weight)
-    return c.as_asked(result)
+        return Answer((c.as_asked(result), c._replace(asked_out=None).as_asked(weight)))
+    return Answer(c.as_asked(result), plan)
 
 
 def run_into(c: Correlation, choice: methods.Choice, what: str) -> None:
@@ -550,22 +542,29 @@ def _redo(c: Correlation, faint: NDArray[np.bool], result: NDArray[Any], weight:
 
 
 def _sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
-    """The sums by compiled code; in c.out where they can be written there at once."""
+    return summed(c, choice, threads)[0]
+
+
+def summed(
+    c: Correlation, choice: methods.Choice, threads: int, asked: Any = None, default_threads: bool = False
+) -> tuple[NDArray[Any], Any]:
+    """The sums by compiled code; in c.out where they can be written there at once. And the plan, as in `answered`, or
+    None."""
     if choice.method not in ("direct", "im2col") and any(a.step > 1 for a in c.axes):
         dense = _sums(c.without_steps(), choice, threads)
         every: tuple[Any, ...] = (..., *(slice(None, None, a.step) for a in c.axes))
         part: NDArray[Any] = dense[every]
-        return part
+        return part, None
     if choice.method == "fft" and c.sum_dtype.kind in "iu":
         floats = _sums(c._replace(sum_dtype=np.dtype(np.float64), out=None), choice, threads)
         exact: NDArray[Any] = np.rint(floats).astype(np.int64).astype(c.sum_dtype)
-        return exact
+        return exact, None
     if choice.whole and (c.sum_dtype.kind != "c" or np.isfinite(c.x).all()):
         window: tuple[Any, ...] = (..., *(slice(a.start, a.start + a.out) for a in c.axes))
-        asked: NDArray[Any] = spectrum.correlate(c.whole())[window].astype(c.compute_dtype, copy=False)
-        return asked
+        outputs: NDArray[Any] = spectrum.correlate(c.whole())[window].astype(c.compute_dtype, copy=False)
+        return outputs, None
     if c.sum_dtype.kind == "c":
-        return _complex_sums(c, choice, threads)
+        return _complex_sums(c, choice, threads), None
     if choice.method != "fft":  # whose tiles are those of the whole
         c = _narrowed(c)
     arithmetic = methods.arithmetic(c)
@@ -577,21 +576,52 @@ def _sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
         result = c.out
     else:
         result = np.empty(c.shape, result_dtype)
-    if result.size:
-        assert _core is not None
-        taps = np.ascontiguousarray(k).reshape((1,) * (3 - c.rank) + k.shape)
-        fill: complex = c.fillvalue
-        if c.sum_dtype.kind in "iu":  # beyond int64, the same bits
-            fill = (int(c.fillvalue.real) + 2**63) % 2**64 - 2**63
-        factors = tuple(np.ascontiguousarray(f, arithmetic) for f in choice.factors)
-        method = _core.METHOD[choice.method]
-        if _core.corr(x, taps, result, c.axes, fill, method, threads, factors):
-            # The sums of a box are scaled at the end: of numbers near the largest, they are too large before.
-            scale, again = 2.0 ** c.k.size.bit_length(), np.empty_like(result)
-            small = x.astype(arithmetic, copy=False) / arithmetic.type(scale)
-            _core.corr(small, taps * arithmetic.type(scale), again, c.axes, fill / scale, method, threads, factors)
-            np.copyto(result, again, where=~np.isfinite(result))
-    return result
+    if not result.size:
+        return result, None
+    assert _core is not None
+    taps = np.ascontiguousarray(k).reshape((1,) * (3 - c.rank) + k.shape)
+    fill: complex = c.fillvalue
+    if c.sum_dtype.kind in "iu":  # beyond int64, the same bits
+        fill = (int(c.fillvalue.real) + 2**63) % 2**64 - 2**63
+    factors = tuple(np.ascontiguousarray(f, arithmetic) for f in choice.factors)
+    method = _core.METHOD[choice.method]
+    plan = _core.CorrPlan(x, taps, result, c.axes, fill, method, threads, factors)
+    if plan(x, result):
+        # The sums of a box are scaled at the end: of numbers near the largest, they are too large before.
+        scale, again = 2.0 ** c.k.size.bit_length(), np.empty_like(result)
+        small = x.astype(arithmetic, copy=False) / arithmetic.type(scale)
+        scaled = taps * arithmetic.type(scale)
+        _core.CorrPlan(small, scaled, again, c.axes, fill / scale, method, threads)(small, again)
+        np.copyto(result, again, where=~np.isfinite(result))
+    return result, _serving(c, plan, x, result, asked, default_threads)
+
+
+def _serving(
+    c: Correlation, plan: Any, x: NDArray[Any], result: NDArray[Any], asked: Any, default_threads: bool
+) -> Any:
+    """The plan, by which result was made of x, for calls with arrays like `asked`; None: it does not suit them all."""
+    if type(asked) is not np.ndarray or checking.get() or (c.asked_out is not None and result is not c.out):
+        return None
+    cast = None
+    if not np.may_share_memory(x, asked):
+        if c.moved or x.shape != asked.shape or not x.flags.c_contiguous or np.may_share_memory(c.x, asked):
+            return None
+        cast = x.dtype
+    most = None
+    if c.sum_dtype.kind in "iu":
+        if c.k.size >= methods.CROSSOVERS["fft taps"]:  # what suits these depends on the elements of x
+            return None
+        if c.overflow != "wrap":
+            most = largest_element(c)
+            if most == 0:
+                return None
+    order = finish = None
+    if c.asked_out is None:
+        if c.moved:
+            order = as_users(range(len(c.shape)), c.moved, c.rank)
+        if c.dtype != result.dtype:
+            finish = functools.partial(converted, dtype=c.dtype, overflow=c.overflow)
+    return plan.serve(asked, x, result, order, finish, cast, most, default_threads)
 
 
 def _complex_sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:

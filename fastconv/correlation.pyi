@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import methods
 from fastconv.arguments.correlation import Correlation
+from fastconv.plans import Answer
 from fastconv.typing import Boundaries, Boundary, IntOrTuple, Method, Mode, Nan, Overflow, Window
 
 __all__ = [
@@ -326,4 +327,8 @@ def explain(
     threads: int | None = None,
 ) -> Explanation: ...
 def run(c: Correlation, method: str, threads: int | None, what: str) -> Any: ...
+def answered(c: Correlation, method: str, threads: int | None, what: str, asked: Any = None) -> Answer: ...
+def summed(
+    c: Correlation, choice: methods.Choice, threads: int, asked: Any = None, default_threads: bool = False
+) -> tuple[NDArray[Any], Any]: ...
 def run_into(c: Correlation, choice: methods.Choice, what: str) -> None: ...

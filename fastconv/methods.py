@@ -48,8 +48,6 @@ CROSSOVERS = {
     # how many times as fast as tiles in cache NumPy's transforms have to be
     "whole gain": 1.5,
 }
-if _core is not None:
-    _core.set_crossovers(*(CROSSOVERS[name] for name in ("separable", "box taps", "fft taps", "fft gain")))
 
 
 def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
@@ -299,7 +297,7 @@ def _cross_factors(k: NDArray[Any]) -> Factors:
 def _may_be_outer_product(k: NDArray[Any]) -> bool:
     """False only where `_low_rank` finds no single term, which takes far longer to find out.
 
-    That is where a tap is not that of the cross through the largest one, as in `may_be_outer_product` of _core.pyx.
+    That is where a tap is not that of the cross through the largest one.
     """
     wide = k.astype(np.float64)
     i, j = np.unravel_index(np.argmax(np.abs(wide)), k.shape)

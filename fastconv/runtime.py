@@ -68,6 +68,8 @@ def switch(name: str, default: bool) -> bool:
 SWITCH = {("0", "false", "no", "off"): False, ("1", "true", "yes", "on"): True}
 
 checking = contextvars.ContextVar("fastconv.checking", default=switch("FASTCONV_CHECK", False))
+if checking.get() and _core is not None:
+    _core.ask_first(checking.get)
 
 
 @contextlib.contextmanager
@@ -92,6 +94,8 @@ def checked() -> Iterator[None]:
     array([[4., 4.],
            [4., 4.]])
     """
+    if _core is not None:
+        _core.ask_first(checking.get)
     token = checking.set(True)
     try:
         yield

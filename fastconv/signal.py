@@ -33,9 +33,10 @@ from fastconv.arguments.axes import MODES
 from fastconv.arguments.boundaries import SIGNAL as BOUNDARIES
 from fastconv.arguments.correlation import placed
 from fastconv.arguments.values import as_array, left_to_scipy
-from fastconv.correlation import run, run_into
+from fastconv.correlation import answered, run, summed
+from fastconv.plans import Answer, planned
 from fastconv.reference.correlation import slide
-from fastconv.runtime import _core, checking
+from fastconv.runtime import _core, checking, get_num_threads
 from fastconv.typing import ConvMethod, Mode, SignalBoundary
 
 __all__ = [
@@ -59,9 +60,10 @@ METHODS = {"auto": "auto", "direct": "direct", "fft": "auto"}
 # ---- two dimensions, with a boundary --------------------------------------------------------------
 
 
+@planned(in1="either")
 def correlate2d(
     in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", boundary: SignalBoundary = "fill", fillvalue: complex = 0
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.signal.correlate2d`: 2-D cross-correlation, with a boundary.
 
     ``z[i, j] = sum(in1[i+a-h', j+b-w'] * conj(in2[a, b]))``, the corner h', w' being that of `mode`.
@@ -105,9 +107,10 @@ def correlate2d(
     return _correlate2d(in1, in2, mode, boundary, fillvalue, "correlate2d")
 
 
+@planned(in1="either")
 def convolve2d(
     in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", boundary: SignalBoundary = "fill", fillvalue: complex = 0
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.signal.convolve2d`: 2-D convolution, with a boundary.
 
     As `correlate2d`, with in2 flipped and not conjugated; "same" begins at ``((h-1)//2, (w-1)//2)`` of "full".
@@ -121,7 +124,7 @@ def convolve2d(
     return _correlate2d(in1, in2, mode, boundary, fillvalue, "convolve2d")
 
 
-def _correlate2d(in1: Any, in2: Any, mode: Any, boundary: Any, fillvalue: Any, what: str) -> NDArray[Any]:
+def _correlate2d(in1: Any, in2: Any, mode: Any, boundary: Any, fillvalue: Any, what: str) -> Any:
     flips = what == "convolve2d"
     x = in1 if type(in1) is np.ndarray else as_array(in1, "in1")
     k = in2 if type(in2) is np.ndarray else as_array(in2, "in2")
@@ -142,10 +145,6 @@ def _correlate2d(in1: Any, in2: Any, mode: Any, boundary: Any, fillvalue: Any, w
     if dtype.kind not in "iufc" or dtype.char == "e":
         raise ValueError(f"{what} not available for this type, {dtype}: {_types(x, k)}")
     fill = _fillvalue(fillvalue, dtype) if name == "constant" and (type(fillvalue) is not int or fillvalue != 0) else 0
-    if _core is not None and _is_plain(x, k) and not checking.get():
-        plain: NDArray[Any] | None = _core.corr_plain(2, x, k, mode, name, fill, flips, dtype)
-        if plain is not None:
-            return plain[::-1, ::-1] if swapped and not flips else plain
     if mode == "full" and 0 in x.shape and 0 in k.shape:
         raise ValueError("in1 and in2 are both empty: negative dimensions are not allowed")
     if mode != "valid" and 0 in x.shape and name != "constant":
@@ -155,11 +154,15 @@ def _correlate2d(in1: Any, in2: Any, mode: Any, boundary: Any, fillvalue: Any, w
     start, out = _outputs(mode, x.shape, k.shape)
     if mode == "same" and not flips:
         start = tuple(m // 2 for m in k.shape)
-    result = _convolved(x, k, start, out, dtype, "auto", (name,) * 2, fill, what)
-    return result[::-1, ::-1] if swapped and not flips else result
+    answer = _answered(x, k, start, out, dtype, "auto", (name,) * 2, fill, what, _data(x, in1, in2))
+    return answer.then(_turned) if swapped and not flips else answer
 
 
-def sepfir2d(input: ArrayLike, hrow: ArrayLike, hcol: ArrayLike) -> NDArray[Any]:
+def _turned(result: NDArray[Any]) -> NDArray[Any]:
+    return result[::-1, ::-1]
+
+
+def sepfir2d(input: ArrayLike, hrow: ArrayLike, hcol: ArrayLike) -> Any:
     """`scipy.signal.sepfir2d`: convolution with hrow along the rows and hcol down the columns, mirrored at the edges.
 
     Parameters
@@ -209,6 +212,7 @@ def sepfir2d(input: ArrayLike, hrow: ArrayLike, hcol: ArrayLike) -> NDArray[Any]
 # ---- any dimensions, zeros around -----------------------------------------------------------------
 
 
+@planned(in1="either")
 def correlate(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", method: ConvMethod = "auto") -> Any:
     """`scipy.signal.correlate`: cross-correlation in any number of dimensions, zeros around.
 
@@ -238,9 +242,10 @@ def correlate(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", method: ConvM
     >>> correlate([1, 2, 3], [0, 1, 0.5])
     array([0.5, 2. , 3.5, 3. , 0. ])
     """
-    return _convolve(in1, _reversed_conj(as_array(in2, "in2")), mode, method)
+    return _convolve(in1, in2, _reversed_conj(as_array(in2, "in2")), mode, method)
 
 
+@planned(in1="either")
 def convolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", method: ConvMethod = "auto") -> Any:
     """`scipy.signal.convolve`: convolution in any number of dimensions, zeros around.
 
@@ -252,10 +257,10 @@ def convolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", method: ConvMe
     >>> convolve([1, 2, 3], [0, 1, 0.5], mode="same")
     array([1. , 2.5, 4. ])
     """
-    return _convolve(in1, as_array(in2, "in2"), mode, method)
+    return _convolve(in1, in2, as_array(in2, "in2"), mode, method)
 
 
-def _convolve(in1: Any, k: NDArray[Any], mode: Any, method: Any) -> Any:
+def _convolve(in1: Any, in2: Any, k: NDArray[Any], mode: Any, method: Any) -> Any:
     x = as_array(in1, "in1")
     if x.ndim != k.ndim:
         raise ValueError(f"in1 and in2 should have the same dimensionality; got {x.ndim} and {k.ndim} dimensions")
@@ -276,18 +281,19 @@ def _convolve(in1: Any, k: NDArray[Any], mode: Any, method: Any) -> Any:
     dtype = np.result_type(x, k)
     if x.ndim > 1 and ((dtype.kind == "b" and method != "fft") or (dtype == np.float16 and method == "direct")):
         raise ValueError(f"Unsupported type {dtype}: {_types(x, k)}")
-    plain = _small(x, k, mode, dtype)
-    if plain is not None:
-        return plain
     if (not x.size or not k.size) and (x.ndim == 1 or mode == "full" or (mode == "same" and x.size)):
         raise ValueError(f"in1 and in2 cannot be empty; got shapes {x.shape} and {k.shape}")
     if dtype.kind not in "biufcO":
         are_words = dtype.kind in "SU" and (method == "direct" or x.dtype.kind == k.dtype.kind)
         raise (ValueError if are_words else TypeError)(f"Unsupported type {dtype}: {_types(x, k)}")
+    if mode == "full" and k.size > x.size:
+        x, k = k, x
     start, out = _outputs(mode, x.shape, k.shape)
-    return _convolved(x, k, start, out, dtype, METHODS[method])
+    asked = _data(x, in1, in2) if method != "fft" else None  # transforms warn of some elements
+    return _answered(x, k, start, out, dtype, METHODS[method], asked=asked)
 
 
+@planned(in1="either")
 def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: int | Sequence[int] | None = None) -> Any:
     """`scipy.signal.fftconvolve`: convolution along some axes, in floats.
 
@@ -336,12 +342,15 @@ def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: int |
         raise ValueError(f"acceptable mode flags are 'valid', 'same', or 'full'; got {mode!r}")
     if _needs_swap(mode, [x.shape[a] for a in along], [k.shape[a] for a in along]):
         x, k = k, x
+    if mode == "full" and len(along) == x.ndim and k.size > x.size:
+        x, k = k, x
+    asked = _data(x, in1, in2)
     if along:
         x, k = _floats(x), _floats(k)
     dtype = np.result_type(x, k)
-    plain = _small(x, k, mode, dtype) if len(along) == x.ndim else None
-    if plain is not None:
-        return plain
+    if len(along) == x.ndim:
+        start, out = _outputs(mode, x.shape, k.shape)
+        return _answered(x, k, start, out, dtype, asked=asked)
     batch = [a for a in range(x.ndim) if a not in along]
     shape = np.broadcast_shapes([x.shape[a] for a in batch], [k.shape[a] for a in batch])
     start, out = _outputs(mode, [x.shape[a] for a in along], [k.shape[a] for a in along])
@@ -354,6 +363,7 @@ def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: int |
     return result
 
 
+@planned(in1="either")
 def oaconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: int | Sequence[int] | None = None) -> Any:
     """`scipy.signal.oaconvolve`: another name for `fftconvolve`, which cuts long signals into tiles by itself.
 
@@ -539,6 +549,13 @@ def _floats(a: NDArray[Any]) -> NDArray[Any]:
     return a.astype(np.float64)
 
 
+def _data(x: NDArray[Any], in1: Any, in2: Any) -> Any:
+    """The argument that x is, if it is the larger one: the next call may have other elements there."""
+    if type(in1) is type(in2) is np.ndarray and x is (in1 if in1.size >= in2.size else in2):
+        return x
+    return None
+
+
 # ---- sums -----------------------------------------------------------------------------------------
 
 
@@ -558,40 +575,65 @@ def _convolved(
     out: Sequence[int],
     dtype: np.dtype[Any],
     method: str = "auto",
+) -> NDArray[Any]:
+    """As `_answered`, however little there is to do."""
+    result: NDArray[Any] = _answered(x, k, start, out, dtype, method, may_be_little=False).result
+    return result
+
+
+def _answered(
+    x: NDArray[Any],
+    k: NDArray[Any],
+    start: Sequence[int],
+    out: Sequence[int],
+    dtype: np.dtype[Any],
+    method: str = "auto",
     boundaries: tuple[str, ...] | None = None,
     fill: complex = 0,
     what: str = "convolve",
-) -> NDArray[Any]:
-    """Outputs `start` ... of the whole convolution of x and k, `out` along each axis; leading axes of x are a batch."""
+    asked: Any = None,
+    *,
+    may_be_little: bool = True,
+) -> Answer:
+    """Outputs `start` ... of the whole convolution of x and k, `out` along each axis; leading axes of x are a batch.
+
+    asked: what x is, or a copy of as floats; it may have any elements the next time.
+    """
     dtype = dtype.newbyteorder("=")
     if 0 in out or not x.size or not k.size:
-        return np.full((*x.shape[: x.ndim - k.ndim], *out), k.sum() * fill if fill else 0).astype(dtype)
+        return Answer(np.full((*x.shape[: x.ndim - k.ndim], *out), k.sum() * fill if fill else 0).astype(dtype))
     if dtype.kind == "b":
-        exists: NDArray[np.bool] = _convolved(
-            x.astype(np.uint8), k.astype(np.uint8), start, out, np.dtype(np.int64), method
-        ).astype(bool)
-        return exists
-    is_real_fill = np.imag(fill) == 0 and np.isfinite(fill)
-    if dtype.kind == "c" and not (is_real_fill and _is_finite(k) and _is_finite(x)):
-        x, k = x.astype(dtype), k.astype(dtype)  # NaN times 0j is NaN
+        return Answer(
+            _convolved(x.astype(np.uint8), k.astype(np.uint8), start, out, np.dtype(np.int64), method).astype(bool)
+        )
+    is_little = may_be_little and x.size * k.size < LITTLE_WORK and x.ndim == k.ndim <= 3 and _is_fast(dtype)
+    if is_little and boundaries is None:
+        is_little = _is_finite(k)  # products with the zeros around are zero
+    lead = tuple(m - 1 - first for m, first in zip(k.shape, start, strict=True))
+    if is_little and dtype.kind == "c" and fill == 0 and k.ndim < 3 and _core is not None and not checking.get():
+        return _complex_at_once(x, np.flip(k), lead, out, dtype, boundaries, asked)
     if dtype.kind in "fc" and _is_fast(dtype):  # 64-bit integers of both signs have a float in common
         x, k = (a.astype(dtype) if a.dtype.kind in "iu" and a.dtype.itemsize == 8 else a for a in (x, k))
-    if boundaries is None or (fill == 0 and set(boundaries) == {"constant"}):
-        x, k, start = _fewest_taps(x, k, start, out, multiplies_zeros=boundaries is not None)
-    if boundaries is None and not _is_finite(k):
-        return _convolved_apart(x, k, start, out, dtype, method)
-    lead = tuple(m - 1 - first for m, first in zip(k.shape, start, strict=True))
-    if k.ndim > 3:
-        return _sum_of_volumes(x, np.flip(k), lead, out, dtype, method)
+    if not is_little or dtype.kind == "c":
+        is_real_fill = np.imag(fill) == 0 and np.isfinite(fill)
+        if dtype.kind == "c" and not (is_real_fill and _is_finite(k) and _is_finite(x)):
+            x, k = x.astype(dtype), k.astype(dtype)  # NaN times 0j is NaN
+        if boundaries is None or (fill == 0 and set(boundaries) == {"constant"}):
+            x, k, start = _fewest_taps(x, k, start, out, multiplies_zeros=boundaries is not None)
+        if boundaries is None and not _is_finite(k):
+            return Answer(_convolved_apart(x, k, start, out, dtype, method))
+        lead = tuple(m - 1 - first for m, first in zip(k.shape, start, strict=True))
+        if k.ndim > 3:
+            return Answer(_sum_of_volumes(x, np.flip(k), lead, out, dtype, method))
+    elif not x.dtype == k.dtype == dtype:
+        method = "direct"
     c = placed(x, np.flip(k), lead, out, dtype, boundaries, fill)
     if not _is_fast(dtype):
-        return slide(c, x.astype(dtype), c.k.astype(dtype), dtype)
+        return Answer(slide(c, x.astype(dtype), c.k.astype(dtype), dtype))
     floats = methods.as_floats(c) if dtype.kind in "iu" and not checking.get() else None
-    if floats is not None and floats.out is not None:
-        run_into(floats, methods.Choice("direct", "", casts=True), what)
-        return floats.out
-    result: NDArray[Any] = run(c, method, None, what)
-    return result
+    if floats is not None:
+        return Answer(*summed(floats, methods.Choice("direct", "", casts=True), get_num_threads(), asked, True))
+    return answered(c, method, None, what, asked)
 
 
 def _convolved_apart(
@@ -634,21 +676,30 @@ def _convolved_apart(
     return result
 
 
-def _is_plain(x: NDArray[Any], k: NDArray[Any]) -> bool:
-    """Whether no tap can be left out, or there is little to do."""
-    if x.size * k.size < LITTLE_WORK:
-        return bool(x.size and k.size)
-    return all(n >= m for n, m in zip(x.shape, k.shape, strict=True))
+def _complex_at_once(
+    x: NDArray[Any],
+    k: NDArray[Any],
+    lead: Sequence[int],
+    out: Sequence[int],
+    dtype: np.dtype[Any],
+    boundaries: tuple[str, ...] | None,
+    asked: Any,
+) -> Answer:
+    """A correlation of complex numbers, which are an axis of two elements that a kernel of three slides over.
 
-
-def _small(x: NDArray[Any], k: NDArray[Any], mode: str, dtype: np.dtype[Any]) -> NDArray[Any] | None:
-    """The convolution of two arrays without further ado, if it is plain, and one where zeros cannot make NaN."""
-    if mode == "full" and k.size > x.size:
-        x, k = k, x
-    if _core is None or x.ndim > 3 or checking.get() or not _is_plain(x, k):
-        return None
-    y: NDArray[Any] | None = _core.corr_plain(x.ndim, x, k, mode, "constant", 0, True, dtype)
-    return None if y is None or (dtype.kind in "fc" and y.item(0) - y.item(0) != 0) else y
+        out[re] = re * k[re] - im * k[im]                  elements      0  re  im   0
+        out[im] = re * k[im] + im * k[re]                  taps          im  re -im    and one further
+    """
+    assert _core is not None
+    y, k = np.empty(tuple(out), dtype), k.astype(dtype)
+    parts = [np.moveaxis(a[..., None].view(y.real.dtype), -1, 0) for a in (np.ascontiguousarray(x, dtype), y)]
+    taps = np.stack((k.imag, k.real, -k.imag)).reshape((1,) * (2 - k.ndim) + (3, *k.shape))
+    names = ("constant", *(boundaries or ("constant",) * k.ndim))
+    c = placed(parts[0], taps.reshape(3, *k.shape), (1, *lead), (2, *out), y.real.dtype, names)
+    plan = _core.CorrPlan(parts[0], taps, parts[1], c.axes, 0, _core.METHOD["direct"], 1)
+    plan(*parts)
+    serves = asked is not None and np.may_share_memory(asked, parts[0])
+    return Answer(y, plan.serve(asked, parts[0], y) if serves else None)
 
 
 def _fewest_taps(

@@ -14,7 +14,7 @@ import fastconv
 from fastconv import methods, ndimage, nn, signal
 from fastconv.caches import ENTRY, remembered
 
-A_FEW_MB = 4 * 2**20
+A_FEW_MB = 6 << 20
 
 
 def kept_after(calls):

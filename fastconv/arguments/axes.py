@@ -11,7 +11,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv.arguments.boundaries import BOUNDARIES, source_index
+from fastconv.arguments.boundaries import source_index
 from fastconv.arguments.values import as_word, per_axis
 from fastconv.typing import IntOrTuple, Mode, Window
 
@@ -105,16 +105,6 @@ def geometry(
         continued = next(a.boundary for a in axes if a.n == 0 and a.boundary != "constant")
         raise ValueError(f"x of shape {x_shape} is empty: boundary {continued!r} has nothing to continue")
     return tuple(axes)
-
-
-@functools.lru_cache(maxsize=256)
-def plain_geometry(
-    x_shape: tuple[int, ...], k_shape: tuple[int, ...], mode: str, boundary: str, convolve: bool
-) -> tuple[int, ...]:
-    """outputs and lead of every axis in turn, of a dense correlation of one array"""
-    ones, names = (1,) * len(x_shape), (BOUNDARIES[boundary],) * len(x_shape)
-    axes = geometry(x_shape, k_shape, mode, names, ones, ones, convolve)
-    return tuple(number for a in axes for number in (a.out, a.lead))
 
 
 def halo(

@@ -264,7 +264,7 @@ def correlation_arguments(
     fillvalue = _fillvalue(options.fillvalue, sum_dtype)
     if fillvalue.imag and xa.dtype.kind != "c":  # continued, x is complex
         xa = xa.astype(sum_dtype)
-    asked_out = as_out(options.out, _user_shape(shape, moved, rank), dtype)
+    asked_out = as_out(options.out, as_users(shape, moved, rank), dtype)
     out = np.moveaxis(asked_out, moved, range(-rank, 0)) if asked_out is not None and moved else asked_out
     return Correlation(
         xa,
@@ -364,13 +364,13 @@ def _axes(axes: Any, rank: int, ndim: int) -> tuple[int, ...]:
     return () if moved == tuple(range(ndim - rank, ndim)) else moved
 
 
-def _user_shape(shape: tuple[int, ...], moved: tuple[int, ...], rank: int) -> tuple[int, ...]:
-    """shape with its last axes where the user has them"""
+def as_users(of_axes: Sequence[int], moved: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """Numbers of axes (lengths, or which ones they are), the last ones where the user has them."""
     if not moved:
-        return shape
-    at = dict(zip(moved, shape[-rank:], strict=True))
-    batch = iter(shape[:-rank])
-    return tuple(at[i] if i in at else next(batch) for i in range(len(shape)))
+        return tuple(of_axes)
+    at = dict(zip(moved, of_axes[-rank:], strict=True))
+    batch = iter(of_axes[:-rank])
+    return tuple(at[i] if i in at else next(batch) for i in range(len(of_axes)))
 
 
 def _mask(value: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool] | None:

@@ -185,14 +185,29 @@ def _integers(c: Correlation) -> NDArray[Any]:
 
 def largest_sum(c: Correlation) -> int:
     """No sum of integers, partial or whole, is larger than this. The elements are looked at only if they matter."""
-    taps = unrepeated(c.k)
-    heaviest: int = sum(abs(tap) for tap in taps.ravel().tolist()) * (c.k.size // taps.size)  # in Python's integers
-    fill = max(abs(int(c.fillvalue.real)), 1)
-    allowed = 1 if c.x.dtype.kind == "b" else max(-int(np.iinfo(c.x.dtype).min), int(np.iinfo(c.x.dtype).max))
+    heaviest, allowed, fill = _weights(c)
     if max(allowed, fill) * heaviest <= np.iinfo(np.int64).max:
         return max(allowed, fill) * heaviest
     x = unrepeated(c.x)
     return max(abs(int(x.min(initial=0))), abs(int(x.max(initial=0))), fill) * heaviest
+
+
+def largest_element(c: Correlation) -> int | None:
+    """The largest magnitude in x for which no sum of integers is too large for its dtype; None: any; 0: none."""
+    heaviest, allowed, fill = _weights(c)
+    limit = int(np.iinfo(c.sum_dtype).max)
+    if max(allowed, fill) * heaviest <= limit:
+        return None
+    return min(limit // heaviest, 2**63 - 1) if fill * heaviest <= limit else 0
+
+
+def _weights(c: Correlation) -> tuple[int, int, int]:
+    """Of integers: (sum of |k|, the largest magnitude that the dtype of x holds, |fillvalue| or 1)"""
+    taps = unrepeated(c.k)
+    heaviest: int = sum(abs(tap) for tap in taps.ravel().tolist()) * (c.k.size // taps.size)  # in Python's integers
+    fill = max(abs(int(c.fillvalue.real)), 1)
+    allowed = 1 if c.x.dtype.kind == "b" else max(-int(np.iinfo(c.x.dtype).min), int(np.iinfo(c.x.dtype).max))
+    return heaviest, allowed, fill
 
 
 # ---- over the elements that count ----------------------------------------------------------------

@@ -1,0 +1,512 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Calls that were made before: found by what they were asked, carried out by what was worked out then.
+
+What a call looks like is written down as 64-bit words: of an array its role, dtype, shape, strides and flags, of an option
+its type and value. Two calls with the same words and the same bytes of taps have the same plan. The words are compared,
+not only their hash.
+
+    role DATA   an array that slides or is read: only its layout counts
+         TAPS   an array that the plan has looked at: its bytes count, too
+         OUT    where the result goes; whatever is no array there is an option
+         OPTION None, bool, int, float, complex, str, dtypes, types, and tuples, lists and slices of these, by exact type
+"""
+from cpython.object cimport PyObject
+from libc.string cimport memcmp, memcpy, memset
+
+cdef extern from "Python.h":
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+    long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
+    double PyFloat_AsDouble(object number) except? -1
+    double PyComplex_ImagAsDouble(object number) except? -1
+    double PyComplex_RealAsDouble(object number) except? -1
+
+cdef enum:
+    OPTION, DATA, TAPS, OUT, EITHER  # roles
+    MOST_WORDS = 192
+    MOST_ARRAYS = 4  # of DATA, and of TAPS
+    MOST_TEXT = 15
+    MOST_PARAMETERS = 24
+    WRITTEN = cnp.NPY_ARRAY_ALIGNED | cnp.NPY_ARRAY_WRITEABLE
+    SLOTS = 1024  # places for plans,
+    PROBES = 8  # of which each plan has so many to choose from
+    ENTRY_BYTES = 1024  # that a plan takes beside its arrays
+
+ROLES = {"option": OPTION, "data": DATA, "taps": TAPS, "out": OUT, "either": EITHER}
+
+cdef struct glance:
+    int words, datas, taps
+    uint64_t hash
+    PyObject *data[MOST_ARRAYS]
+    PyObject *tap[MOST_ARRAYS]
+    PyObject *out
+    int64_t word[MOST_WORDS]
+
+
+cdef inline void put(glance *s, int64_t word) noexcept:
+    if s.words < MOST_WORDS:
+        s.word[s.words] = word
+        s.hash = (s.hash ^ <uint64_t> word) * <uint64_t> 0x9E3779B97F4A7C15
+        s.hash ^= s.hash >> 32
+    s.words += 1
+
+
+cdef uint64_t hash_of(const char *data, ptrdiff_t size) noexcept:
+    cdef uint64_t hash = <uint64_t> size, word
+    cdef ptrdiff_t i = 0
+    while i < size:
+        word = 0
+        memcpy(&word, data + i, min(8, size - i))
+        hash = (hash ^ word) * <uint64_t> 0x9E3779B97F4A7C15
+        hash ^= hash >> 29
+        i += 8
+    return hash
+
+
+cdef bint see_array(glance *s, cnp.ndarray a, int role):
+    cdef int i, rank = cnp.PyArray_NDIM(a)
+    put(s, role + 8 * rank + 8 * 65 * (cnp.PyArray_FLAGS(a) & (cnp.NPY_ARRAY_ALIGNED if role != OUT else WRITTEN)))
+    put(s, <int64_t> <PyObject *> cnp.PyArray_DESCR(a))
+    for i in range(rank):
+        put(s, cnp.PyArray_DIM(a, i))
+        put(s, cnp.PyArray_STRIDE(a, i))
+    if role == DATA:
+        if s.datas == MOST_ARRAYS:
+            return False
+        s.data[s.datas] = <PyObject *> a
+        s.datas += 1
+    elif role == OUT:
+        s.out = <PyObject *> a
+    else:
+        if s.taps == MOST_ARRAYS or not cnp.PyArray_IS_C_CONTIGUOUS(a) or cnp.PyArray_TYPE(a) == cnp.NPY_OBJECT:
+            return False
+        s.tap[s.taps] = <PyObject *> a
+        s.taps += 1
+        put(s, <int64_t> hash_of(<const char *> cnp.PyArray_DATA(a), cnp.PyArray_NBYTES(a)))
+    return True
+
+
+cdef bint see(glance *s, value, int role) except -1:
+    """Write down an argument; False: a call with it is not remembered."""
+    cdef int overflow
+    cdef double number[2]
+    cdef int64_t pair[2]
+    cdef const char *text
+    cdef Py_ssize_t size
+    kind = type(value)
+    if cnp.PyArray_CheckExact(value):
+        return see_array(s, <cnp.ndarray> value, TAPS if role == OPTION else role)
+    if role == DATA and value is not None:
+        return False
+    put(s, <int64_t> <PyObject *> kind)
+    if value is None:
+        return True
+    if kind is int or kind is bool:
+        put(s, PyLong_AsLongLongAndOverflow(value, &overflow))
+        return overflow == 0
+    if kind is float or kind is complex:
+        number[0], number[1] = PyComplex_RealAsDouble(value), PyComplex_ImagAsDouble(value)
+        memcpy(pair, number, sizeof(number))
+        put(s, pair[0])
+        put(s, pair[1])
+        return True
+    if kind is str:
+        try:
+            text = PyUnicode_AsUTF8AndSize(value, &size)
+        except UnicodeEncodeError:
+            return False
+        if size > MOST_TEXT:
+            return False
+        memset(pair, 0, sizeof(pair))
+        memcpy(pair, text, size)
+        put(s, pair[0])
+        put(s, pair[1])
+        return True
+    if kind is tuple or kind is list:
+        put(s, len(value))
+        for item in value:
+            if not see(s, item, OPTION):
+                return False
+        return True
+    if kind is slice:
+        return see(s, value.start, OPTION) and see(s, value.stop, OPTION) and see(s, value.step, OPTION)
+    if isinstance(value, (type, cnp.dtype)):
+        put(s, <int64_t> <PyObject *> value)
+        return True
+    return False
+
+
+@cython.auto_pickle(False)
+cdef class Plan:
+    """What is carried out again and again; here with nothing to do."""
+
+    cdef readonly ptrdiff_t nbytes
+
+    cdef object carry_out(self, const glance *s):
+        """The result; None: these arrays need another way."""
+        return None
+
+
+@cython.auto_pickle(False)
+cdef class _Entry:
+    cdef uint64_t hash, used
+    cdef bytes words  # of the glance
+    cdef tuple taps, keep  # copies of arrays; what words point to
+    cdef object plan
+    cdef ptrdiff_t nbytes
+
+    cdef bint is_of(self, const glance *s):
+        cdef int i
+        cdef cnp.ndarray tap, seen
+        if self.hash != s.hash or len(self.words) != s.words * 8 or memcmp(<const char *> self.words, s.word, s.words * 8):
+            return False
+        for i in range(s.taps):
+            tap, seen = self.taps[i], <cnp.ndarray> s.tap[i]
+            if memcmp(cnp.PyArray_DATA(tap), cnp.PyArray_DATA(seen), cnp.PyArray_NBYTES(tap)):
+                return False
+        return True
+
+
+cdef object checking = None  # runtime.checking.get, once anything was checked: what is compared is not remembered
+
+
+def ask_first(get):
+    """No plan is taken where this returns something true."""
+    global checking
+    checking = get
+
+
+cdef list slots = [None] * SLOTS
+cdef uint64_t clock = 0, hits = 0, misses = 0
+cdef ptrdiff_t kept = 0, most_kept = 4 << 20
+
+
+cdef bint look(glance *s, Function function, tuple args, dict kwargs) except -1:
+    """Write down a call. False: it is not remembered."""
+    cdef Py_ssize_t i
+    cdef bint swapped
+    s.words = s.datas = s.taps = 0
+    s.hash, s.out = 0, NULL
+    put(s, <int64_t> <PyObject *> function)
+    put(s, <int64_t> fc_in_use())
+    if len(args) > len(function.names):
+        return False
+    i = 0
+    if function.either:
+        if len(args) < 2:
+            return False
+        x, k = args[0], args[1]
+        if not (cnp.PyArray_CheckExact(x) and cnp.PyArray_CheckExact(k)):
+            return False
+        i = 2
+        swapped = cnp.PyArray_SIZE(<cnp.ndarray> x) < cnp.PyArray_SIZE(<cnp.ndarray> k)
+        if not see_array(s, <cnp.ndarray> x, TAPS if swapped else DATA) or not see_array(s, <cnp.ndarray> k, DATA if swapped else TAPS):
+            return False
+    for i in range(i, len(args)):
+        if not see(s, args[i], function.role[i]):
+            return False
+    if kwargs:
+        for name, value in kwargs.items():
+            i = function.place(name)
+            if i < 0:
+                return False
+            put(s, ~i)
+            if not see(s, value, function.role[i]):
+                return False
+    return s.words <= MOST_WORDS and s.datas > 0
+
+
+cdef _Entry found(const glance *s):
+    cdef _Entry entry
+    cdef int i
+    for i in range(PROBES):
+        entry = <_Entry> slots[(s.hash + i) % SLOTS]
+        if entry is not None and entry.is_of(s):
+            return entry
+    return None
+
+
+cdef kept_of(value):
+    return value.dtype if cnp.PyArray_CheckExact(value) else tuple(value) if type(value) is list else value
+
+
+@cython.auto_pickle(False)
+cdef class Function:
+    """A public function whose calls are remembered: the names of its parameters, and the roles of those that have one."""
+
+    cdef tuple names
+    cdef int role[MOST_PARAMETERS]
+    cdef bint either  # of the first two parameters the larger array is the data, or the first; the other one is the taps
+
+    def __init__(self, tuple names, dict roles):
+        cdef Py_ssize_t i
+        self.either = roles.get(names[0]) == "either"
+        assert len(names) <= MOST_PARAMETERS
+        self.names = names
+        for i in range(len(names)):
+            self.role[i] = ROLES[roles.get(names[i], "option")]
+
+    cdef Py_ssize_t place(self, name):
+        cdef Py_ssize_t i
+        for i in range(len(self.names)):
+            if self.names[i] is name:
+                return i
+        return -1
+
+    def again(self, tuple args, dict kwargs):
+        """What the call returns, if it was made before and has a plan that suits its arrays; else None."""
+        global clock, hits, misses
+        cdef glance s
+        cdef _Entry entry
+        if (checking is not None and checking()) or not look(&s, self, args, kwargs):
+            return None
+        entry = found(&s)
+        if entry is None:
+            misses += 1
+            return None
+        clock += 1
+        entry.used = clock
+        result = (<Plan> entry.plan).carry_out(&s)
+        if result is not None:
+            hits += 1
+        return result
+
+    def remember(self, tuple args, dict kwargs, Plan plan):
+        """Keep the plan for the next such call."""
+        global clock, kept
+        cdef glance s
+        cdef _Entry entry = _Entry(), other
+        cdef int i
+        cdef Py_ssize_t at = -1
+        if not look(&s, self, args, kwargs):
+            return
+        entry.words = (<const char *> s.word)[: 8 * s.words]
+        entry.taps = tuple([(<cnp.ndarray> s.tap[i]).copy() for i in range(s.taps)])
+        entry.keep = tuple([kept_of(a) for a in (*args, *kwargs.values())])
+        entry.nbytes = ENTRY_BYTES + len(entry.words) + plan.nbytes + sum([a.nbytes for a in entry.taps])
+        entry.hash, entry.plan = s.hash, plan
+        if entry.nbytes > most_kept:
+            return
+        for i in range(PROBES):  # a free place, that of the same call, or the one that was longest not asked for
+            other = <_Entry> slots[(s.hash + i) % SLOTS]
+            if other is None or other.is_of(&s):
+                at = <Py_ssize_t> ((s.hash + i) % SLOTS)
+                break
+            if at < 0 or other.used < (<_Entry> slots[at]).used:
+                at = <Py_ssize_t> ((s.hash + i) % SLOTS)
+        clock += 1
+        entry.used = clock
+        forget(at)
+        slots[at] = entry
+        kept += entry.nbytes
+        forget_some()
+
+
+cdef void forget(Py_ssize_t at):
+    global kept
+    cdef _Entry entry = <_Entry> slots[at]
+    if entry is not None:
+        kept -= entry.nbytes
+        slots[at] = None
+
+
+cdef void forget_some():
+    """Plans that were longest not asked for, until the others are within the limit"""
+    cdef Py_ssize_t i, at
+    cdef _Entry entry
+    while kept > most_kept:
+        at = -1
+        for i in range(SLOTS):
+            entry = <_Entry> slots[i]
+            if entry is not None and (at < 0 or entry.used < (<_Entry> slots[at]).used):
+                at = i
+        forget(at)
+
+
+def limit_plans(ptrdiff_t nbytes):
+    global most_kept
+    most_kept = nbytes
+    forget_some()
+
+
+def plans_info():
+    """(hits, misses, plans, bytes, bytes at most)"""
+    return hits, misses, SLOTS - slots.count(None), kept, most_kept
+
+
+def forget_plans():
+    global hits, misses
+    cdef Py_ssize_t i
+    for i in range(SLOTS):
+        forget(i)
+    hits = misses = 0
+
+
+# ---- correlations ----------------------------------------------------------------------------------
+
+
+cdef bint overlap(cnp.ndarray a, cnp.ndarray b):
+    """Whether the memory between the first and the last element of either is the other's, too."""
+    cdef char *low[2]
+    cdef char *high[2]
+    cdef cnp.ndarray c
+    cdef int i, axis
+    cdef ptrdiff_t span
+    for i in range(2):
+        c = b if i else a
+        low[i] = high[i] = <char *> cnp.PyArray_DATA(c)
+        high[i] += cnp.PyArray_ITEMSIZE(c)
+        for axis in range(cnp.PyArray_NDIM(c)):
+            if cnp.PyArray_DIM(c, axis) == 0:
+                return False
+            span = (cnp.PyArray_DIM(c, axis) - 1) * cnp.PyArray_STRIDE(c, axis)
+            if span < 0:
+                low[i] += span
+            else:
+                high[i] += span
+    return low[0] < high[1] and low[1] < high[0]
+
+
+cdef bint within(cnp.ndarray x, int64_t most):
+    """Whether no integer of x is further from 0."""
+    cdef const int64_t *at = <const int64_t *> cnp.PyArray_DATA(x)
+    cdef Py_ssize_t i
+    cdef int64_t low = 0, high = 0
+    cdef uint64_t largest = 0
+    if not (cnp.PyArray_ITEMSIZE(x) == 8 and cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_ISALIGNED(x)):
+        return -most <= x.min(initial=0) and x.max(initial=0) <= most
+    if cnp.PyArray_TYPE(x) == cnp.NPY_UINT64:
+        for i in range(cnp.PyArray_SIZE(x)):
+            largest = max(largest, <uint64_t> at[i])
+        return largest <= <uint64_t> most
+    for i in range(cnp.PyArray_SIZE(x)):
+        low, high = min(low, at[i]), max(high, at[i])
+    return -most <= low and high <= most
+
+
+@cython.auto_pickle(False)
+cdef class CorrPlan(Plan):
+    """One correlation by compiled code, whatever the values of x.
+
+    Parameters
+    ----------
+    x : ndarray, shape (..., n of each axis)
+    k : ndarray, shape (d, h, w), C-contiguous
+        Of the type of the arithmetic.
+    out : ndarray
+        With leading axes as x. x and out are asked for their dtypes, shapes and strides only. Doubles are stored as
+        whatever type out has, unless the method is fft.
+    axes : tuple of arguments.Axis
+    method : int
+        One of METHOD.
+    threads : int
+    factors : tuple of ndarray, shape (terms, taps)
+        For the separable method, of depth, rows and columns.
+    """
+
+    cdef fc_corr g
+    cdef tuple arrays  # what g points to
+    cdef double products
+    # for calls: where x begins in the array that the user gave, and what becomes of the sums
+    cdef int rank, typenum, cast
+    cdef ptrdiff_t first
+    cdef int64_t most
+    cdef cnp.npy_intp shape[FC_BATCHES]
+    cdef object order, finish
+
+    def __init__(self, cnp.ndarray x, cnp.ndarray k, cnp.ndarray out, axes, fill, int method, int threads, tuple factors=()):
+        cdef fc_corr *g = &self.g
+        cdef int i, first = 3 - len(axes)
+        cdef cnp.ndarray factor
+        self.arrays = k, *factors
+        g.type, g.x_type, g.out_type = STORED[k.dtype.str[1:]], STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
+        is_float = g.type == FC_F32 or g.type == FC_F64
+        if g.out_type == FC_U64 and not is_float:
+            g.out_type = FC_I64  # the same bits
+        g.method, g.threads = method, threads
+        g.fill, g.integer_fill = (fill, 0) if is_float else (0, fill)
+        describe_axes(g, axes)
+        for i in range(first, 3):
+            g.axis[i].x_step = cnp.PyArray_STRIDE(x, cnp.PyArray_NDIM(x) - 3 + i)
+            g.axis[i].out_step = cnp.PyArray_STRIDE(out, cnp.PyArray_NDIM(out) - 3 + i)
+        describe_batch(g, (<object> x).shape[: x.ndim - len(axes)], (<object> x).strides, (<object> out).strides)
+        self.point()
+        for i in range(3):
+            g.axis[i].k_step = cnp.PyArray_STRIDE(k, i)
+        g.terms = 0
+        for i, array in enumerate(factors, first):
+            factor = array
+            g.terms = cnp.PyArray_DIM(factor, 0)
+        self.products = <double> cnp.PyArray_SIZE(out) * <double> cnp.PyArray_SIZE(k)
+
+    cdef point(self):
+        """g has the addresses of the taps."""
+        cdef int i
+        cdef cnp.ndarray array = self.arrays[0]
+        self.g.k = <const char *> cnp.PyArray_DATA(array)
+        for i in range(1, len(self.arrays)):
+            array = self.arrays[i]
+            self.g.factor[4 - len(self.arrays) + i - 1] = <const char *> cnp.PyArray_DATA(array)
+
+    cdef int run(self, const char *x, char *out) except -1:
+        """Whether the box method has made something that is not finite"""
+        cdef fc_corr g
+        cdef int status, not_finite = 0
+        memcpy(&g, &self.g, <char *> &self.g.batch[self.g.batches] - <char *> &self.g)
+        g.x, g.out, g.not_finite = x, out, &not_finite
+        if g.threads == 0:  # see serve
+            g.threads = default_threads
+        run(&g, self.products)
+        return not_finite
+
+    def then(self, finish):
+        """Let results go through another function."""
+        before = self.finish
+        self.finish = finish if before is None else lambda result: finish(before(result))
+        return self
+
+    def __call__(self, cnp.ndarray x, cnp.ndarray out):
+        """Carry it out for such arrays. Returns whether the box method has made something that is not finite."""
+        return bool(self.run(<const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out)))
+
+    def serve(self, cnp.ndarray asked, cnp.ndarray x, cnp.ndarray result, order=None, finish=None, cast=None, most=None,
+              bint default_threads=True):
+        """Make it a plan for calls with arrays like `asked`, of which x is a view, and results like `result`.
+
+        order: how the result is transposed for the user. finish: a function of it. cast: the dtype that x is a copy in,
+        instead. most: the largest magnitude in x for which it holds. default_threads: as many as are the default then.
+        """
+        cdef int i
+        self.arrays = tuple([a.copy() for a in self.arrays])
+        self.point()
+        self.nbytes = sum([a.nbytes for a in self.arrays]) + sizeof(fc_corr)
+        self.first = <const char *> cnp.PyArray_DATA(x) - <const char *> cnp.PyArray_DATA(asked)
+        self.rank, self.typenum = cnp.PyArray_NDIM(result), cnp.PyArray_TYPE(result)
+        for i in range(self.rank):
+            self.shape[i] = cnp.PyArray_DIM(result, i)
+        self.order, self.finish, self.cast = order, finish, -1
+        if cast is not None:
+            self.cast, self.first = cast.num, 0
+        self.most = -1 if most is None else most
+        if default_threads:
+            self.g.threads = 0
+        return self
+
+    cdef object carry_out(self, const glance *s):
+        cdef cnp.ndarray x = <cnp.ndarray> s.data[0], out
+        if self.most >= 0 and not within(x, self.most):
+            return None
+        if self.cast >= 0:
+            x = cnp.PyArray_FROMANY(x, self.cast, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
+        if s.out != NULL:
+            out = <cnp.ndarray> s.out
+            if overlap(x, out):
+                return None
+        else:
+            out = cnp.PyArray_EMPTY(self.rank, self.shape, self.typenum, 0)
+        if self.run(<const char *> cnp.PyArray_DATA(x) + self.first, <char *> cnp.PyArray_DATA(out)):
+            return None
+        if s.out != NULL:
+            return out
+        if self.order is not None:
+            out = out.transpose(self.order)
+        return out if self.finish is None else self.finish(out)

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Calls that are made again: they find their plan, and nothing that matters is forgotten in comparing them."""
+
+from __future__ import annotations
+
+import concurrent.futures
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import corr1d, corr2d, reference, sepcorr2d, signal
+
+pytestmark = pytest.mark.skipif(not fastconv.isas(), reason="plans are those of compiled code")
+
+
+@pytest.fixture(autouse=True)
+def forgotten():
+    fastconv.clear_cache()
+    yield
+    fastconv.set_cache_limit(4 << 20)
+
+
+def finds_plan(call):
+    """Whether the call finds a plan, and returns the same when it is made again."""
+    first, before = call(), fastconv.cache_info().hits
+    second = call()
+    np.testing.assert_array_equal(first, second, strict=True)
+    return fastconv.cache_info().hits > before
+
+
+OPTIONS = (
+    {},
+    {"mode": "same"},
+    {"mode": "full", "boundary": "edge"},
+    {"mode": "same", "boundary": ("wrap", "reflect")},
+    {"mode": "full", "fillvalue": -2.5},
+    {"stride": 2},
+    {"stride": (1, 3), "dilation": [2, 1]},
+    {"axes": (1, 0)},
+    {"window": (slice(1, 4), slice(2, None, 2))},
+    {"dtype": np.float64},
+    {"dtype": "float64"},
+    {"dtype": np.dtype(np.int32)},
+    {"dtype": np.uint8, "overflow": "saturate"},
+    {"method": "im2col"},
+    {"threads": 2},
+)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_calls_with_options_find_their_plan(rng, isa, options):
+    x, k = rng.integers(-9, 10, (9, 8)).astype("f4"), rng.integers(-9, 10, (3, 2)).astype("f4")
+    assert finds_plan(lambda: corr2d(x, k, **options))
+    again = x + 1  # another array of this layout
+    shown = {name: value for name, value in options.items() if name not in ("method", "threads")}
+    np.testing.assert_array_equal(corr2d(again, k, **options), reference.corr2d(again, k, **shown), strict=True)
+
+
+def test_a_result_goes_where_it_is_asked_to(rng):
+    x, k = rng.standard_normal((9, 8)), rng.standard_normal((3, 2))
+    right = corr2d(x, k)
+    for out in (np.empty((7, 7)), np.empty((7, 14))[:, ::2], np.empty((7, 7)).T):
+        for _ in range(3):
+            out[:] = np.nan
+            assert corr2d(x, k, out=out) is out
+            np.testing.assert_array_equal(out, right)
+    assert fastconv.cache_info().hits == 6
+    read_only = np.empty((7, 7))
+    corr2d(x, k, out=read_only)
+    read_only.flags.writeable = False
+    with pytest.raises(ValueError, match="out is read-only"):
+        corr2d(x, k, out=read_only)
+
+
+def test_an_out_that_overlaps_x_is_right_each_time(rng):
+    k = rng.standard_normal((3, 3))
+    for _ in range(3):
+        x = rng.standard_normal((9, 9))
+        right = corr2d(x.copy(), k, "same")
+        np.testing.assert_array_equal(corr2d(x, k, "same", out=x), right)
+
+
+def test_taps_that_change_change_the_plan(rng):
+    x, k = rng.standard_normal((6, 6)), rng.standard_normal((2, 2))
+    for _ in range(4):
+        np.testing.assert_allclose(corr2d(x, k), reference.corr2d(x, k), rtol=1e-12, atol=1e-12)
+        k[rng.integers(2), rng.integers(2)] += 1
+    ky, kx = rng.standard_normal(3), rng.standard_normal(2)
+    for _ in range(3):
+        expected = reference.corr2d(x, np.outer(ky, kx))
+        np.testing.assert_allclose(sepcorr2d(x, ky, kx), expected, rtol=1e-12, atol=1e-12)
+        kx[0] += 1
+
+
+@pytest.mark.parametrize("one, other", [(1, True), (1, 1.0), (0, False), (0.0, -0.0), ("valid", "same"), (None, 0)])
+def test_values_that_are_equal_or_near_are_not_the_same_option(one, other):
+    x, k = np.zeros((4, 4)), np.ones((2, 2))
+    for name in ("stride", "fillvalue", "mode", "return_weight", "dtype"):
+        outcomes = []
+        for value in (one, other, one, other):
+            try:
+                outcomes.append(repr(corr2d(x, k, **{name: value})))
+            except (TypeError, ValueError) as error:
+                outcomes.append(repr(error))
+        assert outcomes[:2] == outcomes[2:]
+
+
+def test_layouts_and_dtypes_have_plans_of_their_own(rng):
+    k = rng.integers(0, 5, (2, 3)).astype("f4")
+    base = rng.integers(0, 9, (12, 14))
+    views = [base[:6, :7], base[::2, ::2], base[::-2, 6::-1], base.T[:6, :7], np.broadcast_to(base[0, :7], (6, 7))]
+    for _ in range(2):
+        for view in views:
+            for dtype in ("f4", "f8", "u1", "i8", "f2", ">f4"):
+                x = view.astype(dtype, order="K") if dtype != "i8" else view
+                np.testing.assert_array_equal(corr2d(x, k), reference.corr2d(x, k), strict=True)
+    odd = np.zeros(4 * 42 + 1, "u1")[1:].view("f4").reshape(6, 7)
+    for _ in range(2):
+        np.testing.assert_array_equal(corr2d(odd, k), np.zeros((5, 5)))
+
+
+def test_integers_that_become_too_large_are_seen(rng):
+    k = np.array([3, -4])
+    x = rng.integers(-9, 10, 20)
+    assert finds_plan(lambda: corr1d(x, k))
+    x[7] = 2**62
+    with pytest.raises(OverflowError):
+        corr1d(x, k)
+    wrapped = (np.correlate(x.astype(object), k.astype(object)) + 2**63) % 2**64 - 2**63
+    np.testing.assert_array_equal(corr1d(x, k, overflow="wrap"), wrapped.astype(np.int64))
+    unsigned, ones = np.full(5, 2**62, "u8"), np.ones(2, "u8")
+    assert finds_plan(lambda: corr1d(unsigned, ones))
+    unsigned[2] = 2**64 - 1
+    with pytest.raises(OverflowError):
+        corr1d(unsigned, ones)
+
+
+def test_a_box_that_is_not_finite_is_summed_again():
+    k = np.ones((40, 40))
+    x = np.ones((99, 99))
+    assert finds_plan(lambda: corr2d(x, k))
+    x[:] = 1e308
+    x[::2] *= -1
+    assert np.isfinite(corr2d(x, k)).all()
+
+
+def test_elements_that_are_not_finite(rng):
+    x, k = rng.standard_normal((8, 8)), rng.standard_normal((3, 3))
+    for name in ("correlate", "convolve", "fftconvolve", "correlate2d"):
+        call = getattr(signal, name)
+        call(x, k)
+        spoilt = x.copy()
+        spoilt[4, 4] = np.nan
+        assert np.isnan(call(spoilt, k)).sum() == 9
+        spoilt[0, 0] = np.inf
+        assert (~np.isfinite(call(spoilt, k))).sum() == 18
+
+
+@pytest.mark.parametrize("name", ["correlate", "convolve", "fftconvolve", "oaconvolve", "correlate2d", "convolve2d"])
+@pytest.mark.parametrize("dtypes", ["f8f8", "f4f4", "i8i8", "u1u1", "u1f4", "i8u8", "c8c8", "f8c16"])
+def test_either_argument_of_signal_may_be_the_larger_one(rng, name, dtypes):
+    scipy = pytest.importorskip("scipy.signal")
+    kinds = {"u1": "u1", "c16": "c16", **{d: d for d in ("f8", "f4", "i8", "u8", "c8")}}
+    first = next(d for d in kinds if dtypes.startswith(d))
+    second = dtypes[len(first) :]
+    for shapes in (((7, 6), (3, 2)), ((3, 2), (7, 6)), ((5, 5), (5, 5)), ((3, 6), (6, 3))):
+        for mode in ("full", "same"):
+            for _ in range(3):
+                a, b = (rng.integers(0, 9, s).astype(d) for s, d in zip(shapes, (first, second), strict=True))
+                got, want = (getattr(module, name)(a, b, mode) for module in (signal, scipy))
+                np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-3)
+                assert got.dtype == want.dtype
+
+
+def test_plans_are_of_the_instruction_set_in_use(rng):
+    x, k = rng.standard_normal((40, 40)).astype("f4"), rng.standard_normal((5, 5)).astype("f4")
+    fresh = {}
+    for isa in fastconv.isas():
+        fastconv.clear_cache()
+        with fastconv.use_isa(isa):
+            fresh[isa] = corr2d(x, k)
+    for _ in range(2):
+        for isa in fastconv.isas():
+            with fastconv.use_isa(isa):
+                np.testing.assert_array_equal(corr2d(x, k), fresh[isa], strict=True)
+
+
+def test_what_is_checked_is_not_taken_from_a_plan(rng, monkeypatch):
+    x, k = rng.standard_normal((6, 6)), rng.standard_normal((2, 2))
+    right = corr2d(x, k)
+    monkeypatch.setattr(reference, "run", lambda c: right + 1)
+    np.testing.assert_array_equal(corr2d(x, k), right)
+    with fastconv.checked(), pytest.raises(fastconv.CheckError):
+        corr2d(x, k)
+
+
+def test_bytes_are_bounded(rng):
+    fastconv.set_cache_limit(100_000)
+    for n in range(1, 300):
+        corr1d(np.ones(1000 + n), rng.standard_normal(n))
+        assert fastconv.cache_info().nbytes <= 100_000
+    assert fastconv.cache_info().plans > 3
+    large = rng.standard_normal((200, 200))
+    before = fastconv.cache_info()
+    corr2d(np.ones((200, 200)), large, method="direct")
+    assert fastconv.cache_info()[2:] == before[2:]
+    fastconv.set_cache_limit(0)
+    assert fastconv.cache_info()[2:] == (0, 0, 0)
+    assert not finds_plan(lambda: corr1d(np.ones(9), np.ones(2)))
+    for wrong, error in ((-1, ValueError), (1.5, TypeError), ("1", TypeError)):
+        with pytest.raises(error, match="nbytes"):
+            fastconv.set_cache_limit(wrong)
+
+
+def test_the_latest_calls_are_kept(rng):
+    calls = [(np.ones(50 + n), rng.standard_normal(3)) for n in range(5000)]
+    for x, k in calls:
+        corr1d(x, k)
+    hits = fastconv.cache_info().hits
+    for x, k in calls[-100:]:
+        corr1d(x, k)
+    assert fastconv.cache_info().hits - hits > 90
+
+
+def test_threads_share_plans(rng):
+    calls = [(rng.standard_normal((9 + n % 7, 8)), rng.standard_normal((3, 1 + n % 3))) for n in range(40)]
+    right = [reference.corr2d(x, k) for x, k in calls]
+
+    def work(seed):
+        for i in np.random.default_rng(seed).integers(0, len(calls), 3000):
+            np.testing.assert_allclose(corr2d(*calls[i]), right[i], rtol=1e-12, atol=1e-12)
+            if i == 0:
+                fastconv.clear_cache()
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work, seed) for seed in range(4)]:
+            done.result()
+
+
+def test_forked_processes_have_the_plans(python):
+    code = """
+import os, numpy as np, fastconv
+x, k = np.ones((9, 9)), np.ones((3, 3))
+fastconv.corr2d(x, k)
+child = os.fork()
+if child == 0:
+    ok = (fastconv.corr2d(x, k) == 9).all() and fastconv.cache_info().hits == 1
+    os._exit(0 if ok else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert python(code).stdout == "0\n"
+
+
+def test_defaults_of_threads_are_those_of_the_call(rng):
+    x, k = rng.standard_normal((300, 300)), rng.standard_normal((9, 9))
+    before = fastconv.get_num_threads()
+    try:
+        results = []
+        for n in (1, 2, 1):
+            fastconv.set_num_threads(n)
+            results.append(corr2d(x, k))
+    finally:
+        fastconv.set_num_threads(before)
+    assert len({r.tobytes() for r in results}) == 1
