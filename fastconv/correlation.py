@@ -64,12 +64,27 @@ def corr1d(
     """1-D cross-correlation: slide the kernel along one axis and sum the products.
 
     ``Y[..., i] = sum(X[..., i+a] * k[a] for a in range(n))``. Arguments, result and errors are those of
-    `corr2d`, for x of shape (..., N), k of shape (n,) and one slice as `window`.
+    `corr2d`.
 
     Parameters
     ----------
+    x : array_like, shape (..., N)
+    k : array_like, shape (n,)
+    mode : {"valid", "same", "full"}
+    boundary : {"constant", "edge", "reflect", "symmetric", "wrap"}
+    fillvalue : scalar
     axis : int, optional
         Which axis of x the kernel slides along; default the last one.
+    stride, dilation : int
+    window : slice, optional
+    dtype : dtype, optional
+    overflow : {"raise", "saturate", "wrap"}
+    out : ndarray, optional
+    nan : {"propagate", "ignore"}
+    mask : array_like of bool, optional
+    return_weight : bool
+    method : {"auto", "direct", "im2col", "separable", "box", "fft", "numpy"}
+    threads : int, optional
 
     Examples
     --------
@@ -109,7 +124,28 @@ def convolve1d(
 ) -> Any:
     """1-D convolution: `corr1d` with the kernel flipped.
 
-    ``Y[..., i] = sum(X[..., i+n-1-a] * k[a])``, centred in mode "same" as `scipy.signal.convolve`.
+    ``Y[..., i] = sum(X[..., i+n-1-a] * k[a])``, centred in mode "same" as `scipy.signal.convolve`. Arguments,
+    result and errors are those of `corr2d`; a complex kernel is not conjugated.
+
+    Parameters
+    ----------
+    x : array_like, shape (..., N)
+    k : array_like, shape (n,)
+    mode : {"valid", "same", "full"}
+    boundary : {"constant", "edge", "reflect", "symmetric", "wrap"}
+    fillvalue : scalar
+    axis : int, optional
+        Which axis of x the kernel slides along; default the last one.
+    stride, dilation : int
+    window : slice, optional
+    dtype : dtype, optional
+    overflow : {"raise", "saturate", "wrap"}
+    out : ndarray, optional
+    nan : {"propagate", "ignore"}
+    mask : array_like of bool, optional
+    return_weight : bool
+    method : {"auto", "direct", "im2col", "separable", "box", "fft", "numpy"}
+    threads : int, optional
 
     Examples
     --------
@@ -276,6 +312,25 @@ def convolve2d(
     `scipy.signal.convolve2d`. Arguments, result and errors are those of `corr2d`; a complex kernel is not
     conjugated.
 
+    Parameters
+    ----------
+    x : array_like, shape (..., H, W)
+    k : array_like, shape (h, w)
+    mode : {"valid", "same", "full"}
+    boundary : {"constant", "edge", "reflect", "symmetric", "wrap"} or a tuple of one for each axis
+    fillvalue : scalar
+    axes : tuple of int, optional
+    stride, dilation : int or tuple of int
+    window : tuple of slice, optional
+    dtype : dtype, optional
+    overflow : {"raise", "saturate", "wrap"}
+    out : ndarray, optional
+    nan : {"propagate", "ignore"}
+    mask : array_like of bool, optional
+    return_weight : bool
+    method : {"auto", "direct", "im2col", "separable", "box", "fft", "numpy"}
+    threads : int, optional
+
     Examples
     --------
     >>> import numpy as np
@@ -319,8 +374,23 @@ def sepcorr2d(
 
     Parameters
     ----------
+    x : array_like, shape (..., H, W)
     ky : array_like, shape (h,)
     kx : array_like, shape (w,)
+    mode : {"valid", "same", "full"}
+    boundary : {"constant", "edge", "reflect", "symmetric", "wrap"} or a tuple of one for each axis
+    fillvalue : scalar
+    axes : tuple of int, optional
+    stride, dilation : int or tuple of int
+    window : tuple of slice, optional
+    dtype : dtype, optional
+    overflow : {"raise", "saturate", "wrap"}
+    out : ndarray, optional
+    nan : {"propagate", "ignore"}
+    mask : array_like of bool, optional
+    return_weight : bool
+    method : {"auto", "direct", "im2col", "separable", "box", "fft", "numpy"}
+    threads : int, optional
 
     Examples
     --------
@@ -359,7 +429,26 @@ def corr3d(
     """3-D cross-correlation: slide the kernel through the volume and sum the products.
 
     ``Y[..., z, i, j] = sum(X[..., z+c, i+a, j+b] * k[c, a, b])``. Arguments, result and errors are those
-    of `corr2d`, for x of shape (..., D, H, W) and k of shape (d, h, w).
+    of `corr2d`.
+
+    Parameters
+    ----------
+    x : array_like, shape (..., D, H, W)
+    k : array_like, shape (d, h, w)
+    mode : {"valid", "same", "full"}
+    boundary : {"constant", "edge", "reflect", "symmetric", "wrap"} or a tuple of one for each axis
+    fillvalue : scalar
+    axes : tuple of int, optional
+    stride, dilation : int or tuple of int
+    window : tuple of slice, optional
+    dtype : dtype, optional
+    overflow : {"raise", "saturate", "wrap"}
+    out : ndarray, optional
+    nan : {"propagate", "ignore"}
+    mask : array_like of bool, optional
+    return_weight : bool
+    method : {"auto", "direct", "im2col", "separable", "box", "fft", "numpy"}
+    threads : int, optional
 
     Examples
     --------
@@ -395,7 +484,27 @@ def convolve3d(
 ) -> Any:
     """3-D convolution: `corr3d` with the kernel flipped in all three axes.
 
-    Arguments, result and errors are those of `corr2d`; centred in mode "same" as `scipy.signal.convolve`.
+    Arguments, result and errors are those of `corr2d`; centred in mode "same" as `scipy.signal.convolve`. A complex
+    kernel is not conjugated.
+
+    Parameters
+    ----------
+    x : array_like, shape (..., D, H, W)
+    k : array_like, shape (d, h, w)
+    mode : {"valid", "same", "full"}
+    boundary : {"constant", "edge", "reflect", "symmetric", "wrap"} or a tuple of one for each axis
+    fillvalue : scalar
+    axes : tuple of int, optional
+    stride, dilation : int or tuple of int
+    window : tuple of slice, optional
+    dtype : dtype, optional
+    overflow : {"raise", "saturate", "wrap"}
+    out : ndarray, optional
+    nan : {"propagate", "ignore"}
+    mask : array_like of bool, optional
+    return_weight : bool
+    method : {"auto", "direct", "im2col", "separable", "box", "fft", "numpy"}
+    threads : int, optional
 
     Examples
     --------

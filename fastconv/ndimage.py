@@ -135,6 +135,17 @@ def convolve1d(
     As `correlate1d`, with the weights flipped, the centre of an even kernel at tap ``(n - 1) // 2`` of the flipped one
     and `origin` the other way round.
 
+    Parameters
+    ----------
+    input : array_like
+    weights : array_like, shape (n,)
+    axis : int
+    output : dtype or ndarray, optional
+    mode : {"reflect", "mirror", "nearest", "wrap", "constant"}
+    cval : scalar
+    origin : int
+        By how many elements the kernel, flipped, is moved to the right.
+
     Examples
     --------
     >>> from fastconv.ndimage import convolve1d
@@ -412,6 +423,13 @@ def prewitt(
 ) -> NDArray[Any]:
     """`scipy.ndimage.prewitt`: `sobel` smoothed by 1 1 1.
 
+    Parameters
+    ----------
+    axis : int
+    mode : one, or a sequence of one for each axis of the input
+    input, output, cval
+        As for `sobel`.
+
     Examples
     --------
     >>> import numpy as np
@@ -454,6 +472,8 @@ def generic_laplace(
         ``derivative2(input, axis, output, mode, cval, *extra_arguments, **extra_keywords)``, where output is an array
         or a dtype.
     mode : one, or a sequence of one for each axis
+    extra_arguments, extra_keywords : tuple and dict, optional
+        Passed on.
     axes : int or sequence of int, optional
         Default all.
     input, output, cval
@@ -489,7 +509,17 @@ def generic_gradient_magnitude(
 ) -> NDArray[Any]:
     """`scipy.ndimage.generic_gradient_magnitude`: the root of the sum of squared derivatives along several axes.
 
-    Arguments are those of `generic_laplace`, with a first derivative.
+    Parameters
+    ----------
+    derivative : callable
+        ``derivative(input, axis, output, mode, cval, *extra_arguments, **extra_keywords)``, the first derivative.
+    mode : one, or a sequence of one for each axis
+    extra_arguments, extra_keywords : tuple and dict, optional
+        Passed on.
+    axes : int or sequence of int, optional
+        Default all.
+    input, output, cval
+        As for `correlate1d`.
 
     Examples
     --------
@@ -545,7 +575,13 @@ def laplace(
 ) -> NDArray[Any]:
     """`scipy.ndimage.laplace`: the sum of second differences, 1 -2 1, along several axes.
 
-    Arguments are those of `generic_laplace`.
+    Parameters
+    ----------
+    mode : one, or a sequence of one for each axis
+    axes : int or sequence of int, optional
+        Default all.
+    input, output, cval
+        As for `correlate1d`.
 
     Examples
     --------
@@ -695,6 +731,17 @@ def convolve(
     axes: int | Sequence[int] | None = None,
 ) -> NDArray[Any]:
     """`scipy.ndimage.convolve`: `correlate` with the kernel flipped, its centre and `origin` the other way round.
+
+    Parameters
+    ----------
+    input : array_like
+    weights : array_like, of as many dimensions
+    output : dtype or ndarray, optional
+    mode : {"reflect", "mirror", "nearest", "wrap", "constant"}
+    cval : scalar
+    axes : int or sequence of int, optional
+    origin : int or sequence of int
+        By how many elements the kernel, flipped, is moved to the right.
 
     Examples
     --------

@@ -115,6 +115,13 @@ def convolve2d(
 
     As `correlate2d`, with in2 flipped and not conjugated; "same" begins at ``((h-1)//2, (w-1)//2)`` of "full".
 
+    Parameters
+    ----------
+    in1, in2 : array_like, shape (H, W) and (h, w)
+    mode : {"full", "same", "valid"}
+    boundary : {"fill", "wrap", "symm"}
+    fillvalue : scalar
+
     Examples
     --------
     >>> from fastconv.signal import convolve2d
@@ -251,6 +258,12 @@ def convolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", method: ConvMe
 
     As `correlate`, with in2 flipped and not conjugated.
 
+    Parameters
+    ----------
+    in1, in2 : array_like
+    mode : {"full", "same", "valid"}
+    method : {"auto", "direct", "fft"}
+
     Examples
     --------
     >>> from fastconv.signal import convolve
@@ -366,6 +379,12 @@ def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: int |
 @planned(in1="either")
 def oaconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: int | Sequence[int] | None = None) -> Any:
     """`scipy.signal.oaconvolve`: another name for `fftconvolve`, which cuts long signals into tiles by itself.
+
+    Parameters
+    ----------
+    in1, in2 : array_like
+    mode : {"full", "same", "valid"}
+    axes : int or sequence of int, optional
 
     Examples
     --------

@@ -477,6 +477,10 @@ def scene() -> Array:
 def sheet(panels: Sequence[Panel]) -> Image.Image:
     """A contact sheet, three panels to a row, each under its title and text; needs Pillow.
 
+    Parameters
+    ----------
+    panels : sequence of Panel
+
     Examples
     --------
     >>> from fastconv import tour

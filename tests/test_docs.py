@@ -44,6 +44,14 @@ def test_public_functions_have_examples(name):
     assert ">>>" in inspect.getdoc(PUBLIC[name])
 
 
+@pytest.mark.parametrize("name", [name for name in PUBLIC if not name.startswith("fastconv.reference")])
+def test_public_functions_list_their_parameters(name):
+    section = re.search(r"^Parameters\n-+\n((?:.|\n)*?)\n*(?=\w[\w ]*\n---|\Z)", inspect.getdoc(PUBLIC[name]), re.M)
+    lines = section[1].splitlines() if section else []
+    listed = [word.strip(" *") for line in lines if line[:1].strip() for word in line.split(" : ")[0].split(",")]
+    assert sorted(listed) == sorted(inspect.signature(PUBLIC[name]).parameters)
+
+
 @pytest.mark.parametrize("folder", ["fastconv", "csrc", "bench"])
 def test_every_source_file_is_named(folder):
     listed = ROOT / ("bench" if folder == "bench" else "csrc") / "README.md"

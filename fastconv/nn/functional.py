@@ -56,7 +56,23 @@ def conv1d(
 ) -> NDArray[Any]:
     """A 1-D convolution layer: `conv2d` with one axis.
 
-    x has shape (N, C, W) or (C, W), w (K, C / groups, S), the result (N, K, OW) or (K, OW); `layout` is "NCW" or "NWC".
+    Arguments mean what they do there. The result has shape (N, K, OW) or (K, OW).
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, W) or (C, W)
+    w : array_like, shape (K, C / groups, S)
+    bias : array_like, shape (K,), optional
+    stride, dilation : int
+    padding : int, (int,), ((int, int),), "valid" or "same"
+    groups : int
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+    activation : {None, "relu", "relu6"} or (low, high)
+    layout : {"NCW", "NWC"}, optional
+    dtype : dtype, optional
+    out : ndarray, optional
+    method : {"auto", "direct", "im2col", "numpy"}
+    threads : int, optional
 
     Examples
     --------
@@ -184,7 +200,23 @@ def conv3d(
 ) -> NDArray[Any]:
     """A 3-D convolution layer: `conv2d` with three axes.
 
-    x has shape (N, C, D, H, W) or (C, D, H, W), w (K, C / groups, T, R, S); `layout` is "NCDHW" or "NDHWC".
+    Arguments mean what they do there. The result has shape (N, K, OD, OH, OW) or (K, OD, OH, OW).
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, D, H, W) or (C, D, H, W)
+    w : array_like, shape (K, C / groups, T, R, S)
+    bias : array_like, shape (K,), optional
+    stride, dilation : int or (int, int, int)
+    padding : int, three of them, three pairs, "valid" or "same"
+    groups : int
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+    activation : {None, "relu", "relu6"} or (low, high)
+    layout : {"NCDHW", "NDHWC"}, optional
+    dtype : dtype, optional
+    out : ndarray, optional
+    method : {"auto", "direct", "im2col", "numpy"}
+    threads : int, optional
 
     Examples
     --------

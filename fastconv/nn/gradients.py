@@ -77,6 +77,20 @@ def conv1d_input(
 ) -> NDArray[Any]:
     """The gradient of a 1-D layer's input: `conv2d_input` with one axis.
 
+    Parameters
+    ----------
+    input_size : tuple of int
+        (N, C, W) or (C, W).
+    weight : array_like, shape (K, C / groups, S)
+    grad_output : array_like, shape (N, K, OW) or (K, OW)
+    stride, padding, dilation, groups, padding_mode
+        The layer's.
+    layout : {"NCW", "NWC"}, optional
+    dtype : dtype, optional
+    out : ndarray, optional
+    method : {"auto", "direct", "im2col", "numpy"}
+    threads : int, optional
+
     Examples
     --------
     >>> import numpy as np
@@ -176,6 +190,20 @@ def conv3d_input(
 ) -> NDArray[Any]:
     """The gradient of a 3-D layer's input: `conv2d_input` with three axes.
 
+    Parameters
+    ----------
+    input_size : tuple of int
+        (N, C, D, H, W) or (C, D, H, W).
+    weight : array_like, shape (K, C / groups, T, R, S)
+    grad_output : array_like, shape (N, K, OD, OH, OW) or (K, OD, OH, OW)
+    stride, padding, dilation, groups, padding_mode
+        The layer's.
+    layout : {"NCDHW", "NDHWC"}, optional
+    dtype : dtype, optional
+    out : ndarray, optional
+    method : {"auto", "direct", "im2col", "numpy"}
+    threads : int, optional
+
     Examples
     --------
     >>> import numpy as np
@@ -204,6 +232,20 @@ def conv1d_weight(
     threads: int | None = None,
 ) -> NDArray[Any]:
     """The gradient of a 1-D layer's weights: `conv2d_weight` with one axis.
+
+    Parameters
+    ----------
+    input : array_like, shape (N, C, W) or (C, W)
+    weight_size : tuple of int
+        (K, C / groups, S).
+    grad_output : array_like, shape (N, K, OW) or (K, OW)
+    stride, padding, dilation, groups, padding_mode
+        The layer's.
+    layout : {"NCW", "NWC"}, optional
+    dtype : dtype, optional
+    out : ndarray, optional
+    method : {"auto", "direct", "im2col", "numpy"}
+    threads : int, optional
 
     Examples
     --------
@@ -286,6 +328,20 @@ def conv3d_weight(
 ) -> NDArray[Any]:
     """The gradient of a 3-D layer's weights: `conv2d_weight` with three axes.
 
+    Parameters
+    ----------
+    input : array_like, shape (N, C, D, H, W) or (C, D, H, W)
+    weight_size : tuple of int
+        (K, C / groups, T, R, S).
+    grad_output : array_like, shape (N, K, OD, OH, OW) or (K, OD, OH, OW)
+    stride, padding, dilation, groups, padding_mode
+        The layer's.
+    layout : {"NCDHW", "NDHWC"}, optional
+    dtype : dtype, optional
+    out : ndarray, optional
+    method : {"auto", "direct", "im2col", "numpy"}
+    threads : int, optional
+
     Examples
     --------
     >>> import numpy as np
@@ -299,6 +355,11 @@ def conv3d_weight(
 
 def conv1d_bias(grad_output: ArrayLike) -> NDArray[Any]:
     """The gradient of a 1-D layer's bias: `conv2d_bias` with one axis.
+
+    Parameters
+    ----------
+    grad_output : array_like, shape (N, K, OW) or (K, OW)
+        The gradient of the layer's output.
 
     Examples
     --------
@@ -340,6 +401,11 @@ def conv2d_bias(grad_output: ArrayLike) -> NDArray[Any]:
 def conv3d_bias(grad_output: ArrayLike) -> NDArray[Any]:
     """The gradient of a 3-D layer's bias: `conv2d_bias` with three axes.
 
+    Parameters
+    ----------
+    grad_output : array_like, shape (N, K, OD, OH, OW) or (K, OD, OH, OW)
+        The gradient of the layer's output.
+
     Examples
     --------
     >>> import numpy as np
@@ -367,6 +433,20 @@ def conv1d_backward(
     threads: int | None = None,
 ) -> Gradients:
     """All gradients of a 1-D layer: `conv2d_backward` with one axis.
+
+    Parameters
+    ----------
+    grad_output : array_like, shape (N, K, OW) or (K, OW)
+    input : array_like, shape (N, C, W) or (C, W)
+    weight : array_like, shape (K, C / groups, S)
+    needs : (bool, bool, bool)
+        Which gradients are wanted: of the input, the weights, the bias.
+    stride, padding, dilation, groups, padding_mode
+        The layer's.
+    layout : {"NCW", "NWC"}, optional
+    dtype : dtype, optional
+    method : {"auto", "direct", "im2col", "numpy"}
+    threads : int, optional
 
     Examples
     --------
@@ -450,6 +530,20 @@ def conv3d_backward(
     threads: int | None = None,
 ) -> Gradients:
     """All gradients of a 3-D layer: `conv2d_backward` with three axes.
+
+    Parameters
+    ----------
+    grad_output : array_like, shape (N, K, OD, OH, OW) or (K, OD, OH, OW)
+    input : array_like, shape (N, C, D, H, W) or (C, D, H, W)
+    weight : array_like, shape (K, C / groups, T, R, S)
+    needs : (bool, bool, bool)
+        Which gradients are wanted: of the input, the weights, the bias.
+    stride, padding, dilation, groups, padding_mode
+        The layer's.
+    layout : {"NCDHW", "NDHWC"}, optional
+    dtype : dtype, optional
+    method : {"auto", "direct", "im2col", "numpy"}
+    threads : int, optional
 
     Examples
     --------

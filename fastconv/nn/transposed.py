@@ -41,7 +41,22 @@ def conv_transpose1d(
 ) -> NDArray[Any]:
     """A 1-D transposed convolution layer: `conv_transpose2d` with one axis.
 
-    x has shape (N, C, W) or (C, W), w (C, K / groups, S), the result (N, K, OW) or (K, OW).
+    Arguments mean what they do there. The result has shape (N, K, OW) or (K, OW).
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, W) or (C, W)
+    w : array_like, shape (C, K / groups, S)
+    bias : array_like, shape (K,), optional
+    stride, dilation : int
+    padding : int, (int,), ((int, int),), "valid" or "same"
+    output_padding : int
+    groups : int
+    activation : {None, "relu", "relu6"} or (low, high)
+    dtype : dtype, optional
+    out : ndarray, optional
+    method : {"auto", "direct", "im2col", "numpy"}
+    threads : int, optional
 
     Examples
     --------
@@ -141,7 +156,22 @@ def conv_transpose3d(
 ) -> NDArray[Any]:
     """A 3-D transposed convolution layer: `conv_transpose2d` with three axes.
 
-    x has shape (N, C, D, H, W) or (C, D, H, W), w (C, K / groups, T, R, S).
+    Arguments mean what they do there. The result has shape (N, K, OD, OH, OW) or (K, OD, OH, OW).
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, D, H, W) or (C, D, H, W)
+    w : array_like, shape (C, K / groups, T, R, S)
+    bias : array_like, shape (K,), optional
+    stride, dilation : int or (int, int, int)
+    padding : int, three of them, three pairs, "valid" or "same"
+    output_padding : int or (int, int, int)
+    groups : int
+    activation : {None, "relu", "relu6"} or (low, high)
+    dtype : dtype, optional
+    out : ndarray, optional
+    method : {"auto", "direct", "im2col", "numpy"}
+    threads : int, optional
 
     Examples
     --------
