@@ -108,6 +108,7 @@ enum {
 /* ---- threads (pool.c, corr.c and all drivers): CPU unknown */
 enum {
     FC_THREADS_FROM_US = 200, /* us: work that is worth a second thread; waking one takes 50 us and more on a virtual machine */
+    KEEP_GIL_BELOW = 20000,   /* multiply-adds: fewer end sooner than Python's lock could be released and taken again */
     SPIN_US = 100,            /* us: that a worker looks out for the next job, and the caller for its last worker */
     CORR_CHUNK_US = 50,       /* us: a slab of planes is worth at least so much */
     LAYER_CHUNK_US = 20,      /* us: planes, or groups, of layers with one channel a group likewise */

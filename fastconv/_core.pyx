@@ -56,7 +56,7 @@ cdef extern from "fastconv.h" nogil:
     int FC_F32, FC_F64, FC_I32, FC_I64, FC_U8, FC_I8, FC_U16, FC_I16, FC_U32, FC_U64
     int FC_CONSTANT, FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX
     int FC_ORDERED, FC_LINES
-    int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM, FC_FFT_POINTS
+    int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM, FC_FFT_POINTS, KEEP_GIL_BELOW
     void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
     int fc_corr_run(const fc_corr *g)
     const fc_kernels *fc_in_use()
@@ -84,9 +84,7 @@ TILE_POINTS = FC_FFT_POINTS
 
 cdef int default_threads = 1
 
-# Below this many multiply-adds a call ends sooner than the GIL could be released and taken again.
 cdef double largest = LARGEST
-cdef double KEEP_GIL_BELOW = 20000
 cdef void nothing_slides(fc_axis *a) noexcept:
     a.n = a.k = a.out = a.stride = a.dilation = a.whole = 1
     a.lead = a.x_step = a.k_step = a.out_step = a.start = 0

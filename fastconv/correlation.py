@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv import methods, reference, spectrum
+from fastconv import costs, methods, reference, spectrum
 from fastconv.arguments.boundaries import source_index
 from fastconv.arguments.conversion import converted
 from fastconv.arguments.correlation import Correlation, Options, OuterProduct, as_users, correlation_arguments
@@ -23,9 +23,6 @@ from fastconv.plans import Answer, planned
 from fastconv.reference.correlation import largest_element
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 from fastconv.typing import Boundaries, Boundary, IntOrTuple, Method, Mode, Nan, Overflow, Window
-
-# Elements of a band where x has to be prepared before it is correlated: with what is made of them, they stay in cache.
-BAND_ELEMENTS = 1 << 16
 
 __all__ = [
     "Explanation",
@@ -604,7 +601,7 @@ def _normalised(c: Correlation, choice: methods.Choice, threads: int) -> tuple[N
 def _bands(c: Correlation) -> Iterator[tuple[tuple[Any, ...], Correlation]]:
     """Where each band of outputs is, and the correlation that it is."""
     outputs = c.axes[0].out
-    rows = max(BAND_ELEMENTS * outputs // math.prod(c.shape), 1)
+    rows = max(costs.MISSING_BAND * outputs // math.prod(c.shape), 1)
     for first in range(0, outputs, rows):
         end = min(first + rows, outputs)
         yield (..., slice(first, end), *(slice(None),) * (c.rank - 1)), c.band(first, end)
@@ -718,7 +715,7 @@ def _serving(
         cast = x.dtype
     most = None
     if c.sum_dtype.kind in "iu":
-        if c.k.size >= methods.CROSSOVERS["fft taps"]:  # what suits these depends on the elements of x
+        if c.k.size >= costs.CROSSOVERS["fft taps"]:  # what suits these depends on the elements of x
             return None
         if c.overflow != "wrap":
             most = largest_element(c)

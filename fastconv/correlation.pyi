@@ -27,7 +27,6 @@ _F = TypeVar("_F", np.float16, np.float32, np.float64, np.complex64, np.complex1
 _D = TypeVar("_D", bound=np.generic)
 _Unsigned: TypeAlias = NDArray[np.uint64]
 _Integers: TypeAlias = NDArray[np.integer[Any] | np.bool]
-BAND_ELEMENTS: int
 
 class _Anyhow(TypedDict, total=False):
     """Arguments that no dtype depends on."""

@@ -14,6 +14,7 @@ from fastconv import spectrum
 from fastconv.arguments.correlation import Correlation
 from fastconv.arguments.values import unrepeated
 from fastconv.caches import remembered
+from fastconv.costs import CROSSOVERS
 from fastconv.reference.correlation import largest_sum
 from fastconv.reference.rounding import TILE_POINTS
 from fastconv.runtime import _core
@@ -33,21 +34,6 @@ class Choice(NamedTuple):
     points: int = 0  # of method "fft": transformed together, at most
     whole: bool = False  # of method "fft": by NumPy, in parts as large as the kernel needs them
     casts: bool = False  # sums go into `out` of any type, as C casts them
-
-
-# Where one method overtakes another: `python bench/crossovers.py` measures what these stand for.
-CROSSOVERS = {
-    # taps of the kernel per tap of its factors, from which two passes are faster than one
-    "separable": 3.5,
-    # taps of a kernel whose taps are all the same, from which running sums are faster than two passes
-    "box taps": 900,
-    # taps of the kernel below which transforms are not considered, and how many times as fast as the direct method they
-    # have to be by estimate
-    "fft taps": 100,
-    "fft gain": 1.3,
-    # how many times as fast as tiles in cache NumPy's transforms have to be
-    "whole gain": 1.5,
-}
 
 
 def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:

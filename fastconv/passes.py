@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import NDArray
 
-from fastconv import methods
+from fastconv import costs, methods
 from fastconv.arguments.boundaries import BY_NAME
 from fastconv.arguments.correlation import Correlation, placed
 from fastconv.correlation import run_into
@@ -24,12 +24,6 @@ from fastconv.reference.correlation import extended, slide
 from fastconv.reference.rounding import error_bound
 from fastconv.runtime import _core, check_result, checking, get_num_threads
 
-FEW_TAPS = 27  # kernels of up to so many are summed in SciPy's order for floats, too
-LITTLE_WORK = 50000  # as are so few products, where the choice of a method would take longer
-LITTLE = 4096  # elements: below, finding out whether float32 would do takes longer than it saves
-WIDE_MEAN = 48  # means over more along two axes are taken one after the other: their halo is most of a tile
-BAND = 2**21  # results of which all passes are done before the next ones: what is in between takes 16 MB at most,
-BAND_PRODUCTS = 2**29  # and so many products, a fraction of a second
 _WIDE = np.dtype(np.float64)
 _ONES = [np.ones(n) for n in range(8)]
 
@@ -134,7 +128,7 @@ def _banded(x: NDArray[Any], steps: Sequence[Step], out: NDArray[Any], between: 
     The bands lie along an axis that only the first step may slide along: it reads x beyond its band. Python looks at
     signals between bands.
     """
-    if out.size <= BAND or _core is None or checking.get():
+    if out.size <= costs.PASSES_BAND or _core is None or checking.get():
         _all_steps(x, steps, out, between, fill)
         return
     axis, size = _bands(steps, out.shape)
@@ -172,7 +166,7 @@ def _bands(steps: Sequence[Step], shape: tuple[int, ...]) -> tuple[int, int]:
     later = {one.axis for step in steps[1:] for one in step if one is not None}
     axis = max((a for a in range(len(shape)) if a not in later), key=lambda a: (a < len(shape) - 1, shape[a]))
     taps = sum(_cost(one) for step in steps for one in step if one is not None)
-    elements = min(BAND, BAND_PRODUCTS // taps)
+    elements = min(costs.PASSES_BAND, costs.PASSES_PRODUCTS // taps)
     return axis, max(elements // (math.prod(shape) // shape[axis]), 1)
 
 
@@ -192,7 +186,7 @@ def _steps(passes: Sequence[Pass], shape: tuple[int, ...]) -> list[Step]:
             (one.axis == last) == (two.axis == last)
             or _is_wide(one, shape)
             or _is_wide(two, shape)
-            or (one.weights is None and min(one.taps, two.taps) > WIDE_MEAN)
+            or (one.weights is None and min(one.taps, two.taps) > costs.WIDE_MEAN)
         ):
             two = None
         steps.append((one, two))
@@ -256,7 +250,7 @@ def _step(
             return out
     to = _apart(x, out)
     x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
-    narrow = x.size >= LITTLE and _fits_float32(x.dtype, step, between, fill)
+    narrow = x.size >= costs.FLOAT32_FROM and _fits_float32(x.dtype, step, between, fill)
     first, second = step
     _core.lines(
         x, to, first, second, fill, between.str[1:] if second else "f8", narrow, get_num_threads(), *(band or ())
@@ -357,7 +351,7 @@ def slid(
     if not w.item(0) and not w.any():
         out[...] = 0
         return
-    exact = out.dtype.kind != "f" or w.size <= FEW_TAPS or x.size * w.size <= LITTLE_WORK
+    exact = out.dtype.kind != "f" or w.size <= costs.ORDERED_TAPS or x.size * w.size <= costs.ORDERED_PRODUCTS
     if not exact and not (np.isfinite(fill) and _is_finite(x)):  # other methods multiply by zeros, too
         exact = bool((w == 0).any())
     mirrored = out.dtype.kind == "u" and out.dtype.itemsize == 8

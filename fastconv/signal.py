@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastconv import methods
+from fastconv import costs, methods
 from fastconv.arguments.axes import MODES
 from fastconv.arguments.boundaries import SIGNAL as BOUNDARIES
 from fastconv.arguments.correlation import placed
@@ -53,7 +53,6 @@ __all__ = [
 
 __getattr__ = left_to_scipy("signal", "what correlates and convolves of scipy.signal")
 
-LITTLE_WORK = 10000  # products: fewer take no longer than finding out which are needed
 METHODS = {"auto": "auto", "direct": "direct", "fft": "auto"}
 
 
@@ -625,7 +624,7 @@ def _answered(
         return Answer(
             _convolved(x.astype(np.uint8), k.astype(np.uint8), start, out, np.dtype(np.int64), method).astype(bool)
         )
-    is_little = may_be_little and x.size * k.size < LITTLE_WORK and x.ndim == k.ndim <= 3 and _is_fast(dtype)
+    is_little = may_be_little and x.size * k.size < costs.PLAIN_BELOW and x.ndim == k.ndim <= 3 and _is_fast(dtype)
     if is_little and boundaries is None:
         is_little = _is_finite(k)  # products with the zeros around are zero
     lead = tuple(m - 1 - first for m, first in zip(k.shape, start, strict=True))

@@ -40,7 +40,6 @@ _T = TypeVar(
 _F = TypeVar("_F", np.float32, np.float64, np.complex64, np.complex128)
 _Chosen = Literal["direct", "fft"]
 METHODS: dict[str, str]
-LITTLE_WORK: int
 
 class _Convolve(Protocol):
     @overload

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Correlation by large transforms, for kernels too large for the tiles of `csrc/fft.c`.
+"""Correlation by large transforms, for kernels too large for the tiles of `csrc/corr/fft.c`.
 
 NumPy's FFT in float64:  y = IDFT(DFT(x) * DFT(flipped k)). Where x goes on forever by itself ("wrap" along every axis)
 the transform has the period of x, and no output is computed twice; elsewhere it is as long as what the outputs look at.
@@ -15,15 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastconv import costs
 from fastconv.arguments.correlation import Correlation
 from fastconv.reference.correlation import extended
-
-NS_PER_POINT = 1.0  # and doubling of the length, of one transform
-CALL_US = 100
-
-
-PART_POINTS = 1 << 22  # of a transform whose length the kernel leaves free: about 200 MB
-KERNELS = 3  # how many kernels long a part is at least, along each axis
 
 
 def lengths(c: Correlation) -> tuple[int, ...]:
@@ -37,8 +31,8 @@ def lengths(c: Correlation) -> tuple[int, ...]:
 
 def part_lengths(c: Correlation) -> tuple[int, ...] | None:
     """Points of the transform of a part of the outputs, along each axis; None: they are no fewer."""
-    side = int(PART_POINTS ** (1 / c.rank))
-    points = tuple(_fast_length(min(a.out + a.k - 1, max(KERNELS * a.k, side))) for a in c.axes)
+    side = int(costs.PART_POINTS ** (1 / c.rank))
+    points = tuple(_fast_length(min(a.out + a.k - 1, max(costs.PART_KERNELS * a.k, side))) for a in c.axes)
     return points if 2 * math.prod(points) < math.prod(lengths(c)) else None
 
 
@@ -53,8 +47,8 @@ def expected_us(c: Correlation) -> float:
     n, parts = most_points(c), math.prod(c.shape[: -c.rank])
     if of_part:
         parts *= math.prod(-(-a.out // (size - a.k + 1)) for a, size in zip(c.axes, of_part, strict=True))
-    each = n * (math.log2(max(n, 2)) + 4) * NS_PER_POINT * 1e-3 * (2 if c.sum_dtype.kind == "c" else 1)
-    return (2 * parts + 1) * each + CALL_US
+    each = n * (math.log2(max(n, 2)) + 4) * costs.TRANSFORM_NS * 1e-3 * (2 if c.sum_dtype.kind == "c" else 1)
+    return (2 * parts + 1) * each + costs.TRANSFORM_CALL_US
 
 
 def correlate(c: Correlation) -> NDArray[Any]:

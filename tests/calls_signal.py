@@ -15,7 +15,7 @@ from oracles import Slide
 from scipy import signal as original
 
 from fastconv import signal
-from fastconv.methods import CROSSOVERS
+from fastconv.costs import CROSSOVERS
 
 WORK = 300_000  # products of one call at most
 

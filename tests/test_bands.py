@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import ndimage as original
 
-from fastconv import ndimage, passes
+from fastconv import costs, ndimage, passes
 
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant")
 
@@ -40,7 +40,7 @@ def test_bands_have_the_bits_of_the_whole(rng, monkeypatch, dtype):
             if name == "gaussian_gradient_magnitude" and dtype == "?":
                 continue
             whole = filter(x, *args, mode=mode, cval=3.5, **how)
-            monkeypatch.setattr(passes, "BAND", int(rng.integers(1, x.size)))
+            monkeypatch.setattr(costs, "PASSES_BAND", int(rng.integers(1, x.size)))
             banded, inside = filter(x, *args, mode=mode, cval=3.5, **how), x.copy()
             filter(inside, *args, mode=mode, cval=3.5, output=inside, **how)
             monkeypatch.undo()
@@ -67,7 +67,7 @@ def test_what_is_between_passes_takes_little_memory(rng, name, args):
     tracemalloc.start()
     try:
         getattr(ndimage, name)(x, *args, output=out)
-        assert tracemalloc.get_traced_memory()[1] < 2 * 8 * passes.BAND < x.nbytes
+        assert tracemalloc.get_traced_memory()[1] < 2 * 8 * costs.PASSES_BAND < x.nbytes
     finally:
         tracemalloc.stop()
 
@@ -84,7 +84,7 @@ def test_signals_are_looked_at_between_bands(rng, monkeypatch, name, args):
             os.kill(os.getpid(), signal.SIGINT)
         return step(*args)
 
-    monkeypatch.setattr(passes, "BAND", 100)
+    monkeypatch.setattr(costs, "PASSES_BAND", 100)
     monkeypatch.setattr(passes, "_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         getattr(ndimage, name)(rng.random((50, 100)), *args)

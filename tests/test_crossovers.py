@@ -98,7 +98,7 @@ def test_kernels_nearly_as_large_as_a_tile_end(rng, dtype):
 def test_parts_of_a_large_transform(monkeypatch, rng, shape, kernel):
     """With the bits of one part wherever it is seen from, and the sums of the definition."""
     for points in (1 << 22, 64, 1):
-        monkeypatch.setattr("fastconv.spectrum.PART_POINTS", points)
+        monkeypatch.setattr("fastconv.costs.PART_POINTS", points)
         for mode, boundary in (("same", "wrap"), ("full", "constant"), ("valid", "edge"), ("same", "reflect")):
             for is_complex in (False, True):
                 x, k = (

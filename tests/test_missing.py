@@ -55,7 +55,7 @@ def test_against_the_reference(monkeypatch, rng, rank, mode, boundary):
             expected, weight = corr(rank, reference)(x, k, mode, boundary, 2, **how)
             bound = reference.error_bound(c)
             for elements in (1, 300, 1 << 20):
-                monkeypatch.setattr("fastconv.correlation.BAND_ELEMENTS", elements)
+                monkeypatch.setattr("fastconv.costs.MISSING_BAND", elements)
                 y, ours = corr(rank)(x, k, mode, boundary, 2, **how)
                 np.testing.assert_allclose(ours, weight, rtol=1e-5, atol=1e-6)
                 np.testing.assert_array_equal(np.isnan(y), np.isnan(expected))
@@ -141,7 +141,7 @@ def test_windows_and_batches_have_the_bits_of_the_whole(monkeypatch, rng, way):
     x, k = 5 + holes(rng, shape, "float32", 0.1), k.astype("float32")
     x[(0, *(slice(n // 5, n - n // 4) for n in shape[1:]))] = np.nan
     x[1] = 1  # nothing is missing
-    monkeypatch.setattr("fastconv.correlation.BAND_ELEMENTS", 3000)
+    monkeypatch.setattr("fastconv.costs.MISSING_BAND", 3000)
 
     def run(data, **how):
         return corr(k.ndim)(data, k, "same", "wrap", nan="ignore", method=method, return_weight=True, **how)
@@ -226,7 +226,7 @@ def test_bands_and_threads_change_nothing(monkeypatch, tiny_chunks, rng):
     for boundary in cases.BOUNDARIES:
         whole = fastconv.corr2d(x, k, "full", boundary, nan="ignore")
         for elements in (1, 500, 3000):
-            monkeypatch.setattr("fastconv.correlation.BAND_ELEMENTS", elements)
+            monkeypatch.setattr("fastconv.costs.MISSING_BAND", elements)
             for threads in (1, 3):
                 y = fastconv.corr2d(x, k, "full", boundary, nan="ignore", threads=threads)
                 np.testing.assert_array_equal(y, whole)

@@ -11,12 +11,12 @@ from typing import NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from fastconv import costs
 from fastconv.arguments.boundaries import source_index
 from fastconv.arguments.values import as_word, per_axis
 from fastconv.typing import IntOrTuple, Mode, Window
 
 MODES: tuple[str, ...] = get_args(Mode)
-FAR = 4  # times as long as what outputs look at has what lies between to be, for that to be copied instead
 
 
 class Axis(NamedTuple):
@@ -51,7 +51,7 @@ class Axis(NamedTuple):
         They come in pieces: around each tap where these are further apart than the outputs, or under each output.
         """
         outputs, taps = (self.out - 1) * self.stride + 1, (self.k - 1) * self.dilation + 1
-        if self.out == 0 or outputs + taps < FAR * min(self.k * outputs, self.out * taps):
+        if self.out == 0 or outputs + taps < costs.FAR * min(self.k * outputs, self.out * taps):
             return None
         if self.k * outputs < self.out * taps:
             pieces, each, far = self.k, outputs, self.dilation

@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, get_args
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from fastconv import costs
 from fastconv.arguments.axes import Axis
 from fastconv.arguments.layer_geometry import LAYOUTS, NAMES, Names, Options, layer_geometry
 from fastconv.arguments.layers import ACTIVATIONS, Columns, Layer, WeightGradient, _size, compute_dtype, layer_arguments
@@ -34,7 +35,6 @@ __all__ = ["Explanation", "conv1d", "conv2d", "conv3d", "explain"]
 
 METHODS: tuple[str, ...] = get_args(LayerMethod)
 Asked = TypeVar("Asked", Layer, WeightGradient, Columns)
-LANES_BELOW = 32  # outputs in a row up to which depthwise layers like channels last as they are; others, a copy
 
 
 def conv1d(
@@ -385,7 +385,7 @@ def _direct(layer: Layer, threads: int, wide: tuple[NDArray[Any] | None, ...] | 
     assert _core is not None
     dtype = layer.compute_dtype
     x = layer.x.astype(dtype, copy=False)
-    if layer.channels_last and (layer.w.shape[1] > 1 or layer.axes[-1].out > LANES_BELOW):
+    if layer.channels_last and (layer.w.shape[1] > 1 or layer.axes[-1].out > costs.LANES_BELOW):
         x = np.ascontiguousarray(x)
     w, bias = wide or (layer.w, layer.bias)
     w = np.require(w, dtype, ["C", "A"])
