@@ -8,11 +8,13 @@ Without the extension the fixtures that need it raise: the tests of compiled cod
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
+import random
 import signal
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -40,6 +42,38 @@ settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
 settings.load_profile("ci" if "CI" in os.environ else "local")
 
 SEED = int(os.environ.get("FASTCONV_TEST_SEED") or np.random.SeedSequence().generate_state(1)[0])
+
+
+def only_deep(*values):
+    """Values of a parameter that the deep tier adds to those of the quick one."""
+    return [pytest.param(value, marks=pytest.mark.deep) for value in values]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Leave to the quick tier what shows each value of each parameter on each instruction set and number of threads.
+
+    The other cases of a test are deep: those in which no value is seen for the first time where it is. Which they are
+    depends on the test alone.
+    """
+    tests = defaultdict(list)
+    for item in items:
+        if hasattr(item, "callspec") and not item.get_closest_marker("deep"):
+            tests[item.nodeid.partition("[")[0]].append(item)
+    for name, cases in tests.items():
+        shown = set()
+        shuffled = random.Random(name).sample(cases, len(cases))  # in order, a value would meet few values of others
+        quick = set()
+        for enough in (all, any):  # first the cases in which everything is new, so that there are few of the others
+            for case in shuffled:
+                values = [(parameter, id(value)) for parameter, value in case.callspec.params.items()]
+                where = [value for value in values if value[0] in ("isa", "threads")] or [None]
+                pairs = set(itertools.product(values, where))
+                if enough(pair not in shown for pair in pairs):
+                    shown |= pairs
+                    quick.add(case)
+        for case in set(cases) - quick:
+            case.add_marker("deep")
 
 
 def pytest_terminal_summary(terminalreporter):

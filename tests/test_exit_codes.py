@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import only_deep
 
 import fastconv
 from fastconv.__main__ import EXIT_CODES, main
@@ -82,7 +83,7 @@ def test_the_output_does_not_fit(shell, command, unbuffered):
     assert (code, err) == (2, "fastconv: error: cannot write the output: No space left on device\n")
 
 
-@pytest.mark.parametrize("command", ["info", FILTER, FIND, TOUR])
+@pytest.mark.parametrize("command", [FILTER, *only_deep("info", FIND, TOUR)])
 def test_no_output_and_no_input(shell, command):
     assert shell(f"fastconv {command} >&-")[0] == 0
     assert shell(f"fastconv {command} <&-")[0] == 0
@@ -207,7 +208,11 @@ def test_what_goes_wrong_has_its_code(folder, monkeypatch, capsys, command, erro
 
 
 @pytest.mark.parametrize(
-    "error", ["fastconv.CheckError('mine')", "ModuleNotFoundError('no', name='PIL')", "MemoryError()", "OSError(5)"]
+    "error",
+    [
+        "fastconv.CheckError('mine')",
+        *only_deep("ModuleNotFoundError('no', name='PIL')", "MemoryError()", "OSError(5)"),
+    ],
 )
 def test_errors_of_a_program_are_its_own(folder, shell, error):
     (folder / "program.py").write_text(f"import fastconv\nraise {error}\n")
@@ -216,8 +221,11 @@ def test_errors_of_a_program_are_its_own(folder, shell, error):
     assert error.partition("(")[0].rpartition(".")[2] in err.splitlines()[-1]
 
 
-def test_exit_codes_of_a_program_are_its_own(folder, shell):
+@pytest.mark.parametrize("code", [3, *only_deep(0, 1, 70)])
+def test_exit_codes_of_a_program_are_its_own(folder, shell, code):
     (folder / "program.py").write_text("import sys\nsys.exit(int(sys.argv[1]))\n")
-    for code in (0, 1, 3, 70):
-        assert shell(f"fastconv run program.py {code}")[0] == code
+    assert shell(f"fastconv run program.py {code}")[0] == code
+
+
+def test_the_exit_code_of_no_program(shell):
     assert shell("fastconv run missing.py")[0] == 2

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The lecture: every part computes what it tells, and the command shows it."""
 
+import functools
 import re
 import sys
 
@@ -9,6 +10,8 @@ import pytest
 
 from fastconv import tour
 from fastconv.__main__ import main
+
+PARTS = {part.__name__: functools.cache(part) for part in tour.PARTS}  # networks are trained once for all tests
 
 TITLES = [
     "Why a kernel",
@@ -31,6 +34,7 @@ def image():
 def test_whole_tour(image, tmp_path, monkeypatch, capsys):
     pytest.importorskip("sklearn")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tour, "PARTS", tuple(PARTS.values()))
     assert main(["tour"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -54,7 +58,7 @@ def test_whole_tour(image, tmp_path, monkeypatch, capsys):
 @pytest.mark.deep
 def test_digits_are_read():
     pytest.importorskip("sklearn")
-    text = tour.digits().text
+    text = PARTS["digits"]().text
     convolution, connected = (float(p) for p in re.findall(r"([\d.]+)%", text))
     assert convolution > 98
     assert convolution > connected > 90
@@ -62,7 +66,7 @@ def test_digits_are_read():
 
 
 def test_kernels_are_recovered():
-    errors = re.findall(r"(?:sobel|sharpen|blur) .* (\S+)$", tour.learning_kernels().text, re.MULTILINE)
+    errors = re.findall(r"(?:sobel|sharpen|blur) .* (\S+)$", PARTS["learning_kernels"]().text, re.MULTILINE)
     assert len(errors) == 3 and all(float(e) < 1e-3 for e in errors)
 
 
@@ -71,9 +75,9 @@ def test_figure_is_found():
     assert places == [("210", "208"), ("210", "305"), ("60", "268"), ("300", "8")]
 
 
-@pytest.mark.parametrize("part", [p for p in tour.PARTS if p is not tour.digits], ids=lambda p: p.__name__)
+@pytest.mark.parametrize("part", [name for name in PARTS if name != "digits"])
 def test_panels_can_be_shown(part):
-    for panel in part().panels:
+    for panel in PARTS[part]().panels:
         assert panel.values.ndim == 2 and max(panel.values.shape) <= tour.SIDE
         assert np.isfinite(panel.values).all() and np.ptp(panel.values) > 0.1
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from conftest import only_deep
 
 # Each call alone under every instruction set, then from two threads while a third one switches. The sizes are such that
 # the extension lets go of the GIL, and panels and tiles of the instruction sets differ.
@@ -75,7 +76,8 @@ print({name: count for name, count in wrong.items() if count})
 """
 
 
+@pytest.mark.parametrize("seconds", ["1", *only_deep("5")])
 @pytest.mark.parametrize("threads", ["1", "2"])
-def test_a_call_keeps_the_instruction_set_it_began_with(python, threads):
-    done = python(CODE.replace("SECONDS", "5"), FASTCONV_NUM_THREADS=threads)
+def test_a_call_keeps_the_instruction_set_it_began_with(python, threads, seconds):
+    done = python(CODE.replace("SECONDS", seconds), FASTCONV_NUM_THREADS=threads)
     assert (done.returncode, done.stdout, done.stderr) == (0, "{}\n", "")
