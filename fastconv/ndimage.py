@@ -35,7 +35,7 @@ from fastconv.arguments.boundaries import NDIMAGE as BOUNDARIES
 from fastconv.arguments.values import as_array, left_to_scipy
 from fastconv.caches import remembered
 from fastconv.passes import Pass, float_weights, integer, mean, passed, real, slid, weighted
-from fastconv.typing import FilterMode, FilterModes
+from fastconv.typing import FilterMode, FilterModes, IntOrTuple
 
 __all__ = [
     "convolve",
@@ -290,14 +290,14 @@ def _gaussian(sigma: float, order: int, radius: int) -> NDArray[np.float64]:
 def gaussian_filter(
     input: ArrayLike,
     sigma: float | Sequence[float],
-    order: int | Sequence[int] = 0,
+    order: IntOrTuple = 0,
     output: Output = None,
     mode: FilterModes = "reflect",
     cval: complex = 0.0,
     truncate: float = 4.0,
     *,
-    radius: int | Sequence[int] | None = None,
-    axes: int | Sequence[int] | None = None,
+    radius: IntOrTuple | None = None,
+    axes: IntOrTuple | None = None,
 ) -> NDArray[Any]:
     """`scipy.ndimage.gaussian_filter`: `gaussian_filter1d` along several axes.
 
@@ -341,13 +341,13 @@ def gaussian_filter(
 
 def uniform_filter(
     input: ArrayLike,
-    size: int | Sequence[int] = 3,
+    size: IntOrTuple = 3,
     output: Output = None,
     mode: FilterModes = "reflect",
     cval: complex = 0.0,
-    origin: int | Sequence[int] = 0,
+    origin: IntOrTuple = 0,
     *,
-    axes: int | Sequence[int] | None = None,
+    axes: IntOrTuple | None = None,
 ) -> NDArray[Any]:
     """`scipy.ndimage.uniform_filter`: `uniform_filter1d` along several axes.
 
@@ -462,7 +462,7 @@ def generic_laplace(
     extra_arguments: tuple[Any, ...] = (),
     extra_keywords: dict[str, Any] | None = None,
     *,
-    axes: int | Sequence[int] | None = None,
+    axes: IntOrTuple | None = None,
 ) -> NDArray[Any]:
     """`scipy.ndimage.generic_laplace`: the sum of second derivatives along several axes.
 
@@ -505,7 +505,7 @@ def generic_gradient_magnitude(
     extra_arguments: tuple[Any, ...] = (),
     extra_keywords: dict[str, Any] | None = None,
     *,
-    axes: int | Sequence[int] | None = None,
+    axes: IntOrTuple | None = None,
 ) -> NDArray[Any]:
     """`scipy.ndimage.generic_gradient_magnitude`: the root of the sum of squared derivatives along several axes.
 
@@ -571,7 +571,7 @@ def laplace(
     mode: FilterModes = "reflect",
     cval: complex = 0.0,
     *,
-    axes: int | Sequence[int] | None = None,
+    axes: IntOrTuple | None = None,
 ) -> NDArray[Any]:
     """`scipy.ndimage.laplace`: the sum of second differences, 1 -2 1, along several axes.
 
@@ -608,7 +608,7 @@ def gaussian_laplace(
     mode: FilterModes = "reflect",
     cval: complex = 0.0,
     *,
-    axes: int | Sequence[int] | None = None,
+    axes: IntOrTuple | None = None,
     **kwargs: Any,
 ) -> NDArray[Any]:
     """`scipy.ndimage.gaussian_laplace`: the sum of second derivatives of a Gaussian along several axes.
@@ -641,7 +641,7 @@ def gaussian_gradient_magnitude(
     mode: FilterModes = "reflect",
     cval: complex = 0.0,
     *,
-    axes: int | Sequence[int] | None = None,
+    axes: IntOrTuple | None = None,
     **kwargs: Any,
 ) -> NDArray[Any]:
     """`scipy.ndimage.gaussian_gradient_magnitude`: the magnitude of the gradient, by derivatives of a Gaussian.
@@ -684,9 +684,9 @@ def correlate(
     output: Output = None,
     mode: FilterMode = "reflect",
     cval: complex = 0.0,
-    origin: int | Sequence[int] = 0,
+    origin: IntOrTuple = 0,
     *,
-    axes: int | Sequence[int] | None = None,
+    axes: IntOrTuple | None = None,
 ) -> NDArray[Any]:
     """`scipy.ndimage.correlate`: correlation with a kernel of as many dimensions as the input.
 
@@ -726,9 +726,9 @@ def convolve(
     output: Output = None,
     mode: FilterMode = "reflect",
     cval: complex = 0.0,
-    origin: int | Sequence[int] = 0,
+    origin: IntOrTuple = 0,
     *,
-    axes: int | Sequence[int] | None = None,
+    axes: IntOrTuple | None = None,
 ) -> NDArray[Any]:
     """`scipy.ndimage.convolve`: `correlate` with the kernel flipped, its centre and `origin` the other way round.
 

@@ -37,7 +37,7 @@ from fastconv.correlation import answered, run, summed
 from fastconv.plans import Answer, planned
 from fastconv.reference.correlation import slide
 from fastconv.runtime import _core, checking, get_num_threads
-from fastconv.typing import ConvMethod, Mode, SignalBoundary
+from fastconv.typing import ConvMethod, IntOrTuple, Mode, SignalBoundary
 
 __all__ = [
     "choose_conv_method",
@@ -306,7 +306,7 @@ def _convolve(in1: Any, in2: Any, k: NDArray[Any], mode: Any, method: Any) -> An
 
 
 @planned(in1="either")
-def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: int | Sequence[int] | None = None) -> Any:
+def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: IntOrTuple | None = None) -> Any:
     """`scipy.signal.fftconvolve`: convolution along some axes, in floats.
 
     Despite its name it is computed by the fastest method, transforms or not.
@@ -376,7 +376,7 @@ def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: int |
 
 
 @planned(in1="either")
-def oaconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: int | Sequence[int] | None = None) -> Any:
+def oaconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: IntOrTuple | None = None) -> Any:
     """`scipy.signal.oaconvolve`: another name for `fftconvolve`, which cuts long signals into tiles by itself.
 
     Parameters
@@ -705,8 +705,8 @@ def _complex_at_once(
 ) -> Answer:
     """A correlation of complex numbers, which are an axis of two elements that a kernel of three slides over.
 
-        out[re] = re * k[re] - im * k[im]                  elements      0  re  im   0
-        out[im] = re * k[im] + im * k[re]                  taps          im  re -im    and one further
+    out[re] = re * k[re] - im * k[im]                  elements      0  re  im   0
+    out[im] = re * k[im] + im * k[re]                  taps          im  re -im    and one further
     """
     assert _core is not None
     y, k = np.empty(tuple(out), dtype), k.astype(dtype)

@@ -232,7 +232,7 @@ class _Fold(Protocol):
     def __call__(
         self,
         x: NDArray[_T],
-        output_size: int | Sequence[int],
+        output_size: IntOrTuple,
         kernel_size: IntOrTuple,
         dilation: IntOrTuple = 1,
         padding: Padding = 0,
@@ -245,7 +245,7 @@ class _Fold(Protocol):
     def __call__(
         self,
         x: ArrayLike,
-        output_size: int | Sequence[int],
+        output_size: IntOrTuple,
         kernel_size: IntOrTuple,
         dilation: IntOrTuple = 1,
         padding: Padding = 0,

@@ -7,7 +7,7 @@ Convolutional Neural Networks for Document Processing, 2006), and `fold` the adj
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,7 @@ def unfold(
 
 def fold(
     x: ArrayLike,
-    output_size: int | Sequence[int],
+    output_size: IntOrTuple,
     kernel_size: IntOrTuple,
     dilation: IntOrTuple = 1,
     padding: Padding = 0,
