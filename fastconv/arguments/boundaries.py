@@ -4,7 +4,7 @@
 `TABLE` has a row for each index rule: element i of the continued axis is an element of x, or the fill value. Whatever
 continues an axis reads it. To add an index rule, add
 
-1. its row here, behind the others, and its name to the interfaces that have it;
+1. its row here, behind the others, and its name to the interfaces that have it, the tables and the types of words;
 2. its code to the enum in csrc/fastconv.h, which is in the order of the table;
 3. its case in fc_source_index of csrc/common/strides.c;
 4. its step in the checks of the drivers (`folded`, in C, of the tests).
