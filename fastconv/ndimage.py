@@ -23,7 +23,6 @@ Results differ from SciPy's only where that loses data or does what C leaves und
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -31,10 +30,23 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv.arguments.boundaries import NDIMAGE as BOUNDARIES
+from fastconv.arguments.filters import (
+    Pass,
+    axes_of,
+    boundary_of,
+    each,
+    gaussian_taps,
+    integer,
+    kernel_of,
+    mean,
+    number,
+    on_every_axis,
+    output_of,
+    real,
+    weighted,
+)
 from fastconv.arguments.values import as_array, left_to_scipy
-from fastconv.caches import remembered
-from fastconv.passes import Pass, float_weights, integer, mean, passed, real, slid, weighted
+from fastconv.passes import passed, slid
 from fastconv.typing import FilterMode, FilterModes, IntOrTuple
 
 __all__ = [
@@ -115,10 +127,10 @@ def correlate1d(
     x, w = as_array(input, "input"), as_array(weights, "weights")
     if w.dtype.kind == "c":
         w = w.conj().astype(np.complex128, copy=False)
-        out = _output(output, x, is_complex=True)
+        out = output_of(output, x, is_complex=True)
         return _by_parts(correlate1d, x, w, out, cval, axis=axis, mode=mode, origin=origin)
-    out = _output(output, x, is_complex=x.dtype.kind == "c")
-    return passed(x, [weighted(w, axis, x.ndim, _boundary(mode), origin)], out, cval)
+    out = output_of(output, x, is_complex=x.dtype.kind == "c")
+    return passed(x, [weighted(w, axis, x.ndim, boundary_of(mode), origin)], out, cval)
 
 
 def convolve1d(
@@ -158,7 +170,7 @@ def convolve1d(
     w = w[::-1]
     if w.dtype.kind == "c":
         w = w.conj()  # correlate1d does it again
-    return correlate1d(input, w, axis, output, mode, cval, -_number(origin) - (1 - len(w) % 2))
+    return correlate1d(input, w, axis, output, mode, cval, -number(origin) - (1 - len(w) % 2))
 
 
 def uniform_filter1d(
@@ -196,8 +208,8 @@ def uniform_filter1d(
     array([4, 3, 4, 1, 4, 6, 6, 3])
     """
     x = as_array(input, "input")
-    passes = [mean(size, axis, x.ndim, _boundary(mode), origin)]
-    return passed(x, passes, _output(output, x, is_complex=x.dtype.kind == "c"), cval)
+    passes = [mean(size, axis, x.ndim, boundary_of(mode), origin)]
+    return passed(x, passes, output_of(output, x, is_complex=x.dtype.kind == "c"), cval)
 
 
 def gaussian_filter1d(
@@ -243,45 +255,7 @@ def gaussian_filter1d(
     >>> gaussian_filter1d([1.0, 2.0, 3.0, 4.0, 5.0], 1).round(4)
     array([1.427 , 2.0678, 3.    , 3.9322, 4.573 ])
     """
-    return correlate1d(input, _gaussian_taps(sigma, order, truncate, radius), axis, output, mode, cval, 0)
-
-
-def _gaussian_taps(sigma: float, order: int, truncate: float, radius: int | None) -> NDArray[np.float64]:
-    """Taps for correlation, the arguments checked."""
-    try:
-        deviation = real(sigma, "sigma")
-    except TypeError as error:
-        raise (ValueError if isinstance(sigma, str) and not sigma.isnumeric() else TypeError)(str(error)) from None
-    if radius is None:
-        try:
-            reach: Any = int(real(truncate, "truncate") * deviation + 0.5)
-        except (OverflowError, ValueError) as error:
-            raise type(error)(f"sigma and truncate must be finite; got {sigma!r} and {truncate!r}") from None
-    else:
-        reach = radius
-    if not isinstance(reach, (int, np.integer)) or reach < 0:
-        raise ValueError(f"Radius must be a nonnegative integer; got {reach!r}")
-    derivative = integer(order, "order")
-    if derivative < 0:
-        raise ValueError(f"order must be non-negative; got {order!r}")
-    return _gaussian(deviation, derivative, int(reach))
-
-
-@remembered(2**20)
-def _gaussian(sigma: float, order: int, radius: int) -> NDArray[np.float64]:
-    x = np.arange(-radius, radius + 1)
-    bell = np.exp(-0.5 / (sigma * sigma) * x**2)
-    bell = bell / bell.sum()
-    q = np.zeros(order + 1)  # coefficients of powers of x
-    q[0] = 1
-    powers = np.arange(order + 1)
-    step = np.diag(powers[1:], 1) + np.diag(np.full(order, -1 / (sigma * sigma)), -1)
-    for _ in range(order):
-        q = step.dot(q)
-    taps = (x[:, None] ** powers).dot(q) * bell if order else bell
-    taps = np.ascontiguousarray(taps[::-1])
-    taps.flags.writeable = False
-    return taps
+    return correlate1d(input, gaussian_taps(sigma, order, truncate, radius), axis, output, mode, cval, 0)
 
 
 # ---- several axes, one after the other ------------------------------------------------------------
@@ -328,11 +302,11 @@ def gaussian_filter(
     array([ 4,  6,  8,  9, 11])
     """
     x = as_array(input, "input")
-    out = _output(output, x)
-    over = _axes(axes, x.ndim)
-    columns = [_each(v, len(over)) for v in (sigma, order, mode, radius)]
+    out = output_of(output, x)
+    over = axes_of(axes, x.ndim)
+    columns = [each(v, len(over)) for v in (sigma, order, mode, radius)]
     passes = [
-        weighted(_gaussian_taps(s, o, truncate, r), a, x.ndim, _boundary(m))
+        weighted(gaussian_taps(s, o, truncate, r), a, x.ndim, boundary_of(m))
         for a, s, o, m, r in zip(over, *columns, strict=True)
         if real(s, "sigma") > 1e-15
     ]
@@ -378,11 +352,11 @@ def uniform_filter(
     array([3.33333333, 4.        , 4.66666667])
     """
     x = as_array(input, "input")
-    out = _output(output, x, is_complex=x.dtype.kind == "c")
-    over = _axes(axes, x.ndim)
-    columns = [_each(v, len(over)) for v in (size, origin, mode)]
+    out = output_of(output, x, is_complex=x.dtype.kind == "c")
+    over = axes_of(axes, x.ndim)
+    columns = [each(v, len(over)) for v in (size, origin, mode)]
     passes = [
-        mean(int(s), a, x.ndim, _boundary(m), o)
+        mean(int(s), a, x.ndim, boundary_of(m), o)
         for a, s, o, m in zip(over, *columns, strict=True)
         if real(s, "size") > 1
     ]
@@ -443,10 +417,10 @@ def prewitt(
 def _derivative(input: Any, axis: int, output: Any, mode: Any, cval: Any, across: NDArray[np.float64]) -> NDArray[Any]:
     x = as_array(input, "input")
     where = normalize_axis_index(integer(axis, "axis"), x.ndim)
-    out = _output(output, x)
-    modes = _each(mode, x.ndim)
-    passes = [Pass(where, _CENTRAL, 3, 1, _boundary(modes[where]))]
-    passes += [Pass(a, across, 3, 1, _boundary(modes[a])) for a in range(x.ndim) if a != where]
+    out = output_of(output, x)
+    modes = each(mode, x.ndim)
+    passes = [Pass(where, _CENTRAL, 3, 1, boundary_of(modes[where]))]
+    passes += [Pass(a, across, 3, 1, boundary_of(modes[a])) for a in range(x.ndim) if a != where]
     return passed(x, passes, out, cval)
 
 
@@ -544,12 +518,12 @@ def _sum_over_axes(
 ) -> NDArray[Any]:
     """The sum of derivatives along axes; or of their squares, and then its root."""
     x = as_array(input, "input")
-    out = _output(output, x)
-    over = _axes(axes, x.ndim)
+    out = output_of(output, x)
+    over = axes_of(axes, x.ndim)
     if not over:
         out[...] = x
         return out
-    modes = _each(mode, len(over))
+    modes = each(mode, len(over))
     if out is output and np.may_share_memory(x, out):
         x = x.copy()
     for i, (a, m) in enumerate(zip(over, modes, strict=True)):
@@ -595,8 +569,8 @@ def laplace(
     """
 
     def second(x: Any, axis: int, out: Any, mode: Any, cval: Any) -> NDArray[Any]:
-        out = _output(out, x, is_complex=x.dtype.kind == "c")
-        return passed(x, [Pass(axis, _SECOND, 3, 1, _boundary(mode))], out, cval)
+        out = output_of(out, x, is_complex=x.dtype.kind == "c")
+        return passed(x, [Pass(axis, _SECOND, 3, 1, boundary_of(mode))], out, cval)
 
     return generic_laplace(input, second, output, mode, cval, axes=axes)
 
@@ -629,8 +603,8 @@ def gaussian_laplace(
     array([ 0.04,  0.16,  0.  , -0.4 ,  0.  ,  0.16,  0.04])
     """
     x = as_array(input, "input")
-    over = _axes(axes, x.ndim)
-    sigmas = _on_every_axis(_each(sigma, len(over)), over, x.ndim)
+    over = axes_of(axes, x.ndim)
+    sigmas = on_every_axis(each(sigma, len(over)), over, x.ndim)
     return generic_laplace(x, _gaussian_derivative(x.ndim, 2), output, mode, cval, (sigmas,), kwargs, axes=axes)
 
 
@@ -762,112 +736,17 @@ def _over_axes(
     if x.dtype.kind == "c" or w.dtype.kind == "c":
         if w.dtype.kind == "c" and not flips:
             w = w.conj()
-        out = _output(output, x, is_complex=True)
+        out = output_of(output, x, is_complex=True)
         how = {"mode": mode, "origin": origin, "axes": axes}
         return _by_parts(convolve if flips else correlate, x, w, out, cval, **how)
-    over = _axes(axes, x.ndim)
-    w = float_weights(w)
-    if w.ndim != len(over) or 0 in w.shape:
-        sizes = [n for n in w.shape if n > 0]
-        raise RuntimeError(
-            f"weights.ndim ({len(sizes)}) must match len(axes) ({len(over)}); weights have shape {w.shape}"
-        )
-    origins = [_number(o) for o in _each(origin, len(over))]
-    if len(over) < x.ndim:  # axes of the kernel are in the order of those of the input; origins in that of `axes`
-        w = np.expand_dims(w, tuple(a for a in range(x.ndim) if a not in over))
-        origins = _on_every_axis(origins, over, x.ndim)
-    if flips:
-        w = np.flip(w)
-        origins = [-o - (1 - n % 2) for o, n in zip(origins, w.shape, strict=True)]
-    for o, n in zip(origins, w.shape, strict=True):
-        if not -(n // 2) <= o <= (n - 1) // 2:
-            raise ValueError(
-                "Invalid origin; origin must satisfy -(weights.shape[k] // 2) <= origin[k] <= "
-                f"(weights.shape[k]-1) // 2; got {origin!r} for weights of shape {w.shape}"
-            )
-    out = _output(output, x)
+    over = axes_of(axes, x.ndim)
+    w, origins = kernel_of(w, origin, over, x.ndim, flips)
+    out = output_of(output, x)
     if not isinstance(mode, str) and isinstance(mode, Iterable):
         raise RuntimeError(f"A sequence of modes is not supported; got {mode!r}")
     leads = [n // 2 + integer(o, "origin") for n, o in zip(w.shape, origins, strict=True)]
-    slid(x, w, out, leads, _boundary(mode), cval)
+    slid(x, w, out, leads, boundary_of(mode), cval)
     return out
-
-
-# ---- arguments ------------------------------------------------------------------------------------
-
-
-def _boundary(mode: Any) -> str:
-    if isinstance(mode, str) and mode in BOUNDARIES:
-        return BOUNDARIES[mode]
-    raise RuntimeError(f"boundary mode not supported; got {mode!r}, accepted are {', '.join(BOUNDARIES)}")
-
-
-def _each(value: Any, count: int) -> list[Any]:
-    """value for each of `count` axes"""
-    if type(value) in (str, int, float) or value is None or isinstance(value, str) or not np.iterable(value):
-        return [value] * count
-    values = list(value)
-    if len(values) != count:
-        raise RuntimeError(f"sequence argument must have length equal to input rank, {count}; got {value!r}")
-    return values
-
-
-def _on_every_axis(values: list[Any], over: list[int], ndim: int) -> list[Any]:
-    """The values of these axes, and 0 for the others; as they are where they are for all axes, as in SciPy."""
-    if len(over) == ndim:
-        return values
-    where = dict(zip(over, values, strict=True))
-    return [where.get(a, 0) for a in range(ndim)]
-
-
-def _number(origin: Any) -> Any:
-    """Checked to be a number; that it is an integer in range is checked where the weights are known."""
-    real(origin, "origin")
-    return origin
-
-
-def _axes(axes: Any, ndim: int) -> list[int]:
-    if axes is None:
-        return list(range(ndim))
-    each: Iterable[Any] = [axes] if np.isscalar(axes) else axes
-    numbers = [integer(a, "axes") for a in each]
-    for a in numbers:
-        if not -ndim <= a < ndim:
-            raise ValueError(f"specified axis: {a} is out of range for {ndim} dimensions")
-    numbers = [a % ndim for a in numbers]
-    if len(set(numbers)) != len(numbers):
-        raise ValueError(f"axes must be unique; got {axes!r}")
-    return numbers
-
-
-def _output(output: Any, x: NDArray[Any], *, is_complex: bool = False) -> NDArray[Any]:
-    """The array that the result goes to."""
-    if output is None:
-        if is_complex:
-            dtype = np.promote_types(x.dtype, np.complex64)
-        else:
-            dtype = x.dtype if x.dtype.isnative else x.dtype.newbyteorder("=")
-    elif isinstance(output, (type, np.dtype)):
-        dtype = np.dtype(output)
-        if is_complex and dtype.kind != "c":
-            warnings.warn("promoting specified output dtype to complex", stacklevel=3)
-            dtype = np.promote_types(dtype, np.complex64)
-    elif isinstance(output, str):
-        dtype = np.dtype(output)
-        if is_complex and dtype.kind != "c":
-            raise RuntimeError(f"output must have complex dtype; got {output!r}")
-        if not issubclass(dtype.type, np.number):
-            raise RuntimeError(f"output must have numeric dtype; got {output!r}")
-    else:
-        given = np.asarray(output)
-        if given.shape != x.shape:
-            raise RuntimeError(f"output shape not correct: it has shape {given.shape}, input has {x.shape}")
-        if is_complex and given.dtype.kind != "c":
-            raise RuntimeError(f"output must have complex dtype; got {given.dtype}")
-        if not given.flags.writeable:
-            raise ValueError("output array is read-only")
-        return given
-    return np.empty(x.shape, dtype)
 
 
 def _by_parts(

@@ -8,95 +8,27 @@ kernels of several dimensions, by the methods of `csrc/methods.c`; without the e
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import NDArray
 
 from fastconv import costs, methods
 from fastconv.arguments.boundaries import BY_NAME
 from fastconv.arguments.correlation import Correlation, placed
+from fastconv.arguments.filters import ONES, Pass, real
+from fastconv.arguments.values import is_finite
 from fastconv.correlation import run_into
 from fastconv.reference.correlation import extended, slide
 from fastconv.reference.rounding import error_bound
 from fastconv.runtime import _core, check_result, checking, get_num_threads
 
 _WIDE = np.dtype(np.float64)
-_ONES = [np.ones(n) for n in range(8)]
-
-
-class Pass(NamedTuple):
-    """Correlation along one axis."""
-
-    axis: int
-    weights: NDArray[np.float64] | None  # None: all of them are 1
-    taps: int
-    lead: int
-    boundary: str
-    divisor: int = 0  # of the sums; 0: none
-
-
-def integer(value: Any, name: str) -> int:
-    if type(value) is int:
-        return value
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(
-            f"{name} must be an integer; got {value!r}, which cannot be interpreted as an integer"
-        ) from None
-
-
-def real(value: Any, name: str) -> float:
-    if type(value) is int or type(value) is float:
-        return float(value)
-    try:
-        if isinstance(value, (str, bytes)):
-            raise TypeError
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a real number; got {value!r}") from None
-
-
-def float_weights(w: NDArray[Any]) -> NDArray[np.float64]:
-    """w in float64, C-contiguous; itself if it is."""
-    try:
-        return np.ascontiguousarray(w, _WIDE) if w.ndim else np.asarray(w, _WIDE)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"weights must be numbers; got an array of dtype {w.dtype}: {error}") from None
 
 
 Step = tuple[Pass, Pass | None]
 Band = tuple[int, int]  # the axis of a band of results, and the first of them
-
-
-def weighted(w: NDArray[Any], axis: Any, ndim: int, boundary: str, origin: Any = 0) -> Pass:
-    """Correlation with w, the arguments checked."""
-    taps = w if w.dtype is _WIDE and w.flags.c_contiguous else float_weights(w)
-    if w.ndim != 1 or not taps.size:
-        raise RuntimeError(f"no filter weights given: weights must have 1 dimension; got shape {w.shape}")
-    where = normalize_axis_index(integer(axis, "axis"), ndim)
-    if not -(taps.size // 2) <= real(origin, "origin") <= (taps.size - 1) // 2:
-        raise ValueError(
-            "Invalid origin; origin must satisfy -(len(weights) // 2) <= origin <= (len(weights)-1) // 2; "
-            f"got {origin!r} for {taps.size} weights"
-        )
-    return Pass(where, taps, taps.size, taps.size // 2 + integer(origin, "origin"), boundary)
-
-
-def mean(size: Any, axis: Any, ndim: int, boundary: str, origin: Any) -> Pass:
-    """The mean of `size` elements, the arguments checked."""
-    where = normalize_axis_index(integer(axis, "axis"), ndim)
-    if real(size, "size") < 1:
-        raise RuntimeError(f"incorrect filter size: size must be at least 1; got {size!r}")
-    length = integer(size, "size")
-    if not 0 <= length // 2 + real(origin, "origin") < length:
-        raise ValueError(f"invalid origin; it must satisfy 0 <= size // 2 + origin < size; got {origin!r}")
-    weights = _ONES[length] if length < len(_ONES) else None  # else by sums that do not grow with it
-    return Pass(where, weights, length, length // 2 + integer(origin, "origin"), boundary, length)
 
 
 def passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any) -> NDArray[Any]:
@@ -222,7 +154,7 @@ def _wide_mean(
             back = line.take(np.sort(rule.source(np.arange(n, period), n)), -1)
             more = repeats * (line.sum(-1, keepdims=True) + back.sum(-1, keepdims=True))
             taps, lead = taps - repeats * period, lead % period
-        weights = _ONES[taps] if taps < len(_ONES) else None
+        weights = ONES[taps] if taps < len(ONES) else None
         reduced = Pass(one.axis, weights, taps, lead, boundary)
         sums = _step(x, (reduced, None), np.empty(out.shape), _WIDE, fill, band)
         sums += np.moveaxis(more, -1, one.axis)
@@ -352,7 +284,7 @@ def slid(
         out[...] = 0
         return
     exact = out.dtype.kind != "f" or w.size <= costs.ORDERED_TAPS or x.size * w.size <= costs.ORDERED_PRODUCTS
-    if not exact and not (np.isfinite(fill) and _is_finite(x)):  # other methods multiply by zeros, too
+    if not exact and not (np.isfinite(fill) and is_finite(x)):  # other methods multiply by zeros, too
         exact = bool((w == 0).any())
     mirrored = out.dtype.kind == "u" and out.dtype.itemsize == 8
     sums = np.empty(out.shape, _WIDE) if mirrored else _apart(x, out)
@@ -417,10 +349,6 @@ def _in_order(c: Correlation) -> NDArray[np.float64]:
             under: tuple[Any, ...] = (..., *(slice(t, t + a.out) for t, a in zip(at, c.axes, strict=True)))
             sums += c.k[at] * beyond[under]
     return sums
-
-
-def _is_finite(a: NDArray[Any]) -> bool:
-    return a.dtype.kind not in "fc" or bool(np.isfinite(a).all())
 
 
 def _reference(c: Correlation) -> NDArray[np.float64]:

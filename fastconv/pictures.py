@@ -20,12 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastconv.files import written_whole
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
 
+Array = NDArray[Any]
+
+RANGES = ("auto", "clip", "abs", "stretch")  # how results become pixels
 MOST_PIXELS = 89_478_485  # of a picture, as Pillow: a small file can claim to be a large picture
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF")  # formats that are meant to change pixels; all of 8 bits
 FIRST_IS_ALL = ("MPO", "PSD")  # the other pictures are previews or layers of the first
@@ -209,3 +213,20 @@ def say(message: str) -> None:
     with contextlib.suppress(OSError):
         if sys.stderr:
             print(f"fastconv: {message}", file=sys.stderr, flush=True)
+
+
+def to_pixels(y: Array, rule: str, dtype: np.dtype[Any]) -> Array:
+    """Results as pixels of the given type: ranged by the rule, rounded to nearest; overwrites them.
+
+    Floating pixels have no range: clip leaves them alone and stretch takes 0 to 1.
+    """
+    whole = dtype.kind in "iu"
+    low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if whole else (0, 1)
+    if (whole or rule == "stretch") and not np.isfinite(y).all():
+        raise RequestError("results are NaN or infinite: numbers of the picture or the kernel are, or are too large")
+    if rule == "abs":
+        y = np.abs(y, out=y)
+    elif rule == "stretch":
+        y = y - np.float64(y.min())
+        y = low + y * ((high - low) / (y.max() or 1))
+    return (np.rint(y, out=y).clip(low, high, out=y) if whole else y).astype(dtype)

@@ -20,11 +20,11 @@ except ImportError as error:
 from fastconv.arguments.layer_geometry import (
     GRADIENT_NAMES,
     Options,
-    _groups,
-    _pads,
-    _spans,
+    as_groups,
     as_padding,
     layer_geometry,
+    pads_of,
+    spans_of,
     transposed_geometry,
 )
 from fastconv.arguments.values import per_axis
@@ -357,10 +357,10 @@ def _normal(
 ) -> How:
     """What is asked, with a number for every axis."""
     steps, spread = per_axis(stride, rank, "stride"), per_axis(dilation, rank, "dilation")
-    pads = _pads(as_padding(padding), _spans(w[2:], spread, "weight"), steps)
+    pads = pads_of(as_padding(padding), spans_of(w[2:], spread, "weight"), steps)
     more = per_axis(output_padding, rank, "output_padding", least=0)
     sides = [n for pair in pads for n in pair]
-    return How(steps, sides, spread, more, _groups(groups, w, "weight"), padding_mode, transposed)
+    return How(steps, sides, spread, more, as_groups(groups, w, "weight"), padding_mode, transposed)
 
 
 def _tensors(

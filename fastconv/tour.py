@@ -8,30 +8,19 @@ Zhang, Lipton, Li and Smola, Dive into Deep Learning, chapter 7.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 import fastconv
 from fastconv import dense, kernels, learning, nn
-
-if TYPE_CHECKING:
-    from PIL import Image
+from fastconv.panels import SIDE, Panel, curve, scene, sheet, signed, tiles
 
 __all__ = ["PARTS", "Panel", "Part", "sheet"]
 
 Array = NDArray[Any]
-SIDE = 512  # of a panel, pixels
-
-
-class Panel(NamedTuple):
-    """A picture of a part."""
-
-    title: str
-    text: str
-    values: Array  # (H, W) from 0, black, to 1, white
 
 
 class Part(NamedTuple):
@@ -270,11 +259,11 @@ def learning_kernels() -> Part:
         )
         error = np.abs(layer.weight[0, 0] - target).max()
         lines.append(f"    {name:10}{curves[name][0]:14.2f}{curves[name][-1]:14.1e}{error:27.1e}")
-        panels.append(Panel(f"{name}, learned", "weights; grey is zero", _signed(layer.weight[0, 0])))
+        panels.append(Panel(f"{name}, learned", "weights; grey is zero", signed(layer.weight[0, 0])))
     for name in ("edge", "sobel"):
         steps = len(curves[name])
         text = f"{curves[name][0]:.2g} to {curves[name][-1]:.1g} in {steps} steps, logarithmic"
-        panels.append(Panel(f"loss, {name}", text, _curve(curves[name])))
+        panels.append(Panel(f"loss, {name}", text, curve(curves[name])))
     return Part("Learning a kernel", "\n".join(lines), panels)
 
 
@@ -309,8 +298,8 @@ def digits() -> Part:
     wrong = np.flatnonzero(scores.argmax(1) != labels[tested])
     lines += ["", f"Misread by the convolution layers: {len(wrong)} of {len(tested)}"]
     lines += [f"    a {labels[tested[i]]}, taken for a {scores[i].argmax()}" for i in wrong]
-    some = _tiles(pictures[tested[:16], 0])
-    seen = _tiles([_signed(w) for w in first.weight[:, 0]])
+    some = tiles(pictures[tested[:16], 0])
+    seen = tiles([signed(w) for w in first.weight[:, 0]])
     panels = [
         Panel("digits", "sixteen that were tested", some),
         Panel("kernels", "the first layer's, learned; grey is zero", seen),
@@ -391,115 +380,3 @@ def _shifted(pictures: Array, down: int, across: int) -> Array:
     """Moved by one pixel less than these, zeros moving in."""
     padded = np.pad(pictures, ((0, 0), (0, 0), (1, 1), (1, 1)))
     return padded[..., down : down + pictures.shape[-2], across : across + pictures.shape[-1]]
-
-
-def _signed(k: Array) -> Array:
-    """Weights as greys: zero in the middle."""
-    shown: Array = 0.5 + 0.5 * k / np.abs(k).max()
-    return shown
-
-
-def _enlarged(values: Array) -> Array:
-    """Pixels as squares, as large as fit."""
-    times = max(SIDE // max(values.shape), 1)
-    return np.repeat(np.repeat(np.asarray(values, float), times, 0), times, 1)
-
-
-def _tiles(pictures: Iterable[Array]) -> Array:
-    """Sixteen square pictures, four by four, with lines between them."""
-    side, line = SIDE // 4 - 8, 4
-    tiles = []
-    for picture in pictures:
-        at = np.arange(side) * len(picture) // side
-        tiles.append(np.pad(picture[np.ix_(at, at)], line, constant_values=1))
-    return np.block([tiles[i : i + 4] for i in range(0, 16, 4)])
-
-
-def _curve(losses: Sequence[float]) -> Array:
-    """A falling loss, drawn with logarithms upwards."""
-    heights = np.log(np.maximum(losses, 1e-30))
-    heights = (heights - heights.min()) / (np.ptp(heights) or 1)
-    columns = np.interp(np.linspace(0, len(losses) - 1, SIDE), np.arange(len(losses)), heights)
-    rows = (1 - columns) * (SIDE - 40) + 20
-    drawn = np.ones((SIDE, SIDE))
-    drawn[:, 0] = drawn[-1] = 0.6
-    previous = rows[0]
-    for j, row in enumerate(rows):
-        low, high = sorted((previous, row))
-        drawn[int(low) : int(high) + 3, j] = 0.1
-        previous = row
-    return drawn
-
-
-def scene() -> Array:
-    """A scene of 512 x 512 in [0, 1]: shading, edges of every direction, fine detail, a waving figure.
-
-    Each shape is a signed distance, negative inside, painted with a soft edge.
-
-    Examples
-    --------
-    >>> from fastconv import tour
-    >>> tour.scene().shape
-    (512, 512)
-    """
-    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
-    scene: Array = 0.85 - 0.5 * y / 512
-
-    def paint(distance: Array, tone: float | Array) -> None:
-        scene[:] += (tone - scene) * (0.5 - distance / 2).clip(0, 1)
-
-    def disc(cx: float, cy: float, radius: float, tone: float | Array) -> None:
-        paint(np.hypot(x - cx, y - cy) - radius, tone)
-
-    def block(cx: float, cy: float, w: float, h: float, tone: float | Array) -> None:
-        paint(np.maximum(abs(x - cx) - w / 2, abs(y - cy) - h / 2), tone)
-
-    def line(ax: float, ay: float, dx: float, dy: float, width: float) -> None:
-        along = (((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy)).clip(0, 1)
-        paint(np.hypot(x - ax - along * dx, y - ay - along * dy) - width / 2, 0.06)
-
-    paint(330 + 14 * np.sin(x / 60) - y, 0.3 + (y - 330) / 900)  # a hill
-    disc(120, 120, 78, 1 - np.hypot(x - 92, y - 92) / 170)  # a ball in the light
-    block(100, 420, 120, 120, 0.06 + 0.88 * ((x // 20 + y // 20) % 2))  # a checkerboard
-    for i, width in enumerate((12, 9, 6, 4, 3, 2)):  # bars, finer and finer
-        block(360 + 22 * i, 420, width, 120, 0.94)
-    for angle in np.linspace(0, np.pi / 2, 10):  # a fan of thin lines
-        line(480, 32, -190 * np.cos(angle), 190 * np.sin(angle), 1.4)
-    for dx in (-1, 1):  # a figure, waving
-        line(256, 340, 30 * dx, 72, 12)
-        line(256, 288, 44 * dx, -32, 12)
-    line(256, 260, 0, 80, 12)
-    disc(256, 236, 24, 0.06)
-    disc(256, 236, 18, 0.94)
-    return scene
-
-
-def sheet(panels: Sequence[Panel]) -> Image.Image:
-    """A contact sheet, three panels to a row, each under its title and text; needs Pillow.
-
-    Parameters
-    ----------
-    panels : sequence of Panel
-
-    Examples
-    --------
-    >>> from fastconv import tour
-    >>> tour.sheet(tour.flip().panels).size
-    (1664, 640)
-    """
-    from PIL import Image, ImageDraw, ImageFont
-
-    columns, margin, caption = 3, 32, 64
-    right, down = SIDE + margin, caption + SIDE + margin
-    rows = -(-len(panels) // columns)
-    drawn = Image.new("L", (margin + columns * right, margin + rows * down), 250)
-    draw = ImageDraw.Draw(drawn)
-    title_font, text_font = ImageFont.load_default(26), ImageFont.load_default(18)
-    for i, panel in enumerate(panels):
-        left = margin + i % columns * right
-        top = margin + i // columns * down
-        draw.text((left, top), panel.title, 0, title_font)
-        draw.text((left, top + 34), panel.text, 90, text_font)
-        pixels = np.rint(255 * _enlarged(panel.values)).clip(0, 255).astype(np.uint8)
-        drawn.paste(Image.fromarray(pixels), (left, top + caption))
-    return drawn

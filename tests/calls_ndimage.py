@@ -13,6 +13,7 @@ from fuzz import MILD, Also, Array, Call, Rng, array, length, pick, rarely, room
 from scipy import ndimage as original
 
 from fastconv import ndimage
+from fastconv.arguments.boundaries import NDIMAGE
 
 WORK = 300_000  # products of one call at most
 TYPES = [c for c in DTYPES if c != "e"]  # which SciPy refuses
@@ -65,7 +66,7 @@ def _in_place(x: Array) -> Also:
 
 
 def _mode(rng: Rng, a: dict[str, Any], kind: str) -> None:
-    a["mode"] = pick(rng, ndimage.BOUNDARIES)
+    a["mode"] = pick(rng, NDIMAGE)
     a["cval"] = pick(rng, [0.0, 0.0, 1, -3.0, 2.5])
     if rarely(rng, 0.3) and a["input"].dtype.kind != "c":
         output = np.dtype(pick(rng, OUTPUTS))
@@ -77,7 +78,7 @@ def _mode(rng: Rng, a: dict[str, Any], kind: str) -> None:
 def _modes(rng: Rng, a: dict[str, Any], kind: str) -> None:
     _mode(rng, a, kind)
     if rarely(rng, 0.3):
-        a["mode"] = [pick(rng, ndimage.BOUNDARIES) for _ in range(a["input"].ndim)]
+        a["mode"] = [pick(rng, NDIMAGE) for _ in range(a["input"].ndim)]
 
 
 def _axis(rng: Rng, a: dict[str, Any], kind: str) -> None:
@@ -89,7 +90,7 @@ def _axes(rng: Rng, a: dict[str, Any], kind: str) -> None:
     ndim = a["input"].ndim
     if rarely(rng, 0.3):
         a["axes"] = tuple(rng.permutation(ndim)[: int(rng.integers(1, ndim + 1))].tolist())
-        a["mode"] = pick(rng, ndimage.BOUNDARIES)
+        a["mode"] = pick(rng, NDIMAGE)
 
 
 def _over(a: dict[str, Any]) -> tuple[int, ...]:

@@ -12,7 +12,8 @@ import pytest
 
 import fastconv
 from fastconv import kernels
-from fastconv.__main__ import SIZED, main
+from fastconv.__main__ import main
+from fastconv.commands.filtering import SIZED
 
 pytestmark = pytest.mark.filterwarnings("error")  # they would reach stderr
 

@@ -85,7 +85,7 @@ def layer_geometry(
     batched, channels_last = is_batched(rank, x_shape, x, layout), layout == LAYOUTS[rank][1]
     x_shape = x_shape if batched else (1, *x_shape)
     x_shape = (x_shape[0], x_shape[-1], *x_shape[1:-1]) if channels_last else x_shape
-    groups = _groups(options.groups, w_shape, w)
+    groups = as_groups(options.groups, w_shape, w)
     if x_shape[1] != groups * w_shape[1]:
         raise ValueError(
             f"{x} of shape {x_shape} has {x_shape[1]} channels; {w} of shape {w_shape} with groups={groups} takes "
@@ -126,7 +126,7 @@ def transposed_geometry(
         )
     batched = is_batched(rank, x_shape, x)
     x_shape = x_shape if batched else (1, *x_shape)
-    groups = _groups(options.groups, w_shape, w)
+    groups = as_groups(options.groups, w_shape, w)
     if x_shape[1] != w_shape[0]:
         raise ValueError(f"{x} of shape {x_shape} has {x_shape[1]} channels; {w} of shape {w_shape} takes {w_shape[0]}")
     axes = transposed_axes(
@@ -151,7 +151,7 @@ def is_batched(rank: int, shape: tuple[int, ...], name: str, layout: str | None 
     return len(shape) == rank + 2
 
 
-def _groups(groups: Any, w_shape: tuple[int, ...], w: str) -> int:
+def as_groups(groups: Any, w_shape: tuple[int, ...], w: str) -> int:
     """The number of groups, if w's first axis can be split into so many."""
     number = as_count(groups, "groups")
     if w_shape[0] == 0 or w_shape[0] % number:
@@ -181,8 +181,8 @@ def layer_axes(
 ) -> tuple[Axis, ...]:
     """The axes of x that w slides over, padded; names: what messages call x and w."""
     x, w = names[:2]
-    spans = _spans(w_shape, dilation, w)
-    pads = _pads(padding, spans, stride)
+    spans = spans_of(w_shape, dilation, w)
+    pads = pads_of(padding, spans, stride)
     padded = tuple(n + sum(p) for n, p in zip(x_shape, pads, strict=True))
     if math.prod(max(s, n) for s, n in zip(spans, padded, strict=True)) > LARGEST:
         raise ValueError(f"padding {padding!r} or dilation {dilation} is too large for {x} of {x_shape}")
@@ -215,9 +215,9 @@ def transposed_axes(
     names: what messages call x and w.
     """
     x, w = names.x, names.w
-    spans = _spans(w_shape, dilation, w)
+    spans = spans_of(w_shape, dilation, w)
     _check_elements(x_shape, x)
-    pads = _pads(padding, spans, stride)
+    pads = pads_of(padding, spans, stride)
     if any(more >= max(s, d) for more, s, d in zip(output_padding, stride, dilation, strict=True)):
         raise ValueError(
             f"output_padding must be smaller than stride {stride} or dilation {dilation}; got {output_padding}"
@@ -237,7 +237,7 @@ def transposed_axes(
     return tuple(axes)
 
 
-def _spans(w_shape: tuple[int, ...], dilation: tuple[int, ...], w: str) -> tuple[int, ...]:
+def spans_of(w_shape: tuple[int, ...], dilation: tuple[int, ...], w: str) -> tuple[int, ...]:
     """Elements from the first tap to the last."""
     if 0 in w_shape:
         raise ValueError(f"{w} must have one tap at least along every axis; got {w_shape} taps")
@@ -262,7 +262,7 @@ def as_padding(padding: Any) -> Any:
         raise TypeError(f"padding must be {accepted}; got {padding!r}") from None
 
 
-def _pads(padding: Any, spans: tuple[int, ...], stride: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+def pads_of(padding: Any, spans: tuple[int, ...], stride: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     """Elements before and behind every axis."""
     rank = len(spans)
     accepted = f"'valid', 'same', an integer, {rank} of them, or {rank} pairs (before, behind)"

@@ -142,11 +142,11 @@ def layer_arguments(
     ValueError, TypeError
         Naming the argument, what it was and what is accepted.
     """
-    arrays, dtype = _arrays({names.x: x, names.w: w, "bias": bias}, options.dtype, names.owner)
+    arrays, dtype = as_floats({names.x: x, names.w: w, "bias": bias}, options.dtype, names.owner)
     xa, wa = arrays[names.x], arrays[names.w]
     g = layer_geometry(rank, xa.shape, wa.shape, options, names)
-    ba = _bias(arrays.get("bias"), wa.shape[0], "kernel")
-    clamp, out = _clamp(options.activation), as_out(options.out, g.asked(g.y_shape), dtype)
+    ba = as_bias(arrays.get("bias"), wa.shape[0], "kernel")
+    clamp, out = as_clamp(options.activation), as_out(options.out, g.asked(g.y_shape), dtype)
     return Layer(g.first(xa), wa, ba, g.axes, g.groups, clamp, g.y_shape, dtype, g.batched, g.channels_last, out)
 
 
@@ -154,11 +154,11 @@ def transposed_arguments(
     rank: int, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, output_padding: IntOrTuple, options: Options
 ) -> Layer:
     """Check the arguments of a transposed convolution layer: the adjoint of the layer of these weights and options."""
-    arrays, dtype = _arrays({"x": x, "w": w, "bias": bias}, options.dtype)
+    arrays, dtype = as_floats({"x": x, "w": w, "bias": bias}, options.dtype)
     xa, wa = arrays["x"], arrays["w"]
     g = transposed_geometry(rank, xa.shape, wa.shape, output_padding, options)
-    ba = _bias(arrays.get("bias"), g.x_shape[1], "channel")
-    clamp, out = _clamp(options.activation), as_out(options.out, g.asked(g.x_shape), dtype)
+    ba = as_bias(arrays.get("bias"), g.x_shape[1], "channel")
+    clamp, out = as_clamp(options.activation), as_out(options.out, g.asked(g.x_shape), dtype)
     return Layer(g.first(xa), wa, ba, g.axes, g.groups, clamp, g.x_shape, dtype, g.batched, False, out)
 
 
@@ -166,9 +166,9 @@ def input_gradient_arguments(
     rank: int, input_size: Sequence[int], weight: ArrayLike, grad_output: ArrayLike, options: Options
 ) -> Layer:
     """Check the arguments of the gradient of a layer's input: the adjoint of the layer."""
-    arrays, dtype = _arrays({"grad_output": grad_output, "weight": weight}, options.dtype)
+    arrays, dtype = as_floats({"grad_output": grad_output, "weight": weight}, options.dtype)
     names = Names("input_size", "weight")
-    g = layer_geometry(rank, _size(input_size, "input_size"), arrays["weight"].shape, options, names)
+    g = layer_geometry(rank, as_size(input_size, "input_size"), arrays["weight"].shape, options, names)
     grad = _grad_output(arrays["grad_output"], g, names)
     return _adjoint(g, grad, arrays["weight"], dtype, as_out(options.out, g.asked(g.x_shape), dtype))
 
@@ -177,9 +177,9 @@ def weight_gradient_arguments(
     rank: int, input: ArrayLike, weight_size: Sequence[int], grad_output: ArrayLike, options: Options
 ) -> WeightGradient:
     """Check the arguments of the gradient of a layer's weights."""
-    arrays, dtype = _arrays({"grad_output": grad_output, "input": input}, options.dtype)
+    arrays, dtype = as_floats({"grad_output": grad_output, "input": input}, options.dtype)
     names = Names("input", "weight_size")
-    shape = _size(weight_size, "weight_size")
+    shape = as_size(weight_size, "weight_size")
     g = layer_geometry(rank, arrays["input"].shape, shape, options, names)
     grad = _grad_output(arrays["grad_output"], g, names)
     return WeightGradient(
@@ -197,7 +197,7 @@ def backward_arguments(
 ) -> tuple[Layer, WeightGradient]:
     """Check the arguments of both gradients."""
     named = {"grad_output": grad_output, names.x: input, names.w: weight}
-    arrays, dtype = _arrays(named, options.dtype, names.owner)
+    arrays, dtype = as_floats(named, options.dtype, names.owner)
     x, w = arrays[names.x], arrays[names.w]
     g = layer_geometry(rank, x.shape, w.shape, options, names)
     grad = _grad_output(arrays["grad_output"], g, names)
@@ -206,13 +206,13 @@ def backward_arguments(
 
 def bias_gradient_arguments(rank: int, grad_output: ArrayLike) -> NDArray[Any]:
     """The gradient of a layer's output, as (images, kernels, ...)."""
-    grad = _arrays({"grad_output": grad_output}, None, owner="grad_output")[0]["grad_output"]
+    grad = as_floats({"grad_output": grad_output}, None, owner="grad_output")[0]["grad_output"]
     return grad if is_batched(rank, grad.shape, "grad_output") else grad[None]
 
 
 def unfold_arguments(x: ArrayLike, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Columns:
     """Of how many dimensions the windows are, is what kernel_size says."""
-    xa = _arrays({"x": x}, None, owner="x")[0]["x"]
+    xa = as_floats({"x": x}, None, owner="x")[0]["x"]
     rank = _window_rank(kernel_size=kernel_size)
     batched = is_batched(rank, xa.shape, "x")
     xa = xa if batched else xa[None]
@@ -225,7 +225,7 @@ def fold_arguments(
     x: ArrayLike, output_size: Any, kernel_size: Any, dilation: Any, padding: Any, stride: Any
 ) -> Columns:
     """Of how many dimensions the windows are, is what kernel_size says, or output_size."""
-    xa = _arrays({"x": x}, None, owner="x")[0]["x"]
+    xa = as_floats({"x": x}, None, owner="x")[0]["x"]
     rank = _window_rank(kernel_size=kernel_size, output_size=output_size)
     taps = per_axis(kernel_size, rank, "kernel_size")
     size = per_axis(output_size, rank, "output_size")
@@ -271,7 +271,7 @@ def _window_axes(
     return layer_axes(shape, kernel, steps, as_padding(padding), spread, "zeros", Names(name, "kernel_size"))
 
 
-def _arrays(
+def as_floats(
     named: Mapping[str, ArrayLike | None], dtype: DTypeLike | None, owner: str | None = None
 ) -> tuple[dict[str, NDArray[Any]], np.dtype[Any]]:
     """In the dtype asked for or else their own, which must be one; only a bias may be None.
@@ -294,13 +294,13 @@ def _arrays(
     return {name: a.astype(asked, copy=False) for name, a in arrays.items()}, asked
 
 
-def _bias(bias: NDArray[Any] | None, n: int, each: str) -> NDArray[Any] | None:
+def as_bias(bias: NDArray[Any] | None, n: int, each: str) -> NDArray[Any] | None:
     if bias is not None and bias.shape != (n,):
         raise ValueError(f"bias must have shape ({n},), one for each {each}; got shape {bias.shape}")
     return bias
 
 
-def _size(size: Any, name: str) -> tuple[int, ...]:
+def as_size(size: Any, name: str) -> tuple[int, ...]:
     try:
         numbers = tuple(as_index(n) for n in size)
     except TypeError:
@@ -321,7 +321,7 @@ def _grad_output(grad: NDArray[Any], g: Geometry, names: Names) -> NDArray[Any]:
     return g.first(grad)
 
 
-def _clamp(activation: Any) -> tuple[float, float] | None:
+def as_clamp(activation: Any) -> tuple[float, float] | None:
     """What results are brought between."""
     if activation is None:
         return None

@@ -68,6 +68,10 @@ def as_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[An
     return out
 
 
+def is_finite(a: NDArray[Any]) -> bool:
+    return a.dtype.kind not in "fc" or bool(np.isfinite(a).all())
+
+
 def unrepeated(a: NDArray[Any]) -> NDArray[Any]:
     """a with one element in place of those that broadcasting repeats."""
     return a[tuple(slice(1) if step == 0 else slice(None) for step in a.strides)]

@@ -14,7 +14,15 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastconv import costs
 from fastconv.arguments.axes import Axis
 from fastconv.arguments.layer_geometry import LAYOUTS, NAMES, Names, Options, layer_geometry
-from fastconv.arguments.layers import ACTIVATIONS, Columns, Layer, WeightGradient, _size, compute_dtype, layer_arguments
+from fastconv.arguments.layers import (
+    ACTIVATIONS,
+    Columns,
+    Layer,
+    WeightGradient,
+    as_size,
+    compute_dtype,
+    layer_arguments,
+)
 from fastconv.arguments.values import as_word, float_dtype
 from fastconv.reference import layers as exact
 from fastconv.reference.windows import continued
@@ -306,7 +314,7 @@ def explain(
     >>> nn.explain((1, 64, 14, 14), (64, 1, 3, 3), groups=64).kind
     'lanes'
     """
-    shapes = _size(x_shape, "x_shape"), _size(w_shape, "w_shape")
+    shapes = as_size(x_shape, "x_shape"), as_size(w_shape, "w_shape")
     rank, asked, n = len(shapes[1]) - 2, float_dtype(dtype), engine("auto", threads)
     if rank not in LAYOUTS:
         raise ValueError(f"w_shape must have three to five numbers; got {w_shape!r}")

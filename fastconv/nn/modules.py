@@ -17,13 +17,13 @@ from fastconv.arguments.layer_geometry import (
     LAYOUTS,
     Names,
     Options,
-    _pads,
-    _spans,
     as_padding,
     check_size,
     layer_geometry,
+    pads_of,
+    spans_of,
 )
-from fastconv.arguments.layers import _arrays, _bias, _clamp
+from fastconv.arguments.layers import as_bias, as_clamp, as_floats
 from fastconv.arguments.values import (
     as_count,
     as_flag,
@@ -119,8 +119,8 @@ class _Conv:
         dilation = per_axis(options.dilation, self.rank, "dilation")
         stride = per_axis(options.stride, self.rank, "stride")
         padding = as_padding(options.padding)
-        spans = _spans(w.shape[2:], dilation, NAMES.w)
-        pads = _pads(padding, spans, stride)
+        spans = spans_of(w.shape[2:], dilation, NAMES.w)
+        pads = pads_of(padding, spans, stride)
         large = (span + max(pair) for span, pair in zip(spans, pads, strict=True))  # enough for every padding_mode
         x_shape = 1, w.shape[1] * as_count(options.groups, "groups"), *large
         layouts = LAYOUTS[self.rank]
@@ -128,9 +128,9 @@ class _Conv:
             x_shape = x_shape[0], *x_shape[2:], x_shape[1]
         how = options._replace(stride=stride, padding=padding, dilation=dilation)
         groups = layer_geometry(self.rank, x_shape, w.shape, how, NAMES).groups
-        arrays, _ = _arrays({"weight": w, "bias": bias}, None, NAMES.owner)
-        first = _bias(arrays.get("bias"), w.shape[0], "kernel")
-        self._clamp = _clamp(options.activation)
+        arrays, _ = as_floats({"weight": w, "bias": bias}, None, NAMES.owner)
+        first = as_bias(arrays.get("bias"), w.shape[0], "kernel")
+        self._clamp = as_clamp(options.activation)
         activation = options.activation if isinstance(options.activation, str) else self._clamp
         self._options = how._replace(groups=groups, activation=activation)
         self._threads = None if threads is None else thread_count(threads, "threads")

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What `signal` is made of: some outputs of the whole convolution of two arrays, by the fastest method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastconv import costs, methods
+from fastconv.arguments.correlation import placed
+from fastconv.arguments.values import is_finite
+from fastconv.correlation import answered, run, summed
+from fastconv.plans import Answer
+from fastconv.reference.correlation import slide
+from fastconv.runtime import _core, checking, get_num_threads
+
+
+def is_fast(dtype: np.dtype[Any]) -> bool:
+    """Whether `fastconv.corr2d` computes in it; all else is summed tap by tap in NumPy."""
+    return dtype.kind in "iu" or (dtype.kind in "fc" and np.empty(0, dtype).real.dtype.itemsize <= 8)
+
+
+def partly_convolved(
+    x: NDArray[Any],
+    k: NDArray[Any],
+    start: Sequence[int],
+    out: Sequence[int],
+    dtype: np.dtype[Any],
+    method: str = "auto",
+    boundaries: tuple[str, ...] | None = None,
+    fill: complex = 0,
+    what: str = "convolve",
+    asked: Any = None,
+    *,
+    may_be_little: bool = True,
+) -> Answer:
+    """Outputs `start` ... of the whole convolution of x and k, `out` along each axis; leading axes of x are a batch.
+
+    asked: what x is, or a copy of as floats; it may have any elements the next time.
+    """
+    dtype = dtype.newbyteorder("=")
+    if 0 in out or not x.size or not k.size:
+        return Answer(np.full((*x.shape[: x.ndim - k.ndim], *out), k.sum() * fill if fill else 0).astype(dtype))
+    if dtype.kind == "b":
+        return Answer(
+            _convolved(x.astype(np.uint8), k.astype(np.uint8), start, out, np.dtype(np.int64), method).astype(bool)
+        )
+    is_little = may_be_little and x.size * k.size < costs.PLAIN_BELOW and x.ndim == k.ndim <= 3 and is_fast(dtype)
+    if is_little and boundaries is None:
+        is_little = is_finite(k)  # products with the zeros around are zero
+    lead = tuple(m - 1 - first for m, first in zip(k.shape, start, strict=True))
+    if is_little and dtype.kind == "c" and fill == 0 and k.ndim < 3 and _core is not None and not checking.get():
+        return _complex_at_once(x, np.flip(k), lead, out, dtype, boundaries, asked)
+    if dtype.kind in "fc" and is_fast(dtype):  # 64-bit integers of both signs have a float in common
+        x, k = (a.astype(dtype) if a.dtype.kind in "iu" and a.dtype.itemsize == 8 else a for a in (x, k))
+    if not is_little or dtype.kind == "c":
+        is_real_fill = np.imag(fill) == 0 and np.isfinite(fill)
+        if dtype.kind == "c" and not (is_real_fill and is_finite(k) and is_finite(x)):
+            x, k = x.astype(dtype), k.astype(dtype)  # NaN times 0j is NaN
+        if boundaries is None or (fill == 0 and set(boundaries) == {"constant"}):
+            x, k, start = fewest_taps(x, k, start, out, multiplies_zeros=boundaries is not None)
+        if boundaries is None and not is_finite(k):
+            return Answer(_convolved_apart(x, k, start, out, dtype, method))
+        lead = tuple(m - 1 - first for m, first in zip(k.shape, start, strict=True))
+        if k.ndim > 3:
+            return Answer(_sum_of_volumes(x, np.flip(k), lead, out, dtype, method))
+    elif not x.dtype == k.dtype == dtype:
+        method = "direct"
+    c = placed(x, np.flip(k), lead, out, dtype, boundaries, fill)
+    if not is_fast(dtype):
+        return Answer(slide(c, x.astype(dtype), c.k.astype(dtype), dtype))
+    floats = methods.as_floats(c) if dtype.kind in "iu" and not checking.get() else None
+    if floats is not None:
+        return Answer(*summed(floats, methods.Choice("direct", "", casts=True), get_num_threads(), asked, True))
+    return answered(c, method, None, what, asked)
+
+
+def _convolved(
+    x: NDArray[Any],
+    k: NDArray[Any],
+    start: Sequence[int],
+    out: Sequence[int],
+    dtype: np.dtype[Any],
+    method: str = "auto",
+) -> NDArray[Any]:
+    """As `partly_convolved`, however little there is to do."""
+    result: NDArray[Any] = partly_convolved(x, k, start, out, dtype, method, may_be_little=False).result
+    return result
+
+
+def _convolved_apart(
+    x: NDArray[Any], k: NDArray[Any], start: Sequence[int], out: Sequence[int], dtype: np.dtype[Any], method: str
+) -> NDArray[Any]:
+    """`_convolved` where taps are not finite, zeros being around x: products with those zeros would be NaN.
+
+    The sums of what is finite; then NaN or an infinity where a product is one. Elements under no tap are no product.
+    """
+    if dtype.kind == "c":
+        part = x.real.dtype
+        rr, ri, ir, ii = (
+            _convolved(a, b, start, out, part, method) for a in (x.real, x.imag) for b in (k.real, k.imag)
+        )
+        both = np.empty(rr.shape, dtype)
+        with np.errstate(invalid="ignore"):
+            both.real, both.imag = rr - ii, ri + ir
+        return both
+
+    def meets(elements: NDArray[np.bool], taps: NDArray[np.bool]) -> NDArray[np.bool]:
+        if not (elements.any() and taps.any()):
+            return np.zeros(result.shape, bool)
+        pairs = _convolved(elements.astype(np.uint8), taps.astype(np.uint8), start, out, np.dtype(np.int64), method)
+        found: NDArray[np.bool] = pairs > 0
+        return found
+
+    finite = [np.isfinite(a) for a in (x, k)]
+    result = _convolved(np.where(finite[0], x, 0), np.where(finite[1], k, 0), start, out, dtype, method)
+    lost = meets(np.isnan(x), ~np.isnan(k)) | meets(np.full(x.shape, True), np.isnan(k))
+    lost |= meets(np.isinf(x), k == 0) | meets(x == 0, np.isinf(k))
+    signs = [(a > 0, a < 0) for a in (x, k)]
+    infinite = []
+    for turned in (0, 1):  # products above 0, then below
+        pairs = [(signs[0][i], signs[1][i ^ turned]) for i in (0, 1)]
+        met = [meets(a & ~finite[0], b) | meets(a & finite[0], b & ~finite[1]) for a, b in pairs]
+        infinite.append(met[0] | met[1])
+    result[infinite[0]] = np.inf
+    result[infinite[1]] = -np.inf
+    result[lost | (infinite[0] & infinite[1])] = np.nan
+    return result
+
+
+def _complex_at_once(
+    x: NDArray[Any],
+    k: NDArray[Any],
+    lead: Sequence[int],
+    out: Sequence[int],
+    dtype: np.dtype[Any],
+    boundaries: tuple[str, ...] | None,
+    asked: Any,
+) -> Answer:
+    """A correlation of complex numbers, which are an axis of two elements that a kernel of three slides over.
+
+    out[re] = re * k[re] - im * k[im]                  elements      0  re  im   0
+    out[im] = re * k[im] + im * k[re]                  taps          im  re -im    and one further
+    """
+    assert _core is not None
+    y, k = np.empty(tuple(out), dtype), k.astype(dtype)
+    parts = [np.moveaxis(a[..., None].view(y.real.dtype), -1, 0) for a in (np.ascontiguousarray(x, dtype), y)]
+    taps = np.stack((k.imag, k.real, -k.imag)).reshape((1,) * (2 - k.ndim) + (3, *k.shape))
+    names = ("constant", *(boundaries or ("constant",) * k.ndim))
+    c = placed(parts[0], taps.reshape(3, *k.shape), (1, *lead), (2, *out), y.real.dtype, names)
+    plan = _core.CorrPlan(parts[0], taps, parts[1], c.axes, 0, _core.METHOD["direct"], 1)
+    plan(*parts)
+    serves = asked is not None and np.may_share_memory(asked, parts[0])
+    return Answer(y, plan.serve(asked, parts[0], y) if serves else None)
+
+
+def fewest_taps(
+    x: NDArray[Any], k: NDArray[Any], start: Sequence[int], out: Sequence[int], *, multiplies_zeros: bool
+) -> tuple[NDArray[Any], NDArray[Any], tuple[int, ...]]:
+    """x and k without what no output meets, zeros being around x, and the smaller one as the kernel: (x, k, start).
+
+    multiplies_zeros: NaN among the taps makes NaN of those zeros, too, as in SciPy's functions that have a boundary.
+    """
+    sizes = x.shape[x.ndim - k.ndim :]
+    if all(n >= m for n, m in zip(sizes, k.shape, strict=True)):
+        return x, k, tuple(start)
+    if multiplies_zeros and not (is_finite(x) and is_finite(k)):
+        return x, k, tuple(start)
+    cuts = [_met(n, m, first, last) for n, m, first, last in zip(sizes, k.shape, start, out, strict=True)]
+    start = tuple(first - cut.start for first, cut in zip(start, cuts, strict=True))
+    k = k[tuple(cuts)]
+    cuts = [_met(m, n, first, last) for n, m, first, last in zip(sizes, k.shape, start, out, strict=True)]
+    start = tuple(first - cut.start for first, cut in zip(start, cuts, strict=True))
+    within: tuple[Any, ...] = (..., *cuts)
+    x = x[within]
+    return (k, x, start) if x.ndim == k.ndim and x.size < k.size else (x, k, start)
+
+
+def _met(n: int, m: int, start: int, out: int) -> slice:
+    """Which of m taps meet an element of n in outputs start ... start + out of the whole convolution"""
+    low = min(max(start - n + 1, 0), m - 1)
+    return slice(low, max(min(start + out, m), low + 1))
+
+
+def _sum_of_volumes(
+    x: NDArray[Any], k: NDArray[Any], lead: Sequence[int], out: Sequence[int], dtype: np.dtype[Any], method: str
+) -> NDArray[Any]:
+    """More than three dimensions: a sum of 3-D correlations, one for each tap of the axes before the last three."""
+    first, sums = k.ndim - 3, np.zeros(out, dtype)
+    for at in np.ndindex(k.shape[:first]):
+        pairs = [(n, size, t - p) for n, size, t, p in zip(x.shape, out, at, lead, strict=False)]
+        to = [slice(max(-by, 0), max(min(size, n - by), max(-by, 0))) for n, size, by in pairs]
+        under = tuple(slice(s.start + by, s.stop + by) for s, (_, _, by) in zip(to, pairs, strict=True))
+        part = x[under]
+        if part.size:
+            shape = out[first:]
+            c = placed(part, k[at], lead[first:], shape, dtype)
+            taken = run(c, method, None, "convolve") if is_fast(dtype) else slide(c, part, k[at], dtype)
+            sums[tuple(to)] += taken
+    return sums
+
+
+def batch_convolved(
+    x: NDArray[Any],
+    k: NDArray[Any],
+    batch: tuple[int, ...],
+    start: Sequence[int],
+    out: Sequence[int],
+    dtype: np.dtype[Any],
+) -> NDArray[Any]:
+    """`_convolved` for each element of the leading axes, which x and k are broadcast along."""
+    rank = len(out)
+    if rank == 0:
+        product: NDArray[Any] = (x * k).astype(dtype)
+        return product
+    if k.size != math.prod(k.shape[k.ndim - rank :]):
+        x, k = k, x
+    if k.size == math.prod(k.shape[k.ndim - rank :]) and rank <= 3:
+        x = np.broadcast_to(x, (*batch, *x.shape[x.ndim - rank :]))
+        return _convolved(x, k.reshape(k.shape[k.ndim - rank :]), start, out, dtype)
+    x, k = (np.broadcast_to(a, (*batch, *a.shape[a.ndim - rank :])) for a in (x, k))
+    result = np.empty((*batch, *out), dtype)
+    for at in np.ndindex(batch):
+        result[at] = _convolved(x[at], k[at], start, out, dtype)
+    return result
