@@ -36,7 +36,7 @@ ROLES = {"option": OPTION, "data": DATA, "taps": TAPS, "out": OUT, "either": EIT
 cdef struct glance:
     int words, datas, taps
     uint64_t hash
-    PyObject *data[MOST_ARRAYS]
+    PyObject *data[MOST_ARRAYS]  # in the order of the parameters, whatever that of the arguments; NULL: not an array
     PyObject *tap[MOST_ARRAYS]
     PyObject *out
     int64_t word[MOST_WORDS]
@@ -62,7 +62,7 @@ cdef uint64_t hash_of(const char *data, ptrdiff_t size) noexcept:
     return hash
 
 
-cdef bint see_array(glance *s, cnp.ndarray a, int role):
+cdef bint see_array(glance *s, cnp.ndarray a, int role, int slot):
     cdef int i, rank = cnp.PyArray_NDIM(a)
     put(s, role + 8 * rank + 8 * 65 * (cnp.PyArray_FLAGS(a) & (cnp.NPY_ARRAY_ALIGNED if role != OUT else WRITTEN)))
     put(s, <int64_t> <PyObject *> cnp.PyArray_DESCR(a))
@@ -70,9 +70,7 @@ cdef bint see_array(glance *s, cnp.ndarray a, int role):
         put(s, cnp.PyArray_DIM(a, i))
         put(s, cnp.PyArray_STRIDE(a, i))
     if role == DATA:
-        if s.datas == MOST_ARRAYS:
-            return False
-        s.data[s.datas] = <PyObject *> a
+        s.data[slot] = <PyObject *> a
         s.datas += 1
     elif role == OUT:
         s.out = <PyObject *> a
@@ -85,7 +83,7 @@ cdef bint see_array(glance *s, cnp.ndarray a, int role):
     return True
 
 
-cdef bint see(glance *s, value, int role) except -1:
+cdef bint see(glance *s, value, int role, int slot=0) except -1:
     """Write down an argument; False: a call with it is not remembered."""
     cdef int overflow
     cdef double number[2]
@@ -94,7 +92,7 @@ cdef bint see(glance *s, value, int role) except -1:
     cdef Py_ssize_t size
     kind = type(value)
     if cnp.PyArray_CheckExact(value):
-        return see_array(s, <cnp.ndarray> value, TAPS if role == OPTION else role)
+        return see_array(s, <cnp.ndarray> value, TAPS if role == OPTION else role, slot)
     if role == DATA and value is not None:
         return False
     put(s, <int64_t> <PyObject *> kind)
@@ -186,6 +184,7 @@ cdef bint look(glance *s, Function function, tuple args, dict kwargs) except -1:
     cdef bint swapped
     s.words = s.datas = s.taps = 0
     s.hash, s.out = 0, NULL
+    memset(s.data, 0, sizeof(s.data))
     put(s, <int64_t> <PyObject *> function)
     put(s, <int64_t> fc_in_use())
     if len(args) > len(function.names):
@@ -199,10 +198,11 @@ cdef bint look(glance *s, Function function, tuple args, dict kwargs) except -1:
             return False
         i = 2
         swapped = cnp.PyArray_SIZE(<cnp.ndarray> x) < cnp.PyArray_SIZE(<cnp.ndarray> k)
-        if not see_array(s, <cnp.ndarray> x, TAPS if swapped else DATA) or not see_array(s, <cnp.ndarray> k, DATA if swapped else TAPS):
+        if not (see_array(s, <cnp.ndarray> x, TAPS if swapped else DATA, 0)
+                and see_array(s, <cnp.ndarray> k, DATA if swapped else TAPS, 0)):
             return False
     for i in range(i, len(args)):
-        if not see(s, args[i], function.role[i]):
+        if not see(s, args[i], function.role[i], function.slot[i]):
             return False
     if kwargs:
         for name, value in kwargs.items():
@@ -210,7 +210,7 @@ cdef bint look(glance *s, Function function, tuple args, dict kwargs) except -1:
             if i < 0:
                 return False
             put(s, ~i)
-            if not see(s, value, function.role[i]):
+            if not see(s, value, function.role[i], function.slot[i]):
                 return False
     return s.words <= MOST_WORDS and s.datas > 0
 
@@ -235,15 +235,19 @@ cdef class Function:
 
     cdef tuple names
     cdef int role[MOST_PARAMETERS]
+    cdef int slot[MOST_PARAMETERS]  # of those that are data: how many of them come before
     cdef bint either  # of the first two parameters the larger array is the data, or the first; the other one is the taps
 
     def __init__(self, tuple names, dict roles):
         cdef Py_ssize_t i
+        cdef int datas = 0
         self.either = roles.get(names[0]) == "either"
         assert len(names) <= MOST_PARAMETERS
         self.names = names
         for i in range(len(names)):
-            self.role[i] = ROLES[roles.get(names[i], "option")]
+            self.role[i], self.slot[i] = ROLES[roles.get(names[i], "option")], datas
+            datas += self.role[i] == DATA
+        assert datas <= MOST_ARRAYS
 
     cdef Py_ssize_t place(self, name):
         cdef Py_ssize_t i
