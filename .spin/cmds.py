@@ -73,7 +73,10 @@ def lint(*, fix: bool) -> None:
     """Check style: ruff and cython-lint."""
     run("ruff", "check", *(["--fix"] if fix else []), ".")
     run("ruff", "format", *([] if fix else ["--check"]), ".")
-    run("cython-lint", "fastconv/_core.pyx")
+    run(
+        "cython-lint",
+        *(str(p.relative_to(ROOT)) for p in (ROOT / "fastconv").iterdir() if p.suffix in (".pyx", ".pxi")),
+    )
 
 
 @click.command()

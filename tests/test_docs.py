@@ -55,7 +55,7 @@ def test_public_functions_list_their_parameters(name):
 @pytest.mark.parametrize("folder", ["fastconv", "csrc", "bench"])
 def test_every_source_file_is_named(folder):
     listed = ROOT / ("bench" if folder == "bench" else "csrc") / "README.md"
-    paths = [p for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".pyx", ".pyi", ".c", ".h")]
+    paths = [p for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".pyx", ".pxi", ".pyi", ".c", ".h")]
     text = listed.read_text() if paths else ""  # the tests of an installed package have few of them beside them
     for path in paths:
         named = re.search(rf"[`/]{re.escape(path.name)}`", text)
