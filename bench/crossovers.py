@@ -1,30 +1,281 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where one method overtakes another: measures what `fastconv.methods.CROSSOVERS` stands for.
+"""What the fitted numbers of `csrc/costs.h` and `fastconv/costs.py` are worth on this machine.
 
-    python bench/crossovers.py
+    python bench/crossovers.py                 where one method overtakes another: what `CROSSOVERS` stands for
+    python bench/crossovers.py NAME ...        calls that depend on NAME, with it halved, as it is, and doubled
+    python bench/crossovers.py --list          the names, and what is called for each
 
-For every kernel size the direct method is timed beside the separable one and beside transforms, alternating in one
-process; the last lines say from where on each is faster, in the words of the table. (The gain that "fft gain" asks for
-is what the estimates of `explain` may be wrong by; they are printed beside the times.)
+The three ways run in processes of their own, in turn; each figure is the best of many. For a number of the C core,
+three extensions are built in a directory that is thrown away. A number that is close to its best has ratios above one
+on both sides. (The gain that "fft gain" asks for is what the estimates of `explain` may be wrong by; they are printed
+beside the times.)
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
+from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import fastconv
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests")]
 import cases  # noqa: E402
 from side_by_side import alternate  # noqa: E402
 
+Calls = dict[str, Callable[[], Any]]
+
 SIZES = (3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 17, 21)
+FACTORS = (0.5, 1, 2)
+TABLES = (ROOT / "csrc/costs.h", ROOT / "fastconv/costs.py")
 
 
-def main() -> None:
+# ---- what is called ------------------------------------------------------------------------------
+
+
+def floats(*shape: int) -> Any:
+    return np.random.default_rng(1).random(shape, dtype=np.float32)
+
+
+def layer(function: str, x: tuple[int, ...], w: tuple[int, ...], **how: Any) -> tuple[str, Callable[[], Any]]:
+    """A call of nn.conv2d or of a gradient of it."""
+    image, taps = floats(*x), floats(*w)
+    grad = fastconv.nn.conv2d(image, taps, **how)
+    calls = {
+        "conv2d": partial(fastconv.nn.conv2d, image, taps, **how),
+        "conv2d_input": partial(fastconv.nn.conv2d_input, x, taps, grad, **how),
+        "conv2d_weight": partial(fastconv.nn.conv2d_weight, image, w, grad, **how),
+    }
+    return f"{function} {x} by {w} {how or ''}", calls[function]
+
+
+def products() -> Calls:
+    layers = [
+        ((1, 64, 56, 56), (64, 64, 3, 3), {"padding": 1}),
+        ((1, 256, 14, 14), (256, 256, 3, 3), {"padding": 1}),
+        ((1, 3, 224, 224), (64, 3, 7, 7), {"padding": 3, "stride": 2}),
+        ((8, 512, 7, 7), (256, 512, 1, 1), {}),
+    ]
+    calls = [layer("conv2d", x, w, **how) for x, w, how in layers]
+    return dict([*calls, layer("conv2d_input", (1, 64, 56, 56), (128, 64, 3, 3), padding=1, stride=2)])
+
+
+def planes() -> Calls:
+    sides = ((32, 112), (96, 56), (256, 14), (512, 7), (6, 300))
+    calls = [layer("conv2d", (1, c, n, n), (c, 1, 3, 3), padding=1, groups=c) for c, n in sides]
+    calls += [layer("conv2d", (1, c, n, n), (c, 1, 3, 3), padding=1, groups=c, stride=2) for c, n in sides]
+    return dict([*calls, layer("conv2d", (1, 4, 20, 20), (64, 1, 5, 5), groups=4)])
+
+
+def few_outputs() -> Calls:
+    shapes = (((8, 64, 14, 14), (64, 64, 13, 13)), ((1, 16, 30, 30), (16, 16, 25, 25)))
+    return dict(layer("conv2d_input", x, w) for x, w in shapes)
+
+
+def weights() -> Calls:
+    calls = [layer("conv2d_weight", (2, 64, 56, 56), (64, 64, 3, 3), padding=1)]
+    calls += [layer("conv2d_weight", (1, 3, 224, 224), (64, 3, 7, 7), padding=3, stride=2)]
+    calls += [layer("conv2d_weight", (4, 512, 7, 7), (256, 512, 1, 1))]
+    return dict([*calls, layer("conv2d_weight", (2, 96, 56, 56), (96, 1, 3, 3), padding=1, groups=96)])
+
+
+def folds() -> Calls:
+    x, how = floats(2, 32, 56, 56), {"stride": 2, "padding": 1}
+    columns = fastconv.nn.unfold(x, (3, 3), **how)
+    return {
+        "unfold 3x3": lambda: fastconv.nn.unfold(x, (3, 3), **how),
+        "fold 3x3": lambda: fastconv.nn.fold(columns, (56, 56), (3, 3), **how),
+    }
+
+
+def pictures() -> Calls:
+    x, small = floats(*cases.PICTURE), floats(64, 64)
+    calls: Calls = {}
+    for n in (3, 7):
+        k, outer = floats(n, n), np.outer(floats(n), floats(n))
+        calls |= {
+            f"corr2d {n}x{n}": partial(fastconv.corr2d, x, k),
+            f"corr2d {n}x{n} of every third column": partial(fastconv.corr2d, x[:, ::3], k, boundary="reflect"),
+            f"corr2d {n}x{n} stride 2": partial(fastconv.corr2d, x, k, stride=2),
+            f"corr2d {n}x{n} separable": partial(fastconv.corr2d, x, outer, method="separable"),
+            f"corr2d {n}x{n} small": partial(fastconv.corr2d, small, k, boundary="edge"),
+        }
+    return calls
+
+
+def transforms() -> Calls:
+    calls: Calls = {}
+    for x, k in (((512, 512), (31, 31)), ((1080, 1920), (15, 15)), ((10**5,), (1000,)), ((64, 64, 64), (9, 9, 9))):
+        function = (fastconv.corr1d, fastconv.corr2d, fastconv.corr3d)[len(k) - 1]
+        calls[f"{x} by {k}"] = partial(function, floats(*x), floats(*k), "same", method="fft")
+    return calls
+
+
+def choices() -> Calls:
+    x = floats(512, 512)
+    calls: Calls = {f"corr2d {n}x{n}": partial(fastconv.corr2d, x, floats(n, n)) for n in (5, 9, 10, 11, 13, 15, 21)}
+    calls |= {f"corr2d {n}x{n}, all the same": partial(fastconv.corr2d, x, np.ones((n, n), "f4")) for n in (9, 31, 61)}
+    return calls | {f"corr2d {n}x{n} of 1024x1024": partial(fastconv.corr2d, floats(1024, 1024), floats(n, n), "same")
+                    for n in (300, 600, 900)}  # fmt: skip
+
+
+def matches() -> Calls:
+    x = floats(512, 512)
+    return {f"match_template {n}x{n}": partial(fastconv.feature.match_template, x, x[:n, :n]) for n in (8, 12, 24, 64)}
+
+
+def filters() -> Calls:
+    x, small, lost = floats(1080, 1920), floats(40, 40), floats(512, 512)
+    lost[::7, ::5] = np.nan
+    nd, k = fastconv.ndimage, floats(7, 7)
+    return {
+        "gaussian_filter": partial(nd.gaussian_filter, x, 2),
+        "uniform_filter 31": partial(nd.uniform_filter, x, 31),
+        "uniform_filter 63": partial(nd.uniform_filter, x, 63),
+        "gaussian_filter, small": partial(nd.gaussian_filter, small, 1),
+        "correlate 7x7, small": partial(nd.correlate, small, k),
+        "corr2d 7x7, elements missing": partial(fastconv.corr2d, lost, k, nan="ignore"),
+        "signal.convolve, small": partial(fastconv.signal.convolve, small, k),
+        "depthwise, channels last": partial(
+            fastconv.nn.conv2d, floats(1, 30, 30, 64), floats(64, 1, 3, 3), groups=64, layout="NHWC"
+        ),
+        "corr2d, rows far apart": partial(fastconv.corr2d, x, floats(3, 3), stride=(200, 1)),
+    }
+
+
+def threads() -> Calls:
+    calls: Calls = {}
+    for n in (64, 200, 400, 1000):
+        calls[f"corr2d 5x5 of {n}x{n}, two threads"] = partial(fastconv.corr2d, floats(n, n), floats(5, 5), threads=2)
+    name, call = layer("conv2d", (1, 32, 20, 20), (32, 32, 3, 3), padding=1, threads=2)
+    return calls | {name: call} | {f"{k}, two threads": v for k, v in folds().items()}
+
+
+# Numbers, and the calls that they decide
+GROUPS: dict[str, Callable[[], Calls]] = {
+    "PRODUCTS_*": products, "CYCLES_*": products, "VECTORS_*": products, "UNEVEN": products,
+    "LANES_BELOW": filters,
+    "TAPS_*": planes, "SLIDES_*": planes, "LANES_*": planes, "EXCHANGE_*": few_outputs, "WEIGHT_*": weights,
+    "FOLD_*": folds, "FFT_*": transforms, "TRANSFORM_*": choices, "PART_*": choices, "RATE_DIRECT": choices,
+    "RATE_INTEGERS": choices, "PREPARE_US": choices, "GATHER_*_US": choices, "CROSSOVERS": choices, "BOX_*": choices,
+    "ORDERED_*": filters, "PASSES_*": filters, "WIDE_MEAN": filters,
+    "PLAIN_BELOW": filters, "MISSING_BAND": filters, "FLOAT32_FROM": filters, "FAR": filters,
+    "FC_THREADS_FROM_US": threads, "KEEP_GIL_BELOW": threads, "SPIN_US": threads, "*_CHUNK_US": threads,
+    "RATE_*": threads, "FC_*": pictures, "CORR_*": pictures, "GATHER_*": pictures, "SEPARABLE_*": pictures,
+    "KEPT_*": pictures,
+}  # fmt: skip
+
+
+def calls_of(name: str) -> Callable[[], Calls]:
+    """The first group that a number belongs to."""
+    return next(calls for pattern, calls in GROUPS.items() if fnmatch(name, pattern))
+
+
+# ---- other numbers -------------------------------------------------------------------------------
+
+
+def names() -> dict[str, Path]:
+    """Every fitted number, and where it stands."""
+    found = {}
+    for table in TABLES:
+        for line in table.read_text().splitlines():
+            code = re.split(r"/\*|#", line)[0]
+            for name in re.findall(r"\b([A-Z][A-Z0-9_]+)(?:\[\w*\])? = ", code):
+                found[name] = table
+    return found
+
+
+def scaled(name: str, factor: float) -> str:
+    """costs.h with one number, or all of an array, so many times as large."""
+
+    def times(number: re.Match[str]) -> str:
+        whole = re.fullmatch(r"\d+(?: << \d+)?", number[0])
+        return f"(({number[0]}) * {int(2 * factor)} / 2)" if whole else f"(({number[0]}) * {factor})"
+
+    def replaced(match: re.Match[str]) -> str:
+        return match[1] + re.sub(r"[\d.]+(?:e-?\d+)?(?: << \d+)?", times, match[2])
+
+    pattern = rf"(\b{name}(?:\[\w*\])? = )(\{{[^}}]*\}}|[\d.]+(?:e-?\d+)?(?: << \d+)?)"
+    text, count = re.subn(pattern, replaced, TABLES[0].read_text())
+    assert count == 1, name
+    return text
+
+
+def worker(name: str, factor: float, build: Path) -> subprocess.Popen[str]:
+    """A process that times the calls of a number whenever it is told to."""
+    if names()[name] == TABLES[0]:
+        for part in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(ROOT / part, build)
+        for part in ("csrc", "fastconv"):
+            shutil.copytree(ROOT / part, build / part, ignore=shutil.ignore_patterns("*.so", "_core.c", "__pycache__"))
+        (build / "csrc/costs.h").write_text(scaled(name, factor))
+        subprocess.run(
+            [sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=build, check=True, capture_output=True
+        )
+        factor, path = 1, build
+    else:
+        path = ROOT
+    command = [sys.executable, __file__, "--work", name, str(factor)]
+    environment = os.environ | {"PYTHONPATH": str(path)}
+    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def work(name: str, factor: float) -> None:
+    """What a worker does: a line in, the best times out."""
+    if factor != 1:
+        from fastconv import costs
+
+        value = getattr(costs, name)
+        many = {k: v * factor for k, v in value.items()} if isinstance(value, dict) else type(value)(value * factor)
+        if isinstance(value, dict):
+            value.update(many)
+        else:
+            setattr(costs, name, many)
+    fastconv.set_num_threads(1)
+    calls = calls_of(name)()
+    for _ in sys.stdin:
+        print(json.dumps({label: alternate([call], 0.05)[0] for label, call in calls.items()}), flush=True)
+
+
+def vary(name: str, rounds: int) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        workers = []
+        for factor in FACTORS:
+            build = Path(directory) / str(factor)
+            build.mkdir()
+            workers.append(worker(name, factor, build))
+        best: list[dict[str, float]] = [{} for _ in workers]
+        for _ in range(rounds):
+            for i, process in enumerate(workers):
+                assert process.stdin is not None and process.stdout is not None
+                process.stdin.write("\n")
+                process.stdin.flush()
+                for label, seconds in json.loads(process.stdout.readline()).items():
+                    best[i][label] = min(best[i].get(label, seconds), seconds)
+        for process in workers:
+            process.communicate()
+    print(f"\n{name:<72} as it is, ms   halved  doubled")
+    for label, seconds in best[1].items():
+        print(f"  {label:<70} {1e3 * seconds:12.3f} {best[0][label] / seconds:8.2f} {best[2][label] / seconds:8.2f}")
+
+
+# ---- where one method overtakes another ----------------------------------------------------------
+
+
+def overtakes() -> None:
     fastconv.set_num_threads(1)
     fastconv.show_config()
     rng = np.random.default_rng(1)
@@ -56,6 +307,25 @@ def main() -> None:
             print(f'  "separable": {first["separable"] / 2:.1f}  (taps per tap of the factors)')
         if first["fft"]:
             print(f'  "fft taps": at most {first["fft"] ** 2}')
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[*names(), []])
+    parser.add_argument("--list", action="store_true", help="name every number, and what is called for it")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--work", nargs=2, metavar=("NAME", "FACTOR"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.work:
+        work(options.work[0], float(options.work[1]))
+    elif options.list:
+        for name, table in names().items():
+            print(f"{name:<22} {table.name:<9} {calls_of(name).__name__}")
+    elif options.names:
+        for name in options.names:
+            vary(name, options.rounds)
+    else:
+        overtakes()
 
 
 if __name__ == "__main__":

@@ -59,12 +59,11 @@ enum {
     PRODUCTS_MOST_PARTS = 16,     /* where there is room left */
     PRODUCTS_DOT_ROWS = 16,       /* rows of weights, at least, for inner products */
     PRODUCTS_WEIGHTS = 8,         /* bytes of weights in a cycle, read once for every block */
-    PRODUCTS_STEPS = 5,
 };
 /* In cycles: packing a vector, by the stride of columns, and a row; a product of two vectors, and what is saved where all loads are
  * aligned; a panel of one vector or two keeps the fma units waiting; an inner product, and gathering for it. Blocks that are not
  * even leave threads idle at the end. */
-static const double CYCLES_PACK[PRODUCTS_STEPS] = {0, 8, 9, 30, 11}, CYCLES_PACK_ROW = 3;
+static const double CYCLES_PACK[6] = {0, 8, 9, 30, 11, 30}, CYCLES_PACK_ROW = 3;
 static const double CYCLES_FMA = 0.6, CYCLES_ALIGNED = 0.02, VECTORS_IDLE[3] = {0, 0.7, 0.3}, VECTORS_DOT = 0.16, CYCLES_GATHER = 2;
 static const double UNEVEN = 1.02;
 

@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""No cliff: whatever the shapes, the method that is chosen is expected to take little longer than the best of them."""
+"""No cliff: whatever the shapes, the method that is chosen is expected to take little longer than the best of them.
+
+And every fitted number can be measured: bench/crossovers.py knows what to call with other values of it.
+"""
 
 from __future__ import annotations
+
+import importlib.util
+import re
+from fnmatch import fnmatch
+from pathlib import Path
 
 import cases
 import numpy as np
@@ -116,3 +124,35 @@ def test_explaining_a_large_transform():
     told = fastconv.explain((2048, 2048), (1024, 1024), "same")
     assert (told.method, told.threads, told.chunks) == ("fft", 1, 1)
     assert np.isfinite(told.serial_us) and "NumPy" in told.tile
+
+
+@pytest.fixture(scope="module")
+def crossovers():
+    path = Path(__file__).parents[1] / "bench/crossovers.py"
+    if not path.exists():
+        pytest.skip("bench/ is not here")
+    spec = importlib.util.spec_from_file_location("crossovers", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_fitted_number_can_be_measured(crossovers):
+    names = crossovers.names()
+    used = {next(p for p in crossovers.GROUPS if fnmatch(name, p)) for name in names}
+    assert used == set(crossovers.GROUPS)
+    original = crossovers.TABLES[0].read_text()
+    for name, table in names.items():
+        if table == crossovers.TABLES[0]:
+            changed = crossovers.scaled(name, 2)
+            assert re.sub(r"\(\(([^()]+)\) \* [\d./ ]+\)", r"\1", changed) == original != changed
+
+
+def test_every_fitted_number_is_used(crossovers):
+    root = Path(__file__).parents[1]
+    paths = [
+        *(root / "csrc").rglob("*.[ch]"),
+        *(p for s in ("py", "pyx", "pxi") for p in root.glob(f"fastconv/**/*.{s}")),
+    ]
+    words = re.findall(r"\w+", "".join(path.read_text() for path in paths))
+    assert [name for name in crossovers.names() if words.count(name) < 2] == []

@@ -27,7 +27,7 @@ static double blocks_cycles_of_rows(const layer *l, const layout *y, ptrdiff_t t
     ptrdiff_t dots = fc_dots_of(l, y, length), vectors = runs * parts_of(length - dots, l->lanes);
     ptrdiff_t packed_rows = y->rows.apart ? y->rows.sets * tall : y->rows.sets * (y->rows.count - y->rows.block + tall);
     double packs = (double)(l->axis[DEPTH].k * packed_rows * y->cols.sets) *
-                   ((double)parts_of(y->cols.count, l->lanes) * CYCLES_PACK[ca->stride < PRODUCTS_STEPS ? ca->stride : 3] + CYCLES_PACK_ROW);
+                   ((double)parts_of(y->cols.count, l->lanes) * CYCLES_PACK[min(ca->stride, 5)] + CYCLES_PACK_ROW);
     /* Tap rows whose vectors begin where lines do; loads of others take two lines. */
     ptrdiff_t aligned = 0;
     for (ptrdiff_t r = 0; r < ra->k && (y->cols.apart || ca->k == 1); r++)
