@@ -250,7 +250,7 @@ def test_readme_is_short():
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
 def test_documents(path):
-    """Cells of tables can be read; links lead to files, and pictures are small."""
+    """Cells of tables can be read; links lead to files, pictures are small, and files that are spoken of exist."""
     text = path.read_text()
     rows = re.findall(r"^\|(.*)\|$", text, re.MULTILINE)
     assert [cell for row in rows for cell in re.split(r"(?<!\\)\|", row) if len(cell) > CELL] == []
@@ -259,6 +259,12 @@ def test_documents(path):
             target = path.parent / link
             assert target.exists(), link
             assert target.suffix != ".png" or target.stat().st_size < PICTURE_BYTES, link
+    spoken_of = re.findall(r"`((?:\w+/)*\w+\.(?:c|h|py|pyx|pxi|pyi))`", text)
+    assert [
+        file
+        for file in spoken_of
+        if "NAME" not in file and not list(ROOT.glob(f"[a-z]*/**/{file}")) and not (ROOT / file).exists()
+    ] == []
 
 
 def test_hooks_have_the_versions_of_the_extra():
