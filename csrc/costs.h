@@ -49,6 +49,15 @@ static const double FFT_MEMORY_FROM = 1 << 23, FFT_MEMORY_US = 8e-5; /* bytes of
 /* ---- sums of boxes (box.c): CPU unknown. Outputs of a block, at least; a block sums its first rows anew */
 enum { BOX_ROWS = 64, BOX_COLS = 256 };
 
+/* ---- template matching (match.c): CPU unknown */
+enum {
+    MATCH_ROWS = 96, MATCH_COLS = 512, /* outputs of a tile, where windows are correlated directly; */
+    MATCH_FFT_COLS = 256,              /* by transforms, as many of them as give so many columns; MATCH_ROWS likewise */
+    MATCH_BYTES = 1 << 24,             /* of a tile of x, at most */
+    MATCH_FFT_TAPS = 144, MATCH_FFT_SIDE = 4, /* taps, and rows and columns of them, from which on transforms may pay */
+    MATCH_TAPS_NS = 60,                /* taps that are multiplied directly in a ns */
+};
+
 /* ---- layers of products (blocks.c, products.c): CPU unknown */
 enum {
     PRODUCTS_PART = 128,          /* taps summed in one go, but for rounding to whole channels */
@@ -117,14 +126,17 @@ static const fc_rate RATE_LANES = {6e3, 1e4};    /* elements */
 static const fc_rate RATE_SLIDES = {7e3, 3e4};   /* bytes */
 static const fc_rate RATE_FOLDS = {1, 8e3};      /* bytes of columns; no multiply-adds */
 
-/* ---- bands and rows (corr.c, gather.c, methods.c, fold.c): CPU unknown */
+/* ---- bands and rows (corr.c, boxes.c, gather.c, separable.c, lines.c, fold.c): CPU unknown */
 enum {
     FC_BAND_ROWS = 256,          /* rows of outputs: as tall as a strip may be with its rows in cache */
     FC_STREAM_FROM = 15 << 20,   /* bytes of a result that goes past the caches: half of an L3 of 32 MB, where a later reader finds none */
     CORR_COLS = 8192,            /* columns of a chunk; of a single row, 8 times that */
     CORR_LEAST_ROWS = 32,        /* rows of a band that is made for threads */
     CORR_NARROW = 256,           /* outputs across: below, gathering all costs less than strips of the border alone */
-    CORR_AREA = 32768,           /* outputs of a gathered tile */
+    CORR_AREA = 32768,           /* outputs of a gathered tile, which stays in L2 with its halo and that of the separable method; */
+    CORR_TALL = 64, CORR_WIDE = 128, /* rows and columns of it, at least, */
+    CORR_WIDEST = 8192,          /* and columns at most */
+    LINES_TALL = 96,             /* rows of a tile whose rows are summed in blocks, about */
     CORR_DEEP = 4,               /* planes of it */
     GATHER_AHEAD = 2,            /* rows that are fetched before they are gathered */
     GATHER_NARROW = 32,          /* columns that are picked one by one */

@@ -81,6 +81,8 @@ typedef struct {
 #define FC_API __attribute__((visibility("hidden")))
 
 FC_API void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan);
+/* Estimated time of so many outputs, each the sum of so many taps, on one thread */
+FC_API double fc_direct_us(const fc_kernels *fc, int type, double outputs, double taps);
 FC_API int fc_corr_run(const fc_corr *g);
 
 /* fft.c: correlation with a large kernel, tile by tile of a larger array. Axes are (plane, row, column); sizes and

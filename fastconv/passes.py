@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What `ndimage` is made of: passes along one axis after the other, and kernels of several dimensions.
 
-Everything is summed in float64 (or, with the same result, in float32) and cast as C casts it, by `csrc/lines.c` and,
-kernels of several dimensions, by the methods of `csrc/methods.c`; without the extension, and to compare with, by NumPy.
+Everything is summed in float64 (or, with the same result, in float32) and cast as C casts it, by the methods of
+`csrc/corr/`; without the extension, and to compare with, by NumPy.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@
  * A kernel added to the list without a check_<op> here does not compile.
  */
 #define _GNU_SOURCE
-#include "corr/call.h"
+#include "common/strides.h"
 #include <complex.h>
 #include <math.h>
 #include <pthread.h>

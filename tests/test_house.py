@@ -44,12 +44,10 @@ SOURCES = [*C_FILES, *PYTHON, *files("fastconv/**/*.pyi", "fastconv/*.pyx", "fas
 
 
 UNFINISHED = {
-    "csrc/match/match.c",
     "fastconv/_core.pyx: conv_plain",
     "fastconv/correlation.py",
     "tests/check_kernels.c",
     "tests/check_kernels.c: check_lines",
-    "csrc/corr/overlap.c -> csrc/corr/corr.c",
 }
 
 

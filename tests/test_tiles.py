@@ -13,7 +13,7 @@ from cases import integers
 import fastconv
 from fastconv import ndimage, reference
 
-# corr.c: tiles of 64 rows and 32768 outputs, 4 depths deep; blocks of 8192 columns
+# boxes.c: tiles of 64 rows and 32768 outputs, 4 depths deep; blocks of 8192 columns
 TILES = {
     "tiles": ((150, 1300), (5, 4), {}),
     "tiles, wrapped": ((150, 1300), (3, 9), {"boundary": "wrap"}),

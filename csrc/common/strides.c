@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Elements of user arrays: how large they are, where those beyond an edge come from, and how rows of them are copied.
+ * Elements of user arrays: where those beyond an edge come from, and how rows of them are copied.
  */
 #include "common/strides.h"
 #include <string.h>
-
-ptrdiff_t fc_stored_size(int type)
-{
-    static const ptrdiff_t size[FC_STORED_TYPES] = {[FC_F32] = 4, [FC_F64] = 8, [FC_I32] = 4, [FC_I64] = 8,
-                                                    [FC_U8] = 1,  [FC_I8] = 1,  [FC_U16] = 2, [FC_I16] = 2,
-                                                    [FC_U32] = 4, [FC_U64] = 8};
-    return size[type];
-}
 
 ptrdiff_t fc_source_index(ptrdiff_t i, ptrdiff_t n, int boundary)
 {

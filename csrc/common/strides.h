@@ -11,6 +11,14 @@
 
 enum { DEPTH = 0, ROWS, COLS };
 
+/* Bytes of an element, as it is stored */
+static inline ptrdiff_t fc_stored_size(int type)
+{
+    static const int8_t size[FC_STORED_TYPES] = {[FC_F32] = 4, [FC_F64] = 8, [FC_I32] = 4, [FC_I64] = 8, [FC_U8] = 1,
+                                                 [FC_I8] = 1,  [FC_U16] = 2, [FC_I16] = 2, [FC_U32] = 4, [FC_U64] = 8};
+    return size[type];
+}
+
 static inline ptrdiff_t min(ptrdiff_t a, ptrdiff_t b)
 {
     return a < b ? a : b;
@@ -48,6 +56,23 @@ static inline ptrdiff_t common_divisor(ptrdiff_t a, ptrdiff_t b)
     return a;
 }
 
+/* Elements of `size` bytes, 4 or 8, from row to row, for at least so many: an odd number of whole cache lines, for rows a power
+ * of two apart would share cache sets */
+static inline ptrdiff_t odd_lines(ptrdiff_t cols, ptrdiff_t size)
+{
+    return size == 4 ? times(parts_of(cols, LINE / 4) | 1, LINE / 4) : times(parts_of(cols, LINE / 8) | 1, LINE / 8);
+}
+
+/* Element number `index` of an array of n[0] x n[1] x n[2], in every axis; returns how many such arrays come before */
+static inline ptrdiff_t unravel(ptrdiff_t index, const ptrdiff_t n[FC_AXES], ptrdiff_t at[FC_AXES])
+{
+    for (int a = FC_AXES - 1; a >= 0; a--) {
+        at[a] = index % n[a];
+        index /= n[a];
+    }
+    return index;
+}
+
 /* Elements from the first to the last that n outputs look at. */
 static inline ptrdiff_t reach(const fc_axis *a, ptrdiff_t n)
 {
@@ -61,8 +86,6 @@ static inline void inside(ptrdiff_t n, ptrdiff_t step, ptrdiff_t first, ptrdiff_
     *end = first >= n ? *from : clamp((n - 1 - first) / step + 1, *from, count);
 }
 
-/* Bytes of an element of a type of FC_STORED_TYPES */
-FC_API ptrdiff_t fc_stored_size(int type);
 /* Where X[i] lies in an axis of n >= 1 elements, for any i; -1: the fill value */
 FC_API ptrdiff_t fc_source_index(ptrdiff_t i, ptrdiff_t n, int boundary);
 /* n elements of 1, 2, 4 or 8 bytes from and to any strides, in bytes */

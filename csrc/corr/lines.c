@@ -20,7 +20,7 @@
 #include "corr/call.h"
 #include <string.h>
 
-static double tap_value(const call *c, const char *w, ptrdiff_t t)
+static double lines_tap(const call *c, const char *w, ptrdiff_t t)
 {
     float f32;
     double f64;
@@ -33,13 +33,13 @@ static double tap_value(const call *c, const char *w, ptrdiff_t t)
 }
 
 /* Whether taps are their mirror image (+1) or its negative (-1), up to rounding; scipy.ndimage asks for 2^-52 */
-static int symmetry(const call *c, const char *w, ptrdiff_t taps)
+static int lines_symmetry(const call *c, const char *w, ptrdiff_t taps)
 {
     double most = 0, even = 0, odd = 0;
     if (taps % 2 == 0)
         return 0;
     for (ptrdiff_t t = 0; t < taps / 2; t++) {
-        double a = tap_value(c, w, t), b = tap_value(c, w, taps - 1 - t);
+        double a = lines_tap(c, w, t), b = lines_tap(c, w, taps - 1 - t);
         if (!(a - a == 0 && b - b == 0))
             return 0;
         most = __builtin_fmax(most, __builtin_fmax(__builtin_fabs(a), __builtin_fabs(b)));
@@ -50,84 +50,101 @@ static int symmetry(const call *c, const char *w, ptrdiff_t taps)
     return even <= room ? 1 : odd <= room ? -1 : 0;
 }
 
+/* ---- sizes ------------------------------------------------------------------------------------- */
+
+/* Whether there is a pass along an axis, and which one is the last; this one there is even where nothing is to do */
+static int lines_pass_along(const fc_corr *g, int axis)
+{
+    return g->axis[axis].k > 1 || g->line[axis].w;
+}
+static int lines_last(const fc_corr *g)
+{
+    int last = g->columns_first ? ROWS : COLS;
+    return lines_pass_along(g, last) ? last : ROWS + COLS - last;
+}
+
+static ptrdiff_t lines_halo(const call *c, int axis)
+{
+    return c->g->axis[axis].k - 1;
+}
+
+/* Tiles: what the first pass does in the halo of the second is work in vain. */
+int fc_lines_prepare(call *c)
+{
+    const fc_corr *g = c->g;
+    int last = lines_last(g), alone = !lines_pass_along(g, COLS);
+    ptrdiff_t k = g->axis[ROWS].k, tall = max(CORR_TALL, k * (k > 128 ? 1 : alone ? 4 : g->columns_first ? 2 : 1));
+    if (!g->line[ROWS].w && k > 1)
+        tall = round_up(max(tall, LINES_TALL), k); /* whole blocks of sums */
+    c->tile_out[ROWS] = tall;
+    c->tile_out[COLS] = max(tall > 1024 ? 32 : CORR_WIDE, times(3, g->axis[COLS].k));
+    c->more = FC_SQUARE;
+    c->divisor = g->line[last].divisor != 0 ? g->line[last].divisor : 1;
+    c->out_adjacent &= c->divisor == 1 && (last == ROWS || g->line[last].w); /* sums along rows write whole squares */
+    return 0;
+}
+
 /* The orders of both passes: where taps lie, and their weights */
-void fc_place_lines(call *c, ptrdiff_t *at, char *weights)
+void fc_lines_tables(call *c, fc_room *r)
 {
     for (int a = ROWS; a <= COLS; a++) {
         const char *w = c->g->line[a].w;
-        ptrdiff_t k = c->g->axis[a].k;
-        if (!w)
+        ptrdiff_t k = w ? c->g->axis[a].k : 0, *at = fc_part(r, "taps in tiles", k, sizeof *at);
+        char *weights = fc_part(r, "taps", k, c->size);
+        if (!w || !r->block)
             continue;
-        fc_order *o = &c->order[a];
-        *o = (fc_order){.w = weights, .at = at, .fold = symmetry(c, w, k), .start = -0.0};
+        fc_order *o = &c->lines[a];
+        *o = (fc_order){.w = weights, .at = at, .fold = lines_symmetry(c, w, k), .start = -0.0};
         o->taps = o->fold ? k / 2 + 1 : k;
         for (ptrdiff_t i = 0; i < o->taps; i++) {
             at[i] = i > 0 ? i - 1 : o->fold ? k / 2 : k - 1;
             memcpy(weights + i * c->size, w + at[i] * c->size, (size_t)c->size);
         }
-        at += o->taps;
-        weights += o->taps * c->size;
     }
 }
 
-/* ---- sizes ------------------------------------------------------------------------------------- */
-
-/* Elements from row to row of `cols` columns: room for whole squares, and an odd number of cache lines */
-ptrdiff_t fc_lines_row(const call *c, ptrdiff_t cols)
-{
-    ptrdiff_t line = LINE / c->size, lines = parts_of(plus(cols, FC_LINES_MORE), line);
-    return times(lines + (lines % 2 == 0), line);
-}
-
-static ptrdiff_t halo(const call *c, int axis)
-{
-    return c->g->axis[axis].k - 1;
-}
-
 /* What the first pass leaves: elements from row to row */
-static ptrdiff_t middle_row(const call *c)
+static ptrdiff_t lines_middle_row(const call *c)
 {
-    return fc_lines_row(c, plus(c->tile_out[COLS], c->g->columns_first ? 0 : halo(c, COLS)));
+    return odd_lines(plus(c->tile_out[COLS] + c->more, c->g->columns_first ? 0 : lines_halo(c, COLS)), c->size);
 }
 
 void fc_lines_parts(const call *c, fc_room *r, scratch *s)
 {
     const fc_corr *g = c->g;
-    int last = last_pass(g); /* which there is, even where nothing is to do */
-    int sums_down = (has_pass(g, ROWS) || last == ROWS) && !g->line[ROWS].w;
-    int sums_across = (has_pass(g, COLS) || last == COLS) && !g->line[COLS].w;
-    if (has_pass(g, ROWS) && has_pass(g, COLS)) {
-        ptrdiff_t rows = plus(c->tile_out[ROWS] + FC_LINES_MORE, g->columns_first ? halo(c, ROWS) : 0);
-        s->sums = fc_part(r, "middle", times(rows, middle_row(c)), c->size);
-        s->stored = fc_part(r, "stored", middle_row(c), sizeof(int64_t)); /* whatever type */
+    int last = lines_last(g), down = lines_pass_along(g, ROWS), across = lines_pass_along(g, COLS);
+    int sums_down = (down || last == ROWS) && !g->line[ROWS].w, sums_across = (across || last == COLS) && !g->line[COLS].w;
+    if (down && across) {
+        ptrdiff_t rows = plus(c->tile_out[ROWS] + c->more, g->columns_first ? lines_halo(c, ROWS) : 0);
+        s->sums.down = fc_part(r, "middle", times(rows, lines_middle_row(c)), c->size);
+        s->sums.stored = fc_part(r, "stored between", lines_middle_row(c), sizeof(int64_t)); /* whatever type */
     }
     if (sums_across)
         fc_across_parts(c, r, s, g->axis[COLS].k, c->tile_out[COLS]);
-    if (sums_down || sums_across)
-        s->ring = fc_part(r, "ring", max(sums_down ? g->axis[ROWS].k : 0, sums_across ? g->axis[COLS].k : 0), FC_SUMS_BYTES);
+    s->sums.ring = fc_part(r, "ring", max(sums_down ? g->axis[ROWS].k : 0, sums_across ? g->axis[COLS].k : 0), FC_SUMS_BYTES);
 }
 
 /* ---- passes ------------------------------------------------------------------------------------ */
 
 /* rows x cols results of the pass along `axis`, from x on; the first is number `at` of the whole */
-static void pass(const call *c, const scratch *s, int axis, const char *x, ptrdiff_t xs, ptrdiff_t at, char *out, ptrdiff_t os,
-                 ptrdiff_t rows, ptrdiff_t cols)
+static void lines_pass(const call *c, const scratch *s, int axis, const char *x, ptrdiff_t xs, ptrdiff_t at, char *out,
+                       ptrdiff_t os, ptrdiff_t rows, ptrdiff_t cols)
 {
     ptrdiff_t k = c->g->axis[axis].k;
     if (c->g->line[axis].w) {
-        fc_order o = c->order[axis];
+        fc_order o = c->lines[axis];
         o.unit = axis == ROWS ? xs : 1;
         c->op->ordered(x, xs, &o, out, os, rows, cols);
     } else if (axis == ROWS) {
         fc_sums g = {.height = k, .at = at, .rows = rows, .cols = cols};
-        c->op->sums(x, xs, &g, out, os, s->ring);
+        c->op->sums(x, xs, &g, out, os, s->sums.ring);
     } else {
         fc_sums_across(c, s, x, xs, k, at, out, os, rows, cols);
     }
 }
 
 /* n results of the first pass as they would be read again */
-static void store_and_read(const call *c, char *row, char *stored, ptrdiff_t n, double divisor)
+static void lines_store_and_read(const call *c, char *row, char *stored, ptrdiff_t n, double divisor)
 {
     if ((c->g->between == c->g->type && divisor == 1) || c->op->settle(row, c->g->between, n, divisor))
         return;
@@ -136,37 +153,37 @@ static void store_and_read(const call *c, char *row, char *stored, ptrdiff_t n, 
 }
 
 /* n elements of a row, the first of them in column `first`: the constant where they lie beyond it */
-static void put_constant(const call *c, char *row, ptrdiff_t first, ptrdiff_t n)
+static void lines_put_constant(const call *c, char *row, ptrdiff_t first, ptrdiff_t n)
 {
-    ptrdiff_t before = clamp(-first, 0, n), end = clamp(c->g->axis[COLS].n - first, before, n);
-    fc_copy_row(row, c->size, (const char *)&c->fill, 0, before, c->size);
-    fc_copy_row(row + end * c->size, c->size, (const char *)&c->fill, 0, n - end, c->size);
+    ptrdiff_t from, end;
+    inside(c->g->axis[COLS].n, 1, first, n, &from, &end);
+    fc_copy_row(row, c->size, (const char *)&c->x.fill, 0, from, c->size);
+    fc_copy_row(row + end * c->size, c->size, (const char *)&c->x.fill, 0, n - end, c->size);
 }
 
-void fc_by_lines(const call *c, const scratch *s, const rows_of *r, const char *src, ptrdiff_t row, ptrdiff_t col,
-                 char *out, ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols)
+void fc_lines(const call *c, const scratch *s, const patch *p)
 {
     const fc_axis *axis = c->g->axis;
-    int second = last_pass(c->g), first = ROWS + COLS - second;
-    ptrdiff_t at[FC_AXES] = {0, axis[ROWS].start + row, axis[COLS].start + col};
-    if (!has_pass(c->g, first)) {
-        pass(c, s, second, src, r->row, at[second], out, out_row, rows, cols);
+    int second = lines_last(c->g), first = ROWS + COLS - second;
+    ptrdiff_t at[FC_AXES] = {0, axis[ROWS].start + p->row, axis[COLS].start + p->col};
+    if (!lines_pass_along(c->g, first)) {
+        lines_pass(c, s, second, p->src, p->r->row, at[second], p->out, p->out_row, p->rows, p->cols);
         return;
     }
-    ptrdiff_t high = rows + (second == ROWS ? halo(c, ROWS) : 0), wide = cols + (second == COLS ? halo(c, COLS) : 0);
-    ptrdiff_t step = middle_row(c);
+    ptrdiff_t high = p->rows + (second == ROWS ? lines_halo(c, ROWS) : 0);
+    ptrdiff_t wide = p->cols + (second == COLS ? lines_halo(c, COLS) : 0), row = lines_middle_row(c);
     double divisor = c->g->line[first].divisor;
-    pass(c, s, first, src, r->row, at[first], s->sums, step, high, wide);
+    lines_pass(c, s, first, p->src, p->r->row, at[first], s->sums.down, row, high, wide);
     for (ptrdiff_t i = 0; i < high; i++) {
-        char *line = s->sums + i * step * c->size;
-        store_and_read(c, line, s->stored, wide, divisor != 0 ? divisor : 1);
+        char *line = s->sums.down + i * row * c->size;
+        lines_store_and_read(c, line, s->sums.stored, wide, divisor != 0 ? divisor : 1);
         if (axis[second].boundary != FC_CONSTANT)
             continue;
-        ptrdiff_t from = (second == ROWS ? row + i : col) - axis[second].lead;
+        ptrdiff_t from = (second == ROWS ? p->row + i : p->col) - axis[second].lead;
         if (second == COLS)
-            put_constant(c, line, from, wide);
+            lines_put_constant(c, line, from, wide);
         else if (from < 0 || from >= axis[ROWS].n)
-            fc_copy_row(line, c->size, (const char *)&c->fill, 0, wide, c->size);
+            fc_copy_row(line, c->size, (const char *)&c->x.fill, 0, wide, c->size);
     }
-    pass(c, s, second, s->sums, step, at[second], out, out_row, rows, cols);
+    lines_pass(c, s, second, s->sums.down, row, at[second], p->out, p->out_row, p->rows, p->cols);
 }

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Boxes of outputs. The share of a plane that a thread computes is cut into
+ *
+ *            j0     left'                    right'    j1       left' ... right': columns, and
+ *        i0  +--------------------------------------+           top' ... bottom': rows
+ *            |               bordered               |           whose windows lie inside x;
+ *      top'  +--------+---------------------+-------+           likewise in depth
+ *            |bordered|      interior       |bord.  |
+ *   bottom'  +--------+---------------------+-------+
+ *            |               bordered               |
+ *        i1  +--------------------------------------+
+ *
+ * Interior: the method reads the user's array as it is. Bordered: a tile and its halo are gathered into scratch with the
+ * boundary applied and the same method reads that, so the cost is that of the perimeter and no kernel knows of boundaries.
+ * An array that cannot be read where it is (columns not adjacent or not aligned, another element type, a column stride)
+ * is gathered tile by tile throughout. Likewise out: tiles go through scratch only where it cannot be written. No image is
+ * ever copied as a whole.
+ *
+ * Where boxes and tiles end decides no bits: each output is the same sum in any of them.
+ */
+#include "corr/call.h"
+
+/* ---- sizes ------------------------------------------------------------------------------------- */
+
+/* Outputs whose windows lie inside x */
+static box boxes_inside(const fc_corr *g)
+{
+    box b;
+    for (int a = 0; a < FC_AXES; a++) {
+        const fc_axis *axis = &g->axis[a];
+        ptrdiff_t room = axis->n - reach(axis, 1) + axis->lead;
+        b.from[a] = clamp(axis->lead <= 0 ? 0 : parts_of(axis->lead, axis->stride), 0, axis->out);
+        b.to[a] = clamp(room < 0 ? 0 : room / axis->stride + 1, b.from[a], axis->out);
+    }
+    return b;
+}
+
+/* Outputs of a tile: with its halo, and that of the separable method, it stays in L2. */
+static void boxes_size_tile(call *c)
+{
+    const fc_axis *axis = c->g->axis;
+    ptrdiff_t deep = axis[DEPTH].k > 1 ? CORR_DEEP : 1, tall = max(CORR_TALL, c->tile_out[ROWS]), *out = c->tile_out;
+    out[DEPTH] = min(deep, axis[DEPTH].out);
+    out[ROWS] = clamp(tall / axis[ROWS].stride, 1, axis[ROWS].out);
+    ptrdiff_t wide = min(CORR_AREA / out[DEPTH] / out[ROWS], CORR_WIDEST), least = out[COLS] > 0 ? out[COLS] : CORR_WIDE;
+    out[COLS] = clamp(max(wide, least) / axis[COLS].stride, 1, axis[COLS].out);
+    c->out_row = c->more > 0 ? odd_lines(plus(out[COLS], c->more), c->size) : out[COLS];
+}
+
+void fc_lay_boxes(call *c)
+{
+    const fc_axis *axis = c->g->axis;
+    c->inner = boxes_inside(c->g);
+    c->is_tiled |= !c->x_adjacent;
+    for (int a = 0; a < FC_AXES; a++)
+        c->is_tiled |= c->inner.to[a] - c->inner.from[a] < axis[a].out;
+    boxes_size_tile(c);
+    c->user = (rows_of){.plane = axis[DEPTH].x_step / c->size, .row = axis[ROWS].x_step / c->size};
+    ptrdiff_t cols = reach(&axis[COLS], c->tile_out[COLS]), phases = min(axis[COLS].stride, cols);
+    c->tile.phase = whole_lines(times(parts_of(cols, phases), c->size)) / c->size;
+    c->tile.row = odd_lines(times(phases, c->tile.phase), c->size);
+    c->tile.plane = times(c->tile.row, reach(&axis[ROWS], c->tile_out[ROWS]));
+}
+
+void fc_boxes_parts(const call *c, fc_room *r, scratch *s)
+{
+    const fc_axis *axis = c->g->axis;
+    if (c->is_tiled) {
+        ptrdiff_t planes = reach(&axis[DEPTH], c->tile_out[DEPTH]), rows = plus(reach(&axis[ROWS], c->tile_out[ROWS]), c->more);
+        s->tile = fc_part(r, "tile", times(times(planes, rows), c->tile.row), c->size);
+        fc_gather_parts(&c->x, r, &s->gather, max(reach(&axis[COLS], c->tile_out[COLS]), c->tile_cols));
+    }
+    if (!c->out_adjacent) {
+        s->out = fc_part(r, "out", times(c->tile_out[ROWS] + c->more, c->out_row), c->size);
+        s->stored = fc_part(r, "stored", c->tile_out[COLS], sizeof(int64_t)); /* whatever type results are stored as */
+    }
+}
+
+/* ---- outputs ----------------------------------------------------------------------------------- */
+
+/* A row of n results to `to`, converted if out has another type, and divided */
+static void boxes_store(const job *j, char *to, char *result, ptrdiff_t n)
+{
+    const call *c = j->c;
+    ptrdiff_t step = c->g->axis[COLS].out_step, size = fc_stored_size(c->g->out_type);
+    char *row = result;
+    if (c->op->narrow && (c->g->out_type != c->g->type || c->divisor != 1)) {
+        row = step == size || n == 1 ? to : j->s.stored;
+        c->op->narrow(row, c->g->out_type, result, n, c->divisor);
+    } else if (c->g->out_type != c->g->type) {
+        row = j->s.stored;
+        c->fc->op[FC_I64]->widen(row, c->g->type, result, n);
+    }
+    if (row != to)
+        fc_copy_row(to, step, row, size, n, size);
+}
+
+/* A patch of depth z, of any size: to out where it can be written, or tile by tile by way of scratch */
+static void boxes_compute(const job *j, ptrdiff_t z, patch p)
+{
+    const call *c = j->c;
+    const fc_axis *axis = c->g->axis;
+    if (c->out_adjacent) {
+        p.out = out_at(j, z, p.row, p.col), p.out_row = axis[ROWS].out_step / c->size;
+        c->method->compute(c, &j->s, &p);
+        return;
+    }
+    patch t = {.r = p.r, .out = j->s.out, .out_row = c->out_row};
+    for (ptrdiff_t ti = 0; ti < p.rows; ti += c->tile_out[ROWS])
+        for (ptrdiff_t tj = 0; tj < p.cols; tj += c->tile_out[COLS]) {
+            t.src = p.src + (ti * axis[ROWS].stride * p.r->row + tj) * c->size; /* column stride: 1 in a tile */
+            t.row = p.row + ti, t.rows = min(c->tile_out[ROWS], p.rows - ti);
+            t.col = p.col + tj, t.cols = min(c->tile_out[COLS], p.cols - tj);
+            c->method->compute(c, &j->s, &t);
+            for (ptrdiff_t i = 0; i < t.rows; i++)
+                boxes_store(j, out_at(j, z, t.row + i, t.col), t.out + i * t.out_row * c->size, t.cols);
+        }
+}
+
+void fc_bordered(const job *j, const box *b)
+{
+    const call *c = j->c;
+    ptrdiff_t at[FC_AXES], n[FC_AXES];
+    for (at[DEPTH] = b->from[DEPTH]; at[DEPTH] < b->to[DEPTH]; at[DEPTH] += c->tile_out[DEPTH])
+        for (at[ROWS] = b->from[ROWS]; at[ROWS] < b->to[ROWS]; at[ROWS] += c->tile_out[ROWS])
+            for (at[COLS] = b->from[COLS]; at[COLS] < b->to[COLS]; at[COLS] += c->tile_out[COLS]) {
+                for (int a = 0; a < FC_AXES; a++)
+                    n[a] = min(c->tile_out[a], b->to[a] - at[a]);
+                fc_gather(&c->x, &j->s.gather, j->s.tile, &c->tile, j->x, at, n);
+                patch p = {.r = &c->tile, .src = j->s.tile, .row = at[ROWS], .col = at[COLS], .rows = n[ROWS], .cols = n[COLS]};
+                for (ptrdiff_t z = 0; z < n[DEPTH]; z++, p.src += c->g->axis[DEPTH].stride * c->tile.plane * c->size)
+                    boxes_compute(j, at[DEPTH] + z, p);
+            }
+}
+
+static void boxes_inner(const job *j, const box *b)
+{
+    const fc_axis *axis = j->c->g->axis;
+    patch p = {.r = &j->c->user, .src = j->x, .row = b->from[ROWS], .col = b->from[COLS],
+               .rows = b->to[ROWS] - b->from[ROWS], .cols = b->to[COLS] - b->from[COLS]};
+    for (int a = 0; a < FC_AXES; a++)
+        p.src += (b->from[a] * axis[a].stride - axis[a].lead) * axis[a].x_step;
+    for (ptrdiff_t z = b->from[DEPTH]; z < b->to[DEPTH]; z++, p.src += axis[DEPTH].stride * axis[DEPTH].x_step)
+        boxes_compute(j, z, p);
+}
+
+/* Number `index` of the shares of a plane, which are as even as can be; no product of sizes can wrap */
+static box boxes_share(const call *c, ptrdiff_t index)
+{
+    box b;
+    unravel(index, c->plan.parts, b.from);
+    for (int a = 0; a < FC_AXES; a++) {
+        ptrdiff_t n = c->g->axis[a].out, each = n / c->plan.parts[a], rest = n % c->plan.parts[a], i = b.from[a];
+        b.from[a] = i * each + min(i, rest);
+        b.to[a] = b.from[a] + each + (i < rest);
+    }
+    return b;
+}
+
+void fc_boxes(const job *j, ptrdiff_t index)
+{
+    const call *c = j->c;
+    box whole = boxes_share(c, index), inner;
+    for (int a = 0; a < FC_AXES; a++) {
+        inner.from[a] = clamp(c->inner.from[a], whole.from[a], whole.to[a]);
+        inner.to[a] = clamp(c->inner.to[a], inner.from[a], whole.to[a]);
+    }
+    int peeled = inner.from[COLS] > whole.from[COLS] || inner.to[COLS] < whole.to[COLS];
+    if (!c->x_adjacent || is_empty(&inner) || (peeled && whole.to[COLS] - whole.from[COLS] <= CORR_NARROW)) {
+        fc_bordered(j, &whole);
+        return;
+    }
+    for (int a = 0; a < FC_AXES; a++) { /* peel off what lies before and behind the interior */
+        box before = whole, behind = whole;
+        before.to[a] = whole.from[a] = inner.from[a];
+        behind.from[a] = whole.to[a] = inner.to[a];
+        if (!is_empty(&before))
+            fc_bordered(j, &before);
+        if (!is_empty(&behind))
+            fc_bordered(j, &behind);
+    }
+    boxes_inner(j, &inner);
+}

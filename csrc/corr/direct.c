@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Method direct: K3 slides over the rows. What K3 calls tap rows and tap columns depends on the axes:
+ *
+ *     rows of stride 1        tap rows a, columns (c, b); a row dilation d makes d interleaved images
+ *     row stride s            the s rows from one window to the next are one long row: tap row q, columns
+ *                             (p, c, b), tap a = q s + p. The last tap row may lack its last p
+ *     stride and dilation     one tap row, columns (a, c, b); so for im2col.c
+ *     1-D                     the signal is folded into rows of R elements, one vector: out[m R + j] needs
+ *                             x[(m + q) R + p + j], so tap row q, column p, tap b = q R + p; the last tap row lacks
+ *                             its last p
+ *
+ * Each output is the sum over (a, c, b) in this order, so its bits do not depend on any of this.
+ *
+ * Method ordered: taps in the order (c, a, b), zeros left out, from gathered tiles, without fma.
+ */
+#include "corr/call.h"
+#include <string.h>
+
+/* Columns of the rows that a 1-D signal is folded into: one vector, which each load of taps then meets as often as the
+ * kernel has rows; or for kernels of one row, a strip. 0: not at all */
+static ptrdiff_t direct_fold(const call *c)
+{
+    const fc_axis *cols = &c->g->axis[COLS];
+    ptrdiff_t lanes = c->fc->vector_bytes / c->size, rows = parts_of(cols->k, lanes);
+    if (c->g->type > FC_F64 || c->g->axis[DEPTH].k > 1 || c->g->axis[ROWS].k > 1 || cols->stride > 1 ||
+        cols->dilation > 1)
+        return 0;
+    ptrdiff_t fold = rows == 1 ? c->fc->cols_of[1] * lanes : lanes;
+    return cols->out >= 4 * rows * fold ? fold : 0;
+}
+
+/* Shape of the taps as K3 takes them */
+int fc_direct_prepare(call *c)
+{
+    const fc_axis *axis = c->g->axis;
+    fc_taps *taps = &c->direct.taps;
+    int rows_are_columns = c->g->method == FC_IM2COL || (axis[ROWS].stride > 1 && axis[ROWS].dilation > 1);
+    c->direct.fold = c->g->method == FC_IM2COL ? 0 : direct_fold(c);
+    /* in taps of a fold, or tap rows: all, those of a long row, and what each of them holds */
+    ptrdiff_t all = axis[ROWS].k, together = rows_are_columns ? all : axis[ROWS].stride, each = axis[DEPTH].k * axis[COLS].k;
+    if (c->direct.fold)
+        all = axis[COLS].k, together = c->direct.fold, each = 1;
+    taps->h = parts_of(all, together);
+    taps->full = (all - (taps->h - 1) * together) * each;
+    taps->part = taps->h > 1 ? together * each - taps->full : 0;
+    taps->stream = c->streams && !c->direct.fold;
+    return 0;
+}
+
+/* Where tap (a, c, b) lies in rows of this layout, beyond the row that K3 counts from */
+static ptrdiff_t direct_offset(const call *c, const rows_of *r, ptrdiff_t a, ptrdiff_t z, ptrdiff_t b)
+{
+    const fc_axis *axis = c->g->axis, *cols = &axis[COLS];
+    ptrdiff_t column = b * cols->dilation;
+    if (cols->stride > 1) /* gathered: by phases */
+        column = column % cols->stride * r->phase + column / cols->stride;
+    return a * axis[ROWS].dilation * r->row + z * axis[DEPTH].dilation * r->plane + column;
+}
+
+/* Where tap columns lie, and their taps (kernels.h, K3), from the user's strides */
+void fc_direct_tables(call *c, fc_room *r)
+{
+    const fc_axis *axis = c->g->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
+    ptrdiff_t full = c->direct.taps.full, columns = full + c->direct.taps.part, h = c->direct.taps.h;
+    ptrdiff_t *user = fc_part(r, "taps in x", columns, sizeof *user), *tile = fc_part(r, "taps in tiles", columns, sizeof *tile);
+    char *taps = fc_part(r, "taps", times(columns, h), c->size); /* k may be broadcast from one element */
+    if (!r->block)
+        return;
+    for (ptrdiff_t t = 0; t < columns; t++, taps += h * c->size) {
+        ptrdiff_t b = t % cols->k, z = t / cols->k % axis[DEPTH].k, a = t / cols->k / axis[DEPTH].k, step = rows->stride * rows->k_step;
+        if (c->direct.fold) {
+            user[t] = tile[t] = b = t, step = columns * cols->k_step;
+        } else { /* of places that nobody looks at, the sizes need not fit */
+            user[t] = !is_empty(&c->inner) ? direct_offset(c, &c->user, a, z, b) : 0;
+            tile[t] = c->is_tiled ? direct_offset(c, &c->tile, a, z, b) : 0;
+        }
+        fc_copy_row(taps, c->size, c->g->k + a * rows->k_step + z * axis[DEPTH].k_step + b * cols->k_step, step,
+                    t < full ? h : h - 1, c->size);
+    }
+    c->user.at = user, c->tile.at = tile, c->direct.taps.k = taps - columns * h * c->size;
+}
+
+/* A signal: V parts of as many rows side by side; then the rows that are left, and the end of a row */
+static void direct_folded(const call *c, fc_taps *taps, const char *src, char *out, ptrdiff_t cols)
+{
+    const fc_kernels *fc = c->fc;
+    ptrdiff_t fold = c->direct.fold, rows = cols / fold, vectors = fold * c->size / fc->vector_bytes;
+    if (vectors == 1) {
+        ptrdiff_t h = taps->h, slices = h <= fc->tall ? 1 : parts_of(h, fc->rows), H = parts_of(h, slices);
+        ptrdiff_t parts = fc->cols_of[H] * (h % slices == 0 ? 1 : fc->cols_of[H - 1]), each = rows / parts;
+        if (each >= 4 * taps->h) {
+            taps->apart = each * fold;
+            c->op->corr(src, fold, taps, out, fold, each, parts * fold);
+            src += parts * each * fold * c->size, out += parts * each * fold * c->size;
+            cols -= parts * each * fold, rows -= parts * each;
+            taps->apart = 0;
+        }
+    }
+    ptrdiff_t whole = rows * fold * c->size;
+    if (rows > 0)
+        c->op->corr(src, fold, taps, out, fold, rows, fold);
+    if (cols > rows * fold)
+        c->op->corr(src + whole, fold, taps, out + whole, fold, 1, cols - rows * fold);
+}
+
+void fc_direct(const call *c, const scratch *s, const patch *p)
+{
+    (void)s;
+    const fc_axis *axis = &c->g->axis[ROWS];
+    fc_taps taps = c->direct.taps;
+    taps.at = p->r->at;
+    if (c->direct.fold) {
+        for (ptrdiff_t i = 0; i < p->rows; i++)
+            direct_folded(c, &taps, p->src + i * axis->stride * p->r->row * c->size, p->out + i * p->out_row * c->size, p->cols);
+        return;
+    }
+    /* a dilation d of dense rows: d images, of every d-th row */
+    ptrdiff_t images = axis->stride == 1 ? axis->dilation : 1, step = axis->stride == 1 ? axis->dilation : axis->stride;
+    for (ptrdiff_t i = 0; i < images && i < p->rows; i++)
+        c->op->corr(p->src + i * p->r->row * c->size, step * p->r->row, &taps, p->out + i * p->out_row * c->size,
+                    images * p->out_row, parts_of(p->rows - i, images), p->cols);
+}
+
+/* ---- ordered ----------------------------------------------------------------------------------- */
+
+/* The taps that are not zero (or one, if all of them are), and where they lie in tiles */
+void fc_ordered_tables(call *c, fc_room *r)
+{
+    const fc_axis *axis = c->g->axis;
+    ptrdiff_t all = times(times(axis[DEPTH].k, axis[ROWS].k), axis[COLS].k), listed = 0;
+    ptrdiff_t *at = fc_part(r, "taps in tiles", all, sizeof *at);
+    char *weights = fc_part(r, "taps", all, c->size);
+    if (!r->block)
+        return;
+    double w;
+    for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++)
+        for (ptrdiff_t a = 0; a < axis[ROWS].k; a++)
+            for (ptrdiff_t b = 0; b < axis[COLS].k; b++) {
+                memcpy(&w, c->g->k + z * axis[DEPTH].k_step + a * axis[ROWS].k_step + b * axis[COLS].k_step, sizeof w);
+                if (w == 0 && listed > 0)
+                    continue;
+                at[listed] = direct_offset(c, &c->tile, a, z, b);
+                memcpy(weights + listed * c->size, &w, sizeof w);
+                listed += w != 0;
+            }
+    c->ordered = (fc_order){.w = weights, .at = at, .taps = max(listed, 1), .unit = 1};
+}
+
+void fc_ordered(const call *c, const scratch *s, const patch *p)
+{
+    (void)s;
+    c->op->ordered(p->src, p->r->row, &c->ordered, p->out, p->out_row, p->rows, p->cols);
+}

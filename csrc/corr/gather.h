@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * gather.c: what windows look at, brought into scratch for the micro-kernels to read.
+ */
+#ifndef FASTCONV_GATHER_H
+#define FASTCONV_GATHER_H
+
+#include "common/strides.h"
+
+/* Planes of x as they are stored, and what lies beyond them */
+typedef struct {
+    const fc_axis *axis;     /* out, out_step, k_step, start and whole do not count */
+    const fc_ops *op, *moves; /* of the type of the arithmetic; of floats of its size */
+    int type, x_type;
+    ptrdiff_t size, stored; /* bytes of an element of them */
+    int readable;           /* columns are adjacent aligned elements of the type of the arithmetic */
+    union { float f32; double f64; int32_t i32; int64_t i64; } fill;
+} source;
+
+/* Rows that a micro-kernel can read. Counts elements. */
+typedef struct {
+    ptrdiff_t plane, row, phase; /* from one depth, row, phase of a column stride (in tiles) to the next */
+    const ptrdiff_t *at;         /* where tap columns lie, from the first; methods */
+} rows_of;
+
+/* One thread's. raw: a row as stored; row: one not yet taken apart into phases; column: where the columns of the tile lie in x */
+typedef struct {
+    char *raw, *row;
+    ptrdiff_t *column;
+} gather_room;
+
+/* fill counts for floats, integer_fill for integers */
+FC_API void fc_describe_source(source *x, const fc_kernels *fc, const fc_axis *axis, int type, int x_type, double fill,
+                               int64_t integer_fill);
+/* For tiles of so many columns at most */
+FC_API void fc_gather_parts(const source *x, fc_room *r, gather_room *s, ptrdiff_t cols);
+/* Everything that `outputs` outputs from `first` on look at. plane: that of x */
+FC_API void fc_gather(const source *x, const gather_room *s, char *tile, const rows_of *layout, const char *plane,
+                      const ptrdiff_t first[FC_AXES], const ptrdiff_t outputs[FC_AXES]);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What the files of template matching share: a call, and one thread's tile of it. From the top: match.c drives,
+ * windows.c sums windows for scores.c row by row, tiles.c brings x into the tile and correlates it.
+ */
+#ifndef FASTCONV_MATCH_H
+#define FASTCONV_MATCH_H
+
+#include "corr/gather.h"
+
+enum { TYPES = 2 };                         /* of the arithmetic: FC_F32, FC_F64 */
+enum { TEMPLATE, WEIGHTS, ENERGIES, SETS }; /* what is correlated with */
+enum { PREFIX, PREFIX2, SUM, SUM2, ROOM, ROOM2, ZERO, OUT, ENERGY, LINES };
+enum { CERTAIN, DOUBTFUL, FLAT, MISSING };  /* marks of a window */
+
+/* One set of weights, ready to be correlated with */
+typedef struct {
+    fc_room room; /* taps column by column, and where they lie */
+    fc_taps taps;
+    fc_fft **fft; /* one for each depth; NULL: directly */
+} correlator;
+
+typedef struct {
+    const fc_match *g;
+    const fc_kernels *fc; /* of the whole call */
+    fc_axis axis[FC_AXES];
+    source x[TYPES]; /* how to gather, with this type of the arithmetic */
+    correlator set[TYPES][SETS];
+    double sum[TYPES];   /* of the template as it is rounded */
+    double square[SETS]; /* sum of squares */
+    ptrdiff_t tile[FC_AXES], tiles[FC_AXES];
+    ptrdiff_t row, plane;   /* elements from row to row, plane to plane of gathered elements */
+    ptrdiff_t wide;         /* room of a row of outputs or sums */
+    ptrdiff_t fft[FC_AXES]; /* size of a transform of planes, 0: none */
+    ptrdiff_t thread_bytes;
+    char *scratch;
+} match;
+
+/* One thread's, at one tile */
+typedef struct {
+    const match *m;
+    int type;
+    const fc_ops *op; /* of this type */
+    char *x, *squares, *num, *part, *fft, *mark; /* part: of num, one plane's */
+    double *s1, *sv, *s2; /* with weights: sums of the whole tile */
+    double *suffix, *line[LINES];
+    ptrdiff_t from[FC_AXES], count[FC_AXES]; /* outputs */
+    ptrdiff_t rows, seen;                    /* of x: rows of a plane, and elements of a row, that they look at */
+    double centre, scale, most;              /* of x'; its largest magnitude at most */
+    fc_score score;
+} tile;
+
+static inline char *tile_row(const tile *t, ptrdiff_t z, ptrdiff_t i)
+{
+    return t->x + (z * t->m->plane + i * t->m->row) * fc_stored_size(t->type);
+}
+
+/* tiles.c: steps 1 to 3 */
+FC_API void fc_match_gather(const tile *t, double centre, double scale); /* (x - centre) scale */
+FC_API int fc_match_centre(tile *t); /* chooses them; returns whether elements are not finite, which are NaN then */
+FC_API void fc_match_replace(const tile *t, double by); /* what is not finite, by NaN, or by 0 for the correlation */
+/* to[rows][wide] = the windows of x (of the tile) with this set. most: the largest magnitude of x */
+FC_API void fc_match_correlate(const tile *t, int which, const char *x, double most, char *to);
+
+/* windows.c: step 4; returns whether anything is in doubt */
+FC_API int fc_match_windows(const tile *t);
+
+/* scores.c */
+FC_API void fc_match_constants(tile *t); /* t->score */
+FC_API int fc_match_scores(const tile *t, ptrdiff_t i, const double *s1, const double *sv, const double *s2); /* of a row; likewise */
+FC_API void fc_match_put(const tile *t, ptrdiff_t i, ptrdiff_t j, double score);
+FC_API int fc_match_resolve(const tile *t); /* step 5; returns whether the tile has to be done again, in float64 */
+
+#endif
