@@ -140,8 +140,7 @@ def _wide_mean(
     with np.errstate(all="ignore"):
         rule = BY_NAME[boundary]
         if rule.once is None or n == 1:
-            boundary = "constant" if boundary == "constant" else "edge"
-            ends = (fill, fill) if boundary == "constant" else (line[..., :1], line[..., -1:])
+            ends = [fill if i < 0 else line[..., i : i + 1] for i in rule.source(np.array([-1, n]), n)]
             more: Any = np.zeros((*line.shape[:-1], 1))
             for end, beyond in zip(ends, (lead - n, taps - 1 - lead - n), strict=True):
                 if beyond > 0:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Correlations, layers and their adjoints by brute force: which element every tap of every output sees, in one table.
 
-Nothing of fastconv is used: `numpy.pad` says how arrays continue. Sums are made in the dtype of the arrays, which the
-caller chooses so that it holds them: Python's integers, or long double.
+Nothing of fastconv is used: `numpy.pad` says how arrays continue. (Only a boundary that it has no word for is the
+table's.) Sums are made in the dtype of the arrays, which the caller chooses so that it holds them: Python's integers,
+or long double.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastconv.arguments.boundaries import source_index
 
 Array = NDArray[Any]
 
@@ -28,6 +31,19 @@ class Slide(NamedTuple):
     pad: str  # numpy.pad's word
 
 
+def pad_mode(boundary: str) -> Any:
+    """What `numpy.pad` takes for a boundary: its word, or a function that continues a line by the table's rule."""
+    if boundary in ("constant", "edge", "reflect", "symmetric", "wrap"):
+        return boundary
+
+    def continued(line: Array, widths: tuple[int, int], axis: int, options: dict[str, Any]) -> None:
+        before, behind = widths
+        n = len(line) - before - behind
+        line[:] = line[before + source_index(np.arange(-before, n + behind), n, boundary)]
+
+    return continued
+
+
 def seen(slides: list[Slide]) -> Array:
     """(outputs, taps): which element of the flattened array each sees; -1: none."""
     rows: Array = np.zeros((1, 1), np.intp)
@@ -35,7 +51,7 @@ def seen(slides: list[Slide]) -> Array:
         behind = max((s.out - 1) * s.stride - s.lead + (s.k - 1) * s.dilation + 1 - s.n, 0)
         before = max(s.lead, 0)
         how: Any = {"constant_values": -1} if s.pad == "constant" else {}
-        line = np.pad(np.arange(s.n), (before, behind), s.pad, **how) if s.out else np.zeros(1, np.intp)
+        line = np.pad(np.arange(s.n), (before, behind), pad_mode(s.pad), **how) if s.out else np.zeros(1, np.intp)
         at = np.arange(s.out)[:, None] * s.stride + np.arange(s.k) * s.dilation - s.lead + before
         element = line[at][None, :, None, :]
         whole = rows[:, None, :, None]
