@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastconv import costs, methods
 from fastconv.arguments.correlation import placed
-from fastconv.arguments.values import is_finite
+from fastconv.arguments.values import is_finite, real_dtype
 from fastconv.correlation import answered, run, summed
 from fastconv.plans import Answer
 from fastconv.reference.correlation import slide
@@ -21,7 +21,7 @@ from fastconv.runtime import _core, checking, get_num_threads
 
 def is_fast(dtype: np.dtype[Any]) -> bool:
     """Whether `fastconv.corr2d` computes in it; all else is summed tap by tap in NumPy."""
-    return dtype.kind in "iu" or (dtype.kind in "fc" and np.empty(0, dtype).real.dtype.itemsize <= 8)
+    return dtype.kind in "iu" or (dtype.kind in "fc" and real_dtype(dtype).itemsize <= 8)
 
 
 def partly_convolved(

@@ -32,6 +32,7 @@ from fastconv.arguments.values import (
     as_numbers,
     dtype_of_sums,
     is_listed,
+    native,
     native_dtype,
     per_axis,
 )
@@ -364,7 +365,7 @@ def as_kernel(W: ArrayLike, size: tuple[int, int] | None = None, *, tolerance: f
     Wa = as_numbers(W, "W")
     if Wa.dtype.kind not in "biufc":
         raise TypeError(f"W has dtype {Wa.dtype}; numbers are accepted")
-    Wa = Wa.astype(Wa.dtype.newbyteorder("="), copy=False)
+    Wa = native(Wa)
     if Wa.ndim != 4 or Wa.size == 0:
         raise ValueError(f"W must have 4 dimensions (OH, OW, H, W), none of them 0; got shape {Wa.shape}")
     tolerance = as_amount(tolerance, "tolerance")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.matching import Matching, matching_arguments
+from fastconv.arguments.values import native
 from fastconv.reference import matching as exact
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
 from fastconv.typing import Measure, PadMode
@@ -139,9 +140,7 @@ def _run(m: Matching, threads: int) -> NDArray[Any]:
     if not np.isfinite(m.template[counts].ravel()).all():
         result.fill(math.nan)
         return result
-    image = m.image
-    if not image.dtype.isnative:
-        image = image.astype(image.dtype.newbyteorder("="))
+    image = native(m.image)
     if image.dtype == np.float16:
         image = image.astype(np.float32)
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import nn
 from fastconv.arguments.layer_geometry import check_size
-from fastconv.arguments.values import as_count, as_flag, as_list, as_numbers, float_dtype, generator
+from fastconv.arguments.values import as_count, as_flag, as_list, as_numbers, float_dtype, generator, native
 
 __all__ = ["Dense", "Network", "NonFiniteLossError", "accuracy", "cross_entropy", "squared_error", "train"]
 
@@ -177,7 +177,7 @@ def _real(value: ArrayLike, name: str) -> Array:
     array = as_numbers(value, name)
     if array.dtype.kind == "c":
         raise TypeError(f"{name} has dtype {array.dtype}; floats, integers and bools are accepted")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return native(array)
 
 
 def _labels(value: ArrayLike, scores: Array) -> NDArray[np.intp]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastconv import spectrum
 from fastconv.arguments.correlation import Correlation
-from fastconv.arguments.values import unrepeated
+from fastconv.arguments.values import real_dtype, unrepeated
 from fastconv.caches import remembered
 from fastconv.costs import CROSSOVERS
 from fastconv.reference.correlation import largest_sum
@@ -133,7 +133,7 @@ def as_floats(c: Correlation) -> Correlation | None:
 def arithmetic(c: Correlation) -> np.dtype[Any]:
     """The dtype of the arithmetic in C: for integers int32 where no sum can be larger, else int64."""
     if c.sum_dtype.kind not in "iu":
-        return np.empty(0, c.compute_dtype).real.dtype
+        return real_dtype(c.compute_dtype)
     small = c.x.dtype.itemsize <= 2 and largest_sum(c) <= np.iinfo(np.int32).max
     return np.dtype(np.int32 if small else np.int64)
 

@@ -18,7 +18,7 @@ from fastconv import costs, methods
 from fastconv.arguments.boundaries import BY_NAME
 from fastconv.arguments.correlation import Correlation, placed
 from fastconv.arguments.filters import ONES, Pass, real
-from fastconv.arguments.values import is_finite
+from fastconv.arguments.values import is_finite, native
 from fastconv.correlation import run_into
 from fastconv.reference.correlation import extended, slide
 from fastconv.reference.rounding import error_bound
@@ -70,7 +70,7 @@ def _banded(x: NDArray[Any], steps: Sequence[Step], out: NDArray[Any], between: 
         _banded(x, steps, whole, between, fill)
         out[...] = whole
         return
-    x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+    x = native(x)
     slides = any(one is not None and one.axis == axis for one in steps[0])
     for first in range(0, n, size):
         at = (slice(None),) * axis + (slice(first, first + size),)
@@ -180,7 +180,7 @@ def _step(
             out[...] = _cast(expected, out.dtype)
             return out
     to = _apart(x, out)
-    x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+    x = native(x)
     narrow = x.size >= costs.FLOAT32_FROM and _fits_float32(x.dtype, step, between, fill)
     first, second = step
     _core.lines(
@@ -288,7 +288,7 @@ def slid(
     mirrored = out.dtype.kind == "u" and out.dtype.itemsize == 8
     sums = np.empty(out.shape, _WIDE) if mirrored else _apart(x, out)
     if exact and _core is not None and 1 <= x.ndim <= 3 and x.size and not checking.get():
-        x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+        x = native(x)
         _core.ordered(x, w, sums, leads, boundary, fill, get_num_threads())
     else:
         sums = _slid_otherwise(x, w, sums, leads, boundary, fill, exact)

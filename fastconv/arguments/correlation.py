@@ -20,10 +20,12 @@ from fastconv.arguments.values import (
     as_numbers,
     as_out,
     as_word,
+    compute_dtype,
     dtype_of_sums,
     is_supported,
     native_dtype,
     per_axis,
+    real_dtype,
     unrepeated,
 )
 from fastconv.typing import Boundaries, IntOrTuple, Mode, Nan, Overflow, Window
@@ -94,7 +96,7 @@ class Correlation(NamedTuple):
     @property
     def compute_dtype(self) -> np.dtype[Any]:
         """What the sums are made in: float16 is computed in float32."""
-        return np.dtype(np.float32) if self.sum_dtype == np.float16 else self.sum_dtype
+        return compute_dtype(self.sum_dtype)
 
     def deliver(self, sums: NDArray[Any]) -> NDArray[Any]:
         """The result in its own dtype, in `out` when there is one.
@@ -401,7 +403,7 @@ def _dtypes(
     if sums.kind == "c" and dtype.kind != "c":
         raise TypeError(f"dtype must be complex, because the sums are {sums}; got {asked!r}")
     if sums.kind in "fc" and dtype.kind in "fc":
-        sums = np.promote_types(sums, np.empty(0, dtype).real.dtype)
+        sums = np.promote_types(sums, real_dtype(dtype))
     return sums, dtype
 
 
@@ -429,4 +431,4 @@ def _fillvalue(value: Any, dtype: np.dtype[Any]) -> int | float | complex:
         fits = abs(number) <= float(np.finfo(dtype).max) or (isinstance(number, float) and not math.isfinite(number))
     if not fits:
         raise ValueError(f"fillvalue does not fit into the result's dtype {dtype}; got {number!r}")
-    return number if dtype.kind in "iu" else float(np.empty(0, dtype).real.dtype.type(number))
+    return number if dtype.kind in "iu" else float(real_dtype(dtype).type(number))

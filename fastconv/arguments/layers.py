@@ -25,7 +25,7 @@ from fastconv.arguments.layer_geometry import (
     layer_geometry,
     transposed_geometry,
 )
-from fastconv.arguments.values import as_index, as_numbers, as_out, float_dtype, is_listed, per_axis
+from fastconv.arguments.values import as_index, as_numbers, as_out, compute_dtype, float_dtype, is_listed, per_axis
 from fastconv.typing import IntOrTuple
 
 ACTIVATIONS = {"relu": (0.0, math.inf), "relu6": (0.0, 6.0)}
@@ -113,11 +113,6 @@ class Columns(NamedTuple):
             images, channels, taps, outputs = result.shape
             result = result.reshape(images, channels * taps, outputs)
         return (result if self.batched else result[0]).astype(self.dtype, copy=False)
-
-
-def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """What the sums are made in: float16 is computed in float32."""
-    return np.dtype(np.float32) if dtype == np.float16 else dtype
 
 
 def delivered(result: NDArray[Any], dtype: np.dtype[Any], out: NDArray[Any] | None) -> NDArray[Any]:

@@ -68,6 +68,11 @@ def as_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[An
     return out
 
 
+def native(a: NDArray[Any]) -> NDArray[Any]:
+    """a in this machine's byte order: compiled code knows no other. Itself, if it is."""
+    return a if a.dtype.isnative else a.astype(a.dtype.newbyteorder("="))
+
+
 def is_finite(a: NDArray[Any]) -> bool:
     return a.dtype.kind not in "fc" or bool(np.isfinite(a).all())
 
@@ -94,6 +99,16 @@ def left_to_scipy(module: str, has: str) -> Callable[[str], Any]:
 
 def is_supported(dtype: np.dtype[Any]) -> bool:
     return (dtype.kind in "biuf" and dtype.itemsize <= 8) or (dtype.kind == "c" and dtype.itemsize <= 16)
+
+
+def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """That of the parts of complex numbers."""
+    return np.empty(0, dtype).real.dtype
+
+
+def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What the sums are made in: float16 is computed in float32."""
+    return np.dtype(np.float32) if dtype == np.float16 else dtype
 
 
 def native_dtype(asked: Any) -> np.dtype[Any] | None:

@@ -20,10 +20,9 @@ from fastconv.arguments.layers import (
     Layer,
     WeightGradient,
     as_size,
-    compute_dtype,
     layer_arguments,
 )
-from fastconv.arguments.values import as_word, float_dtype
+from fastconv.arguments.values import as_word, compute_dtype, float_dtype
 from fastconv.reference import layers as exact
 from fastconv.reference.windows import continued
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count

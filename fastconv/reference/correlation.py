@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.correlation import Correlation, Options, OuterProduct, correlation_arguments
-from fastconv.arguments.values import unrepeated
+from fastconv.arguments.values import real_dtype, unrepeated
 
 
 def corr1d(x: ArrayLike, k: ArrayLike, *where: Any, **how: Any) -> Any:
@@ -232,7 +232,7 @@ def counted(c: Correlation) -> Counted:
     )
     x = np.where(valid, c.x, c.x.dtype.type(0))
     above = plain._replace(x=x, fillvalue=c.fillvalue if fill_counts else 0.0)
-    real = np.empty(0, dtype).real.dtype
+    real = real_dtype(dtype)
     weights = plain._replace(
         x=valid,
         k=np.abs(c.k.astype(dtype)),
