@@ -66,7 +66,7 @@ int fc_threads_for(double serial_us, int threads)
     return serial_us < threads_from_us ? 1 : threads;
 }
 
-static void drain(job *j, int slot)
+static void pool_drain(job *j, int slot)
 {
     for (ptrdiff_t chunk; (chunk = atomic_fetch_add(&j->next, 1)) < j->chunks;)
         j->run(j->context, chunk, slot);
@@ -80,7 +80,7 @@ static double now_us(void)
 }
 
 /* Look at *number for a while: until it is zero, or until it is not. */
-static void spin(atomic_int *number, int until_zero)
+static void pool_spin(atomic_int *number, int until_zero)
 {
     double end = now_us() + SPIN_US;
     do
@@ -96,7 +96,7 @@ static void spin(atomic_int *number, int until_zero)
     while (now_us() < end);
 }
 
-static void *work(void *unused)
+static void *pool_work(void *unused)
 {
     (void)unused;
     pthread_mutex_lock(&pool.lock);
@@ -108,18 +108,18 @@ static void *work(void *unused)
         int slot = ++pool.slot;
         j->joined++;
         pthread_mutex_unlock(&pool.lock);
-        drain(j, slot);
+        pool_drain(j, slot);
         pthread_mutex_lock(&pool.lock);
         if (--j->joined == 0)
             pthread_cond_signal(&pool.done); /* j may be gone once the lock is released */
         pthread_mutex_unlock(&pool.lock);
-        spin(&pool.tickets, 0);
+        pool_spin(&pool.tickets, 0);
         pthread_mutex_lock(&pool.lock);
     }
     return NULL;
 }
 
-static void forget_workers(void)
+static void pool_forget(void)
 {
     memset(&pool, 0, sizeof pool);
     pthread_mutex_init(&pool.lock, NULL);
@@ -129,16 +129,16 @@ static void forget_workers(void)
     pool.avoided_cpu = -1;
 }
 
-static void register_fork_handler(void)
+static void pool_register_fork_handler(void)
 {
-    pthread_atfork(NULL, NULL, forget_workers);
+    pthread_atfork(NULL, NULL, pool_forget);
 }
 
 /* Only the owner of `busy` starts workers. */
-static void start_workers(int wanted)
+static void pool_start_workers(int wanted)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, register_fork_handler);
+    pthread_once(&once, pool_register_fork_handler);
     sigset_t all, before;
     sigfillset(&all);
     sigdelset(&all, SIGSEGV); /* faults stay open, or no handler could say where */
@@ -147,7 +147,7 @@ static void start_workers(int wanted)
     sigdelset(&all, SIGILL);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (pool.workers < wanted && pool.workers < MAX_WORKERS) {
-        if (pthread_create(&pool.worker[pool.workers], NULL, work, NULL) != 0)
+        if (pthread_create(&pool.worker[pool.workers], NULL, pool_work, NULL) != 0)
             break;
         pthread_detach(pool.worker[pool.workers++]);
         pool.avoided_cpu = -1; /* the new one has no affinity yet */
@@ -156,7 +156,7 @@ static void start_workers(int wanted)
 }
 
 #ifdef __linux__
-static void leave_this_cpu_to_the_caller(void)
+static void pool_leave_cpu_to_caller(void)
 {
     int cpu = sched_getcpu();
     if (cpu < 0 || cpu >= CPU_SETSIZE || cpu == pool.avoided_cpu || !atomic_load(&spread))
@@ -172,7 +172,7 @@ static void leave_this_cpu_to_the_caller(void)
     pool.avoided_cpu = cpu;
 }
 #else
-static void leave_this_cpu_to_the_caller(void) {}
+static void pool_leave_cpu_to_caller(void) {}
 #endif
 
 void fc_pool_run(int threads, ptrdiff_t chunks, fc_task *run, void *context)
@@ -181,12 +181,12 @@ void fc_pool_run(int threads, ptrdiff_t chunks, fc_task *run, void *context)
     if (threads > chunks)
         threads = (int)chunks;
     if (threads <= 1 || atomic_flag_test_and_set(&pool.busy)) {
-        drain(&j, 0);
+        pool_drain(&j, 0);
         return;
     }
     if (pool.workers < threads - 1)
-        start_workers(threads - 1);
-    leave_this_cpu_to_the_caller();
+        pool_start_workers(threads - 1);
+    pool_leave_cpu_to_caller();
 
     pthread_mutex_lock(&pool.lock);
     pool.current = &j;
@@ -198,12 +198,12 @@ void fc_pool_run(int threads, ptrdiff_t chunks, fc_task *run, void *context)
         pthread_cond_signal(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
 
-    drain(&j, 0);
+    pool_drain(&j, 0);
 
     pthread_mutex_lock(&pool.lock);
     pool.tickets = 0;
     pthread_mutex_unlock(&pool.lock);
-    spin(&j.joined, 1);
+    pool_spin(&j.joined, 1);
     pthread_mutex_lock(&pool.lock);
     while (j.joined > 0)
         pthread_cond_wait(&pool.done, &pool.lock);

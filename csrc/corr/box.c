@@ -58,13 +58,13 @@ static box_sizes box_sizes_of(const call *c)
     return z;
 }
 
-int fc_box_prepare(call *c)
+static int box_prepare(call *c)
 {
     c->tile_out[ROWS] = c->g->axis[ROWS].k;
     return 0;
 }
 
-void fc_box_parts(const call *c, fc_room *r, scratch *s)
+static void box_parts(const call *c, fc_room *r, scratch *s)
 {
     const fc_axis *axis = c->g->axis;
     box_sizes z = box_sizes_of(c);
@@ -91,10 +91,12 @@ static void box_block(const call *c, const box_sizes *z, const scratch *s, const
     }
 }
 
-void fc_box(const call *c, const scratch *s, const patch *p)
+static void box_compute(const call *c, const scratch *s, const patch *p)
 {
     box_sizes z = box_sizes_of(c);
     for (ptrdiff_t i = 0; i < p->rows; i += z.rows)
         for (ptrdiff_t j = 0; j < p->cols; j += z.cols)
             box_block(c, &z, s, p, i, j);
 }
+
+const method fc_box = {.prepare = box_prepare, .parts = box_parts, .compute = box_compute};

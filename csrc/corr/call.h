@@ -52,7 +52,7 @@ typedef struct {
     void (*tables)(call *c, fc_room *r);                         /* of taps: counted, or placed and filled */
     void (*parts)(const call *c, fc_room *r, scratch *s);        /* its part of scratch */
     void (*compute)(const call *c, const scratch *s, const patch *p);
-    void (*chunk)(const job *j, ptrdiff_t index);                /* the index-th share of a plane */
+    void (*chunk)(const job *j, ptrdiff_t index);                /* the index-th share of a plane; NULL: in boxes */
 } method;
 
 /* FC_FFT: the elements a tile looks at, its outputs, and how many tiles there are, along each axis */
@@ -117,35 +117,18 @@ static inline int is_empty(const box *b)
     return b->from[DEPTH] >= b->to[DEPTH] || b->from[ROWS] >= b->to[ROWS] || b->from[COLS] >= b->to[COLS];
 }
 
+extern FC_API const method fc_direct, fc_im2col, fc_separable, fc_overlap, fc_box, fc_ordered, fc_lines;
+
 /* overlap.c */
 FC_API void fc_overlap_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan);
-FC_API int fc_overlap_prepare(call *c);
-FC_API void fc_overlap_parts(const call *c, fc_room *r, scratch *s);
-FC_API void fc_overlap(const job *j, ptrdiff_t index);
 
-/* direct.c: FC_DIRECT; what im2col and overlap.c need of it; FC_ORDERED */
+/* direct.c, for im2col.c and overlap.c */
 FC_API int fc_direct_prepare(call *c);
 FC_API void fc_direct_tables(call *c, fc_room *r);
-FC_API void fc_direct(const call *c, const scratch *s, const patch *p);
-FC_API void fc_ordered_tables(call *c, fc_room *r);
-FC_API void fc_ordered(const call *c, const scratch *s, const patch *p);
+FC_API void fc_direct_compute(const call *c, const scratch *s, const patch *p);
 
-FC_API void fc_im2col_parts(const call *c, fc_room *r, scratch *s);
-FC_API void fc_im2col(const call *c, const scratch *s, const patch *p);
-
-FC_API void fc_separable_parts(const call *c, fc_room *r, scratch *s);
-FC_API void fc_separable(const call *c, const scratch *s, const patch *p);
-
-FC_API int fc_lines_prepare(call *c);
-FC_API void fc_lines_tables(call *c, fc_room *r);
-FC_API void fc_lines_parts(const call *c, fc_room *r, scratch *s);
-FC_API void fc_lines(const call *c, const scratch *s, const patch *p);
-
-/* box.c: FC_BOX; and sums of `w` neighbours along rows by way of s->sums, which read and write whole squares */
+/* box.c, for lines.c, too: sums of `w` neighbours along rows by way of s->sums, which read and write whole squares */
 enum { FC_SQUARE = 16 };
-FC_API int fc_box_prepare(call *c);
-FC_API void fc_box_parts(const call *c, fc_room *r, scratch *s);
-FC_API void fc_box(const call *c, const scratch *s, const patch *p);
 FC_API void fc_across_parts(const call *c, fc_room *r, scratch *s, ptrdiff_t w, ptrdiff_t cols);
 FC_API void fc_sums_across(const call *c, const scratch *s, const char *x, ptrdiff_t xs, ptrdiff_t w, ptrdiff_t at, char *out,
                            ptrdiff_t os, ptrdiff_t rows, ptrdiff_t cols);

@@ -77,14 +77,9 @@ void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
 
 /* ---- method ------------------------------------------------------------------------------------ */
 
-static const method methods[] = {
-    [FC_DIRECT] = {0, fc_direct_prepare, fc_direct_tables, NULL, fc_direct, fc_boxes},
-    [FC_IM2COL] = {0, fc_direct_prepare, fc_direct_tables, fc_im2col_parts, fc_im2col, fc_boxes},
-    [FC_SEPARABLE] = {0, NULL, NULL, fc_separable_parts, fc_separable, fc_boxes},
-    [FC_FFT] = {0, fc_overlap_prepare, fc_direct_tables, fc_overlap_parts, fc_direct, fc_overlap},
-    [FC_BOX] = {0, fc_box_prepare, NULL, fc_box_parts, fc_box, fc_boxes},
-    [FC_ORDERED] = {1, NULL, fc_ordered_tables, NULL, fc_ordered, fc_boxes},
-    [FC_LINES] = {1, fc_lines_prepare, fc_lines_tables, fc_lines_parts, fc_lines, fc_boxes},
+static const method *const methods[] = {
+    [FC_DIRECT] = &fc_direct, [FC_IM2COL] = &fc_im2col, [FC_SEPARABLE] = &fc_separable, [FC_FFT] = &fc_overlap,
+    [FC_BOX] = &fc_box, [FC_ORDERED] = &fc_ordered, [FC_LINES] = &fc_lines,
 };
 
 /* ---- call -------------------------------------------------------------------------------------- */
@@ -126,7 +121,7 @@ static void corr_chunk(void *context, ptrdiff_t index, int slot)
         j.out += plane % g->batch[b].n * g->batch[b].out_step;
         plane /= g->batch[b].n;
     }
-    c->method->chunk(&j, index % parts);
+    (c->method->chunk ? c->method->chunk : fc_boxes)(&j, index % parts);
     fc_close(&r);
 }
 
@@ -165,7 +160,7 @@ int fc_corr_run(const fc_corr *g)
 {
     _Alignas(LINE) char small[SMALL];
     const fc_kernels *fc = fc_in_use();
-    call c = {.g = g, .fc = fc, .op = fc->op[g->type], .method = &methods[g->method], .size = fc_stored_size(g->type), .divisor = 1};
+    call c = {.g = g, .fc = fc, .op = fc->op[g->type], .method = methods[g->method], .size = fc_stored_size(g->type), .divisor = 1};
     fc_corr_plan(fc, g, &c.plan);
     if (c.plan.planes == 0 || g->axis[DEPTH].out == 0 || g->axis[ROWS].out == 0 || g->axis[COLS].out == 0)
         return 0;

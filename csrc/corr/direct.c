@@ -104,7 +104,7 @@ static void direct_folded(const call *c, fc_taps *taps, const char *src, char *o
         c->op->corr(src + whole, fold, taps, out + whole, fold, 1, cols - rows * fold);
 }
 
-void fc_direct(const call *c, const scratch *s, const patch *p)
+void fc_direct_compute(const call *c, const scratch *s, const patch *p)
 {
     (void)s;
     const fc_axis *axis = &c->g->axis[ROWS];
@@ -122,10 +122,12 @@ void fc_direct(const call *c, const scratch *s, const patch *p)
                     images * p->out_row, parts_of(p->rows - i, images), p->cols);
 }
 
+const method fc_direct = {.prepare = fc_direct_prepare, .tables = fc_direct_tables, .compute = fc_direct_compute};
+
 /* ---- ordered ----------------------------------------------------------------------------------- */
 
 /* The taps that are not zero (or one, if all of them are), and where they lie in tiles */
-void fc_ordered_tables(call *c, fc_room *r)
+static void ordered_tables(call *c, fc_room *r)
 {
     const fc_axis *axis = c->g->axis;
     ptrdiff_t all = times(times(axis[DEPTH].k, axis[ROWS].k), axis[COLS].k), listed = 0;
@@ -147,8 +149,10 @@ void fc_ordered_tables(call *c, fc_room *r)
     c->ordered = (fc_order){.w = weights, .at = at, .taps = max(listed, 1), .unit = 1};
 }
 
-void fc_ordered(const call *c, const scratch *s, const patch *p)
+static void ordered_compute(const call *c, const scratch *s, const patch *p)
 {
     (void)s;
     c->op->ordered(p->src, p->r->row, &c->ordered, p->out, p->out_row, p->rows, p->cols);
 }
+
+const method fc_ordered = {.reads_tiles = 1, .tables = ordered_tables, .compute = ordered_compute};

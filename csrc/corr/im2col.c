@@ -14,7 +14,7 @@ static ptrdiff_t im2col_width(const call *c)
     return c->fc->cols_of[1] * c->fc->vector_bytes / c->size;
 }
 
-void fc_im2col_parts(const call *c, fc_room *r, scratch *s)
+static void im2col_parts(const call *c, fc_room *r, scratch *s)
 {
     ptrdiff_t taps = c->direct.taps.full;
     s->im2col.at = fc_part(r, "taps of a row", taps, sizeof *s->im2col.at);
@@ -22,7 +22,7 @@ void fc_im2col_parts(const call *c, fc_room *r, scratch *s)
     s->im2col.panel = fc_part(r, "panel", times(taps, im2col_width(c)), c->size);
 }
 
-void fc_im2col(const call *c, const scratch *s, const patch *p)
+static void im2col_compute(const call *c, const scratch *s, const patch *p)
 {
     ptrdiff_t taps = c->direct.taps.full, lanes = c->fc->vector_bytes / c->size, width = im2col_width(c);
     for (ptrdiff_t t = 0; t < taps; t++)
@@ -44,3 +44,5 @@ void fc_im2col(const call *c, const scratch *s, const patch *p)
             c->op->gemm(&g);
         }
 }
+
+const method fc_im2col = {.prepare = fc_direct_prepare, .tables = fc_direct_tables, .parts = im2col_parts, .compute = im2col_compute};

@@ -69,7 +69,7 @@ static ptrdiff_t lines_halo(const call *c, int axis)
 }
 
 /* Tiles: what the first pass does in the halo of the second is work in vain. */
-int fc_lines_prepare(call *c)
+static int lines_prepare(call *c)
 {
     const fc_corr *g = c->g;
     int last = lines_last(g), alone = !lines_pass_along(g, COLS);
@@ -85,7 +85,7 @@ int fc_lines_prepare(call *c)
 }
 
 /* The orders of both passes: where taps lie, and their weights */
-void fc_lines_tables(call *c, fc_room *r)
+static void lines_tables(call *c, fc_room *r)
 {
     for (int a = ROWS; a <= COLS; a++) {
         const char *w = c->g->line[a].w;
@@ -109,7 +109,7 @@ static ptrdiff_t lines_middle_row(const call *c)
     return odd_lines(plus(c->tile_out[COLS] + c->more, c->g->columns_first ? 0 : lines_halo(c, COLS)), c->size);
 }
 
-void fc_lines_parts(const call *c, fc_room *r, scratch *s)
+static void lines_parts(const call *c, fc_room *r, scratch *s)
 {
     const fc_corr *g = c->g;
     int last = lines_last(g), down = lines_pass_along(g, ROWS), across = lines_pass_along(g, COLS);
@@ -161,7 +161,7 @@ static void lines_put_constant(const call *c, char *row, ptrdiff_t first, ptrdif
     fc_copy_row(row + end * c->size, c->size, (const char *)&c->x.fill, 0, n - end, c->size);
 }
 
-void fc_lines(const call *c, const scratch *s, const patch *p)
+static void lines_compute(const call *c, const scratch *s, const patch *p)
 {
     const fc_axis *axis = c->g->axis;
     int second = lines_last(c->g), first = ROWS + COLS - second;
@@ -187,3 +187,5 @@ void fc_lines(const call *c, const scratch *s, const patch *p)
     }
     lines_pass(c, s, second, s->sums.down, row, at[second], p->out, p->out_row, p->rows, p->cols);
 }
+
+const method fc_lines = {.reads_tiles = 1, .prepare = lines_prepare, .tables = lines_tables, .parts = lines_parts, .compute = lines_compute};

@@ -77,7 +77,7 @@ void fc_overlap_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
     plan->threads = threads < chunks ? threads : (int)chunks;
 }
 
-int fc_overlap_prepare(call *c)
+static int overlap_prepare(call *c)
 {
     const fc_corr *g = c->g;
     const fc_axis *axis = g->axis;
@@ -101,7 +101,7 @@ int fc_overlap_prepare(call *c)
     return c->overlap.fft ? fc_direct_prepare(c) : -1;
 }
 
-void fc_overlap_parts(const call *c, fc_room *r, scratch *s)
+static void overlap_parts(const call *c, fc_room *r, scratch *s)
 {
     for (int i = 0; i < 2; i++)
         s->pair.tile[i] = fc_part(r, "tile of a pair", c->overlap.grid.n[DEPTH] * c->overlap.tile.plane, c->size);
@@ -112,43 +112,25 @@ void fc_overlap_parts(const call *c, fc_room *r, scratch *s)
 typedef struct {
     ptrdiff_t from[FC_AXES], count[FC_AXES];
     box asked;
+    int is_whole, is_inside; /* all are asked for; all windows lie inside x */
 } share;
 
 static share overlap_share(const fc_corr *g, const tile_grid *t, ptrdiff_t tile)
 {
-    share p;
+    share p = {.is_whole = 1, .is_inside = 1};
     if (unravel(tile, t->count, p.from) > 0)
-        return (share){0};
+        return (share){.is_whole = 1, .is_inside = 1};
     for (int a = 0; a < FC_AXES; a++) {
         const fc_axis *axis = &g->axis[a];
         p.from[a] = p.from[a] * t->out[a] - axis->start;
         p.count[a] = min(t->out[a], axis->whole - axis->start - p.from[a]);
         p.asked.from[a] = clamp(p.from[a], 0, axis->out);
         p.asked.to[a] = clamp(p.from[a] + p.count[a], p.asked.from[a], axis->out);
+        p.is_whole &= p.asked.to[a] - p.asked.from[a] == p.count[a];
+        ptrdiff_t first = p.from[a] - axis->lead;
+        p.is_inside &= first >= 0 && first + reach(axis, p.count[a]) <= axis->n;
     }
     return p;
-}
-
-/* Whether all of both tiles is asked for */
-static int overlap_is_whole(const share *p)
-{
-    int whole = 1;
-    for (int i = 0; i < 2; i++)
-        for (int a = 0; a < FC_AXES; a++)
-            whole &= p[i].asked.to[a] - p[i].asked.from[a] == p[i].count[a];
-    return whole;
-}
-
-/* Whether all windows of both tiles lie inside x */
-static int overlap_is_inside(const fc_corr *g, const share *p)
-{
-    int inside = 1;
-    for (int i = 0; i < 2; i++)
-        for (int a = 0; a < FC_AXES; a++) {
-            ptrdiff_t first = p[i].from[a] - g->axis[a].lead, n = p[i].count[a];
-            inside &= n == 0 || (first >= 0 && first + reach(&g->axis[a], n) <= g->axis[a].n);
-        }
-    return inside;
 }
 
 /* What is asked for of a tile in scratch */
@@ -177,7 +159,7 @@ static int overlap_is_finite(const call *c, const share *p, const fc_fft_tile *t
 }
 
 /* A pair of tiles; what of them is asked for goes to out. */
-void fc_overlap(const job *j, ptrdiff_t index)
+static void overlap_chunk(const job *j, ptrdiff_t index)
 {
     const call *c = j->c;
     const fc_corr *g = c->g;
@@ -187,7 +169,7 @@ void fc_overlap(const job *j, ptrdiff_t index)
     share p[2] = {overlap_share(g, grid, 2 * pair), overlap_share(g, grid, 2 * pair + 1)};
     if (is_empty(&p[0].asked) && is_empty(&p[1].asked)) /* a window: other columns of these rows */
         return;
-    int reads = c->x.readable && overlap_is_inside(g, p), writes = c->out_adjacent && overlap_is_whole(p);
+    int reads = c->x.readable && p[0].is_inside && p[1].is_inside, writes = c->out_adjacent && p[0].is_whole && p[1].is_whole;
     const ptrdiff_t own[2] = {c->overlap.tile.plane, c->overlap.tile.row}, of_x[2] = {c->user.plane, c->user.row};
     const ptrdiff_t of_out[2] = {axis[DEPTH].out_step / c->size, axis[ROWS].out_step / c->size}, *to = writes ? of_out : own;
     fc_fft_tile tile[2];
@@ -210,3 +192,7 @@ void fc_overlap(const job *j, ptrdiff_t index)
         else if (!writes)
             overlap_deliver(j, &p[i], tile[i].y);
 }
+
+/* What transforms cannot do, direct.c does. */
+const method fc_overlap = {.prepare = overlap_prepare, .tables = fc_direct_tables, .parts = overlap_parts, .compute = fc_direct_compute,
+                           .chunk = overlap_chunk};

@@ -18,7 +18,7 @@ static ptrdiff_t separable_row(const call *c) /* of planes and sums, elements */
     return odd_lines(reach(&c->g->axis[COLS], SEPARABLE_COLS), c->size);
 }
 
-void fc_separable_parts(const call *c, fc_room *r, scratch *s)
+static void separable_parts(const call *c, fc_room *r, scratch *s)
 {
     const fc_axis *axis = c->g->axis;
     ptrdiff_t terms = c->g->terms, row = separable_row(c);
@@ -72,10 +72,12 @@ static void separable_block(const call *c, const scratch *s, const rows_of *r, c
     separable_across(c, s, c->g->factor[COLS], terms * w, s->separable.sums, work, out, out_row, rows, cols);
 }
 
-void fc_separable(const call *c, const scratch *s, const patch *p)
+static void separable_compute(const call *c, const scratch *s, const patch *p)
 {
     for (ptrdiff_t i = 0; i < p->rows; i += SEPARABLE_ROWS)
         for (ptrdiff_t j = 0; j < p->cols; j += SEPARABLE_COLS)
             separable_block(c, s, p->r, p->src + (i * p->r->row + j) * c->size, p->out + (i * p->out_row + j) * c->size,
                             p->out_row, min(SEPARABLE_ROWS, p->rows - i), min(SEPARABLE_COLS, p->cols - j));
 }
+
+const method fc_separable = {.parts = separable_parts, .compute = separable_compute};

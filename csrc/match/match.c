@@ -11,7 +11,7 @@
  *                 elements are equal it is flat, exactly. Else float32 arithmetic gives way to float64 for the
  *                 tile, and float64 sums to sums about the window's own mean.
  */
-#include "match/match.h"
+#include "match/tile.h"
 #include <math.h>
 #include <string.h>
 
@@ -24,65 +24,58 @@ static void match_release(match *m)
             correlator *k = &m->set[type][i];
             for (ptrdiff_t z = 0; k->fft && z < m->g->k[DEPTH]; z++)
                 fc_fft_free(k->fft[z]);
-            fc_free(k->fft);
             fc_close(&k->room);
             fc_free(k->room.block);
         }
     fc_free(m->scratch);
 }
 
-static char *match_lay_taps(const match *m, int type, fc_room *r, ptrdiff_t **at)
+/* Where taps lie in x; taps as they are, and column by column; room for transforms, of which there are none yet */
+static void match_tables(const match *m, correlator *k, int type, fc_room *r, char **dense, char **taps)
 {
-    const ptrdiff_t *k = m->g->k;
-    *at = fc_part(r, "taps in x", times(k[DEPTH], k[COLS]), sizeof **at);
-    return fc_part(r, "taps", times(times(k[DEPTH], k[COLS]), k[ROWS]), fc_stored_size(type));
+    ptrdiff_t d = m->g->k[DEPTH], h = m->g->k[ROWS], w = m->g->k[COLS], columns = times(d, w), size = fc_stored_size(type);
+    ptrdiff_t *at = fc_part(r, "taps in x", columns, sizeof *at);
+    *dense = fc_part(r, "taps", times(columns, h), size);
+    *taps = fc_part(r, "columns of taps", times(columns, h), size);
+    k->fft = m->fft[COLS] ? fc_part(r, "transforms", d, sizeof *k->fft) : NULL;
+    k->taps = (fc_taps){.h = h, .full = columns, .at = at, .k = *taps};
+    for (ptrdiff_t t = 0; r->block && t < columns; t++)
+        at[t] = t / w * m->plane + t % w;
+    for (ptrdiff_t z = 0; r->block && k->fft && z < d; z++)
+        k->fft[z] = NULL;
 }
 
 /* from: k float64 elements. Returns 0, or -1 when memory is short. */
 static int match_prepare(match *m, int type, int which, const double *from)
 {
-    const fc_match *g = m->g;
     correlator *k = &m->set[type][which];
-    ptrdiff_t d = g->k[DEPTH], h = g->k[ROWS], w = g->k[COLS], size = fc_stored_size(type);
-    ptrdiff_t *at;
+    ptrdiff_t d = m->g->k[DEPTH], h = m->g->k[ROWS], w = m->g->k[COLS], size = fc_stored_size(type);
+    const ptrdiff_t plane[FC_AXES] = {1, h, w};
     fc_room r = {0};
-    match_lay_taps(m, type, &r, &at);
+    char *dense, *taps;
+    match_tables(m, k, type, &r, &dense, &taps);
     k->room.block = fc_alloc(1, (size_t)r.bytes);
     if (!k->room.block)
         return -1;
-    char *taps = match_lay_taps(m, type, &k->room, &at);
-    k->taps = (fc_taps){.h = h, .full = d * w, .at = at, .k = taps};
+    match_tables(m, k, type, &k->room, &dense, &taps);
     double sum = 0, square = 0;
-    for (ptrdiff_t z = 0; z < d; z++)
-        for (ptrdiff_t a = 0; a < h; a++)
-            for (ptrdiff_t b = 0; b < w; b++) {
-                double value = from[(z * h + a) * w + b];
-                float rounded = (float)value;
-                char *to = taps + ((z * w + b) * h + a) * size;
-                at[z * w + b] = z * m->plane + b;
-                memcpy(to, type == FC_F32 ? (void *)&rounded : (void *)&value, (size_t)size);
-                sum += type == FC_F32 ? (double)rounded : value;
-                square += value * value;
-            }
+    for (ptrdiff_t e = 0; e < d * h * w; e++) {
+        float rounded = (float)from[e];
+        memcpy(dense + e * size, type == FC_F32 ? (const void *)&rounded : (const void *)&from[e], (size_t)size);
+        sum += type == FC_F32 ? (double)rounded : from[e];
+        square += from[e] * from[e];
+    }
     if (which == TEMPLATE)
         m->sum[type] = sum;
     m->square[which] = square;
-    if (m->fft[COLS] == 0)
-        return 0;
-    char *rows = fc_alloc((size_t)(h * w), (size_t)size); /* of the packed taps, which are columns */
-    int failed = !rows;
-    k->fft = failed ? NULL : fc_alloc((size_t)d, sizeof *k->fft);
-    for (ptrdiff_t z = 0; k->fft && z < d; z++)
-        k->fft[z] = NULL;
+    for (ptrdiff_t t = 0; t < d * w; t++)
+        fc_copy_row(taps + t * h * size, size, dense + (t / w * h * w + t % w) * size, w * size, h, size);
+    int failed = 0;
     for (ptrdiff_t z = 0; k->fft && z < d; z++) {
-        ptrdiff_t plane[FC_AXES] = {1, h, w};
-        for (ptrdiff_t a = 0; a < h; a++)
-            fc_copy_row(rows + a * w * size, size, taps + (z * w * h + a) * size, h * size, w, size);
-        k->fft[z] = fc_fft_new(m->fc, type, m->fft, plane, rows);
-        failed = failed || !k->fft[z];
+        k->fft[z] = fc_fft_new(m->fc, type, m->fft, plane, dense + z * h * w * size);
+        failed |= !k->fft[z];
     }
-    fc_free(rows);
-    return k->fft && !failed ? 0 : -1;
+    return failed ? -1 : 0;
 }
 
 /* ---- a tile, and all of them -------------------------------------------------------------------- */
@@ -120,8 +113,8 @@ static void match_parts(const match *m, fc_room *r, tile *t)
         t->s2 = fc_part(r, "s2", grid, wide);
     } else
         t->suffix = fc_part(r, "suffix", times(2 * min(g->k[ROWS], rows), m->row), wide);
-    for (int l = 0; l < LINES; l++)
-        t->line[l] = fc_part(r, "line", m->row, wide);
+    for (int l = 0; l < BUFFERS; l++)
+        t->buffer[l] = fc_part(r, "buffer", m->row, wide);
     t->mark = fc_part(r, "mark", times(rows, m->tile[COLS]), 1);
     if (m->fft[COLS] && g->k[DEPTH] > 1)
         t->part = fc_part(r, "part of num", grid, wide);

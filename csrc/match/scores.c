@@ -2,7 +2,7 @@
  *
  * Scores from window sums, and those that are in doubt: where the contrast of a window is lost among the digits of its sums.
  */
-#include "match/match.h"
+#include "match/tile.h"
 #include <math.h>
 #include <string.h>
 
@@ -132,13 +132,13 @@ int fc_match_scores(const tile *t, ptrdiff_t i, const double *s1, const double *
     const fc_score *f = &t->score;
     ptrdiff_t n = t->count[COLS];
     const char *num = t->num + i * m->wide * fc_stored_size(t->type);
-    int doubt = t->op->match_score(t->line[OUT], t->line[ENERGY], num, s1, sv, s2, n, f);
+    int doubt = t->op->match_score(t->buffer[OUT], t->buffer[ENERGY], num, s1, sv, s2, n, f);
     char *to = g->result + t->from[DEPTH] * g->out_step[DEPTH] + (t->from[ROWS] + i) * g->out_step[ROWS] +
                t->from[COLS] * g->out_step[COLS];
     if (t->type == FC_F64 && g->out_type == FC_F32)
-        m->fc->op[FC_F32]->widen(to, FC_F64, t->line[OUT], n);
+        m->fc->op[FC_F32]->widen(to, FC_F64, t->buffer[OUT], n);
     else
-        memcpy(to, t->line[OUT], (size_t)(n * fc_stored_size(t->type)));
+        memcpy(to, t->buffer[OUT], (size_t)(n * fc_stored_size(t->type)));
     char *mark = t->mark + i * m->tile[COLS];
     for (ptrdiff_t j = 0; doubt && j < n; j++) { /* as match_score has it */
         double mean = s1[j] * f->per_weight, level = f->centre + sv[j] * f->per_energy;
@@ -158,7 +158,7 @@ static void score_find_flat(const tile *t)
 {
     const match *m = t->m;
     ptrdiff_t h = m->g->k[ROWS], w = m->g->k[COLS], cols = t->count[COLS], rows = t->count[ROWS];
-    int32_t *down = (int32_t *)(void *)t->line[SUM], *across = (int32_t *)(void *)t->line[ROOM];
+    int32_t *down = (int32_t *)(void *)t->buffer[SUM], *across = (int32_t *)(void *)t->buffer[ROOM];
     for (ptrdiff_t z = 0; z < m->g->k[DEPTH]; z++) {
         memset(down, 0, (size_t)cols * sizeof *down);
         for (ptrdiff_t i = rows + h - 2; i >= 0; i--) {

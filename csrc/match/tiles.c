@@ -2,7 +2,7 @@
  *
  * A tile of x for template matching: gathered, centred, correlated with a set of weights.
  */
-#include "match/match.h"
+#include "match/tile.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -15,7 +15,7 @@ static void tile_gather(const tile *t)
     const match *m = t->m;
     ptrdiff_t size = fc_stored_size(t->type);
     rows_of layout = {.plane = m->plane, .row = m->row};
-    gather_room room = {.raw = (char *)t->line[SUM], .column = (ptrdiff_t *)(void *)t->line[ROOM]};
+    gather_room room = {.raw = (char *)t->buffer[SUM], .column = (ptrdiff_t *)(void *)t->buffer[ROOM]};
     fc_gather(&m->x[t->type], &room, t->x, &layout, m->g->x, t->from, t->count);
     for (ptrdiff_t z = 0; z < m->g->k[DEPTH]; z++)
         for (ptrdiff_t i = 0; i < t->rows; i++)

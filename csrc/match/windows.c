@@ -7,7 +7,7 @@
  *             suffix of m     prefix of m + 1          from its neighbour by one addition. Nothing is ever
  *                                                      subtracted: no drift, and a NaN stays in its windows.
  */
-#include "match/match.h"
+#include "match/tile.h"
 #include <math.h>
 #include <string.h>
 
@@ -39,13 +39,13 @@ static void windows_sum_row(const tile *t, double *const sum[2], double *const s
         if (rows < h)
             op->match_merge(sum[0], sum[1], suffix[0], suffix[1], prefix[0], prefix[1], seen, (double)rows * deep,
                                 (double)(h - rows) * deep);
-        op->match_spread(sum[0], sum[1], t->line[ROOM], t->line[ROOM2], cols, w, (double)h * deep);
+        op->match_spread(sum[0], sum[1], t->buffer[ROOM], t->buffer[ROOM2], cols, w, (double)h * deep);
         return;
     }
     for (int p = 0; p < 2; p++) {
         if (rows < h)
             op->add(sum[p], suffix[p], prefix[p], seen);
-        op->match_window(sum[p], t->line[ROOM], cols, w);
+        op->match_window(sum[p], t->buffer[ROOM], cols, w);
     }
 }
 
@@ -54,8 +54,8 @@ static int windows_sums(const tile *t)
 {
     const match *m = t->m;
     ptrdiff_t h = m->g->k[ROWS], seen = t->seen;
-    double *zero[2] = {t->line[ZERO], t->line[ZERO]}, *prefix[2] = {t->line[PREFIX], t->line[PREFIX2]};
-    double *sum[2] = {t->line[SUM], t->line[SUM2]};
+    double *zero[2] = {t->buffer[ZERO], t->buffer[ZERO]}, *prefix[2] = {t->buffer[PREFIX], t->buffer[PREFIX2]};
+    double *sum[2] = {t->buffer[SUM], t->buffer[SUM2]};
     int doubt = 0;
     memset(zero[0], 0, (size_t)m->row * sizeof(double));
     for (ptrdiff_t block = 0; block < t->count[ROWS]; block += h) {

@@ -3,14 +3,14 @@
  * What the files of template matching share: a call, and one thread's tile of it. From the top: match.c drives,
  * windows.c sums windows for scores.c row by row, tiles.c brings x into the tile and correlates it.
  */
-#ifndef FASTCONV_MATCH_H
-#define FASTCONV_MATCH_H
+#ifndef FASTCONV_TILE_H
+#define FASTCONV_TILE_H
 
 #include "corr/gather.h"
 
 enum { TYPES = 2 };                         /* of the arithmetic: FC_F32, FC_F64 */
 enum { TEMPLATE, WEIGHTS, ENERGIES, SETS }; /* what is correlated with */
-enum { PREFIX, PREFIX2, SUM, SUM2, ROOM, ROOM2, ZERO, OUT, ENERGY, LINES };
+enum { PREFIX, PREFIX2, SUM, SUM2, ROOM, ROOM2, ZERO, OUT, ENERGY, BUFFERS };
 enum { CERTAIN, DOUBTFUL, FLAT, MISSING };  /* marks of a window */
 
 /* One set of weights, ready to be correlated with */
@@ -43,7 +43,7 @@ typedef struct {
     const fc_ops *op; /* of this type */
     char *x, *squares, *num, *part, *fft, *mark; /* part: of num, one plane's */
     double *s1, *sv, *s2; /* with weights: sums of the whole tile */
-    double *suffix, *line[LINES];
+    double *suffix, *buffer[BUFFERS];
     ptrdiff_t from[FC_AXES], count[FC_AXES]; /* outputs */
     ptrdiff_t rows, seen;                    /* of x: rows of a plane, and elements of a row, that they look at */
     double centre, scale, most;              /* of x'; its largest magnitude at most */
