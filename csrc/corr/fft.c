@@ -254,12 +254,26 @@ static fc_fft_column fft_column_of(const fc_fft *plan, const fc_fft_tile *t, ptr
     return c;
 }
 
-/* Step 1 for column block b at z */
+/* Of two column blocks of planes, row r of each; there are `rows` of them. */
+static void fft_row_of(const fc_fft *plan, fc_fft_column row[2], const fc_fft_column of[2], ptrdiff_t r, const ptrdiff_t rows[2],
+                       const ptrdiff_t stride[2])
+{
+    for (int i = 0; i < 2; i++) {
+        ptrdiff_t at = r * stride[1] * (ptrdiff_t)plan->size;
+        row[i] = of[i];
+        if (r >= rows[i] || of[i].rows == 0)
+            row[i].rows = 0;
+        else
+            row[i].x = (const char *)of[i].x + at, row[i].y = (char *)of[i].y + at;
+    }
+}
+
+/* Step 1 for column block b at z. Rows beyond the tiles are zeros, which the transform along R makes something else of. */
 static void fft_forward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile tile[2],
-                    ptrdiff_t in[2][3], const ptrdiff_t stride[2])
+                        ptrdiff_t in[2][3], const ptrdiff_t stride[2])
 {
     const fc_fft_axis *D = &plan->axis[0], *R = &plan->axis[1];
-    ptrdiff_t vector = 2 * plan->lanes, bytes = vector * (ptrdiff_t)plan->size;
+    const ptrdiff_t vector = 2 * plan->lanes, bytes = vector * (ptrdiff_t)plan->size, rows[2] = {in[0][1], in[1][1]};
     fc_fft_column from[2], row[2];
     for (int i = 0; i < 2; i++)
         from[i] = fft_column_of(plan, &tile[i], b, in[i], D->n > 1 ? stride[0] : stride[1]);
@@ -272,25 +286,19 @@ static void fft_forward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_t
         return;
     }
     for (ptrdiff_t r = 0; r < R->n; r++) {
-        for (int i = 0; i < 2; i++) {
-            row[i] = from[i];
-            if (r >= in[i][1])
-                row[i].rows = 0;
-            else if (row[i].rows)
-                row[i].x = (const char *)from[i].x + r * stride[1] * (ptrdiff_t)plan->size;
-        }
+        fft_row_of(plan, row, from, r, rows, stride);
         plan->op->fft(D, z + r * bytes, plan->plane * vector, row);
     }
-    if (R->radix[0] > 1)
-        for (ptrdiff_t d = 0; d < D->n; d++)
-            plan->op->fft(R, z + d * plan->plane * bytes, vector, NULL);
+    for (ptrdiff_t d = 0; d < D->n && R->radix[0] > 1; d++)
+        plan->op->fft(R, z + d * plan->plane * bytes, vector, NULL);
 }
 
 /* Step 3 */
 static void fft_backward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile tile[2], const ptrdiff_t stride[2])
 {
     const fc_fft_axis *D = &plan->axis[0], *R = &plan->axis[1];
-    ptrdiff_t vector = 2 * plan->lanes, bytes = vector * (ptrdiff_t)plan->size;
+    const ptrdiff_t vector = 2 * plan->lanes, bytes = vector * (ptrdiff_t)plan->size;
+    const ptrdiff_t rows[2] = {tile[0].out[1], tile[1].out[1]};
     fc_fft_column to[2], row[2];
     for (int i = 0; i < 2; i++)
         to[i] = fft_column_of(plan, &tile[i], b, tile[i].out, D->n > 1 ? stride[0] : stride[1]);
@@ -300,17 +308,10 @@ static void fft_backward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_
         plan->op->ifft(R, z, vector, to);
         return;
     }
-    if (R->radix[0] > 1)
-        for (ptrdiff_t d = 0; d < D->n; d++)
-            plan->op->ifft(R, z + d * plan->plane * bytes, vector, NULL);
-    for (ptrdiff_t r = 0; r < tile[0].out[1] || r < tile[1].out[1]; r++) {
-        for (int i = 0; i < 2; i++) {
-            row[i] = to[i];
-            if (r >= tile[i].out[1])
-                row[i].rows = 0;
-            else if (row[i].rows)
-                row[i].y = (char *)to[i].y + r * stride[1] * (ptrdiff_t)plan->size;
-        }
+    for (ptrdiff_t d = 0; d < D->n && R->radix[0] > 1; d++)
+        plan->op->ifft(R, z + d * plan->plane * bytes, vector, NULL);
+    for (ptrdiff_t r = 0; r < rows[0] || r < rows[1]; r++) {
+        fft_row_of(plan, row, to, r, rows, stride);
         plan->op->ifft(D, z + r * bytes, plan->plane * vector, row);
     }
 }

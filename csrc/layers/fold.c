@@ -56,7 +56,8 @@ static span fold_span(const fc_axis *a, ptrdiff_t tap)
 static void unfold_copy(const fold *d, char *to, const char *from, ptrdiff_t row_step, const span *c, ptrdiff_t count)
 {
     const fc_axis *cols = &d->axis[COLS];
-    const ptrdiff_t size = d->g->size, wide = cols->out * size, n = c->end - c->from, left = c->from * size, right = wide - c->end * size;
+    const ptrdiff_t size = d->g->size, n = c->end - c->from;
+    const ptrdiff_t wide = cols->out * size, left = c->from * size, right = wide - c->end * size;
     if (cols->stride == 1 && cols->out == cols->n && cols->x_step == size && row_step == wide) {
         memcpy(to + left, from, (size_t)((count - 1) * wide + n * size));
         for (ptrdiff_t i = 0; i < count && n < cols->out; i++, to += wide) {

@@ -305,7 +305,8 @@ int fc_lanes_run(const layer *l)
     d.scratch = fc_borrow((size_t)times(threads, d.thread));
     if (d.scratch == NULL)
         return -1;
-    const ptrdiff_t wide = even_part(axis[COLS].k, LONGEST_PART), part = wide * even_part(axis[DEPTH].k * axis[ROWS].k, LONGEST_PART / wide);
+    const ptrdiff_t wide = even_part(axis[COLS].k, LONGEST_PART);
+    const ptrdiff_t part = wide * even_part(axis[DEPTH].k * axis[ROWS].k, LONGEST_PART / wide);
     fc_run_or_plan(g, (fc_conv_plan){FC_LANES, threads, places * parts_of(d.sets, d.sets_chunk), part}, lanes_chunk, &d);
     fc_return(d.scratch);
     return 0;

@@ -6,6 +6,7 @@
 
 /* ---- geometry --------------------------------------------------------------------------------- */
 
+/* FEWER compares numbers of elements. The answer decides bits (slides.c cuts taps by it), so it depends on shapes alone. */
 split fc_split_axis(const fc_axis *a, ptrdiff_t block, enum sets how)
 {
     ptrdiff_t shared = (a->k - 1) * a->dilation / a->stride + block;
@@ -68,7 +69,8 @@ void fc_tabulate(const packing *p, const phase *q, ptrdiff_t channels, ptrdiff_t
 #define NOWHERE PTRDIFF_MIN /* the first column of a run of zeros */
 
 /* Rows of one set of columns, from row `source` of plane x (bytes from the channel's first) on; source < 0: zeros */
-static fc_run *pack_add_run(const packing *p, fc_run *run, ptrdiff_t to, ptrdiff_t x, ptrdiff_t source, ptrdiff_t rows, ptrdiff_t first)
+static fc_run *pack_add_run(const packing *p, fc_run *run, ptrdiff_t to, ptrdiff_t x, ptrdiff_t source, ptrdiff_t rows,
+                            ptrdiff_t first)
 {
     const layer *l = p->l;
     const fc_axis *ra = &l->axis[ROWS], *ca = &l->axis[COLS];
@@ -88,6 +90,8 @@ static fc_run *pack_add_run(const packing *p, fc_run *run, ptrdiff_t to, ptrdiff
     return run + 1;
 }
 
+/* Runs ascend in the packed plane: the kernel overwrites up to a vector behind each row, which is either one that a later run
+ * writes, or room that the drivers leave (2 * lanes behind the last plane). */
 fc_runs fc_plan_runs(const packing *p, fc_run *run, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t col)
 {
     const layer *l = p->l;

@@ -193,11 +193,8 @@ static const char *phases_place(const layer *l, const area *block, const phase *
 
 static void phases_fill(const layer *l, char *to, ptrdiff_t n, double value)
 {
-    for (ptrdiff_t i = 0; i < n; i++)
-        if (l->g->type == FC_F32)
-            ((float *)(void *)to)[i] = (float)value;
-        else
-            ((double *)(void *)to)[i] = value;
+    const float narrow = (float)value;
+    fc_copy_row(to, l->size, l->g->type == FC_F32 ? (const char *)&narrow : (const char *)&value, 0, n, l->size);
 }
 
 void fc_interleave(const layer *l, const phase *all, const area *block, char *plane, char *room, double value, int has_taps)

@@ -66,6 +66,7 @@ static ptrdiff_t power_of_two(ptrdiff_t most)
     return n;
 }
 
+/* All of it follows from shapes, but for planes_block, which the batch decides: no part of a sum may depend on that. */
 static products products_plan(const layer *l)
 {
     products d = {.l = l, .y = fc_choose_layout(l)};
@@ -149,7 +150,8 @@ static fc_panel *products_make_panels(const products *d, tile *t, ptrdiff_t inde
 {
     const layer *l = d->l;
     area a = t->area;
-    ptrdiff_t c_pitch, first = fc_phase_area(l, d->t.phase, index, &a, &c_pitch), whole = l->whole[ROWS] * l->whole[COLS], there = 0;
+    ptrdiff_t c_pitch, first = fc_phase_area(l, d->t.phase, index, &a, &c_pitch), there = 0;
+    const ptrdiff_t whole = l->whole[ROWS] * l->whole[COLS];
     const runs r = products_runs(d, a.rows, a.cols, d->y.flat && (a.rows <= 1 || a.cols == t->area.cols));
     const ptrdiff_t z = d->t.phase[index].axis[DEPTH].first;
     const fc_panel *from = to;
@@ -236,8 +238,9 @@ static void products_place(const products *d, const tile *t, const fc_gemm *m)
                 int has_taps = 0;
                 for (ptrdiff_t q = 0; q < l->phases[DEPTH]; q++)
                     has_taps |= d->t.phase[q * of_z].axis[DEPTH].first == z;
+                char *plane = (char *)m->c + (i * m->cs + out * whole) * l->size;
                 if (out >= 0)
-                    fc_interleave(l, d->t.phase, &t->area, (char *)m->c + (i * m->cs + out * whole) * l->size, t->room, value, has_taps);
+                    fc_interleave(l, d->t.phase, &t->area, plane, t->room, value, has_taps);
             }
     }
 }
@@ -253,8 +256,8 @@ static void products_block(void *context, ptrdiff_t index, int slot)
     products_lay_parts(d, &room, &t);
     ptrdiff_t share = index % d->shares, group = (index /= d->shares) % g->groups;
     area *a = &t.area;
-    a->col = (index /= g->groups) % d->blocks[2] * d->y.cols.block, a->row = (index /= d->blocks[2]) % d->blocks[1] * d->y.rows.block;
-    a->rows = min(d->y.rows.block, l->axis[ROWS].out - a->row), a->cols = min(d->y.cols.block, l->axis[COLS].out - a->col);
+    a->col = (index /= g->groups) % d->blocks[2] * d->y.cols.block, a->cols = min(d->y.cols.block, l->axis[COLS].out - a->col);
+    a->row = (index /= d->blocks[2]) % d->blocks[1] * d->y.rows.block, a->rows = min(d->y.rows.block, l->axis[ROWS].out - a->row);
     t.plane = index / d->blocks[1] * d->planes_block, t.planes = min(d->planes_block, l->planes - t.plane);
     ptrdiff_t from = l->kernels * share / d->shares, to = l->kernels * (share + 1) / d->shares;
     ptrdiff_t tiles = parts_of(to - from, l->fc->rows), widest = l->fc->cols_of[parts_of(to - from, tiles)];
@@ -294,7 +297,7 @@ int fc_products_run(const layer *l)
                       (double)(l->axis[DEPTH].out * l->axis[ROWS].out * l->axis[COLS].out);
     int threads = fc_threads_for(fc_time_us(RATE_PRODUCTS, products * (double)l->size, l->fc->vector_bytes, 0), g->threads);
     ptrdiff_t chunks = d.blocks[0] * d.blocks[1] * d.blocks[2] * g->groups;
-    d.shares = 1; /* as many as make the chunks even, or many */
+    d.shares = 1; /* as many as make the chunks even, or many; each packs the block anew, and has at least two tiles of rows */
     while (chunks * d.shares % threads != 0 && chunks * d.shares < 4 * threads && d.shares < l->kernels / (2 * l->fc->rows))
         d.shares++;
     threads = (int)min(threads, chunks * d.shares);

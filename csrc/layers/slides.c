@@ -22,6 +22,8 @@ typedef struct {
 
 /* ---- packed rows ------------------------------------------------------------------------------- */
 
+/* Blocks of rows of x that stay in L1 while all kernels of the channel slide over them. Whether the rows of a column of taps are
+ * shared decides how taps are cut into parts, and so bits: it depends on shapes, and on nothing else. */
 static void slides_choose_blocks(slides *d)
 {
     const layer *l = d->l;
@@ -31,7 +33,8 @@ static void slides_choose_blocks(slides *d)
     ptrdiff_t row_bytes = axis[DEPTH].k * columns.sets * columns.count * l->size, apart = (rows->k - 1) * rows->dilation;
     ptrdiff_t tall = even_part(rows->out, clamp((SLIDES_BLOCK / row_bytes - apart) / rows->stride, min(16, rows->out), rows->out));
     int near = apart <= SLIDES_MOST / row_bytes; /* tap rows */
-    d->pack = fc_lay_out(l, fc_split_axis(rows, tall, rows->stride == 1 && near ? SHARED : FEWER), columns, round_up(columns.count, l->lanes));
+    split bands = fc_split_axis(rows, tall, rows->stride == 1 && near ? SHARED : FEWER);
+    d->pack = fc_lay_out(l, bands, columns, round_up(columns.count, l->lanes));
     d->blocks[0] = parts_of(rows->out, tall);
     d->blocks[1] = parts_of(cols->out, wide);
 }
@@ -148,7 +151,8 @@ int fc_slides_run(const layer *l)
     fc_room parts = {0}, tables = {0};
     slides_lay_parts(&d, &parts, &(planes){0});
     d.thread_bytes = parts.bytes;
-    double bytes = (double)(area * l->size), plane_us = fc_time_us(RATE_SLIDES, (double)l->taps * bytes, l->fc->vector_bytes, 2 * bytes);
+    double bytes = (double)(area * l->size);
+    double plane_us = fc_time_us(RATE_SLIDES, (double)l->taps * bytes, l->fc->vector_bytes, 2 * bytes);
     int threads = fc_threads_for(plane_us * (double)(all * l->planes), g->threads);
     d.kernels_chunk = clamp((ptrdiff_t)(LAYER_CHUNK_US / plane_us), 1, all);
     fc_part(&tables, "taps in packed", l->taps, sizeof(ptrdiff_t));
@@ -166,7 +170,8 @@ int fc_slides_run(const layer *l)
         for (ptrdiff_t z = 0, cols = axis[COLS].k; z < axis[DEPTH].k; z++)
             memmove(at + z * cols, at + z * cols * axis[ROWS].k, (size_t)cols * sizeof *at);
     d.taps.at = at;
-    fc_run_or_plan(g, (fc_conv_plan){FC_SLIDES, threads, l->planes * parts_of(all, d.kernels_chunk), d.wide * d.tall}, slides_chunk, &d);
+    const ptrdiff_t chunks = l->planes * parts_of(all, d.kernels_chunk);
+    fc_run_or_plan(g, (fc_conv_plan){FC_SLIDES, threads, chunks, d.wide * d.tall}, slides_chunk, &d);
     fc_close(&tables);
     fc_return(memory);
     return 0;

@@ -65,6 +65,7 @@ static ptrdiff_t weight_bytes(const weight *d, ptrdiff_t tall, ptrdiff_t wide)
     return d->vectors * tall * wide * d->vlen * d->size + (d->copied ? d->rows_chunk * x * d->size : 0);
 }
 
+/* Parts are cut first, for they decide bits; a block is as many of them as fit into the cache. */
 static void weight_choose_blocks(weight *d)
 {
     const fc_axis *axis = d->axis;
@@ -96,12 +97,14 @@ static int weight_is_inside(const fc_axis *axis)
     return 1;
 }
 
+/* By estimated times of both ways; where sums of a chunk would be larger than WEIGHT_SUMS, rows or lanes are cut. */
 static void weight_choose_lanes(weight *d)
 {
     const fc_conv *g = d->g;
     const fc_axis *axis = d->axis;
     d->products = g->groups;
-    d->each = g->channels == 1 && g->groups > 1 && g->groups >= g->kernels && g->kernels * d->taps * d->vlen * d->size <= WEIGHT_SUMS;
+    d->each = g->channels == 1 && g->groups > 1 && g->groups >= g->kernels &&
+              g->kernels * d->taps * d->vlen * d->size <= WEIGHT_SUMS;
     if (d->each) {
         d->lanes_of_x = d->vectors = d->chunks[0] = d->products = 1;
         d->lanes = g->groups, d->rows = d->rows_chunk = g->kernels;
@@ -121,13 +124,13 @@ static void weight_choose_lanes(weight *d)
     d->lanes = d->lanes_of_x ? g->channels : g->kernels;
     d->rows = d->lanes_of_x ? g->kernels : g->channels;
     ptrdiff_t most = d->taps == 1 || !d->lanes_of_x ? WEIGHT_VECTORS : max(WEIGHT_TAP_VECTORS / d->taps, 1);
-    ptrdiff_t vectors = parts_of(d->lanes, d->vlen);
+    ptrdiff_t vectors = parts_of(d->lanes, d->vlen), sums = d->taps * d->vlen * d->size; /* bytes, of a row and vector */
     d->vectors = even_part(vectors, most);
     if (d->lanes_of_x)
-        d->rows_chunk = clamp(WEIGHT_SUMS / (d->vectors * d->taps * d->vlen * d->size) / d->fc->rows * d->fc->rows, min(d->fc->rows, d->rows), d->rows);
+        d->rows_chunk = clamp(WEIGHT_SUMS / (d->vectors * sums) / d->fc->rows * d->fc->rows, min(d->fc->rows, d->rows), d->rows);
     else {
         d->rows_chunk = d->rows; /* all: dw is written plane by plane */
-        d->vectors = clamp(WEIGHT_SUMS / (d->rows * d->taps * d->vlen * d->size), 1, d->vectors);
+        d->vectors = clamp(WEIGHT_SUMS / (d->rows * sums), 1, d->vectors);
     }
     d->chunks[0] = parts_of(d->rows, d->rows_chunk), d->chunks[1] = parts_of(vectors, d->vectors);
 }
@@ -137,12 +140,12 @@ static void weight_choose_lanes(weight *d)
 /* K1's tables for a part of rows of `cols` outputs */
 static void weight_tabulate(const weight *d, ptrdiff_t *row_at, ptrdiff_t *lane_at, ptrdiff_t rows, ptrdiff_t cols)
 {
-    const fc_conv *g = d->g;
-    const ptrdiff_t pitch = d->x.lines[COLS], size = d->size;
+    const fc_axis *down = &d->axis[ROWS], *right = &d->axis[COLS];
+    const ptrdiff_t *step = d->x.step, *dy_step = d->g->dy_step, size = d->size;
     for (ptrdiff_t i = 0; i < rows; i++)
         for (ptrdiff_t j = 0; j < cols; j++, row_at++, lane_at++) {
-            ptrdiff_t x = i * d->x.step[ROWS] * pitch + j * d->x.step[COLS], dy = (i * g->dy_step[ROWS] + j * g->dy_step[COLS]) / size;
-            ptrdiff_t in_x = (i * d->axis[ROWS].stride * d->axis[ROWS].x_step + j * d->axis[COLS].stride * d->axis[COLS].x_step) / size;
+            ptrdiff_t x = i * step[ROWS] * d->x.lines[COLS] + j * step[COLS], dy = (i * dy_step[ROWS] + j * dy_step[COLS]) / size;
+            ptrdiff_t in_x = (i * down->stride * down->x_step + j * right->stride * right->x_step) / size;
             *row_at = d->lanes_of_x ? dy : d->copied ? x : in_x;
             *lane_at = (d->lanes_of_x ? x : i * cols + j) * d->vlen;
         }
@@ -157,7 +160,8 @@ static ptrdiff_t weight_make_panels(const weight *d, const share *s, fc_panel *p
     int n = 0;
     if (!d->lanes_of_x) {
         for (ptrdiff_t v = 0; v < s->vectors; v++)
-            to = add_vector(to, &n, s->vectors - v, widest, v * rows * cols * d->vlen, v * d->rows * d->taps * d->vlen, d->vlen, d->vlen);
+            to = add_vector(to, &n, s->vectors - v, widest, v * rows * cols * d->vlen, v * d->rows * d->taps * d->vlen, d->vlen,
+                            d->vlen);
         return to - panel;
     }
     ptrdiff_t left = s->vectors * d->taps;
@@ -165,7 +169,8 @@ static ptrdiff_t weight_make_panels(const weight *d, const share *s, fc_panel *p
         for (ptrdiff_t z = 0, t = 0; z < axis[DEPTH].k; z++)
             for (ptrdiff_t r = 0; r < axis[ROWS].k; r++)
                 for (ptrdiff_t c = 0; c < axis[COLS].k; c++, t++, left--) {
-                    ptrdiff_t b = v * d->x.plane + z * area + line_of_tap(&d->x, ROWS, r, rows) * d->x.lines[COLS] + line_of_tap(&d->x, COLS, c, cols);
+                    ptrdiff_t b = v * d->x.plane + z * area + line_of_tap(&d->x, ROWS, r, rows) * d->x.lines[COLS] +
+                                  line_of_tap(&d->x, COLS, c, cols);
                     ptrdiff_t lanes = d->taps > 1 ? d->vlen : min(s->lanes - v * d->vlen, d->vlen);
                     to = add_vector(to, &n, left, widest, b * d->vlen, (v * d->taps + t) * d->vlen, lanes, d->vlen);
                 }
@@ -224,7 +229,8 @@ static void weight_multiply_lanes(const weight *d, const share *s, const block *
     const ptrdiff_t pixel = d->vlen * d->size, pitch = d->x.lines[COLS] * d->vlen;
     fc_lanes_grads l = {.cols = b->o.cols, .x_row = d->x.step[ROWS] * pitch, .x_step = d->x.step[COLS] * d->vlen,
                         .dy_row = b->o.cols * d->vlen, .tap_rows = axis[ROWS].k, .taps = axis[COLS].k,
-                        .tap_row = line_of_tap(&d->x, ROWS, 1, b->o.rows) * pitch, .dilation = line_of_tap(&d->x, COLS, 1, b->o.cols) * d->vlen};
+                        .tap_row = line_of_tap(&d->x, ROWS, 1, b->o.rows) * pitch,
+                        .dilation = line_of_tap(&d->x, COLS, 1, b->o.cols) * d->vlen};
     const char *dy = fc_outputs(&d->x, &b->o, s->lane * g->kernels, 0);
     char *sums = b->sums;
     for (ptrdiff_t m = 0; m < g->kernels; m++, dy += g->dy_channel, sums += d->taps * pixel) {
@@ -303,7 +309,8 @@ static void weight_lay_parts(const weight *d, fc_room *r, block *b)
     b->lane_at = fc_part(r, "outputs of lanes", times(d->part, d->wide), sizeof *b->lane_at);
 }
 
-/* index counts (product, rows, lanes) */
+/* index counts (product, rows, lanes). Images, depths and blocks are taken in this order, whatever the thread, and a chunk has its
+ * sums to itself: so the order of every sum of dw is fixed. */
 static void weight_chunk(void *context, ptrdiff_t index, int slot)
 {
     const weight *d = context;

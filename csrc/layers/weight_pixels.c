@@ -5,6 +5,7 @@
 #include "layers/weight.h"
 #include <string.h>
 
+/* Apart, if that is fewer lines for blocks of as many outputs as most have, or if strides skip most of x. */
 void fc_choose_lines(stored *s)
 {
     for (int i = ROWS; i <= COLS; i++) {
