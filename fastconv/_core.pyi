@@ -55,6 +55,39 @@ class CorrPlan(Plan):
     ) -> CorrPlan: ...
     def then(self, finish: Callable[[NDArray[Any]], NDArray[Any]]) -> CorrPlan: ...
 
+class LinesPlan(CorrPlan):
+    def __init__(
+        self,
+        x: NDArray[Any],
+        out: NDArray[Any],
+        first: _Pass,
+        second: _Pass | None,
+        fill: float,
+        between: str,
+        narrow: bool,
+        threads: int,
+        band: int = -1,
+        start: int = 0,
+    ) -> None: ...
+
+class OrderedPlan(CorrPlan):
+    def __init__(
+        self,
+        x: NDArray[Any],
+        w: NDArray[np.float64],
+        out: NDArray[Any],
+        leads: Sequence[int],
+        boundary: str,
+        fill: float,
+        threads: int,
+    ) -> None: ...
+
+@disjoint_base
+class FilterPlan(Plan):
+    def __init__(
+        self, how: str, parts: Sequence[CorrPlan | FilterPlan], between: np.dtype[Any], out: NDArray[Any]
+    ) -> None: ...
+
 @disjoint_base
 class Function:
     def __init__(self, names: tuple[str, ...], roles: dict[str, str]) -> None: ...
@@ -67,30 +100,10 @@ def limit_plans(nbytes: int) -> None: ...
 def forget_plans() -> None: ...
 
 ROLES: dict[str, int]
+RESULTS: dict[str, int]
 
 _Pass = tuple[int, NDArray[np.float64] | None, int, int, str, float]
 
-def lines(
-    x: NDArray[Any],
-    out: NDArray[Any],
-    first: _Pass,
-    second: _Pass | None,
-    fill: float,
-    between: str,
-    narrow: bool,
-    threads: int,
-    band: int = -1,
-    start: int = 0,
-) -> None: ...
-def ordered(
-    x: NDArray[Any],
-    w: NDArray[np.float64],
-    out: NDArray[Any],
-    leads: Sequence[int],
-    boundary: str,
-    fill: float,
-    threads: int,
-) -> None: ...
 def corr_plan(
     type: int,
     batch: tuple[int, ...],

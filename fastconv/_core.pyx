@@ -132,11 +132,10 @@ cdef int run(const fc_corr *g, double products) except -1:
 
 
 cdef int describe_filter(fc_corr *g, cnp.ndarray x, cnp.ndarray out, int method, double fill, int threads) except -1:
-    """Everything of g but its axes, for `out` of the shape of x."""
+    """Everything of g but its axes and the arrays, for `out` of the shape of x."""
     cdef int i
     g.type, g.x_type, g.out_type = FC_F64, STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
     g.method, g.threads, g.terms, g.batches, g.fill, g.integer_fill = method, threads, 0, 0, fill, 0
-    g.x, g.out, g.k = <const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out), NULL
     for i in range(3):
         nothing_slides(&g.axis[i])
     return 0
@@ -147,76 +146,6 @@ cdef void spans(fc_axis *a, cnp.ndarray x, cnp.ndarray out, int axis) noexcept:
     a.n = a.whole = cnp.PyArray_DIM(x, axis)
     a.out = cnp.PyArray_DIM(out, axis)
     a.x_step, a.out_step = cnp.PyArray_STRIDE(x, axis), cnp.PyArray_STRIDE(out, axis)
-
-
-def lines(cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, bint narrow, int threads, int band=-1,
-          ptrdiff_t start=0):
-    """One pass along an axis, or two one after the other, over x into out of the same shape; see FC_LINES in fastconv.h.
-
-    band: an axis of a pass along which out has only the outputs from `start` on.
-
-    A pass is (axis, weights, taps, lead, boundary, divisor): weights are adjacent float64, as many as taps, or None where all
-    are 1; divisor 0 divides by nothing. Of two passes one is along the last axis. between: the dtype, as in STORED, of
-    the first one's results. narrow: all sums are integers that float32 holds, and arithmetic is in that. x and out do not overlap.
-    """
-    cdef fc_corr g
-    cdef fc_axis *a
-    cdef cnp.ndarray w
-    cdef int i, last = cnp.PyArray_NDIM(x) - 1, axis, slot, other = last - 1
-    cdef double work = <double> cnp.PyArray_SIZE(out), taps = 0
-    describe_filter(&g, x, out, FC_LINES, fill, threads)
-    g.type = FC_F32 if narrow else FC_F64
-    g.between = STORED[between]
-    for i in range(3):
-        g.line[i].w, g.line[i].divisor = NULL, 0
-    g.columns_first = first[0] == last
-    keep = []  # float32 weights
-    for one in (first, second):
-        if one is None:
-            continue
-        axis, weights, length, lead, name, divisor = one
-        slot = 2 if axis == last else 1
-        if axis != last:
-            other = axis
-        a = &g.axis[slot]
-        a.k, a.lead, a.boundary = length, lead, BOUNDARY[name]
-        taps += <double> a.k if weights is not None else 8
-        g.line[slot].divisor = divisor
-        if weights is not None:
-            if narrow:
-                weights = weights.astype("f4")
-                keep.append(weights)
-            w = weights
-            g.line[slot].w = <const char *> cnp.PyArray_DATA(w)
-    for i in range(last + 1):
-        if i == last or i == other:
-            a = &g.axis[2 if i == last else 1]
-            spans(a, x, out, i)
-            if i == band:
-                a.start = start
-                a.lead -= start
-        else:
-            g.batch[g.batches].n = cnp.PyArray_DIM(x, i)
-            g.batch[g.batches].x_step, g.batch[g.batches].out_step = cnp.PyArray_STRIDE(x, i), cnp.PyArray_STRIDE(out, i)
-            g.batches += 1
-    run(&g, work * taps)
-
-
-def ordered(cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, leads, boundary, double fill, int threads):
-    """Correlate x with float64 w of as many dimensions, three at most, into out of the shape of x, by method ordered.
-
-    x and out are of types that may be stored, and do not overlap.
-    """
-    cdef fc_corr g
-    cdef fc_axis *a
-    cdef int i, rank = cnp.PyArray_NDIM(x)
-    describe_filter(&g, x, out, FC_ORDERED, fill, threads)
-    g.k = <const char *> cnp.PyArray_DATA(w)
-    for i in range(rank):
-        a = &g.axis[3 - rank + i]
-        spans(a, x, out, i)
-        a.k, a.lead, a.boundary, a.k_step = cnp.PyArray_DIM(w, i), leads[i], BOUNDARY[boundary], cnp.PyArray_STRIDE(w, i)
-    run(&g, <double> cnp.PyArray_SIZE(x) * <double> cnp.PyArray_SIZE(w))
 
 
 def corr_plan(int type, batch, axes, int method, ptrdiff_t terms, int threads):
@@ -610,3 +539,4 @@ cdef bint plain_numbers(ptrdiff_t *number, value, int rank, ptrdiff_t least) exc
 
 
 include "plans.pxi"
+include "plans_correlation.pxi"

@@ -46,7 +46,9 @@ from fastconv.arguments.filters import (
     weighted,
 )
 from fastconv.arguments.values import as_array, left_to_scipy
+from fastconv.combined import by_parts, sum_over_axes
 from fastconv.passes import passed, slid
+from fastconv.plans import Answer, planned
 from fastconv.typing import FilterMode, FilterModes, IntOrTuple
 
 __all__ = [
@@ -78,6 +80,7 @@ Output = NDArray[Any] | DTypeLike | None
 # ---- one axis -------------------------------------------------------------------------------------
 
 
+@planned(input="data", weights="taps", output="out")
 def correlate1d(
     input: ArrayLike,
     weights: ArrayLike,
@@ -86,7 +89,7 @@ def correlate1d(
     mode: FilterMode = "reflect",
     cval: complex = 0.0,
     origin: int = 0,
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.ndimage.correlate1d`: correlation along one axis.
 
     Parameters
@@ -124,15 +127,20 @@ def correlate1d(
     >>> correlate1d([2, 8, 0, 4, 1, 9, 9, 0], weights=[1, 3])
     array([ 8, 26,  8, 12,  7, 28, 36,  9])
     """
+    return _along(input, weights, axis, output, mode, cval, origin)
+
+
+def _along(input: Any, weights: Any, axis: Any, output: Any, mode: Any, cval: Any, origin: Any) -> Any:
     x, w = as_array(input, "input"), as_array(weights, "weights")
     if w.dtype.kind == "c":
         w = w.conj().astype(np.complex128, copy=False)
         out = output_of(output, x, is_complex=True)
-        return _by_parts(correlate1d, x, w, out, cval, axis=axis, mode=mode, origin=origin)
+        return by_parts(correlate1d, x, w, out, cval, axis=axis, mode=mode, origin=origin)
     out = output_of(output, x, is_complex=x.dtype.kind == "c")
     return passed(x, [weighted(w, axis, x.ndim, boundary_of(mode), origin)], out, cval)
 
 
+@planned(input="data", weights="taps", output="out")
 def convolve1d(
     input: ArrayLike,
     weights: ArrayLike,
@@ -141,7 +149,7 @@ def convolve1d(
     mode: FilterMode = "reflect",
     cval: complex = 0.0,
     origin: int = 0,
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.ndimage.convolve1d`: convolution along one axis.
 
     As `correlate1d`, with the weights flipped, the centre of an even kernel at tap ``(n - 1) // 2`` of the flipped one
@@ -170,9 +178,10 @@ def convolve1d(
     w = w[::-1]
     if w.dtype.kind == "c":
         w = w.conj()  # correlate1d does it again
-    return correlate1d(input, w, axis, output, mode, cval, -number(origin) - (1 - len(w) % 2))
+    return _along(input, w, axis, output, mode, cval, -number(origin) - (1 - len(w) % 2))
 
 
+@planned(input="data", output="out")
 def uniform_filter1d(
     input: ArrayLike,
     size: int,
@@ -181,7 +190,7 @@ def uniform_filter1d(
     mode: FilterMode = "reflect",
     cval: complex = 0.0,
     origin: int = 0,
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.ndimage.uniform_filter1d`: the mean of `size` neighbours along one axis.
 
     Parameters
@@ -212,6 +221,7 @@ def uniform_filter1d(
     return passed(x, passes, output_of(output, x, is_complex=x.dtype.kind == "c"), cval)
 
 
+@planned(input="data", output="out")
 def gaussian_filter1d(
     input: ArrayLike,
     sigma: float,
@@ -223,7 +233,7 @@ def gaussian_filter1d(
     truncate: float = 4.0,
     *,
     radius: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.ndimage.gaussian_filter1d`: a Gaussian, or a derivative of it, along one axis.
 
     Parameters
@@ -255,12 +265,13 @@ def gaussian_filter1d(
     >>> gaussian_filter1d([1.0, 2.0, 3.0, 4.0, 5.0], 1).round(4)
     array([1.427 , 2.0678, 3.    , 3.9322, 4.573 ])
     """
-    return correlate1d(input, gaussian_taps(sigma, order, truncate, radius), axis, output, mode, cval, 0)
+    return _along(input, gaussian_taps(sigma, order, truncate, radius), axis, output, mode, cval, 0)
 
 
 # ---- several axes, one after the other ------------------------------------------------------------
 
 
+@planned(input="data", output="out")
 def gaussian_filter(
     input: ArrayLike,
     sigma: float | Sequence[float],
@@ -272,7 +283,7 @@ def gaussian_filter(
     *,
     radius: IntOrTuple | None = None,
     axes: IntOrTuple | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.ndimage.gaussian_filter`: `gaussian_filter1d` along several axes.
 
     Parameters
@@ -301,6 +312,21 @@ def gaussian_filter(
     >>> gaussian_filter(np.arange(0, 50, 2).reshape(5, 5), sigma=1)[0]
     array([ 4,  6,  8,  9, 11])
     """
+    return _smoothed(input, sigma, order, output, mode, cval, truncate, radius=radius, axes=axes)
+
+
+def _smoothed(
+    input: Any,
+    sigma: Any,
+    order: Any,
+    output: Any,
+    mode: Any,
+    cval: Any,
+    truncate: Any = 4.0,
+    *,
+    radius: Any = None,
+    axes: Any = None,
+) -> Answer:
     x = as_array(input, "input")
     out = output_of(output, x)
     over = axes_of(axes, x.ndim)
@@ -313,6 +339,7 @@ def gaussian_filter(
     return passed(x, passes, out, cval)
 
 
+@planned(input="data", output="out")
 def uniform_filter(
     input: ArrayLike,
     size: IntOrTuple = 3,
@@ -322,7 +349,7 @@ def uniform_filter(
     origin: IntOrTuple = 0,
     *,
     axes: IntOrTuple | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.ndimage.uniform_filter`: `uniform_filter1d` along several axes.
 
     Parameters
@@ -363,9 +390,10 @@ def uniform_filter(
     return passed(x, passes, out, cval)
 
 
+@planned(input="data", output="out")
 def sobel(
     input: ArrayLike, axis: int = -1, output: Output = None, mode: FilterModes = "reflect", cval: complex = 0.0
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.ndimage.sobel`: the derivative along one axis, smoothed by 1 2 1 along the others.
 
     Parameters
@@ -392,9 +420,10 @@ def sobel(
     return _derivative(input, axis, output, mode, cval, _ONE_TWO_ONE)
 
 
+@planned(input="data", output="out")
 def prewitt(
     input: ArrayLike, axis: int = -1, output: Output = None, mode: FilterModes = "reflect", cval: complex = 0.0
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.ndimage.prewitt`: `sobel` smoothed by 1 1 1.
 
     Parameters
@@ -414,7 +443,7 @@ def prewitt(
     return _derivative(input, axis, output, mode, cval, _ONES)
 
 
-def _derivative(input: Any, axis: int, output: Any, mode: Any, cval: Any, across: NDArray[np.float64]) -> NDArray[Any]:
+def _derivative(input: Any, axis: int, output: Any, mode: Any, cval: Any, across: NDArray[np.float64]) -> Answer:
     x = as_array(input, "input")
     where = normalize_axis_index(integer(axis, "axis"), x.ndim)
     out = output_of(output, x)
@@ -427,6 +456,7 @@ def _derivative(input: Any, axis: int, output: Any, mode: Any, cval: Any, across
 # ---- sums over axes -------------------------------------------------------------------------------
 
 
+@planned(input="data", output="out")
 def generic_laplace(
     input: ArrayLike,
     derivative2: Callable[..., Any],
@@ -437,7 +467,7 @@ def generic_laplace(
     extra_keywords: dict[str, Any] | None = None,
     *,
     axes: IntOrTuple | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.ndimage.generic_laplace`: the sum of second derivatives along several axes.
 
     Parameters
@@ -467,9 +497,10 @@ def generic_laplace(
     >>> generic_laplace(np.arange(5.0) ** 2, second)
     array([ 1.,  2.,  2.,  2., -7.])
     """
-    return _sum_over_axes(input, derivative2, output, mode, cval, extra_arguments, extra_keywords, axes, None)
+    return sum_over_axes(input, derivative2, output, mode, cval, extra_arguments, extra_keywords, axes, squared=False)
 
 
+@planned(input="data", output="out")
 def generic_gradient_magnitude(
     input: ArrayLike,
     derivative: Callable[..., Any],
@@ -480,7 +511,7 @@ def generic_gradient_magnitude(
     extra_keywords: dict[str, Any] | None = None,
     *,
     axes: IntOrTuple | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.ndimage.generic_gradient_magnitude`: the root of the sum of squared derivatives along several axes.
 
     Parameters
@@ -502,43 +533,10 @@ def generic_gradient_magnitude(
     >>> generic_gradient_magnitude(np.arange(9.0).reshape(3, 3), sobel)[1].round(2)
     array([24.33, 25.3 , 24.33])
     """
-    return _sum_over_axes(input, derivative, output, mode, cval, extra_arguments, extra_keywords, axes, np.square)
+    return sum_over_axes(input, derivative, output, mode, cval, extra_arguments, extra_keywords, axes, squared=True)
 
 
-def _sum_over_axes(
-    input: Any,
-    derivative: Callable[..., Any],
-    output: Any,
-    mode: Any,
-    cval: Any,
-    arguments: tuple[Any, ...],
-    keywords: dict[str, Any] | None,
-    axes: Any,
-    squared: Callable[..., Any] | None,
-) -> NDArray[Any]:
-    """The sum of derivatives along axes; or of their squares, and then its root."""
-    x = as_array(input, "input")
-    out = output_of(output, x)
-    over = axes_of(axes, x.ndim)
-    if not over:
-        out[...] = x
-        return out
-    modes = each(mode, len(over))
-    if out is output and np.may_share_memory(x, out):
-        x = x.copy()
-    for i, (a, m) in enumerate(zip(over, modes, strict=True)):
-        part = derivative(x, a, out if i == 0 else out.dtype, m, cval, *arguments, **(keywords or {}))
-        if i == 0:
-            part = out
-        if squared:
-            np.multiply(part, part, part)
-        if i > 0:
-            out += part
-    if squared:
-        np.sqrt(out, out, casting="unsafe")
-    return out
-
-
+@planned(input="data", output="out")
 def laplace(
     input: ArrayLike,
     output: Output = None,
@@ -546,7 +544,7 @@ def laplace(
     cval: complex = 0.0,
     *,
     axes: IntOrTuple | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.ndimage.laplace`: the sum of second differences, 1 -2 1, along several axes.
 
     Parameters
@@ -568,13 +566,14 @@ def laplace(
            [ 0,  1,  0]])
     """
 
-    def second(x: Any, axis: int, out: Any, mode: Any, cval: Any) -> NDArray[Any]:
+    def second(x: Any, axis: int, out: Any, mode: Any, cval: Any) -> Answer:
         out = output_of(out, x, is_complex=x.dtype.kind == "c")
         return passed(x, [Pass(axis, _SECOND, 3, 1, boundary_of(mode))], out, cval)
 
-    return generic_laplace(input, second, output, mode, cval, axes=axes)
+    return sum_over_axes(input, second, output, mode, cval, (), None, axes, squared=False)
 
 
+@planned(input="data", output="out")
 def gaussian_laplace(
     input: ArrayLike,
     sigma: float | Sequence[float],
@@ -584,7 +583,7 @@ def gaussian_laplace(
     *,
     axes: IntOrTuple | None = None,
     **kwargs: Any,
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.ndimage.gaussian_laplace`: the sum of second derivatives of a Gaussian along several axes.
 
     Parameters
@@ -605,9 +604,11 @@ def gaussian_laplace(
     x = as_array(input, "input")
     over = axes_of(axes, x.ndim)
     sigmas = on_every_axis(each(sigma, len(over)), over, x.ndim)
-    return generic_laplace(x, _gaussian_derivative(x.ndim, 2), output, mode, cval, (sigmas,), kwargs, axes=axes)
+    second = _gaussian_derivative(x.ndim, 2)
+    return sum_over_axes(x, second, output, mode, cval, (sigmas,), kwargs, axes, squared=False)
 
 
+@planned(input="data", output="out")
 def gaussian_gradient_magnitude(
     input: ArrayLike,
     sigma: float | Sequence[float],
@@ -617,7 +618,7 @@ def gaussian_gradient_magnitude(
     *,
     axes: IntOrTuple | None = None,
     **kwargs: Any,
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.ndimage.gaussian_gradient_magnitude`: the magnitude of the gradient, by derivatives of a Gaussian.
 
     Parameters
@@ -637,14 +638,14 @@ def gaussian_gradient_magnitude(
     """
     x = as_array(input, "input")
     first = _gaussian_derivative(x.ndim, 1)
-    return generic_gradient_magnitude(x, first, output, mode, cval, (sigma,), kwargs, axes=axes)
+    return sum_over_axes(x, first, output, mode, cval, (sigma,), kwargs, axes, squared=True)
 
 
-def _gaussian_derivative(ndim: int, order: int) -> Callable[..., NDArray[Any]]:
-    def derivative(x: Any, axis: int, out: Any, mode: Any, cval: Any, sigma: Any, **how: Any) -> NDArray[Any]:
+def _gaussian_derivative(ndim: int, order: int) -> Callable[..., Answer]:
+    def derivative(x: Any, axis: int, out: Any, mode: Any, cval: Any, sigma: Any, **how: Any) -> Answer:
         orders = [0] * ndim
         orders[axis] = order
-        return gaussian_filter(x, sigma, orders, out, mode, cval, **how)
+        return _smoothed(x, sigma, orders, out, mode, cval, **how)
 
     return derivative
 
@@ -652,6 +653,7 @@ def _gaussian_derivative(ndim: int, order: int) -> Callable[..., NDArray[Any]]:
 # ---- kernels of several dimensions ----------------------------------------------------------------
 
 
+@planned(input="data", weights="taps", output="out")
 def correlate(
     input: ArrayLike,
     weights: ArrayLike,
@@ -661,7 +663,7 @@ def correlate(
     origin: IntOrTuple = 0,
     *,
     axes: IntOrTuple | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.ndimage.correlate`: correlation with a kernel of as many dimensions as the input.
 
     Parameters
@@ -694,6 +696,7 @@ def correlate(
     return _over_axes(input, weights, output, mode, cval, origin, axes, flips=False)
 
 
+@planned(input="data", weights="taps", output="out")
 def convolve(
     input: ArrayLike,
     weights: ArrayLike,
@@ -703,7 +706,7 @@ def convolve(
     origin: IntOrTuple = 0,
     *,
     axes: IntOrTuple | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """`scipy.ndimage.convolve`: `correlate` with the kernel flipped, its centre and `origin` the other way round.
 
     Parameters
@@ -729,43 +732,18 @@ def convolve(
     return _over_axes(input, weights, output, mode, cval, origin, axes, flips=True)
 
 
-def _over_axes(
-    input: Any, weights: Any, output: Any, mode: Any, cval: Any, origin: Any, axes: Any, flips: bool
-) -> NDArray[Any]:
+def _over_axes(input: Any, weights: Any, output: Any, mode: Any, cval: Any, origin: Any, axes: Any, flips: bool) -> Any:
     x, w = as_array(input, "input"), as_array(weights, "weights")
     if x.dtype.kind == "c" or w.dtype.kind == "c":
         if w.dtype.kind == "c" and not flips:
             w = w.conj()
         out = output_of(output, x, is_complex=True)
         how = {"mode": mode, "origin": origin, "axes": axes}
-        return _by_parts(convolve if flips else correlate, x, w, out, cval, **how)
+        return by_parts(convolve if flips else correlate, x, w, out, cval, **how)
     over = axes_of(axes, x.ndim)
     w, origins = kernel_of(w, origin, over, x.ndim, flips)
     out = output_of(output, x)
     if not isinstance(mode, str) and isinstance(mode, Iterable):
         raise RuntimeError(f"A sequence of modes is not supported; got {mode!r}")
     leads = [n // 2 + integer(o, "origin") for n, o in zip(w.shape, origins, strict=True)]
-    slid(x, w, out, leads, boundary_of(mode), cval)
-    return out
-
-
-def _by_parts(
-    filter: Callable[..., Any], x: NDArray[Any], w: NDArray[Any], out: NDArray[Any], cval: Any, **how: Any
-) -> NDArray[Any]:
-    """Filters of real and imaginary parts; either of x and w may be real."""
-    if x.dtype.kind != "c" and np.iscomplexobj(cval):
-        raise ValueError("Cannot provide a complex-valued cval when the input is real.")
-    if np.may_share_memory(x, out):
-        x = x.copy()
-    if w.dtype.kind != "c":
-        filter(x.real, w, output=out.real, cval=np.real(cval), **how)
-        filter(x.imag, w, output=out.imag, cval=np.imag(cval), **how)
-    elif x.dtype.kind != "c":
-        filter(x, w.real, output=out.real, cval=cval, **how)
-        filter(x, w.imag, output=out.imag, cval=cval, **how)
-    else:
-        filter(x.real, w.real, output=out.real, cval=np.real(cval), **how)
-        out.real -= filter(x.imag, w.imag, cval=np.imag(cval), **how)
-        filter(x.real, w.imag, output=out.imag, cval=np.real(cval), **how)
-        out.imag += filter(x.imag, w.real, cval=np.imag(cval), **how)
-    return out
+    return slid(x, w, out, leads, boundary_of(mode), cval)

@@ -20,6 +20,7 @@ from fastconv.arguments.correlation import Correlation, placed
 from fastconv.arguments.filters import ONES, Pass, real
 from fastconv.arguments.values import is_finite, native
 from fastconv.correlation import run_into
+from fastconv.plans import Answer
 from fastconv.reference.correlation import extended, slide
 from fastconv.reference.rounding import error_bound
 from fastconv.runtime import _core, check_result, checking, get_num_threads
@@ -31,7 +32,7 @@ Step = tuple[Pass, Pass | None]
 Band = tuple[int, int]  # the axis of a band of results, and the first of them
 
 
-def passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any) -> NDArray[Any]:
+def passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any) -> Answer:
     """One pass after the other, the results of each cast to the dtype of the output as in SciPy."""
     if not passes:
         out[...] = x
@@ -50,8 +51,26 @@ def passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any
             dtype = np.dtype(np.uint8)
         elif not dtype.isnative:
             dtype = dtype.newbyteorder("=")
-        _banded(x, _steps(passes, x.shape), out, dtype, real(cval, "cval"))
-    return out
+        steps, fill = _steps(passes, x.shape), real(cval, "cval")
+        _banded(x, steps, out, dtype, fill)
+        return Answer(out, _plan(x, steps, out, dtype, fill))
+    return Answer(out)
+
+
+def _plan(x: NDArray[Any], steps: Sequence[Step], out: NDArray[Any], between: np.dtype[Any], fill: float) -> Any:
+    """That of calls with arrays like x and out; None: they go another way."""
+    if _core is None or checking.get() or not x.size or out.size > costs.PASSES_BAND:
+        return None
+    if not (x.dtype.isnative and out.dtype.isnative) or out.dtype.kind == "b":
+        return None
+    if any(_is_wide(one, x.shape) for one, _ in steps):
+        return None
+    parts = []
+    for step in steps:
+        to = out if step is steps[-1] else np.empty(out.shape, between)
+        parts.append(_lines(x, to, step, between, fill))
+        x = to
+    return _core.FilterPlan("chain", parts, between, out)
 
 
 def _banded(x: NDArray[Any], steps: Sequence[Step], out: NDArray[Any], between: np.dtype[Any], fill: float) -> None:
@@ -181,16 +200,20 @@ def _step(
             return out
     to = _apart(x, out)
     x = native(x)
-    narrow = x.size >= costs.FLOAT32_FROM and _fits_float32(x.dtype, step, between, fill)
-    first, second = step
-    _core.lines(
-        x, to, first, second, fill, between.str[1:] if second else "f8", narrow, get_num_threads(), *(band or ())
-    )
+    _lines(x, to, step, between, fill, *(band or ()))(x, to)
     if to is not out:
         out[...] = to
     if checking.get():  # one pass at a time
         _check_step(x, step[0], to, expected, fill)
     return out
+
+
+def _lines(x: NDArray[Any], to: NDArray[Any], step: Step, between: np.dtype[Any], fill: float, *band: int) -> Any:
+    """One or two passes over x, by compiled code."""
+    assert _core is not None
+    narrow = x.size >= costs.FLOAT32_FROM and _fits_float32(x.dtype, step, between, fill)
+    stored = between.str[1:] if step[1] else "f8"
+    return _core.LinesPlan(x, to, *step, fill, stored, narrow, get_num_threads(), *band)
 
 
 def _fits_float32(dtype: np.dtype[Any], step: tuple[Pass, Pass | None], between: np.dtype[Any], fill: float) -> bool:
@@ -274,28 +297,32 @@ def _apart(x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
 
 def slid(
     x: NDArray[Any], w: NDArray[np.float64], out: NDArray[Any], leads: Sequence[int], boundary: str, cval: Any
-) -> None:
+) -> Answer:
     """Correlate with a kernel of as many dimensions. Taps of zero are left out, whatever they would meet."""
     _supported(x, "input")
     _supported(out, "output")
     fill = real(cval, "cval")
     if not w.item(0) and not w.any():
         out[...] = 0
-        return
-    exact = out.dtype.kind != "f" or w.size <= costs.ORDERED_TAPS or x.size * w.size <= costs.ORDERED_PRODUCTS
+        return Answer(out)
+    exact = always = out.dtype.kind != "f" or w.size <= costs.ORDERED_TAPS or x.size * w.size <= costs.ORDERED_PRODUCTS
     if not exact and not (np.isfinite(fill) and is_finite(x)):  # other methods multiply by zeros, too
         exact = bool((w == 0).any())
     mirrored = out.dtype.kind == "u" and out.dtype.itemsize == 8
     sums = np.empty(out.shape, _WIDE) if mirrored else _apart(x, out)
     if exact and _core is not None and 1 <= x.ndim <= 3 and x.size and not checking.get():
-        x = native(x)
-        _core.ordered(x, w, sums, leads, boundary, fill, get_num_threads())
+        read = native(x)
+        plan = _core.OrderedPlan(read, w, sums, leads, boundary, fill, get_num_threads())
+        plan(read, sums)
+        if always and sums is out and read is x:
+            return Answer(out, _core.FilterPlan("chain", [plan], out.dtype, out))
     else:
         sums = _slid_otherwise(x, w, sums, leads, boundary, fill, exact)
     if mirrored:
         out[...] = _cast_magnitude(sums)
     elif sums is not out:
         out[...] = _cast(sums, out.dtype) if sums.dtype == _WIDE else sums
+    return Answer(out)
 
 
 def _slid_otherwise(

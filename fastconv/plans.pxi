@@ -181,7 +181,7 @@ cdef ptrdiff_t kept = 0, most_kept = 4 << 20
 cdef bint look(glance *s, Function function, tuple args, dict kwargs) except -1:
     """Write down a call. False: it is not remembered."""
     cdef Py_ssize_t i
-    cdef bint swapped
+    cdef bint swapped, named
     s.words = s.datas = s.taps = 0
     s.hash, s.out = 0, NULL
     memset(s.data, 0, sizeof(s.data))
@@ -207,10 +207,12 @@ cdef bint look(glance *s, Function function, tuple args, dict kwargs) except -1:
     if kwargs:
         for name, value in kwargs.items():
             i = function.place(name)
-            if i < 0:
-                return False
             put(s, ~i)
-            if not see(s, value, function.role[i], function.slot[i]):
+            if i < 0:
+                named = see(s, name, OPTION, 0) and see(s, value, OPTION, 0)
+            else:
+                named = see(s, value, function.role[i], function.slot[i])
+            if not named:
                 return False
     return s.words <= MOST_WORDS and s.datas > 0
 
@@ -343,174 +345,3 @@ def forget_plans():
     for i in range(SLOTS):
         forget(i)
     hits = misses = 0
-
-
-# ---- correlations ----------------------------------------------------------------------------------
-
-
-cdef bint overlap(cnp.ndarray a, cnp.ndarray b):
-    """Whether the memory between the first and the last element of either is the other's, too."""
-    cdef char *low[2]
-    cdef char *high[2]
-    cdef cnp.ndarray c
-    cdef int i, axis
-    cdef ptrdiff_t span
-    for i in range(2):
-        c = b if i else a
-        low[i] = high[i] = <char *> cnp.PyArray_DATA(c)
-        high[i] += cnp.PyArray_ITEMSIZE(c)
-        for axis in range(cnp.PyArray_NDIM(c)):
-            if cnp.PyArray_DIM(c, axis) == 0:
-                return False
-            span = (cnp.PyArray_DIM(c, axis) - 1) * cnp.PyArray_STRIDE(c, axis)
-            if span < 0:
-                low[i] += span
-            else:
-                high[i] += span
-    return low[0] < high[1] and low[1] < high[0]
-
-
-cdef bint within(cnp.ndarray x, int64_t most):
-    """Whether no integer of x is further from 0."""
-    cdef const int64_t *at = <const int64_t *> cnp.PyArray_DATA(x)
-    cdef Py_ssize_t i
-    cdef int64_t low = 0, high = 0
-    cdef uint64_t largest = 0
-    if not (cnp.PyArray_ITEMSIZE(x) == 8 and cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_ISALIGNED(x)):
-        return -most <= x.min(initial=0) and x.max(initial=0) <= most
-    if cnp.PyArray_TYPE(x) == cnp.NPY_UINT64:
-        for i in range(cnp.PyArray_SIZE(x)):
-            largest = max(largest, <uint64_t> at[i])
-        return largest <= <uint64_t> most
-    for i in range(cnp.PyArray_SIZE(x)):
-        low, high = min(low, at[i]), max(high, at[i])
-    return -most <= low and high <= most
-
-
-@cython.auto_pickle(False)
-cdef class CorrPlan(Plan):
-    """One correlation by compiled code, whatever the values of x.
-
-    Parameters
-    ----------
-    x : ndarray, shape (..., n of each axis)
-    k : ndarray, shape (d, h, w), C-contiguous
-        Of the type of the arithmetic.
-    out : ndarray
-        With leading axes as x. x and out are asked for their dtypes, shapes and strides only. Doubles are stored as
-        whatever type out has, unless the method is fft.
-    axes : tuple of arguments.Axis
-    method : int
-        One of METHOD.
-    threads : int
-    factors : tuple of ndarray, shape (terms, taps)
-        For the separable method, of depth, rows and columns.
-    """
-
-    cdef fc_corr g
-    cdef tuple arrays  # what g points to
-    cdef double products
-    # for calls: where x begins in the array that the user gave, and what becomes of the sums
-    cdef int rank, typenum, cast
-    cdef ptrdiff_t first
-    cdef int64_t most
-    cdef cnp.npy_intp shape[FC_BATCHES]
-    cdef object order, finish
-
-    def __init__(self, cnp.ndarray x, cnp.ndarray k, cnp.ndarray out, axes, fill, int method, int threads, tuple factors=()):
-        cdef fc_corr *g = &self.g
-        cdef int i, first = 3 - len(axes)
-        cdef cnp.ndarray factor
-        self.arrays = k, *factors
-        g.type, g.x_type, g.out_type = STORED[k.dtype.str[1:]], STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
-        is_float = g.type == FC_F32 or g.type == FC_F64
-        if g.out_type == FC_U64 and not is_float:
-            g.out_type = FC_I64  # the same bits
-        g.method, g.threads = method, threads
-        g.fill, g.integer_fill = (fill, 0) if is_float else (0, fill)
-        describe_axes(g, axes)
-        for i in range(first, 3):
-            g.axis[i].x_step = cnp.PyArray_STRIDE(x, cnp.PyArray_NDIM(x) - 3 + i)
-            g.axis[i].out_step = cnp.PyArray_STRIDE(out, cnp.PyArray_NDIM(out) - 3 + i)
-        describe_batch(g, (<object> x).shape[: x.ndim - len(axes)], (<object> x).strides, (<object> out).strides)
-        self.point()
-        for i in range(3):
-            g.axis[i].k_step = cnp.PyArray_STRIDE(k, i)
-        g.terms = 0
-        for i, array in enumerate(factors, first):
-            factor = array
-            g.terms = cnp.PyArray_DIM(factor, 0)
-        self.products = <double> cnp.PyArray_SIZE(out) * <double> cnp.PyArray_SIZE(k)
-
-    cdef point(self):
-        """g has the addresses of the taps."""
-        cdef int i
-        cdef cnp.ndarray array = self.arrays[0]
-        self.g.k = <const char *> cnp.PyArray_DATA(array)
-        for i in range(1, len(self.arrays)):
-            array = self.arrays[i]
-            self.g.factor[4 - len(self.arrays) + i - 1] = <const char *> cnp.PyArray_DATA(array)
-
-    cdef int run(self, const char *x, char *out) except -1:
-        """Whether the box method has made something that is not finite"""
-        cdef fc_corr g
-        cdef int status, not_finite = 0
-        memcpy(&g, &self.g, <char *> &self.g.batch[self.g.batches] - <char *> &self.g)
-        g.x, g.out, g.not_finite = x, out, &not_finite
-        if g.threads == 0:  # see serve
-            g.threads = default_threads
-        run(&g, self.products)
-        return not_finite
-
-    def then(self, finish):
-        """Let results go through another function."""
-        before = self.finish
-        self.finish = finish if before is None else lambda result: finish(before(result))
-        return self
-
-    def __call__(self, cnp.ndarray x, cnp.ndarray out):
-        """Carry it out for such arrays. Returns whether the box method has made something that is not finite."""
-        return bool(self.run(<const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out)))
-
-    def serve(self, cnp.ndarray asked, cnp.ndarray x, cnp.ndarray result, order=None, finish=None, cast=None, most=None,
-              bint default_threads=True):
-        """Make it a plan for calls with arrays like `asked`, of which x is a view, and results like `result`.
-
-        order: how the result is transposed for the user. finish: a function of it. cast: the dtype that x is a copy in,
-        instead. most: the largest magnitude in x for which it holds. default_threads: as many as are the default then.
-        """
-        cdef int i
-        self.arrays = tuple([a.copy() for a in self.arrays])
-        self.point()
-        self.nbytes = sum([a.nbytes for a in self.arrays]) + sizeof(fc_corr)
-        self.first = <const char *> cnp.PyArray_DATA(x) - <const char *> cnp.PyArray_DATA(asked)
-        self.rank, self.typenum = cnp.PyArray_NDIM(result), cnp.PyArray_TYPE(result)
-        for i in range(self.rank):
-            self.shape[i] = cnp.PyArray_DIM(result, i)
-        self.order, self.finish, self.cast = order, finish, -1
-        if cast is not None:
-            self.cast, self.first = cast.num, 0
-        self.most = -1 if most is None else most
-        if default_threads:
-            self.g.threads = 0
-        return self
-
-    cdef object carry_out(self, const glance *s):
-        cdef cnp.ndarray x = <cnp.ndarray> s.data[0], out
-        if self.most >= 0 and not within(x, self.most):
-            return None
-        if self.cast >= 0:
-            x = cnp.PyArray_FROMANY(x, self.cast, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
-        if s.out != NULL:
-            out = <cnp.ndarray> s.out
-            if overlap(x, out):
-                return None
-        else:
-            out = cnp.PyArray_EMPTY(self.rank, self.shape, self.typenum, 0)
-        if self.run(<const char *> cnp.PyArray_DATA(x) + self.first, <char *> cnp.PyArray_DATA(out)):
-            return None
-        if s.out != NULL:
-            return out
-        if self.order is not None:
-            out = out.transpose(self.order)
-        return out if self.finish is None else self.finish(out)

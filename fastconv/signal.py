@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastconv import methods
+from fastconv import costs, methods
 from fastconv.arguments.axes import MODES
 from fastconv.arguments.boundaries import SIGNAL as BOUNDARIES
-from fastconv.arguments.correlation import placed
+from fastconv.arguments.correlation import Options, OuterProduct, correlation_arguments, placed
 from fastconv.arguments.signals import (
     axes_of,
     data_of,
@@ -43,6 +43,7 @@ from fastconv.arguments.signals import (
 )
 from fastconv.arguments.values import as_array, is_finite, left_to_scipy
 from fastconv.convolved import batch_convolved, fewest_taps, is_fast, partly_convolved
+from fastconv.correlation import answered
 from fastconv.plans import planned
 from fastconv.typing import ConvMethod, IntOrTuple, Mode, SignalBoundary
 
@@ -175,6 +176,7 @@ def _turned(result: NDArray[Any]) -> NDArray[Any]:
     return result[::-1, ::-1]
 
 
+@planned(input="data", hrow="taps", hcol="taps")
 def sepfir2d(input: ArrayLike, hrow: ArrayLike, hcol: ArrayLike) -> Any:
     """`scipy.signal.sepfir2d`: convolution with hrow along the rows and hcol down the columns, mirrored at the edges.
 
@@ -218,6 +220,11 @@ def sepfir2d(input: ArrayLike, hrow: ArrayLike, hcol: ArrayLike) -> Any:
     if not is_fast(dtype):
         raise (TypeError if dtype.kind == "c" else ValueError)(f"sepfir2d not available for this type, {x.dtype}")
     col, row = (factor.astype(dtype) for factor in factors)
+    if dtype.kind == "f" and x.size and max(col.size, row.size) < costs.CROSSOVERS["fft taps"]:
+        image = x.astype(dtype, copy=False) if x.dtype.kind == "f" else x
+        options = Options("same", "symmetric")
+        c = correlation_arguments(2, image, OuterProduct(col[::-1], row[::-1]), options)
+        return answered(c, "separable", None, "sepfir2d", x)
     down = convolve2d(x.astype(dtype, copy=False), col[:, None], "same", "symm")
     return convolve2d(down, row[None], "same", "symm")
 

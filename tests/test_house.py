@@ -84,7 +84,6 @@ def code_lines(path: Path) -> int:
 LONG_FILES = {  # lines, and why so many
     "tests/test_*.py": (700, "the tests of one module"),
     "fastconv/_core.pyx": (650, "every struct of C is declared here, once"),
-    "fastconv/plans.pxi": (550, "the words that calls are compared by, and the table that they are found in"),
 }
 
 

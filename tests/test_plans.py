@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import corr1d, corr2d, reference, sepcorr2d, signal
+from fastconv import corr1d, corr2d, ndimage, reference, sepcorr2d, signal
 
 pytestmark = pytest.mark.skipif(not fastconv.isas(), reason="plans are those of compiled code")
 
@@ -263,3 +263,48 @@ def test_defaults_of_threads_are_those_of_the_call(rng):
     finally:
         fastconv.set_num_threads(before)
     assert len({r.tobytes() for r in results}) == 1
+
+
+FILTERS = {
+    "correlate1d": ([1.0, -2.0, 0.5],),
+    "convolve1d": ([1.0, -2.0, 0.5],),
+    "uniform_filter1d": (4,),
+    "gaussian_filter1d": (1.5,),
+    "gaussian_filter": ((1.0, 0.5),),
+    "uniform_filter": ([3, 2],),
+    "sobel": (0,),
+    "prewitt": (),
+    "laplace": (),
+    "gaussian_laplace": (1.0,),
+    "gaussian_gradient_magnitude": (1.0,),
+    "correlate": (np.arange(6.0).reshape(2, 3),),
+    "convolve": (np.arange(6.0).reshape(2, 3),),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("dtype", ["f8", "f4", "u1", "i8"])
+def test_filters_find_their_plan(rng, isa, name, dtype):
+    scipy = pytest.importorskip("scipy.ndimage")
+    ours, theirs = getattr(ndimage, name), getattr(scipy, name)
+    arguments = tuple(np.array(a) if name.endswith("late1d") or name.endswith("volve1d") else a for a in FILTERS[name])
+    x = rng.integers(0, 99, (9, 8)).astype(dtype)
+    out = np.empty((9, 16), dtype)[:, ::2]
+    for how in ({}, {"mode": "nearest"}, {"mode": "constant", "cval": 2.0}, {"output": np.float32}, {"output": out}):
+        assert finds_plan(lambda how=how: ours(x, *arguments, **how).copy())
+        again = rng.integers(0, 99, (9, 8)).astype(dtype)
+        got = ours(again, *arguments, **how).copy()
+        np.testing.assert_allclose(got, theirs(again, *arguments, **how), rtol=1e-6, atol=1e-4)
+    for _ in range(3):  # into x itself
+        x = rng.integers(0, 99, (9, 8)).astype(dtype)
+        right = ours(x.copy(), *arguments)
+        np.testing.assert_array_equal(ours(x, *arguments, output=x), right, strict=True)
+
+
+def test_sepfir2d_finds_its_plan(rng):
+    scipy = pytest.importorskip("scipy.signal")
+    for dtype in ("f4", "f8", "i4"):
+        x = rng.integers(0, 9, (8, 9)).astype(dtype)
+        rows, cols = np.arange(5.0, dtype="f4"), np.array([1, -3, 2], "f4")
+        assert finds_plan(lambda x=x, rows=rows, cols=cols: signal.sepfir2d(x, rows, cols))
+        np.testing.assert_allclose(signal.sepfir2d(x, rows, cols), scipy.sepfir2d(x, rows, cols), rtol=1e-5)
