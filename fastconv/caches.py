@@ -8,7 +8,6 @@ Where they are arrays, this bounds what they take together.
 from __future__ import annotations
 
 import functools
-import hashlib
 import sys
 import threading
 from collections import OrderedDict
@@ -25,6 +24,12 @@ R = TypeVar("R")
 forget_all: list[Callable[[], None]] = []  # one for each remembered function
 
 
+def _digest(a: bytes) -> bytes:
+    import hashlib  # and OpenSSL with it, which not every program needs
+
+    return hashlib.blake2b(a, digest_size=32).digest()
+
+
 def remembered(most: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Remember the latest results of a function, arrays or tuples of them, in at most `most` bytes.
 
@@ -39,7 +44,7 @@ def remembered(most: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             nonlocal total
-            key = tuple(hashlib.blake2b(a, digest_size=32).digest() if isinstance(a, bytes) else a for a in args)
+            key = tuple(_digest(a) if isinstance(a, bytes) else a for a in args)
             # Nobody waits for the lock: a process forked while it was held would wait forever.
             if lock.acquire(blocking=False):
                 try:

@@ -20,7 +20,6 @@ import threading
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator
-from multiprocessing import spawn
 from typing import Any
 
 import numpy as np
@@ -241,6 +240,8 @@ def _patch_as_told(modules: list[str]) -> None:
 
 def _tell_workers() -> None:
     """Let what multiprocessing sends to a process that does not fork carry the patches, as long as there are some."""
+    from multiprocessing import spawn  # which takes as long to import as all of fastconv
+
     sent = spawn.get_preparation_data
     original = getattr(sent, "__fastconv__", None)
     if original is None and _undo:

@@ -15,7 +15,6 @@ import os
 import platform
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -245,30 +244,34 @@ def _usable_cpus() -> int:
 QUOTA_FILES = {"": ("cpu.max",), "cpu": ("cpu.cfs_quota_us", "cpu.cfs_period_us")}
 
 
-def _quotas(process: Path = Path("/proc/self")) -> Iterator[int]:
+def _quotas(process: str = "/proc/self") -> Iterator[int]:
     """The CPUs, rounded down, that each control group around a process leaves it; the least of them holds.
 
     A group lies below the mount point as its path lies below the root of that mount. In a container the path may be
     one that is not seen there: then the mount point is the group.
     """
     groups: dict[str, str] = {}
-    for line in (process / "cgroup").read_text(errors="surrogateescape").splitlines():
+    for line in _text(process, "cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         groups |= dict.fromkeys(controllers.split(","), path)
-    for line in (process / "mountinfo").read_text(errors="surrogateescape").splitlines():
+    for line in _text(process, "mountinfo").splitlines():
         (*_, root, point), (kind, _, options) = (half.split()[:5] for half in line.split(" - "))
         controller = {"cgroup2": "", "cgroup": "cpu"}.get(kind)
         if controller is None or controller not in groups or (controller and controller not in options.split(",")):
             continue
         below = os.path.relpath(groups[controller], root)
-        group = Path(point, "" if below.startswith("..") else below)
-        for folder in (group, *group.parents):
+        folder, last = point if below.startswith("..") else os.path.normpath(os.path.join(point, below)), ""
+        while folder != last:  # up to the root
             with contextlib.suppress(OSError, ValueError):
-                quota, period = (
-                    int(n) for name in QUOTA_FILES[controller] for n in (folder / name).read_text().split()
-                )
+                quota, period = (int(n) for name in QUOTA_FILES[controller] for n in _text(folder, name).split())
                 if quota > 0 and period > 0:
                     yield quota // period
+            folder, last = os.path.dirname(folder), folder
+
+
+def _text(folder: str, name: str) -> str:
+    with open(os.path.join(folder, name), errors="surrogateescape") as file:
+        return file.read()
 
 
 # ---- what is in use -----------------------------------------------------------------------------
