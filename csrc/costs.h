@@ -55,8 +55,8 @@ enum {
     MATCH_FFT_COLS = 256,              /* by transforms, as many of them as give so many columns; MATCH_ROWS likewise */
     MATCH_BYTES = 1 << 24,             /* of a tile of x, at most */
     MATCH_FFT_TAPS = 144, MATCH_FFT_SIDE = 4, /* taps, and rows and columns of them, from which on transforms may pay */
-    MATCH_TAPS_NS = 60,                /* taps that are multiplied directly in a ns */
 };
+static const fc_rate RATE_MATCH = {6e4, 1}; /* taps that are multiplied directly, of any type; beside transforms by AVX-512 */
 
 /* ---- layers of products (blocks.c, products.c): CPU unknown */
 enum {

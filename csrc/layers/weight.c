@@ -246,27 +246,16 @@ static void weight_multiply_lanes(const weight *d, const share *s, const block *
     }
 }
 
-/* Step 3: sums to dw */
+/* Step 3: sums to dw, which has kernels of `n` elements; a lane's are `apart` elements from those of the next. */
 static void weight_deliver(const weight *d, const share *s, const char *sums)
 {
     const fc_conv *g = d->g;
-    const ptrdiff_t kernel = g->channels * d->taps, size = d->size;
-    if (d->each) {
-        char *to = g->out + s->lane * g->kernels * kernel * size;
-        for (ptrdiff_t m = 0; m < g->kernels; m++, to += kernel * size, sums += kernel * d->vlen * size)
-            d->op->lanes_out(to, g->kernels * kernel, sums, kernel, s->lanes);
-        return;
-    }
-    char *dw = g->out + (s->group * g->kernels + (d->lanes_of_x ? s->row : s->lane)) * kernel * size;
-    if (d->lanes_of_x) {
-        dw += s->lane * d->taps * size;
-        for (ptrdiff_t i = 0; i < s->rows; i++, dw += kernel * size)
-            for (ptrdiff_t v = 0; v < s->vectors; v++, sums += d->taps * d->vlen * size)
-                d->op->lanes_out(dw + v * d->vlen * d->taps * size, d->taps, sums, d->taps, min(s->lanes - v * d->vlen, d->vlen));
-        return;
-    }
-    for (ptrdiff_t v = 0; v < s->vectors; v++, dw += d->vlen * kernel * size, sums += kernel * d->vlen * size)
-        d->op->lanes_out(dw, kernel, sums, kernel, min(s->lanes - v * d->vlen, d->vlen));
+    const ptrdiff_t n = g->channels * d->taps, count = d->lanes_of_x ? d->taps : n, apart = d->each ? g->kernels * n : count;
+    const ptrdiff_t first = (s->group * g->kernels + (d->lanes_of_x ? s->row : s->lane)) * n + (d->lanes_of_x ? s->lane * apart : 0);
+    for (ptrdiff_t i = 0; i < (d->lanes_of_x ? s->rows : 1); i++)
+        for (ptrdiff_t v = 0; v < s->vectors; v++, sums += count * d->vlen * d->size)
+            d->op->lanes_out(g->out + (first + i * n + v * d->vlen * apart) * d->size, apart, sums, count,
+                             min(s->lanes - v * d->vlen, d->vlen));
 }
 
 /* ---- one call ---------------------------------------------------------------------------------- */

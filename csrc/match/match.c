@@ -168,10 +168,9 @@ static void match_size_tiles(match *m)
     ptrdiff_t h = g->k[ROWS], w = g->k[COLS], deep = g->k[DEPTH];
     ptrdiff_t rows = MATCH_ROWS, cols = MATCH_COLS;
     ptrdiff_t plane[FC_AXES] = {1, h, w}, outputs[FC_AXES] = {1, g->out[ROWS], g->out[COLS]};
-    double fft_ns = 1e3 * fc_fft_size(m->fc, g->type, plane, outputs, m->fft) * m->fc->vector_bytes / 64;
-    fft_ns *= (double)g->out[ROWS] * (double)g->out[COLS];
-    double direct_ns = (double)h * (double)w * (double)g->out[ROWS] * (double)g->out[COLS] / MATCH_TAPS_NS;
-    if (m->fft[COLS] && h >= MATCH_FFT_SIDE && w >= MATCH_FFT_SIDE && h * w >= MATCH_FFT_TAPS && fft_ns < direct_ns) {
+    double all = (double)g->out[ROWS] * (double)g->out[COLS], direct_us = fc_time_us(RATE_MATCH, (double)h * (double)w * all, 1, 0);
+    double fft_us = fc_fft_size(m->fc, g->type, plane, outputs, m->fft) * m->fc->vector_bytes / 64 * all;
+    if (m->fft[COLS] && h >= MATCH_FFT_SIDE && w >= MATCH_FFT_SIDE && h * w >= MATCH_FFT_TAPS && fft_us < direct_us) {
         ptrdiff_t tall = m->fft[ROWS] - h + 1, broad = 2 * (m->fft[COLS] - w + 1);
         rows = tall, cols = broad;
         while (rows < MATCH_ROWS && rows < g->out[ROWS])
