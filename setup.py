@@ -4,11 +4,14 @@
 import os
 import sys
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 # One wheel serves CPython 3.11 and later. Free-threaded builds have no limited API: theirs is their own.
 ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
@@ -46,7 +49,24 @@ core = Extension(
     py_limited_api=ABI3,
 )
 
+
+class BuildFilesAtOnce(build_ext):
+    """Compiles as many files at a time as there are CPUs; those of instruction sets, which take longest, first."""
+
+    def build_extensions(self):
+        compile_all = self.compiler.compile
+
+        def compile_each(sources, **how):
+            sources = sorted(sources, key=lambda source: "isa" not in Path(source).parts)
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                return [*chain.from_iterable(pool.map(lambda source: compile_all([source], **how), sources))]
+
+        self.compiler.compile = compile_each
+        super().build_extensions()
+
+
 setup(
+    cmdclass={"build_ext": BuildFilesAtOnce},
     ext_modules=cythonize([core], compiler_directives={"embedsignature": True}),
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if ABI3 else {},
 )

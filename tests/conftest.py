@@ -18,6 +18,7 @@ from collections import Counter, defaultdict
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+import beside
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -74,6 +75,16 @@ def pytest_collection_modifyitems(items):
                     quick.add(case)
         for case in set(cases) - quick:
             case.add_marker("deep")
+    items.sort(key=lambda item: item.get_closest_marker("beside") is not None)
+
+
+def pytest_collection_finish(session):
+    if not session.config.option.collectonly:
+        beside.begin(session.items)
+
+
+def pytest_sessionfinish():
+    beside.end()
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -108,6 +119,12 @@ def tiny_chunks():
     _core.tune(8, 0.0, 0.0)
     yield
     _core.tune()
+
+
+@pytest.fixture
+def outcome(request):
+    """What the work beside the tests (beside.py) returned that this test is about."""
+    return request.node.work.result()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Builds and runs check_kernels.c, the check of the C core by itself: natively and, with ``-m deep``, by clang, under
-sanitizers, for AArch64.
+"""Builds and runs check_kernels.c, the check of the C core by itself: natively and, with ``-m deep``, by clang, with
+ThreadSanitizer and for AArch64; beside the other tests. (With the other sanitizers: test_sanitizers.py.)
 
 The cross compiler and emulator may be missing, unless FASTCONV_REQUIRE_CROSS=1. To see a failure again, set
 FASTCONV_TEST_SEED to the seed that was printed.
@@ -11,18 +11,39 @@ from __future__ import annotations
 import ast
 import os
 import platform
-import re
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
+import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from conftest import SEED
+from beside import run
+from conftest import SEED, only_deep
 
 ROOT = Path(__file__).parents[1]
 CSRC = ROOT / "csrc"
-NATIVE = ["neon"] if platform.machine() in ("aarch64", "arm64") else ["base"]
+CHECKS = [ROOT / "tests/check_kernels.c"]
+NATIVE = "neon" if platform.machine() in ("aarch64", "arm64") else "base"
+
+
+class Build(NamedTuple):
+    """A compiler, its flags, and how what it builds is run."""
+
+    compiler: str
+    flags: tuple[str, ...] = ()
+    launcher: tuple[str, ...] = ()
+    isa: str = NATIVE
+    unit: str = ""  # what is checked; "": everything
+
+
+BUILDS = {
+    "native": Build("cc"),
+    "clang": Build("clang"),
+    # Pool and driver; the kernels know of no threads, and are slow here. -R: else addresses may be too random for it.
+    "threads": Build("cc", ("-O1", "-fsanitize=thread"), ("setarch", "-R"), unit="driver"),
+    "aarch64": Build("aarch64-linux-gnu-gcc", ("-static",), ("qemu-aarch64-static",), "neon"),
+}
 
 
 def extension_flags():
@@ -33,107 +54,42 @@ def extension_flags():
     raise LookupError("setup.py has no extra_compile_args")
 
 
-def tool(*names, required=False):
-    """The first of these programs that is installed; none: skip, or fail if one is required."""
-    for name in names:
-        if path := shutil.which(name):
-            return path
-    (pytest.fail if required else pytest.skip)(f"{' or '.join(names)} is not installed")
+def checked(build, folder, sources, objects=()):
+    """What the checks report that are built in this folder of these C files, and of these objects."""
+    flags = (*extension_flags(), "-DFASTCONV_CANARIES", "-Wall", "-Wextra", "-Werror", f"-I{CSRC}", *build.flags)
+    program = Path(folder) / "check"
+    for source in sources:
+        objects = [*objects, program.with_name(f"{source.stem}.o")]
+        run(build.compiler, *flags, "-c", source, "-o", objects[-1])
+    run(build.compiler, *flags, *objects, "-o", program, "-pthread", "-lm")
+    return run(*build.launcher, program, SEED, build.unit)
 
 
-def run(*command, timeout=1200):  # seconds; an emulated machine takes 6 minutes on a slow one
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-    assert done.returncode == 0, f"{done.returncode} from {' '.join(command)}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def check(*program, isas=(), unit=""):
-    report = run(*program, str(SEED), unit)
-    print(report)
-    for isa in isas:
-        assert f"\n{isa} corr_f32: " in report
-    assert report.endswith(" passed, 0 failed\n")
-
-
-@pytest.fixture
-def build(tmp_path):
-    """Function that compiles check_kernels with a compiler and more flags."""
-
-    def compiled(cc, *flags):
-        sources = [ROOT / "tests/check_kernels.c", *sorted(CSRC.rglob("*.c"), key=lambda p: p.parent.name != "isa")]
-        objects = [str(tmp_path / f"{p.stem}.o") for p in sources]
-        flags = (*extension_flags(), "-DFASTCONV_CANARIES", "-Wall", "-Wextra", "-Werror", f"-I{CSRC}", *flags)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # the files of instruction sets, which take longest, first
-            list(pool.map(lambda p, to: run(cc, *flags, "-c", str(p), "-o", to), sources, objects))
-        program = str(tmp_path / "check_kernels")
-        run(cc, *flags, *objects, "-o", program, "-pthread", "-lm")
-        return program
-
-    return compiled
-
-
-@pytest.fixture
-def sanitizer(tmp_path):
-    """Function that skips the test where programs built with this compiler and sanitizer do not run."""
-
-    def probe(cc, flag, *launcher):
-        source, program = tmp_path / "empty.c", str(tmp_path / "empty")
+def needs(build):
+    """Skip the test, or fail if it is required, where a program that this build needs is missing or does not work."""
+    missing = pytest.fail if build.isa != NATIVE and os.environ.get("FASTCONV_REQUIRE_CROSS") == "1" else pytest.skip
+    for program in (build.compiler, *build.launcher[:1]):
+        if not shutil.which(program):
+            missing(f"{program} is not installed")
+    with tempfile.TemporaryDirectory() as folder:
+        source, program = Path(folder, "empty.c"), Path(folder, "empty")
         source.write_text("int main(void) { return 0; }\n")
-        for command in ([cc, flag, str(source), "-o", program], [*launcher, program]):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        for command in ([build.compiler, *build.flags, source, "-o", program], [*build.launcher, program]):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
-                pytest.skip(f"{flag} does not work here: {done.stderr.strip()[:200]}")
-
-    return probe
+                missing(f"{' '.join(build[1])} does not work here: {done.stderr.strip()[:200]}")
 
 
-def test_native(build):
-    check(build(tool("cc")), isas=NATIVE)
+def report(name):
+    build = BUILDS[name]
+    needs(build)
+    with tempfile.TemporaryDirectory() as folder:
+        return checked(build, folder, [*CHECKS, *sorted(CSRC.rglob("*.c"))])
 
 
-@pytest.mark.deep
-@pytest.mark.skipif(NATIVE != ["base"], reason="not x86-64")
-def test_an_instruction_set_is_not_a_width(build, tmp_path):
-    """AVX-512 with vectors of 256 bits, which no wheel has: with mask registers and the tiles of 32 registers."""
-    check(build(tool("cc"), "-DFASTCONV_AVX512_256"), isas=NATIVE)
-    code = {}
-    listing = run(tool("objdump"), "-d", "--no-show-raw-insn", str(tmp_path / "avx512_256.o"))
-    for symbol, instructions in re.findall(r"^\w+ <(\w+)_avx512_256.*>:\n((?:.+\n)+)", listing, re.MULTILINE):
-        code[symbol] = code.get(symbol, "") + instructions
-    assert {symbol for symbol in code if "%zmm" in code[symbol]} <= {  # numbers of eight bytes for those of four
-        *("narrow_f32", "settle_f32", "widen_f32", "widen_i32"),
-    }
-    assert {"corr_8_partial_f32", "gemm_8_wide_f64", "lanes_14_each_f32"} <= set(code)  # tiles of 32 registers
-    for symbol in ("corr_8_partial_f32", "corr_8_partial_f64", "corr_4_partial_i32", "corr_4_partial_i64"):
-        assert re.search(r"vmov\w+ .*%ymm\d.*\{%k[1-7]\}", code[symbol])
-    assert re.search(r"vfmadd\w+ .*%ymm31", code["gemm_8_wide_f64"]) and "vpermt2ps" in code["pack_f32"]
-
-
-@pytest.mark.deep
-def test_clang(build):
-    check(build(tool("clang")), isas=NATIVE)
-
-
-@pytest.mark.deep
-def test_address_and_undefined(build, sanitizer):
-    cc, flag = tool("cc"), "-fsanitize=address,undefined"
-    sanitizer(cc, flag)
-    # -O1: at -O2 the unrolled kernels take a minute to compile with these; -fwrapv would hide signed overflow
-    check(build(cc, "-O1", flag, "-fno-wrapv", "-fno-sanitize-recover"), isas=NATIVE)
-
-
-@pytest.mark.deep
-def test_threads(build, sanitizer):
-    """Pool and driver; the kernels know of no threads, and are slow here."""
-    cc, flag = tool("cc"), "-fsanitize=thread"
-    launcher = (tool("setarch"), "-R")  # recent kernels randomize addresses more than the sanitizer can bear
-    sanitizer(cc, flag, *launcher)
-    check(*launcher, build(cc, flag), unit="driver")
-
-
-@pytest.mark.deep
-def test_aarch64(build):
-    required = os.environ.get("FASTCONV_REQUIRE_CROSS") == "1"
-    cc = tool("aarch64-linux-gnu-gcc", required=required)
-    qemu = tool("qemu-aarch64-static", "qemu-aarch64", required=required)
-    check(qemu, build(cc, "-static"), isas=["neon"])
+@pytest.mark.beside(report, "name")
+@pytest.mark.parametrize("name", ["native", *only_deep(*sorted(BUILDS.keys() - {"native"}))])
+def test_checks(outcome, name):
+    print(outcome)
+    assert f"\n{BUILDS[name].isa} corr_f32: " in outcome or BUILDS[name].unit
+    assert outcome.endswith(" passed, 0 failed\n")

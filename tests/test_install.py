@@ -25,7 +25,8 @@ def unbuilt(tmp_path):
     """
     shutil.copytree(PACKAGE, tmp_path / "fastconv", ignore=shutil.ignore_patterns("_core.*", "__pycache__"))
     (tmp_path / "tests").mkdir()
-    shutil.copy(TESTS / "conftest.py", tmp_path / "tests")
+    for name in ("conftest.py", "beside.py"):
+        shutil.copy(TESTS / name, tmp_path / "tests")
 
     def run(*arguments, **variables):
         path = [
