@@ -250,14 +250,34 @@ def test_nonsense_isa(python):
 # checked() ----------------------------------------------------------------------------
 
 
+def spoil(monkeypatch, spoiling):
+    """Let `spoiling` change compiled results."""
+
+    class Wrong:
+        """A plan whose results are spoilt, and that serves no other call."""
+
+        def __init__(self, *call):
+            self.right = _core.CorrPlan(*call)
+
+        def __call__(self, x, out):
+            asks_again = self.right(x, out)
+            spoiling(out)
+            return asks_again
+
+        def serve(self, *_):
+            return None
+
+    fastconv.clear_cache()  # of plans that are right
+    monkeypatch.setattr(correlation, "_core", SimpleNamespace(**vars(_core) | {"CorrPlan": Wrong}))
+
+
 def corrupt(monkeypatch, index, change):
     """Let the compiled result be off at one place."""
 
-    def wrong(x, k, out, *rest):
-        _core.corr(x, k, out, *rest)
+    def spoiling(out):
         out[index] += change
 
-    monkeypatch.setattr(correlation, "_core", SimpleNamespace(**vars(_core) | {"corr": wrong}))
+    spoil(monkeypatch, spoiling)
 
 
 @pytest.mark.parametrize("name", ["corr2d", "convolve2d"])
@@ -298,10 +318,10 @@ def test_checked_finds_a_lost_nan(monkeypatch):
     x = np.ones((5, 6))
     x[2, 3] = np.nan
 
-    def deaf(x, k, out, *_):
+    def deaf(out):
         out[...] = 1
 
-    monkeypatch.setattr(correlation, "_core", SimpleNamespace(**vars(_core) | {"corr": deaf}))
+    spoil(monkeypatch, deaf)
     with fastconv.checked(), pytest.raises(fastconv.CheckError, match=r"1 of 30 .* at \(2, 3\)"):
         fastconv.corr2d(x, [[1.0]])
 
@@ -355,10 +375,13 @@ def test_check_by_environment(python):
 import numpy as np, fastconv
 from types import SimpleNamespace
 from fastconv import _core, correlation, runtime
-def wrong(x, k, out, *rest):
-    _core.corr(x, k, out, *rest)
-    out[1, 2] += 1
-correlation._core = SimpleNamespace(**vars(_core) | {"corr": wrong})
+def wrong(*call):
+    plan = _core.CorrPlan(*call)
+    def spoilt(x, out):
+        plan(x, out)
+        out[1, 2] += 1
+    return spoilt
+correlation._core = SimpleNamespace(**vars(_core) | {"CorrPlan": wrong})
 fastconv.corr2d(np.ones((5, 6)), np.ones((2, 2)))
 """
     done = python(code, FASTCONV_CHECK="1")
