@@ -31,12 +31,6 @@ const fc_kernels *fc_isa(int i)
     return NULL;
 }
 
-void fc_use(const fc_kernels *table)
-{
-    atomic_store(&in_use, table);
-}
+void fc_use(const fc_kernels *table) { atomic_store(&in_use, table); }
 
-const fc_kernels *fc_in_use(void)
-{
-    return atomic_load(&in_use);
-}
+const fc_kernels *fc_in_use(void) { return atomic_load(&in_use); }

@@ -27,10 +27,8 @@
 #include "kernels/tiles.h"
 
 #define FC_CPU(feature) (__builtin_cpu_supports(feature) != 0)
-static int FC_WITH(supported, FC_ISA)(void) /* before the target: any CPU runs it */
-{
-    return FC_SUPPORTED;
-}
+/* Before the target: any CPU runs it. */
+static int FC_WITH(supported, FC_ISA)(void) { return FC_SUPPORTED; }
 
 /* From here on every function is compiled for FC_TARGET. (By a pragma and not by a compiler flag per file: a plain setuptools
  * Extension has one set of flags.) */
@@ -74,7 +72,7 @@ const fc_kernels FC_WITH(fc_kernels, FC_ISA) = {
     .vector_bytes = FC_VECTOR_BYTES,
     .tall = FC_TALL,
     .rows = FC_ROWS,
-    .cols_of = {0, FC_COLS_OF(1), FC_COLS_OF(2), FC_COLS_OF(3), FC_COLS_OF(4), FC_COLS_OF(5), FC_COLS_OF(6),
-                FC_COLS_OF(7), FC_COLS_OF(8)},
+    .cols_of = {0, FC_COLS_OF(1), FC_COLS_OF(2), FC_COLS_OF(3), FC_COLS_OF(4), FC_COLS_OF(5), FC_COLS_OF(6), FC_COLS_OF(7),
+                FC_COLS_OF(8)},
     .op = {&FC_WITH(ops_f32, FC_ISA), &FC_WITH(ops_f64, FC_ISA), &FC_WITH(ops_i32, FC_ISA), &FC_WITH(ops_i64, FC_ISA)},
 };

@@ -33,12 +33,10 @@ FC_INLINE void NAME(sums_strip)(const int V, const int whole, const T *x, ptrdif
         ptrdiff_t past = (g->at + o) % h, rest = h - past; /* rows of this block before the window, and in it */
         asked = rest < g->rows - o ? rest : g->rows - o;
         VT sum[4], prefix[4];
-#pragma GCC unroll 4
-        for (int v = 0; v < V; v++)
+        EACH(v, V)
             sum[v] = prefix[v] = vzero();
         for (ptrdiff_t t = rest - 1; t >= 0; t--) { /* suffixes: room[t] = sum of rows t ... rest - 1 */
-#pragma GCC unroll 4
-            for (int v = 0; v < V; v++) {
+            EACH(v, V) {
                 VT row = vloadn(x + (o + t) * xs + v * VLEN, whole ? VLEN : lanes);
                 if (t < rest - 1)
                     row = row + sum[v];
@@ -49,15 +47,13 @@ FC_INLINE void NAME(sums_strip)(const int V, const int whole, const T *x, ptrdif
         const T *next = x + (o + rest) * xs;
         for (ptrdiff_t t = 0, taken = 0; t < asked; t++) {
             for (; taken < past + t; taken++)
-#pragma GCC unroll 4
-                for (int v = 0; v < V; v++) {
+                EACH(v, V) {
                     VT row = vloadn(next + taken * xs + v * VLEN, whole ? VLEN : lanes);
                     if (taken > 0)
                         row = prefix[v] + row;
                     prefix[v] = row;
                 }
-#pragma GCC unroll 4
-            for (int v = 0; v < V; v++) {
+            EACH(v, V) {
                 VT all = vload(room + t * rs + v * VLEN);
                 if (taken > 0)
                     all = all + prefix[v];

@@ -36,28 +36,24 @@
 /* V vectors from p on, `step` elements apart; whole: the last one has all its lanes, else those of `last` */
 FC_INLINE void NAME(corr_load)(VT s[FC_COLS_MAX], const int V, const int whole, const T *p, ptrdiff_t step, VMASK last)
 {
-#pragma GCC unroll 8
-    for (int v = 0; v < V; v++)
+    EACH(v, V)
         s[v] = v < V - 1 || whole ? vload(p + v * step) : vloadm(p + v * step, last);
 }
 
 /* One input row meets `live` of the H output rows: in the columns without a last tap, all but the oldest.
  * p = r mod H is a constant, so that every slot is a register. */
 FC_INLINE void NAME(corr_row)(VT acc[8][FC_COLS_MAX], const int H, const int live, const int V, const int whole,
-                              const int dense, const int p, const T *x, ptrdiff_t step, const ptrdiff_t *at,
-                              const T *k, ptrdiff_t ks, VMASK last, ptrdiff_t columns)
+                              const int dense, const int p, const T *x, ptrdiff_t step, const ptrdiff_t *at, const T *k,
+                              ptrdiff_t ks, VMASK last, ptrdiff_t columns)
 {
     do {
         VT s[FC_COLS_MAX];
         NAME(corr_load)(s, V, whole, dense ? x++ : x + *at++, step, last);
-#pragma GCC unroll 8
-        for (int v = 0; v < V; v++)
+        EACH(v, V)
             vpin(s[v]);
-#pragma GCC unroll 8
-        for (int a = 0; a < live; a++) {
+        EACH(a, live) {
             VT tap = vsplat(k[a]);
-#pragma GCC unroll 8
-            for (int v = 0; v < V; v++)
+            EACH(v, V)
                 acc[(p - a + H) % H][v] = vfma(tap, s[v], acc[(p - a + H) % H][v]);
         }
         k += ks;
@@ -88,9 +84,9 @@ FC_INLINE int NAME(corr_streams)(const fc_taps *taps, const T *out, ptrdiff_t os
 /* One strip, H tap rows from row `first` of the taps on: rows output rows, V vectors, `lanes` lanes of the
  * last one. The first slice starts from zero, the others from out; the last one ends with the row that `part`
  * columns lack. The H-1 input rows at either end also do fma for output rows outside, which are dropped. */
-FC_INLINE void NAME(corr_strip)(const int H, const int V, const int whole, const int dense, const int apart,
-                                const T *x, ptrdiff_t xs, const fc_taps *taps, ptrdiff_t first, T *out, ptrdiff_t os,
-                                ptrdiff_t rows, ptrdiff_t lanes)
+FC_INLINE void NAME(corr_strip)(const int H, const int V, const int whole, const int dense, const int apart, const T *x,
+                                ptrdiff_t xs, const fc_taps *taps, ptrdiff_t first, T *out, ptrdiff_t os, ptrdiff_t rows,
+                                ptrdiff_t lanes)
 {
     const ptrdiff_t *at = taps->at;
     const T *k = (const T *)taps->k + first;
@@ -104,8 +100,7 @@ FC_INLINE void NAME(corr_strip)(const int H, const int V, const int whole, const
     VT acc[8][FC_COLS_MAX];
 #pragma GCC unroll 8
     for (int i = 1; i < H; i++)
-#pragma GCC unroll 8
-        for (int v = 0; v < V; v++)
+        EACH(v, V)
             acc[i][v] = vzero();
 
 /* Input row r, p = r mod H. Output row r begins in slot p; then output row r-H+1 is complete. Before
@@ -118,7 +113,7 @@ FC_INLINE void NAME(corr_strip)(const int H, const int V, const int whole, const
         if (first > 0 && r < rows)                                                                           \
             NAME(corr_load)(acc[p], V, whole, out, step, last);                                              \
         else                                                                                                 \
-            _Pragma("GCC unroll 8") for (int v = 0; v < V; v++)                                              \
+            EACH(v, V)                                                                                       \
                 acc[p][v] = start;                                                                           \
         if (!apart)                                                                                          \
             NAME(corr_prefetch)(V, x + ahead, out + 2 * V * VLEN, stream);                                   \
@@ -127,7 +122,7 @@ FC_INLINE void NAME(corr_strip)(const int H, const int V, const int whole, const
             NAME(corr_row)(acc, H, H - 1, V, whole, dense, p, dense ? x + full : x, step, at + full,         \
                            k + full * ks, ks, last, part);                                                   \
         if (r >= H - 1) {                                                                                    \
-            _Pragma("GCC unroll 8") for (int v = 0; v < V - 1; v++)                                          \
+            EACH(v, V - 1)                                                                                   \
                 if (stream)                                                                                  \
                     vstream(done + v * step, acc[(p + 1) % H][v]);                                           \
                 else                                                                                         \
@@ -150,8 +145,7 @@ FC_INLINE void NAME(corr_strip)(const int H, const int V, const int whole, const
         FC_OPAQUE(done);                                                                                     \
     }
     for (ptrdiff_t r = 0;;) {
-        FC_PHASE(0) FC_PHASE(1) FC_PHASE(2) FC_PHASE(3)
-        FC_PHASE(4) FC_PHASE(5) FC_PHASE(6) FC_PHASE(7)
+        FC_PHASE(0) FC_PHASE(1) FC_PHASE(2) FC_PHASE(3) FC_PHASE(4) FC_PHASE(5) FC_PHASE(6) FC_PHASE(7)
     }
 #undef FC_PHASE
 #undef FC_OPAQUE
@@ -160,16 +154,16 @@ FC_INLINE void NAME(corr_strip)(const int H, const int V, const int whole, const
 #if defined FC_INTEGER /* slower by nature: less code for them */
 #define FC_SLICE 4
 #define FC_ONE_SLICE 4
-#define FC_HEIGHTS FC_UP_TO(4)
+#define FC_HEIGHTS(X) FC_UP_TO(4, X)
 #else
 #define FC_SLICE FC_ROWS
 #define FC_ONE_SLICE FC_TALL
-#define FC_HEIGHTS FC_UP_TO(FC_TALL)
+#define FC_HEIGHTS(X) FC_UP_TO(FC_TALL, X)
 #endif
 
 /* Per height H: as wide as the registers allow, dense, whole and with a partial last vector; narrower; one vector. */
-typedef void NAME(corr_fn)(const T *x, ptrdiff_t xs, const fc_taps *taps, ptrdiff_t first, T *out, ptrdiff_t os,
-                           ptrdiff_t rows, ptrdiff_t lanes);
+typedef void (*NAME(corr_fn))(const T *x, ptrdiff_t xs, const fc_taps *taps, ptrdiff_t first, T *out, ptrdiff_t os,
+                              ptrdiff_t rows, ptrdiff_t lanes);
 
 #define FC_STRIP(H, name, vectors, whole, dense, apart)                                                                  \
     static void NAME(corr_##H##_##name)(const T *x, ptrdiff_t xs, const fc_taps *taps, ptrdiff_t first,      \
@@ -197,12 +191,12 @@ FC_HEIGHTS(FC_STRIPS)
 #undef FC_DENSE
 #undef FC_STRIP
 
-static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *outv, ptrdiff_t os,
-                       ptrdiff_t rows, ptrdiff_t cols)
+static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *outv, ptrdiff_t os, ptrdiff_t rows,
+                       ptrdiff_t cols)
 {
     static const struct {
         ptrdiff_t vectors, narrow_vectors;
-        NAME(corr_fn) *dense, *wide, *partial, *narrow, *single, *apart;
+        NAME(corr_fn) dense, wide, partial, narrow, single, apart;
     } strips[FC_ONE_SLICE + 1] = {
 #define ROW(H, dense, wide, apart)                                                                           \
     [H] = {FC_COLS_OF(H),        FC_NARROW_OF(H),           NAME(corr_##H##_##dense), NAME(corr_##H##_##wide),  \
@@ -226,8 +220,8 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
             H = (h - a + more - 1) / more;
             for (ptrdiff_t v = 0, n, vectors = cols / VLEN; v < vectors; v += n) {
                 n = vectors - v >= strips[H].vectors ? strips[H].vectors : 1;
-                (n > 1 ? strips[H].apart : strips[H].single)(x + a * xs + v * taps->apart, xs, taps, a,
-                                                             out + v * taps->apart, os, rows, VLEN);
+                (n > 1 ? strips[H].apart : strips[H].single)(x + a * xs + v * taps->apart, xs, taps, a, out + v * taps->apart,
+                                                             os, rows, VLEN);
             }
         }
         return;
@@ -252,10 +246,10 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
         ptrdiff_t last = n - (vectors - 1) * VLEN;
         for (ptrdiff_t a = 0, more = slices, H; more > 0; a += H, more--) {
             H = (h - a + more - 1) / more;
-            NAME(corr_fn) *strip = vectors != strips[H].vectors ? (vectors == 1 ? strips[H].single : strips[H].narrow)
-                                   : last < VLEN                ? strips[H].partial
-                                   : dense == columns           ? strips[H].dense
-                                                                : strips[H].wide;
+            const NAME(corr_fn) strip = vectors != strips[H].vectors ? (vectors == 1 ? strips[H].single : strips[H].narrow)
+                                        : last < VLEN                ? strips[H].partial
+                                        : dense == columns           ? strips[H].dense
+                                                                     : strips[H].wide;
             strip(x + a * xs + j, xs, taps, a, out + j, os, rows, last);
         }
     }

@@ -20,24 +20,20 @@ FC_INLINE void NAME(dot_tile)(const int M, const int J, const fc_dot *g, const T
                               const T *bias)
 {
     VT acc[NAME(dot_sums)];
-#pragma GCC unroll 16
-    for (int i = 0; i < NAME(dot_sums); i++)
+    EACH(i, NAME(dot_sums))
         acc[i] = vzero();
     const T *row[2] = {a, a + (M - 1) * g->as}; /* with steps of `as` up and down, all that addresses must say */
     for (ptrdiff_t p = 0; p < g->depth; p += VLEN) {
         VMASK lanes = vlanes(g->depth - p);
         VT s[FC_DOT_COLS];
-#pragma GCC unroll 4
-        for (int j = 0; j < J; j++) {
+        EACH(j, J) {
             s[j] = vload(b + j * g->bs + p);
             vpin(s[j]);
         }
-#pragma GCC unroll 4
-        for (int m = 0; m < M; m++) {
+        EACH(m, M) {
             const T *from = m < 2 ? row[0] + m * g->as : row[1] - (M - 1 - m) * g->as;
             VT w = p + VLEN <= g->depth ? vload(from + p) : vloadm(from + p, lanes);
-#pragma GCC unroll 4
-            for (int j = 0; j < J; j++)
+            EACH(j, J)
                 acc[4 * j + m] = vfma(w, s[j], acc[4 * j + m]);
         }
     }
@@ -46,9 +42,9 @@ FC_INLINE void NAME(dot_tile)(const int M, const int J, const fc_dot *g, const T
     for (int i = 0; i < NAME(dot_sums); i += VLEN) {
 #define FC_HALVE(n)                                                                                          \
     if (n < VLEN)                                                                                            \
-        _Pragma("GCC unroll 8") for (int k = 0; k < n; k++)                                                  \
+        EACH(k, n)                                                                                           \
             acc[i + k] = vadd(vupper(acc[i + k], acc[i + k + n], n), vlower(acc[i + k], acc[i + k + n], n));
-        FC_HALVE(8) FC_HALVE(4) FC_HALVE(2) FC_HALVE(1)
+        FC_HALVES(FC_HALVE)
 #undef FC_HALVE
         vstore(sum + i, acc[i]);
     }
@@ -73,13 +69,11 @@ static void NAME(dot)(const fc_dot *g)
         const T *b = g->b;
         for (ptrdiff_t n = 0, J; n < g->cols; n += J, b += J * g->bs) {
             J = g->cols - n < FC_DOT_COLS ? g->cols - n : FC_DOT_COLS;
-#define FC_CASE(rows, cols)                                                                                  \
+#define FC_CASE(cols, rows)                                                                                  \
     if (M == rows && J == cols)                                                                              \
         NAME(dot_tile)(rows, cols, g, a, b, g->at + n, c, bias);
-            FC_CASE(4, 1) FC_CASE(4, 2) FC_CASE(1, 1) FC_CASE(1, 2)
-#if FC_DOT_COLS == 4
-            FC_CASE(4, 3) FC_CASE(4, 4) FC_CASE(1, 3) FC_CASE(1, 4)
-#endif
+            FC_UP_TO(FC_DOT_COLS, FC_CASE, 4)
+            FC_UP_TO(FC_DOT_COLS, FC_CASE, 1)
 #undef FC_CASE
         }
     }

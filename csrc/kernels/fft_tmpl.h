@@ -24,8 +24,7 @@ FC_INLINE void NAME(butterfly)(const int r, VT re[8], VT im[8])
     if (r == 8) { /* 2 x 4: sums are the even frequencies, differences times exp(-2 pi i j / 8) the odd ones */
         const VT root = vsplat((T)0.707106781186547524400844362104849039L);
         VT a[4], b[4], c[4], d[4];
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++) {
+        EACH(i, 4) {
             a[i] = re[i] + re[i + 4], b[i] = im[i] + im[i + 4];
             c[i] = re[i] - re[i + 4], d[i] = im[i] - im[i + 4];
         }
@@ -124,14 +123,12 @@ FC_INLINE void NAME(fft_pass)(const int r, T *z, ptrdiff_t stride, ptrdiff_t n, 
         for (ptrdiff_t j = 0; j < q; j++) {
             T *p = z + (piece + j) * stride;
             VT re[8], im[8];
-#pragma GCC unroll 8
-            for (int i = 0; i < r; i++) {
+            EACH(i, r) {
                 re[i] = from ? NAME(column_load)(from, j + i * q) : vload(p + i * step);
                 im[i] = from ? NAME(column_load)(from + 1, j + i * q) : vload(p + i * step + VLEN);
             }
             NAME(butterfly)(r, re, im);
-#pragma GCC unroll 8
-            for (int i = 0; i < r; i++) {
+            EACH(i, r) {
                 if (i > 0 && factors) {
                     NAME(times)(&re[i], &im[i], vsplat(w[0]), vsplat(w[1]));
                     w += 2;
@@ -152,8 +149,7 @@ FC_INLINE void NAME(ifft_pass)(const int r, T *z, ptrdiff_t stride, ptrdiff_t n,
         for (ptrdiff_t j = 0; j < q; j++) {
             T *p = z + (piece + j) * stride;
             VT re[8], im[8];
-#pragma GCC unroll 8
-            for (int i = 0; i < r; i++) {
+            EACH(i, r) {
                 re[i] = vload(p + i * step);
                 im[i] = vload(p + i * step + VLEN);
                 if (i > 0 && factors) {
@@ -162,8 +158,7 @@ FC_INLINE void NAME(ifft_pass)(const int r, T *z, ptrdiff_t stride, ptrdiff_t n,
                 }
             }
             NAME(butterfly)(r, im, re);
-#pragma GCC unroll 8
-            for (int i = 0; i < r; i++)
+            EACH(i, r)
                 if (to) {
                     NAME(column_store)(to, j + i * q, re[i]);
                     NAME(column_store)(to + 1, j + i * q, im[i]);
@@ -233,11 +228,9 @@ static void NAME(ifft)(const fc_fft_axis *a, void *z, ptrdiff_t stride, const fc
  * a block of both would not fit into the registers. */
 FC_INLINE void NAME(fft_gather)(const int twisted, const T *z, const T *twist, T *strip)
 {
-#pragma GCC unroll 2
-    for (int imaginary = 0; imaginary < 2; imaginary++) {
+    EACH(imaginary, 2) {
         VT v[VLEN];
-#pragma GCC unroll 16
-        for (int i = 0; i < VLEN; i++) {
+        EACH(i, VLEN) {
             const T *p = z + i * 2 * VLEN, *w = twist + i * 2 * VLEN;
             if (!twisted)
                 v[i] = vload(p + imaginary * VLEN);
@@ -247,8 +240,7 @@ FC_INLINE void NAME(fft_gather)(const int twisted, const T *z, const T *twist, T
                 v[i] = vfnma(vload(p + VLEN), vload(w + VLEN), vload(p) * vload(w));
         }
         NAME(exchange)(v);
-#pragma GCC unroll 16
-        for (int i = 0; i < VLEN; i++)
+        EACH(i, VLEN)
             vstore(strip + i * 2 * VLEN + imaginary * VLEN, v[i]);
     }
 }
@@ -272,26 +264,23 @@ FC_INLINE void NAME(fft_product)(const int r, T *z, const T *spectrum, ptrdiff_t
 {
     for (ptrdiff_t piece = 0; piece < n; piece += r, z += r * 2 * VLEN, spectrum += r * 2 * VLEN) {
         VT re[8], im[8];
-#pragma GCC unroll 4
-        for (int i = 0; i < r; i++) {
+        EACH(i, r) {
             re[i] = vload(z + i * 2 * VLEN);
             im[i] = vload(z + i * 2 * VLEN + VLEN);
         }
         NAME(butterfly)(r, re, im);
-#pragma GCC unroll 4
-        for (int i = 0; i < r; i++)
+        EACH(i, r)
             NAME(times)(&re[i], &im[i], vload(spectrum + i * 2 * VLEN), vload(spectrum + i * 2 * VLEN + VLEN));
         NAME(butterfly)(r, im, re);
-#pragma GCC unroll 4
-        for (int i = 0; i < r; i++) {
+        EACH(i, r) {
             vstore(z + i * 2 * VLEN, re[i]);
             vstore(z + i * 2 * VLEN + VLEN, im[i]);
         }
     }
 }
 
-static void NAME(fftmul)(const fc_fft_axis *a, void *zv, ptrdiff_t stride, void *spectrumv, const void *twistv,
-                         void *strip, double learn)
+static void NAME(fftmul)(const fc_fft_axis *a, void *zv, ptrdiff_t stride, void *spectrumv, const void *twistv, void *strip,
+                         double learn)
 {
     enum { BLOCK = VLEN * 2 * VLEN };
     T *z = zv, *s = strip, *spectrum = spectrumv;

@@ -24,41 +24,33 @@ FC_INLINE void NAME(gemm_finish)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, cons
 {
     const ptrdiff_t cs = g->cs;
     if (g->add) {
-#pragma GCC unroll 8
-        for (int v = 0; v < V; v++)
-#pragma GCC unroll 8
-            for (int m = 0; m < M; m++) {
+        EACH(v, V)
+            EACH(m, M) {
                 T *to = c + panel->c[v] + m * cs;
                 acc[m][v] = vadd(acc[m][v], panel->whole ? vload(to) : vloadm(to, vlanes(panel->lanes[v])));
             }
     } else if (bias) {
-#pragma GCC unroll 8
-        for (int m = 0; m < M; m++) {
+        EACH(m, M) {
             VT first = vsplat(bias[m]);
-#pragma GCC unroll 8
-            for (int v = 0; v < V; v++)
+            EACH(v, V)
                 acc[m][v] = vadd(acc[m][v], first);
         }
     }
     if (g->clamp) {
         VT low = vsplat((T)g->low), high = vsplat((T)g->high);
-#pragma GCC unroll 8
-        for (int m = 0; m < M; m++)
-#pragma GCC unroll 8
-            for (int v = 0; v < V; v++)
+        EACH(m, M)
+            EACH(v, V)
                 acc[m][v] = vmin(high, vmax(low, acc[m][v]));
     }
     if (panel->whole) {
-#pragma GCC unroll 8
-        for (int v = 0; v < V; v++) {
+        EACH(v, V) {
             T *to = c + panel->c[v];
 #pragma GCC unroll 8
             for (int m = 0; m < M; m++, to += cs)
                 vstore(to, acc[m][v]);
         }
     } else {
-#pragma GCC unroll 8
-        for (int v = 0; v < V; v++) {
+        EACH(v, V) {
             T *to = c + panel->c[v];
             VMASK lanes = vlanes(panel->lanes[v]);
 #pragma GCC unroll 8
@@ -72,16 +64,13 @@ FC_INLINE void NAME(gemm_step)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, const 
                                ptrdiff_t b_at, const T *const row[3], ptrdiff_t a_at, ptrdiff_t as)
 {
     VT s[FC_COLS_MAX];
-#pragma GCC unroll 8
-    for (int v = 0; v < V; v++) {
+    EACH(v, V) {
         s[v] = vload(b[v] + b_at);
         vpin(s[v]);
     }
-#pragma GCC unroll 8
-    for (int m = 0; m < M; m++) {
+    EACH(m, M) {
         VT w = vsplat(row[m / 3][a_at + m % 3 * as]);
-#pragma GCC unroll 8
-        for (int v = 0; v < V; v++)
+        EACH(v, V)
             acc[m][v] = vfma(w, s[v], acc[m][v]);
     }
 }
@@ -92,22 +81,18 @@ FC_INLINE void NAME(gemm_tile)(const int M, const int V, const fc_gemm *g, const
     const ptrdiff_t *a_at = g->a_at, *b_at = g->b_at, *end = b_at + g->depth;
     const ptrdiff_t as = g->as;
     const T *b[FC_COLS_MAX], *row[3] = {a, a + 3 * as, a + 6 * as}; /* a + {0, 1, 2} as: what one address can say */
-#pragma GCC unroll 8
-    for (int v = 0; v < V; v++)
+    EACH(v, V)
         b[v] = (const T *)g->b + panel->b[v];
     VT acc[FC_ROWS][FC_COLS_MAX];
-#pragma GCC unroll 8
-    for (int m = 0; m < M; m++)
-#pragma GCC unroll 8
-        for (int v = 0; v < V; v++) {
+    EACH(m, M)
+        EACH(v, V) {
             acc[m][v] = vzero();
             __builtin_prefetch(c + panel->c[v] + m * g->cs, 1, 3);
         }
     do {
         const ptrdiff_t *stop = end - b_at > FC_LINE ? b_at + FC_LINE : end;
         if (stop - b_at == FC_LINE) /* what the next M rows will need: every row's line, or if rows adjoin, every step's */
-#pragma GCC unroll 16
-            for (int p = 0; p < FC_LINE; p++)
+            EACH(p, FC_LINE)
                 __builtin_prefetch(row[p % M / 3] + a_at[p] + (p % M % 3 + M) * as, 0, 2);
         for (; stop - b_at >= 2; a_at += 2, b_at += 2) {
             NAME(gemm_step)(acc, M, V, b, b_at[0], row, a_at[0], as);
@@ -121,7 +106,7 @@ FC_INLINE void NAME(gemm_tile)(const int M, const int V, const fc_gemm *g, const
 
 /* Instances, per height M: panels of 1 and 2 vectors, as many as M allows, and as M + 1, beside which M may have to
  * work, allows. */
-typedef void NAME(gemm_fn)(const fc_gemm *g, const fc_panel *panel, const T *a, T *c, const T *bias);
+typedef void (*NAME(gemm_fn))(const fc_gemm *g, const fc_panel *panel, const T *a, T *c, const T *bias);
 
 #define FC_TILE(M, name, vectors)                                                                            \
     static void NAME(gemm_##M##_##name)(const fc_gemm *g, const fc_panel *panel, const T *a, T *c, const T *bias) \
@@ -129,18 +114,18 @@ typedef void NAME(gemm_fn)(const fc_gemm *g, const fc_panel *panel, const T *a, 
         NAME(gemm_tile)(M, vectors, g, panel, a, c, bias);                                                   \
     }
 #define FC_TILES(M) FC_TILE(M, single, 1) FC_TILE(M, pair, 2) FC_TILE(M, wide, FC_COLS_OF(M)) FC_TILE(M, less, FC_COLS_OF(M + 1))
-FC_UP_TO(FC_ROWS)(FC_TILES)
+FC_UP_TO(FC_ROWS, FC_TILES)
 
 static void NAME(gemm)(const fc_gemm *g)
 {
     static const struct {
         int wide, less;
-        NAME(gemm_fn) *tile[4];
+        NAME(gemm_fn) tile[4];
     } tiles[FC_ROWS + 1] = {
 #define ROW(M)                                                                                               \
     [M] = {FC_COLS_OF(M), FC_COLS_OF(M + 1),                                                                 \
            {NAME(gemm_##M##_single), NAME(gemm_##M##_pair), NAME(gemm_##M##_wide), NAME(gemm_##M##_less)}},
-        FC_UP_TO(FC_ROWS)(ROW)
+        FC_UP_TO(FC_ROWS, ROW)
 #undef ROW
     };
     const T *a = g->a, *bias = g->bias;

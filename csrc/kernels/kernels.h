@@ -41,8 +41,8 @@ typedef struct {
 /* K3, sliding correlation of one plane (corr_tmpl.h):
  *   out[i][j] = sum_{a<h} sum_t x[(i+a)*xs + at[t] + j] * k[t*h + a],  0 <= i < rows, 0 <= j < cols
  * h, full, rows, cols >= 1; part >= 0, and 0 where h is 1. Nothing but the elements in the sum is read. */
-typedef void fc_corr_fn(const void *x, ptrdiff_t xs, const fc_taps *taps, void *out, ptrdiff_t os,
-                        ptrdiff_t rows, ptrdiff_t cols);
+typedef void fc_corr_fn(const void *x, ptrdiff_t xs, const fc_taps *taps, void *out, ptrdiff_t os, ptrdiff_t rows,
+                        ptrdiff_t cols);
 
 /* K1, outer product (gemm_tmpl.h):  c[m][n] = first + sum_{p<depth} a[m * as + a_at[p]] * b[b_at[p] + n]
  *
@@ -104,9 +104,7 @@ typedef void fc_pack_fn(void *to, const void *x, const fc_runs *r);
  * are read. */
 typedef void fc_lanes_in_fn(void *to, ptrdiff_t ts, const void *x, ptrdiff_t channel, ptrdiff_t xs, ptrdiff_t step,
                             ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes);
-typedef struct {
-    ptrdiff_t x, w; /* where a row of taps meets a row of outputs, and its first weight */
-} fc_tap_row;
+typedef struct { ptrdiff_t x, w; /* where a row of taps meets a row of outputs, and its first weight */ } fc_tap_row;
 typedef struct {
     const void *x, *w, *bias;
     void *out;
@@ -181,8 +179,8 @@ typedef void fc_ifft_fn(const fc_fft_axis *a, void *z, ptrdiff_t stride, const f
  * before, and conjugated after; or NULL. strip: scratch, a->n complex vectors. learn: instead of multiplying, write
  * the spectrum: learn times the conjugate of the transform (radix 1: of the first column, for every column). The
  * last radix of the axis must be 4 (or 1). */
-typedef void fc_fftmul_fn(const fc_fft_axis *a, void *z, ptrdiff_t stride, void *spectrum, const void *twist,
-                          void *strip, double learn);
+typedef void fc_fftmul_fn(const fc_fft_axis *a, void *z, ptrdiff_t stride, void *spectrum, const void *twist, void *strip,
+                          double learn);
 
 /* to[j][i] = from[i][j] (transpose_tmpl.h); rows and cols are multiples of VLEN */
 typedef void fc_transpose_fn(void *to, ptrdiff_t ts, const void *from, ptrdiff_t fs, ptrdiff_t rows, ptrdiff_t cols);
@@ -190,9 +188,7 @@ typedef void fc_transpose_fn(void *to, ptrdiff_t ts, const void *from, ptrdiff_t
 /* Sums of `height` rows of x (box_tmpl.h):  out[i][j] = sum_{t < height} x[i + t][j],  i < rows, j < cols. The first output is
  * number `at` of the whole. room: height rows of FC_SUMS_BYTES */
 enum { FC_SUMS_BYTES = 256 };
-typedef struct {
-    ptrdiff_t height, at, rows, cols;
-} fc_sums;
+typedef struct { ptrdiff_t height, at, rows, cols; } fc_sums;
 typedef void fc_sums_fn(const void *x, ptrdiff_t xs, const fc_sums *g, void *out, ptrdiff_t os, void *room);
 /* Rows of n elements (box_tmpl.h): to = a + b, to = a * *factor + 0 */
 typedef void fc_add_fn(void *to, const void *a, const void *b, ptrdiff_t n);
@@ -217,18 +213,18 @@ typedef struct { /* added to; of the finite elements */
 typedef void fc_match_look_fn(const void *x, ptrdiff_t n, fc_look *look);
 typedef void fc_match_shift_fn(void *x, ptrdiff_t n, double centre, double scale);
 /* to = from + x, squares_to = squares_from + x*x */
-typedef void fc_match_add_fn(double *to, double *squares_to, const double *from, const double *squares_from,
-                             const void *x, ptrdiff_t n);
+typedef void fc_match_add_fn(double *to, double *squares_to, const double *from, const double *squares_from, const void *x,
+                             ptrdiff_t n);
 /* s[j] = s[j] + ... + s[j+w-1], j < n. s: room for n+w-1, and both buffers a vector more; room: overwritten */
 typedef void fc_match_window_fn(double *s, double *room, ptrdiff_t n, ptrdiff_t w);
 /* The same for sums and spreads, the sums of squared differences from the mean: one element more than the `count` that
  * there are; two sets of count_a and count_b elements; w neighbours, each of `count` elements */
-typedef void fc_match_grow_fn(double *to, double *spread_to, const double *from, const double *spread_from,
-                              const void *x, ptrdiff_t n, double count);
-typedef void fc_match_merge_fn(double *to, double *spread_to, const double *a, const double *spread_a,
-                               const double *b, const double *spread_b, ptrdiff_t n, double count_a, double count_b);
-typedef void fc_match_spread_fn(double *s, double *spread, double *room, double *spread_room, ptrdiff_t n,
-                                ptrdiff_t w, double count);
+typedef void fc_match_grow_fn(double *to, double *spread_to, const double *from, const double *spread_from, const void *x,
+                              ptrdiff_t n, double count);
+typedef void fc_match_merge_fn(double *to, double *spread_to, const double *a, const double *spread_a, const double *b,
+                               const double *spread_b, ptrdiff_t n, double count_a, double count_b);
+typedef void fc_match_spread_fn(double *s, double *spread, double *room, double *spread_room, ptrdiff_t n, ptrdiff_t w,
+                                double count);
 
 /* With mean = s1 per_weight (and if `spreads`, s2 is a spread about it: then s2 + mean sv is used instead)
  *   out = gain (constant + of_num num + of_sum sv + of_squares s2 + of_mean mean)           / sqrt(e) if normed
@@ -239,8 +235,8 @@ typedef struct {
     double gain, constant, of_num, of_sum, of_squares, of_mean, per_weight, energy, of_level, centre, per_energy;
     double doubt, floor, low, high;
 } fc_score;
-typedef int fc_match_score_fn(void *out, void *energy, const void *num, const double *s1, const double *sv,
-                              const double *s2, ptrdiff_t n, const fc_score *c);
+typedef int fc_match_score_fn(void *out, void *energy, const void *num, const double *s1, const double *sv, const double *s2,
+                              ptrdiff_t n, const fc_score *c);
 
 /* The arithmetic limit (peak_tmpl.h): `rounds` passes over independent chains of fma; returns the
  * number of floating-point operations done (two per fma and lane). */

@@ -22,8 +22,7 @@ enum { NAME(PIECE) = 16 / sizeof(T) }; /* elements */
 FC_INLINE void NAME(columns)(VT col[NAME(PIECE)], const T *from, ptrdiff_t fs)
 {
     VT row[NAME(PIECE)];
-#pragma GCC unroll 4
-    for (int r = 0; r < NAME(PIECE); r++)
+    EACH(r, NAME(PIECE))
         row[r] = vpieces(from + r * fs, NAME(PIECE) * fs);
 #ifdef FC_TYPE_F32
     VT upper = vupper(row[0], row[1], 2), lower = vlower(row[0], row[1], 2);
@@ -38,8 +37,7 @@ FC_INLINE void NAME(columns)(VT col[NAME(PIECE)], const T *from, ptrdiff_t fs)
 /* ---- planes to pixels -------------------------------------------------------------------------- */
 
 /* n elements of each plane; after `cols` pixels, `skip` elements of `to` are left out. */
-static void NAME(lanes_run)(T *to, ptrdiff_t cols, ptrdiff_t skip, const T *x, ptrdiff_t channel, ptrdiff_t n,
-                            ptrdiff_t lanes)
+static void NAME(lanes_run)(T *to, ptrdiff_t cols, ptrdiff_t skip, const T *x, ptrdiff_t channel, ptrdiff_t n, ptrdiff_t lanes)
 {
     enum { SET = 4096 /* bytes: planes so far apart would push each other out of L1 before a line of each is used up */ };
     T square[FC_VLEN * FC_VLEN] __attribute__((aligned(64)));
@@ -58,15 +56,13 @@ static void NAME(lanes_run)(T *to, ptrdiff_t cols, ptrdiff_t skip, const T *x, p
             VT col[NAME(PIECE)];
             NAME(columns)(col, from + i, fs);
             if (left > NAME(PIECE) && count - i >= NAME(PIECE)) {
-#pragma GCC unroll 4
-                for (int c = 0; c < NAME(PIECE); c++)
+                EACH(c, NAME(PIECE))
                     vstore(to + c * VLEN, col[c]);
                 to += NAME(PIECE) * VLEN;
                 left -= NAME(PIECE);
                 continue;
             }
-#pragma GCC unroll 4
-            for (int c = 0; c < NAME(PIECE); c++)
+            EACH(c, NAME(PIECE))
                 if (i + c < count) {
                     vstore(to, col[c]);
                     ptrdiff_t ends = -(ptrdiff_t)(--left == 0); /* no branch: rows may be short */
@@ -102,29 +98,25 @@ FC_INLINE void NAME(lanes_taps)(const int K, const int P, const int step, VT acc
 {
     VT tap[4];
     __asm__("" : "+r"(x), "+r"(w)); /* gcc 12 keeps pixels for the next four taps otherwise, and spills */
-#pragma GCC unroll 4
-    for (int t = 0; t < K; t++) {
+    EACH(t, K) {
         tap[t] = vload(w + t * VLEN);
         vpin(tap[t]);
     }
-#pragma GCC unroll 32
-    for (int i = 0; i < (P - 1) * step + K; i++) {
+    EACH(i, (P - 1) * step + K) {
         VT pixel = vload(x + i * VLEN);
         vpin(pixel);
-#pragma GCC unroll 4
-        for (int t = 0; t < K; t++)
+        EACH(t, K)
             if (i >= t && (i - t) % step == 0 && (i - t) / step < P)
                 acc[(i - t) / step] = vfma(tap[t], pixel, acc[(i - t) / step]);
     }
 }
 
 /* P outputs of a row, which the rows of taps from ... end belong to. step: 1 or 2 where taps are adjacent, else 0 */
-FC_INLINE void NAME(lanes_tile)(const int P, const int step, const fc_lanes *g, const fc_tap_row *from,
-                                const fc_tap_row *end, const T *x, T *out)
+FC_INLINE void NAME(lanes_tile)(const int P, const int step, const fc_lanes *g, const fc_tap_row *from, const fc_tap_row *end,
+                                const T *x, T *out)
 {
     VT acc[FC_PIXELS];
-#pragma GCC unroll 16
-    for (int j = 0; j < P; j++)
+    EACH(j, P)
         acc[j] = vzero();
     for (; from < end; from++) {
         const T *under = x + from->x, *w = (const T *)g->w + from->w;
@@ -149,27 +141,23 @@ FC_INLINE void NAME(lanes_tile)(const int P, const int step, const fc_lanes *g, 
             NAME(lanes_taps)(1, P, step, acc, under, w);
     }
     if (g->add)
-#pragma GCC unroll 16
-        for (int j = 0; j < P; j++)
+        EACH(j, P)
             acc[j] = vadd(acc[j], vload(out + j * VLEN));
     if (g->bias) { /* last: what small sums lose to it is lost once */
         VT bias = vload(g->bias);
-#pragma GCC unroll 16
-        for (int j = 0; j < P; j++)
+        EACH(j, P)
             acc[j] = vadd(acc[j], bias);
     }
     if (g->clamp) {
         VT low = vsplat((T)g->low), high = vsplat((T)g->high);
-#pragma GCC unroll 16
-        for (int j = 0; j < P; j++)
+        EACH(j, P)
             acc[j] = vmin(high, vmax(low, acc[j]));
     }
-#pragma GCC unroll 16
-    for (int j = 0; j < P; j++)
+    EACH(j, P)
         vstore(out + j * VLEN, acc[j]);
 }
 
-typedef void NAME(lanes_fn)(const fc_lanes *g, const fc_tap_row *from, const fc_tap_row *end, const T *x, T *out);
+typedef void (*NAME(lanes_fn))(const fc_lanes *g, const fc_tap_row *from, const fc_tap_row *end, const T *x, T *out);
 #define FC_INSTANCE(P, name, step)                                                                           \
     static void NAME(lanes_##P##_##name)(const fc_lanes *g, const fc_tap_row *from, const fc_tap_row *end,    \
                                          const T *x, T *out)                                                 \
@@ -177,14 +165,14 @@ typedef void NAME(lanes_fn)(const fc_lanes *g, const fc_tap_row *from, const fc_
         NAME(lanes_tile)(P, step, g, from, end, x, out);                                                     \
     }
 #define FC_INSTANCES(P) FC_INSTANCE(P, apart, 0) FC_INSTANCE(P, each, 1) FC_INSTANCE(P, second, 2)
-FC_UP_TO(FC_PIXELS)(FC_INSTANCES)
+FC_UP_TO(FC_PIXELS, FC_INSTANCES)
 
-/* Rows are split as evenly as they can be: 28 outputs are 14 + 14. */
 static void NAME(lanes_rows)(const fc_lanes *g)
 {
-    static NAME(lanes_fn) *const tiles[FC_PIXELS + 1][3] = {
+    /* Rows are split as evenly as they can be: 28 outputs are 14 + 14. */
+    static const NAME(lanes_fn) tiles[FC_PIXELS + 1][3] = {
 #define ROW(P) [P] = {NAME(lanes_##P##_apart), NAME(lanes_##P##_each), NAME(lanes_##P##_second)},
-        FC_UP_TO(FC_PIXELS)(ROW)
+        FC_UP_TO(FC_PIXELS, ROW)
 #undef ROW
     };
     const ptrdiff_t pieces = (g->cols + FC_PIXELS - 1) / FC_PIXELS, small = g->cols / pieces, larger = g->cols % pieces;
@@ -208,18 +196,16 @@ static void NAME(lanes_rows)(const fc_lanes *g)
 /* Taps of a tile: R rows of K. Every fma loads its own pixel, which the load units keep up with. */
 #define FC_MOST_TAPS 5
 #define FC_EACH_TILE(X)                                                                                      \
-    FC_UP_TO(FC_TAP_ROWS)(X, 1) FC_UP_TO(FC_TAP_ROWS)(X, 2) FC_UP_TO(FC_TAP_ROWS)(X, 3)                       \
-    FC_UP_TO(FC_TAP_ROWS)(X, 4) FC_UP_TO(FC_TAP_ROWS)(X, 5)
+    FC_UP_TO(FC_TAP_ROWS, X, 1) FC_UP_TO(FC_TAP_ROWS, X, 2) FC_UP_TO(FC_TAP_ROWS, X, 3)                       \
+    FC_UP_TO(FC_TAP_ROWS, X, 4) FC_UP_TO(FC_TAP_ROWS, X, 5)
 
 FC_INLINE void NAME(lanes_grad_tile)(const int R, const int K, const fc_lanes_grads *g, const T *x, T *sums)
 {
     VT acc[FC_TAP_ROWS][FC_MOST_TAPS];
     const ptrdiff_t dilation = g->dilation, step = g->x_step, tap_row = g->tap_row;
     const T *dy = g->dy;
-#pragma GCC unroll 4
-    for (int r = 0; r < R; r++)
-#pragma GCC unroll 8
-        for (int t = 0; t < K; t++)
+    EACH(r, R)
+        EACH(t, K)
             acc[r][t] = vzero();
     for (ptrdiff_t i = 0; i < g->rows; i++, x += g->x_row, dy += g->dy_row) {
         const T *under = x;
@@ -229,20 +215,18 @@ FC_INLINE void NAME(lanes_grad_tile)(const int R, const int K, const fc_lanes_gr
 #pragma GCC unroll 4
             for (int r = 0; r < R; r++, row += tap_row) {
                 __asm__("" : "+r"(row)); /* else gcc keeps an address for every tap, and spills them */
-#pragma GCC unroll 8
-                for (int t = 0; t < K; t++)
+                EACH(t, K)
                     acc[r][t] = vfma(slope, vload(row + t * dilation), acc[r][t]);
             }
         }
     }
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++, sums += g->taps * VLEN)
-#pragma GCC unroll 8
-        for (int t = 0; t < K; t++)
+        EACH(t, K)
             vstore(sums + t * VLEN, vadd(vload(sums + t * VLEN), acc[r][t]));
 }
 
-typedef void NAME(lanes_grad_fn)(const fc_lanes_grads *g, const T *x, T *sums);
+typedef void (*NAME(lanes_grad_fn))(const fc_lanes_grads *g, const T *x, T *sums);
 #define FC_INSTANCE(R, K)                                                                                    \
     static void NAME(lanes_grad_##R##_##K)(const fc_lanes_grads *g, const T *x, T *sums)                     \
     {                                                                                                        \
@@ -253,7 +237,7 @@ FC_EACH_TILE(FC_INSTANCE)
 /* Rows and columns of taps are split as evenly as they can be: 7 taps are 4 + 3. */
 static void NAME(lanes_grad)(const fc_lanes_grads *g)
 {
-    static NAME(lanes_grad_fn) *const tiles[FC_TAP_ROWS + 1][FC_MOST_TAPS + 1] = {
+    static const NAME(lanes_grad_fn) tiles[FC_TAP_ROWS + 1][FC_MOST_TAPS + 1] = {
 #define ROW(R, K) [R][K] = NAME(lanes_grad_##R##_##K),
         FC_EACH_TILE(ROW)
 #undef ROW
@@ -288,13 +272,11 @@ static void NAME(lanes_out)(void *outv, ptrdiff_t channel, const void *fromv, pt
             VT col[NAME(PIECE)];
             NAME(columns)(col, from + q * VLEN + l, VLEN);
             if (n - q >= VLEN && lanes - l >= NAME(PIECE)) {
-#pragma GCC unroll 4
-                for (int c = 0; c < NAME(PIECE); c++)
+                EACH(c, NAME(PIECE))
                     vstore(to + c * channel, col[c]);
             } else {
                 VMASK some = vlanes(n - q);
-#pragma GCC unroll 4
-                for (int c = 0; c < NAME(PIECE); c++)
+                EACH(c, NAME(PIECE))
                     if (l + c < lanes)
                         vstorem(to + c * channel, col[c], some);
             }

@@ -21,18 +21,17 @@
 #endif
 
 /* As many elements as a vector holds float64: loaded, in float64, and compared. */
-enum { NAME(lanes_wide) = FC_VECTOR_BYTES / 8 };
-#define WIDE ((ptrdiff_t)NAME(lanes_wide))
-typedef double NAME(wide) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(8), may_alias));
-typedef int64_t NAME(truth) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(8), may_alias));
-typedef T NAME(part) __attribute__((vector_size(FC_VECTOR_BYTES / 8 * sizeof(T)), aligned(sizeof(T)), may_alias));
-#define WT NAME(wide)
-#define WTRUTH NAME(truth)
+#ifndef WIDE
+#define WIDE ((ptrdiff_t)(FC_VECTOR_BYTES / 8))
+typedef double WT __attribute__((vector_size(FC_VECTOR_BYTES), aligned(8), may_alias));
+typedef int64_t WTRUTH __attribute__((vector_size(FC_VECTOR_BYTES), aligned(8), may_alias));
 #define wload(p) (*(const WT *)(p))
 #define wstore(p, v) (*(WT *)(p) = (v))
 #define wtake(p) __builtin_convertvector(*(const NAME(part) *)(p), WT)
 #define wgive(p, v) (*(NAME(part) *)(p) = __builtin_convertvector(v, NAME(part)))
 #define wsplat(s) ((WT){0} + (s))
+#endif
+typedef T NAME(part) __attribute__((vector_size(FC_VECTOR_BYTES / 8 * sizeof(T)), aligned(sizeof(T)), may_alias));
 
 static void NAME(match_look)(const void *xv, ptrdiff_t n, fc_look *look)
 {
@@ -65,8 +64,8 @@ static void NAME(match_shift)(void *xv, ptrdiff_t n, double centre, double scale
         vstore(x + i, (vload(x + i) - c) * s);
 }
 
-static void NAME(match_add)(double *to, double *squares_to, const double *from, const double *squares_from,
-                            const void *xv, ptrdiff_t n)
+static void NAME(match_add)(double *to, double *squares_to, const double *from, const double *squares_from, const void *xv,
+                            ptrdiff_t n)
 {
     const T *x = xv;
     for (ptrdiff_t i = 0; i < n; i += WIDE) {
@@ -96,8 +95,8 @@ static void NAME(match_window)(double *s, double *room, ptrdiff_t n, ptrdiff_t w
     }
 }
 
-static void NAME(match_grow)(double *to, double *spread_to, const double *from, const double *spread_from,
-                             const void *xv, ptrdiff_t n, double count)
+static void NAME(match_grow)(double *to, double *spread_to, const double *from, const double *spread_from, const void *xv,
+                             ptrdiff_t n, double count)
 {
     const double *x = xv, per = count > 0 ? 1 / count : 0, part = count / (count + 1);
     for (ptrdiff_t i = 0; i < n; i += WIDE) {
@@ -137,14 +136,13 @@ static void NAME(match_spread)(double *s, double *spread, double *room, double *
             at += b;
         }
         if (!last)
-            NAME(match_merge)(s, spread, s, spread, s + b, spread + b, n + w - 2 * b, (double)b * count,
-                              (double)b * count);
+            NAME(match_merge)(s, spread, s, spread, s + b, spread + b, n + w - 2 * b, (double)b * count, (double)b * count);
     }
 }
 #endif
 
-static int NAME(match_score)(void *outv, void *energyv, const void *numv, const double *s1, const double *sv,
-                             const double *s2, ptrdiff_t n, const fc_score *c)
+static int NAME(match_score)(void *outv, void *energyv, const void *numv, const double *s1, const double *sv, const double *s2,
+                             ptrdiff_t n, const fc_score *c)
 {
     static const int64_t count[8] = {0, 1, 2, 3, 4, 5, 6, 7};
     const T *num = numv;
@@ -179,12 +177,3 @@ static int NAME(match_score)(void *outv, void *energyv, const void *numv, const 
         any |= doubt[l] != 0;
     return any;
 }
-
-#undef WIDE
-#undef WT
-#undef WTRUTH
-#undef wload
-#undef wstore
-#undef wtake
-#undef wgive
-#undef wsplat

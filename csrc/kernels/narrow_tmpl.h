@@ -8,25 +8,14 @@
 #error "include vec.h before narrow_tmpl.h"
 #endif
 
-#ifdef FC_TYPE_F32
-#define FC_BITS int32_t
-#else
-#define FC_BITS int64_t
-#endif
-
-static int64_t NAME(narrow_whole)(double v)
-{
-    return v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : INT64_MIN;
-}
+static int64_t NAME(narrow_whole)(double v) { return v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : INT64_MIN; }
 
 /* Numbers that int32 does not hold as its smallest one */
 FC_INLINE VT NAME(narrow_clamp)(VT v)
 {
-    typedef FC_BITS bits __attribute__((vector_size(FC_VECTOR_BYTES)));
-    typedef T target __attribute__((vector_size(FC_VECTOR_BYTES)));
-    target t = (target)v, low = (target)vsplat(-0x1p31);
-    bits fits = (bits)(t > low - 1) & (bits)(t < -low);
-    return (VT)(((bits)t & fits) | ((bits)low & ~fits));
+    VT low = vsplat(-0x1p31);
+    VBITS fits = (VBITS)(v > low - 1) & (VBITS)(v < -low);
+    return (VT)(((VBITS)v & fits) | ((VBITS)low & ~fits));
 }
 
 /* v / by, rounded as a division rounds it. A division takes as long as six other instructions; where there is fma, q by
@@ -36,10 +25,9 @@ FC_INLINE VT NAME(narrow_quotient)(VT v, VT by, VT inverse, int divides)
     if (!divides)
         return v;
 #if FC_HAS & FC_FMA
-    typedef FC_BITS bits __attribute__((vector_size(FC_VECTOR_BYTES)));
     VT q = v * inverse, exact = vfma(vfnma(q, by, v), inverse, q);
-    bits right = (bits)(exact - exact == 0) & (bits)(q != 0); /* 0 may have a sign */
-    return (VT)(((bits)exact & right) | ((bits)q & ~right));
+    VBITS right = (VBITS)(exact - exact == 0) & (VBITS)(q != 0); /* 0 may have a sign */
+    return (VT)(((VBITS)exact & right) | ((VBITS)q & ~right));
 #else
     (void)inverse;
     return v / by;
@@ -50,13 +38,12 @@ FC_INLINE VT NAME(narrow_quotient)(VT v, VT by, VT inverse, int divides)
  * to bytes lane by lane. */
 #define FC_NARROW(stored, F, A, B, CLAMP, ONE)                                                               \
     case stored: {                                                                                           \
-        typedef T source __attribute__((vector_size(FC_VECTOR_BYTES)));                                      \
-        typedef A first __attribute__((vector_size(FC_VECTOR_BYTES / sizeof(T) * sizeof(A))));               \
-        typedef B second __attribute__((vector_size(FC_VECTOR_BYTES / sizeof(T) * sizeof(B))));              \
-        typedef F target __attribute__((vector_size(FC_VECTOR_BYTES / sizeof(T) * sizeof(F))));              \
+        typedef A first __attribute__((vector_size(FC_VLEN * sizeof(A))));                                   \
+        typedef B second __attribute__((vector_size(FC_VLEN * sizeof(B))));                                  \
+        typedef F target __attribute__((vector_size(FC_VLEN * sizeof(F))));                                  \
         for (; n >= VLEN; n -= VLEN, from += VLEN, to += VLEN * (ptrdiff_t)sizeof(F)) {                      \
             VT v = NAME(narrow_quotient)(vload(from), by, inverse, divides);                                 \
-            first a = __builtin_convertvector((source)CLAMP(v), first);                                      \
+            first a = __builtin_convertvector(CLAMP(v), first);                                              \
             target t = __builtin_convertvector(__builtin_convertvector(a, second), target);                  \
             __builtin_memcpy(to, &t, sizeof t);                                                              \
         }                                                                                                    \
@@ -99,21 +86,20 @@ static void NAME(narrow)(void *tov, int stored, const void *fromv, ptrdiff_t n, 
 }
 
 /* What a row would be if it were stored and read again:  x[i] = (T)(stored)(x[i] / divisor)  */
-#define FC_SETTLE(stored, A, CLAMP, STORE)                                                                          \
+#define FC_SETTLE(stored, A, CLAMP, STORE)                                                                   \
     case stored: {                                                                                           \
-        typedef A first __attribute__((vector_size(FC_VECTOR_BYTES / sizeof(T) * sizeof(A))));               \
+        typedef A first __attribute__((vector_size(FC_VLEN * sizeof(A))));                                   \
         for (; n > 0; n -= VLEN, x += VLEN) {                                                                \
             VT v = NAME(narrow_quotient)(vloadn(x, n), by, inverse, divides);                                \
-            first a = __builtin_convertvector((source)CLAMP(v), first);                                      \
+            first a = __builtin_convertvector(CLAMP(v), first);                                              \
             a = STORE;                                                                                       \
-            vstoren(x, (VT)__builtin_convertvector(a, source), n);                                           \
+            vstoren(x, __builtin_convertvector(a, VT), n);                                                   \
         }                                                                                                    \
         break;                                                                                               \
     }
 
 static int NAME(settle)(void *xv, int stored, ptrdiff_t n, double divisor)
 {
-    typedef T source __attribute__((vector_size(FC_VECTOR_BYTES)));
     T *x = xv;
     VT by = vsplat((T)divisor), inverse = vsplat((T)1 / (T)divisor);
     const int divides = divisor != 1;
@@ -127,8 +113,7 @@ static int NAME(settle)(void *xv, int stored, ptrdiff_t n, double divisor)
         FC_SETTLE(FC_U16, int32_t, NAME(narrow_clamp), a & 65535)
         FC_SETTLE(FC_I16, int32_t, NAME(narrow_clamp), (a << 16) >> 16)
         FC_SETTLE(FC_I32, int32_t, NAME(narrow_clamp), a)
-    default:
-        return 0;
+    default: return 0;
     }
     return 1;
 }
@@ -137,4 +122,3 @@ static int NAME(settle)(void *xv, int stored, ptrdiff_t n, double divisor)
 #undef FC_NARROW
 #undef FC_AS_IS
 #undef FC_32
-#undef FC_BITS

@@ -15,8 +15,8 @@
 #error "include vec.h before ordered_tmpl.h"
 #endif
 
-FC_INLINE void NAME(ordered_strip)(const int V, const int whole, const int fold, const T *x, ptrdiff_t xs,
-                                   const fc_order *o, T *out, ptrdiff_t os, ptrdiff_t rows, ptrdiff_t lanes)
+FC_INLINE void NAME(ordered_strip)(const int V, const int whole, const int fold, const T *x, ptrdiff_t xs, const fc_order *o,
+                                   T *out, ptrdiff_t os, ptrdiff_t rows, ptrdiff_t lanes)
 {
     const T *weight = o->w;
     const VT start = vsplat((T)o->start);
@@ -24,14 +24,12 @@ FC_INLINE void NAME(ordered_strip)(const int V, const int whole, const int fold,
         VT sum[FC_ORDERED];
         const T *centre = x + o->at[0] * o->unit;
         VT w = vsplat(weight[0]);
-#pragma GCC unroll 8
-        for (int v = 0; v < V; v++)
+        EACH(v, V)
             sum[v] = vloadn(centre + v * VLEN, whole ? VLEN : lanes) * w + start;
         for (ptrdiff_t t = 1; t < o->taps; t++) {
             const T *p = x + o->at[t] * o->unit, *q = centre + (centre - p);
             w = vsplat(weight[t]);
-#pragma GCC unroll 8
-            for (int v = 0; v < V; v++) {
+            EACH(v, V) {
                 VT s = vloadn(p + v * VLEN, whole ? VLEN : lanes);
                 if (fold > 0)
                     s = s + vloadn(q + v * VLEN, whole ? VLEN : lanes);
@@ -40,8 +38,7 @@ FC_INLINE void NAME(ordered_strip)(const int V, const int whole, const int fold,
                 sum[v] = sum[v] + s * w;
             }
         }
-#pragma GCC unroll 8
-        for (int v = 0; v < V; v++)
+        EACH(v, V)
             vstoren(out + v * VLEN, sum[v], whole ? VLEN : lanes);
     }
 }

@@ -13,7 +13,7 @@
 #endif
 
 #ifdef vpick
-static const VINDEX NAME(even) = {FC_ALL_LANES(FC_EVEN, FC_VLEN)};
+static const VBITS NAME(even) = {FC_ALL_LANES(FC_EVEN, FC_VLEN)};
 #endif
 
 /* A vector of elements at a step, n of which exist */
@@ -25,7 +25,8 @@ FC_INLINE VT NAME(pack_steps)(const T *x, ptrdiff_t step, ptrdiff_t n)
         return vpick(vloadm(x, vlanes(last)), NAME(even), vloadm(x + VLEN, vlanes(last - VLEN)));
     if (step == 4) {
         VT low = vpick(vloadm(x, vlanes(last)), NAME(even), vloadm(x + VLEN, vlanes(last - VLEN)));
-        VT high = vpick(vloadm(x + 2 * VLEN, vlanes(last - 2 * VLEN)), NAME(even), vloadm(x + 3 * VLEN, vlanes(last - 3 * VLEN)));
+        VT high =
+            vpick(vloadm(x + 2 * VLEN, vlanes(last - 2 * VLEN)), NAME(even), vloadm(x + 3 * VLEN, vlanes(last - 3 * VLEN)));
         return vpick(low, NAME(even), high);
     }
 #endif
@@ -70,8 +71,7 @@ FC_INLINE void NAME(pack_run)(T *to, const T *x, const fc_run *r, ptrdiff_t ts, 
             for (; j + VLEN <= end; j += VLEN)
                 vstore(to + j, NAME(pack_steps)(x + j * step, step, end - j));
         if (j < end) {
-            vstore(to + j, step == 1 ? NAME(pack_edge)(x, 1, j, 0, end)
-                                     : NAME(pack_steps)(x + j * step, step, end - j));
+            vstore(to + j, step == 1 ? NAME(pack_edge)(x, 1, j, 0, end) : NAME(pack_steps)(x + j * step, step, end - j));
             j += VLEN;
         }
         for (; j < n; j += VLEN)

@@ -11,12 +11,10 @@ static double NAME(peak)(ptrdiff_t rounds)
 {
     enum { CHAINS = 12 };
     VT acc[CHAINS], a = vsplat((T)0.5), b = vsplat((T)1);
-#pragma GCC unroll 16
-    for (int i = 0; i < CHAINS; i++)
+    EACH(i, CHAINS)
         acc[i] = vsplat((T)i);
     for (ptrdiff_t r = 0; r < rounds; r++) {
-#pragma GCC unroll 16
-        for (int i = 0; i < CHAINS; i++)
+        EACH(i, CHAINS)
             acc[i] = vfma(acc[i], a, b);
         __asm__ volatile("" : "+r"(r)); /* the loop may not be folded away */
     }

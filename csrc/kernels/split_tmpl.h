@@ -18,13 +18,11 @@
                                      : ((l) * (s) + (p)) % VLEN)
 #define FC_PICKS(s, p, v) {FC_ALL_LANES(FC_PICK, s, p, v)}
 
-FC_INLINE ptrdiff_t NAME(split_vectors)(const int s, const VINDEX pick[4][3], T *to, ptrdiff_t phase, const T *from,
-                                        ptrdiff_t n)
+FC_INLINE ptrdiff_t NAME(split_vectors)(const int s, const VBITS pick[4][3], T *to, ptrdiff_t phase, const T *from, ptrdiff_t n)
 {
     ptrdiff_t i = 0;
     for (; (i + VLEN) * s <= n; i += VLEN)
-#pragma GCC unroll 4
-        for (int p = 0; p < s; p++) {
+        EACH(p, s) {
             VT picked = vload(from + i * s);
 #pragma GCC unroll 4
             for (int v = 1; v < s; v++)
@@ -36,14 +34,13 @@ FC_INLINE ptrdiff_t NAME(split_vectors)(const int s, const VINDEX pick[4][3], T 
 
 static ptrdiff_t NAME(split_by_picks)(T *to, ptrdiff_t phase, const T *from, ptrdiff_t n, ptrdiff_t s)
 {
-    static const VINDEX two[4][3] = {{FC_PICKS(2, 0, 1)}, {FC_PICKS(2, 1, 1)}};
-    static const VINDEX three[4][3] = {{FC_PICKS(3, 0, 1), FC_PICKS(3, 0, 2)},
-                                       {FC_PICKS(3, 1, 1), FC_PICKS(3, 1, 2)},
-                                       {FC_PICKS(3, 2, 1), FC_PICKS(3, 2, 2)}};
-    static const VINDEX four[4][3] = {{FC_PICKS(4, 0, 1), FC_PICKS(4, 0, 2), FC_PICKS(4, 0, 3)},
-                                      {FC_PICKS(4, 1, 1), FC_PICKS(4, 1, 2), FC_PICKS(4, 1, 3)},
-                                      {FC_PICKS(4, 2, 1), FC_PICKS(4, 2, 2), FC_PICKS(4, 2, 3)},
-                                      {FC_PICKS(4, 3, 1), FC_PICKS(4, 3, 2), FC_PICKS(4, 3, 3)}};
+    static const VBITS two[4][3] = {{FC_PICKS(2, 0, 1)}, {FC_PICKS(2, 1, 1)}};
+    static const VBITS three[4][3] = {
+        {FC_PICKS(3, 0, 1), FC_PICKS(3, 0, 2)}, {FC_PICKS(3, 1, 1), FC_PICKS(3, 1, 2)}, {FC_PICKS(3, 2, 1), FC_PICKS(3, 2, 2)}};
+    static const VBITS four[4][3] = {{FC_PICKS(4, 0, 1), FC_PICKS(4, 0, 2), FC_PICKS(4, 0, 3)},
+                                     {FC_PICKS(4, 1, 1), FC_PICKS(4, 1, 2), FC_PICKS(4, 1, 3)},
+                                     {FC_PICKS(4, 2, 1), FC_PICKS(4, 2, 2), FC_PICKS(4, 2, 3)},
+                                     {FC_PICKS(4, 3, 1), FC_PICKS(4, 3, 2), FC_PICKS(4, 3, 3)}};
     switch (s) {
     case 2: return NAME(split_vectors)(2, two, to, phase, from, n);
     case 3: return NAME(split_vectors)(3, three, to, phase, from, n);

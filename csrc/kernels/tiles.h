@@ -29,12 +29,13 @@
 #define FC_COLS_MAX FC_COLS_OF(1)
 #define FC_NARROW_OF(H) (FC_COLS_OF((H) + 1) < FC_COLS_OF(H) ? FC_COLS_OF((H) + 1) : (FC_COLS_OF(H) + 1) / 2)
 
-/* FC_UP_TO(n)(X) is X(1) X(2) ... X(n), and with arguments behind X, X(1, them) ... */
-#define FC_UP_TO(n) FC_WITH(FC_UP_TO, n)
+/* FC_UP_TO(n, X) is X(1) X(2) ... X(n), and with arguments behind X, X(1, them) ... */
+#define FC_UP_TO(n, ...) FC_WITH(FC_UP_TO, n)(__VA_ARGS__)
 #define FC_UP_TO_2(X, ...) X(1, ##__VA_ARGS__) X(2, ##__VA_ARGS__)
 #define FC_UP_TO_3(X, ...) FC_UP_TO_2(X, ##__VA_ARGS__) X(3, ##__VA_ARGS__)
-#define FC_UP_TO_4(X) FC_UP_TO_3(X) X(4)
+#define FC_UP_TO_4(X, ...) FC_UP_TO_3(X, ##__VA_ARGS__) X(4, ##__VA_ARGS__)
 #define FC_UP_TO_6(X) FC_UP_TO_4(X) X(5) X(6)
 #define FC_UP_TO_8(X) FC_UP_TO_6(X) X(7) X(8)
 #define FC_UP_TO_10(X) FC_UP_TO_8(X) X(9) X(10)
 #define FC_UP_TO_14(X) FC_UP_TO_10(X) X(11) X(12) X(13) X(14)
+#define FC_HALVES(X) X(8) X(4) X(2) X(1)

@@ -12,16 +12,13 @@ FC_INLINE void NAME(exchange)(VT row[FC_VLEN])
     enum { N = FC_VLEN };
 #define FC_EXCHANGE(b)                                                                                       \
     if (b < N)                                                                                               \
-        _Pragma("GCC unroll 16") for (int i = 0; i < N; i++)                                                 \
+        EACH(i, N)                                                                                           \
             if (i / b % 2 == 0) {                                                                            \
                 VT upper = row[i], lower = row[i + b];                                                       \
                 row[i] = vupper(upper, lower, b);                                                            \
                 row[i + b] = vlower(upper, lower, b);                                                        \
             }
-    FC_EXCHANGE(8)
-    FC_EXCHANGE(4)
-    FC_EXCHANGE(2)
-    FC_EXCHANGE(1)
+    FC_HALVES(FC_EXCHANGE)
 #undef FC_EXCHANGE
 }
 
@@ -30,12 +27,10 @@ static void NAME(transpose)(void *to, ptrdiff_t ts, const void *from, ptrdiff_t 
     for (ptrdiff_t j = 0; j < cols; j += VLEN)
         for (ptrdiff_t i = 0; i < rows; i += VLEN) {
             VT row[FC_VLEN];
-#pragma GCC unroll 16
-            for (ptrdiff_t r = 0; r < VLEN; r++)
+            EACH(r, VLEN)
                 row[r] = vload((const T *)from + (i + r) * fs + j);
             NAME(exchange)(row);
-#pragma GCC unroll 16
-            for (ptrdiff_t r = 0; r < VLEN; r++)
+            EACH(r, VLEN)
                 vstore((T *)to + (j + r) * ts + i, row[r]);
         }
 }

@@ -19,14 +19,12 @@
 #endif
 
 #define FC_ENTRY(kernel) .kernel = NAME(kernel),
-static const fc_ops NAME(ops) = {
-    FC_OPS(FC_ENTRY)
-#ifndef FC_INTEGER
-    FC_FLOAT_OPS(FC_ENTRY)
+#if defined FC_INTEGER
+static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY)};
+#elif defined FC_TYPE_F32
+static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY)};
+#else
+static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY) FC_DOUBLE_OPS(FC_ENTRY)};
 #endif
-#ifdef FC_TYPE_F64
-    FC_DOUBLE_OPS(FC_ENTRY)
-#endif
-};
 #undef FC_ENTRY
 #include "kernels/vec_end.h"

@@ -5,6 +5,7 @@
  *
  *   T, VT, VLEN        element, vector, lanes; FC_VLEN likewise, for #if and sizes of arrays
  *   NAME(op)           op_<type>_<isa>, e.g. corr_f32_avx512
+ *   EACH(i, n)         a loop over i < n, unrolled; n is a constant
  *   vload vstore       unaligned, all lanes
  *   vstream vfence     store to an aligned place, past the caches where the CPU can; done before what comes after
  *   VMASK, vlanes(n)   the first n lanes (n <= 0: none, n >= VLEN: all)
@@ -20,8 +21,8 @@
  *                      first and, in place of its second, b's first; lower a's second and b's second
  *   vevens vodds(a, b) of every 16 bytes: elements 0, 2, ... of a's and then of b's; 1, 3, ...; of floats
  *   vziplow(a, b)      a's and b's elements in turn: of their first halves; vziphigh: of their second; of floats
- *   vpick(a, i, b)     lane l is lane i[l] of a and b joined; only where that is one instruction. i: VINDEX, of
- *                      TINDEX
+ *   vpick(a, i, b)     lane l is lane i[l] of a and b joined; only where that is one instruction. i: VBITS
+ *   VBITS              as many integers of the size of T; of floats
  *   FC_INTEGER         T is an integer
  *   vpin(v)            v stays in its register: gcc 12 otherwise repeats a load as the memory operand of
  *                      every fma that uses it (3x3 filters: half the speed)
@@ -53,6 +54,7 @@
 #endif
 #define VLEN ((ptrdiff_t)FC_VLEN)
 #define FC_INLINE static inline __attribute__((always_inline))
+#define EACH(i, n) _Pragma("GCC unroll 32") for (int i = 0; i < (n); i++)
 
 /* ---- intrinsics: VOP(op) of vectors VX of elements TX */
 
@@ -229,14 +231,13 @@ static __attribute__((noinline, unused)) void NAME(storen)(T *p, VT v, ptrdiff_t
 #define vpieces(p, n) FC_INSERT(FC_INSERT(FC_INSERT(FC_PIECE(p), (p) + (n), 1), (p) + 2 * (n), 2), (p) + 3 * (n), 3)
 #endif
 
-#if FC_HAS & FC_MASK_REGISTERS
 #ifdef FC_TYPE_F32
-#define TINDEX int32_t
+typedef int32_t NAME(bits) __attribute__((vector_size(FC_VECTOR_BYTES)));
 #else
-#define TINDEX int64_t
+typedef int64_t NAME(bits) __attribute__((vector_size(FC_VECTOR_BYTES)));
 #endif
-typedef TINDEX NAME(index) __attribute__((vector_size(FC_VECTOR_BYTES)));
-#define VINDEX NAME(index)
+#define VBITS NAME(bits)
+#if FC_HAS & FC_MASK_REGISTERS
 #define vpick(a, lanes, b) VOP(permutex2var)(a, (FC_X86_TYPE(i))(lanes), b)
 #endif
 

@@ -26,8 +26,7 @@
 #undef vpieces
 #undef FC_PIECE
 #undef FC_INSERT
-#undef TINDEX
-#undef VINDEX
+#undef VBITS
 #undef vpick
 #undef FC_ALL_LANES
 #undef vupper

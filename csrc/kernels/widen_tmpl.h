@@ -9,11 +9,11 @@
 
 /* One case of the switch: whole vectors, then what is left one by one. Small integers grow step by step, by way of
  * A and B: gcc 12 converts bytes to floats lane by lane. */
-#define FC_WIDEN(stored, F, A, B)                                                                                 \
+#define FC_WIDEN(stored, F, A, B)                                                                            \
     case stored: {                                                                                           \
-        typedef F source __attribute__((vector_size(FC_VECTOR_BYTES / sizeof(T) * sizeof(F))));              \
-        typedef A first __attribute__((vector_size(FC_VECTOR_BYTES / sizeof(T) * sizeof(A))));               \
-        typedef B second __attribute__((vector_size(FC_VECTOR_BYTES / sizeof(T) * sizeof(B))));              \
+        typedef F source __attribute__((vector_size(FC_VLEN * sizeof(F))));                                  \
+        typedef A first __attribute__((vector_size(FC_VLEN * sizeof(A))));                                   \
+        typedef B second __attribute__((vector_size(FC_VLEN * sizeof(B))));                                  \
         typedef T target __attribute__((vector_size(FC_VECTOR_BYTES)));                                      \
         for (; n >= VLEN; n -= VLEN, from += VLEN * (ptrdiff_t)sizeof(F), to += VLEN) {                      \
             source s;                                                                                        \
