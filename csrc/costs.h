@@ -20,6 +20,8 @@ static inline double fc_time_us(fc_rate rate, double fma_bytes, int vector_bytes
     return fma_bytes / rate.fma / vector_bytes + moved / rate.moved;
 }
 
+/* clang-format off */
+
 /* ==== numbers that decide bits =====================================================================
  *
  * They choose methods, tiles and parts of sums, so they are the same on every machine: never read from it. Changing one is a
@@ -150,4 +152,5 @@ enum {
 /* ---- memory kept for the next call (alloc.c): CPU unknown. Blocks, and bytes of one, at most */
 enum { KEPT_BLOCKS = 4, KEPT_BYTES = 16 << 20 };
 
+/* clang-format on */
 #endif
