@@ -2,14 +2,13 @@
 """Types of the extension, for type checkers; the documentation is in _core.pyx."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypedDict
+from typing import Any, Self, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 from fastconv.arguments.axes import Axis
-from fastconv.arguments.layer_geometry import LARGEST as LARGEST
 
 __test__: dict[str, Any]
 
@@ -27,6 +26,7 @@ TILE_POINTS: int
 @disjoint_base
 class Plan:
     nbytes: int
+    def then(self, finish: Callable[[NDArray[Any]], NDArray[Any]]) -> Self: ...
 
 @disjoint_base
 class CorrPlan(Plan):
@@ -53,7 +53,66 @@ class CorrPlan(Plan):
         most: int | None = None,
         default_threads: bool = True,
     ) -> CorrPlan: ...
-    def then(self, finish: Callable[[NDArray[Any]], NDArray[Any]]) -> CorrPlan: ...
+
+@disjoint_base
+class ArraysPlan(Plan):
+    def __call__(self, arrays: tuple[NDArray[Any] | None, ...], out: NDArray[Any]) -> None: ...
+    def serve(
+        self,
+        asked: tuple[Any, ...],
+        arrays: tuple[NDArray[Any] | None, ...],
+        result: NDArray[Any],
+        slots: tuple[int, ...] = ...,
+    ) -> Self | None: ...
+
+@disjoint_base
+class LayerPlan(ArraysPlan):
+    def __init__(
+        self,
+        x: NDArray[Any],
+        w: NDArray[Any],
+        axes: tuple[Axis, ...],
+        groups: int,
+        clamp: tuple[float, float] | None,
+        threads: int,
+        adjoint: bool = ...,
+    ) -> None: ...
+    def explain(self, x: NDArray[Any], w: NDArray[Any]) -> tuple[str, int, int, int]: ...
+
+@disjoint_base
+class WeightPlan(LayerPlan):
+    def __init__(
+        self,
+        x: NDArray[Any],
+        grad_output: NDArray[Any],
+        w: NDArray[Any],
+        axes: tuple[Axis, ...],
+        groups: int,
+        threads: int,
+    ) -> None: ...
+
+@disjoint_base
+class FoldPlan(ArraysPlan):
+    def __init__(
+        self, x: NDArray[Any], out: NDArray[Any], axes: tuple[Axis, ...], folds: bool, threads: int
+    ) -> None: ...
+
+@disjoint_base
+class MatchPlan(ArraysPlan):
+    def __init__(
+        self,
+        image: NDArray[Any],
+        result: NDArray[Any],
+        t: NDArray[np.float64],
+        masks: tuple[NDArray[np.float64], ...] | None,
+        lead: tuple[int, ...],
+        measure: str,
+        boundary: str,
+        fill: float,
+        threads: int,
+        whole: bool,
+        numbers: tuple[float, ...],
+    ) -> None: ...
 
 class LinesPlan(CorrPlan):
     def __init__(
@@ -122,59 +181,3 @@ def use(i: int) -> None: ...
 def fma_peak(is_float32: bool, rounds: int) -> float: ...
 def alloc_fail_after(allocations: int) -> None: ...
 def tune(band_rows: int = ..., threads_from_us: float = ..., stream_from: float = ...) -> None: ...
-def match(
-    image: NDArray[Any],
-    result: NDArray[Any],
-    t: NDArray[Any],
-    masks: tuple[NDArray[Any], ...] | None,
-    lead: tuple[int, ...],
-    measure: str,
-    boundary: str,
-    fill: float,
-    threads: int,
-    whole: bool,
-    numbers: tuple[float, ...],
-) -> None: ...
-def conv(
-    x: NDArray[Any],
-    w: NDArray[Any],
-    bias: NDArray[Any] | None,
-    out: NDArray[Any],
-    axes: tuple[Axis, ...],
-    groups: int,
-    clamp: tuple[float, float] | None,
-    threads: int,
-) -> None: ...
-def conv_plan(
-    x: NDArray[Any], w: NDArray[Any], axes: tuple[Axis, ...], groups: int, threads: int
-) -> tuple[str, int, int, int]: ...
-def conv_input(
-    grad_output: NDArray[Any],
-    w: NDArray[Any],
-    bias: NDArray[Any] | None,
-    out: NDArray[Any],
-    axes: tuple[Axis, ...],
-    groups: int,
-    clamp: tuple[float, float] | None,
-    threads: int,
-) -> None: ...
-def conv_weight(
-    x: NDArray[Any],
-    grad_output: NDArray[Any],
-    out: NDArray[Any],
-    axes: tuple[Axis, ...],
-    groups: int,
-    threads: int,
-) -> None: ...
-def fold(x: NDArray[Any], out: NDArray[Any], axes: tuple[Axis, ...], folds: bool, threads: int) -> None: ...
-def conv_plain(
-    rank: int,
-    x: Any,
-    w: Any,
-    bias: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: Any,
-    clamp: tuple[float, float] | None,
-) -> NDArray[Any] | None: ...

@@ -11,13 +11,15 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.matching import Matching, matching_arguments
 from fastconv.arguments.values import native
+from fastconv.plans import Answer, planned
 from fastconv.reference import matching as exact
-from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
+from fastconv.runtime import _core, check_result, checking, thread_count
 from fastconv.typing import Measure, PadMode
 
 __all__ = ["match_template"]
 
 
+@planned(image="data", template="taps", mask="taps")
 def match_template(
     image: ArrayLike,
     template: ArrayLike,
@@ -29,7 +31,7 @@ def match_template(
     mask: ArrayLike | None = None,
     dtype: DTypeLike | None = None,
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """How well a template matches the image, at every place.
 
     With I the window of the image at a place, T the template, M the mask (or 1) and means weighted by M:
@@ -124,22 +126,24 @@ def match_template(
            [  6., 296., 516., 246.]])
     """
     m = matching_arguments(image, template, pad_input, mode, constant_values, method=method, mask=mask, dtype=dtype)
-    threads = get_num_threads() if threads is None else thread_count(threads, "threads")
+    n = 0 if threads is None else thread_count(threads, "threads")
     if _core is None:
         return exact.match(m)
-    result = _run(m, threads)
+    answer = _run(m, n, image)
     if checking.get():
-        check_result(result, exact.match(m), exact.match_error_bound(m), "match_template")
-    return result
+        check_result(answer.result, exact.match(m), exact.match_error_bound(m), "match_template")
+        return answer.result
+    return answer
 
 
-def _run(m: Matching, threads: int) -> NDArray[Any]:
+def _run(m: Matching, threads: int, asked: Any) -> Answer:
+    """threads: 0 for the default. asked: the image that was given."""
     assert _core is not None
     result = np.empty(m.shape, m.dtype)
     counts = np.True_ if m.weights is None else m.weights > 0
     if not np.isfinite(m.template[counts].ravel()).all():
         result.fill(math.nan)
-        return result
+        return Answer(result)
     image = native(m.image)
     if image.dtype == np.float16:
         image = image.astype(np.float32)
@@ -167,7 +171,7 @@ def _run(m: Matching, threads: int) -> NDArray[Any]:
     if m.weights is not None:
         binary = bool((weights == energies).all())
         masks = (energies if binary or not about_mean else weights), energies
-    _core.match(
+    plan = _core.MatchPlan(
         image,
         result,
         _solid(t),
@@ -180,7 +184,8 @@ def _run(m: Matching, threads: int) -> NDArray[Any]:
         m.whole,
         (shift / scale, scale, float(by.sum()), float(energies.sum()), spread, square, power),
     )
-    return result
+    plan((image,), result)
+    return Answer(result, plan.serve((asked,), (image,), result))
 
 
 def _solid(a: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -138,6 +138,13 @@ cdef class Plan:
     """What is carried out again and again; here with nothing to do."""
 
     cdef readonly ptrdiff_t nbytes
+    cdef object finish  # a function that results go through, or None
+
+    def then(self, finish):
+        """Let results go through another function."""
+        before = self.finish
+        self.finish = finish if before is None else lambda result: finish(before(result))
+        return self
 
     cdef object carry_out(self, const glance *s):
         """The result; None: these arrays need another way."""

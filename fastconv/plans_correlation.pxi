@@ -70,7 +70,7 @@ cdef class CorrPlan(Plan):
     cdef ptrdiff_t first
     cdef int64_t most
     cdef cnp.npy_intp shape[FC_BATCHES]
-    cdef object order, finish
+    cdef object order
 
     def __init__(self, cnp.ndarray x, cnp.ndarray k, cnp.ndarray out, axes, fill, int method, int threads, tuple factors=()):
         cdef fc_corr *g = &self.g
@@ -122,12 +122,6 @@ cdef class CorrPlan(Plan):
             g.threads = default_threads
         run(&g, self.products)
         return not_finite
-
-    def then(self, finish):
-        """Let results go through another function."""
-        before = self.finish
-        self.finish = finish if before is None else lambda result: finish(before(result))
-        return self
 
     def __call__(self, cnp.ndarray x, cnp.ndarray out):
         """Carry it out for such arrays. Returns whether the box method has made something that is not finite."""

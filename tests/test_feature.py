@@ -11,6 +11,7 @@ import fastconv
 from fastconv import _core, reference
 from fastconv.arguments.matching import MEASURES, PAD_MODES
 from fastconv.feature import match_template
+from fastconv.plans import Answer
 
 measures = pytest.mark.parametrize("method", MEASURES)
 floats = pytest.mark.parametrize("dtype", cases.FLOATS)
@@ -347,7 +348,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before - y.nbytes // 
 
 
 def test_a_wrong_result_is_caught(monkeypatch):
-    monkeypatch.setattr("fastconv.feature._run", lambda m, threads: np.full(m.shape, 0.5))
+    monkeypatch.setattr("fastconv.feature._run", lambda m, *_: Answer(np.full(m.shape, 0.5)))
     with fastconv.checked(), pytest.raises(fastconv.CheckError, match="match_template"):
         match_template(np.eye(4), np.eye(2))
 

@@ -13,6 +13,7 @@ from fastconv import nn, reference
 from fastconv.arguments import layers
 from fastconv.arguments.boundaries import PADDING_MODES
 from fastconv.nn import gradients, transposed
+from fastconv.plans import Answer
 
 CONV = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}
 INPUT = {1: nn.conv1d_input, 2: nn.conv2d_input, 3: nn.conv3d_input}
@@ -270,8 +271,8 @@ def test_checked(monkeypatch, rng):
     x, w, grad = example(rng, reals, "float32", (2, 3, 6, 6), (2, 3, 3, 3), {})
     with fastconv.checked():
         nn.conv2d_backward(grad, x, w)
-        monkeypatch.setattr(transposed, "_direct", lambda c, threads: transposed._col2im(c) + np.float32(1e-3))
-        monkeypatch.setattr(gradients, "_direct", lambda c, threads: gradients._im2col(c) + np.float32(1e-3))
+        monkeypatch.setattr(transposed, "_direct", lambda c, *_: Answer(transposed._col2im(c) + np.float32(1e-3)))
+        monkeypatch.setattr(gradients, "_direct", lambda c, *_: Answer(gradients._im2col(c) + np.float32(1e-3)))
         with pytest.raises(fastconv.CheckError, match=r"nn\.conv2d_input"):
             nn.conv2d_input(x.shape, w, grad)
         with pytest.raises(fastconv.CheckError, match=r"nn\.conv2d_weight"):

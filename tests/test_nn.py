@@ -16,6 +16,7 @@ from fastconv import nn, reference
 from fastconv.arguments import layers
 from fastconv.arguments.boundaries import PADDING_MODES
 from fastconv.nn import functional
+from fastconv.plans import Answer
 
 CONV = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}
 REFERENCE = {1: reference.conv1d, 2: reference.conv2d, 3: reference.conv3d}
@@ -345,7 +346,7 @@ def test_checked(monkeypatch, rng):
     x, w = reals(rng, (1, 3, 6, 6), "float32"), reals(rng, (2, 3, 3, 3), "float32")
     with fastconv.checked():
         y = nn.conv2d(x, w, activation="relu")
-        monkeypatch.setattr(functional, "_direct", lambda *a: functional._im2col(a[0]) + np.float32(1e-3))
+        monkeypatch.setattr(functional, "_direct", lambda *a: Answer(functional._im2col(a[0]) + np.float32(1e-3)))
         with pytest.raises(fastconv.CheckError, match=r"nn\.conv2d"):
             nn.conv2d(x, w)
     assert (y >= 0).all()

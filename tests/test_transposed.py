@@ -12,6 +12,7 @@ import fastconv
 from fastconv import nn, reference
 from fastconv.arguments import layers
 from fastconv.nn import transposed
+from fastconv.plans import Answer
 
 CONV = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}
 TRANSPOSED = {1: nn.conv_transpose1d, 2: nn.conv_transpose2d, 3: nn.conv_transpose3d}
@@ -165,7 +166,7 @@ def test_checked(monkeypatch, rng):
     x, w = reals(rng, (2, 3, 6, 6), "float32"), reals(rng, (3, 2, 3, 3), "float32")
     with fastconv.checked():
         nn.conv_transpose2d(x, w, stride=2, activation="relu")
-        monkeypatch.setattr(transposed, "_direct", lambda c, threads: transposed._col2im(c) + np.float32(1e-3))
+        monkeypatch.setattr(transposed, "_direct", lambda c, *_: Answer(transposed._col2im(c) + np.float32(1e-3)))
         with pytest.raises(fastconv.CheckError, match=r"nn\.conv_transpose2d"):
             nn.conv_transpose2d(x, w)
 

@@ -28,6 +28,7 @@ from fastconv.arguments.layer_geometry import (
 from fastconv.arguments.values import as_index, as_numbers, as_out, compute_dtype, float_dtype, is_listed, per_axis
 from fastconv.typing import IntOrTuple
 
+NOTHING: NDArray[Any] = np.empty(0)
 ACTIVATIONS = {"relu": (0.0, math.inf), "relu6": (0.0, 6.0)}
 
 
@@ -63,6 +64,10 @@ class Layer(NamedTuple):
         """The result in its dtype, with the user's axes, in `out` when there is one."""
         return delivered(self.as_asked(result), self.dtype, self.out)
 
+    def without_arrays(self) -> Layer:
+        """What delivers other results."""
+        return self._replace(x=NOTHING, w=NOTHING, bias=None, out=None)
+
 
 class WeightGradient(NamedTuple):
     """The gradient of a layer's weights, ready to be computed."""
@@ -83,6 +88,10 @@ class WeightGradient(NamedTuple):
         """The result in its dtype, in `out` when there is one."""
         return delivered(result, self.dtype, self.out)
 
+    def without_arrays(self) -> WeightGradient:
+        """What delivers other results."""
+        return self._replace(x=NOTHING, grad_output=NOTHING, out=None)
+
 
 class Columns(NamedTuple):
     """What is unfolded, (images, channels, ...), or folded, (images, channels, taps, outputs)."""
@@ -91,16 +100,14 @@ class Columns(NamedTuple):
     axes: tuple[Axis, ...]
     batched: bool
     folds: bool
+    dtype: np.dtype[Any]
+    out: None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Of the result: the one of these two that x is not."""
         taps, outputs = math.prod(a.k for a in self.axes), math.prod(a.out for a in self.axes)
         return self.x.shape[:2] + (tuple(a.n for a in self.axes) if self.folds else (taps, outputs))
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.x.dtype
 
     @property
     def compute_dtype(self) -> np.dtype[Any]:
@@ -113,6 +120,10 @@ class Columns(NamedTuple):
             images, channels, taps, outputs = result.shape
             result = result.reshape(images, channels * taps, outputs)
         return (result if self.batched else result[0]).astype(self.dtype, copy=False)
+
+    def without_arrays(self) -> Columns:
+        """What delivers other results."""
+        return self._replace(x=NOTHING)
 
 
 def delivered(result: NDArray[Any], dtype: np.dtype[Any], out: NDArray[Any] | None) -> NDArray[Any]:
@@ -211,7 +222,7 @@ def unfold_arguments(x: ArrayLike, kernel_size: Any, dilation: Any, padding: Any
     rank = _window_rank(kernel_size=kernel_size)
     batched = is_batched(rank, xa.shape, "x")
     xa = xa if batched else xa[None]
-    c = Columns(xa, _window_axes(xa.shape[2:], "x", kernel_size, dilation, padding, stride), batched, False)
+    c = Columns(xa, _window_axes(xa.shape[2:], "x", kernel_size, dilation, padding, stride), batched, False, xa.dtype)
     check_size(c.shape, f"x has shape {xa.shape}")
     return c
 
@@ -234,7 +245,7 @@ def fold_arguments(
             f"{kernel_size!r}, dilation {dilation!r}, padding {padding!r} and stride {stride!r}; got shape {xa.shape}"
         )
     xa, batched = (xa, True) if xa.ndim == 3 else (xa[None], False)
-    c = Columns(xa.reshape(len(xa), xa.shape[1] // rows, rows, columns), axes, batched, True)
+    c = Columns(xa.reshape(len(xa), xa.shape[1] // rows, rows, columns), axes, batched, True, xa.dtype)
     check_size(c.shape, f"output_size is {output_size!r}")
     return c
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.layers import Columns, fold_arguments, unfold_arguments
-from fastconv.nn.functional import Ways, computed, engine
+from fastconv.nn.functional import Ways, carried_out, computed, engine
+from fastconv.plans import Answer, planned
 from fastconv.reference import windows
 from fastconv.runtime import _core
 from fastconv.typing import IntOrTuple, LayerMethod, Padding
@@ -22,6 +23,7 @@ from fastconv.typing import IntOrTuple, LayerMethod, Padding
 __all__ = ["fold", "unfold"]
 
 
+@planned(x="data")
 def unfold(
     x: ArrayLike,
     kernel_size: IntOrTuple,
@@ -31,7 +33,7 @@ def unfold(
     *,
     method: LayerMethod = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """The windows of images, one column each, as `torch.nn.functional.unfold`; also of signals and volumes.
 
     Parameters
@@ -83,10 +85,11 @@ def unfold(
            [1., 2., 4., 0.]])
     """
     n = engine(method, threads)
-    ways = _ways(windows.columns, n)
-    return computed(unfold_arguments(x, kernel_size, dilation, padding, stride), method, ways, "nn.unfold")
+    columns = unfold_arguments(x, kernel_size, dilation, padding, stride)
+    return _computed(columns, windows.columns, method, n, "nn.unfold", x)
 
 
+@planned(x="data")
 def fold(
     x: ArrayLike,
     output_size: IntOrTuple,
@@ -97,7 +100,7 @@ def fold(
     *,
     method: LayerMethod = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """Columns of windows added back to images, as `torch.nn.functional.fold`; also to signals and volumes.
 
     Parameters
@@ -132,18 +135,25 @@ def fold(
             [1., 2., 1.]]])
     """
     n = engine(method, threads)
-    ways = _ways(windows.folded, n)
-    return computed(fold_arguments(x, output_size, kernel_size, dilation, padding, stride), method, ways, "nn.fold")
+    columns = fold_arguments(x, output_size, kernel_size, dilation, padding, stride)
+    return _computed(columns, windows.folded, method, n, "nn.fold", x)
 
 
-def _ways(exact: Callable[[Columns], NDArray[Any]], threads: int) -> Ways[Columns]:
+def _computed(
+    columns: Columns,
+    exact: Callable[[Columns], NDArray[Any]],
+    method: str,
+    threads: int,
+    what: str,
+    asked: Any,
+) -> Any:
     """There is no other way by NumPy than the reference, so the direct one serves for im2col, too."""
 
-    def direct(c: Columns) -> NDArray[Any]:
+    def direct(c: Columns) -> Answer:
         assert _core is not None
         x = np.require(c.x, c.compute_dtype, ["C", "A"] if c.folds else ["A"])
         result = np.empty(c.shape, c.compute_dtype)
-        _core.fold(x, result, c.axes, c.folds, threads)
-        return result
+        return carried_out(_core.FoldPlan(x, result, c.axes, c.folds, threads), (x,), result, None, (asked,))
 
-    return Ways(direct, direct, exact, windows.columns_error_bound)
+    ways = Ways(direct, lambda c: direct(c).result, exact, windows.columns_error_bound)
+    return computed(columns, method, ways, what)

@@ -15,7 +15,6 @@ from fastconv import costs
 from fastconv.arguments.axes import Axis
 from fastconv.arguments.layer_geometry import LAYOUTS, NAMES, Names, Options, layer_geometry
 from fastconv.arguments.layers import (
-    ACTIVATIONS,
     Columns,
     Layer,
     WeightGradient,
@@ -23,9 +22,10 @@ from fastconv.arguments.layers import (
     layer_arguments,
 )
 from fastconv.arguments.values import as_word, compute_dtype, float_dtype
+from fastconv.plans import Answer, planned
 from fastconv.reference import layers as exact
 from fastconv.reference.windows import continued
-from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
+from fastconv.runtime import _core, check_result, checking, thread_count
 from fastconv.typing import (
     Activation,
     IntOrTuple,
@@ -44,6 +44,7 @@ METHODS: tuple[str, ...] = get_args(LayerMethod)
 Asked = TypeVar("Asked", Layer, WeightGradient, Columns)
 
 
+@planned(x="data", w="data", bias="data", out="out")
 def conv1d(
     x: ArrayLike,
     w: ArrayLike,
@@ -60,7 +61,7 @@ def conv1d(
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """A 1-D convolution layer: `conv2d` with one axis.
 
     Arguments mean what they do there. The result has shape (N, K, OW) or (K, OW).
@@ -92,6 +93,7 @@ def conv1d(
     return conv(1, x, w, bias, how, method, threads)
 
 
+@planned(x="data", w="data", bias="data", out="out")
 def conv2d(
     x: ArrayLike,
     w: ArrayLike,
@@ -108,7 +110,7 @@ def conv2d(
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """A 2-D convolution layer, as `torch.nn.functional.conv2d` computes it.
 
     ``Y[n, o] = bias[o] + sum over channels c of X[n, c] (*) w[o, c]``, where ``(*)`` is the cross-correlation: the
@@ -188,6 +190,7 @@ def conv2d(
     return conv(2, x, w, bias, how, method, threads)
 
 
+@planned(x="data", w="data", bias="data", out="out")
 def conv3d(
     x: ArrayLike,
     w: ArrayLike,
@@ -204,7 +207,7 @@ def conv3d(
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """A 3-D convolution layer: `conv2d` with three axes.
 
     Arguments mean what they do there. The result has shape (N, K, OD, OH, OW) or (K, OD, OH, OW).
@@ -326,7 +329,7 @@ def explain(
         return Explanation("numpy", asked, shape, "", 0, 1, 0)
     zero = np.zeros((), compute_dtype(asked))
     x, w = np.broadcast_to(zero, g.x_shape), np.zeros(shapes[1], zero.dtype)
-    kind, used, chunks, part = _core.conv_plan(x, w, g.axes, g.groups, n)
+    kind, used, chunks, part = _core.LayerPlan(x, w, g.axes, g.groups, None, n).explain(x, w)
     return Explanation(kind, asked, shape, _core.table()["isa"], part, used, chunks)
 
 
@@ -343,51 +346,64 @@ def conv(
     threads: int | None,
     wide: tuple[NDArray[Any] | None, ...] | None = None,
     names: Names = NAMES,
-) -> NDArray[Any]:
-    """how: as in Options. wide: w and bias in the dtype of the arithmetic, if they are there already. names: for
-    messages."""
-    stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out = how
-    if layout is dtype is out is threads is None and isinstance(method, str) and method == "auto":
-        clamp = ACTIVATIONS.get(activation) if isinstance(activation, str) else None
-        zeros = isinstance(padding_mode, str) and padding_mode == "zeros"
-        if zeros and (clamp or activation is None) and _core and not checking.get():
-            y: NDArray[Any] | None = _core.conv_plain(rank, x, w, bias, stride, padding, dilation, groups, clamp)
-            if y is not None:
-                return y
+) -> Any:
+    """An Answer. how: as in Options. wide: w and bias in the dtype of the arithmetic, if they are there already. names:
+    for messages."""
     n = engine(method, threads)
     layer = layer_arguments(rank, x, w, bias, Options(*how), names)
-    ways = Ways(lambda c: _direct(c, n, wide), _im2col, exact.layer, exact.layer_error_bound)
+    ways = Ways(lambda c: _direct(c, n, wide, (x, w, bias)), _im2col, exact.layer, exact.layer_error_bound)
     return computed(layer, method, ways, f"nn.conv{rank}d")
 
 
 class Ways(NamedTuple, Generic[Asked]):
     """How something that is asked of a layer can be computed: functions of it."""
 
-    direct: Callable[[Asked], NDArray[Any]]
+    direct: Callable[[Asked], Answer]
     im2col: Callable[[Asked], NDArray[Any]]
     exact: Callable[[Asked], NDArray[Any]]
     error_bound: Callable[[Asked], NDArray[np.float64]]
 
 
-def computed(c: Asked, method: str, ways: Ways[Asked], what: str) -> NDArray[Any]:
+def computed(c: Asked, method: str, ways: Ways[Asked], what: str) -> Answer:
     """The result, compared with the exact one if that is asked for; what: the function's name, for messages."""
     if 0 in c.shape or 0 in c.x.shape:
-        return c.deliver(np.zeros(c.shape, c.dtype))
+        return Answer(c.deliver(np.zeros(c.shape, c.dtype)))
     if method == "numpy" or _core is None:
-        return c.deliver(ways.exact(c))
-    result = ways.im2col(c) if method == "im2col" else ways.direct(c)
+        return Answer(c.deliver(ways.exact(c)))
+    result, plan = Answer(ways.im2col(c)) if method == "im2col" else ways.direct(c)
     if checking.get():
         check_result(result.astype(c.dtype), ways.exact(c).astype(c.dtype), ways.error_bound(c), what)
-    return c.deliver(result)
+        plan = None
+    delivered = c.deliver(result)
+    if plan and c.out is None and delivered is not result:
+        plan.then(c.without_arrays().deliver)
+    return Answer(delivered, plan)
+
+
+def carried_out(
+    plan: Any,
+    arrays: tuple[NDArray[Any] | None, ...],
+    result: NDArray[Any],
+    out: NDArray[Any] | None,
+    asked: tuple[Any, ...],
+    slots: tuple[int, ...] = (0, 1, 2),
+) -> Answer:
+    """The result of a plan for arrays that are read, and the plan if it serves calls with arrays like those asked.
+
+    slots: the parameters of these, of those that are data. out: where the result is to be, in the end.
+    """
+    plan(arrays, result)
+    is_there = out is None or np.may_share_memory(out, result)
+    return Answer(result, plan.serve(asked, arrays, result, slots) if is_there else None)
 
 
 def engine(method: str, threads: int | None) -> int:
-    """How many threads to use, if the method is one."""
+    """How many threads to use, 0 for the default, if the method is one."""
     as_word(method, METHODS, "method")
-    return get_num_threads() if threads is None else thread_count(threads, "threads")
+    return 0 if threads is None else thread_count(threads, "threads")
 
 
-def _direct(layer: Layer, threads: int, wide: tuple[NDArray[Any] | None, ...] | None) -> NDArray[Any]:
+def _direct(layer: Layer, threads: int, wide: tuple[NDArray[Any] | None, ...] | None, asked: tuple[Any, ...]) -> Answer:
     """In the compute dtype, with images first and channels second."""
     assert _core is not None
     dtype = layer.compute_dtype
@@ -397,9 +413,8 @@ def _direct(layer: Layer, threads: int, wide: tuple[NDArray[Any] | None, ...] | 
     w, bias = wide or (layer.w, layer.bias)
     w = np.require(w, dtype, ["C", "A"])
     bias = None if bias is None else np.require(bias, dtype, ["C", "A"])
-    result = room_for(layer)
-    _core.conv(x, w, bias, result, layer.axes, layer.groups, layer.clamp, threads)
-    return result
+    plan = _core.LayerPlan(x, w, layer.axes, layer.groups, layer.clamp, threads)
+    return carried_out(plan, (x, w, bias), room_for(layer), layer.out, asked)
 
 
 def room_for(layer: Layer) -> NDArray[Any]:

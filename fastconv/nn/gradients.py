@@ -28,8 +28,9 @@ from fastconv.arguments.layers import (
     weight_gradient_arguments,
 )
 from fastconv.arguments.values import as_flag
-from fastconv.nn.functional import Ways, columns, computed, engine, fillable
+from fastconv.nn.functional import Ways, carried_out, columns, computed, engine, fillable
 from fastconv.nn.transposed import adjoint
+from fastconv.plans import Answer, planned
 from fastconv.reference import adjoints
 from fastconv.runtime import _core
 from fastconv.typing import IntOrTuple, LayerMethod, Layout1d, Layout2d, Layout3d, Padding, PaddingMode
@@ -59,6 +60,7 @@ class Gradients(NamedTuple):
     bias: NDArray[Any] | None
 
 
+@planned(weight="data", grad_output="data", out="out")
 def conv1d_input(
     input_size: Sequence[int],
     weight: ArrayLike,
@@ -74,7 +76,7 @@ def conv1d_input(
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """The gradient of a 1-D layer's input: `conv2d_input` with one axis.
 
     Parameters
@@ -102,6 +104,7 @@ def conv1d_input(
     return _input(1, input_size, weight, grad_output, options, method, threads)
 
 
+@planned(weight="data", grad_output="data", out="out")
 def conv2d_input(
     input_size: Sequence[int],
     weight: ArrayLike,
@@ -117,7 +120,7 @@ def conv2d_input(
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """The gradient of a 2-D layer's input, as `torch.nn.grad.conv2d_input` computes it.
 
     Parameters
@@ -172,6 +175,7 @@ def conv2d_input(
     return _input(2, input_size, weight, grad_output, options, method, threads)
 
 
+@planned(weight="data", grad_output="data", out="out")
 def conv3d_input(
     input_size: Sequence[int],
     weight: ArrayLike,
@@ -187,7 +191,7 @@ def conv3d_input(
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """The gradient of a 3-D layer's input: `conv2d_input` with three axes.
 
     Parameters
@@ -215,6 +219,7 @@ def conv3d_input(
     return _input(3, input_size, weight, grad_output, options, method, threads)
 
 
+@planned(input="data", grad_output="data", out="out")
 def conv1d_weight(
     input: ArrayLike,
     weight_size: Sequence[int],
@@ -230,7 +235,7 @@ def conv1d_weight(
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """The gradient of a 1-D layer's weights: `conv2d_weight` with one axis.
 
     Parameters
@@ -258,6 +263,7 @@ def conv1d_weight(
     return _weight(1, input, weight_size, grad_output, options, method, threads)
 
 
+@planned(input="data", grad_output="data", out="out")
 def conv2d_weight(
     input: ArrayLike,
     weight_size: Sequence[int],
@@ -273,7 +279,7 @@ def conv2d_weight(
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """The gradient of a 2-D layer's weights, as `torch.nn.grad.conv2d_weight` computes it.
 
     Parameters
@@ -310,6 +316,7 @@ def conv2d_weight(
     return _weight(2, input, weight_size, grad_output, options, method, threads)
 
 
+@planned(input="data", grad_output="data", out="out")
 def conv3d_weight(
     input: ArrayLike,
     weight_size: Sequence[int],
@@ -325,7 +332,7 @@ def conv3d_weight(
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """The gradient of a 3-D layer's weights: `conv2d_weight` with three axes.
 
     Parameters
@@ -568,10 +575,10 @@ def _input(
     options: Options,
     method: str,
     threads: int | None,
-) -> NDArray[Any]:
+) -> Any:
     n = engine(method, threads)
     layer = input_gradient_arguments(rank, input_size, weight, grad_output, options)
-    return adjoint(layer, method, n, f"nn.conv{rank}d_input")
+    return adjoint(layer, method, n, f"nn.conv{rank}d_input", (grad_output, weight), (1, 0))
 
 
 def _weight(
@@ -582,10 +589,10 @@ def _weight(
     options: Options,
     method: str,
     threads: int | None,
-) -> NDArray[Any]:
+) -> Any:
     n = engine(method, threads)
     gradient = weight_gradient_arguments(rank, input, weight_size, grad_output, options)
-    return _sums(gradient, method, n, f"nn.conv{rank}d_weight")
+    return _sums(gradient, method, n, f"nn.conv{rank}d_weight", (input, grad_output))
 
 
 def _bias(rank: int, grad_output: ArrayLike) -> NDArray[Any]:
@@ -612,26 +619,26 @@ def backward(
     grad = of_input.x.astype(of_input.compute_dtype, copy=False)  # once for all
     what = f"nn.conv{rank}d_backward"
     return Gradients(
-        adjoint(of_input._replace(x=grad), method, n, what) if of_x else None,
-        _sums(of_weight._replace(grad_output=grad), method, n, what) if of_w else None,
+        adjoint(of_input._replace(x=grad), method, n, what).result if of_x else None,
+        _sums(of_weight._replace(grad_output=grad), method, n, what).result if of_w else None,
         _sum(grad).astype(of_input.dtype) if of_bias else None,
     )
 
 
-def _sums(gradient: WeightGradient, method: str, threads: int, what: str) -> NDArray[Any]:
-    """The gradient of the weights."""
-    ways = Ways(lambda c: _direct(c, threads), _im2col, adjoints.weight_gradient, adjoints.weight_error_bound)
+def _sums(gradient: WeightGradient, method: str, threads: int, what: str, asked: tuple[Any, ...] = ()) -> Answer:
+    """The gradient of the weights; asked: as in carried_out."""
+    ways = Ways(lambda c: _direct(c, threads, asked), _im2col, adjoints.weight_gradient, adjoints.weight_error_bound)
     return computed(gradient, method, ways, what)
 
 
-def _direct(gradient: WeightGradient, threads: int) -> NDArray[Any]:
+def _direct(gradient: WeightGradient, threads: int, asked: tuple[Any, ...]) -> Answer:
     assert _core is not None
     dtype, result = gradient.compute_dtype, gradient.out
     x, grad = (np.require(a, dtype, ["A"]) for a in (gradient.x, gradient.grad_output))
     if result is None or not fillable(result, dtype, (x, grad)):
         result = np.empty(gradient.shape, dtype)
-    _core.conv_weight(x, grad, result, gradient.axes, gradient.groups, threads)
-    return result
+    plan = _core.WeightPlan(x, grad, result, gradient.axes, gradient.groups, threads)
+    return carried_out(plan, (x, grad), result, gradient.out, asked)
 
 
 def _im2col(gradient: WeightGradient) -> NDArray[Any]:

@@ -202,7 +202,8 @@ class _Conv:
         """The layer's output for x; nothing is remembered."""
         how = self._options if out is None else self._options._replace(out=out)
         wide = None if self._wide is None else self._widen()
-        return conv(self.rank, x, self.weight, self.bias, how, "auto", self._threads, wide, NAMES)
+        y: NDArray[Any] = conv(self.rank, x, self.weight, self.bias, how, "auto", self._threads, wide, NAMES).result
+        return y
 
     def forward(self, x: ArrayLike) -> NDArray[Any]:
         """The layer's output for x, with what `backward` needs remembered: x itself, which must not change until then,

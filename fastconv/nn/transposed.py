@@ -8,6 +8,7 @@ output: both are computed here.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.layer_geometry import Options
 from fastconv.arguments.layers import Layer, transposed_arguments
-from fastconv.nn.functional import Ways, computed, engine, room_for
+from fastconv.nn.functional import Ways, carried_out, computed, engine, room_for
+from fastconv.plans import Answer, planned
 from fastconv.reference import adjoints, windows
 from fastconv.runtime import _core
 from fastconv.typing import Activation, IntOrTuple, LayerMethod, Padding
@@ -23,6 +25,7 @@ from fastconv.typing import Activation, IntOrTuple, LayerMethod, Padding
 __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
 
+@planned(x="data", w="data", bias="data", out="out")
 def conv_transpose1d(
     x: ArrayLike,
     w: ArrayLike,
@@ -38,7 +41,7 @@ def conv_transpose1d(
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """A 1-D transposed convolution layer: `conv_transpose2d` with one axis.
 
     Arguments mean what they do there. The result has shape (N, K, OW) or (K, OW).
@@ -69,6 +72,7 @@ def conv_transpose1d(
     return _conv_transpose(1, x, w, bias, output_padding, options, method, threads)
 
 
+@planned(x="data", w="data", bias="data", out="out")
 def conv_transpose2d(
     x: ArrayLike,
     w: ArrayLike,
@@ -84,7 +88,7 @@ def conv_transpose2d(
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """A 2-D transposed convolution layer, as `torch.nn.functional.conv_transpose2d` computes it.
 
     Every element of x, times every kernel, is added to the outputs ``stride`` apart: as a matrix, the layer is the
@@ -138,6 +142,7 @@ def conv_transpose2d(
     return _conv_transpose(2, x, w, bias, output_padding, options, method, threads)
 
 
+@planned(x="data", w="data", bias="data", out="out")
 def conv_transpose3d(
     x: ArrayLike,
     w: ArrayLike,
@@ -153,7 +158,7 @@ def conv_transpose3d(
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """A 3-D transposed convolution layer: `conv_transpose2d` with three axes.
 
     Arguments mean what they do there. The result has shape (N, K, OD, OH, OW) or (K, OD, OH, OW).
@@ -196,19 +201,28 @@ def _conv_transpose(
     options: Options,
     method: str,
     threads: int | None,
-) -> NDArray[Any]:
+) -> Any:
     n = engine(method, threads)
     layer = transposed_arguments(rank, x, w, bias, output_padding, options)
-    return adjoint(layer, method, n, f"nn.conv_transpose{rank}d")
+    return adjoint(layer, method, n, f"nn.conv_transpose{rank}d", (x, w, bias))
 
 
-def adjoint(layer: Layer, method: str, threads: int, what: str) -> NDArray[Any]:
-    """The result of the adjoint of a layer; what: the function's name, for messages."""
-    ways = Ways(lambda c: _direct(c, threads), _col2im, adjoints.transposed, adjoints.transposed_error_bound)
+def adjoint(
+    layer: Layer,
+    method: str,
+    threads: int,
+    what: str,
+    asked: tuple[Any, ...] = (),
+    slots: tuple[int, ...] = (0, 1, 2),
+) -> Answer:
+    """The result of the adjoint of a layer. what: the function's name. asked, slots: as in carried_out."""
+    ways = Ways(
+        lambda c: _direct(c, threads, asked, slots), _col2im, adjoints.transposed, adjoints.transposed_error_bound
+    )
     return computed(layer, method, ways, what)
 
 
-def _direct(layer: Layer, threads: int) -> NDArray[Any]:
+def _direct(layer: Layer, threads: int, asked: tuple[Any, ...], slots: tuple[int, ...]) -> Answer:
     """In the compute dtype, with images first and channels second."""
     assert _core is not None
     dtype = layer.compute_dtype
@@ -216,15 +230,16 @@ def _direct(layer: Layer, threads: int) -> NDArray[Any]:
     x = np.ascontiguousarray(x) if layer.channels_last else x
     w = np.require(layer.w, dtype, ["C", "A"])
     bias = None if layer.bias is None else np.require(layer.bias, dtype, ["C", "A"])
-    if all(a.boundary == "constant" for a in layer.axes):
-        result = room_for(layer)
-        _core.conv_input(x, w, bias, result, layer.axes, layer.groups, layer.clamp, threads)
-        return result
-    sizes = windows.extents(layer.axes)
-    padded = tuple(a._replace(n=n, lead=0, boundary="constant") for a, n in zip(layer.axes, sizes, strict=True))
-    result = np.empty((*layer.shape[:2], *sizes), dtype)
-    _core.conv_input(x, w, bias, result, padded, layer.groups, layer.clamp, threads)
-    return windows.added_back(result, layer.axes)
+    is_cut = all(a.boundary == "constant" for a in layer.axes)
+    if is_cut:
+        axes, result = layer.axes, room_for(layer)
+    else:
+        sizes = windows.extents(layer.axes)
+        axes = tuple(a._replace(n=n, lead=0, boundary="constant") for a, n in zip(layer.axes, sizes, strict=True))
+        result = np.empty((*layer.shape[:2], *sizes), dtype)
+    plan = _core.LayerPlan(x, w, axes, layer.groups, layer.clamp, threads, adjoint=True)
+    answer = carried_out(plan, (x, w, bias), result, layer.out, asked, slots)
+    return answer if is_cut else answer.then(functools.partial(windows.added_back, axes=layer.axes))
 
 
 def _col2im(layer: Layer) -> NDArray[Any]:

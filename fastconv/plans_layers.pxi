@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Plans of layers, of windows as columns and of template matching: calls of C that lack nothing but the addresses of the
+arrays that are read as they are, whatever their values, and of a dense result."""
+
+cdef enum:
+    MOST_READ = 3
+
+
+@cython.auto_pickle(False)
+cdef class ArraysPlan(Plan):
+    """What these have in common."""
+
+    cdef int threads  # 0: as many as are the default then
+    cdef double products  # multiply-adds
+    cdef str scratch  # what there may be no memory for
+    # for calls: which array of the glance is read first, second, third, and what the result is like
+    cdef int slot[MOST_READ]
+    cdef int rank, typenum
+    cdef cnp.npy_intp shape[5]
+
+    cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
+        return 0
+
+    cdef int run(self, const char **read, char *out) except -1:
+        cdef int status, threads = self.threads if self.threads > 0 else default_threads
+        if self.products < KEEP_GIL_BELOW:
+            status = self.start(read, out, threads)
+        else:
+            with nogil:
+                status = self.start(read, out, threads)
+        if status != 0:
+            raise MemoryError(f"no memory for the scratch {self.scratch}")
+        return 0
+
+    def __call__(self, tuple arrays, cnp.ndarray out):
+        """Carry it out for arrays that are read (None: there is none), and one for the result."""
+        cdef const char *read[MOST_READ]
+        for i, a in enumerate(arrays):
+            read[i] = NULL if a is None else <const char *> cnp.PyArray_DATA(<cnp.ndarray> a)
+        self.run(read, cnp.PyArray_BYTES(out))
+
+    def serve(self, tuple asked, tuple arrays, cnp.ndarray result, tuple slots=(0, 1, 2)):
+        """A plan for calls with arrays like those asked, if there are any and these themselves are read; else None.
+
+        slots: of which parameter each of them is, counting those that are data.
+        """
+        cdef int i
+        if not asked:
+            return None
+        for i, a in enumerate(arrays):
+            self.slot[i] = -1 if a is None else slots[i]
+            if a is not None and not (cnp.PyArray_CheckExact(asked[i])
+                                      and cnp.PyArray_DATA(<cnp.ndarray> a) == cnp.PyArray_DATA(<cnp.ndarray> asked[i])):
+                return None
+        for i in range(len(arrays), MOST_READ):
+            self.slot[i] = -1
+        self.rank, self.typenum = cnp.PyArray_NDIM(result), cnp.PyArray_TYPE(result)
+        for i in range(self.rank):
+            self.shape[i] = cnp.PyArray_DIM(result, i)
+        return self
+
+    cdef object carry_out(self, const glance *s):
+        cdef const char *read[MOST_READ]
+        cdef cnp.ndarray a, out = None
+        cdef int i
+        if s.out != NULL:
+            out = <cnp.ndarray> s.out
+        for i in range(MOST_READ):
+            read[i] = NULL
+            if self.slot[i] >= 0:
+                a = <cnp.ndarray> s.data[self.slot[i]]
+                read[i] = <const char *> cnp.PyArray_DATA(a)
+                if s.out != NULL and overlap(a, out):
+                    return None
+        if s.out == NULL:
+            out = cnp.PyArray_EMPTY(self.rank, self.shape, self.typenum, 0)
+        self.run(read, cnp.PyArray_BYTES(out))
+        return out if s.out != NULL or self.finish is None else self.finish(out)
+
+
+# ---- layers ----------------------------------------------------------------------------------------
+
+cdef extern from "fastconv.h" nogil:
+    int FC_PRODUCTS, FC_LANES, FC_SLIDES
+    ctypedef struct fc_conv_plan:
+        int kind, threads
+        ptrdiff_t chunks, part
+    ctypedef struct fc_conv:
+        int type, threads, clamp, gradient
+        ptrdiff_t images, groups, channels, kernels
+        fc_axis axis[3]
+        ptrdiff_t x_image, x_channel
+        const char *x
+        const char *w
+        const char *bias
+        char *out
+        double low, high
+        const char *dy
+        ptrdiff_t dy_image, dy_channel
+        ptrdiff_t dy_step[3]
+        fc_conv_plan *plan
+    int fc_conv_run(const fc_conv *g)
+    int fc_conv_weight_run(const fc_conv *g)
+
+
+cdef double describe_windows(fc_axis *axis, axes, cnp.ndarray x) except -1:
+    """The axes of arguments.Axis, and the strides of x (images, channels, ...). Returns how many taps all outputs see."""
+    cdef int i, first = 3 - len(axes)
+    cdef double seen = 1
+    for i in range(first):
+        nothing_slides(&axis[i])
+    for i, a in enumerate(axes, first):
+        axis[i].n, axis[i].k, axis[i].out, axis[i].lead = a.n, a.k, a.out, a.lead
+        axis[i].stride = a.stride if a.out > 1 else 1  # nothing is a step away, and it may be huge
+        axis[i].dilation = a.dilation if a.k > 1 else 1
+        axis[i].boundary = BOUNDARY[a.boundary]
+        axis[i].x_step = cnp.PyArray_STRIDE(x, 2 + i - first)
+        seen *= <double> axis[i].k * <double> axis[i].out
+    return seen
+
+
+@cython.auto_pickle(False)
+cdef class LayerPlan(ArraysPlan):
+    """A layer: of x (images, channels, ...), w (kernels, channels / groups, ...) and bias (kernels,) or None makes (images,
+    kernels, ...). All are of one float type, and all but x C-contiguous.
+
+    Parameters
+    ----------
+    x, w : ndarray
+        Of x only shape and strides count, of w the shape.
+    axes : tuple of arguments.Axis
+    groups : int
+    clamp : (low, high) or None
+    threads : int
+        0: as many as are the default then.
+    adjoint : bool
+        The adjoint: x is (images, kernels, ...), bias (channels,), the result (images, channels, ...) of the sizes n of
+        the axes. Beyond it lie zeros.
+    """
+
+    cdef fc_conv g
+
+    def __init__(self, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, clamp, int threads, bint adjoint=False):
+        self.describe(x, w, axes, groups, threads)
+        self.g.gradient, self.g.clamp = adjoint, clamp is not None
+        self.g.low, self.g.high = clamp if clamp is not None else (0, 0)
+        self.scratch = "blocks of a convolution layer"
+
+    cdef describe(self, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, int threads):
+        cdef fc_conv *g = &self.g
+        g.type = FC_F32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else FC_F64
+        g.groups = groups
+        g.images, g.channels = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(w, 1)
+        g.kernels = cnp.PyArray_DIM(w, 0) // groups
+        self.products = describe_windows(g.axis, axes, x) * g.images * g.channels * cnp.PyArray_DIM(w, 0)
+        g.x_image, g.x_channel = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
+        self.threads, self.nbytes = threads, sizeof(fc_conv)
+
+    cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
+        cdef fc_conv g = self.g
+        g.x, g.w, g.bias, g.out, g.threads = read[0], read[1], read[2], out, threads
+        return fc_conv_run(&g)
+
+    def explain(self, cnp.ndarray x, cnp.ndarray w):
+        """How a layer of these arrays would run: (kind, threads, chunks, taps that are summed in one go)."""
+        cdef fc_conv g = self.g
+        cdef fc_conv_plan plan
+        g.x, g.w = <const char *> cnp.PyArray_DATA(x), <const char *> cnp.PyArray_DATA(w)
+        g.plan, g.threads = &plan, self.threads if self.threads > 0 else default_threads
+        if fc_conv_run(&g) != 0:
+            raise MemoryError(f"no memory for the scratch {self.scratch}")
+        kind = {FC_PRODUCTS: "products", FC_LANES: "lanes", FC_SLIDES: "slides"}[plan.kind]
+        return kind, plan.threads, plan.chunks, plan.part
+
+
+@cython.auto_pickle(False)
+cdef class WeightPlan(LayerPlan):
+    """The gradient of a layer's weights: of x (images, channels, ...) and grad_output (images, kernels, ...) makes one of
+    the shape of w. All are of one float type and aligned."""
+
+    def __init__(self, cnp.ndarray x, cnp.ndarray grad_output, cnp.ndarray w, axes, ptrdiff_t groups, int threads):
+        cdef int i, first = 3 - len(axes)
+        self.describe(x, w, axes, groups, threads)
+        self.g.dy_image, self.g.dy_channel = cnp.PyArray_STRIDE(grad_output, 0), cnp.PyArray_STRIDE(grad_output, 1)
+        for i in range(first, 3):
+            self.g.dy_step[i] = cnp.PyArray_STRIDE(grad_output, 2 + i - first)
+        self.scratch = "blocks of a convolution layer's gradient"
+
+    cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
+        cdef fc_conv g = self.g
+        g.x, g.dy, g.out, g.threads = read[0], read[1], out, threads
+        return fc_conv_weight_run(&g)
+
+
+# ---- windows as columns ----------------------------------------------------------------------------
+
+cdef extern from "fastconv.h" nogil:
+    ctypedef struct fc_fold:
+        int threads, folds
+        ptrdiff_t size, images, channels, x_image, x_channel
+        fc_axis axis[3]
+        const char *x
+        char *out
+    int fc_fold_run(const fc_fold *g)
+
+
+@cython.auto_pickle(False)
+cdef class FoldPlan(ArraysPlan):
+    """Columns of windows: of x (images, channels, ...) makes (images, channels, taps, outputs); or, if folds, the adjoint: of
+    x (images, channels, taps, outputs), C-contiguous, makes (images, channels, ...). Aligned, of one dtype."""
+
+    cdef fc_fold g
+
+    def __init__(self, cnp.ndarray x, cnp.ndarray out, axes, bint folds, int threads):
+        cdef fc_fold *g = &self.g
+        g.folds = folds
+        g.size, g.images, g.channels = cnp.PyArray_ITEMSIZE(x), cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)
+        self.products = describe_windows(g.axis, axes, out if folds else x) * g.images * g.channels
+        g.x_image, g.x_channel = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
+        self.threads, self.scratch, self.nbytes = threads, "rows of fold", sizeof(fc_fold)
+
+    cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
+        cdef fc_fold g = self.g
+        g.x, g.out, g.threads = read[0], out, threads
+        return fc_fold_run(&g)
+
+
+# ---- template matching -----------------------------------------------------------------------------
+
+cdef extern from "fastconv.h" nogil:
+    ctypedef struct fc_match:
+        int type, x_type, out_type, measure, normed, whole, boundary, threads
+        double fill
+        ptrdiff_t n[3]
+        ptrdiff_t k[3]
+        ptrdiff_t out[3]
+        ptrdiff_t lead[3]
+        ptrdiff_t x_step[3]
+        ptrdiff_t out_step[3]
+        const char *x
+        char *result
+        const double *t
+        const double *weights
+        const double *energies
+        double shift, scale, weight, energy, spread, square, power
+    int FC_CCOEFF, FC_CCORR, FC_SQDIFF
+    int fc_match_run(const fc_match *g)
+
+MEASURE = {"ccoeff": FC_CCOEFF, "ccorr": FC_CCORR, "sqdiff": FC_SQDIFF}
+
+
+@cython.auto_pickle(False)
+cdef class MatchPlan(ArraysPlan):
+    """Scores of the template t (d, h, w), float64 and C-contiguous, in an image; see fc_match in fastconv.h.
+
+    masks: None, (v,) or (M, v), of t's shape. numbers: the last fields of fc_match. What t and masks hold must not change.
+    """
+
+    cdef fc_match g
+    cdef tuple arrays  # what g points to
+
+    def __init__(self, cnp.ndarray image, cnp.ndarray result, cnp.ndarray t, tuple masks, lead, measure, boundary,
+                 double fill, int threads, bint whole, numbers):
+        cdef fc_match *g = &self.g
+        cdef int i, rank = cnp.PyArray_NDIM(image), first = 3 - rank
+        cdef cnp.ndarray weights, energies
+        g.x_type, g.out_type = STORED[image.dtype.str[1:]], STORED[result.dtype.str[1:]]
+        g.type = g.out_type if masks is None else FC_F64
+        g.measure, g.normed = MEASURE[measure.removesuffix("_normed")], measure.endswith("_normed")
+        g.boundary, g.fill, g.whole = BOUNDARY[boundary], fill, whole
+        for i in range(3):
+            g.n[i] = g.out[i] = 1
+            g.lead[i] = g.x_step[i] = g.out_step[i] = 0
+            g.k[i] = cnp.PyArray_DIM(t, i)
+        for i in range(rank):
+            g.n[first + i], g.out[first + i] = cnp.PyArray_DIM(image, i), cnp.PyArray_DIM(result, i)
+            g.x_step[first + i], g.out_step[first + i] = cnp.PyArray_STRIDE(image, i), cnp.PyArray_STRIDE(result, i)
+            g.lead[first + i] = lead[i]
+        g.t = <const double *> cnp.PyArray_DATA(t)
+        if masks is not None:
+            weights, energies = masks[0], masks[len(masks) - 1]
+            g.weights, g.energies = <const double *> cnp.PyArray_DATA(weights), <const double *> cnp.PyArray_DATA(energies)
+        g.shift, g.scale, g.weight, g.energy, g.spread, g.square, g.power = numbers
+        self.arrays = t, *(masks or ())
+        self.products = <double> cnp.PyArray_SIZE(result) * <double> cnp.PyArray_SIZE(t)
+        self.threads, self.scratch = threads, "tiles of match_template"
+        self.nbytes = sizeof(fc_match) + sum([a.nbytes for a in self.arrays])
+
+    cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
+        cdef fc_match g = self.g
+        g.x, g.result, g.threads = read[0], out, threads
+        return fc_match_run(&g)
