@@ -38,6 +38,7 @@ from fastconv.files import written_whole
 from fastconv.nn.functional import conv
 from fastconv.nn.gradients import backward
 from fastconv.nn.optim import Parameter
+from fastconv.plans import planned
 from fastconv.runtime import thread_count
 from fastconv.typing import Activation, IntOrTuple, Layout, Padding, PaddingMode
 
@@ -200,9 +201,14 @@ class _Conv:
 
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The layer's output for x; nothing is remembered."""
-        how = self._options if out is None else self._options._replace(out=out)
+        how = self._options[: len(SAVED)]
         wide = None if self._wide is None else self._widen()
-        y: NDArray[Any] = conv(self.rank, x, self.weight, self.bias, how, "auto", self._threads, wide, NAMES).result
+        y: NDArray[Any]
+        if wide is None:
+            y = _output(self.rank, x, self.weight, self.bias, out, how, self._threads)
+        else:
+            how = *how, None, out
+            y = conv(self.rank, x, self.weight, self.bias, how, "auto", self._threads, wide, NAMES).result
         return y
 
     def forward(self, x: ArrayLike) -> NDArray[Any]:
@@ -285,6 +291,20 @@ class _Conv:
         how = f"kernel_size={w.shape[2:]}, stride={o.stride}, padding={o.padding!r}, dilation={o.dilation}"
         how += f", groups={o.groups}, dtype={w.dtype}"
         return f"{type(self).__name__}({w.shape[1] * o.groups}, {w.shape[0]}, {how})"
+
+
+@planned(x="data", weight="data", bias="data", out="out")
+def _output(
+    rank: int,
+    x: ArrayLike,
+    weight: NDArray[Any],
+    bias: NDArray[Any] | None,
+    out: NDArray[Any] | None,
+    how: tuple[Any, ...],
+    threads: int | None,
+) -> Any:
+    """What a layer gives for x. how: the options of SAVED."""
+    return conv(rank, x, weight, bias, (*how, None, out), "auto", threads, names=NAMES)
 
 
 def _is_kept(now: NDArray[Any] | None, then: NDArray[Any] | None) -> bool:
