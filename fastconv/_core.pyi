@@ -79,7 +79,6 @@ class LayerPlan(ArraysPlan):
     ) -> None: ...
     def explain(self, x: NDArray[Any], w: NDArray[Any]) -> tuple[str, int, int, int]: ...
 
-@disjoint_base
 class WeightPlan(LayerPlan):
     def __init__(
         self,
