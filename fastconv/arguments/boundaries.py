@@ -7,7 +7,7 @@ continues an axis reads it. To add an index rule, add
 1. its row here, behind the others, and its name to the interfaces that have it, the tables and the types of words;
 2. its code to the enum in csrc/fastconv.h, which is in the order of the table;
 3. its case in fc_source_index of csrc/common/strides.c;
-4. its step in the checks of the drivers (`folded`, in C, of the tests).
+4. its step in the checks of the drivers (`folded`, in C, of the tests), and the number that they draw from.
 
 A value rule computes what lies beyond an end from several elements (numpy.pad's "linear_ramp", its odd reflections).
 No engine knows one. It belongs where an axis is made ready for the engines, before any of them sees it: elements out to
