@@ -67,8 +67,8 @@ static inline ptrdiff_t odd_lines(ptrdiff_t cols, ptrdiff_t size)
 static inline ptrdiff_t unravel(ptrdiff_t index, const ptrdiff_t n[FC_AXES], ptrdiff_t at[FC_AXES])
 {
     for (int a = FC_AXES - 1; a >= 0; a--) {
-        at[a] = index % n[a];
-        index /= n[a];
+        at[a] = n[a] == 1 ? 0 : index % n[a]; /* a few divisions take as long as a small call */
+        index = n[a] == 1 ? index : index / n[a];
     }
     return index;
 }
@@ -82,8 +82,8 @@ static inline ptrdiff_t reach(const fc_axis *a, ptrdiff_t n)
 /* Of `count` elements, the first of them `first` and the others `step` apart, those that lie inside of n */
 static inline void inside(ptrdiff_t n, ptrdiff_t step, ptrdiff_t first, ptrdiff_t count, ptrdiff_t *from, ptrdiff_t *end)
 {
-    *from = clamp(first >= 0 ? 0 : parts_of(-first, step), 0, count);
-    *end = first >= n ? *from : clamp((n - 1 - first) / step + 1, *from, count);
+    *from = clamp(first >= 0 ? 0 : step == 1 ? -first : parts_of(-first, step), 0, count);
+    *end = first >= n ? *from : clamp((step == 1 ? n - 1 - first : (n - 1 - first) / step) + 1, *from, count);
 }
 
 /* Where X[i] lies in an axis of n >= 1 elements, for any i; -1: the fill value */

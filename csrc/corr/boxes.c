@@ -23,19 +23,6 @@
 
 /* ---- sizes ------------------------------------------------------------------------------------- */
 
-/* Outputs whose windows lie inside x */
-static box boxes_inside(const fc_corr *g)
-{
-    box b;
-    for (int a = 0; a < FC_AXES; a++) {
-        const fc_axis *axis = &g->axis[a];
-        ptrdiff_t room = axis->n - reach(axis, 1) + axis->lead;
-        b.from[a] = clamp(axis->lead <= 0 ? 0 : parts_of(axis->lead, axis->stride), 0, axis->out);
-        b.to[a] = clamp(room < 0 ? 0 : room / axis->stride + 1, b.from[a], axis->out);
-    }
-    return b;
-}
-
 /* Outputs of a tile: with its halo, and that of the separable method, it stays in L2. */
 static void boxes_size_tile(call *c)
 {
@@ -51,12 +38,15 @@ static void boxes_size_tile(call *c)
 void fc_lay_boxes(call *c)
 {
     const fc_axis *axis = c->g->axis;
-    c->inner = boxes_inside(c->g);
     c->is_tiled |= !c->x_adjacent;
-    for (int a = 0; a < FC_AXES; a++)
+    for (int a = 0; a < FC_AXES; a++) {
+        inside(axis[a].n - reach(&axis[a], 1) + 1, axis[a].stride, -axis[a].lead, axis[a].out, &c->inner.from[a], &c->inner.to[a]);
         c->is_tiled |= c->inner.to[a] - c->inner.from[a] < axis[a].out;
-    boxes_size_tile(c);
+    }
     c->user = (rows_of){.plane = axis[DEPTH].x_step / c->size, .row = axis[ROWS].x_step / c->size};
+    if (!c->is_tiled && c->out_adjacent)
+        return;
+    boxes_size_tile(c);
     ptrdiff_t cols = reach(&axis[COLS], c->tile_out[COLS]), phases = min(axis[COLS].stride, cols);
     c->tile.phase = whole_lines(times(parts_of(cols, phases), c->size)) / c->size;
     c->tile.row = odd_lines(times(phases, c->tile.phase), c->size);
@@ -151,7 +141,7 @@ static box boxes_share(const call *c, ptrdiff_t index)
     box b;
     unravel(index, c->plan.parts, b.from);
     for (int a = 0; a < FC_AXES; a++) {
-        ptrdiff_t n = c->g->axis[a].out, each = n / c->plan.parts[a], rest = n % c->plan.parts[a], i = b.from[a];
+        ptrdiff_t n = c->g->axis[a].out, parts = c->plan.parts[a], i = b.from[a], each = parts == 1 ? n : n / parts, rest = n - each * parts;
         b.from[a] = i * each + min(i, rest);
         b.to[a] = b.from[a] + each + (i < rest);
     }

@@ -67,18 +67,19 @@ void fc_direct_tables(call *c, fc_room *r)
     char *taps = fc_part(r, "taps", times(columns, h), c->size); /* k may be broadcast from one element */
     if (!r->block)
         return;
-    for (ptrdiff_t t = 0; t < columns; t++, taps += h * c->size) {
-        ptrdiff_t b = t % cols->k, z = t / cols->k % axis[DEPTH].k, a = t / cols->k / axis[DEPTH].k, step = rows->stride * rows->k_step;
-        if (c->direct.fold) {
-            user[t] = tile[t] = b = t, step = columns * cols->k_step;
-        } else { /* of places that nobody looks at, the sizes need not fit */
-            user[t] = !is_empty(&c->inner) ? direct_offset(c, &c->user, a, z, b) : 0;
-            tile[t] = c->is_tiled ? direct_offset(c, &c->tile, a, z, b) : 0;
-        }
-        fc_copy_row(taps, c->size, c->g->k + a * rows->k_step + z * axis[DEPTH].k_step + b * cols->k_step, step,
+    ptrdiff_t step = c->direct.fold ? columns * cols->k_step : rows->stride * rows->k_step, a = 0, z = 0, b = 0;
+    for (ptrdiff_t t = 0; t < columns; t++) {
+        /* of places that nobody looks at, the sizes need not fit */
+        user[t] = c->direct.fold ? t : is_empty(&c->inner) ? 0 : direct_offset(c, &c->user, a, z, b);
+        tile[t] = c->direct.fold ? t : c->is_tiled ? direct_offset(c, &c->tile, a, z, b) : 0;
+        fc_copy_row(taps + t * h * c->size, c->size, c->g->k + a * rows->k_step + z * axis[DEPTH].k_step + b * cols->k_step, step,
                     t < full ? h : h - 1, c->size);
+        if (++b == cols->k)
+            b = 0, z++;
+        if (z == axis[DEPTH].k)
+            z = 0, a++;
     }
-    c->user.at = user, c->tile.at = tile, c->direct.taps.k = taps - columns * h * c->size;
+    c->user.at = user, c->tile.at = tile, c->direct.taps.k = taps;
 }
 
 /* A signal: V parts of as many rows side by side; then the rows that are left, and the end of a row */
