@@ -12,9 +12,7 @@
 #define FASTCONV_COSTS_H
 
 /* Estimated time on one thread, in us: multiply-adds, given by the bytes of their elements, and what is moved */
-typedef struct {
-    double fma, moved; /* in a us: vectors of multiply-adds; bytes or elements moved */
-} fc_rate;
+typedef struct { double fma, moved; /* in a us: vectors of multiply-adds; bytes or elements moved */ } fc_rate;
 static inline double fc_time_us(fc_rate rate, double fma_bytes, int vector_bytes, double moved)
 {
     return fma_bytes / rate.fma / vector_bytes + moved / rate.moved;

@@ -14,10 +14,7 @@
 
 static atomic_long allocations_left = -1; /* negative: no limit */
 
-void fc_alloc_fail_after(long allocations)
-{
-    atomic_store(&allocations_left, allocations);
-}
+void fc_alloc_fail_after(long allocations) { atomic_store(&allocations_left, allocations); }
 
 void *fc_alloc(size_t count, size_t size)
 {
@@ -32,10 +29,7 @@ void *fc_alloc(size_t count, size_t size)
     return aligned_alloc(ALIGN, (bytes + ALIGN) / ALIGN * ALIGN);
 }
 
-void fc_free(void *p)
-{
-    free(p);
-}
+void fc_free(void *p) { free(p); }
 
 /* ---- kept for the next call ------------------------------------------------------------------- */
 

@@ -44,27 +44,18 @@ static struct {
     int slot, workers;
     int avoided_cpu; /* what the workers' affinity leaves out; -1: nothing yet */
     pthread_t worker[MAX_WORKERS];
-} pool = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER, ATOMIC_FLAG_INIT,
-          NULL, 0, 0, 0, -1, {0}};
+} pool = {
+    PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER, ATOMIC_FLAG_INIT, NULL, 0, 0, 0, -1, {0}};
 
 static atomic_int spread = 1;
 
-void fc_pool_spread(int on)
-{
-    atomic_store(&spread, on);
-}
+void fc_pool_spread(int on) { atomic_store(&spread, on); }
 
 static double threads_from_us = FC_THREADS_FROM_US;
 
-void fc_threads_from(double us)
-{
-    threads_from_us = us;
-}
+void fc_threads_from(double us) { threads_from_us = us; }
 
-int fc_threads_for(double serial_us, int threads)
-{
-    return serial_us < threads_from_us ? 1 : threads;
-}
+int fc_threads_for(double serial_us, int threads) { return serial_us < threads_from_us ? 1 : threads; }
 
 static void pool_drain(job *j, int slot)
 {
@@ -129,10 +120,7 @@ static void pool_forget(void)
     pool.avoided_cpu = -1;
 }
 
-static void pool_register_fork_handler(void)
-{
-    pthread_atfork(NULL, NULL, pool_forget);
-}
+static void pool_register_fork_handler(void) { pthread_atfork(NULL, NULL, pool_forget); }
 
 /* Only the owner of `busy` starts workers. */
 static void pool_start_workers(int wanted)

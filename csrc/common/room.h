@@ -62,10 +62,7 @@ static inline void fc_guard(fc_room *r, const char *name, char *end, ptrdiff_t c
 {
     (void)r, (void)name, (void)end, (void)canary;
 }
-static inline void fc_close(const fc_room *r)
-{
-    (void)r;
-}
+static inline void fc_close(const fc_room *r) { (void)r; }
 #endif
 
 /* Room for so many elements; NULL: it is only counted. name: for messages */

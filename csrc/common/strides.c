@@ -11,11 +11,8 @@ ptrdiff_t fc_source_index(ptrdiff_t i, ptrdiff_t n, int boundary)
         return i;
     ptrdiff_t period;
     switch (boundary) {
-    case FC_EDGE:
-        return i < 0 ? 0 : n - 1;
-    case FC_WRAP:
-        i %= n;
-        return i < 0 ? i + n : i;
+    case FC_EDGE: return i < 0 ? 0 : n - 1;
+    case FC_WRAP: i %= n; return i < 0 ? i + n : i;
     case FC_REFLECT:
         if (n == 1)
             return 0;
@@ -28,8 +25,7 @@ ptrdiff_t fc_source_index(ptrdiff_t i, ptrdiff_t n, int boundary)
         i %= period;
         i = i < 0 ? i + period : i;
         return i < n ? i : period - 1 - i;
-    default:
-        return -1;
+    default: return -1;
     }
 }
 

@@ -37,7 +37,7 @@ struct fc_fft {
     ptrdiff_t plane, column; /* complex vectors from plane to plane, and from column block to column block */
     fc_fft_axis axis[3];     /* D, R, C */
     const fc_ops *op;
-    char *spectrum, *twist;  /* row block by row block; twist: NULL unless flat */
+    char *spectrum, *twist; /* row block by row block; twist: NULL unless flat */
 };
 
 /* ---- plan -------------------------------------------------------------------------------------- */
@@ -59,7 +59,7 @@ static void fft_root_of_one(ptrdiff_t p, ptrdiff_t n, long double *re, long doub
                                             STEP(12), STEP(14), STEP(16), STEP(18), STEP(20)};
 #undef STEP
     int lower = 2 * p > n;
-    p = lower ? n - p : p;             /* upper half */
+    p = lower ? n - p : p; /* upper half */
     int left = 4 * p > n;
     ptrdiff_t quarters = left ? 2 * n - 4 * p : 4 * p; /* p / n in quarters of the circle is quarters / n */
     int steep = 2 * quarters > n;
@@ -216,10 +216,7 @@ fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const p
     return plan;
 }
 
-void fc_fft_free(fc_fft *plan)
-{
-    fc_free(plan);
-}
+void fc_fft_free(fc_fft *plan) { fc_free(plan); }
 
 size_t fc_fft_scratch(const fc_fft *plan)
 {
@@ -232,7 +229,7 @@ size_t fc_fft_scratch(const fc_fft *plan)
 
 /* Column block b of a tile: rows of one plane, or, if the plane has only one, planes */
 static fc_fft_column fft_column_of(const fc_fft *plan, const fc_fft_tile *t, ptrdiff_t b, const ptrdiff_t extent[3],
-                               ptrdiff_t stride)
+                                   ptrdiff_t stride)
 {
     fc_fft_column c = {t->x, t->y, stride, 0, 0, 0};
     ptrdiff_t skip = b * plan->lanes, C = plan->axis[2].n;
@@ -255,8 +252,8 @@ static fc_fft_column fft_column_of(const fc_fft *plan, const fc_fft_tile *t, ptr
 }
 
 /* Of two column blocks of planes, row r of each; there are `rows` of them. */
-static void fft_row_of(const fc_fft *plan, fc_fft_column row[2], const fc_fft_column of[2], ptrdiff_t r, const ptrdiff_t rows[2],
-                       const ptrdiff_t stride[2])
+static void fft_row_of(const fc_fft *plan, fc_fft_column row[2], const fc_fft_column of[2], ptrdiff_t r,
+                       const ptrdiff_t rows[2], const ptrdiff_t stride[2])
 {
     for (int i = 0; i < 2; i++) {
         ptrdiff_t at = r * stride[1] * (ptrdiff_t)plan->size;
@@ -269,8 +266,8 @@ static void fft_row_of(const fc_fft *plan, fc_fft_column row[2], const fc_fft_co
 }
 
 /* Step 1 for column block b at z. Rows beyond the tiles are zeros, which the transform along R makes something else of. */
-static void fft_forward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile tile[2],
-                        ptrdiff_t in[2][3], const ptrdiff_t stride[2])
+static void fft_forward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile tile[2], ptrdiff_t in[2][3],
+                        const ptrdiff_t stride[2])
 {
     const fc_fft_axis *D = &plan->axis[0], *R = &plan->axis[1];
     const ptrdiff_t vector = 2 * plan->lanes, bytes = vector * (ptrdiff_t)plan->size, rows[2] = {in[0][1], in[1][1]};
@@ -325,7 +322,7 @@ static void fft_along_rows(const fc_fft *plan, char *z, char *strip, double lear
     for (ptrdiff_t d = 0; d < D; d++)
         for (ptrdiff_t r = 0; r < R; r += plan->lanes, spectrum += block)
             plan->op->fftmul(&plan->axis[2], z + (size_t)(d * plan->plane + r) * bytes, plan->column * vector, spectrum,
-                         plan->twist ? plan->twist + (spectrum - plan->spectrum) : NULL, strip, learn);
+                             plan->twist ? plan->twist + (spectrum - plan->spectrum) : NULL, strip, learn);
 }
 
 static void fft_forward_all(const fc_fft *plan, char *z, const fc_fft_tile tile[2], const ptrdiff_t stride[2])

@@ -82,7 +82,7 @@ static ptrdiff_t fft_next_candidate(int a, const ptrdiff_t k[3], const ptrdiff_t
     int flat = k[0] == 1 && k[1] == 1;
     if ((a == 0 && k[0] == 1) || (a == 1 && flat)) /* planes, or rows, each by itself */
         return n == 0;
-    if (n >= k[a] && n - k[a] >= out[a] - 1)       /* holds the whole axis */
+    if (n >= k[a] && n - k[a] >= out[a] - 1) /* holds the whole axis */
         return 0;
     do
         n = fft_next_size(n, a == 0 ? 1 : flat ? BLOCK * BLOCK : BLOCK);

@@ -9,7 +9,8 @@
 #include "corr/gather.h"
 #include <string.h>
 
-void fc_describe_source(source *x, const fc_kernels *fc, const fc_axis *axis, int type, int x_type, double fill, int64_t integer_fill)
+void fc_describe_source(source *x, const fc_kernels *fc, const fc_axis *axis, int type, int x_type, double fill,
+                        int64_t integer_fill)
 {
     x->axis = axis;
     x->type = type, x->size = fc_stored_size(type);
@@ -61,8 +62,7 @@ static void gather_named(const source *x, char *to, const char *row, const ptrdi
                 x->op->widen(to, x->x_type, row + *column * step, 1);
     else if (x->size == 4)
         EACH(4)
-    else
-        EACH(8)
+            else EACH(8)
 #undef EACH
 }
 

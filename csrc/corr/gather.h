@@ -9,12 +9,17 @@
 
 /* Planes of x as they are stored, and what lies beyond them */
 typedef struct {
-    const fc_axis *axis;     /* out, out_step, k_step, start and whole do not count */
+    const fc_axis *axis;      /* out, out_step, k_step, start and whole do not count */
     const fc_ops *op, *moves; /* of the type of the arithmetic; of floats of its size */
     int type, x_type;
     ptrdiff_t size, stored; /* bytes of an element of them */
     int readable;           /* columns are adjacent aligned elements of the type of the arithmetic */
-    union { float f32; double f64; int32_t i32; int64_t i64; } fill;
+    union {
+        float f32;
+        double f64;
+        int32_t i32;
+        int64_t i64;
+    } fill;
 } source;
 
 /* Rows that a micro-kernel can read. Counts elements. */

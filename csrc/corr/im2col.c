@@ -9,10 +9,7 @@
 #include "corr/call.h"
 #include <string.h>
 
-static ptrdiff_t im2col_width(const call *c)
-{
-    return c->fc->cols_of[1] * c->fc->vector_bytes / c->size;
-}
+static ptrdiff_t im2col_width(const call *c) { return c->fc->cols_of[1] * c->fc->vector_bytes / c->size; }
 
 static void im2col_parts(const call *c, fc_room *r, scratch *s)
 {
@@ -30,8 +27,15 @@ static void im2col_compute(const call *c, const scratch *s, const patch *p)
     fc_panel panel = {.vectors = c->fc->cols_of[1]};
     for (ptrdiff_t v = 0; v < panel.vectors; v++)
         panel.b[v] = panel.c[v] = v * lanes;
-    fc_gemm g = {.a = c->direct.taps.k, .as = taps, .rows = 1, .depth = taps, .b = s->im2col.panel, .a_at = s->im2col.at,
-                 .b_at = s->im2col.panel_at, .panel = &panel, .panels = 1};
+    fc_gemm g = {.a = c->direct.taps.k,
+                 .as = taps,
+                 .rows = 1,
+                 .depth = taps,
+                 .b = s->im2col.panel,
+                 .a_at = s->im2col.at,
+                 .b_at = s->im2col.panel_at,
+                 .panel = &panel,
+                 .panels = 1};
     for (ptrdiff_t i = 0; i < p->rows; i++)
         for (ptrdiff_t j = 0; j < p->cols; j += width) {
             ptrdiff_t n = min(width, p->cols - j);
@@ -45,4 +49,5 @@ static void im2col_compute(const call *c, const scratch *s, const patch *p)
         }
 }
 
-const method fc_im2col = {.prepare = fc_direct_prepare, .tables = fc_direct_tables, .parts = im2col_parts, .compute = im2col_compute};
+const method fc_im2col = {
+    .prepare = fc_direct_prepare, .tables = fc_direct_tables, .parts = im2col_parts, .compute = im2col_compute};

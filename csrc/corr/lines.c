@@ -53,20 +53,14 @@ static int lines_symmetry(const call *c, const char *w, ptrdiff_t taps)
 /* ---- sizes ------------------------------------------------------------------------------------- */
 
 /* Whether there is a pass along an axis, and which one is the last; this one there is even where nothing is to do */
-static int lines_pass_along(const fc_corr *g, int axis)
-{
-    return g->axis[axis].k > 1 || g->line[axis].w;
-}
+static int lines_pass_along(const fc_corr *g, int axis) { return g->axis[axis].k > 1 || g->line[axis].w; }
 static int lines_last(const fc_corr *g)
 {
     int last = g->columns_first ? ROWS : COLS;
     return lines_pass_along(g, last) ? last : ROWS + COLS - last;
 }
 
-static ptrdiff_t lines_halo(const call *c, int axis)
-{
-    return c->g->axis[axis].k - 1;
-}
+static ptrdiff_t lines_halo(const call *c, int axis) { return c->g->axis[axis].k - 1; }
 
 /* Tiles: what the first pass does in the halo of the second is work in vain. */
 static int lines_prepare(call *c)
@@ -188,4 +182,5 @@ static void lines_compute(const call *c, const scratch *s, const patch *p)
     lines_pass(c, s, second, s->sums.down, row, at[second], p->out, p->out_row, p->rows, p->cols);
 }
 
-const method fc_lines = {.reads_tiles = 1, .prepare = lines_prepare, .tables = lines_tables, .parts = lines_parts, .compute = lines_compute};
+const method fc_lines = {
+    .reads_tiles = 1, .prepare = lines_prepare, .tables = lines_tables, .parts = lines_parts, .compute = lines_compute};

@@ -91,8 +91,8 @@ static int overlap_prepare(call *c)
         return -1;
     for (ptrdiff_t z = 0; z < k[DEPTH]; z++)
         for (ptrdiff_t a = 0; a < k[ROWS]; a++, to += k[COLS] * c->size)
-            fc_copy_row(to, c->size, g->k + z * axis[DEPTH].k_step + a * axis[ROWS].k_step, axis[COLS].k_step,
-                        k[COLS], c->size);
+            fc_copy_row(to, c->size, g->k + z * axis[DEPTH].k_step + a * axis[ROWS].k_step, axis[COLS].k_step, k[COLS],
+                        c->size);
     c->overlap.fft = fc_fft_new(c->fc, g->type, t->n, k, taps);
     fc_free(taps);
     c->overlap.tile.row = odd_lines(t->n[COLS], c->size);
@@ -142,8 +142,7 @@ static void overlap_deliver(const job *j, const share *p, const char *tile)
         for (ptrdiff_t r = b->from[ROWS]; r < b->to[ROWS]; r++) {
             ptrdiff_t at = (z - p->from[DEPTH]) * c->overlap.tile.plane + (r - p->from[ROWS]) * c->overlap.tile.row;
             fc_copy_row(out_at(j, z, r, b->from[COLS]), c->g->axis[COLS].out_step,
-                        tile + (at + b->from[COLS] - p->from[COLS]) * c->size, c->size, b->to[COLS] - b->from[COLS],
-                        c->size);
+                        tile + (at + b->from[COLS] - p->from[COLS]) * c->size, c->size, b->to[COLS] - b->from[COLS], c->size);
         }
 }
 
@@ -181,7 +180,8 @@ static void overlap_chunk(const job *j, ptrdiff_t index)
             x += (p[i].from[a] - axis[a].lead) * axis[a].x_step;
         if (!reads && p[i].count[COLS] > 0)
             fc_gather(&c->x, &j->s.gather, j->s.pair.tile[i], &c->overlap.tile, j->x, p[i].from, p[i].count);
-        tile[i] = (fc_fft_tile){x, writes ? out_at(j, p[i].from[DEPTH], p[i].from[ROWS], p[i].from[COLS]) : j->s.pair.tile[i],
+        tile[i] = (fc_fft_tile){x,
+                                writes ? out_at(j, p[i].from[DEPTH], p[i].from[ROWS], p[i].from[COLS]) : j->s.pair.tile[i],
                                 {p[i].count[DEPTH], p[i].count[ROWS], p[i].count[COLS]}};
     }
     fc_fft_corr(c->overlap.fft, j->s.pair.transforms, tile, reads ? of_x : own, to);
@@ -194,5 +194,8 @@ static void overlap_chunk(const job *j, ptrdiff_t index)
 }
 
 /* What transforms cannot do, direct.c does. */
-const method fc_overlap = {.prepare = overlap_prepare, .tables = fc_direct_tables, .parts = overlap_parts, .compute = fc_direct_compute,
+const method fc_overlap = {.prepare = overlap_prepare,
+                           .tables = fc_direct_tables,
+                           .parts = overlap_parts,
+                           .compute = fc_direct_compute,
                            .chunk = overlap_chunk};

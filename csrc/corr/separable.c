@@ -60,8 +60,8 @@ static void separable_block(const call *c, const scratch *s, const rows_of *r, c
         if (depth > 1) {
             for (ptrdiff_t z = 0; z < depth; z++)
                 at[z] = z * axis[DEPTH].dilation * r->plane;
-            separable_across(c, s, c->g->factor[DEPTH] + t * depth * c->size, depth, src, r->row, s->separable.planes, work, tall,
-                             broad);
+            separable_across(c, s, c->g->factor[DEPTH] + t * depth * c->size, depth, src, r->row, s->separable.planes, work,
+                             tall, broad);
             from = s->separable.planes, row = work;
         }
         separable_down(c, c->g->factor[ROWS] + t * axis[ROWS].k * c->size, from, row,

@@ -119,7 +119,7 @@ typedef void fc_lanes_rows_fn(const fc_lanes *g);
 typedef struct {
     const void *x, *dy;
     void *sums;
-    ptrdiff_t rows, cols, x_row, x_step, dy_row;      /* outputs; all strides count elements */
+    ptrdiff_t rows, cols, x_row, x_step, dy_row; /* outputs; all strides count elements */
     ptrdiff_t tap_rows, taps, tap_row, dilation;
 } fc_lanes_grads;
 typedef void fc_lanes_grad_fn(const fc_lanes_grads *g);

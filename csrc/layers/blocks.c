@@ -41,7 +41,8 @@ static double blocks_cycles_of_rows(const layer *l, const layout *y, ptrdiff_t t
 static ptrdiff_t blocks_bytes(const layer *l, const layout *y)
 {
     ptrdiff_t set = round_up(y->rows.count * y->pitch, l->lanes);
-    return min(PRODUCTS_FEW_PARTS * y->part_channels, l->channels) * l->axis[DEPTH].k * y->rows.sets * y->cols.sets * set * l->size;
+    return min(PRODUCTS_FEW_PARTS * y->part_channels, l->channels) * l->axis[DEPTH].k * y->rows.sets * y->cols.sets * set *
+           l->size;
 }
 
 static ptrdiff_t blocks_most_pixels(const layer *l)
@@ -54,7 +55,8 @@ static ptrdiff_t blocks_planes(const layer *l, const layout *y)
 {
     if (y->rows.block < l->axis[ROWS].out || y->cols.block < l->axis[COLS].out)
         return 1;
-    return clamp(min(blocks_most_pixels(l) / (y->rows.block * y->cols.block), PRODUCTS_PACKED / max(blocks_bytes(l, y), 1)), 1, PRODUCTS_PIXELS);
+    return clamp(min(blocks_most_pixels(l) / (y->rows.block * y->cols.block), PRODUCTS_PACKED / max(blocks_bytes(l, y), 1)), 1,
+                 PRODUCTS_PIXELS);
 }
 
 /* Cycles of a plane, per channel */
@@ -85,7 +87,8 @@ static double blocks_try(const layer *l, layout *y, ptrdiff_t tall, ptrdiff_t wi
         if ((apart & 1 && ca->k == 1) || (apart & 2 && ra->k == 1))
             continue;
         layout t = *y;
-        t.rows = fc_split_axis(ra, tall, apart & 2 ? APART : FEWER), t.cols = fc_split_axis(ca, wide, apart & 1 ? APART : FEWER);
+        t.rows = fc_split_axis(ra, tall, apart & 2 ? APART : FEWER),
+        t.cols = fc_split_axis(ca, wide, apart & 1 ? APART : FEWER);
         t.flat = tall == 1 || (t.cols.count == wide && wide == ca->out);
         t.pitch = t.flat ? t.cols.count : round_up(t.cols.count, l->lanes);
         ptrdiff_t bytes = blocks_bytes(l, &t);
@@ -101,7 +104,8 @@ layout fc_choose_layout(const layer *l)
 {
     const fc_axis *ra = &l->axis[ROWS], *ca = &l->axis[COLS];
     const ptrdiff_t panel = 3 * l->lanes, most = blocks_most_pixels(l), widest[] = {most, 480, 192, 96, 48};
-    layout y = {.part_channels = parts_of(l->channels, clamp(parts_of(l->channels * l->most_taps, PRODUCTS_PART), 1, l->channels))};
+    layout y = {.part_channels =
+                    parts_of(l->channels, clamp(parts_of(l->channels * l->most_taps, PRODUCTS_PART), 1, l->channels))};
     y.part = y.part_channels == 1 ? even_part(l->most_taps, LONGEST_PART) : y.part_channels * l->most_taps;
     double least = INFINITY;
     for (int w = 0; w < 5; w++) {
@@ -109,7 +113,8 @@ layout fc_choose_layout(const layer *l)
         if (widest[w] > most || (pieces == 1 && w > 0))
             continue;
         ptrdiff_t wide = pieces == 1 ? ca->out : min(round_up(parts_of(ca->out, pieces), panel), ca->out);
-        for (ptrdiff_t tall = min(ra->out, max(most / wide, 1)); tall > 0; tall = blocks_next_band(ra->out, tall, wide, l->lanes)) {
+        for (ptrdiff_t tall = min(ra->out, max(most / wide, 1)); tall > 0;
+             tall = blocks_next_band(ra->out, tall, wide, l->lanes)) {
             if (least < NO_FIT && tall * wide < panel)
                 break; /* less than one panel */
             least = blocks_try(l, &y, tall, wide, least);

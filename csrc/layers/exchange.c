@@ -83,12 +83,24 @@ int fc_exchange_run(const layer *l)
     const fc_conv *g = l->g;
     const ptrdiff_t size = l->size, volume = l->whole[DEPTH] * l->whole[ROWS] * l->whole[COLS];
     ptrdiff_t outputs = 1, step = size;
-    fc_conv e = {.type = g->type, .threads = g->threads, .images = g->channels, .groups = 1, .channels = g->kernels, .kernels = 1,
-                 .x_image = l->taps * size, .x_channel = g->channels * l->taps * size};
+    fc_conv e = {.type = g->type,
+                 .threads = g->threads,
+                 .images = g->channels,
+                 .groups = 1,
+                 .channels = g->kernels,
+                 .kernels = 1,
+                 .x_image = l->taps * size,
+                 .x_channel = g->channels * l->taps * size};
     for (int i = COLS; i >= DEPTH; i--) {
         const fc_axis *a = &g->axis[i];
-        e.axis[i] = (fc_axis){.n = a->k, .k = a->out, .out = a->n, .lead = (a->out - 1) * a->stride - a->lead, .stride = 1,
-                              .dilation = a->stride, .boundary = FC_CONSTANT, .x_step = step};
+        e.axis[i] = (fc_axis){.n = a->k,
+                              .k = a->out,
+                              .out = a->n,
+                              .lead = (a->out - 1) * a->stride - a->lead,
+                              .stride = 1,
+                              .dilation = a->stride,
+                              .boundary = FC_CONSTANT,
+                              .x_step = step};
         outputs *= a->out, step *= a->k;
     }
     const ptrdiff_t runs = g->images * g->groups, all = runs * g->channels * volume;

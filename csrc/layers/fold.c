@@ -29,21 +29,19 @@ typedef struct {
     ptrdiff_t parts, parts_chunk;      /* of a plane: rows of taps, or blocks of the picture; of a chunk */
     ptrdiff_t segment;                 /* elements of a phase of a block; 0: taps are added where they belong */
     struct line {
-        ptrdiff_t tap, output, count;  /* the first tap that meets an element, with which output; how many do */
-    } *line[2];                        /* depth, rows: for every element */
-    ptrdiff_t tap_step[2], back[2];    /* from one of these taps to the next, whose output is so much nearer */
+        ptrdiff_t tap, output, count; /* the first tap that meets an element, with which output; how many do */
+    } *line[2];                       /* depth, rows: for every element */
+    ptrdiff_t tap_step[2], back[2];   /* from one of these taps to the next, whose output is so much nearer */
     struct column {
-        ptrdiff_t from, end, at;       /* outputs of a row; where what they meet lies in sums */
-    } *column;                         /* for every column of taps; NULL: rows have several blocks, each with its own */
-    fc_room tables;                    /* these */
-    ptrdiff_t thread_bytes;            /* of the sums of a thread */
+        ptrdiff_t from, end, at; /* outputs of a row; where what they meet lies in sums */
+    } *column;                   /* for every column of taps; NULL: rows have several blocks, each with its own */
+    fc_room tables;              /* these */
+    ptrdiff_t thread_bytes;      /* of the sums of a thread */
     char *scratch;
 } fold;
 
 /* Outputs of an axis whose element under a tap lies inside, and that of output 0 */
-typedef struct {
-    ptrdiff_t from, end, first;
-} span;
+typedef struct { ptrdiff_t from, end, first; } span;
 static span fold_span(const fc_axis *a, ptrdiff_t tap)
 {
     span s = {.first = tap * a->dilation - a->lead};
@@ -90,9 +88,10 @@ static void unfold_row(const fold *d, ptrdiff_t plane, ptrdiff_t tap)
             ptrdiff_t from = i < z.from || i >= z.end || c.from == c.end ? rows->out : r.from, end = max(from, r.end);
             memset(to, 0, (size_t)(from * wide));
             if (end > from)
-                unfold_copy(d, to + from * wide, x + (z.first + i * depth->stride) * depth->x_step +
-                          (r.first + from * rows->stride) * rows->x_step + (c.first + c.from * cols->stride) * cols->x_step,
-                          rows->stride * rows->x_step, &c, end - from);
+                unfold_copy(d, to + from * wide,
+                            x + (z.first + i * depth->stride) * depth->x_step + (r.first + from * rows->stride) * rows->x_step +
+                                (c.first + c.from * cols->stride) * cols->x_step,
+                            rows->stride * rows->x_step, &c, end - from);
             memset(to + end * wide, 0, (size_t)((rows->out - end) * wide));
         }
     }

@@ -26,12 +26,12 @@ typedef struct {
     const fc_conv *g;
     const fc_axis *axis;
     ptrdiff_t size, vlen;
-    ptrdiff_t tall, wide, blocks[2];   /* outputs of a block; blocks of a plane: rows, columns */
-    ptrdiff_t pitch, slots;            /* elements; rows of pixels, of each plane that taps in depth see */
-    ptrdiff_t strip;                   /* rows of outputs */
-    ptrdiff_t sets_chunk, sets;        /* sets of VLEN groups: of a chunk, of all */
-    int zeros;                         /* rows outside x are multiplied, too */
-    ptrdiff_t thread;                  /* bytes of scratch */
+    ptrdiff_t tall, wide, blocks[2]; /* outputs of a block; blocks of a plane: rows, columns */
+    ptrdiff_t pitch, slots;          /* elements; rows of pixels, of each plane that taps in depth see */
+    ptrdiff_t strip;                 /* rows of outputs */
+    ptrdiff_t sets_chunk, sets;      /* sets of VLEN groups: of a chunk, of all */
+    int zeros;                       /* rows outside x are multiplied, too */
+    ptrdiff_t thread;                /* bytes of scratch */
     char *scratch;
 } lanes;
 
@@ -251,9 +251,13 @@ static void lanes_correlate(const lanes *d, const block *b, ptrdiff_t group, ptr
         memset(b->bias, 0, LINE);
     char *to = g->out + ((b->image * g->groups * g->kernels + kernel) * plane + b->z * area) * size;
     to += (b->row0 * wide + b->col0) * size;
-    fc_lanes k = {.out = b->out, .cols = b->cols,
-                  .step = axis[COLS].stride * d->vlen, .dilation = axis[COLS].dilation * d->vlen, .tap = b->tap,
-                  .low = g->low, .high = g->high};
+    fc_lanes k = {.out = b->out,
+                  .cols = b->cols,
+                  .step = axis[COLS].stride * d->vlen,
+                  .dilation = axis[COLS].dilation * d->vlen,
+                  .tap = b->tap,
+                  .low = g->low,
+                  .high = g->high};
     for (ptrdiff_t i = 0; i < b->rows; i += d->strip, to += d->strip * wide * size) {
         k.first = b->first + i;
         k.rows = min(d->strip, b->rows - i);
@@ -262,7 +266,8 @@ static void lanes_correlate(const lanes *d, const block *b, ptrdiff_t group, ptr
             d->l->op->lanes_out(to, g->kernels * plane, b->out, k.rows * wide, used);
         else
             for (ptrdiff_t r = 0; r < k.rows; r++)
-                d->l->op->lanes_out(to + r * wide * size, g->kernels * plane, b->out + r * b->cols * d->vlen * size, b->cols, used);
+                d->l->op->lanes_out(to + r * wide * size, g->kernels * plane, b->out + r * b->cols * d->vlen * size, b->cols,
+                                    used);
     }
 }
 

@@ -22,23 +22,20 @@
 
 /* Of `count` elements those that are not in from ... end (inside), in turn:
  * for (j = outside(0, from, end); j < count; j = outside(j + 1, from, end)) */
-static inline ptrdiff_t outside(ptrdiff_t j, ptrdiff_t from, ptrdiff_t end)
-{
-    return j >= from && j < end ? end : j;
-}
+static inline ptrdiff_t outside(ptrdiff_t j, ptrdiff_t from, ptrdiff_t end) { return j >= from && j < end ? end : j; }
 
 /* What a call means: a layer, or a data gradient as one (phases.c). All sums are over `channels` and taps. */
 typedef struct {
     const fc_conv *g;
-    const fc_kernels *fc;        /* of the whole call, */
-    const fc_ops *op;            /* and its type */
-    fc_axis given[FC_AXES];      /* the call's, those that something slides along last */
-    fc_axis axis[FC_AXES];       /* what is read, and the outputs of a phase */
-    ptrdiff_t spread[FC_AXES];   /* elements of x lie so far apart, amid zeros; but for lanes.c: 1 */
-    ptrdiff_t size, lanes, taps; /* bytes of an element; elements of a vector; taps of a kernel */
-    ptrdiff_t channels, kernels; /* of a group: read, and written */
-    ptrdiff_t w_row, w_channel;  /* weights from one written, one read channel to the next */
-    ptrdiff_t planes;            /* of outputs of a phase: images x depths */
+    const fc_kernels *fc;                    /* of the whole call, */
+    const fc_ops *op;                        /* and its type */
+    fc_axis given[FC_AXES];                  /* the call's, those that something slides along last */
+    fc_axis axis[FC_AXES];                   /* what is read, and the outputs of a phase */
+    ptrdiff_t spread[FC_AXES];               /* elements of x lie so far apart, amid zeros; but for lanes.c: 1 */
+    ptrdiff_t size, lanes, taps;             /* bytes of an element; elements of a vector; taps of a kernel */
+    ptrdiff_t channels, kernels;             /* of a group: read, and written */
+    ptrdiff_t w_row, w_channel;              /* weights from one written, one read channel to the next */
+    ptrdiff_t planes;                        /* of outputs of a phase: images x depths */
     ptrdiff_t whole[FC_AXES], step[FC_AXES]; /* elements written; from output to output of a phase */
     ptrdiff_t phases[FC_AXES], most_taps;    /* phases that have taps; taps of the largest */
     int ragged;                              /* some phases have a column less than others */
@@ -91,10 +88,7 @@ FC_API void fc_pack_channel(const packing *p, char *to, const char *x, const fc_
 /* Taps of one channel that are summed in one go, at most: rounding errors grow with the length of a sum */
 enum { LONGEST_PART = 256 };
 /* So many taps, or rows of taps, in parts of `most` at most, as even as can be: those of a part */
-static inline ptrdiff_t even_part(ptrdiff_t n, ptrdiff_t most)
-{
-    return parts_of(n, parts_of(n, max(most, 1)));
-}
+static inline ptrdiff_t even_part(ptrdiff_t n, ptrdiff_t most) { return parts_of(n, parts_of(n, max(most, 1))); }
 
 static inline double element_at(int type, const void *p, ptrdiff_t i)
 {
@@ -122,9 +116,9 @@ static inline fc_panel *add_vector(fc_panel *to, int *n, ptrdiff_t left, ptrdiff
 typedef struct {
     ptrdiff_t part, part_channels; /* taps, and channels, summed in one go */
     split rows, cols;
-    int flat;                      /* rows of outputs adjoin in the packed block */
-    ptrdiff_t pitch;               /* of its rows */
-    ptrdiff_t planes;              /* that may share a block, however many there are */
+    int flat;         /* rows of outputs adjoin in the packed block */
+    ptrdiff_t pitch;  /* of its rows */
+    ptrdiff_t planes; /* that may share a block, however many there are */
 } layout;
 FC_API layout fc_choose_layout(const layer *l);
 /* Outputs at the end of a run of `length` that inner products take */
@@ -135,16 +129,15 @@ typedef struct {
     phase *phase;
     ptrdiff_t *at, *weight_at, channels;
 } phase_tables;
-typedef struct {
-    ptrdiff_t row, rows, col, cols; /* of outputs of a phase */
-} area;
+typedef struct { ptrdiff_t row, rows, col, cols; /* of outputs of a phase */ } area;
 FC_API ptrdiff_t fc_phases(const layer *l);
 FC_API void fc_make_phases(const packing *p, const phase_tables *t);
 /* Of the outputs of a block, those of phase `index`; returns the element of a plane that is written where they begin: phases lie
  * one behind another until fc_interleave brings them to their places. pitch: elements from row to row */
 FC_API ptrdiff_t fc_phase_area(const layer *l, const phase *all, ptrdiff_t index, area *b, ptrdiff_t *pitch);
 /* value: that of elements that meet no tap; all of them, if the plane has none */
-FC_API void fc_interleave(const layer *l, const phase *all, const area *block, char *plane, char *room, double value, int has_taps);
+FC_API void fc_interleave(const layer *l, const phase *all, const area *block, char *plane, char *room, double value,
+                          int has_taps);
 
 /* ---- drivers ---------------------------------------------------------------------------------- */
 

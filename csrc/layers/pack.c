@@ -15,18 +15,12 @@ split fc_split_axis(const fc_axis *a, ptrdiff_t block, enum sets how)
     return (split){block, a->stride, shared, 0};
 }
 /* Where tap t is: the set, and the shift in it; where a set begins in X. */
-static ptrdiff_t pack_set(const split *s, const fc_axis *a, ptrdiff_t t)
-{
-    return s->apart ? t : t * a->dilation % a->stride;
-}
+static ptrdiff_t pack_set(const split *s, const fc_axis *a, ptrdiff_t t) { return s->apart ? t : t * a->dilation % a->stride; }
 static ptrdiff_t pack_shift(const split *s, const fc_axis *a, ptrdiff_t t)
 {
     return s->apart ? 0 : t * a->dilation / a->stride;
 }
-static ptrdiff_t pack_first(const split *s, const fc_axis *a, ptrdiff_t set)
-{
-    return s->apart ? set * a->dilation : set;
-}
+static ptrdiff_t pack_first(const split *s, const fc_axis *a, ptrdiff_t set) { return s->apart ? set * a->dilation : set; }
 
 packing fc_lay_out(const layer *l, split rows, split cols, ptrdiff_t pitch)
 {
@@ -57,7 +51,8 @@ void fc_tabulate(const packing *p, const phase *q, ptrdiff_t channels, ptrdiff_t
                     ptrdiff_t row = r->at_first + j * r->at_step, col = s->at_first + k * s->at_step;
                     *at++ = c * p->plane + (z->at_first + i * z->at_step) * p->depth_set +
                             pack_set(&p->cols, &axis[COLS], col) * p->col_set + pack_shift(&p->cols, &axis[COLS], col) +
-                            pack_set(&p->rows, &axis[ROWS], row) * p->row_set + pack_shift(&p->rows, &axis[ROWS], row) * p->pitch;
+                            pack_set(&p->rows, &axis[ROWS], row) * p->row_set +
+                            pack_shift(&p->rows, &axis[ROWS], row) * p->pitch;
                     row = (z->tap_first + i * z->tap_step) * given[ROWS].k + r->tap_first + j * r->tap_step;
                     if (weight_at)
                         *weight_at++ = c * p->l->w_channel + row * given[COLS].k + s->tap_first + k * s->tap_step;
@@ -98,8 +93,8 @@ fc_runs fc_plan_runs(const packing *p, fc_run *run, ptrdiff_t plane, ptrdiff_t r
     const fc_axis *depth = &l->axis[DEPTH], *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
     fc_run *at = run;
     for (ptrdiff_t z = 0; z < depth->k; z++) {
-        ptrdiff_t source = fc_source_index(plane % depth->out * depth->stride - depth->lead + z * depth->dilation, depth->n,
-                                           depth->boundary);
+        ptrdiff_t source =
+            fc_source_index(plane % depth->out * depth->stride - depth->lead + z * depth->dilation, depth->n, depth->boundary);
         ptrdiff_t x = plane / depth->out * l->g->x_image + source * depth->x_step, to = z * p->depth_set;
         for (ptrdiff_t s = 0; s < p->cols.sets; s++)
             for (ptrdiff_t r = 0; r < p->rows.sets; r++, to += p->row_set) {

@@ -21,10 +21,7 @@
 /* ---- geometry --------------------------------------------------------------------------------- */
 
 /* The elements of x that meet tap t, and which output the first of them meets */
-static ptrdiff_t phases_first(const fc_axis *a, ptrdiff_t step, ptrdiff_t t)
-{
-    return modulo(t * a->dilation - a->lead, step);
-}
+static ptrdiff_t phases_first(const fc_axis *a, ptrdiff_t step, ptrdiff_t t) { return modulo(t * a->dilation - a->lead, step); }
 static ptrdiff_t phases_output(const fc_axis *a, ptrdiff_t step, ptrdiff_t t)
 {
     return (phases_first(a, step, t) + a->lead - t * a->dilation) / step;
@@ -71,8 +68,14 @@ layer fc_describe(const fc_conv *g, const fc_kernels *table)
         ptrdiff_t step = l.step[i] = a->out > 1 ? a->stride : (a->k - 1) * a->dilation + 1;
         ptrdiff_t apart = step / common_divisor(step, a->dilation), least, greatest;
         phases_find_outputs(a, step, &least, &greatest);
-        *to = (fc_axis){.n = a->out, .k = a->k, .out = parts_of(a->n, step), .lead = -least, .stride = 1,
-                        .dilation = a->dilation, .boundary = FC_CONSTANT, .x_step = a->x_step};
+        *to = (fc_axis){.n = a->out,
+                        .k = a->k,
+                        .out = parts_of(a->n, step),
+                        .lead = -least,
+                        .stride = 1,
+                        .dilation = a->dilation,
+                        .boundary = FC_CONSTANT,
+                        .x_step = a->x_step};
         if (step > 1)
             to->k = greatest - least + 1, to->dilation = 1;
         l.phases[i] = min(apart, a->k);
@@ -84,10 +87,7 @@ layer fc_describe(const fc_conv *g, const fc_kernels *table)
     return l;
 }
 
-ptrdiff_t fc_phases(const layer *l)
-{
-    return l->phases[DEPTH] * l->phases[ROWS] * l->phases[COLS];
-}
+ptrdiff_t fc_phases(const layer *l) { return l->phases[DEPTH] * l->phases[ROWS] * l->phases[COLS]; }
 
 /* Phase `index` of an axis */
 static axis_phase phases_axis(const layer *l, int i, ptrdiff_t index)
@@ -97,8 +97,11 @@ static axis_phase phases_axis(const layer *l, int i, ptrdiff_t index)
         return (axis_phase){.count = a->out, .taps = a->k, .tap_step = 1, .at_step = 1};
     ptrdiff_t step = l->step[i], divisor = common_divisor(step, a->dilation), apart = step / divisor;
     ptrdiff_t taps = parts_of(a->k - index, apart), last = index + (taps - 1) * apart, first = phases_first(a, step, last);
-    return (axis_phase){.first = first, .count = first < a->n ? (a->n - 1 - first) / step + 1 : 0,
-                        .taps = taps, .tap_first = last, .tap_step = -apart,
+    return (axis_phase){.first = first,
+                        .count = first < a->n ? (a->n - 1 - first) / step + 1 : 0,
+                        .taps = taps,
+                        .tap_first = last,
+                        .tap_step = -apart,
                         .at_first = step == 1 ? 0 : phases_output(a, step, last) + l->axis[i].lead,
                         .at_step = step == 1 ? 1 : a->dilation / divisor};
 }
@@ -146,10 +149,7 @@ static ptrdiff_t phases_count_all(const axis_phase *p, ptrdiff_t count, ptrdiff_
 }
 
 /* Blocks of whole rows are cut into phases as a whole, others row by row */
-static int phases_is_wide(const layer *l, const area *block)
-{
-    return block->cols == l->axis[COLS].out;
-}
+static int phases_is_wide(const layer *l, const area *block) { return block->cols == l->axis[COLS].out; }
 
 ptrdiff_t fc_phase_area(const layer *l, const phase *all, ptrdiff_t index, area *b, ptrdiff_t *pitch)
 {

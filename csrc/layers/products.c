@@ -24,19 +24,17 @@ typedef struct {
     layout y;
     packing pack;
     phase_tables t;
-    ptrdiff_t blocks[3], planes_block;  /* of planes, rows, columns; planes of a block */
-    ptrdiff_t packed_plane;             /* elements from one packed plane to the next */
-    ptrdiff_t most_spans;               /* parts, at most, whose channels a part of few taps spans */
-    ptrdiff_t most_vectors, most_dots;  /* of a block: vectors of a phase, and dots, at most */
-    ptrdiff_t shares;                   /* of the rows of weights */
+    ptrdiff_t blocks[3], planes_block; /* of planes, rows, columns; planes of a block */
+    ptrdiff_t packed_plane;            /* elements from one packed plane to the next */
+    ptrdiff_t most_spans;              /* parts, at most, whose channels a part of few taps spans */
+    ptrdiff_t most_vectors, most_dots; /* of a block: vectors of a phase, and dots, at most */
+    ptrdiff_t shares;                  /* of the rows of weights */
     ptrdiff_t thread_bytes;
     char *scratch;
 } products;
 
 /* How outputs of a plane are summed, rows x cols of them: as one run of vectors, if flat, or row by row; and in dots */
-typedef struct {
-    ptrdiff_t count, length, dots, vectors; /* runs; outputs of each, dots of each; vectors of all */
-} runs;
+typedef struct { ptrdiff_t count, length, dots, vectors; /* runs; outputs of each, dots of each; vectors of all */ } runs;
 static runs products_runs(const products *d, ptrdiff_t rows, ptrdiff_t cols, int flat)
 {
     ptrdiff_t count = flat ? min(rows, 1) : rows, length = flat ? rows * cols : cols, dots = fc_dots_of(d->l, &d->y, length);
@@ -44,10 +42,7 @@ static runs products_runs(const products *d, ptrdiff_t rows, ptrdiff_t cols, int
 }
 
 /* Elements of a column of a part, for the inner products */
-static ptrdiff_t products_column(const products *d)
-{
-    return round_up(d->y.part, d->l->lanes);
-}
+static ptrdiff_t products_column(const products *d) { return round_up(d->y.part, d->l->lanes); }
 
 /* ---- plan ------------------------------------------------------------------------------------- */
 
@@ -55,7 +50,8 @@ static ptrdiff_t products_column(const products *d)
 static ptrdiff_t products_parts_packed(const products *d, ptrdiff_t planes)
 {
     ptrdiff_t bytes = (planes * d->y.part_channels * d->pack.plane + d->most_dots * products_column(d)) * d->l->size;
-    return d->y.part == d->y.part_channels * d->l->most_taps ? clamp(PRODUCTS_PACKED / max(bytes, 1), 1, PRODUCTS_MOST_PARTS) : 1;
+    return d->y.part == d->y.part_channels * d->l->most_taps ? clamp(PRODUCTS_PACKED / max(bytes, 1), 1, PRODUCTS_MOST_PARTS)
+                                                             : 1;
 }
 
 static ptrdiff_t power_of_two(ptrdiff_t most)
@@ -211,9 +207,21 @@ static void products_multiply(const products *d, const tile *t, const phase *q, 
         d->l->op->gemm(&m);
         if (t->dots == 0)
             continue;
-        fc_dot dots = {.a = (const char *)m.a + tap * l->size, .b = products_columns(d, t, tap), .bias = m.bias, .c = m.c,
-                       .as = m.as, .bs = products_column(d), .cs = m.cs, .rows = m.rows, .cols = t->dots, .depth = m.depth,
-                       .at = t->dot_c, .add = m.add, .clamp = m.clamp, .low = m.low, .high = m.high};
+        fc_dot dots = {.a = (const char *)m.a + tap * l->size,
+                       .b = products_columns(d, t, tap),
+                       .bias = m.bias,
+                       .c = m.c,
+                       .as = m.as,
+                       .bs = products_column(d),
+                       .cs = m.cs,
+                       .rows = m.rows,
+                       .cols = t->dots,
+                       .depth = m.depth,
+                       .at = t->dot_c,
+                       .add = m.add,
+                       .clamp = m.clamp,
+                       .low = m.low,
+                       .high = m.high};
         d->l->op->dot(&dots);
     }
 }
@@ -257,7 +265,8 @@ static void products_block(void *context, ptrdiff_t index, int slot)
     ptrdiff_t share = index % d->shares, group = (index /= d->shares) % g->groups;
     area *a = &t.area;
     a->col = (index /= g->groups) % d->blocks[2] * d->y.cols.block, a->cols = min(d->y.cols.block, l->axis[COLS].out - a->col);
-    a->row = (index /= d->blocks[2]) % d->blocks[1] * d->y.rows.block, a->rows = min(d->y.rows.block, l->axis[ROWS].out - a->row);
+    a->row = (index /= d->blocks[2]) % d->blocks[1] * d->y.rows.block,
+    a->rows = min(d->y.rows.block, l->axis[ROWS].out - a->row);
     t.plane = index / d->blocks[1] * d->planes_block, t.planes = min(d->planes_block, l->planes - t.plane);
     ptrdiff_t from = l->kernels * share / d->shares, to = l->kernels * (share + 1) / d->shares;
     ptrdiff_t tiles = parts_of(to - from, l->fc->rows), widest = l->fc->cols_of[parts_of(to - from, tiles)];

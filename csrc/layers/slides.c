@@ -13,7 +13,7 @@ typedef struct {
     packing pack;
     ptrdiff_t blocks[2]; /* of a plane: rows, columns */
     fc_taps taps;
-    ptrdiff_t dilation;  /* rows between tap rows, where all of them are in one call of corr; 0: taps are columns */
+    ptrdiff_t dilation; /* rows between tap rows, where all of them are in one call of corr; 0: taps are columns */
     ptrdiff_t kernels_chunk;
     ptrdiff_t tall, wide; /* tap rows and columns of a part */
     ptrdiff_t thread_bytes;
@@ -31,7 +31,8 @@ static void slides_choose_blocks(slides *d)
     ptrdiff_t wide = min(round_up(even_part(cols->out, SLIDES_COLUMNS), l->lanes), cols->out);
     split columns = fc_split_axis(cols, wide, FEWER);
     ptrdiff_t row_bytes = axis[DEPTH].k * columns.sets * columns.count * l->size, apart = (rows->k - 1) * rows->dilation;
-    ptrdiff_t tall = even_part(rows->out, clamp((SLIDES_BLOCK / row_bytes - apart) / rows->stride, min(16, rows->out), rows->out));
+    ptrdiff_t tall =
+        even_part(rows->out, clamp((SLIDES_BLOCK / row_bytes - apart) / rows->stride, min(16, rows->out), rows->out));
     int near = apart <= SLIDES_MOST / row_bytes; /* tap rows */
     split bands = fc_split_axis(rows, tall, rows->stride == 1 && near ? SHARED : FEWER);
     d->pack = fc_lay_out(l, bands, columns, round_up(columns.count, l->lanes));
@@ -62,7 +63,7 @@ static void slides_lay_taps(const slides *d, char *to, const char *w)
 
 /* start: what a sum begins with; sums: room for those of a part */
 static void slides_sum(const slides *d, const char *packed, const char *k, double start, char *sums, char *out, ptrdiff_t rows,
-                  ptrdiff_t cols)
+                       ptrdiff_t cols)
 {
     const layer *l = d->l;
     const ptrdiff_t wide = l->axis[COLS].out, images = max(d->dilation, 1), size = l->size;
@@ -74,7 +75,7 @@ static void slides_sum(const slides *d, const char *packed, const char *k, doubl
             part.start = first ? start : 0;
             for (ptrdiff_t i = 0; i < images && i < rows; i++)
                 l->op->corr(packed + (row * images + i) * d->pack.pitch * size, images * d->pack.pitch, &part,
-                        (first ? out : sums) + i * pitch * size, images * pitch, parts_of(rows - i, images), cols);
+                            (first ? out : sums) + i * pitch * size, images * pitch, parts_of(rows - i, images), cols);
             for (ptrdiff_t i = 0; i < rows && !first; i++)
                 l->op->add(out + i * wide * size, out + i * wide * size, sums + i * cols * size, cols);
         }
@@ -129,7 +130,7 @@ static void slides_chunk(void *context, ptrdiff_t index, int slot)
                     fc_pack_channel(&d->pack, s.packed, x, &runs);
                 }
                 slides_sum(d, s.packed, s.k, start, s.sums, out + (row * axis[COLS].out + col) * l->size,
-                      min(d->pack.rows.block, axis[ROWS].out - row), min(d->pack.cols.block, axis[COLS].out - col));
+                           min(d->pack.rows.block, axis[ROWS].out - row), min(d->pack.cols.block, axis[COLS].out - col));
             }
         x += (m + 1) % g->kernels == 0 ? g->x_channel : 0;
     }

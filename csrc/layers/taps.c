@@ -40,8 +40,14 @@ static int taps_run_flipped(const layer *given)
     flipped.gradient = 0;
     for (int i = DEPTH; i <= COLS; i++) {
         const fc_axis *a = &g->axis[i];
-        flipped.axis[i] = (fc_axis){.n = a->out, .k = a->k, .out = a->n, .lead = (a->k - 1) * a->dilation - a->lead,
-                                    .stride = a->stride, .dilation = a->dilation, .boundary = FC_CONSTANT, .x_step = a->x_step};
+        flipped.axis[i] = (fc_axis){.n = a->out,
+                                    .k = a->k,
+                                    .out = a->n,
+                                    .lead = (a->k - 1) * a->dilation - a->lead,
+                                    .stride = a->stride,
+                                    .dilation = a->dilation,
+                                    .boundary = FC_CONSTANT,
+                                    .x_step = a->x_step};
     }
     layer l = fc_describe(&flipped, given->fc);
     int is_spread = 0;

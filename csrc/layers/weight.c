@@ -24,18 +24,18 @@
 
 typedef struct {
     const fc_conv *g;
-    const fc_kernels *fc;             /* of the whole call */
+    const fc_kernels *fc; /* of the whole call */
     const fc_axis *axis;
     const fc_ops *op;
-    int each;                         /* a lane for every group; x is turned, and so is dy, kernel by kernel */
+    int each; /* a lane for every group; x is turned, and so is dy, kernel by kernel */
     int lanes_of_x;
-    int copied;                       /* x is, where dy is turned: it has a border */
+    int copied; /* x is, where dy is turned: it has a border */
     stored x;
     ptrdiff_t size, vlen, taps;
-    ptrdiff_t lanes, rows;            /* channels of a group (or groups) that are lanes, and that are rows */
-    ptrdiff_t vectors, rows_chunk;    /* of a chunk */
-    ptrdiff_t chunks[2], products;    /* of a product; products: groups that have lanes of their own, or one of all */
-    ptrdiff_t tall, wide, part;       /* outputs of a block: rows, columns; rows of a part */
+    ptrdiff_t lanes, rows;         /* channels of a group (or groups) that are lanes, and that are rows */
+    ptrdiff_t vectors, rows_chunk; /* of a chunk */
+    ptrdiff_t chunks[2], products; /* of a product; products: groups that have lanes of their own, or one of all */
+    ptrdiff_t tall, wide, part;    /* outputs of a block: rows, columns; rows of a part */
     ptrdiff_t thread_bytes;
     char *scratch;
 } weight;
@@ -103,8 +103,8 @@ static void weight_choose_lanes(weight *d)
     const fc_conv *g = d->g;
     const fc_axis *axis = d->axis;
     d->products = g->groups;
-    d->each = g->channels == 1 && g->groups > 1 && g->groups >= g->kernels &&
-              g->kernels * d->taps * d->vlen * d->size <= WEIGHT_SUMS;
+    d->each =
+        g->channels == 1 && g->groups > 1 && g->groups >= g->kernels && g->kernels * d->taps * d->vlen * d->size <= WEIGHT_SUMS;
     if (d->each) {
         d->lanes_of_x = d->vectors = d->chunks[0] = d->products = 1;
         d->lanes = g->groups, d->rows = d->rows_chunk = g->kernels;
@@ -127,7 +127,8 @@ static void weight_choose_lanes(weight *d)
     ptrdiff_t vectors = parts_of(d->lanes, d->vlen), sums = d->taps * d->vlen * d->size; /* bytes, of a row and vector */
     d->vectors = even_part(vectors, most);
     if (d->lanes_of_x)
-        d->rows_chunk = clamp(WEIGHT_SUMS / (d->vectors * sums) / d->fc->rows * d->fc->rows, min(d->fc->rows, d->rows), d->rows);
+        d->rows_chunk =
+            clamp(WEIGHT_SUMS / (d->vectors * sums) / d->fc->rows * d->fc->rows, min(d->fc->rows, d->rows), d->rows);
     else {
         d->rows_chunk = d->rows; /* all: dw is written plane by plane */
         d->vectors = clamp(WEIGHT_SUMS / (d->rows * sums), 1, d->vectors);
@@ -144,7 +145,8 @@ static void weight_tabulate(const weight *d, ptrdiff_t *row_at, ptrdiff_t *lane_
     const ptrdiff_t *step = d->x.step, *dy_step = d->g->dy_step, size = d->size;
     for (ptrdiff_t i = 0; i < rows; i++)
         for (ptrdiff_t j = 0; j < cols; j++, row_at++, lane_at++) {
-            ptrdiff_t x = i * step[ROWS] * d->x.lines[COLS] + j * step[COLS], dy = (i * dy_step[ROWS] + j * dy_step[COLS]) / size;
+            ptrdiff_t x = i * step[ROWS] * d->x.lines[COLS] + j * step[COLS],
+                      dy = (i * dy_step[ROWS] + j * dy_step[COLS]) / size;
             ptrdiff_t in_x = (i * down->stride * down->x_step + j * right->stride * right->x_step) / size;
             *row_at = d->lanes_of_x ? dy : d->copied ? x : in_x;
             *lane_at = (d->lanes_of_x ? x : i * cols + j) * d->vlen;
@@ -202,8 +204,9 @@ static void weight_multiply(const weight *d, const share *s, const block *b, fc_
     if (d->copied)
         x += row * d->x.step[ROWS] * row_step;
     else {
-        x = g->x + b->o.image * g->x_image + s->group * g->channels * g->x_channel + b->o.z * axis[DEPTH].stride * axis[DEPTH].x_step +
-            (b->o.row + row) * axis[ROWS].stride * axis[ROWS].x_step + b->o.col * axis[COLS].stride * axis[COLS].x_step;
+        x = g->x + b->o.image * g->x_image + s->group * g->channels * g->x_channel +
+            b->o.z * axis[DEPTH].stride * axis[DEPTH].x_step + (b->o.row + row) * axis[ROWS].stride * axis[ROWS].x_step +
+            b->o.col * axis[COLS].stride * axis[COLS].x_step;
         z_step = axis[DEPTH].x_step * axis[DEPTH].dilation, row_step = axis[ROWS].x_step, col_step = axis[COLS].x_step;
         m.as = g->x_channel / size;
     }
@@ -227,8 +230,12 @@ static void weight_multiply_lanes(const weight *d, const share *s, const block *
     const fc_conv *g = d->g;
     const fc_axis *axis = d->axis;
     const ptrdiff_t pixel = d->vlen * d->size, pitch = d->x.lines[COLS] * d->vlen;
-    fc_lanes_grads l = {.cols = b->o.cols, .x_row = d->x.step[ROWS] * pitch, .x_step = d->x.step[COLS] * d->vlen,
-                        .dy_row = b->o.cols * d->vlen, .tap_rows = axis[ROWS].k, .taps = axis[COLS].k,
+    fc_lanes_grads l = {.cols = b->o.cols,
+                        .x_row = d->x.step[ROWS] * pitch,
+                        .x_step = d->x.step[COLS] * d->vlen,
+                        .dy_row = b->o.cols * d->vlen,
+                        .tap_rows = axis[ROWS].k,
+                        .taps = axis[COLS].k,
                         .tap_row = line_of_tap(&d->x, ROWS, 1, b->o.rows) * pitch,
                         .dilation = line_of_tap(&d->x, COLS, 1, b->o.cols) * d->vlen};
     const char *dy = fc_outputs(&d->x, &b->o, s->lane * g->kernels, 0);
@@ -251,7 +258,8 @@ static void weight_deliver(const weight *d, const share *s, const char *sums)
 {
     const fc_conv *g = d->g;
     const ptrdiff_t n = g->channels * d->taps, count = d->lanes_of_x ? d->taps : n, apart = d->each ? g->kernels * n : count;
-    const ptrdiff_t first = (s->group * g->kernels + (d->lanes_of_x ? s->row : s->lane)) * n + (d->lanes_of_x ? s->lane * apart : 0);
+    const ptrdiff_t first =
+        (s->group * g->kernels + (d->lanes_of_x ? s->row : s->lane)) * n + (d->lanes_of_x ? s->lane * apart : 0);
     for (ptrdiff_t i = 0; i < (d->lanes_of_x ? s->rows : 1); i++)
         for (ptrdiff_t v = 0; v < s->vectors; v++, sums += count * d->vlen * d->size)
             d->op->lanes_out(g->out + (first + i * n + v * d->vlen * apart) * d->size, apart, sums, count,
@@ -269,10 +277,11 @@ static void weight_open_block(const weight *d, const share *s, const block *b)
     for (ptrdiff_t v = 0; v < s->vectors; v++) {
         ptrdiff_t lanes = min(s->lanes - v * d->vlen, d->vlen);
         if (d->lanes_of_x)
-            fc_store(&d->x, &b->o, b->pixels + v * d->x.plane * d->vlen * d->size, x + (s->lane + v * d->vlen) * g->x_channel, lanes);
+            fc_store(&d->x, &b->o, b->pixels + v * d->x.plane * d->vlen * d->size, x + (s->lane + v * d->vlen) * g->x_channel,
+                     lanes);
         else
-            fc_turn_outputs(&d->x, &b->o, b->pixels + v * b->o.rows * b->o.cols * d->vlen * d->size, dy + v * d->vlen * g->dy_channel,
-                         g->dy_channel, lanes);
+            fc_turn_outputs(&d->x, &b->o, b->pixels + v * b->o.rows * b->o.cols * d->vlen * d->size,
+                            dy + v * d->vlen * g->dy_channel, g->dy_channel, lanes);
     }
     for (ptrdiff_t c = 0; d->copied && !d->lanes_of_x && c < g->channels; c++)
         fc_store(&d->x, &b->o, b->copy + c * d->x.plane * d->size, x + c * g->x_channel, 1);
@@ -305,7 +314,8 @@ static void weight_chunk(void *context, ptrdiff_t index, int slot)
     const weight *d = context;
     const fc_conv *g = d->g;
     const fc_axis *axis = d->axis;
-    share s = {.lane = index % d->chunks[1] * d->vectors * d->vlen, .row = index / d->chunks[1] % d->chunks[0] * d->rows_chunk,
+    share s = {.lane = index % d->chunks[1] * d->vectors * d->vlen,
+               .row = index / d->chunks[1] % d->chunks[0] * d->rows_chunk,
                .group = index / d->chunks[1] / d->chunks[0]};
     s.rows = min(d->rows_chunk, d->rows - s.row), s.lanes = min(d->vectors * d->vlen, d->lanes - s.lane);
     s.vectors = parts_of(s.lanes, d->vlen);

@@ -15,21 +15,16 @@ typedef struct {
     const fc_axis *axis;
     fc_lanes_in_fn *in;
     ptrdiff_t size, vlen;
-    int of_pixels;             /* VLEN channels each; or else one channel */
-    int apart[FC_AXES];        /* lines under different taps are stored apart */
-    ptrdiff_t step[FC_AXES];   /* lines from output to output, as they are stored: 1 where those between are left out */
-    ptrdiff_t lines[FC_AXES];  /* rows and columns that the largest block sees, as they are stored */
-    ptrdiff_t plane;           /* elements of all of them, for every tap in depth */
+    int of_pixels;            /* VLEN channels each; or else one channel */
+    int apart[FC_AXES];       /* lines under different taps are stored apart */
+    ptrdiff_t step[FC_AXES];  /* lines from output to output, as they are stored: 1 where those between are left out */
+    ptrdiff_t lines[FC_AXES]; /* rows and columns that the largest block sees, as they are stored */
+    ptrdiff_t plane;          /* elements of all of them, for every tap in depth */
 } stored;
-typedef struct {
-    ptrdiff_t image, z, row, rows, col, cols;
-} outputs; /* of a block */
+typedef struct { ptrdiff_t image, z, row, rows, col, cols; } outputs; /* of a block */
 
 /* Elements of an axis of x that n outputs see under one tap, as they are stored apart */
-static inline ptrdiff_t lines_of_tap(const stored *s, int i, ptrdiff_t n)
-{
-    return (n - 1) * s->step[i] + 1;
-}
+static inline ptrdiff_t lines_of_tap(const stored *s, int i, ptrdiff_t n) { return (n - 1) * s->step[i] + 1; }
 /* Under all taps: from the first to the last, or those of each */
 static inline ptrdiff_t lines_of(const stored *s, int i, ptrdiff_t n)
 {
@@ -40,10 +35,7 @@ static inline ptrdiff_t line_of_tap(const stored *s, int i, ptrdiff_t t, ptrdiff
 {
     return t * (s->apart[i] ? lines_of_tap(s, i, n) : s->axis[i].dilation);
 }
-static inline ptrdiff_t bytes_of_stored(const stored *s) /* of an element */
-{
-    return (s->of_pixels ? s->vlen : 1) * s->size;
-}
+static inline ptrdiff_t bytes_of_stored(const stored *s) /* of an element */ { return (s->of_pixels ? s->vlen : 1) * s->size; }
 
 /* weight_pixels.c: which axes are stored apart */
 FC_API void fc_choose_lines(stored *s);

@@ -17,10 +17,7 @@ void fc_choose_lines(stored *s)
 }
 
 /* Elements of x from one stored line to the next, under one tap */
-static ptrdiff_t weight_source_step(const stored *s, int i)
-{
-    return s->axis[i].stride / s->step[i];
-}
+static ptrdiff_t weight_source_step(const stored *s, int i) { return s->axis[i].stride / s->step[i]; }
 /* The column or row of x, `from` being the first of n outputs, that is stored as `line` */
 static ptrdiff_t weight_source(const stored *s, int i, ptrdiff_t from, ptrdiff_t line, ptrdiff_t n)
 {
@@ -32,8 +29,8 @@ static ptrdiff_t weight_source(const stored *s, int i, ptrdiff_t from, ptrdiff_t
 }
 
 /* Rows of elements of `lanes` channels, `channel`, `row` and `step` bytes apart, to pixels; `pitch` pixels from row to row */
-static void weight_turn(const stored *s, char *to, ptrdiff_t pitch, const char *from, ptrdiff_t channel, ptrdiff_t row, ptrdiff_t step,
-                        ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes)
+static void weight_turn(const stored *s, char *to, ptrdiff_t pitch, const char *from, ptrdiff_t channel, ptrdiff_t row,
+                        ptrdiff_t step, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes)
 {
     const ptrdiff_t size = s->size;
     if ((step == size || channel == size) && row % size == 0)
@@ -54,7 +51,8 @@ static void weight_take(const stored *s, char *to, const char *x, ptrdiff_t step
 }
 
 /* A line as it is stored: columns of x from `first` on, continued by the boundary; but for those inside, if they are there */
-static void weight_store_line(const stored *s, char *to, const char *x, ptrdiff_t first, ptrdiff_t count, ptrdiff_t lanes, int there)
+static void weight_store_line(const stored *s, char *to, const char *x, ptrdiff_t first, ptrdiff_t count, ptrdiff_t lanes,
+                              int there)
 {
     const fc_axis *cols = &s->axis[COLS];
     const ptrdiff_t element = bytes_of_stored(s), step = weight_source_step(s, COLS);
@@ -84,8 +82,8 @@ static int weight_store_inside(const stored *s, const outputs *o, char *to, cons
     inside(cols->n, right, col, lines_of(s, COLS, o->cols), &from, &end);
     if (bottom > top && end > from)
         weight_turn(s, to + (top * s->lines[COLS] + from) * s->vlen * s->size, s->lines[COLS],
-                x + (row + top * down) * rows->x_step + (col + from * right) * cols->x_step, s->g->x_channel, down * rows->x_step,
-                right * cols->x_step, bottom - top, end - from, lanes);
+                    x + (row + top * down) * rows->x_step + (col + from * right) * cols->x_step, s->g->x_channel,
+                    down * rows->x_step, right * cols->x_step, bottom - top, end - from, lanes);
     return 1;
 }
 
@@ -116,8 +114,8 @@ void fc_store(const stored *s, const outputs *o, char *to, const char *x, ptrdif
 const char *fc_outputs(const stored *s, const outputs *o, ptrdiff_t channel, ptrdiff_t row)
 {
     const fc_conv *g = s->g;
-    return g->dy + o->image * g->dy_image + channel * g->dy_channel + o->z * g->dy_step[DEPTH] + (o->row + row) * g->dy_step[ROWS] +
-           o->col * g->dy_step[COLS];
+    return g->dy + o->image * g->dy_image + channel * g->dy_channel + o->z * g->dy_step[DEPTH] +
+           (o->row + row) * g->dy_step[ROWS] + o->col * g->dy_step[COLS];
 }
 
 void fc_turn_outputs(const stored *s, const outputs *o, char *to, const char *dy, ptrdiff_t channel, ptrdiff_t lanes)

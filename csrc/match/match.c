@@ -168,7 +168,8 @@ static void match_size_tiles(match *m)
     ptrdiff_t h = g->k[ROWS], w = g->k[COLS], deep = g->k[DEPTH];
     ptrdiff_t rows = MATCH_ROWS, cols = MATCH_COLS;
     ptrdiff_t plane[FC_AXES] = {1, h, w}, outputs[FC_AXES] = {1, g->out[ROWS], g->out[COLS]};
-    double all = (double)g->out[ROWS] * (double)g->out[COLS], direct_us = fc_time_us(RATE_MATCH, (double)h * (double)w * all, 1, 0);
+    double all = (double)g->out[ROWS] * (double)g->out[COLS],
+           direct_us = fc_time_us(RATE_MATCH, (double)h * (double)w * all, 1, 0);
     double fft_us = fc_fft_size(m->fc, g->type, plane, outputs, m->fft) * m->fc->vector_bytes / 64 * all;
     if (m->fft[COLS] && h >= MATCH_FFT_SIDE && w >= MATCH_FFT_SIDE && h * w >= MATCH_FFT_TAPS && fft_us < direct_us) {
         ptrdiff_t tall = m->fft[ROWS] - h + 1, broad = 2 * (m->fft[COLS] - w + 1);
@@ -217,7 +218,12 @@ int fc_match_run(const fc_match *g)
     match_size_tiles(&m);
     double outputs = 1, taps = 1;
     for (int a = 0; a < FC_AXES; a++) {
-        m.axis[a] = (fc_axis){.n = g->n[a], .k = g->k[a], .lead = g->lead[a], .stride = 1, .dilation = 1, .boundary = g->boundary,
+        m.axis[a] = (fc_axis){.n = g->n[a],
+                              .k = g->k[a],
+                              .lead = g->lead[a],
+                              .stride = 1,
+                              .dilation = 1,
+                              .boundary = g->boundary,
                               .x_step = g->x_step[a]};
         outputs *= (double)g->out[a], taps *= (double)g->k[a];
     }

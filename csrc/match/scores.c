@@ -14,9 +14,13 @@ void fc_match_constants(tile *t)
     double s = t->scale, c = t->centre, r = m->sum[t->type], q = s / g->scale, V = g->energy;
     double shifted = g->shift * g->scale, delta = (g->shift - c) * s;
     fc_score *f = &t->score;
-    *f = (fc_score){.normed = g->normed, .spreads = g->normed && !g->weights && t->type == FC_F64,
-                    .per_weight = 1 / g->weight, .energy = V, .per_energy = 1 / V,
-                    .low = g->normed ? -1 : -INFINITY, .high = g->normed ? 1 : INFINITY};
+    *f = (fc_score){.normed = g->normed,
+                    .spreads = g->normed && !g->weights && t->type == FC_F64,
+                    .per_weight = 1 / g->weight,
+                    .energy = V,
+                    .per_energy = 1 / V,
+                    .low = g->normed ? -1 : -INFINITY,
+                    .high = g->normed ? 1 : INFINITY};
     double norm = sqrt(g->measure == FC_CCOEFF ? g->spread : g->power);
     if (g->measure == FC_CCOEFF) {
         f->of_num = 1, f->of_mean = -r;
@@ -46,10 +50,7 @@ void fc_match_constants(tile *t)
         f->floor += (t->type == FC_F32 ? 0x1p-24 : g->weights ? 0x1p-30 : 0x1p-48) * t->most * t->most * V;
 }
 
-static double score_clamp(double v, double low)
-{
-    return v < low ? low : v > 1 ? 1 : v;
-}
+static double score_clamp(double v, double low) { return v < low ? low : v > 1 ? 1 : v; }
 
 /* The score of a normed sqdiff or ccorr, from sum v T X, sum v X^2 and sum v (T - X)^2, in units of X */
 static double score_ratio(const tile *t, double cross, double power, double difference)
@@ -86,7 +87,8 @@ static double score_alone(const tile *t, ptrdiff_t i, ptrdiff_t j)
 #define WEIGHT(which) (g->which ? g->which[e] : 1)
     if (g->measure == FC_CCOEFF) {
         int equal = 1;
-        EACH_TAP if (WEIGHT(weights) != 0) {
+        EACH_TAP if (WEIGHT(weights) != 0)
+        {
             first = taps++ == 0 ? ELEMENT : first;
             equal &= ELEMENT == first;
             mean += WEIGHT(weights) * (ELEMENT - first);
@@ -94,7 +96,8 @@ static double score_alone(const tile *t, ptrdiff_t i, ptrdiff_t j)
         if (equal || g->spread == 0)
             return 0;
         mean /= g->weight; /* from the first element on, as an offset may be much larger */
-        EACH_TAP if (WEIGHT(energies) != 0) {
+        EACH_TAP if (WEIGHT(energies) != 0)
+        {
             double off = ELEMENT - first - mean;
             cross += g->t[e] * off;
             power += WEIGHT(energies) * off * off;
@@ -102,7 +105,8 @@ static double score_alone(const tile *t, ptrdiff_t i, ptrdiff_t j)
         power = power > 0 ? cross / sqrt(g->spread) / sqrt(power) : 0;
         return score_clamp(power, -1);
     }
-    EACH_TAP if (WEIGHT(energies) != 0) {
+    EACH_TAP if (WEIGHT(energies) != 0)
+    {
         double template = g->t[e] / WEIGHT(energies) * q + g->shift * s;
         cross += WEIGHT(energies) * ELEMENT * template;
         power += WEIGHT(energies) * ELEMENT * ELEMENT;

@@ -11,7 +11,7 @@
 enum { TYPES = 2 };                         /* of the arithmetic: FC_F32, FC_F64 */
 enum { TEMPLATE, WEIGHTS, ENERGIES, SETS }; /* what is correlated with */
 enum { PREFIX, PREFIX2, SUM, SUM2, ROOM, ROOM2, ZERO, OUT, ENERGY, BUFFERS };
-enum { CERTAIN, DOUBTFUL, FLAT, MISSING };  /* marks of a window */
+enum { CERTAIN, DOUBTFUL, FLAT, MISSING }; /* marks of a window */
 
 /* One set of weights, ready to be correlated with */
 typedef struct {
@@ -40,9 +40,9 @@ typedef struct {
 typedef struct {
     const match *m;
     int type;
-    const fc_ops *op; /* of this type */
+    const fc_ops *op;                            /* of this type */
     char *x, *squares, *num, *part, *fft, *mark; /* part: of num, one plane's */
-    double *s1, *sv, *s2; /* with weights: sums of the whole tile */
+    double *s1, *sv, *s2;                        /* with weights: sums of the whole tile */
     double *suffix, *buffer[BUFFERS];
     ptrdiff_t from[FC_AXES], count[FC_AXES]; /* outputs */
     ptrdiff_t rows, seen;                    /* of x: rows of a plane, and elements of a row, that they look at */
@@ -67,7 +67,8 @@ FC_API int fc_match_windows(const tile *t);
 
 /* scores.c */
 FC_API void fc_match_constants(tile *t); /* t->score */
-FC_API int fc_match_scores(const tile *t, ptrdiff_t i, const double *s1, const double *sv, const double *s2); /* of a row; likewise */
+FC_API int fc_match_scores(const tile *t, ptrdiff_t i, const double *s1, const double *sv,
+                           const double *s2); /* of a row; likewise */
 FC_API void fc_match_put(const tile *t, ptrdiff_t i, ptrdiff_t j, double score);
 FC_API int fc_match_resolve(const tile *t); /* step 5; returns whether the tile has to be done again, in float64 */
 

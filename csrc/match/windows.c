@@ -26,7 +26,8 @@ static void windows_add_row(const tile *t, double *const to[2], double *const fr
 }
 
 /* Window sums of a row of outputs into `sum`: from the suffix of so many rows, and the prefix of the others */
-static void windows_sum_row(const tile *t, double *const sum[2], double *const suffix[2], double *const prefix[2], ptrdiff_t rows)
+static void windows_sum_row(const tile *t, double *const sum[2], double *const suffix[2], double *const prefix[2],
+                            ptrdiff_t rows)
 {
     const fc_match *g = t->m->g;
     const fc_ops *op = t->m->fc->op[FC_F64];
@@ -38,7 +39,7 @@ static void windows_sum_row(const tile *t, double *const sum[2], double *const s
     if (t->score.spreads) {
         if (rows < h)
             op->match_merge(sum[0], sum[1], suffix[0], suffix[1], prefix[0], prefix[1], seen, (double)rows * deep,
-                                (double)(h - rows) * deep);
+                            (double)(h - rows) * deep);
         op->match_spread(sum[0], sum[1], t->buffer[ROOM], t->buffer[ROOM2], cols, w, (double)h * deep);
         return;
     }
@@ -99,7 +100,4 @@ static int windows_weighted(const tile *t)
     return doubt;
 }
 
-int fc_match_windows(const tile *t)
-{
-    return t->m->g->weights ? windows_weighted(t) : windows_sums(t);
-}
+int fc_match_windows(const tile *t) { return t->m->g->weights ? windows_weighted(t) : windows_sums(t); }
