@@ -2,8 +2,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """Types: NumPy arrays in, one C call out, the GIL released around it when the work is worth it.
 
-Semantics (promotion, modes, errors) are `correlation.py`'s; nothing is checked here but what makes a
-call eligible for the short path.
+Semantics (promotion, modes, errors) are Python's; nothing is checked here but which plan a call has.
 """
 
 cimport cython

@@ -44,7 +44,6 @@ SOURCES = [*C_FILES, *PYTHON, *files("fastconv/**/*.pyi", "fastconv/*.pyx", "fas
 
 
 UNFINISHED = {
-    "fastconv/_core.pyx: conv_plain",
     "fastconv/correlation.py",
     "tests/check_kernels.c",
     "tests/check_kernels.c: check_lines",

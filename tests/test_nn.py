@@ -45,7 +45,7 @@ def test_values(isa, rng, x_shape, w_shape, how, dtype):
                 layer = layers.layer_arguments(w.ndim - 2, x, w, bias, layers.Options(**how))
                 bound = layer.as_asked(reference.layer_error_bound(layer))
                 assert (np.abs(y - expected) <= bound).all()
-        plain = conv(w)(x, w, bias, **how)  # by the short path, where there is one
+        plain = conv(w)(x, w, bias, **how)  # by its plan, where there is one
         cases.assert_same_bits(plain, y)
 
 

@@ -289,14 +289,15 @@ def as_floats(
     first = owner or next(iter(arrays))
     asked = arrays[first].dtype.newbyteorder("=") if dtype is None else float_dtype(dtype)
     for name, a in arrays.items():
+        if (asked.kind == "f" and a.dtype.newbyteorder("=") == asked) or (dtype is not None and a.dtype.kind != "c"):
+            continue
         wanted = asked if asked.kind == "f" and name != owner else "float32"
         converts = f"numpy.asarray({name}, '{wanted}') converts" if owner else "dtype='float32' converts"
-        if a.dtype.kind == "c" or (dtype is None and a.dtype.kind != "f"):
+        if a.dtype.kind != "f":
             advice = "" if a.dtype.kind == "c" else f"; {converts}"
             raise TypeError(f"{name} has dtype {a.dtype}; float16, float32 and float64 are accepted{advice}")
-        if dtype is None and a.dtype.newbyteorder("=") != asked:
-            advice = f"; {converts}" if owner else ", or dtype be given"
-            raise TypeError(f"{name} has dtype {a.dtype} and {first} {asked}: they must be the same{advice}")
+        advice = f"; {converts}" if owner else ", or dtype be given"
+        raise TypeError(f"{name} has dtype {a.dtype} and {first} {asked}: they must be the same{advice}")
     return {name: a.astype(asked, copy=False) for name, a in arrays.items()}, asked
 
 

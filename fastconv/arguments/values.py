@@ -187,24 +187,26 @@ def as_amount(value: Any, name: str) -> float:
 
 def is_listed(value: Any) -> bool:
     """Whether an argument has a number for each axis, or one for all. A mask would be ignored."""
-    is_array = isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray)
-    return isinstance(value, (tuple, list)) or (is_array and value.ndim > 0)
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0 and not isinstance(value, np.ma.MaskedArray)
+    return isinstance(value, (tuple, list))
 
 
 def per_axis(value: Any, rank: int, name: str, least: int = 1) -> tuple[int, ...]:
     """value as `rank` integers of at least `least`."""
-    values = tuple(value) if is_listed(value) else (value,) * rank
-    if len(values) != rank:
+    listed = is_listed(value)
+    values = value if listed else (value,) * min(rank, 1)
+    if listed and len(values) != rank:
         raise ValueError(f"{name} must be an integer or {rank} of them; got {value!r}")
     try:
-        numbers = tuple(as_index(v) for v in values)
+        numbers = tuple([as_index(v) for v in values])
     except TypeError:
         raise TypeError(f"{name} must be an integer or {rank} of them; got {value!r}") from None
     if min(numbers, default=least) < least:
         raise ValueError(f"{name} must be at least {least}; got {value!r}")
     if max(numbers, default=0) > sys.maxsize // 4:
         raise ValueError(f"{name} is too large; got {value!r}")
-    return numbers
+    return numbers if listed else numbers * rank
 
 
 def as_list(values: Any, name: str, of: str) -> list[Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.layers import Columns, fold_arguments, unfold_arguments
-from fastconv.nn.functional import Ways, carried_out, computed, engine
+from fastconv.nn.functional import Ways, carried_out, computed, engine, readable
 from fastconv.plans import Answer, planned
 from fastconv.reference import windows
 from fastconv.runtime import _core
@@ -151,7 +151,7 @@ def _computed(
 
     def direct(c: Columns) -> Answer:
         assert _core is not None
-        x = np.require(c.x, c.compute_dtype, ["C", "A"] if c.folds else ["A"])
+        x = readable(c.x, c.compute_dtype, dense=c.folds)
         result = np.empty(c.shape, c.compute_dtype)
         return carried_out(_core.FoldPlan(x, result, c.axes, c.folds, threads), (x,), result, None, (asked,))
 

@@ -344,7 +344,7 @@ def conv(
     how: tuple[Any, ...],
     method: str,
     threads: int | None,
-    wide: tuple[NDArray[Any] | None, ...] | None = None,
+    wide: tuple[NDArray[Any], NDArray[Any] | None] | None = None,
     names: Names = NAMES,
 ) -> Any:
     """An Answer. how: as in Options. wide: w and bias in the dtype of the arithmetic, if they are there already. names:
@@ -403,7 +403,9 @@ def engine(method: str, threads: int | None) -> int:
     return 0 if threads is None else thread_count(threads, "threads")
 
 
-def _direct(layer: Layer, threads: int, wide: tuple[NDArray[Any] | None, ...] | None, asked: tuple[Any, ...]) -> Answer:
+def _direct(
+    layer: Layer, threads: int, wide: tuple[NDArray[Any], NDArray[Any] | None] | None, asked: tuple[Any, ...]
+) -> Answer:
     """In the compute dtype, with images first and channels second."""
     assert _core is not None
     dtype = layer.compute_dtype
@@ -411,10 +413,17 @@ def _direct(layer: Layer, threads: int, wide: tuple[NDArray[Any] | None, ...] | 
     if layer.channels_last and (layer.w.shape[1] > 1 or layer.axes[-1].out > costs.LANES_BELOW):
         x = np.ascontiguousarray(x)
     w, bias = wide or (layer.w, layer.bias)
-    w = np.require(w, dtype, ["C", "A"])
-    bias = None if bias is None else np.require(bias, dtype, ["C", "A"])
+    w = readable(w, dtype)
+    bias = None if bias is None else readable(bias, dtype)
     plan = _core.LayerPlan(x, w, layer.axes, layer.groups, layer.clamp, threads)
     return carried_out(plan, (x, w, bias), room_for(layer), layer.out, asked)
+
+
+def readable(a: NDArray[Any], dtype: np.dtype[Any], dense: bool = True) -> NDArray[Any]:
+    """a as the extension reads it: of that dtype, aligned, and C-contiguous if it is to be dense."""
+    if a.dtype == dtype and a.flags.aligned and (a.flags.c_contiguous or not dense):
+        return a
+    return np.require(a, dtype, ["C", "A"] if dense else ["A"])
 
 
 def room_for(layer: Layer) -> NDArray[Any]:

@@ -28,7 +28,7 @@ from fastconv.arguments.layers import (
     weight_gradient_arguments,
 )
 from fastconv.arguments.values import as_flag
-from fastconv.nn.functional import Ways, carried_out, columns, computed, engine, fillable
+from fastconv.nn.functional import Ways, carried_out, columns, computed, engine, fillable, readable
 from fastconv.nn.transposed import adjoint
 from fastconv.plans import Answer, planned
 from fastconv.reference import adjoints
@@ -634,7 +634,7 @@ def _sums(gradient: WeightGradient, method: str, threads: int, what: str, asked:
 def _direct(gradient: WeightGradient, threads: int, asked: tuple[Any, ...]) -> Answer:
     assert _core is not None
     dtype, result = gradient.compute_dtype, gradient.out
-    x, grad = (np.require(a, dtype, ["A"]) for a in (gradient.x, gradient.grad_output))
+    x, grad = (readable(a, dtype, dense=False) for a in (gradient.x, gradient.grad_output))
     if result is None or not fillable(result, dtype, (x, grad)):
         result = np.empty(gradient.shape, dtype)
     plan = _core.WeightPlan(x, grad, result, gradient.axes, gradient.groups, threads)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.layer_geometry import Options
 from fastconv.arguments.layers import Layer, transposed_arguments
-from fastconv.nn.functional import Ways, carried_out, computed, engine, room_for
+from fastconv.nn.functional import Ways, carried_out, computed, engine, readable, room_for
 from fastconv.plans import Answer, planned
 from fastconv.reference import adjoints, windows
 from fastconv.runtime import _core
@@ -228,8 +228,8 @@ def _direct(layer: Layer, threads: int, asked: tuple[Any, ...], slots: tuple[int
     dtype = layer.compute_dtype
     x = layer.x.astype(dtype, copy=False)
     x = np.ascontiguousarray(x) if layer.channels_last else x
-    w = np.require(layer.w, dtype, ["C", "A"])
-    bias = None if layer.bias is None else np.require(layer.bias, dtype, ["C", "A"])
+    w = readable(layer.w, dtype)
+    bias = None if layer.bias is None else readable(layer.bias, dtype)
     is_cut = all(a.boundary == "constant" for a in layer.axes)
     if is_cut:
         axes, result = layer.axes, room_for(layer)
