@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Builds and runs check_kernels.c, the check of the C core by itself: natively and, with ``-m deep``, by clang, with
+"""Builds and runs the checks of the C core by itself (c/): natively and, with ``-m deep``, by clang, with
 ThreadSanitizer and for AArch64; beside the other tests. (With the other sanitizers: test_sanitizers.py.)
 
 The cross compiler and emulator may be missing, unless FASTCONV_REQUIRE_CROSS=1. To see a failure again, set
@@ -23,7 +23,7 @@ from conftest import SEED, only_deep
 
 ROOT = Path(__file__).parents[1]
 CSRC = ROOT / "csrc"
-CHECKS = [ROOT / "tests/check_kernels.c"]
+CHECKS = sorted((ROOT / "tests/c").glob("*.c"))
 NATIVE = "neon" if platform.machine() in ("aarch64", "arm64") else "base"
 
 
@@ -59,7 +59,7 @@ def checked(build, folder, sources, objects=()):
     flags = (*extension_flags(), "-DFASTCONV_CANARIES", "-Wall", "-Wextra", "-Werror", f"-I{CSRC}", *build.flags)
     program = Path(folder) / "check"
     for source in sources:
-        objects = [*objects, program.with_name(f"{source.stem}.o")]
+        objects = [*objects, program.with_name(f"{source.parent.name}_{source.stem}.o")]
         run(build.compiler, *flags, "-c", source, "-o", objects[-1])
     run(build.compiler, *flags, *objects, "-o", program, "-pthread", "-lm")
     return run(*build.launcher, program, SEED, build.unit)

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Words for checks of the C core by itself, without Python. main.c runs them:  check [seed [part of a unit's name]]
+ *
+ *   corr_f32 ...     every kernel of the lists in kernels.h, in every table this CPU can run, against a plain loop
+ *   fftcorr_f32 ...  correlation by FFT, for one, two and three axes, one tile and two
+ *   driver_f32 ...   the driver, for random axes, boundaries, methods, stored types, memory layouts, on one
+ *                    thread and on three
+ *   conv_driver ...  convolution layers, likewise
+ *   gradients ...    of their input and of their weights, likewise
+ *   folds ...        columns of windows, and columns added back
+ *   match_driver     template matching, for random geometry, measures, weights, on one thread and on three
+ *   rooms            parts of scratch, sizes that do not fit, and canaries (in builds that have them)
+ *   pool             every chunk runs exactly once, for nested and concurrent callers too
+ *
+ * A result must have the bits of the loop that sums in the documented order (a ascending, b ascending,
+ * from zero; fma where the table says so; integers wrap). A float must also lie within n * u * sum |x||k| of a
+ * wider sum. Half of the data are small integers, whose sums are exact: no order and no rounding to argue about.
+ *
+ * Memory is laid out to catch stray access:
+ *
+ *      PROT_NONE | ############ x x # x | PROT_NONE     arrays end at a guard page, or begin at one:
+ *      PROT_NONE | x x # x ############ | PROT_NONE     a step past them is a crash, which is reported
+ *      PROT_NONE | ##### out # out #### | PROT_NONE     #: poison, also between rows; a NaN that must
+ *                                                       neither change nor get into a result
+ * A kernel added to the list without a check_<op> below does not compile.
+ */
+#ifndef FC_CHECK_H
+#define FC_CHECK_H
+#define _GNU_SOURCE
+#include "common/strides.h"
+#include <complex.h>
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { AREA = 1 << 17 /* bytes; a multiple of any page size */, POISON = 0xFF };
+enum { TIMEOUT = 60 };                      /* seconds for one kernel, even under emulation */
+enum { PLANES = 5, TALL = 64, WIDE = 320 }; /* no array here is larger */
+#define EACH(i, n) for (ptrdiff_t i = 0; i < (n); i++)
+
+typedef double grid[PLANES][TALL][WIDE];
+/* The sum that an output element should be; n * u * mass bounds the error of any order. */
+typedef struct {
+    double sum;
+    uint64_t wrapped;
+    long double wide, mass;
+    int n;
+} cell;
+typedef struct {
+    char *p;
+    ptrdiff_t plane, row, col; /* bytes */
+} view;
+enum { ADJACENT, MIRRORED, APART, LAYOUTS }; /* APART: by no multiple of the element size */
+
+/* check.c */
+extern const fc_kernels *table;   /* what is being checked: in this table, */
+extern const char *unit; /* this kernel or driver, */
+extern int type;                  /* with elements of this type, */
+extern ptrdiff_t size;            /* of this size, */
+extern long passed, failed;
+__attribute__((format(printf, 1, 2))) void say_case(const char *format, ...);
+__attribute__((format(printf, 1, 2))) void say_more(const char *format, ...);
+void verdict(const char *wrong); /* "": all is well */
+void stopped(int signal); /* in a kernel or driver, not within stdio */
+extern uint64_t seed;
+uint64_t random64(void); /* splitmix64 */
+ptrdiff_t up_to(ptrdiff_t n); /* 1 ... n */
+int is_float(int t);
+void put(char *p, double value, int t);
+double get(const char *p, int t);
+extern grid x, k;
+void randomize(int small, int x_type);
+extern cell want[PLANES][TALL][WIDE];
+void add_product(cell *c, double a, double b);
+extern char *areas[6], *source[2], *dest; /* the latter are the first of the former */
+char *guarded_area(void);
+char *place(int area, ptrdiff_t bytes); /* at either end, amid poison */
+char *element(view v, ptrdiff_t n, ptrdiff_t i, ptrdiff_t j);
+view lay_as(int stored, char *area, int layout, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols, const grid from);
+view lay(char *area, int layout, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols, const grid from);
+void verify_as(int out_type, view out, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols);
+void verify(view out, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols);
+
+/* sliding.c */
+void check_corr(fc_corr_fn *corr);
+
+/* rows.c */
+void check_widen(fc_widen_fn *widen);
+void check_join(fc_join_fn *join);
+void check_split(fc_split_fn *split);
+void check_clamp(fc_clamp_fn *clamp);
+void check_transpose(fc_transpose_fn *transpose);
+void check_add(fc_add_fn *add);
+void check_sums(fc_sums_fn *sums);
+double rounded(double v);
+void check_ordered(fc_ordered_fn *ordered);
+void store_cast(char *p, double v, double divisor, int stored);
+void check_narrow(fc_narrow_fn *narrow);
+void check_settle(fc_settle_fn *settle);
+void check_scale(fc_scale_fn *scale);
+void check_finite(fc_finite_fn *finite);
+void check_peak(fc_peak_fn *peak);
+
+/* lanes.c */
+void check_gemm(fc_gemm_fn *gemm);
+void check_dot(fc_dot_fn *dot);
+void check_pack(fc_pack_fn *pack);
+void check_lanes_in(fc_lanes_in_fn *in);
+void check_lanes_rows(fc_lanes_rows_fn *correlate);
+void check_lanes_grad(fc_lanes_grad_fn *grad);
+void check_lanes_out(fc_lanes_out_fn *out);
+
+/* fft.c */
+void check_fft(fc_fft_fn *fft);
+void check_ifft(fc_ifft_fn *ifft);
+void check_fftmul(fc_fftmul_fn *fftmul);
+void check_fftcorr(void);
+
+/* match.c */
+void check_match_look(fc_match_look_fn *look);
+void check_match_shift(fc_match_shift_fn *shift);
+void check_match_add(fc_match_add_fn *add);
+void check_match_window(fc_match_window_fn *sum);
+void check_match_merge(fc_match_merge_fn *merge);
+void check_match_grow(fc_match_grow_fn *grow);
+void check_match_spread(fc_match_spread_fn *spread);
+void check_match_score(fc_match_score_fn *score);
+void check_match(void);
+
+/* drivers.c */
+ptrdiff_t folded(ptrdiff_t i, ptrdiff_t n, int boundary);
+void check_driver(void);
+void check_lines(void);
+
+/* layers.c */
+void check_conv(void);
+void check_gradients(void);
+void check_folds(void);
+
+/* pool.c */
+void check_pool(void);
+void check_rooms(void);
+
+#endif

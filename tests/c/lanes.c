@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Checks of kernels for layers: products of panels, dot products, channels as lanes. */
+#include "check.h"
+
+/* What a finished sum begins with, and where it must stay */
+static void add_cell(cell *to, const cell *c)
+{
+    to->sum = type == FC_F32 ? (float)to->sum + (float)c->sum : to->sum + c->sum;
+    to->wide += c->wide;
+    to->mass += c->mass;
+    to->n += c->n + 1;
+}
+
+static void finish(cell *c, double first, const fc_gemm *g)
+{
+    add_cell(c, &(cell){.sum = first, .wide = (long double)first, .mass = fabsl((long double)first)});
+    if (g->clamp) {
+        c->sum = fmin(fmax(c->sum, g->low), g->high);
+        c->wide = fminl(fmaxl(c->wide, (long double)g->low), (long double)g->high);
+    }
+}
+
+/* Panels of whole and partial vectors: those of b lie side by side, those of c as their lanes do. */
+void check_gemm(fc_gemm_fn *gemm)
+{
+    enum { MOST = 2 };
+    ptrdiff_t lanes = table->vector_bytes / size, at[9], a_at[9];
+    for (int trial = 0; trial < 600; trial++) {
+        randomize(trial % 2, type);
+        ptrdiff_t rows = up_to(17), depth = up_to(9), tiles = (rows + table->rows - 1) / table->rows, vectors = 0, cols = 0;
+        int widest = table->cols_of[(rows + tiles - 1) / tiles];
+        fc_panel panel[MOST] = {{{0}, {0}, {0}, 0, 0}};
+        ptrdiff_t lane_of[WIDE]; /* of b, for each column of c */
+        EACH(q, MOST) {
+            panel[q].vectors = up_to(3) == 1 ? widest : up_to(2) == 1 && widest > 1 ? 2 : 1;
+            panel[q].whole = up_to(2) == 1;
+            EACH(v, panel[q].vectors) {
+                panel[q].lanes[v] = panel[q].whole ? lanes : up_to(lanes);
+                panel[q].b[v] = vectors++ * lanes, panel[q].c[v] = cols;
+                EACH(l, panel[q].lanes[v]) lane_of[cols++] = panel[q].b[v] + l;
+            }
+        }
+        view a = lay(source[0], ADJACENT, 1, rows, depth, k), b = lay(source[1], ADJACENT, 1, depth, vectors * lanes, x);
+        view c = lay(dest, ADJACENT, 1, rows, cols, NULL);
+        const ptrdiff_t turned = up_to(2) - 1; /* weights in descending order */
+        EACH(p, depth) at[p] = p * b.row / size, a_at[p] = turned ? depth - 1 - p : p;
+        fc_gemm g = {.a = a.p, .as = a.row / size, .b = b.p, .a_at = a_at, .b_at = at, .c = c.p, .cs = c.row / size, .rows = rows, .depth = depth,
+                     .panel = panel, .panels = MOST, .add = up_to(2) == 1, .clamp = up_to(2) == 1, .low = -0.25, .high = 0.5};
+        char bias[17 * sizeof(double)];
+        EACH(m, rows) put(bias + m * size, k[1][0][m], type);
+        g.bias = up_to(2) == 1 ? bias : NULL;
+        EACH(m, rows) EACH(j, cols) {
+            cell sum = {0};
+            EACH(p, depth) add_product(&sum, k[0][m][a_at[p]], x[0][p][lane_of[j]]);
+            if (g.add)
+                put(element(c, 0, m, j), x[1][m][j], type);
+            finish(&sum, g.add ? x[1][m][j] : g.bias ? k[1][0][m] : 0, &g);
+            want[0][m][j] = sum;
+        }
+        say_case("trial %d: rows %td, depth %td, panels of %d and %d vectors, add %d, clamp %d", trial, rows, depth,
+                 panel[0].vectors, panel[1].vectors, g.add, g.clamp);
+        gemm(&g);
+        verify(c, 1, rows, cols);
+    }
+}
+
+void check_dot(fc_dot_fn *dot)
+{
+    ptrdiff_t lanes = table->vector_bytes / size, at[9];
+    for (int trial = 0; trial < 600; trial++) {
+        randomize(trial % 2, type);
+        ptrdiff_t rows = up_to(9), cols = up_to(9), depth = up_to(50), full = (depth + lanes - 1) / lanes * lanes;
+        view a = lay(source[0], ADJACENT, 1, rows, depth, k), c = lay(dest, ADJACENT, 1, rows, 2 * cols, NULL);
+        EACH(n, cols) for (ptrdiff_t p = depth; p < full; p++) x[0][n][p] = 0;
+        view b = lay(source[1], ADJACENT, 1, cols, full, x);
+        fc_gemm g = {.add = up_to(2) == 1, .clamp = up_to(2) == 1, .low = -0.25, .high = 0.5};
+        fc_dot d = {.a = a.p, .as = a.row / size, .b = b.p, .bs = b.row / size, .at = at, .c = c.p, .cs = c.row / size,
+                    .rows = rows, .cols = cols, .depth = depth, .add = g.add, .clamp = g.clamp, .low = g.low, .high = g.high};
+        char bias[9 * sizeof(double)];
+        EACH(m, rows) put(bias + m * size, k[1][0][m], type);
+        d.bias = up_to(2) == 1 ? bias : NULL;
+        EACH(n, cols) at[n] = 2 * n;
+        EACH(m, rows) EACH(n, 2 * cols) {
+            cell sum[16] = {{0}};
+            want[0][m][n] = (cell){.sum = x[2][m][n], .wide = (long double)x[2][m][n], .mass = fabsl((long double)x[2][m][n])};
+            if (g.add || n % 2)
+                put(element(c, 0, m, n), x[2][m][n], type);
+            if (n % 2) /* between two results: stays */
+                continue;
+            EACH(p, depth) add_product(&sum[p % lanes], k[0][m][p], x[0][n / 2][p]);
+            for (ptrdiff_t half = lanes / 2; half > 0; half /= 2)
+                EACH(l, half) add_cell(&sum[l], &sum[l + half]);
+            finish(&sum[0], g.add ? x[2][m][n] : d.bias ? k[1][0][m] : 0, &g);
+            want[0][m][n] = sum[0];
+        }
+        say_case("trial %d: rows %td, cols %td, depth %td, add %d, clamp %d", trial, rows, cols, depth, d.add, d.clamp);
+        dot(&d);
+        verify(c, 1, rows, 2 * cols);
+    }
+}
+
+/* Two runs one behind the other, from places of their own in x */
+void check_pack(fc_pack_fn *pack)
+{
+    enum { RUNS = 2 };
+    ptrdiff_t lanes = table->vector_bytes / size;
+    for (int trial = 0; trial < 2000; trial++) {
+        ptrdiff_t n = up_to(5 * lanes), ts = n + up_to(3) - 1, step = up_to(5), wrong = 0, to_rows = 0;
+        ptrdiff_t from = up_to(3) == 1 ? up_to(n + 1) - 1 : 0, end = up_to(3) == 1 ? up_to(n + 1) - 1 : n;
+        ptrdiff_t seen = end > from ? (end - from - 1) * step + 1 : 1;
+        step = seen > WIDE ? 1 : step;
+        seen = end > from ? (end - from - 1) * step + 1 : 1;
+        int backwards = up_to(4) == 1;
+        randomize(1, type);
+        fc_run run[RUNS];
+        view v = lay(source[0], ADJACENT, RUNS, 4, seen, x);
+        EACH(r, RUNS) {
+            run[r] = (fc_run){.to = to_rows * ts, .xs = v.row / size, .rows = up_to(4), .n = n, .from = from, .end = end};
+            run[r].x = r * v.plane + (backwards ? (end - 1) * step : -from * step) * size;
+            to_rows += run[r].rows;
+        }
+        view to = lay(dest, ADJACENT, 1, 1, to_rows * ts + lanes, NULL);
+        fc_runs runs = {.run = run, .count = RUNS, .ts = ts, .step = backwards ? -step : step, .ahead = 100};
+        say_case("trial %d: rows of %td, %td ... %td, step %td", trial, n, from, end, runs.step);
+        pack(to.p, v.p, &runs);
+        EACH(r, RUNS) EACH(i, run[r].rows) EACH(j, n) {
+            ptrdiff_t at = backwards ? end - 1 - j : j - from;
+            double should = j >= from && j < end ? x[r][i][at * step] : 0;
+            wrong |= get(to.p + (run[r].to + i * ts + j) * size, type) != should;
+        }
+        memset(to.p, POISON, (size_t)((to_rows * ts + lanes) * size));
+        EACH(byte, AREA) wrong |= (unsigned char)dest[byte] != POISON;
+        verdict(wrong ? "an element is not where it belongs, or was written outside" : "");
+    }
+}
+
+static cell copied(double value)
+{
+    return (cell){.sum = value, .wide = value};
+}
+
+/* Channels as rows, some of them so far apart that they share L1 sets, or as columns */
+void check_lanes_in(fc_lanes_in_fn *in)
+{
+    enum { SET = 4096 };
+    const double *flat = (const double *)x;
+    ptrdiff_t most = table->vector_bytes / size;
+    for (int trial = 0; trial < 600; trial++) {
+        ptrdiff_t lanes = up_to(2) == 1 ? most : up_to(most), rows = up_to(7), cols = up_to(20), adjacent = up_to(3) == 1;
+        ptrdiff_t gap = up_to(2) == 1 ? 0 : up_to(3), xs = cols + gap, seen = (rows - 1) * xs + cols;
+        randomize(1, type);
+        view v = adjacent ? lay(source[0], ADJACENT, 1, seen, lanes, x)
+                          : lay(source[0], ADJACENT, 1, lanes, up_to(3) == 1 ? SET / size : seen, x);
+        view to = lay(dest, ADJACENT, 1, rows, cols * most, NULL);
+        ptrdiff_t step = adjacent ? v.row / size : 1, channel = adjacent ? 1 : v.row / size;
+        EACH(i, rows) EACH(j, cols) EACH(l, most) {
+            ptrdiff_t pixel = i * xs + j;
+            want[0][i][j * most + l] = copied(l >= lanes ? 0 : flat[adjacent ? pixel * WIDE + l : l * WIDE + pixel]);
+        }
+        say_case("trial %d: rows %td, cols %td of %td, lanes %td, channel %td", trial, rows, cols, xs, lanes, channel);
+        in(to.p, to.row / size, v.p, channel, xs * step, step, rows, cols, lanes);
+        verify(to, 1, rows, cols * most);
+    }
+}
+
+/* Rows of taps meet any rows of pixels. */
+void check_lanes_rows(fc_lanes_rows_fn *correlate)
+{
+    enum { ROWS = 6, TAP_ROWS = 4, PIXEL_ROWS = 6 };
+    const double *flat = (const double *)x, *weights = (const double *)k;
+    ptrdiff_t lanes = table->vector_bytes / size, first[ROWS + 1];
+    fc_tap_row tap[ROWS * TAP_ROWS];
+    for (int trial = 0; trial < 900; trial++) {
+        ptrdiff_t rows = up_to(ROWS), cols = up_to(20), taps = up_to(9), kernel_rows = up_to(TAP_ROWS), step = up_to(3);
+        ptrdiff_t dilation = up_to(2) == 1 ? 1 : up_to(3), seen = (cols - 1) * step + (taps - 1) * dilation + 1, n = 0;
+        ptrdiff_t row_of[ROWS * TAP_ROWS], kernel_row_of[ROWS * TAP_ROWS];
+        randomize(trial % 2, type);
+        view vx = lay(source[0], ADJACENT, 1, PIXEL_ROWS, seen * lanes, x);
+        view vw = lay(source[1], ADJACENT, 1, 1, kernel_rows * taps * lanes, k);
+        view out = lay(dest, ADJACENT, 1, 1, rows * cols * lanes, NULL);
+        out.row = cols * lanes * size;
+        EACH(i, rows) {
+            first[i] = n;
+            EACH(r, kernel_rows) if (up_to(4) > 1) {
+                row_of[n] = up_to(PIXEL_ROWS) - 1, kernel_row_of[n] = r;
+                tap[n] = (fc_tap_row){row_of[n] * vx.row / size, r * taps * lanes};
+                n++;
+            }
+        }
+        first[rows] = n;
+        char bias[16 * sizeof(double)];
+        EACH(l, lanes) put(bias + l * size, k[1][0][l], type);
+        fc_lanes g = {.x = vx.p, .w = vw.p, .bias = bias, .out = out.p, .rows = rows, .cols = cols, .taps = taps,
+                      .step = step * lanes, .dilation = dilation * lanes, .first = first, .tap = tap, .most = TAP_ROWS,
+                      .clamp = up_to(2) == 1, .low = -0.25, .high = 0.5};
+        fc_lanes head = g; /* some rows of taps are summed before the others */
+        head.bias = NULL, head.clamp = 0;
+        head.most = g.skip = up_to(TAP_ROWS + 1) - 1;
+        g.add = g.skip > 0;
+        EACH(i, rows) EACH(j, cols) EACH(l, lanes) {
+            cell c = {0}, before = {0}, last = copied(k[1][0][l]);
+            last.mass = fabsl(last.wide);
+            for (ptrdiff_t a = first[i]; a < first[i + 1]; a++)
+                EACH(t, taps)
+                    add_product(a - first[i] < g.skip ? &before : &c, weights[(kernel_row_of[a] * taps + t) * lanes + l],
+                                flat[row_of[a] * WIDE + (j * step + t * dilation) * lanes + l]);
+            if (g.add)
+                add_cell(&c, &before);
+            add_cell(&c, &last);
+            if (g.clamp)
+                c.sum = fmin(fmax(c.sum, g.low), g.high), c.wide = fminl(fmaxl(c.wide, -0.25L), 0.5L);
+            want[0][i][j * lanes + l] = c;
+        }
+        say_case("trial %d: rows %td, cols %td, taps %td, step %td, dilation %td, clamp %d, skip %td", trial, rows, cols,
+                 taps, step, dilation, g.clamp, g.skip);
+        if (g.add)
+            correlate(&head);
+        correlate(&g);
+        verify(out, 1, rows, cols * lanes);
+    }
+}
+
+void check_lanes_grad(fc_lanes_grad_fn *grad)
+{
+    const double *flat = (const double *)x, *slopes = (const double *)k;
+    ptrdiff_t lanes = table->vector_bytes / size;
+    for (int trial = 0; trial < 600; trial++) {
+        ptrdiff_t rows = up_to(3), cols = up_to(5), step = up_to(3), down = up_to(3), tap_rows = up_to(7), taps = up_to(11);
+        ptrdiff_t dilation = up_to(2), seen = (cols - 1) * step + (taps - 1) * dilation + 1;
+        if (seen * lanes > WIDE || tap_rows * taps * lanes > TALL * WIDE / 2)
+            continue;
+        randomize(trial % 2, type);
+        view vx = lay(source[0], ADJACENT, 1, (rows - 1) * down + tap_rows, seen * lanes, x);
+        view vy = lay(source[1], ADJACENT, 1, rows, cols * lanes, k), sums = lay(dest, ADJACENT, 1, tap_rows, taps * lanes, NULL);
+        fc_lanes_grads g = {.x = vx.p, .dy = vy.p, .sums = sums.p, .rows = rows, .cols = cols, .x_row = down * vx.row / size,
+                            .x_step = step * lanes, .dy_row = vy.row / size, .tap_rows = tap_rows, .taps = taps,
+                            .tap_row = vx.row / size, .dilation = dilation * lanes};
+        sums.row = taps * lanes * size;
+        EACH(r, tap_rows) EACH(t, taps) EACH(l, lanes) {
+            double before = copied(k[2][r % TALL][t * lanes % WIDE + l]).sum;
+            cell c = {0}, last = copied(before);
+            last.mass = fabsl(last.wide);
+            put(element(sums, 0, r, t * lanes + l), before, type);
+            EACH(i, rows) EACH(j, cols)
+                add_product(&c, slopes[i * WIDE + j * lanes + l],
+                            flat[(i * down + r) * WIDE + (j * step + t * dilation) * lanes + l]);
+            add_cell(&c, &last);
+            want[0][r][t * lanes + l] = c;
+        }
+        say_case("trial %d: rows %td, cols %td, step %td, tap rows %td, taps %td, dilation %td", trial, rows, cols, step, tap_rows,
+                 taps, dilation);
+        grad(&g);
+        verify(sums, 1, tap_rows, taps * lanes);
+    }
+}
+
+void check_lanes_out(fc_lanes_out_fn *out)
+{
+    const double *flat = (const double *)x;
+    ptrdiff_t most = table->vector_bytes / size;
+    for (int trial = 0; trial < 300; trial++) {
+        ptrdiff_t lanes = up_to(2) == 1 ? most : up_to(most), n = up_to(70);
+        randomize(0, type);
+        view from = lay(source[0], ADJACENT, 1, 1, (n + most - 1) / most * most * most, x);
+        view to = lay(dest, ADJACENT, 1, lanes, n, NULL);
+        EACH(l, lanes) EACH(q, n) want[0][l][q] = copied(flat[q * most + l]);
+        say_case("trial %d: lanes %td, outputs %td", trial, lanes, n);
+        out(to.p, to.row / size, from.p, n, lanes);
+        verify(to, 1, lanes, n);
+    }
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Checks of kernels that work on rows of numbers: conversions, sums, casts, transposition. */
+#include "check.h"
+
+void check_widen(fc_widen_fn *widen)
+{
+    for (int stored = 0; stored < FC_STORED_TYPES; stored++) {
+        if (is_float(stored) && !is_float(type))
+            continue;
+        randomize(1, stored);
+        for (ptrdiff_t n = 1; n <= 70; n++) {
+            EACH(j, n) {
+                cell c = {.sum = x[0][0][j], .wrapped = (uint64_t)(int64_t)x[0][0][j], .wide = x[0][0][j]};
+                want[0][0][j] = c;
+            }
+            view from = lay_as(stored, source[0], ADJACENT, 1, 1, n, x), to = lay(dest, ADJACENT, 1, 1, n, NULL);
+            say_case("from type %d, %td elements", stored, n);
+            widen(to.p, stored, from.p, n);
+            verify(to, 1, 1, n);
+        }
+    }
+}
+
+void check_join(fc_join_fn *join)
+{
+    for (ptrdiff_t n = 1; n <= 150; n += n > 40 ? 7 : 1) {
+        randomize(1, type);
+        view even = lay(source[0], ADJACENT, 1, 1, (n + 1) / 2, x), odd = lay(source[1], ADJACENT, 1, 1, n / 2 + 1, k);
+        view to = lay(dest, ADJACENT, 1, 1, n, NULL);
+        EACH(i, n) want[0][0][i] = (cell){.sum = (i % 2 ? k : x)[0][0][i / 2], .wide = (i % 2 ? k : x)[0][0][i / 2]};
+        say_case("%td elements", n);
+        join(to.p, even.p, odd.p, n);
+        verify(to, 1, 1, n);
+    }
+}
+
+void check_split(fc_split_fn *split)
+{
+    for (ptrdiff_t s = 1; s <= 6; s++)
+        for (ptrdiff_t n = 1; n <= 150; n++) {
+            randomize(1, type);
+            ptrdiff_t phase = (n + s - 1) / s;
+            view from = lay(source[0], ADJACENT, 1, 1, n, x), to = lay(dest, ADJACENT, 1, 1, s * phase, NULL);
+            say_case("stride %td, %td elements", s, n);
+            split(to.p, phase, from.p, n, s);
+            const char *wrong = "";
+            EACH(p, s) EACH(i, phase) {
+                char *element = to.p + (p * phase + i) * size;
+                if (i * s + p < n ? get(element, type) != x[0][0][i * s + p] : (unsigned char)*element != POISON)
+                    wrong = "an element is not where it belongs";
+                memset(element, POISON, (size_t)size);
+            }
+            EACH(byte, AREA) if ((unsigned char)dest[byte] != POISON) wrong = "wrote outside the phases";
+            verdict(wrong);
+            if (n > 40)
+                n += 6;
+        }
+}
+
+void check_clamp(fc_clamp_fn *clamp)
+{
+    for (ptrdiff_t n = 1; n <= 70; n++) {
+        randomize(0, type);
+        view v = lay(dest, ADJACENT, 1, 1, n, NULL);
+        EACH(j, n) {
+            put(element(v, 0, 0, j), x[0][0][j], type);
+            want[0][0][j] = (cell){.sum = fmin(fmax(x[0][0][j], -0.5), 0.25), .mass = 1, .n = 1};
+            want[0][0][j].wide = (long double)want[0][0][j].sum;
+        }
+        say_case("%td elements", n);
+        clamp(v.p, n, -0.5, 0.25);
+        verify(v, 1, 1, n);
+    }
+}
+
+void check_transpose(fc_transpose_fn *transpose)
+{
+    for (ptrdiff_t rows = 16; rows <= 48; rows += 16)
+        for (ptrdiff_t cols = 16; cols <= 48; cols += 16) {
+            randomize(0, type);
+            EACH(i, cols) EACH(j, rows) want[0][i][j] = (cell){.sum = x[0][j][i], .wide = x[0][j][i]};
+            view from = lay(source[0], ADJACENT, 1, rows, cols, x), to = lay(dest, ADJACENT, 1, cols, rows, NULL);
+            say_case("%td x %td", rows, cols);
+            transpose(to.p, to.row / size, from.p, from.row / size, rows, cols);
+            verify(to, 1, cols, rows);
+        }
+}
+
+void check_add(fc_add_fn *add)
+{
+    for (ptrdiff_t n = 1; n <= 70; n++) {
+        randomize(1, type);
+        EACH(j, n) {
+            double sum = x[0][0][j] + k[0][0][j];
+            want[0][0][j] = (cell){.sum = sum, .wrapped = (uint64_t)(int64_t)sum, .wide = sum};
+        }
+        view a = lay(source[0], ADJACENT, 1, 1, n, x), b = lay(source[1], ADJACENT, 1, 1, n, k);
+        view to = lay(dest, ADJACENT, 1, 1, n, NULL);
+        say_case("%td elements", n);
+        add(to.p, a.p, b.p, n);
+        verify(to, 1, 1, n);
+    }
+}
+
+void check_sums(fc_sums_fn *sums)
+{
+    static _Alignas(64) char room[48 * FC_SUMS_BYTES];
+    EACH(trial, 150) {
+        ptrdiff_t h = up_to(trial % 3 ? 9 : 48), rows = up_to(TALL - h + 1), cols = up_to(9 * table->vector_bytes / size);
+        fc_sums g = {h, up_to(3 * h) - 1, rows, cols};
+        randomize(1, type);
+        EACH(i, rows) EACH(j, cols) {
+            cell c = {0};
+            EACH(t, h) add_product(&c, x[0][i + t][j], 1);
+            want[0][i][j] = c;
+        }
+        view vx = lay(source[0], ADJACENT, 1, rows + h - 1, cols, x), out = lay(dest, ADJACENT, 1, rows, cols, NULL);
+        say_case("height %td, number %td, rows %td, cols %td", h, g.at, rows, cols);
+        sums(vx.p, vx.row / size, &g, out.p, out.row / size, room);
+        verify(out, 1, rows, cols);
+    }
+}
+
+/* Rounded as the type of the arithmetic rounds */
+double rounded(double v)
+{
+    return type == FC_F32 ? (double)(float)v : v;
+}
+
+void check_ordered(fc_ordered_fn *ordered)
+{
+    EACH(trial, 300) {
+        int fold = (int)up_to(3) - 2, down = up_to(2) == 1;
+        ptrdiff_t taps = up_to(9), reach = 2 * taps + 1, at[9], rows = up_to(12), cols = up_to(10 * table->vector_bytes / size);
+        ptrdiff_t high = rows + (down ? reach - 1 : 0), wide = cols + (down ? 0 : reach - 1);
+        EACH(t, taps) at[t] = fold ? (t == 0 ? taps : taps - up_to(taps)) : up_to(reach) - 1;
+        randomize(0, type);
+        EACH(i, rows) EACH(j, cols) {
+            double sum = 0;
+            EACH(t, taps) {
+                ptrdiff_t p = at[t], q = fold ? 2 * at[0] - p : p;
+                double s = down ? x[0][i + p][j] : x[0][i][j + p], mirrored = down ? x[0][i + q][j] : x[0][i][j + q];
+                s = t > 0 && fold ? rounded(fold > 0 ? s + mirrored : s - mirrored) : s;
+                s = rounded(s * k[0][0][t]);
+                sum = t == 0 ? s : rounded(sum + s);
+            }
+            want[0][i][j] = (cell){.sum = sum, .wide = sum};
+        }
+        view vx = lay(source[0], ADJACENT, 1, high, wide, x), w = lay(source[1], ADJACENT, 1, 1, taps, k);
+        view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
+        fc_order o = {.w = w.p, .at = at, .taps = taps, .unit = down ? vx.row / size : 1, .fold = fold};
+        say_case("fold %d, %s, taps %td, rows %td, cols %td", fold, down ? "down" : "across", taps, rows, cols);
+        ordered(vx.p, vx.row / size, &o, out.p, out.row / size, rows, cols);
+        verify(out, 1, rows, cols);
+    }
+}
+
+/* v / divisor as a C cast on x86-64 stores it, all ranges defined: kernels.h and narrow_tmpl.h */
+void store_cast(char *p, double v, double divisor, int stored)
+{
+    v = rounded(v / divisor);
+    int wide = stored == FC_I64 || stored == FC_U64 || stored == FC_U32, upper = stored == FC_U64 && v >= 0x1p63;
+    double half = wide ? 0x1p63 : 0x1p31, of = upper ? v - 0x1p63 : v;
+    int64_t least = wide ? INT64_MIN : INT32_MIN, whole = of > -half - (wide ? 0 : 1) && of < half ? (int64_t)of : least;
+    uint64_t bits = (uint64_t)whole ^ (upper ? (uint64_t)1 << 63 : 0);
+    if (is_float(stored))
+        put(p, v, stored);
+    else
+        memcpy(p, &bits, (size_t)fc_stored_size(stored));
+}
+
+static double divided(ptrdiff_t j) /* what is to be cast: numbers of all sizes, halves, wholes, and the odd ones */
+{
+    static const double odd[] = {0.0, -0.0, 255, 256, -1, -0.5, 0x1p31, -0x1p31, 0x1p31 - 1, -0x1p31 - 1, 0x1p32, 0x1p63, -0x1p63,
+                                 0x1p64, 1e30, -1e30, INFINITY, -INFINITY, NAN};
+    if (up_to(4) == 1)
+        return rounded(odd[(size_t)up_to(sizeof odd / sizeof *odd) - 1]);
+    return rounded(ldexp((double)((int64_t)random64() >> (j % 40 + 10)), -(int)up_to(12)));
+}
+
+static void check_casts(fc_narrow_fn *narrow, fc_settle_fn *settle)
+{
+    static char image[AREA];
+    for (int stored = 0; stored < FC_STORED_TYPES; stored++)
+        for (ptrdiff_t n = 1; n <= 70; n++) {
+            if (type == FC_F32 && stored == FC_F64)
+                continue; /* no sums of float32 are stored so */
+            double divisor = up_to(2) == 1 ? 1 : (double)up_to(200);
+            EACH(j, n) x[0][0][j] = divided(j);
+            ptrdiff_t to_size = narrow ? fc_stored_size(stored) : size;
+            view from = lay(source[0], ADJACENT, 1, 1, n, x), to = lay_as(narrow ? stored : type, dest, ADJACENT, 1, 1, n, NULL);
+            memset(image, POISON, AREA);
+            say_case("to type %d, divided by %g, %td elements", stored, divisor, n);
+            int done = 1;
+            if (narrow) {
+                narrow(to.p, stored, from.p, n, divisor);
+            } else {
+                memcpy(to.p, from.p, (size_t)(n * size));
+                done = settle(to.p, stored, n, divisor);
+            }
+            char wrong[120] = "";
+            EACH(j, n) {
+                char cast[8], *p = image + (to.p - dest) + j * to_size;
+                store_cast(cast, x[0][0][j], divisor, stored);
+                if (narrow)
+                    memcpy(p, cast, (size_t)to_size);
+                else
+                    put(p, done ? get(cast, stored) : x[0][0][j], type);
+                double got = get(to.p + j * to_size, narrow ? stored : type), should = get(p, narrow ? stored : type);
+                if (got != should && !(isnan(got) && isnan(should)) && !*wrong)
+                    snprintf(wrong, sizeof wrong, "%.17g became %.17g, not %.17g", x[0][0][j], got, should);
+                if (isnan(got) && isnan(should))
+                    memcpy(p, to.p + j * to_size, (size_t)to_size);
+            }
+            if (!*wrong && memcmp(image, dest, AREA) != 0)
+                snprintf(wrong, sizeof wrong, "wrote outside, or another zero");
+            verdict(wrong);
+        }
+}
+void check_narrow(fc_narrow_fn *narrow)
+{
+    check_casts(narrow, NULL);
+}
+void check_settle(fc_settle_fn *settle)
+{
+    check_casts(NULL, settle);
+}
+
+void check_scale(fc_scale_fn *scale)
+{
+    for (ptrdiff_t n = 1; n <= 70; n++) {
+        randomize(1, type);
+        EACH(j, n) {
+            double product = x[0][0][j] * k[0][0][0] + 0.0; /* no -0 */
+            want[0][0][j] = (cell){.sum = product, .wrapped = (uint64_t)(int64_t)product, .wide = product};
+        }
+        view a = lay(source[0], ADJACENT, 1, 1, n, x), factor = lay(source[1], ADJACENT, 1, 1, 1, k);
+        view to = lay(dest, ADJACENT, 1, 1, n, NULL);
+        say_case("%td elements", n);
+        scale(to.p, a.p, factor.p, n);
+        verify(to, 1, 1, n);
+    }
+}
+
+void check_finite(fc_finite_fn *finite)
+{
+    for (ptrdiff_t n = 1; n <= 70; n++) {
+        randomize(0, type);
+        view v = lay(source[0], ADJACENT, 1, 1, n, x); /* amid poison, which is NaN */
+        say_case("%td elements", n);
+        verdict(finite(v.p, n) ? "" : "they are");
+        char *odd = element(v, 0, 0, up_to(n) - 1);
+        EACH(which, 3) {
+            put(odd, which == 0 ? NAN : which == 1 ? INFINITY : -INFINITY, type);
+            verdict(finite(v.p, n) ? "one is not" : "");
+        }
+        put(odd, type == FC_F32 ? 3e38 : 1e308, type);
+        verdict(finite(v.p, n) ? "" : "they are, if large");
+    }
+}
+
+void check_peak(fc_peak_fn *peak)
+{
+    say_case("1 and 1000 rounds");
+    double one = peak(1);
+    verdict(one > 0 && peak(1000) == 1000 * one ? "" : "the count of operations is no multiple of the rounds");
+}
