@@ -85,6 +85,15 @@ FC_API void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan);
 FC_API double fc_direct_us(const fc_kernels *fc, int type, double outputs, double taps);
 FC_API int fc_corr_run(const fc_corr *g);
 
+/* A call that is made again and again with arrays of one layout, by the table of kernels that was in use when it was
+ * prepared. Of x and out of g only the alignment counts; k and factors stay where they are until it is forgotten. It is
+ * constant: any threads may share it. */
+typedef struct fc_prepared fc_prepared;
+FC_API fc_prepared *fc_corr_prepare(const fc_corr *g); /* NULL: no memory */
+FC_API int fc_corr_again(const fc_prepared *p, const char *x, char *out, int *not_finite);
+FC_API ptrdiff_t fc_corr_bytes(const fc_prepared *p);
+FC_API void fc_corr_forget(fc_prepared *p);
+
 /* fft.c: correlation with a large kernel, tile by tile of a larger array. Axes are (plane, row, column); sizes and
  * strides count elements, columns are adjacent.
  *

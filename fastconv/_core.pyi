@@ -51,8 +51,9 @@ class CorrPlan(Plan):
         finish: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
         cast: np.dtype[Any] | None = None,
         most: int | None = None,
-        default_threads: bool = True,
+        any_threads: bool = True,
     ) -> CorrPlan: ...
+    def with_any(self, taps: NDArray[Any], flips: bool) -> CorrPlan: ...
 
 @disjoint_base
 class ArraysPlan(Plan):

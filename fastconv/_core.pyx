@@ -57,6 +57,12 @@ cdef extern from "fastconv.h" nogil:
     int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM, FC_FFT_POINTS, KEEP_GIL_BELOW
     void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
     int fc_corr_run(const fc_corr *g)
+    ctypedef struct fc_prepared:
+        pass
+    fc_prepared *fc_corr_prepare(const fc_corr *g)
+    int fc_corr_again(const fc_prepared *p, const char *x, char *out, int *not_finite)
+    ptrdiff_t fc_corr_bytes(const fc_prepared *p)
+    void fc_corr_forget(fc_prepared *p)
     const fc_kernels *fc_in_use()
     const fc_kernels *fc_isa(int i)
     void fc_use(const fc_kernels *table)
@@ -113,19 +119,6 @@ cdef int describe_batch(fc_corr *g, shape, x_strides, out_strides) except -1:
     g.batches = batches
     for i in range(batches):
         g.batch[i].n, g.batch[i].x_step, g.batch[i].out_step = shape[i], x_strides[i], out_strides[i]
-    return 0
-
-
-cdef int run(const fc_corr *g, double products) except -1:
-    """Carry out g, without the GIL if that many multiply-adds are worth it."""
-    cdef int status
-    if products < KEEP_GIL_BELOW:
-        status = fc_corr_run(g)
-    else:
-        with nogil:
-            status = fc_corr_run(g)
-    if status != 0:
-        raise MemoryError("no memory for the scratch tiles of a correlation")
     return 0
 
 
@@ -218,6 +211,7 @@ def tune(ptrdiff_t band_rows=FC_BAND_ROWS, double threads_from_us=FC_THREADS_FRO
          double stream_from=FC_STREAM_FROM):
     """For tests and tuning: rows of a band, and the serial work in us that is worth a second thread."""
     fc_tune(band_rows, threads_from_us, stream_from)
+    forget_plans()
 
 
 fc_use(fc_isa(0))
@@ -225,4 +219,5 @@ fc_use(fc_isa(0))
 
 include "plans.pxi"
 include "plans_correlation.pxi"
+include "plans_filters.pxi"
 include "plans_layers.pxi"

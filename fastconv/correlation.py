@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import costs, methods, reference, spectrum
+from fastconv.arguments.axes import as_users
 from fastconv.arguments.boundaries import source_index
 from fastconv.arguments.conversion import converted
-from fastconv.arguments.correlation import Correlation, Options, OuterProduct, as_users, correlation_arguments
+from fastconv.arguments.correlation import Correlation, Options, OuterProduct, correlation_arguments
 from fastconv.plans import Answer, planned
 from fastconv.reference.correlation import largest_element
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
@@ -534,7 +535,11 @@ def _correlate(
 ) -> Any:
     """What all the functions above do."""
     c = correlation_arguments(rank, x, k, Options(mode, boundary, fillvalue, axes, *how), convolve=convolve)
-    return answered(c, method, threads, what, x)
+    answer = answered(c, method, threads, what, x)
+    of_floats = answer.plan and c.sum_dtype.kind == "f" and methods.is_direct_for_any_taps(c, method)
+    if of_floats and type(k) is np.ndarray and k.dtype == c.compute_dtype and k.flags.c_contiguous and k.flags.aligned:
+        answer.plan.with_any(k, convolve)
+    return answer
 
 
 def run(c: Correlation, method: str, threads: int | None, what: str) -> Any:
@@ -761,6 +766,8 @@ def _complex_sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArr
 def _narrowed(c: Correlation) -> Correlation:
     """c with no more of x than the outputs look at, where that is little of it: no more is gathered, or converted."""
     c = c.seen()
+    if all(a.stride == a.dilation == 1 for a in c.axes):
+        return c
     x, axes = c.x, list(c.axes)
     for i, a in enumerate(c.axes):
         sparse = a.sparse() if a.n else None

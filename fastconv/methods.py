@@ -90,6 +90,12 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
     return Choice(method, "asked for")
 
 
+def is_direct_for_any_taps(c: Correlation, method: str) -> bool:
+    """Whether `choose` takes "direct", or "im2col" if asked for, whatever the values of floats in c.k are."""
+    few = min(CROSSOVERS["fft taps"], CROSSOVERS["box taps"])
+    return method in ("direct", "im2col") or (method == "auto" and c.k.size < few and _has_few_taps(c))
+
+
 def choose_for_weights(c: Correlation, choice: Choice) -> Choice:
     """How the weights, c, of a correlation by `choice` are summed: alike, where that is what their sums allow."""
     if choice.method == "separable":
@@ -205,10 +211,15 @@ def _is_exact_transformed(c: Correlation) -> bool:
 # ---- factors --------------------------------------------------------------------------------------
 
 
+def _has_few_taps(c: Correlation) -> bool:
+    """Whether factors would save nothing."""
+    sizes = [a.k for a in c.axes if a.k > 1]
+    return len(sizes) < 2 or math.prod(sizes) < CROSSOVERS["separable"] * sum(sizes)
+
+
 def _separable(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tuple[str, Factors]:
     """(why not, the factors)"""
-    sizes = [a.k for a in c.axes if a.k > 1]
-    if only_if_faster and (len(sizes) < 2 or math.prod(sizes) < CROSSOVERS["separable"] * sum(sizes)):
+    if only_if_faster and _has_few_taps(c):
         return f"{c.k.size} taps are few", ()
     if c.rank == 1:
         return "it has one axis", ()

@@ -79,7 +79,6 @@ cdef bint see_array(glance *s, cnp.ndarray a, int role, int slot):
             return False
         s.tap[s.taps] = <PyObject *> a
         s.taps += 1
-        put(s, <int64_t> hash_of(<const char *> cnp.PyArray_DATA(a), cnp.PyArray_NBYTES(a)))
     return True
 
 
@@ -138,6 +137,7 @@ cdef class Plan:
     """What is carried out again and again; here with nothing to do."""
 
     cdef readonly ptrdiff_t nbytes
+    cdef bint any_taps  # where the call has one array of taps, they may have other values
     cdef object finish  # a function that results go through, or None
 
     def then(self, finish):
@@ -154,17 +154,18 @@ cdef class Plan:
 @cython.auto_pickle(False)
 cdef class _Entry:
     cdef uint64_t hash, used
+    cdef bint any_taps  # of one array: the plan looks at them itself
     cdef bytes words  # of the glance
     cdef tuple taps, keep  # copies of arrays; what words point to
     cdef object plan
     cdef ptrdiff_t nbytes
 
-    cdef bint is_of(self, const glance *s):
+    cdef bint is_of(self, const glance *s, uint64_t hash):
         cdef int i
         cdef cnp.ndarray tap, seen
-        if self.hash != s.hash or len(self.words) != s.words * 8 or memcmp(<const char *> self.words, s.word, s.words * 8):
+        if self.hash != hash or len(self.words) != s.words * 8 or memcmp(<const char *> self.words, s.word, s.words * 8):
             return False
-        for i in range(s.taps):
+        for i in range(0 if self.any_taps else s.taps):
             tap, seen = self.taps[i], <cnp.ndarray> s.tap[i]
             if memcmp(cnp.PyArray_DATA(tap), cnp.PyArray_DATA(seen), cnp.PyArray_NBYTES(tap)):
                 return False
@@ -224,12 +225,23 @@ cdef bint look(glance *s, Function function, tuple args, dict kwargs) except -1:
     return s.words <= MOST_WORDS and s.datas > 0
 
 
-cdef _Entry found(const glance *s):
+cdef uint64_t with_taps(const glance *s):
+    """The hash of a call whose plan holds for these taps only"""
+    cdef uint64_t hash = s.hash
+    cdef cnp.ndarray tap
+    cdef int i
+    for i in range(s.taps):
+        tap = <cnp.ndarray> s.tap[i]
+        hash = hash * 31 + hash_of(<const char *> cnp.PyArray_DATA(tap), cnp.PyArray_NBYTES(tap))
+    return hash
+
+
+cdef _Entry found(const glance *s, uint64_t hash):
     cdef _Entry entry
     cdef int i
     for i in range(PROBES):
-        entry = <_Entry> slots[(s.hash + i) % SLOTS]
-        if entry is not None and entry.is_of(s):
+        entry = <_Entry> slots[(hash + i) % SLOTS]
+        if entry is not None and entry.is_of(s, hash):
             return entry
     return None
 
@@ -272,7 +284,9 @@ cdef class Function:
         cdef _Entry entry
         if (checking is not None and checking()) or not look(&s, self, args, kwargs):
             return None
-        entry = found(&s)
+        entry = found(&s, s.hash)
+        if entry is None and s.taps > 0:
+            entry = found(&s, with_taps(&s))
         if entry is None:
             misses += 1
             return None
@@ -296,16 +310,17 @@ cdef class Function:
         entry.taps = tuple([(<cnp.ndarray> s.tap[i]).copy() for i in range(s.taps)])
         entry.keep = tuple([kept_of(a) for a in (*args, *kwargs.values())])
         entry.nbytes = ENTRY_BYTES + len(entry.words) + plan.nbytes + sum([a.nbytes for a in entry.taps])
-        entry.hash, entry.plan = s.hash, plan
+        entry.any_taps, entry.plan = plan.any_taps and s.taps == 1, plan
+        entry.hash = s.hash if entry.any_taps else with_taps(&s)
         if entry.nbytes > most_kept:
             return
         for i in range(PROBES):  # a free place, that of the same call, or the one that was longest not asked for
-            other = <_Entry> slots[(s.hash + i) % SLOTS]
-            if other is None or other.is_of(&s):
-                at = <Py_ssize_t> ((s.hash + i) % SLOTS)
+            other = <_Entry> slots[(entry.hash + i) % SLOTS]
+            if other is None or other.is_of(&s, entry.hash):
+                at = <Py_ssize_t> ((entry.hash + i) % SLOTS)
                 break
             if at < 0 or other.used < (<_Entry> slots[at]).used:
-                at = <Py_ssize_t> ((s.hash + i) % SLOTS)
+                at = <Py_ssize_t> ((entry.hash + i) % SLOTS)
         clock += 1
         entry.used = clock
         forget(at)

@@ -308,3 +308,29 @@ def test_sepfir2d_finds_its_plan(rng):
         rows, cols = np.arange(5.0, dtype="f4"), np.array([1, -3, 2], "f4")
         assert finds_plan(lambda x=x, rows=rows, cols=cols: signal.sepfir2d(x, rows, cols))
         np.testing.assert_allclose(signal.sepfir2d(x, rows, cols), scipy.sepfir2d(x, rows, cols), rtol=1e-5)
+
+
+@pytest.mark.parametrize("convolve", [False, True])
+def test_other_taps_of_a_small_kernel_have_the_same_plan(rng, isa, convolve):
+    function = fastconv.convolve2d if convolve else corr2d
+    x = rng.standard_normal((12, 11)).astype("f4")
+    for shape in ((3, 3), (1, 5), (4, 2)):
+        for options in ({}, {"mode": "same", "boundary": "reflect"}, {"stride": 2, "dilation": (2, 1)}):
+            fastconv.clear_cache()
+            kernels = rng.standard_normal((5, *shape)).astype("f4")
+            kernels[3, 0, 0] = np.nan
+            planned = [function(x, k, **options) for k in kernels] + [function(x, kernels[0], **options)]
+            assert fastconv.cache_info()[:3] == (5, 1, 1)
+            for k, got in zip([*kernels, kernels[0]], planned, strict=True):
+                fastconv.clear_cache()
+                np.testing.assert_array_equal(function(x, k, **options), got, strict=True)
+
+
+def test_an_array_among_the_options_is_no_kernel(rng):
+    x, k = rng.standard_normal((12, 12)), rng.standard_normal((3, 3))
+    for stride in (1, 2):
+        for _ in range(2):
+            for kernel in (k, k + 1):
+                expected = reference.corr2d(x, kernel, stride=(stride, 1))
+                got = corr2d(x, stride=np.array([stride, 1]), k=kernel)
+                np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)

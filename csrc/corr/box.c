@@ -86,8 +86,8 @@ static void box_block(const call *c, const box_sizes *z, const scratch *s, const
     for (ptrdiff_t m = 0; m < rows; m++) {
         char *out = p->out + ((i + m) * p->out_row + j) * c->size;
         c->op->scale(out, s->sums.boxes + m * z->back * c->size, c->g->k, cols);
-        if (c->op->finite && c->g->not_finite && !c->op->finite(out, cols))
-            __atomic_store_n(c->g->not_finite, 1, __ATOMIC_RELAXED);
+        if (c->op->finite && c->not_finite && !c->op->finite(out, cols))
+            __atomic_store_n(c->not_finite, 1, __ATOMIC_RELAXED);
     }
 }
 

@@ -8,8 +8,8 @@
  *      direct.c im2col.c separable.c box.c lines.c  methods: a patch of outputs from rows whose columns are adjacent
  *      gather.c, common/strides.c                   elements of x into scratch
  *
- * A call is constant once its chunks are being computed, and of fc_corr only x, out and the steps of batches are read then; k is
- * read before, into tables.
+ * A call is constant once its chunks are being computed. It may be kept, and begun again with other arrays of the same
+ * alignment: of fc_corr only sizes, steps, factors and the tap of FC_BOX are read while chunks are computed.
  */
 #ifndef FASTCONV_CALL_H
 #define FASTCONV_CALL_H
@@ -61,7 +61,10 @@ typedef struct {
 } tile_grid;
 
 struct call {
-    const fc_corr *g;
+    const fc_corr *g;     /* but for its arrays, x and out: */
+    const char *from;
+    char *to;
+    int *not_finite;      /* FC_BOX of floats, or NULL */
     const fc_kernels *fc; /* of the whole call */
     const fc_ops *op;     /* of the type of the arithmetic */
     const method *method;

@@ -112,7 +112,7 @@ static void corr_chunk(void *context, ptrdiff_t index, int slot)
 {
     const call *c = context;
     const fc_corr *g = c->g;
-    job j = {.c = c, .x = g->x, .out = g->out};
+    job j = {.c = c, .x = c->from, .out = c->to};
     fc_room r = fc_room_at(c->scratch, c->thread_bytes, slot);
     corr_parts(c, &r, &j.s);
     ptrdiff_t parts = c->plan.parts[DEPTH] * c->plan.parts[ROWS] * c->plan.parts[COLS];
@@ -125,10 +125,17 @@ static void corr_chunk(void *context, ptrdiff_t index, int slot)
     fc_close(&r);
 }
 
-/* Everything that chunks need. small: room for tables that fit there. Returns 0, or -1. */
-static int corr_prepare(call *c, char *small, ptrdiff_t small_bytes)
+/* What does not depend on the elements of x. Returns 0, or -1. small: room for tables that fit there */
+static int corr_prepare(call *c, const fc_corr *g, char *small, ptrdiff_t small_bytes)
 {
-    const fc_corr *g = c->g;
+    const fc_kernels *fc = fc_in_use();
+    *c = (call){.g = g, .from = g->x, .to = g->out, .not_finite = g->not_finite, .fc = fc, .op = fc->op[g->type],
+                .method = methods[g->method], .size = fc_stored_size(g->type), .divisor = 1};
+    fc_corr_plan(fc, g, &c->plan);
+    if (g->axis[DEPTH].out == 0 || g->axis[ROWS].out == 0 || g->axis[COLS].out == 0)
+        c->plan.planes = 0;
+    if (c->plan.planes == 0)
+        return 0;
     fc_describe_source(&c->x, c->fc, g->axis, g->type, g->x_type, g->fill, g->integer_fill);
     c->x.readable = corr_is_adjacent(g, g->x, 1);
     c->x_adjacent = c->x.readable && g->axis[COLS].stride == 1 && !c->method->reads_tiles;
@@ -143,8 +150,6 @@ static int corr_prepare(call *c, char *small, ptrdiff_t small_bytes)
     fc_room r = {0};
     corr_parts(c, &r, &(scratch){0});
     c->thread_bytes = r.bytes;
-    if (r.bytes > 0 && !(c->scratch = fc_alloc((size_t)c->plan.threads, (size_t)r.bytes)))
-        return -1;
     if (!c->method->tables)
         return 0;
     r = (fc_room){0};
@@ -156,21 +161,75 @@ static int corr_prepare(call *c, char *small, ptrdiff_t small_bytes)
     return 0;
 }
 
+static int corr_carry_out(call *c)
+{
+    _Alignas(LINE) char small[SMALL];
+    ptrdiff_t chunks = c->plan.planes * c->plan.parts[DEPTH] * c->plan.parts[ROWS] * c->plan.parts[COLS];
+    if (c->plan.planes == 0)
+        return 0;
+    if (c->thread_bytes > 0) {
+        c->scratch = c->plan.threads == 1 && c->thread_bytes <= SMALL ? small : fc_alloc((size_t)c->plan.threads, (size_t)c->thread_bytes);
+        if (!c->scratch)
+            return -1;
+    }
+    fc_pool_run(c->plan.threads, chunks, corr_chunk, c);
+    if (c->scratch != small)
+        fc_free(c->scratch);
+    return 0;
+}
+
+static void corr_forget(call *c, const char *small)
+{
+    fc_close(&c->tables);
+    if (c->tables.block != small)
+        fc_free(c->tables.block);
+    fc_fft_free(c->overlap.fft);
+}
+
 int fc_corr_run(const fc_corr *g)
 {
     _Alignas(LINE) char small[SMALL];
-    const fc_kernels *fc = fc_in_use();
-    call c = {.g = g, .fc = fc, .op = fc->op[g->type], .method = methods[g->method], .size = fc_stored_size(g->type), .divisor = 1};
-    fc_corr_plan(fc, g, &c.plan);
-    if (c.plan.planes == 0 || g->axis[DEPTH].out == 0 || g->axis[ROWS].out == 0 || g->axis[COLS].out == 0)
-        return 0;
-    int failed = corr_prepare(&c, small, sizeof small);
-    if (failed == 0)
-        fc_pool_run(c.plan.threads, c.plan.planes * c.plan.parts[DEPTH] * c.plan.parts[ROWS] * c.plan.parts[COLS], corr_chunk, &c);
-    fc_close(&c.tables);
-    if (c.tables.block != small)
-        fc_free(c.tables.block);
-    fc_free(c.scratch);
-    fc_fft_free(c.overlap.fft);
-    return failed;
+    call c;
+    int failed = corr_prepare(&c, g, small, sizeof small) != 0 || corr_carry_out(&c) != 0;
+    corr_forget(&c, small);
+    return failed ? -1 : 0;
+}
+
+/* ---- again ------------------------------------------------------------------------------------- */
+
+struct fc_prepared {
+    fc_corr g;
+    call c;
+};
+
+fc_prepared *fc_corr_prepare(const fc_corr *g)
+{
+    fc_prepared *p = fc_alloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    p->g = *g;
+    if (corr_prepare(&p->c, &p->g, NULL, -1) == 0)
+        return p;
+    fc_corr_forget(p);
+    return NULL;
+}
+
+int fc_corr_again(const fc_prepared *p, const char *x, char *out, int *not_finite)
+{
+    call c = p->c;
+    c.from = x, c.to = out, c.not_finite = not_finite;
+    return corr_carry_out(&c);
+}
+
+ptrdiff_t fc_corr_bytes(const fc_prepared *p)
+{
+    const ptrdiff_t *n = p->c.overlap.grid.n;
+    return (ptrdiff_t)sizeof *p + p->c.tables.bytes + (p->c.overlap.fft ? 2 * p->c.size * n[0] * n[1] * n[2] : 0);
+}
+
+void fc_corr_forget(fc_prepared *p)
+{
+    if (p)
+        corr_forget(&p->c, NULL);
+    fc_free(p);
 }

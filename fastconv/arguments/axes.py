@@ -183,3 +183,12 @@ def windowed(axes: tuple[Axis, ...], window: Window) -> tuple[Axis, ...]:
             )
         )
     return tuple(cut)
+
+
+def as_users(of_axes: Sequence[int], moved: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """Numbers of axes (lengths, or which ones they are), the last ones where the user has them."""
+    if not moved:
+        return tuple(of_axes)
+    at = dict(zip(moved, of_axes[-rank:], strict=True))
+    batch = iter(of_axes[:-rank])
+    return tuple(at[i] if i in at else next(batch) for i in range(len(of_axes)))

@@ -19,7 +19,9 @@ def converted(sums: NDArray[Any], dtype: np.dtype[Any], overflow: str = "raise")
     ValueError
         A sum that is to become an integer is NaN, or infinite and not to be saturated.
     """
-    if sums.dtype == dtype or dtype.kind in "fc":
+    if sums.dtype == dtype:
+        return sums
+    if dtype.kind in "fc":
         with np.errstate(over="ignore"):
             return sums.astype(dtype, copy=False)
     info = np.iinfo(dtype)

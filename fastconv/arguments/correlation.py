@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv.arguments.axes import MODES, Axis, geometry, windowed
+from fastconv.arguments.axes import MODES, Axis, as_users, geometry, windowed
 from fastconv.arguments.boundaries import BOUNDARIES, BY_NAME
 from fastconv.arguments.conversion import converted
 from fastconv.arguments.values import (
@@ -119,6 +119,8 @@ class Correlation(NamedTuple):
 
     def whole(self) -> Correlation:
         """Without the window."""
+        if all(a.out == a.whole and a.step == 1 for a in self.axes):
+            return self
         return self.with_axes(
             tuple(
                 a._replace(
@@ -146,7 +148,7 @@ class Correlation(NamedTuple):
             less = a.out > 0 and first >= 0 and end <= a.n and end - first < a.n
             cut.append(slice(first, end) if less else slice(None))
             axes.append(a._replace(n=end - first, lead=0) if less else a)
-        if cut.count(slice(None)) == self.rank:
+        if not any(new is not a for new, a in zip(axes, self.axes, strict=True)):
             return self
         return self._replace(x=self.x[tuple(cut)], axes=tuple(axes))
 
@@ -364,15 +366,6 @@ def _axes(axes: Any, rank: int, ndim: int) -> tuple[int, ...]:
     if len(set(moved)) != rank:
         raise ValueError(f"{name} must not repeat an axis; got {axes!r}")
     return () if moved == tuple(range(ndim - rank, ndim)) else moved
-
-
-def as_users(of_axes: Sequence[int], moved: tuple[int, ...], rank: int) -> tuple[int, ...]:
-    """Numbers of axes (lengths, or which ones they are), the last ones where the user has them."""
-    if not moved:
-        return tuple(of_axes)
-    at = dict(zip(moved, of_axes[-rank:], strict=True))
-    batch = iter(of_axes[:-rank])
-    return tuple(at[i] if i in at else next(batch) for i in range(len(of_axes)))
 
 
 def _mask(value: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool] | None:

@@ -192,8 +192,13 @@ def is_listed(value: Any) -> bool:
     return isinstance(value, (tuple, list))
 
 
+MOST = sys.maxsize // 4  # a stride or the like: a sum of several is no larger than an index may be
+
+
 def per_axis(value: Any, rank: int, name: str, least: int = 1) -> tuple[int, ...]:
     """value as `rank` integers of at least `least`."""
+    if type(value) is int and least <= value <= MOST:
+        return (value,) * rank
     listed = is_listed(value)
     values = value if listed else (value,) * min(rank, 1)
     if listed and len(values) != rank:
@@ -204,7 +209,7 @@ def per_axis(value: Any, rank: int, name: str, least: int = 1) -> tuple[int, ...
         raise TypeError(f"{name} must be an integer or {rank} of them; got {value!r}") from None
     if min(numbers, default=least) < least:
         raise ValueError(f"{name} must be at least {least}; got {value!r}")
-    if max(numbers, default=0) > sys.maxsize // 4:
+    if max(numbers, default=0) > MOST:
         raise ValueError(f"{name} is too large; got {value!r}")
     return numbers if listed else numbers * rank
 

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Plans of passes along axes, of correlations in a given order, and of filters that are made of these."""
+from numpy import add as np_add, multiply as np_multiply, sqrt as np_sqrt
+
+
+@cython.auto_pickle(False)
+cdef class LinesPlan(CorrPlan):
+    """One pass along an axis, or two one after the other, over x into out of the same shape; see FC_LINES in fastconv.h.
+
+    A pass is (axis, weights, taps, lead, boundary, divisor): weights are adjacent float64, as many as taps, or None where
+    all are 1; divisor 0 divides by nothing. Of two passes one is along the last axis. between: the dtype, as in STORED, of
+    the first one's results. narrow: all sums are integers that float32 holds, and arithmetic is in that. x and out do not
+    overlap. band: an axis of a pass along which out has only the outputs from `start` on.
+    """
+
+    def __init__(self, cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, bint narrow, int threads,
+                 int band=-1, ptrdiff_t start=0):
+        cdef fc_corr *g = &self.g
+        cdef fc_axis *a
+        cdef int i, last = cnp.PyArray_NDIM(x) - 1, axis, slot, other = last - 1
+        cdef double taps = 0
+        describe_filter(g, x, out, FC_LINES, fill, threads)
+        g.type = FC_F32 if narrow else FC_F64
+        g.between = STORED[between]
+        g.k = NULL
+        for i in range(3):
+            g.line[i].w, g.line[i].divisor = NULL, 0
+        g.columns_first = first[0] == last
+        arrays = [None, None]  # weights along rows, along columns
+        for one in (first, second):
+            if one is None:
+                continue
+            axis, weights, length, lead, name, divisor = one
+            slot = 2 if axis == last else 1
+            if axis != last:
+                other = axis
+            a = &g.axis[slot]
+            a.k, a.lead, a.boundary = length, lead, BOUNDARY[name]
+            taps += <double> a.k if weights is not None else 8
+            g.line[slot].divisor = divisor
+            if weights is not None:
+                arrays[slot - 1] = weights.astype("f4") if narrow else weights
+        for i in range(last + 1):
+            if i == last or i == other:
+                a = &g.axis[2 if i == last else 1]
+                spans(a, x, out, i)
+                if i == band:
+                    a.start = start
+                    a.lead -= start
+            else:
+                g.batch[g.batches].n = cnp.PyArray_DIM(x, i)
+                g.batch[g.batches].x_step = cnp.PyArray_STRIDE(x, i)
+                g.batch[g.batches].out_step = cnp.PyArray_STRIDE(out, i)
+                g.batches += 1
+        self.arrays = tuple(arrays)
+        self.point()
+        self.products = <double> cnp.PyArray_SIZE(out) * taps
+        self.align(x, out)
+
+    cdef point(self):
+        cdef int i
+        cdef cnp.ndarray weights
+        for i in range(2):
+            weights = self.arrays[i]
+            if weights is not None:
+                self.g.line[1 + i].w = <const char *> cnp.PyArray_DATA(weights)
+
+
+@cython.auto_pickle(False)
+cdef class OrderedPlan(CorrPlan):
+    """Correlation of x with float64 w of as many dimensions, three at most, into out of the shape of x, by method ordered.
+
+    x and out are of types that may be stored, and do not overlap.
+    """
+
+    def __init__(self, cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, leads, boundary, double fill, int threads):
+        cdef int i, rank = cnp.PyArray_NDIM(x)
+        cdef fc_axis *a
+        describe_filter(&self.g, x, out, FC_ORDERED, fill, threads)
+        self.arrays = (w,)
+        for i in range(rank):
+            a = &self.g.axis[3 - rank + i]
+            spans(a, x, out, i)
+            a.k, a.lead, a.boundary = cnp.PyArray_DIM(w, i), leads[i], BOUNDARY[boundary]
+        self.point()
+        self.products = <double> cnp.PyArray_SIZE(x) * <double> cnp.PyArray_SIZE(w)
+        self.align(x, out)
+
+    cdef point(self):
+        cdef cnp.ndarray w = self.arrays[0]
+        cdef int i, rank = cnp.PyArray_NDIM(w)
+        self.g.k = <const char *> cnp.PyArray_DATA(w)
+        for i in range(rank):
+            self.g.axis[3 - rank + i].k_step = cnp.PyArray_STRIDE(w, i)
+
+
+cdef enum:
+    CHAIN, SUM, MAGNITUDE
+
+RESULTS = {"chain": CHAIN, "sum": SUM, "magnitude": MAGNITUDE}
+
+
+@cython.auto_pickle(False)
+cdef class FilterPlan(Plan):
+    """Plans of arrays of one shape: each takes what the one before it made ("chain"), or all of them take x, and what they
+    make is added up ("sum"), or is the root of the sum of the squares ("magnitude").
+
+    Parameters
+    ----------
+    parts : list of CorrPlan or FilterPlan
+    between : dtype
+        Of what is neither x nor the result.
+    out : ndarray
+        An array like the result.
+    """
+
+    cdef list parts
+    cdef int how, between, typenum, rank
+    cdef cnp.npy_intp shape[FC_BATCHES]
+
+    def __init__(self, how, list parts, cnp.dtype between, cnp.ndarray out):
+        cdef int i
+        self.how, self.parts, self.between = RESULTS[how], parts, between.type_num
+        self.rank, self.typenum = cnp.PyArray_NDIM(out), cnp.PyArray_TYPE(out)
+        for i in range(self.rank):
+            self.shape[i] = cnp.PyArray_DIM(out, i)
+        for part in parts:
+            if isinstance(part, CorrPlan):
+                (<CorrPlan> part).keep(True)
+            self.nbytes += part.nbytes
+
+    cdef int part(self, Py_ssize_t i, cnp.ndarray x, cnp.ndarray out) except -1:
+        part = self.parts[i]
+        if isinstance(part, FilterPlan):
+            return (<FilterPlan> part).fill(x, out)
+        return (<CorrPlan> part).run(<const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out))
+
+    cdef int fill(self, cnp.ndarray x, cnp.ndarray out) except -1:
+        cdef Py_ssize_t i, last = len(self.parts) - 1
+        cdef cnp.ndarray made
+        if self.how == CHAIN:
+            for i in range(last):
+                made = cnp.PyArray_EMPTY(self.rank, self.shape, self.between, 0)
+                self.part(i, x, made)
+                x = made
+            return self.part(last, x, out)
+        self.part(0, x, out)
+        if self.how == MAGNITUDE:
+            np_multiply(out, out, out)
+        for i in range(1, last + 1):
+            made = cnp.PyArray_EMPTY(self.rank, self.shape, self.typenum, 0)
+            self.part(i, x, made)
+            if self.how == MAGNITUDE:
+                np_multiply(made, made, made)
+            np_add(out, made, out)
+        if self.how == MAGNITUDE:
+            np_sqrt(out, out, casting="unsafe")
+        return 0
+
+    cdef object carry_out(self, const glance *s):
+        cdef cnp.ndarray x = <cnp.ndarray> s.data[0], out
+        if s.out == NULL:
+            out = cnp.PyArray_EMPTY(self.rank, self.shape, self.typenum, 0)
+        else:
+            out = <cnp.ndarray> s.out
+            if overlap(x, out):
+                return None
+        self.fill(x, out)
+        return out
