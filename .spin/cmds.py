@@ -70,9 +70,11 @@ def bench(*, isa: str | None, report: str, arguments: tuple[str, ...]) -> None:
 @click.command()
 @click.option("--fix", is_flag=True, help="Change the files.")
 def lint(*, fix: bool) -> None:
-    """Check style: ruff and cython-lint."""
+    """Check style: ruff, clang-format and cython-lint."""
     run("ruff", "check", *(["--fix"] if fix else []), ".")
     run("ruff", "format", *([] if fix else ["--check"]), ".")
+    c_files = (str(p.relative_to(ROOT)) for p in sorted((ROOT / "csrc").rglob("*.[ch]")))
+    run("clang-format", "--style=file", *(["-i"] if fix else ["--dry-run", "-Werror"]), *c_files)
     run(
         "cython-lint",
         *(str(p.relative_to(ROOT)) for p in (ROOT / "fastconv").iterdir() if p.suffix in (".pyx", ".pxi")),

@@ -38,9 +38,7 @@ typedef struct {
 } fc_axis;
 
 /* An axis of independent planes. */
-typedef struct {
-    ptrdiff_t n, x_step, out_step;
-} fc_batch;
+typedef struct { ptrdiff_t n, x_step, out_step; } fc_batch;
 
 /* A pass of FC_LINES, after which sums are divided (by nothing if 0). w: as many adjacent elements of the type of the
  * arithmetic as the axis has taps; NULL: all of them are 1. */
@@ -52,12 +50,12 @@ typedef struct {
 /* out[batch][z][i][j] = sum_{c, a, b} X[batch][z c][i a][j b] * k[c][a][b], the axes being depth, rows and
  * columns; an axis that is not there has n = k = out = stride = dilation = 1 and lead = 0. */
 typedef struct {
-    int type;            /* of the arithmetic, and of k: FC_F32, FC_F64, FC_I32 or FC_I64 */
+    int type;             /* of the arithmetic, and of k: FC_F32, FC_F64, FC_I32 or FC_I64 */
     int x_type, out_type; /* as stored; out_type is type, or FC_I64 for FC_I32, or any for floats but with FC_FFT */
-    int method, threads; /* threads: at most; >= 1 */
+    int method, threads;  /* threads: at most; >= 1 */
     int batches;
-    double fill;           /* for FC_CONSTANT; for integer arithmetic */
-    int64_t integer_fill;  /* this one */
+    double fill;          /* for FC_CONSTANT; for integer arithmetic */
+    int64_t integer_fill; /* this one */
     const char *x, *k;
     char *out;
     /* FC_BOX: all taps are the one that k points to. FC_SEPARABLE: k = sum over terms of depth x rows x columns; factor[axis]: terms x k adjacent elements */
@@ -66,7 +64,7 @@ typedef struct {
     int *not_finite; /* FC_BOX of floats: set to 1 if a result is not; or NULL */
     /* FC_LINES, in lines.c: a pass along rows and one along columns, either of which may be missing (k = 1) */
     fc_line line[FC_AXES];
-    int columns_first, between;  /* `between`: the type that results of the first pass are stored as */
+    int columns_first, between; /* `between`: the type that results of the first pass are stored as */
     fc_axis axis[FC_AXES];
     fc_batch batch[FC_BATCHES]; /* the first `batches` count */
 } fc_corr;
@@ -144,14 +142,15 @@ typedef struct {
 typedef struct {
     int type, threads, clamp, gradient; /* FC_F32 or FC_F64; threads: at most */
     ptrdiff_t images, groups, channels, kernels;
-    fc_axis axis[FC_AXES]; /* x_step counts; out_step, k_step, start and whole do not */
+    fc_axis axis[FC_AXES];        /* x_step counts; out_step, k_step, start and whole do not */
     ptrdiff_t x_image, x_channel; /* bytes */
     const char *x, *w, *bias;
     char *out;
     double low, high;
     const char *dy; /* of fc_conv_weight_run, with any strides in bytes */
     ptrdiff_t dy_image, dy_channel, dy_step[FC_AXES];
-    fc_conv_plan *plan; /* of a layer that is not a gradient: what would be done is said there, and out is left alone; or NULL */
+    fc_conv_plan
+        *plan; /* of a layer that is not a gradient: what would be done is said there, and out is left alone; or NULL */
 } fc_conv;
 FC_API int fc_conv_run(const fc_conv *g);
 
@@ -165,7 +164,7 @@ FC_API int fc_conv_weight_run(const fc_conv *g);
 typedef struct {
     int threads, folds;
     ptrdiff_t size, images, channels;
-    fc_axis axis[FC_AXES]; /* x_step counts unless folds; out_step, k_step, boundary, start and whole do not */
+    fc_axis axis[FC_AXES];        /* x_step counts unless folds; out_step, k_step, boundary, start and whole do not */
     ptrdiff_t x_image, x_channel; /* bytes, unless folds */
     const char *x;
     char *out;
@@ -183,8 +182,8 @@ FC_API const fc_kernels *fc_isa(int i); /* i-th best table this CPU can run, NUL
 typedef void fc_task(void *context, ptrdiff_t chunk, int slot);
 FC_API void fc_pool_run(int threads, ptrdiff_t chunks, fc_task *run, void *context);
 FC_API int fc_threads_for(double serial_us, int threads); /* how many of `threads` so much work is worth */
-FC_API void fc_threads_from(double us); /* the work that is worth a second one; for fc_tune */
-FC_API void fc_pool_spread(int on); /* keep workers off the caller's CPU (default on) */
+FC_API void fc_threads_from(double us);                   /* the work that is worth a second one; for fc_tune */
+FC_API void fc_pool_spread(int on);                       /* keep workers off the caller's CPU (default on) */
 
 /* alloc.c: 64-byte aligned; NULL when memory is short or the size does not fit. */
 FC_API void *fc_alloc(size_t count, size_t size);
@@ -207,8 +206,8 @@ FC_API void fc_tune(ptrdiff_t band_rows, double threads_from_us, double stream_f
  * (Lewis, Fast Normalized Cross-Correlation, 1995; the documentation of OpenCV's matchTemplate.) */
 enum { FC_CCOEFF, FC_CCORR, FC_SQDIFF };
 typedef struct {
-    int type, x_type;    /* of the arithmetic and of out: FC_F32 or FC_F64 (with weights: FC_F64); as x is stored */
-    int out_type;        /* type, or FC_F32 */
+    int type, x_type;           /* of the arithmetic and of out: FC_F32 or FC_F64 (with weights: FC_F64); as x is stored */
+    int out_type;               /* type, or FC_F32 */
     int measure, normed, whole; /* whole: x and T - shift are integers, and sums are to be exact */
     int boundary, threads;
     double fill;

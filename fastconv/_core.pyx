@@ -8,7 +8,7 @@ Semantics (promotion, modes, errors) are Python's; nothing is checked here but w
 cimport cython
 cimport numpy as cnp
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from fastconv.arguments.boundaries import CODES as BOUNDARY
 

@@ -19,33 +19,15 @@ static inline ptrdiff_t fc_stored_size(int type)
     return size[type];
 }
 
-static inline ptrdiff_t min(ptrdiff_t a, ptrdiff_t b)
-{
-    return a < b ? a : b;
-}
-static inline ptrdiff_t max(ptrdiff_t a, ptrdiff_t b)
-{
-    return a > b ? a : b;
-}
-static inline ptrdiff_t clamp(ptrdiff_t v, ptrdiff_t low, ptrdiff_t high)
-{
-    return v < low ? low : v > high ? high : v;
-}
+static inline ptrdiff_t min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+static inline ptrdiff_t max(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+static inline ptrdiff_t clamp(ptrdiff_t v, ptrdiff_t low, ptrdiff_t high) { return v < low ? low : v > high ? high : v; }
 /* How many parts of this size n is cut into; the last may be smaller */
-static inline ptrdiff_t parts_of(ptrdiff_t n, ptrdiff_t size)
-{
-    return n / size + (n % size > 0);
-}
+static inline ptrdiff_t parts_of(ptrdiff_t n, ptrdiff_t size) { return n / size + (n % size > 0); }
 /* n, brought up to a multiple of `to` */
-static inline ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t to)
-{
-    return times(parts_of(n, to), to);
-}
+static inline ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t to) { return times(parts_of(n, to), to); }
 /* In 0 ... n - 1, whatever the sign of a */
-static inline ptrdiff_t modulo(ptrdiff_t a, ptrdiff_t n)
-{
-    return (a % n + n) % n;
-}
+static inline ptrdiff_t modulo(ptrdiff_t a, ptrdiff_t n) { return (a % n + n) % n; }
 static inline ptrdiff_t common_divisor(ptrdiff_t a, ptrdiff_t b)
 {
     while (b != 0) {

@@ -8,10 +8,7 @@
 
 /* ---- along rows --------------------------------------------------------------------------------- */
 
-static ptrdiff_t box_squares(ptrdiff_t n)
-{
-    return round_up(n, FC_SQUARE);
-}
+static ptrdiff_t box_squares(ptrdiff_t n) { return round_up(n, FC_SQUARE); }
 static ptrdiff_t box_strip(const call *c) /* rows that are summed at once: vectors of a strip, once transposed */
 {
     return FC_SUMS_BYTES / c->size;

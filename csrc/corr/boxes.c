@@ -40,7 +40,8 @@ void fc_lay_boxes(call *c)
     const fc_axis *axis = c->g->axis;
     c->is_tiled |= !c->x_adjacent;
     for (int a = 0; a < FC_AXES; a++) {
-        inside(axis[a].n - reach(&axis[a], 1) + 1, axis[a].stride, -axis[a].lead, axis[a].out, &c->inner.from[a], &c->inner.to[a]);
+        inside(axis[a].n - reach(&axis[a], 1) + 1, axis[a].stride, -axis[a].lead, axis[a].out, &c->inner.from[a],
+               &c->inner.to[a]);
         c->is_tiled |= c->inner.to[a] - c->inner.from[a] < axis[a].out;
     }
     c->user = (rows_of){.plane = axis[DEPTH].x_step / c->size, .row = axis[ROWS].x_step / c->size};
@@ -127,8 +128,12 @@ void fc_bordered(const job *j, const box *b)
 static void boxes_inner(const job *j, const box *b)
 {
     const fc_axis *axis = j->c->g->axis;
-    patch p = {.r = &j->c->user, .src = j->x, .row = b->from[ROWS], .col = b->from[COLS],
-               .rows = b->to[ROWS] - b->from[ROWS], .cols = b->to[COLS] - b->from[COLS]};
+    patch p = {.r = &j->c->user,
+               .src = j->x,
+               .row = b->from[ROWS],
+               .col = b->from[COLS],
+               .rows = b->to[ROWS] - b->from[ROWS],
+               .cols = b->to[COLS] - b->from[COLS]};
     for (int a = 0; a < FC_AXES; a++)
         p.src += (b->from[a] * axis[a].stride - axis[a].lead) * axis[a].x_step;
     for (ptrdiff_t z = b->from[DEPTH]; z < b->to[DEPTH]; z++, p.src += axis[DEPTH].stride * axis[DEPTH].x_step)
@@ -141,7 +146,8 @@ static box boxes_share(const call *c, ptrdiff_t index)
     box b;
     unravel(index, c->plan.parts, b.from);
     for (int a = 0; a < FC_AXES; a++) {
-        ptrdiff_t n = c->g->axis[a].out, parts = c->plan.parts[a], i = b.from[a], each = parts == 1 ? n : n / parts, rest = n - each * parts;
+        ptrdiff_t n = c->g->axis[a].out, parts = c->plan.parts[a], i = b.from[a], each = parts == 1 ? n : n / parts,
+                  rest = n - each * parts;
         b.from[a] = i * each + min(i, rest);
         b.to[a] = b.from[a] + each + (i < rest);
     }

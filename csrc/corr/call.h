@@ -20,9 +20,7 @@ typedef struct call call;
 typedef struct job job;
 
 /* Outputs from ... to along each axis */
-typedef struct {
-    ptrdiff_t from[FC_AXES], to[FC_AXES];
-} box;
+typedef struct { ptrdiff_t from[FC_AXES], to[FC_AXES]; } box;
 
 /* rows x cols outputs of one plane; the first is number (row, col), and under its window begins src */
 typedef struct {
@@ -38,8 +36,14 @@ typedef struct {
     gather_room gather;
     char *tile, *out, *stored;
     union {
-        struct { ptrdiff_t *at, *panel_at; char *panel; } im2col;
-        struct { ptrdiff_t *at; char *sums, *planes; } separable;
+        struct {
+            ptrdiff_t *at, *panel_at;
+            char *panel;
+        } im2col;
+        struct {
+            ptrdiff_t *at;
+            char *sums, *planes;
+        } separable;
         struct { char *down, *boxes, *turned, *across, *ring, *stored; } sums; /* box.c, lines.c */
         struct { char *tile[2], *transforms; } pair;
     };
@@ -47,21 +51,19 @@ typedef struct {
 
 /* A method. What is NULL has nothing to do. */
 typedef struct {
-    int reads_tiles;                                             /* only: x is gathered throughout */
-    int (*prepare)(call *c);                                     /* what sizes depend on; 0, or -1 */
-    void (*tables)(call *c, fc_room *r);                         /* of taps: counted, or placed and filled */
-    void (*parts)(const call *c, fc_room *r, scratch *s);        /* its part of scratch */
+    int reads_tiles;                                      /* only: x is gathered throughout */
+    int (*prepare)(call *c);                              /* what sizes depend on; 0, or -1 */
+    void (*tables)(call *c, fc_room *r);                  /* of taps: counted, or placed and filled */
+    void (*parts)(const call *c, fc_room *r, scratch *s); /* its part of scratch */
     void (*compute)(const call *c, const scratch *s, const patch *p);
-    void (*chunk)(const job *j, ptrdiff_t index);                /* the index-th share of a plane; NULL: in boxes */
+    void (*chunk)(const job *j, ptrdiff_t index); /* the index-th share of a plane; NULL: in boxes */
 } method;
 
 /* FC_FFT: the elements a tile looks at, its outputs, and how many tiles there are, along each axis */
-typedef struct {
-    ptrdiff_t n[FC_AXES], out[FC_AXES], count[FC_AXES];
-} tile_grid;
+typedef struct { ptrdiff_t n[FC_AXES], out[FC_AXES], count[FC_AXES]; } tile_grid;
 
 struct call {
-    const fc_corr *g;     /* but for its arrays, x and out: */
+    const fc_corr *g; /* but for its arrays, x and out: */
     const char *from;
     char *to;
     int *not_finite;      /* FC_BOX of floats, or NULL */
@@ -70,26 +72,33 @@ struct call {
     const method *method;
     fc_plan plan;
     source x;
-    ptrdiff_t size;       /* bytes of an element of the arithmetic */
-    int x_adjacent;       /* rows of x can be read where they are, */
-    int out_adjacent;     /* and outputs be written */
-    int streams;          /* out is so large that it goes past the caches */
-    double divisor;       /* of what is stored; 1: none */
+    ptrdiff_t size;   /* bytes of an element of the arithmetic */
+    int x_adjacent;   /* rows of x can be read where they are, */
+    int out_adjacent; /* and outputs be written */
+    int streams;      /* out is so large that it goes past the caches */
+    double divisor;   /* of what is stored; 1: none */
 
     /* boxes.c. What the method asks for before: outputs of a tile, at least; rows and columns that tiles and outputs of
      * tiles in scratch have more; columns of a gathered tile, at least */
     box inner;    /* outputs whose windows lie inside x */
     int is_tiled; /* there are others, or x cannot be read where it is */
     ptrdiff_t tile_out[FC_AXES], more, tile_cols;
-    ptrdiff_t out_row;          /* elements from row to row of outputs in scratch */
+    ptrdiff_t out_row; /* elements from row to row of outputs in scratch */
     rows_of user, tile;
 
     /* the method's */
     union {
-        struct { fc_taps taps; ptrdiff_t fold; } direct; /* fold: columns of a row that a signal is folded into, or 0 */
+        struct {
+            fc_taps taps;
+            ptrdiff_t fold;
+        } direct; /* fold: columns of a row that a signal is folded into, or 0 */
         fc_order ordered, lines[FC_AXES];
     };
-    struct { fc_fft *fft; tile_grid grid; rows_of tile; } overlap;
+    struct {
+        fc_fft *fft;
+        tile_grid grid;
+        rows_of tile;
+    } overlap;
 
     fc_room tables; /* the same for all threads */
     char *scratch;  /* thread_bytes for each */

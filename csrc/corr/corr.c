@@ -24,10 +24,7 @@ void fc_tune(ptrdiff_t rows, double us, double bytes)
 
 /* ---- plan ------------------------------------------------------------------------------------- */
 
-static ptrdiff_t corr_cols(const fc_corr *g)
-{
-    return g->axis[ROWS].out == 1 ? 8 * CORR_COLS : CORR_COLS;
-}
+static ptrdiff_t corr_cols(const fc_corr *g) { return g->axis[ROWS].out == 1 ? 8 * CORR_COLS : CORR_COLS; }
 
 /* Arithmetic and memory overlap. The estimate only has to tell microseconds from milliseconds. */
 double fc_direct_us(const fc_kernels *fc, int type, double outputs, double taps)
@@ -78,8 +75,8 @@ void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
 /* ---- method ------------------------------------------------------------------------------------ */
 
 static const method *const methods[] = {
-    [FC_DIRECT] = &fc_direct, [FC_IM2COL] = &fc_im2col, [FC_SEPARABLE] = &fc_separable, [FC_FFT] = &fc_overlap,
-    [FC_BOX] = &fc_box, [FC_ORDERED] = &fc_ordered, [FC_LINES] = &fc_lines,
+    [FC_DIRECT] = &fc_direct, [FC_IM2COL] = &fc_im2col,   [FC_SEPARABLE] = &fc_separable, [FC_FFT] = &fc_overlap,
+    [FC_BOX] = &fc_box,       [FC_ORDERED] = &fc_ordered, [FC_LINES] = &fc_lines,
 };
 
 /* ---- call -------------------------------------------------------------------------------------- */
@@ -129,8 +126,15 @@ static void corr_chunk(void *context, ptrdiff_t index, int slot)
 static int corr_prepare(call *c, const fc_corr *g, char *small, ptrdiff_t small_bytes)
 {
     const fc_kernels *fc = fc_in_use();
-    *c = (call){.g = g, .from = g->x, .to = g->out, .not_finite = g->not_finite, .fc = fc, .op = fc->op[g->type],
-                .method = methods[g->method], .size = fc_stored_size(g->type), .divisor = 1};
+    *c = (call){.g = g,
+                .from = g->x,
+                .to = g->out,
+                .not_finite = g->not_finite,
+                .fc = fc,
+                .op = fc->op[g->type],
+                .method = methods[g->method],
+                .size = fc_stored_size(g->type),
+                .divisor = 1};
     fc_corr_plan(fc, g, &c->plan);
     if (g->axis[DEPTH].out == 0 || g->axis[ROWS].out == 0 || g->axis[COLS].out == 0)
         c->plan.planes = 0;
@@ -168,7 +172,9 @@ static int corr_carry_out(call *c)
     if (c->plan.planes == 0)
         return 0;
     if (c->thread_bytes > 0) {
-        c->scratch = c->plan.threads == 1 && c->thread_bytes <= SMALL ? small : fc_alloc((size_t)c->plan.threads, (size_t)c->thread_bytes);
+        c->scratch = c->plan.threads == 1 && c->thread_bytes <= SMALL
+                         ? small
+                         : fc_alloc((size_t)c->plan.threads, (size_t)c->thread_bytes);
         if (!c->scratch)
             return -1;
     }

@@ -23,8 +23,7 @@ static ptrdiff_t direct_fold(const call *c)
 {
     const fc_axis *cols = &c->g->axis[COLS];
     ptrdiff_t lanes = c->fc->vector_bytes / c->size, rows = parts_of(cols->k, lanes);
-    if (c->g->type > FC_F64 || c->g->axis[DEPTH].k > 1 || c->g->axis[ROWS].k > 1 || cols->stride > 1 ||
-        cols->dilation > 1)
+    if (c->g->type > FC_F64 || c->g->axis[DEPTH].k > 1 || c->g->axis[ROWS].k > 1 || cols->stride > 1 || cols->dilation > 1)
         return 0;
     ptrdiff_t fold = rows == 1 ? c->fc->cols_of[1] * lanes : lanes;
     return cols->out >= 4 * rows * fold ? fold : 0;
@@ -63,7 +62,8 @@ void fc_direct_tables(call *c, fc_room *r)
 {
     const fc_axis *axis = c->g->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
     ptrdiff_t full = c->direct.taps.full, columns = full + c->direct.taps.part, h = c->direct.taps.h;
-    ptrdiff_t *user = fc_part(r, "taps in x", columns, sizeof *user), *tile = fc_part(r, "taps in tiles", columns, sizeof *tile);
+    ptrdiff_t *user = fc_part(r, "taps in x", columns, sizeof *user),
+              *tile = fc_part(r, "taps in tiles", columns, sizeof *tile);
     char *taps = fc_part(r, "taps", times(columns, h), c->size); /* k may be broadcast from one element */
     if (!r->block)
         return;
@@ -72,8 +72,8 @@ void fc_direct_tables(call *c, fc_room *r)
         /* of places that nobody looks at, the sizes need not fit */
         user[t] = c->direct.fold ? t : is_empty(&c->inner) ? 0 : direct_offset(c, &c->user, a, z, b);
         tile[t] = c->direct.fold ? t : c->is_tiled ? direct_offset(c, &c->tile, a, z, b) : 0;
-        fc_copy_row(taps + t * h * c->size, c->size, c->g->k + a * rows->k_step + z * axis[DEPTH].k_step + b * cols->k_step, step,
-                    t < full ? h : h - 1, c->size);
+        fc_copy_row(taps + t * h * c->size, c->size, c->g->k + a * rows->k_step + z * axis[DEPTH].k_step + b * cols->k_step,
+                    step, t < full ? h : h - 1, c->size);
         if (++b == cols->k)
             b = 0, z++;
         if (z == axis[DEPTH].k)
@@ -113,7 +113,8 @@ void fc_direct_compute(const call *c, const scratch *s, const patch *p)
     taps.at = p->r->at;
     if (c->direct.fold) {
         for (ptrdiff_t i = 0; i < p->rows; i++)
-            direct_folded(c, &taps, p->src + i * axis->stride * p->r->row * c->size, p->out + i * p->out_row * c->size, p->cols);
+            direct_folded(c, &taps, p->src + i * axis->stride * p->r->row * c->size, p->out + i * p->out_row * c->size,
+                          p->cols);
         return;
     }
     /* a dilation d of dense rows: d images, of every d-th row */
