@@ -11,6 +11,7 @@ not only their hash.
          OPTION None, bool, int, float, complex, str, dtypes, types, and tuples, lists and slices of these, by exact type
 """
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.string cimport memcmp, memcpy, memset
 
 cdef extern from "Python.h":
@@ -68,15 +69,19 @@ cdef bint see_array(glance *s, cnp.ndarray a, int role, int slot):
     put(s, <int64_t> <PyObject *> cnp.PyArray_DESCR(a))
     for i in range(rank):
         put(s, cnp.PyArray_DIM(a, i))
-        put(s, cnp.PyArray_STRIDE(a, i))
+        if role != TAPS:
+            put(s, cnp.PyArray_STRIDE(a, i))
     if role == DATA:
         s.data[slot] = <PyObject *> a
         s.datas += 1
     elif role == OUT:
         s.out = <PyObject *> a
     else:
-        if s.taps == MOST_ARRAYS or not cnp.PyArray_IS_C_CONTIGUOUS(a) or cnp.PyArray_TYPE(a) == cnp.NPY_OBJECT:
+        if s.taps == MOST_ARRAYS or cnp.PyArray_TYPE(a) == cnp.NPY_OBJECT:
             return False
+        if not cnp.PyArray_IS_C_CONTIGUOUS(a):
+            a = a.copy()
+        Py_INCREF(a)
         s.tap[s.taps] = <PyObject *> a
         s.taps += 1
     return True
@@ -186,6 +191,12 @@ cdef uint64_t clock = 0, hits = 0, misses = 0
 cdef ptrdiff_t kept = 0, most_kept = 4 << 20
 
 
+cdef void end(glance *s) noexcept:
+    cdef int i
+    for i in range(s.taps):
+        Py_DECREF(<object> s.tap[i])
+
+
 cdef bint look(glance *s, Function function, tuple args, dict kwargs) except -1:
     """Write down a call. False: it is not remembered."""
     cdef Py_ssize_t i
@@ -282,51 +293,62 @@ cdef class Function:
         global clock, hits, misses
         cdef glance s
         cdef _Entry entry
-        if (checking is not None and checking()) or not look(&s, self, args, kwargs):
+        if checking is not None and checking():
             return None
-        entry = found(&s, s.hash)
-        if entry is None and s.taps > 0:
-            entry = found(&s, with_taps(&s))
-        if entry is None:
-            misses += 1
-            return None
-        clock += 1
-        entry.used = clock
-        result = (<Plan> entry.plan).carry_out(&s)
-        if result is not None:
-            hits += 1
-        return result
+        try:
+            if not look(&s, self, args, kwargs):
+                return None
+            entry = found(&s, s.hash)
+            if entry is None and s.taps > 0:
+                entry = found(&s, with_taps(&s))
+            if entry is None:
+                misses += 1
+                return None
+            clock += 1
+            entry.used = clock
+            result = (<Plan> entry.plan).carry_out(&s)
+            if result is not None:
+                hits += 1
+            return result
+        finally:
+            end(&s)
 
     def remember(self, tuple args, dict kwargs, Plan plan):
         """Keep the plan for the next such call."""
-        global clock, kept
         cdef glance s
-        cdef _Entry entry = _Entry(), other
-        cdef int i
-        cdef Py_ssize_t at = -1
-        if not look(&s, self, args, kwargs):
-            return
-        entry.words = (<const char *> s.word)[: 8 * s.words]
-        entry.taps = tuple([(<cnp.ndarray> s.tap[i]).copy() for i in range(s.taps)])
-        entry.keep = tuple([kept_of(a) for a in (*args, *kwargs.values())])
-        entry.nbytes = ENTRY_BYTES + len(entry.words) + plan.nbytes + sum([a.nbytes for a in entry.taps])
-        entry.any_taps, entry.plan = plan.any_taps and s.taps == 1, plan
-        entry.hash = s.hash if entry.any_taps else with_taps(&s)
-        if entry.nbytes > most_kept:
-            return
-        for i in range(PROBES):  # a free place, that of the same call, or the one that was longest not asked for
-            other = <_Entry> slots[(entry.hash + i) % SLOTS]
-            if other is None or other.is_of(&s, entry.hash):
-                at = <Py_ssize_t> ((entry.hash + i) % SLOTS)
-                break
-            if at < 0 or other.used < (<_Entry> slots[at]).used:
-                at = <Py_ssize_t> ((entry.hash + i) % SLOTS)
-        clock += 1
-        entry.used = clock
-        forget(at)
-        slots[at] = entry
-        kept += entry.nbytes
-        forget_some()
+        try:
+            if look(&s, self, args, kwargs):
+                keep(&s, plan, (*args, *kwargs.values()))
+        finally:
+            end(&s)
+
+
+cdef keep(const glance *s, Plan plan, tuple arguments):
+    global clock, kept
+    cdef _Entry entry = _Entry(), other
+    cdef int i
+    cdef Py_ssize_t at = -1
+    entry.words = (<const char *> s.word)[: 8 * s.words]
+    entry.taps = tuple([(<cnp.ndarray> s.tap[i]).copy() for i in range(s.taps)])
+    entry.keep = tuple([kept_of(a) for a in arguments])
+    entry.nbytes = ENTRY_BYTES + len(entry.words) + plan.nbytes + sum([a.nbytes for a in entry.taps])
+    entry.any_taps, entry.plan = plan.any_taps and s.taps == 1, plan
+    entry.hash = s.hash if entry.any_taps else with_taps(s)
+    if entry.nbytes > most_kept:
+        return
+    for i in range(PROBES):  # a free place, that of the same call, or the one that was longest not asked for
+        other = <_Entry> slots[(entry.hash + i) % SLOTS]
+        if other is None or other.is_of(s, entry.hash):
+            at = <Py_ssize_t> ((entry.hash + i) % SLOTS)
+            break
+        if at < 0 or other.used < (<_Entry> slots[at]).used:
+            at = <Py_ssize_t> ((entry.hash + i) % SLOTS)
+    clock += 1
+    entry.used = clock
+    forget(at)
+    slots[at] = entry
+    kept += entry.nbytes
+    forget_some()
 
 
 cdef void forget(Py_ssize_t at):

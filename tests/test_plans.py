@@ -334,3 +334,11 @@ def test_an_array_among_the_options_is_no_kernel(rng):
                 expected = reference.corr2d(x, kernel, stride=(stride, 1))
                 got = corr2d(x, stride=np.array([stride, 1]), k=kernel)
                 np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_kernels_of_any_layout_have_plans(rng):
+    x, big = rng.standard_normal((12, 12)), rng.standard_normal((9, 9))
+    for view in (big[1:4, 2:6], big.T[::2, :3], big[::-1, ::-3], np.broadcast_to(big[0, :3], (3, 3))):
+        assert finds_plan(lambda view=view: corr2d(x, view))
+        np.testing.assert_allclose(corr2d(x, view), reference.corr2d(x, view), rtol=1e-12, atol=1e-12)
+        assert finds_plan(lambda view=view: ndimage.convolve(x, view))
