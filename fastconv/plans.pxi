@@ -43,6 +43,9 @@ cdef struct glance:
     int64_t word[MOST_WORDS]
 
 
+cdef ptrdiff_t most_kept = 4 << 20  # bytes of plans
+
+
 cdef inline void put(glance *s, int64_t word) noexcept:
     if s.words < MOST_WORDS:
         s.word[s.words] = word
@@ -77,7 +80,7 @@ cdef bint see_array(glance *s, cnp.ndarray a, int role, int slot):
     elif role == OUT:
         s.out = <PyObject *> a
     else:
-        if s.taps == MOST_ARRAYS or cnp.PyArray_TYPE(a) == cnp.NPY_OBJECT:
+        if s.taps == MOST_ARRAYS or cnp.PyArray_TYPE(a) == cnp.NPY_OBJECT or cnp.PyArray_NBYTES(a) > most_kept:
             return False
         if not cnp.PyArray_IS_C_CONTIGUOUS(a):
             a = a.copy()
@@ -188,7 +191,7 @@ def ask_first(get):
 
 cdef list slots = [None] * SLOTS
 cdef uint64_t clock = 0, hits = 0, misses = 0
-cdef ptrdiff_t kept = 0, most_kept = 4 << 20
+cdef ptrdiff_t kept = 0
 
 
 cdef void end(glance *s) noexcept:

@@ -342,3 +342,11 @@ def test_kernels_of_any_layout_have_plans(rng):
         assert finds_plan(lambda view=view: corr2d(x, view))
         np.testing.assert_allclose(corr2d(x, view), reference.corr2d(x, view), rtol=1e-12, atol=1e-12)
         assert finds_plan(lambda view=view: ndimage.convolve(x, view))
+
+
+def test_kernels_larger_than_the_limit_are_not_looked_at():
+    huge = np.broadcast_to(np.float32(1), (2**31, 2**29))
+    with pytest.raises(ValueError, match="too large"):
+        corr2d([[1.0]], huge, "full")
+    with pytest.raises(ValueError, match="does not fit"):
+        corr2d(np.ones((3, 3), "f4"), huge)
