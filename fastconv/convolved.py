@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from fastconv import costs, methods
 from fastconv.arguments.correlation import placed
 from fastconv.arguments.values import is_finite, real_dtype
-from fastconv.correlation import answered, run, summed
 from fastconv.plans import Answer
 from fastconv.reference.correlation import slide
 from fastconv.runtime import _core, checking, get_num_threads
+from fastconv.sums import answered, run, summed
 
 
 def is_fast(dtype: np.dtype[Any]) -> bool:

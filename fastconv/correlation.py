@@ -7,22 +7,17 @@ Semantics only: which dtype, which shape, which engine. Arithmetic is in `csrc/`
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv import costs, methods, reference, spectrum
-from fastconv.arguments.axes import as_users
-from fastconv.arguments.boundaries import source_index
-from fastconv.arguments.conversion import converted
-from fastconv.arguments.correlation import Correlation, Options, OuterProduct, correlation_arguments
-from fastconv.plans import Answer, planned
-from fastconv.reference.correlation import largest_element
-from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
+from fastconv import methods
+from fastconv.arguments.correlation import Options, OuterProduct, correlation_arguments
+from fastconv.plans import planned
+from fastconv.runtime import _core, get_num_threads, thread_count
+from fastconv.sums import answered
 from fastconv.typing import Boundaries, Boundary, IntOrTuple, Method, Mode, Nan, Overflow, Window
 
 __all__ = [
@@ -516,9 +511,6 @@ def convolve3d(
     return _correlate(3, True, x, k, mode, boundary, fillvalue, axes, how, method, threads, "convolve3d")
 
 
-# ---- engines ------------------------------------------------------------------------------------
-
-
 def _correlate(
     rank: int,
     convolve: bool,
@@ -540,258 +532,6 @@ def _correlate(
     if of_floats and type(k) is np.ndarray and k.dtype == c.compute_dtype and k.flags.c_contiguous and k.flags.aligned:
         answer.plan.with_any(k, convolve)
     return answer
-
-
-def run(c: Correlation, method: str, threads: int | None, what: str) -> Any:
-    return answered(c, method, threads, what).result
-
-
-def answered(c: Correlation, method: str, threads: int | None, what: str, asked: Any = None) -> Answer:
-    """The result of c; and the plan for calls with arrays like `asked`: c.x is a view of it, or a copy in its dtype."""
-    choice = methods.choose(c, method)
-    n = get_num_threads() if threads is None else thread_count(threads, "threads")
-    if choice.method == "numpy":
-        return Answer(reference.run(c))
-    check = checking.get()
-    if check:  # before out is written: it may be x itself
-        right = reference.run(c._replace(out=None, asked_out=None, moved=()))
-        bound = reference.error_bound(c, choice.factors, transformed=choice.points)
-    weight = None
-    if c.is_weighted:
-        sums, weight = _normalised(c, choice, n)
-        plan = None
-    else:
-        sums, plan = summed(c, choice, n, asked, threads is None)
-    result = c.deliver(sums)
-    if check:
-        check_result(result, right[0] if c.return_weight else right, bound, what)
-    if c.return_weight and weight is not None:
-        if check:
-            weights = reference.counted(c).weights
-            weighing = methods.choose_for_weights(weights, choice)
-            bound = reference.error_bound(weights, weighing.factors, transformed=weighing.points)
-            check_result(weight, right[1], bound, f"weights of {what}")
-        return Answer((c.as_asked(result), c._replace(asked_out=None).as_asked(weight)))
-    return Answer(c.as_asked(result), plan)
-
-
-def run_into(c: Correlation, choice: methods.Choice, what: str) -> None:
-    """Put the sums of c, made in floats, into c.out; integers need a choice that casts."""
-    assert c.out is not None
-    check, x = checking.get(), c.x
-    sums = _sums(c, choice, get_num_threads())
-    if sums is not c.out:
-        c.out[...] = sums
-    if check:
-        probe = _sums(c._replace(x=x, out=None), choice, get_num_threads())
-        check_result(probe, reference.run(c._replace(out=None)), reference.error_bound(c, choice.factors), what)
-
-
-def _normalised(c: Correlation, choice: methods.Choice, threads: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Sums over the elements that count, and their weights, band by band: x is never copied as a whole.
-
-    But for transforms, whose tiles would not be those of the whole.
-    """
-    result = np.empty(c.shape, c.compute_dtype)
-    weight = np.empty(c.shape, result.real.dtype)
-    if not result.size:
-        return result, weight
-    if choice.method == "fft":
-        return _band_normalised(c, choice, threads)
-    for at, part in _bands(c):
-        result[at], weight[at] = _band_normalised(part, choice, threads)
-    return result, weight
-
-
-def _bands(c: Correlation) -> Iterator[tuple[tuple[Any, ...], Correlation]]:
-    """Where each band of outputs is, and the correlation that it is."""
-    outputs = c.axes[0].out
-    rows = max(costs.MISSING_BAND * outputs // math.prod(c.shape), 1)
-    for first in range(0, outputs, rows):
-        end = min(first + rows, outputs)
-        yield (..., slice(first, end), *(slice(None),) * (c.rank - 1)), c.band(first, end)
-
-
-def _band_normalised(c: Correlation, choice: methods.Choice, threads: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    parts = reference.counted(c)
-    weighing = methods.choose_for_weights(parts.weights, choice)
-    direct = methods.Choice("direct", "")
-    weight = _sums(parts.weights, weighing, threads)
-    total = _sums(parts.window, direct if choice.method == "fft" else weighing, threads).reshape(())
-    above = _sums(parts.above, choice, threads)
-    if methods.keeps_faint_sums(parts.weights, choice):
-        return reference.made_up(above, weight, total), weight
-    # Counting is exact, and noise decides nothing: neither what is missing or whole, nor what is faint.
-    present = parts.weights._replace(
-        k=(c.k != 0).astype(np.uint8), factors=(), sum_dtype=np.dtype(np.int64), dtype=np.dtype(np.int64)
-    )
-    present = present._replace(fillvalue=int(present.fillvalue.real))
-    count = _sums(present, methods.choose(present, "auto"), threads)
-    weight[count == 0] = 0
-    weight[count == np.count_nonzero(c.k)] = total
-    result = reference.made_up(above, weight, total)
-    faint = (count > 0) & (weight < reference.FAINT * total)
-    for plane in np.argwhere(faint.any(tuple(range(-c.rank, 0)))):
-        _redo(c.plane(tuple(plane)), faint[tuple(plane)], result[tuple(plane)], weight[tuple(plane)], threads)
-    return result, weight
-
-
-def _redo(c: Correlation, faint: NDArray[np.bool], result: NDArray[Any], weight: NDArray[Any], threads: int) -> None:
-    """Put into result and weight, where `faint`, what the direct method makes of it."""
-
-    def sums(part: Correlation) -> NDArray[Any]:
-        return _sums(part, methods.Choice("direct", ""), threads)
-
-    for at, band in _bands(c):
-        if faint[at].any():
-            ends = [np.flatnonzero(faint[at].any(tuple(set(range(c.rank)) - {i})))[[0, -1]] for i in range(c.rank)]
-            cut: tuple[Any, ...] = tuple(slice(int(first), int(last) + 1) for first, last in ends)
-            part = band.with_axes(tuple(a.part(w.start, w.stop) for a, w in zip(band.axes, cut, strict=True)))
-            y, w = reference.normalised(part, sums)
-            asked = faint[at][cut]
-            result[at][cut][asked], weight[at][cut][asked] = y[asked], w[asked]
-
-
-def _sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
-    return summed(c, choice, threads)[0]
-
-
-def summed(
-    c: Correlation, choice: methods.Choice, threads: int, asked: Any = None, default_threads: bool = False
-) -> tuple[NDArray[Any], Any]:
-    """The sums by compiled code; in c.out where they can be written there at once. And the plan, as in `answered`, or
-    None."""
-    if choice.method not in ("direct", "im2col") and any(a.step > 1 for a in c.axes):
-        dense = _sums(c.without_steps(), choice, threads)
-        every: tuple[Any, ...] = (..., *(slice(None, None, a.step) for a in c.axes))
-        part: NDArray[Any] = dense[every]
-        return part, None
-    if choice.method == "fft" and c.sum_dtype.kind in "iu":
-        floats = _sums(c._replace(sum_dtype=np.dtype(np.float64), out=None), choice, threads)
-        exact: NDArray[Any] = np.rint(floats).astype(np.int64).astype(c.sum_dtype)
-        return exact, None
-    if choice.whole and (c.sum_dtype.kind != "c" or np.isfinite(c.x).all()):
-        window: tuple[Any, ...] = (..., *(slice(a.start, a.start + a.out) for a in c.axes))
-        outputs: NDArray[Any] = spectrum.correlate(c.whole())[window].astype(c.compute_dtype, copy=False)
-        return outputs, None
-    if c.sum_dtype.kind == "c":
-        return _complex_sums(c, choice, threads), None
-    if choice.method != "fft":  # whose tiles are those of the whole
-        c = _narrowed(c)
-    arithmetic = methods.arithmetic(c)
-    x, k = _readable(c.x, c), c.k.astype(arithmetic, copy=False)
-    result_dtype = c.sum_dtype if c.sum_dtype.kind in "iu" else c.compute_dtype
-    casts = choice.casts or (c.out is not None and c.out.dtype.char in "fd" and choice.method != "fft")
-    fits = c.out is not None and (c.out.dtype == result_dtype or (casts and arithmetic.kind == "f"))
-    if c.out is not None and fits and not _may_share_memory(c.out, x, k):
-        result = c.out
-    else:
-        result = np.empty(c.shape, result_dtype)
-    if not result.size:
-        return result, None
-    assert _core is not None
-    taps = np.ascontiguousarray(k).reshape((1,) * (3 - c.rank) + k.shape)
-    fill: complex = c.fillvalue
-    if c.sum_dtype.kind in "iu":  # beyond int64, the same bits
-        fill = (int(c.fillvalue.real) + 2**63) % 2**64 - 2**63
-    factors = tuple(np.ascontiguousarray(f, arithmetic) for f in choice.factors)
-    method = _core.METHOD[choice.method]
-    plan = _core.CorrPlan(x, taps, result, c.axes, fill, method, threads, factors)
-    if plan(x, result):
-        # The sums of a box are scaled at the end: of numbers near the largest, they are too large before.
-        scale, again = 2.0 ** c.k.size.bit_length(), np.empty_like(result)
-        small = x.astype(arithmetic, copy=False) / arithmetic.type(scale)
-        scaled = taps * arithmetic.type(scale)
-        _core.CorrPlan(small, scaled, again, c.axes, fill / scale, method, threads)(small, again)
-        np.copyto(result, again, where=~np.isfinite(result))
-    return result, _serving(c, plan, x, result, asked, default_threads)
-
-
-def _serving(
-    c: Correlation, plan: Any, x: NDArray[Any], result: NDArray[Any], asked: Any, default_threads: bool
-) -> Any:
-    """The plan, by which result was made of x, for calls with arrays like `asked`; None: it does not suit them all."""
-    if type(asked) is not np.ndarray or checking.get() or (c.asked_out is not None and result is not c.out):
-        return None
-    cast = None
-    if not np.may_share_memory(x, asked):
-        if c.moved or x.shape != asked.shape or not x.flags.c_contiguous or np.may_share_memory(c.x, asked):
-            return None
-        cast = x.dtype
-    most = None
-    if c.sum_dtype.kind in "iu":
-        if c.k.size >= costs.CROSSOVERS["fft taps"]:  # what suits these depends on the elements of x
-            return None
-        if c.overflow != "wrap":
-            most = largest_element(c)
-            if most == 0:
-                return None
-    order = finish = None
-    if c.asked_out is None:
-        if c.moved:
-            order = as_users(range(len(c.shape)), c.moved, c.rank)
-        if c.dtype != result.dtype:
-            finish = functools.partial(converted, dtype=c.dtype, overflow=c.overflow)
-    return plan.serve(asked, x, result, order, finish, cast, most, default_threads)
-
-
-def _complex_sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
-    """Real correlations of the parts; a real x or k has no imaginary part."""
-    result = np.empty(c.shape, c.sum_dtype)
-    is_complex = c.x.dtype.kind == "c", c.k.dtype.kind == "c"
-    part_dtype = result.real.dtype
-
-    def part(x_part: str, k_part: str) -> NDArray[Any]:
-        return _sums(
-            c._replace(
-                x=getattr(c.x, x_part),
-                k=getattr(c.k, k_part),
-                fillvalue=getattr(c.fillvalue, x_part),
-                sum_dtype=part_dtype,
-                out=None,
-            ),
-            choice,
-            threads,
-        )
-
-    with np.errstate(all="ignore"):
-        result.real = part("real", "real")
-        result.imag = part("imag", "real") if is_complex[0] else part("real", "imag")
-        if all(is_complex):
-            result.real -= part("imag", "imag")
-            result.imag += part("real", "imag")
-    return result
-
-
-def _narrowed(c: Correlation) -> Correlation:
-    """c with no more of x than the outputs look at, where that is little of it: no more is gathered, or converted."""
-    c = c.seen()
-    if all(a.stride == a.dilation == 1 for a in c.axes):
-        return c
-    x, axes = c.x, list(c.axes)
-    for i, a in enumerate(c.axes):
-        sparse = a.sparse() if a.n else None
-        if sparse is not None:
-            elements, axes[i] = sparse
-            source = source_index(elements, a.n, a.boundary)
-            along = x.ndim - c.rank + i
-            x = x[(slice(None),) * along + (source,)]
-            outside = (source < 0).reshape(-1, *(1,) * (c.rank - 1 - i))
-            if outside.any():
-                x = np.where(outside, np.asarray(c.fillvalue, c.sum_dtype), x)
-    return c._replace(x=x, axes=tuple(axes))
-
-
-def _readable(x: NDArray[Any], c: Correlation) -> NDArray[Any]:
-    """x as compiled code reads it: native, and nothing but float16 converted as a whole."""
-    if (x.dtype.kind == "f" and x.dtype.itemsize in (2, c.compute_dtype.itemsize)) or not x.dtype.isnative:
-        native = c.compute_dtype if x.dtype.kind == "f" else x.dtype.newbyteorder("=")
-        return x.astype(native, copy=False)
-    return x
-
-
-def _may_share_memory(out: NDArray[Any], x: NDArray[Any], k: NDArray[Any]) -> bool:
-    return np.may_share_memory(out, x) or np.may_share_memory(out, k)
 
 
 class Explanation(NamedTuple):

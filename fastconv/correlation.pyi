@@ -6,9 +6,6 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypedDict, Typ
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv import methods
-from fastconv.arguments.correlation import Correlation
-from fastconv.plans import Answer
 from fastconv.typing import Boundaries, Boundary, IntOrTuple, Method, Mode, Nan, Overflow, Window
 
 __all__ = [
@@ -325,9 +322,3 @@ def explain(
     method: Method = "auto",
     threads: int | None = None,
 ) -> Explanation: ...
-def run(c: Correlation, method: str, threads: int | None, what: str) -> Any: ...
-def answered(c: Correlation, method: str, threads: int | None, what: str, asked: Any = None) -> Answer: ...
-def summed(
-    c: Correlation, choice: methods.Choice, threads: int, asked: Any = None, default_threads: bool = False
-) -> tuple[NDArray[Any], Any]: ...
-def run_into(c: Correlation, choice: methods.Choice, what: str) -> None: ...

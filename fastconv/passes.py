@@ -19,11 +19,11 @@ from fastconv.arguments.boundaries import BY_NAME
 from fastconv.arguments.correlation import Correlation, placed
 from fastconv.arguments.filters import ONES, Pass, real
 from fastconv.arguments.values import is_finite, native
-from fastconv.correlation import run_into
 from fastconv.plans import Answer
 from fastconv.reference.correlation import extended, slide
 from fastconv.reference.rounding import error_bound
 from fastconv.runtime import _core, check_result, checking, get_num_threads
+from fastconv.sums import run_into
 
 _WIDE = np.dtype(np.float64)
 

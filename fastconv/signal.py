@@ -43,8 +43,8 @@ from fastconv.arguments.signals import (
 )
 from fastconv.arguments.values import as_array, is_finite, left_to_scipy
 from fastconv.convolved import batch_convolved, fewest_taps, is_fast, partly_convolved
-from fastconv.correlation import answered
 from fastconv.plans import planned
+from fastconv.sums import answered
 from fastconv.typing import ConvMethod, IntOrTuple, Mode, SignalBoundary
 
 __all__ = [

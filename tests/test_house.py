@@ -44,7 +44,6 @@ SOURCES = [*C_FILES, *PYTHON, *files("fastconv/**/*.pyi", "fastconv/*.pyx", "fas
 
 
 UNFINISHED = {
-    "fastconv/correlation.py",
     "tests/c/drivers.c: check_lines",
 }
 
