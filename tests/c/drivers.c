@@ -164,6 +164,21 @@ static void pass_along(const fc_corr *g, int axis, const double *w, const grid f
     }
 }
 
+/* Whether out is what image says, but for the sign of zeros, and nothing beside it was written */
+static void compare_image(view out, char *image, ptrdiff_t rows, ptrdiff_t cols, int out_type)
+{
+    char wrong[120] = "";
+    EACH(i, rows) EACH(j, cols) {
+        char *p = element(out, 0, i, j), *should = image + (p - dest);
+        if (!*wrong && get(p, out_type) != get(should, out_type))
+            snprintf(wrong, sizeof wrong, "out[%td][%td] is %.17g, not %.17g", i, j, get(p, out_type), get(should, out_type));
+        memcpy(should, p, (size_t)fc_stored_size(out_type)); /* zeros of either sign */
+    }
+    if (!*wrong && memcmp(image, dest, AREA) != 0)
+        snprintf(wrong, sizeof wrong, "wrote outside");
+    verdict(wrong);
+}
+
 void check_lines(void)
 {
     static const int narrow_types[] = {FC_U8, FC_I16, FC_U16, FC_I32, FC_I8}, wide_types[] = {FC_F32, FC_F64, FC_U8, FC_I64, FC_I32};
@@ -232,16 +247,7 @@ void check_lines(void)
                 verdict("memory is short");
                 continue;
             }
-            char wrong[120] = "";
-            EACH(i, rows) EACH(j, cols) {
-                char *p = element(out, 0, i, j), *should = image + (p - dest);
-                if (!*wrong && get(p, g.out_type) != get(should, g.out_type))
-                    snprintf(wrong, sizeof wrong, "out[%td][%td] is %.17g, not %.17g", i, j, get(p, g.out_type), get(should, g.out_type));
-                memcpy(should, p, (size_t)fc_stored_size(g.out_type)); /* zeros of either sign */
-            }
-            if (!*wrong && memcmp(image, dest, AREA) != 0)
-                snprintf(wrong, sizeof wrong, "wrote outside");
-            verdict(wrong);
+            compare_image(out, image, rows, cols, g.out_type);
         }
     }
     fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
