@@ -8,10 +8,12 @@ not only their hash.
     role DATA   an array that slides or is read: only its layout counts
          TAPS   an array that the plan has looked at: its bytes count, too
          OUT    where the result goes; whatever is no array there is an option
-         OPTION None, bool, int, float, complex, str, dtypes, types, and tuples, lists and slices of these, by exact type
+         OPTION None, bool, int, float, complex, str, dtypes, types that never change, and tuples, lists and slices of these,
+                by exact type
 """
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.type cimport PyType_HasFeature
 from libc.string cimport memcmp, memcpy, memset
 
 cdef extern from "Python.h":
@@ -20,6 +22,7 @@ cdef extern from "Python.h":
     double PyFloat_AsDouble(object number) except? -1
     double PyComplex_ImagAsDouble(object number) except? -1
     double PyComplex_RealAsDouble(object number) except? -1
+    long Py_TPFLAGS_HEAPTYPE
 
 cdef enum:
     OPTION, DATA, TAPS, OUT, EITHER  # roles
@@ -97,6 +100,8 @@ cdef bint see(glance *s, value, int role, int slot=0) except -1:
     cdef int64_t pair[2]
     cdef const char *text
     cdef Py_ssize_t size
+    if s.words > MOST_WORDS:  # of a list within itself there is no end
+        return False
     kind = type(value)
     if cnp.PyArray_CheckExact(value):
         return see_array(s, <cnp.ndarray> value, TAPS if role == OPTION else role, slot)
@@ -123,6 +128,7 @@ cdef bint see(glance *s, value, int role, int slot=0) except -1:
             return False
         memset(pair, 0, sizeof(pair))
         memcpy(pair, text, size)
+        (<char *> pair)[MOST_TEXT] = <char> size  # text may end in zeros
         put(s, pair[0])
         put(s, pair[1])
         return True
@@ -134,7 +140,7 @@ cdef bint see(glance *s, value, int role, int slot=0) except -1:
         return True
     if kind is slice:
         return see(s, value.start, OPTION) and see(s, value.stop, OPTION) and see(s, value.step, OPTION)
-    if isinstance(value, (type, cnp.dtype)):
+    if isinstance(value, cnp.dtype) or (isinstance(value, type) and not PyType_HasFeature(value, Py_TPFLAGS_HEAPTYPE)):
         put(s, <int64_t> <PyObject *> value)
         return True
     return False
@@ -261,7 +267,9 @@ cdef _Entry found(const glance *s, uint64_t hash):
 
 
 cdef kept_of(value):
-    return value.dtype if cnp.PyArray_CheckExact(value) else tuple(value) if type(value) is list else value
+    if cnp.PyArray_CheckExact(value):
+        return value.dtype
+    return tuple([kept_of(v) for v in value]) if type(value) is list or type(value) is tuple else value
 
 
 @cython.auto_pickle(False)
@@ -289,7 +297,7 @@ cdef class Function:
         for i in range(len(self.names)):
             if self.names[i] is name:
                 return i
-        return -1
+        return self.names.index(name) if name in self.names else -1  # made at run time
 
     def again(self, tuple args, dict kwargs):
         """What the call returns, if it was made before and has a plan that suits its arrays; else None."""
@@ -316,11 +324,19 @@ cdef class Function:
         finally:
             end(&s)
 
-    def remember(self, tuple args, dict kwargs, Plan plan):
-        """Keep the plan for the next such call."""
+    def asked(self, tuple args, dict kwargs):
+        """What `remember` has to be told of a call before it is made; None: it is not remembered."""
         cdef glance s
         try:
-            if look(&s, self, args, kwargs):
+            return with_taps(&s) if look(&s, self, args, kwargs) else None
+        finally:
+            end(&s)
+
+    def remember(self, tuple args, dict kwargs, Plan plan, asked):
+        """Keep the plan for the next such call, unless taps have changed meanwhile: `out` or another thread may do that."""
+        cdef glance s
+        try:
+            if look(&s, self, args, kwargs) and with_taps(&s) == asked:
                 keep(&s, plan, (*args, *kwargs.values()))
         finally:
             end(&s)

@@ -50,11 +50,12 @@ def planned(**roles: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
             result = again(args, kwargs)
             if result is not None:
                 return result
+            asked = calls.asked(args, kwargs) if calls else None
             answer = function(*args, **kwargs)
             if type(answer) is not Answer:
                 return answer
-            if calls and answer.plan is not None:
-                calls.remember(args, kwargs, answer.plan)
+            if calls and asked is not None and answer.plan is not None:
+                calls.remember(args, kwargs, answer.plan, asked)
             return answer.result
 
         return call

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import corr1d, corr2d, ndimage, reference, sepcorr2d, signal
+from fastconv import corr1d, corr2d, correlation, ndimage, reference, sepcorr2d, signal
 
 pytestmark = pytest.mark.skipif(not fastconv.isas(), reason="plans are those of compiled code")
 
@@ -350,3 +350,71 @@ def test_kernels_larger_than_the_limit_are_not_looked_at():
         corr2d([[1.0]], huge, "full")
     with pytest.raises(ValueError, match="does not fit"):
         corr2d(np.ones((3, 3), "f4"), huge)
+
+
+def test_names_made_at_run_time_are_names(rng):
+    x, k, out = rng.standard_normal((9, 9)), rng.standard_normal((3, 3)), np.empty((7, 7))
+    name = "".join(["o", "ut"])
+    for _ in range(3):
+        x += 1
+        assert corr2d(x, k, **{name: out}) is out
+        np.testing.assert_array_equal(out, corr2d(x, k))
+    assert fastconv.cache_info().hits == 4
+
+
+def test_a_word_with_zeros_at_its_end_is_another_word():
+    x, k = np.ones((6, 6)), np.ones((3, 3))
+    corr2d(x, k, "same")
+    with pytest.raises(ValueError, match="mode"):
+        corr2d(x, k, "same\0")
+
+
+def test_lists_within_themselves_are_refused():
+    endless: list = []
+    endless.append(endless)
+    for options in ({"stride": endless}, {"boundary": endless}, {"window": [slice(endless)] * 2}):
+        with pytest.raises((TypeError, ValueError)):
+            corr2d(np.ones((6, 6)), np.ones((3, 3)), **options)
+
+
+def test_types_may_change_what_they_mean():
+    class Changing:
+        dtype = np.dtype("f4")
+
+    x, k = np.ones((6, 6), "f4"), np.ones((3, 3), "f4")
+    for dtype in ("f4", "f8"):
+        Changing.dtype = np.dtype(dtype)
+        assert corr2d(x, k, dtype=Changing).dtype == dtype
+
+
+def test_taps_that_the_call_itself_changes(rng):
+    x, given = rng.standard_normal((3, 3)).astype("f4"), rng.standard_normal((3, 3)).astype("f4")
+    weights = given.copy()
+    made = ndimage.correlate(x, weights, output=weights)
+    again = ndimage.correlate(x, made.copy(), output=np.empty_like(x))
+    fastconv.clear_cache()
+    np.testing.assert_array_equal(ndimage.correlate(x, made.copy()), again)
+    room = np.zeros(50)
+    kernel, out = room[:2].view("f4")[:3], room[1:41]  # out begins within the kernel
+    signal_in, taps = rng.standard_normal(42), rng.standard_normal(3).astype("f4")
+    for _ in range(3):
+        kernel[:] = taps
+        right = corr1d(signal_in, taps.copy())
+        np.testing.assert_array_equal(corr1d(signal_in, kernel, out=out), right)
+        taps = kernel.copy()  # what a plan must not take for the kernel that it was made of
+
+
+def test_taps_that_another_thread_changes_meanwhile(rng, monkeypatch):
+    x, k = rng.standard_normal((9, 9)), rng.standard_normal((3, 3)).astype("f4")
+    answered = correlation.answered
+
+    def interrupted(*args):
+        answer = answered(*args)
+        k[0, 0] += 1
+        return answer
+
+    monkeypatch.setattr(correlation, "answered", interrupted)
+    corr2d(x, k)
+    monkeypatch.undo()
+    expected = reference.corr2d(x, k)
+    np.testing.assert_allclose(corr2d(x, k), expected, rtol=1e-12, atol=1e-12)

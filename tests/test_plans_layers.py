@@ -127,6 +127,17 @@ def test_which_argument_is_which_does_not_depend_on_their_order(rng):
         )
 
 
+def test_names_made_at_run_time_are_names(rng):
+    x, w, bias, _ = arrays(rng)
+    right = nn.conv2d(x, w, bias, groups=2)
+    name = "".join(["bi", "as"])
+    for _ in range(3):
+        np.testing.assert_array_equal(nn.conv2d(x, w, groups=2, **{name: bias}), right)
+    bias += 1
+    expected = nn.conv2d(x, w, bias, groups=2, method="numpy")
+    np.testing.assert_allclose(nn.conv2d(x, w, groups=2, **{name: bias}), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_one_array_in_two_places_is_not_one_argument(rng):
     a, b = rng.standard_normal((2, 3, 3, 3, 3))
     nn.conv2d(a, a, padding=1)
