@@ -8,8 +8,7 @@ not only their hash.
     role DATA   an array that slides or is read: only its layout counts
          TAPS   an array that the plan has looked at: its bytes count, too
          OUT    where the result goes; whatever is no array there is an option
-         OPTION None, bool, int, float, complex, str, dtypes, types that never change, and tuples, lists and slices of these,
-                by exact type
+         OPTION None, bool, int, float, complex, str, dtypes, static types, and tuples, lists and slices of them, by type
 """
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
@@ -189,8 +188,7 @@ cdef class _Entry:
 cdef object checking = None  # runtime.checking.get, once anything was checked: what is compared is not remembered
 
 
-def ask_first(get):
-    """No plan is taken where this returns something true."""
+def ask_first(get):  # no plan is taken where this returns something true
     global checking
     checking = get
 
@@ -208,16 +206,15 @@ cdef void end(glance *s) noexcept:
 
 cdef bint look(glance *s, Function function, tuple args, dict kwargs) except -1:
     """Write down a call. False: it is not remembered."""
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i = 0
     cdef bint swapped, named
     s.words = s.datas = s.taps = 0
     s.hash, s.out = 0, NULL
     memset(s.data, 0, sizeof(s.data))
     put(s, <int64_t> <PyObject *> function)
     put(s, <int64_t> fc_in_use())
-    if len(args) > len(function.names):
+    if len(args) > len(function.places):
         return False
-    i = 0
     if function.either:
         if len(args) < 2:
             return False
@@ -234,7 +231,7 @@ cdef bint look(glance *s, Function function, tuple args, dict kwargs) except -1:
             return False
     if kwargs:
         for name, value in kwargs.items():
-            i = function.place(name)
+            i = function.places.get(name, -1)
             put(s, ~i)
             if i < 0:
                 named = see(s, name, OPTION, 0) and see(s, value, OPTION, 0)
@@ -267,16 +264,16 @@ cdef _Entry found(const glance *s, uint64_t hash):
 
 
 cdef kept_of(value):
-    if cnp.PyArray_CheckExact(value):
-        return value.dtype
-    return tuple([kept_of(v) for v in value]) if type(value) is list or type(value) is tuple else value
+    if type(value) is list or type(value) is tuple:
+        return tuple([kept_of(one) for one in value])
+    return value.dtype if cnp.PyArray_CheckExact(value) else value
 
 
 @cython.auto_pickle(False)
 cdef class Function:
     """A public function whose calls are remembered: the names of its parameters, and the roles of those that have one."""
 
-    cdef tuple names
+    cdef dict places  # by name
     cdef int role[MOST_PARAMETERS]
     cdef int slot[MOST_PARAMETERS]  # of those that are data: how many of them come before
     cdef bint either  # of the first two parameters the larger array is the data, or the first; the other one is the taps
@@ -286,18 +283,11 @@ cdef class Function:
         cdef int datas = 0
         self.either = roles.get(names[0]) == "either"
         assert len(names) <= MOST_PARAMETERS
-        self.names = names
+        self.places = {name: i for i, name in enumerate(names)}
         for i in range(len(names)):
             self.role[i], self.slot[i] = ROLES[roles.get(names[i], "option")], datas
             datas += self.role[i] == DATA
         assert datas <= MOST_ARRAYS
-
-    cdef Py_ssize_t place(self, name):
-        cdef Py_ssize_t i
-        for i in range(len(self.names)):
-            if self.names[i] is name:
-                return i
-        return self.names.index(name) if name in self.names else -1  # made at run time
 
     def again(self, tuple args, dict kwargs):
         """What the call returns, if it was made before and has a plan that suits its arrays; else None."""
@@ -333,7 +323,7 @@ cdef class Function:
             end(&s)
 
     def remember(self, tuple args, dict kwargs, Plan plan, asked):
-        """Keep the plan for the next such call, unless taps have changed meanwhile: `out` or another thread may do that."""
+        """Keep the plan for the next such call, unless taps have changed meanwhile, by way of `out` or another thread."""
         cdef glance s
         try:
             if look(&s, self, args, kwargs) and with_taps(&s) == asked:

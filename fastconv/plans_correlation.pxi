@@ -53,7 +53,7 @@ cdef class CorrPlan(Plan):
     Parameters
     ----------
     x : ndarray, shape (..., n of each axis)
-    k : ndarray, shape (d, h, w), C-contiguous
+    k : ndarray, shape (d, h, w)
         Of the type of the arithmetic.
     out : ndarray
         With leading axes as x. x and out are asked for their dtypes, shapes and strides only. Doubles are stored as
@@ -97,8 +97,6 @@ cdef class CorrPlan(Plan):
             g.axis[i].out_step = cnp.PyArray_STRIDE(out, cnp.PyArray_NDIM(out) - 3 + i)
         describe_batch(g, (<object> x).shape[: x.ndim - len(axes)], (<object> x).strides, (<object> out).strides)
         self.point()
-        for i in range(3):
-            g.axis[i].k_step = cnp.PyArray_STRIDE(k, i)
         g.terms = 0
         for i, array in enumerate(factors, first):
             factor = array
@@ -130,10 +128,12 @@ cdef class CorrPlan(Plan):
             self.nbytes += fc_corr_bytes(self.prepared)
 
     cdef point(self):
-        """g has the addresses of the taps."""
+        """g has the addresses and steps of the taps."""
         cdef int i
         cdef cnp.ndarray array = self.arrays[0]
         self.g.k = <const char *> cnp.PyArray_DATA(array)
+        for i in range(3):
+            self.g.axis[i].k_step = cnp.PyArray_STRIDE(array, i)
         for i in range(1, len(self.arrays)):
             array = self.arrays[i]
             self.g.factor[4 - len(self.arrays) + i - 1] = <const char *> cnp.PyArray_DATA(array)

@@ -418,3 +418,14 @@ def test_taps_that_another_thread_changes_meanwhile(rng, monkeypatch):
     monkeypatch.undo()
     expected = reference.corr2d(x, k)
     np.testing.assert_allclose(corr2d(x, k), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_complex_kernels_of_any_layout(rng):
+    parts = rng.standard_normal((2, 4, 9, 9))
+    x, kernels = parts[0] + 1j * parts[1], parts[0, 0, :6, :5] + 1j * parts[1, 0, :6, :5]
+    for k in (kernels.T, kernels.T.real, kernels[::-1, ::-2], np.asfortranarray(kernels)):
+        fastconv.clear_cache()
+        for image in x:
+            expected = reference.convolve2d(image.copy(), k.copy("C"), "full")
+            np.testing.assert_allclose(signal.convolve(image, k), expected, rtol=1e-12, atol=1e-12)
+        assert fastconv.cache_info().hits == 3
