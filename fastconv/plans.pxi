@@ -338,10 +338,10 @@ cdef keep(const glance *s, Plan plan, tuple arguments):
     cdef int i
     cdef Py_ssize_t at = -1
     entry.words = (<const char *> s.word)[: 8 * s.words]
-    entry.taps = tuple([(<cnp.ndarray> s.tap[i]).copy() for i in range(s.taps)])
+    entry.any_taps, entry.plan = plan.any_taps and s.taps == 1, plan
+    entry.taps = tuple([(<cnp.ndarray> s.tap[i]).copy() for i in range(0 if entry.any_taps else s.taps)])
     entry.keep = tuple([kept_of(a) for a in arguments])
     entry.nbytes = ENTRY_BYTES + len(entry.words) + plan.nbytes + sum([a.nbytes for a in entry.taps])
-    entry.any_taps, entry.plan = plan.any_taps and s.taps == 1, plan
     entry.hash = s.hash if entry.any_taps else with_taps(s)
     if entry.nbytes > most_kept:
         return

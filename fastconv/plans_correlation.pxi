@@ -170,6 +170,7 @@ cdef class CorrPlan(Plan):
         """Let it hold for other taps, too, laid out and of the type as these; flips: they are seen from the last one."""
         self.taps, self.flips = taps.copy(), flips
         self.any_taps = True
+        self.nbytes += self.taps.nbytes
         return self
 
     def __call__(self, cnp.ndarray x, cnp.ndarray out):
