@@ -242,8 +242,8 @@ def test_multiprocessing(tiny_chunks, four_threads, rng):
 
 
 @pytest.mark.parametrize("function", [fastconv.corr2d, fastconv.convolve2d])
-def test_short_path(rng, function):
-    """Plain arrays and method "auto" take a path of their own through _core."""
+def test_plain_calls(rng, function):
+    """Plain arrays and method "auto", which find their plans."""
     for image, kernel in (*cases.REPEATS, ((20, 70), (5, 4))):
         x, k = cases.reals(rng, image, "float32"), cases.reals(rng, kernel, "float32")
         for mode in cases.MODES:

@@ -61,7 +61,7 @@ def test_what_is_found(dtype):
 
 @pytest.mark.parametrize("dtype", cases.FLOATS)
 def test_plain_calls_choose_alike(rng, dtype):
-    """The short path of plain calls looks for outer products by itself."""
+    """Calls whose kernels look alike have each the method that suits its own taps."""
     x = rng.standard_normal((60, 181)).astype(dtype)
     few = 0
     for h, w in ((7, 7), (7, 13), (9, 9), (12, 11), (2, 30), (1, 160), (20, 20)):
