@@ -68,7 +68,7 @@ def partly_convolved(
         lead = tuple(m - 1 - first for m, first in zip(k.shape, start, strict=True))
         if k.ndim > 3:
             return Answer(_sum_of_volumes(x, np.flip(k), lead, out, dtype, method))
-    elif not x.dtype == k.dtype == dtype:
+    elif {x.dtype.newbyteorder("="), k.dtype.newbyteorder("=")} != {dtype}:
         method = "direct"
     c = placed(x, np.flip(k), lead, out, dtype, boundaries, fill)
     if not is_fast(dtype):

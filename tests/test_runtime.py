@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import _core, correlation, runtime
+from fastconv import _core, runtime, sums
 
 ISAS = fastconv.isas()
 
@@ -268,7 +268,7 @@ def spoil(monkeypatch, spoiling):
             return None
 
     fastconv.clear_cache()  # of plans that are right
-    monkeypatch.setattr(correlation, "_core", SimpleNamespace(**vars(_core) | {"CorrPlan": Wrong}))
+    monkeypatch.setattr(sums, "_core", SimpleNamespace(**vars(_core) | {"CorrPlan": Wrong}))
 
 
 def corrupt(monkeypatch, index, change):
@@ -374,14 +374,14 @@ def test_check_by_environment(python):
     code = """
 import numpy as np, fastconv
 from types import SimpleNamespace
-from fastconv import _core, correlation, runtime
+from fastconv import _core, runtime, sums
 def wrong(*call):
     plan = _core.CorrPlan(*call)
     def spoilt(x, out):
         plan(x, out)
         out[1, 2] += 1
     return spoilt
-correlation._core = SimpleNamespace(**vars(_core) | {"CorrPlan": wrong})
+sums._core = SimpleNamespace(**vars(_core) | {"CorrPlan": wrong})
 fastconv.corr2d(np.ones((5, 6)), np.ones((2, 2)))
 """
     done = python(code, FASTCONV_CHECK="1")

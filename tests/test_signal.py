@@ -305,3 +305,11 @@ def test_what_has_no_dimensions_is_refused():
         for name in ("correlate", "convolve"):
             with pytest.raises(ValueError, match="dimensionality"):
                 getattr(signal, name)(np.ones((3, 4)), nothing)
+
+
+def test_byte_order_does_not_choose_the_method(rng):
+    x, k = rng.standard_normal((3, 2)).astype("f4"), rng.standard_normal((23, 15)).astype("f4")
+    for function in (signal.correlate2d, signal.convolve2d, signal.convolve, signal.fftconvolve):
+        native = function(x, k)
+        np.testing.assert_array_equal(function(x.astype(">f4"), k.astype(">f4")), native, strict=True)
+        np.testing.assert_array_equal(function(x, k.astype(">f4")), native, strict=True)
