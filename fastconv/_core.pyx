@@ -217,6 +217,7 @@ def tune(ptrdiff_t band_rows=FC_BAND_ROWS, double threads_from_us=FC_THREADS_FRO
 fc_use(fc_isa(0))
 
 
+include "plans_words.pxi"
 include "plans.pxi"
 include "plans_correlation.pxi"
 include "plans_filters.pxi"

@@ -37,7 +37,7 @@ def planned(**roles: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     Parameters
     ----------
     **roles : {"data", "taps", "out"}
-        Of parameters that are no options, by name: see `plans.pxi`.
+        Of parameters that are no options, by name: see `plans_words.pxi`.
     """
 
     def decorate(function: Callable[P, Any]) -> Callable[P, Any]:

@@ -72,10 +72,9 @@ cdef class CorrPlan(Plan):
     cdef tuple arrays  # what g points to
     cdef double products
     # for calls: where x begins in the array that the user gave, and what becomes of the sums
-    cdef int rank, typenum, cast
+    cdef int cast
     cdef ptrdiff_t first
     cdef int64_t most
-    cdef cnp.npy_intp shape[FC_BATCHES]
     cdef object order
     cdef cnp.ndarray taps  # as the user gave them, if they may be others the next time,
     cdef bint flips  # and whether the plan has them from the last one
@@ -184,12 +183,9 @@ cdef class CorrPlan(Plan):
         order: how the result is transposed for the user. finish: a function of it. cast: the dtype that x is a copy in,
         instead. most: the largest magnitude in x for which it holds. any_threads: as many as are the default then.
         """
-        cdef int i
         self.keep(any_threads)
         self.first = <const char *> cnp.PyArray_DATA(x) - <const char *> cnp.PyArray_DATA(asked)
-        self.rank, self.typenum = cnp.PyArray_NDIM(result), cnp.PyArray_TYPE(result)
-        for i in range(self.rank):
-            self.shape[i] = cnp.PyArray_DIM(result, i)
+        self.makes(result)
         self.order, self.finish, self.cast = order, finish, -1
         if cast is not None:
             self.cast, self.first = cast.num, 0
@@ -212,7 +208,7 @@ cdef class CorrPlan(Plan):
             if overlap(x, out):
                 return None
         else:
-            out = cnp.PyArray_EMPTY(self.rank, self.shape, self.typenum, 0)
+            out = self.room()
         if self.run(<const char *> cnp.PyArray_DATA(x) + self.first, <char *> cnp.PyArray_DATA(out), taps):
             return None
         if s.out != NULL:

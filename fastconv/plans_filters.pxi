@@ -115,15 +115,11 @@ cdef class FilterPlan(Plan):
     """
 
     cdef list parts
-    cdef int how, between, typenum, rank
-    cdef cnp.npy_intp shape[FC_BATCHES]
+    cdef int how, between
 
     def __init__(self, how, list parts, cnp.dtype between, cnp.ndarray out):
-        cdef int i
         self.how, self.parts, self.between = RESULTS[how], parts, between.type_num
-        self.rank, self.typenum = cnp.PyArray_NDIM(out), cnp.PyArray_TYPE(out)
-        for i in range(self.rank):
-            self.shape[i] = cnp.PyArray_DIM(out, i)
+        self.makes(out)
         for part in parts:
             if isinstance(part, CorrPlan):
                 (<CorrPlan> part).keep(True)
@@ -148,7 +144,7 @@ cdef class FilterPlan(Plan):
         if self.how == MAGNITUDE:
             np_multiply(out, out, out)
         for i in range(1, last + 1):
-            made = cnp.PyArray_EMPTY(self.rank, self.shape, self.typenum, 0)
+            made = self.room()
             self.part(i, x, made)
             if self.how == MAGNITUDE:
                 np_multiply(made, made, made)
@@ -160,7 +156,7 @@ cdef class FilterPlan(Plan):
     cdef object carry_out(self, const glance *s):
         cdef cnp.ndarray x = <cnp.ndarray> s.data[0], out
         if s.out == NULL:
-            out = cnp.PyArray_EMPTY(self.rank, self.shape, self.typenum, 0)
+            out = self.room()
         else:
             out = <cnp.ndarray> s.out
             if overlap(x, out):

@@ -13,10 +13,7 @@ cdef class ArraysPlan(Plan):
     cdef int threads  # 0: as many as are the default then
     cdef double products  # multiply-adds
     cdef str scratch  # what there may be no memory for
-    # for calls: which array of the glance is read first, second, third, and what the result is like
-    cdef int slot[MOST_READ]
-    cdef int rank, typenum
-    cdef cnp.npy_intp shape[5]
+    cdef int slot[MOST_READ]  # for calls: which array of the glance is read first, second, third
 
     cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
         return 0
@@ -54,9 +51,7 @@ cdef class ArraysPlan(Plan):
                 return None
         for i in range(len(arrays), MOST_READ):
             self.slot[i] = -1
-        self.rank, self.typenum = cnp.PyArray_NDIM(result), cnp.PyArray_TYPE(result)
-        for i in range(self.rank):
-            self.shape[i] = cnp.PyArray_DIM(result, i)
+        self.makes(result)
         return self
 
     cdef object carry_out(self, const glance *s):
@@ -73,7 +68,7 @@ cdef class ArraysPlan(Plan):
                 if s.out != NULL and overlap(a, out):
                     return None
         if s.out == NULL:
-            out = cnp.PyArray_EMPTY(self.rank, self.shape, self.typenum, 0)
+            out = self.room()
         self.run(read, cnp.PyArray_BYTES(out))
         return out if s.out != NULL or self.finish is None else self.finish(out)
 

@@ -18,6 +18,7 @@ from fastconv.arguments.axes import as_users
 from fastconv.arguments.boundaries import source_index
 from fastconv.arguments.conversion import converted
 from fastconv.arguments.correlation import Correlation
+from fastconv.arguments.values import native
 from fastconv.plans import Answer
 from fastconv.reference.correlation import largest_element
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
@@ -265,10 +266,7 @@ def narrowed(c: Correlation) -> Correlation:
 
 def _readable(x: NDArray[Any], c: Correlation) -> NDArray[Any]:
     """x as compiled code reads it: native, and nothing but float16 converted as a whole."""
-    if (x.dtype.kind == "f" and x.dtype.itemsize in (2, c.compute_dtype.itemsize)) or not x.dtype.isnative:
-        native = c.compute_dtype if x.dtype.kind == "f" else x.dtype.newbyteorder("=")
-        return x.astype(native, copy=False)
-    return x
+    return x.astype(c.compute_dtype) if x.dtype.kind == "f" and x.dtype.itemsize == 2 else native(x)
 
 
 def _may_share_memory(out: NDArray[Any], x: NDArray[Any], k: NDArray[Any]) -> bool:
