@@ -26,8 +26,7 @@
  * largest values of the two tiles, not to each result. x * N must not overflow.
  */
 #include "corr/fft.h"
-#include "common/room.h"
-#include <stdint.h>
+#include "common/strides.h"
 #include <string.h>
 
 struct fc_fft {
@@ -75,13 +74,8 @@ static void fft_root_of_one(ptrdiff_t p, ptrdiff_t n, long double *re, long doub
     *im = (steep ? cosine : sine) * (lower ? 1 : -1);
 }
 
-static ptrdiff_t fft_count_factors(const fc_fft_axis *a)
-{
-    ptrdiff_t count = 0, m = a->n;
-    for (int i = 0; i < a->passes; m /= a->radix[i++])
-        count += m / a->radix[i] * (a->radix[i] - 1) * 2;
-    return count;
-}
+/* Pass i has 2 (m - m / radix) of them, and these add up. */
+static ptrdiff_t fft_count_factors(const fc_fft_axis *a) { return a->radix[0] == 1 ? 0 : 2 * (a->n - 1); }
 
 static void fft_fill_factors(fc_fft_axis *a, const fc_fft_axis *other, char *to, size_t size)
 {
@@ -227,90 +221,57 @@ size_t fc_fft_scratch(const fc_fft *plan)
 
 /* ---- run --------------------------------------------------------------------------------------- */
 
-/* Column block b of a tile: rows of one plane, or, if the plane has only one, planes */
-static fc_fft_column fft_column_of(const fc_fft *plan, const fc_fft_tile *t, ptrdiff_t b, const ptrdiff_t extent[3],
-                                   ptrdiff_t stride)
+/* Column block b of a tile: rows of one plane, or, if it has several, row r of each */
+static fc_fft_column fft_column_of(const fc_fft *plan, const fc_fft_tile *t, ptrdiff_t b, ptrdiff_t r,
+                                   const ptrdiff_t extent[3], const ptrdiff_t stride[2])
 {
-    fc_fft_column c = {t->x, t->y, stride, 0, 0, 0};
-    ptrdiff_t skip = b * plan->lanes, C = plan->axis[2].n;
-    if (!t->x)
-        return c;
+    const int deep = plan->axis[0].n > 1;
+    ptrdiff_t skip = b * plan->lanes, C = plan->axis[2].n, at = skip + r * stride[1];
+    fc_fft_column c = {.stride = stride[!deep], .rows = deep ? extent[0] : extent[1], .lanes = extent[2] - skip};
+    c.last = c.lanes;
     if (plan->flat) { /* in reading order; the last row may end early */
         c.stride = C;
         c.rows = (extent[2] + C - 1) / C;
         c.lanes = plan->lanes;
         c.last = extent[2] - (c.rows - 1) * C - skip;
-    } else {
-        c.rows = plan->axis[0].n > 1 ? extent[0] : extent[1];
-        c.lanes = c.last = extent[2] - skip;
     }
-    if (c.lanes <= 0)
-        c.rows = 0;
-    c.x = (const char *)t->x + (size_t)skip * plan->size;
-    c.y = (char *)t->y + (size_t)skip * plan->size;
+    if (!t->x || c.lanes <= 0 || (deep && r >= extent[1]))
+        return (fc_fft_column){0};
+    c.x = (const char *)t->x + at * (ptrdiff_t)plan->size;
+    c.y = (char *)t->y + at * (ptrdiff_t)plan->size;
     return c;
 }
 
-/* Of two column blocks of planes, row r of each; there are `rows` of them. */
-static void fft_row_of(const fc_fft *plan, fc_fft_column row[2], const fc_fft_column of[2], ptrdiff_t r,
-                       const ptrdiff_t rows[2], const ptrdiff_t stride[2])
-{
-    for (int i = 0; i < 2; i++) {
-        ptrdiff_t at = r * stride[1] * (ptrdiff_t)plan->size;
-        row[i] = of[i];
-        if (r >= rows[i] || of[i].rows == 0)
-            row[i].rows = 0;
-        else
-            row[i].x = (const char *)of[i].x + at, row[i].y = (char *)of[i].y + at;
-    }
-}
-
-/* Step 1 for column block b at z. Rows beyond the tiles are zeros, which the transform along R makes something else of. */
-static void fft_forward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile tile[2], ptrdiff_t in[2][3],
-                        const ptrdiff_t stride[2])
-{
-    const fc_fft_axis *D = &plan->axis[0], *R = &plan->axis[1];
-    const ptrdiff_t vector = 2 * plan->lanes, bytes = vector * (ptrdiff_t)plan->size, rows[2] = {in[0][1], in[1][1]};
-    fc_fft_column from[2], row[2];
-    for (int i = 0; i < 2; i++)
-        from[i] = fft_column_of(plan, &tile[i], b, in[i], D->n > 1 ? stride[0] : stride[1]);
-    if (from[0].rows == 0 && from[1].rows == 0) {
-        memset(z, 0, (size_t)(plan->column * bytes));
-        return;
-    }
-    if (D->n == 1) {
-        plan->op->fft(R, z, vector, from);
-        return;
-    }
-    for (ptrdiff_t r = 0; r < R->n; r++) {
-        fft_row_of(plan, row, from, r, rows, stride);
-        plan->op->fft(D, z + r * bytes, plan->plane * vector, row);
-    }
-    for (ptrdiff_t d = 0; d < D->n && R->radix[0] > 1; d++)
-        plan->op->fft(R, z + d * plan->plane * bytes, vector, NULL);
-}
-
-/* Step 3 */
-static void fft_backward(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile tile[2], const ptrdiff_t stride[2])
+/* Step 1 for column block b at z, or step 3. Rows beyond the tiles are zeros, which the transform along R makes something else
+ * of; of step 3 they are not asked for. */
+static void fft_column(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_tile tile[2], ptrdiff_t extent[2][3],
+                       const ptrdiff_t stride[2], int back)
 {
     const fc_fft_axis *D = &plan->axis[0], *R = &plan->axis[1];
     const ptrdiff_t vector = 2 * plan->lanes, bytes = vector * (ptrdiff_t)plan->size;
-    const ptrdiff_t rows[2] = {tile[0].out[1], tile[1].out[1]};
-    fc_fft_column to[2], row[2];
+    fc_fft_fn *transform = back ? plan->op->ifft : plan->op->fft;
+    fc_fft_column c[2];
     for (int i = 0; i < 2; i++)
-        to[i] = fft_column_of(plan, &tile[i], b, tile[i].out, D->n > 1 ? stride[0] : stride[1]);
-    if (to[0].rows == 0 && to[1].rows == 0)
+        c[i] = fft_column_of(plan, &tile[i], b, 0, extent[i], stride);
+    if (c[0].rows == 0 && c[1].rows == 0) {
+        if (!back)
+            memset(z, 0, (size_t)(plan->column * bytes));
         return;
+    }
     if (D->n == 1) {
-        plan->op->ifft(R, z, vector, to);
+        transform(R, z, vector, c);
         return;
     }
-    for (ptrdiff_t d = 0; d < D->n && R->radix[0] > 1; d++)
-        plan->op->ifft(R, z + d * plan->plane * bytes, vector, NULL);
-    for (ptrdiff_t r = 0; r < rows[0] || r < rows[1]; r++) {
-        fft_row_of(plan, row, to, r, rows, stride);
-        plan->op->ifft(D, z + r * bytes, plan->plane * vector, row);
-    }
+    for (int step = 0; step < 2; step++)
+        if (step == back)
+            for (ptrdiff_t r = 0; r < (back ? max(extent[0][1], extent[1][1]) : R->n); r++) {
+                for (int i = 0; i < 2; i++)
+                    c[i] = fft_column_of(plan, &tile[i], b, r, extent[i], stride);
+                transform(D, z + r * bytes, plan->plane * vector, c);
+            }
+        else
+            for (ptrdiff_t d = 0; d < D->n && R->radix[0] > 1; d++)
+                transform(R, z + d * plan->plane * bytes, vector, NULL);
 }
 
 /* Step 2 for every block of rows */
@@ -325,15 +286,29 @@ static void fft_along_rows(const fc_fft *plan, char *z, char *strip, double lear
                              plan->twist ? plan->twist + (spectrum - plan->spectrum) : NULL, strip, learn);
 }
 
-static void fft_forward_all(const fc_fft *plan, char *z, const fc_fft_tile tile[2], const ptrdiff_t stride[2])
+static void fft_columns(const fc_fft *plan, char *z, const fc_fft_tile tile[2], const ptrdiff_t stride[2], int back)
 {
     size_t block = (size_t)(plan->column * 2 * plan->lanes) * plan->size;
-    ptrdiff_t in[2][3];
+    ptrdiff_t extent[2][3];
     for (int i = 0; i < 2; i++)
         for (int a = 0; a < 3; a++)
-            in[i][a] = tile[i].out[a] + plan->k[a] - 1;
+            extent[i][a] = tile[i].out[a] + (back ? 0 : plan->k[a] - 1);
     for (ptrdiff_t b = 0; b < plan->axis[2].n / plan->lanes; b++)
-        fft_forward(plan, z + (size_t)b * block, b, tile, in, stride);
+        fft_column(plan, z + (size_t)b * block, b, tile, extent, stride, back);
+}
+
+/* All steps; or, if `learn` is not 0, up to the spectrum, which is learnt (fftmul). y_stride: not read then */
+static void fft_run(const fc_fft *plan, void *scratch, const fc_fft_tile tile[2], const ptrdiff_t x_stride[2],
+                    const ptrdiff_t y_stride[2], double learn)
+{
+    fc_room r = {.block = scratch};
+    char *z, *strip;
+    fft_lay_scratch(plan, &r, &z, &strip);
+    fft_columns(plan, z, tile, x_stride, 0);
+    fft_along_rows(plan, z, strip, learn);
+    if (learn == 0)
+        fft_columns(plan, z, tile, y_stride, 1);
+    fc_close(&r);
 }
 
 static void fft_learn(fc_fft *plan, void *scratch, const void *taps)
@@ -348,30 +323,15 @@ static void fft_learn(fc_fft *plan, void *scratch, const void *taps)
             tile[0].out[a] = plan->axis[a].n;
             stride[a] = 0;
         }
-    fc_room r = {.block = scratch};
-    char *z, *strip;
-    fft_lay_scratch(plan, &r, &z, &strip);
-    fft_forward_all(plan, z, tile, stride);
-    fft_along_rows(plan, z, strip, 1 / points);
-    fc_close(&r);
+    fft_run(plan, scratch, tile, stride, NULL, 1 / points);
 }
 
 void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile tiles[2], const ptrdiff_t x_stride[2],
                  const ptrdiff_t y_stride[2])
 {
-    size_t block = (size_t)(plan->column * 2 * plan->lanes) * plan->size;
-    fc_room r = {.block = scratch};
-    char *z, *strip;
-    fft_lay_scratch(plan, &r, &z, &strip);
-    fc_fft_tile tile[2];
-    for (int i = 0; i < 2; i++) {
-        tile[i] = tiles[i];
+    fc_fft_tile tile[2] = {tiles[0], tiles[1]};
+    for (int i = 0; i < 2; i++)
         if (!tile[i].x || tile[i].out[0] < 1 || tile[i].out[1] < 1 || tile[i].out[2] < 1)
-            tile[i] = (fc_fft_tile){NULL, NULL, {0, 0, 0}};
-    }
-    fft_forward_all(plan, z, tile, x_stride);
-    fft_along_rows(plan, z, strip, 0);
-    for (ptrdiff_t b = 0; b < plan->axis[2].n / plan->lanes; b++)
-        fft_backward(plan, z + (size_t)b * block, b, tile, y_stride);
-    fc_close(&r);
+            tile[i] = (fc_fft_tile){0};
+    fft_run(plan, scratch, tile, x_stride, y_stride, 0);
 }
