@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Calls that were made before: found by what they were asked (`plans_words.pxi`), carried out by what was worked out then."""
+from types import MethodType
 
 cdef enum:
     SLOTS = 1024  # places for plans,
@@ -41,21 +42,23 @@ cdef class Plan:
 
 @cython.auto_pickle(False)
 cdef class _Entry:
-    cdef uint64_t hash, used
+    cdef uint64_t used
     cdef bint any_taps  # of one array: the plan looks at them itself
-    cdef bytes words  # of the glance
+    cdef int words
+    cdef int64_t *word  # of the glance
     cdef tuple taps, keep  # copies of arrays; what words point to
     cdef object plan
     cdef ptrdiff_t nbytes
 
-    cdef bint is_of(self, const glance *s, uint64_t hash):
+    def __dealloc__(self):
+        free(self.word)
+
+    cdef bint is_of(self, const glance *s):
         cdef int i
-        cdef cnp.ndarray tap, seen
-        if self.hash != hash or len(self.words) != s.words * 8 or memcmp(<const char *> self.words, s.word, s.words * 8):
+        if self.words != s.words or memcmp(self.word, s.word, s.words * sizeof(int64_t)):
             return False
         for i in range(0 if self.any_taps else s.taps):
-            tap, seen = self.taps[i], <cnp.ndarray> s.tap[i]
-            if memcmp(cnp.PyArray_DATA(tap), cnp.PyArray_DATA(seen), cnp.PyArray_NBYTES(tap)):
+            if memcmp(cnp.PyArray_DATA(<cnp.ndarray> self.taps[i]), cnp.PyArray_DATA(<cnp.ndarray> s.tap[i]), s.tap_bytes[i]):
                 return False
         return True
 
@@ -68,7 +71,12 @@ def ask_first(get):  # no plan is taken where this returns something true
     checking = get
 
 
-cdef list slots = [None] * SLOTS
+cdef struct place:
+    uint64_t hash
+    PyObject *entry  # NULL: free
+
+
+cdef place places[SLOTS]
 cdef uint64_t clock = 0, hits = 0, misses = 0
 cdef ptrdiff_t kept = 0
 
@@ -79,21 +87,21 @@ cdef void end(glance *s) noexcept:
         Py_DECREF(<object> s.tap[i])
 
 
-cdef bint look(glance *s, Function function, tuple args, dict kwargs) except -1:
-    """Write down a call. False: it is not remembered."""
-    cdef Py_ssize_t i = 0
+cdef bint look(glance *s, _Function function, PyObject **argument, Py_ssize_t positional, PyObject *names) except -1:
+    """Write down a call: that many arguments, and then those with names, of a tuple or NULL. False: it is not remembered."""
+    cdef Py_ssize_t i = 0, at
     cdef bint swapped, named
     s.words = s.datas = s.taps = 0
     s.hash, s.out = 0, NULL
     memset(s.data, 0, sizeof(s.data))
     put(s, <int64_t> <PyObject *> function)
     put(s, <int64_t> fc_in_use())
-    if len(args) > len(function.places):
+    if positional > function.parameters:
         return False
     if function.either:
-        if len(args) < 2:
+        if positional < 2:
             return False
-        x, k = args[0], args[1]
+        x, k = <object> argument[0], <object> argument[1]
         if not (cnp.PyArray_CheckExact(x) and cnp.PyArray_CheckExact(k)):
             return False
         i = 2
@@ -101,17 +109,18 @@ cdef bint look(glance *s, Function function, tuple args, dict kwargs) except -1:
         if not (see_array(s, <cnp.ndarray> x, TAPS if swapped else DATA, 0)
                 and see_array(s, <cnp.ndarray> k, DATA if swapped else TAPS, 0)):
             return False
-    for i in range(i, len(args)):
-        if not see(s, args[i], function.role[i], function.slot[i]):
+    for i in range(i, positional):
+        if not see(s, <object> argument[i], function.role[i], function.slot[i]):
             return False
-    if kwargs:
-        for name, value in kwargs.items():
-            i = function.places.get(name, -1)
-            put(s, ~i)
-            if i < 0:
+    if names != NULL:
+        for i in range(len(<tuple> names)):
+            name, value = (<tuple> names)[i], <object> argument[positional + i]
+            at = function.places.get(name, -1)
+            put(s, ~at)
+            if at < 0:
                 named = see(s, name, OPTION, 0) and see(s, value, OPTION, 0)
             else:
-                named = see(s, value, function.role[i], function.slot[i])
+                named = see(s, value, function.role[at], function.slot[at])
             if not named:
                 return False
     return s.words <= MOST_WORDS and s.datas > 0
@@ -120,22 +129,37 @@ cdef bint look(glance *s, Function function, tuple args, dict kwargs) except -1:
 cdef uint64_t with_taps(const glance *s):
     """The hash of a call whose plan holds for these taps only"""
     cdef uint64_t hash = s.hash
-    cdef cnp.ndarray tap
     cdef int i
     for i in range(s.taps):
-        tap = <cnp.ndarray> s.tap[i]
-        hash = hash * 31 + hash_of(<const char *> cnp.PyArray_DATA(tap), cnp.PyArray_NBYTES(tap))
+        hash = hash * 31 + hash_of(<const char *> cnp.PyArray_DATA(<cnp.ndarray> s.tap[i]), s.tap_bytes[i])
     return hash
 
 
 cdef _Entry found(const glance *s, uint64_t hash):
-    cdef _Entry entry
+    cdef place *p
     cdef int i
     for i in range(PROBES):
-        entry = <_Entry> slots[(hash + i) % SLOTS]
-        if entry is not None and entry.is_of(s, hash):
-            return entry
+        p = &places[(hash + i) % SLOTS]
+        if p.entry != NULL and p.hash == hash and (<_Entry> p.entry).is_of(s):
+            return <_Entry> p.entry
     return None
+
+
+cdef again(const glance *s):
+    """What the call returns, if it was made before and has a plan that suits its arrays; else None."""
+    global clock, hits, misses
+    cdef _Entry entry = found(s, s.hash)
+    if entry is None and s.taps > 0:
+        entry = found(s, with_taps(s))
+    if entry is None:
+        misses += 1
+        return None
+    clock += 1
+    entry.used = clock
+    result = (<Plan> entry.plan).carry_out(s)
+    if result is not None:
+        hits += 1
+    return result
 
 
 cdef kept_of(value):
@@ -145,113 +169,158 @@ cdef kept_of(value):
 
 
 @cython.auto_pickle(False)
-cdef class Function:
-    """A public function whose calls are remembered: the names of its parameters, and the roles of those that have one."""
+cdef class _Function:
+    """A public function whose calls are remembered, in place of one that may return an Answer.
 
-    cdef dict places  # by name
+    It has the roles of those parameters that are no options; see `plans_words.pxi`.
+    """
+
+    cdef void *vector  # what CPython calls, without a tuple of arguments
+    cdef object function
+    cdef type answer
+    cdef dict places  # parameters by name
+    cdef int parameters
     cdef int role[MOST_PARAMETERS]
     cdef int slot[MOST_PARAMETERS]  # of those that are data: how many of them come before
     cdef bint either  # of the first two parameters the larger array is the data, or the first; the other one is the taps
+    cdef dict __dict__
 
-    def __init__(self, tuple names, dict roles):
+    def __init__(self, function, dict roles, type answer):
         cdef Py_ssize_t i
         cdef int datas = 0
-        self.either = roles.get(names[0]) == "either"
+        code = function.__code__
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         assert len(names) <= MOST_PARAMETERS
+        self.vector, self.function, self.answer, self.parameters = <void *> &called, function, answer, len(names)
+        self.either = roles.get(names[0]) == "either"
         self.places = {name: i for i, name in enumerate(names)}
         for i in range(len(names)):
             self.role[i], self.slot[i] = ROLES[roles.get(names[i], "option")], datas
             datas += self.role[i] == DATA
         assert datas <= MOST_ARRAYS
 
-    def again(self, tuple args, dict kwargs):
-        """What the call returns, if it was made before and has a plan that suits its arrays; else None."""
-        global clock, hits, misses
-        cdef glance s
-        cdef _Entry entry
-        if checking is not None and checking():
-            return None
-        try:
-            if not look(&s, self, args, kwargs):
-                return None
-            entry = found(&s, s.hash)
-            if entry is None and s.taps > 0:
-                entry = found(&s, with_taps(&s))
-            if entry is None:
-                misses += 1
-                return None
-            clock += 1
-            entry.used = clock
-            result = (<Plan> entry.plan).carry_out(&s)
+    def __call__(self, *args, **kwargs):  # only by this name
+        answer = self.function(*args, **kwargs)
+        return answer.result if type(answer) is self.answer else answer
+
+    def __get__(self, instance, owner):
+        return self if instance is None else MethodType(self, instance)
+
+    def __reduce__(self):
+        return self.__qualname__
+
+    def __repr__(self):
+        return repr(self.function)
+
+
+cdef object called(PyObject *self, PyObject **argument, size_t flagged, PyObject *names):
+    """A call of a _Function. Taps may change meanwhile, by way of `out` or another thread; then it is not remembered."""
+    cdef _Function f = <_Function> self
+    cdef Py_ssize_t i, positional = flagged & (<size_t> -1 >> 1)
+    cdef glance s, after
+    cdef uint64_t asked = 0
+    cdef bint known
+    s.taps = after.taps = 0
+    try:
+        known = (checking is None or not checking()) and look(&s, f, argument, positional, names)
+        if known:
+            result = again(&s)
             if result is not None:
-                hits += 1
-            return result
-        finally:
-            end(&s)
+                return result
+            asked = with_taps(&s)
+        args = tuple([<object> argument[i] for i in range(positional)])
+        kwargs = {name: <object> argument[positional + i] for i, name in enumerate(<tuple> names if names != NULL else ())}
+        answer = f.function(*args, **kwargs)
+        if type(answer) is not f.answer:
+            return answer
+        if known and answer.plan is not None and look(&after, f, argument, positional, names):
+            if with_taps(&after) == asked:
+                keep(&after, answer.plan, (*args, *kwargs.values()))
+        return answer.result
+    finally:
+        end(&s)
+        end(&after)
 
-    def asked(self, tuple args, dict kwargs):
-        """What `remember` has to be told of a call before it is made; None: it is not remembered."""
-        cdef glance s
-        try:
-            return with_taps(&s) if look(&s, self, args, kwargs) else None
-        finally:
-            end(&s)
 
-    def remember(self, tuple args, dict kwargs, Plan plan, asked):
-        """Keep the plan for the next such call, unless taps have changed meanwhile, by way of `out` or another thread."""
-        cdef glance s
-        try:
-            if look(&s, self, args, kwargs) and with_taps(&s) == asked:
-                keep(&s, plan, (*args, *kwargs.values()))
-        finally:
-            end(&s)
+cdef extern from *:
+    """
+    #include <structmember.h>
+    /* That instances are called by the field at __vectorcalloffset__ is in the stable ABI since 3.12, in fact since 3.9. */
+    static PyMemberDef fc_offsets[] = {{"__vectorcalloffset__", T_PYSSIZET, 0, READONLY, NULL},
+                                       {"__weaklistoffset__", T_PYSSIZET, 0, READONLY, NULL}, {NULL}};
+    static PyType_Slot fc_slots[] = {{Py_tp_members, fc_offsets}, {0, NULL}};
+    static PyType_Spec fc_spec = {"fastconv._core.Function", 0, 0, Py_TPFLAGS_DEFAULT | 1UL << 11, fc_slots};
+    """
+    struct PyMemberDef:
+        Py_ssize_t offset
+    PyMemberDef fc_offsets[]
+    struct PyType_Spec:
+        int basicsize
+    PyType_Spec fc_spec
+    object PyType_FromSpecWithBases(PyType_Spec *spec, object bases)
+
+
+cdef with_offsets(type base):
+    """A subclass of _Function for what Cython has no words for: calls by `vector`, and weak references."""
+    cdef _Function any = base.__new__(base)
+    fc_offsets[0].offset = <char *> &any.vector - <char *> <PyObject *> any
+    fc_offsets[1].offset = base.__basicsize__
+    fc_spec.basicsize = base.__basicsize__ + sizeof(void *)
+    return PyType_FromSpecWithBases(&fc_spec, (base,))
+
+
+Function = with_offsets(_Function)
 
 
 cdef keep(const glance *s, Plan plan, tuple arguments):
     global clock, kept
     cdef _Entry entry = _Entry(), other
+    cdef uint64_t hash
     cdef int i
-    cdef Py_ssize_t at = -1
-    entry.words = (<const char *> s.word)[: 8 * s.words]
+    cdef Py_ssize_t at, best = -1
     entry.any_taps, entry.plan = plan.any_taps and s.taps == 1, plan
+    hash = s.hash if entry.any_taps else with_taps(s)
     entry.taps = tuple([(<cnp.ndarray> s.tap[i]).copy() for i in range(0 if entry.any_taps else s.taps)])
     entry.keep = tuple([kept_of(a) for a in arguments])
-    entry.nbytes = ENTRY_BYTES + len(entry.words) + plan.nbytes + sum([a.nbytes for a in entry.taps])
-    entry.hash = s.hash if entry.any_taps else with_taps(s)
-    if entry.nbytes > most_kept:
+    entry.nbytes = ENTRY_BYTES + s.words * sizeof(int64_t) + plan.nbytes + sum([a.nbytes for a in entry.taps])
+    entry.word = <int64_t *> malloc(s.words * sizeof(int64_t))
+    if entry.nbytes > most_kept or entry.word == NULL:
         return
+    entry.words = s.words
+    memcpy(entry.word, s.word, s.words * sizeof(int64_t))
     for i in range(PROBES):  # a free place, that of the same call, or the one that was longest not asked for
-        other = <_Entry> slots[(entry.hash + i) % SLOTS]
-        if other is None or other.is_of(s, entry.hash):
-            at = <Py_ssize_t> ((entry.hash + i) % SLOTS)
+        at = <Py_ssize_t> ((hash + i) % SLOTS)
+        other = <_Entry> places[at].entry if places[at].entry != NULL else None
+        if other is None or (places[at].hash == hash and other.is_of(s)):
+            best = at
             break
-        if at < 0 or other.used < (<_Entry> slots[at]).used:
-            at = <Py_ssize_t> ((entry.hash + i) % SLOTS)
+        if best < 0 or other.used < (<_Entry> places[best].entry).used:
+            best = at
     clock += 1
     entry.used = clock
-    forget(at)
-    slots[at] = entry
+    forget(best)
+    Py_INCREF(entry)
+    places[best].hash, places[best].entry = hash, <PyObject *> entry
     kept += entry.nbytes
     forget_some()
 
 
 cdef void forget(Py_ssize_t at):
     global kept
-    cdef _Entry entry = <_Entry> slots[at]
-    if entry is not None:
-        kept -= entry.nbytes
-        slots[at] = None
+    cdef PyObject *entry = places[at].entry
+    if entry != NULL:
+        kept -= (<_Entry> entry).nbytes
+        places[at].entry = NULL
+        Py_DECREF(<object> entry)
 
 
 cdef void forget_some():
     """Plans that were longest not asked for, until the others are within the limit"""
     cdef Py_ssize_t i, at
-    cdef _Entry entry
     while kept > most_kept:
         at = -1
         for i in range(SLOTS):
-            entry = <_Entry> slots[i]
-            if entry is not None and (at < 0 or entry.used < (<_Entry> slots[at]).used):
+            if places[i].entry != NULL and (at < 0 or (<_Entry> places[i].entry).used < (<_Entry> places[at].entry).used):
                 at = i
         forget(at)
 
@@ -264,7 +333,7 @@ def limit_plans(ptrdiff_t nbytes):
 
 def plans_info():
     """(hits, misses, plans, bytes, bytes at most)"""
-    return hits, misses, SLOTS - slots.count(None), kept, most_kept
+    return hits, misses, sum([places[i].entry != NULL for i in range(SLOTS)]), kept, most_kept
 
 
 def forget_plans():

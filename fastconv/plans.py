@@ -41,24 +41,11 @@ def planned(**roles: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """
 
     def decorate(function: Callable[P, Any]) -> Callable[P, Any]:
-        code = function.__code__
-        calls = _core.Function(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], roles) if _core else None
-        again = calls.again if calls else lambda args, kwargs: None
-
-        @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-            result = again(args, kwargs)
-            if result is not None:
-                return result
-            asked = calls.asked(args, kwargs) if calls else None
             answer = function(*args, **kwargs)
-            if type(answer) is not Answer:
-                return answer
-            if calls and asked is not None and answer.plan is not None:
-                calls.remember(args, kwargs, answer.plan, asked)
-            return answer.result
+            return answer.result if type(answer) is Answer else answer
 
-        return call
+        return functools.update_wrapper(_core.Function(function, roles, Answer) if _core else call, function)
 
     return decorate
 

@@ -12,6 +12,7 @@ words and the same bytes of taps have the same plan. The words are compared, not
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.type cimport PyType_HasFeature
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 cdef extern from "Python.h":
@@ -36,6 +37,7 @@ cdef struct glance:
     uint64_t hash
     PyObject *data[MOST_ARRAYS]  # in the order of the parameters, whatever that of the arguments; NULL: not an array
     PyObject *tap[MOST_ARRAYS]
+    ptrdiff_t tap_bytes[MOST_ARRAYS]
     PyObject *out
     int64_t word[MOST_WORDS]
 
@@ -65,9 +67,11 @@ cdef uint64_t hash_of(const char *data, ptrdiff_t size) noexcept:
 
 cdef bint see_array(glance *s, cnp.ndarray a, int role, int slot):
     cdef int i, rank = cnp.PyArray_NDIM(a)
+    cdef ptrdiff_t size = cnp.PyArray_ITEMSIZE(a)
     put(s, role + 8 * rank + 8 * 65 * (cnp.PyArray_FLAGS(a) & (cnp.NPY_ARRAY_ALIGNED if role != OUT else WRITTEN)))
     put(s, <int64_t> <PyObject *> cnp.PyArray_DESCR(a))
     for i in range(rank):
+        size *= cnp.PyArray_DIM(a, i)
         put(s, cnp.PyArray_DIM(a, i))
         if role != TAPS:
             put(s, cnp.PyArray_STRIDE(a, i))
@@ -77,12 +81,12 @@ cdef bint see_array(glance *s, cnp.ndarray a, int role, int slot):
     elif role == OUT:
         s.out = <PyObject *> a
     else:
-        if s.taps == MOST_ARRAYS or cnp.PyArray_TYPE(a) == cnp.NPY_OBJECT or cnp.PyArray_NBYTES(a) > most_kept:
+        if s.taps == MOST_ARRAYS or cnp.PyArray_TYPE(a) == cnp.NPY_OBJECT or size > most_kept:
             return False
         if not cnp.PyArray_IS_C_CONTIGUOUS(a):
             a = a.copy()
         Py_INCREF(a)
-        s.tap[s.taps] = <PyObject *> a
+        s.tap[s.taps], s.tap_bytes[s.taps] = <PyObject *> a, size
         s.taps += 1
     return True
 

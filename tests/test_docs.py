@@ -35,7 +35,7 @@ PUBLIC = {
     for name in ("fastconv", *(m for m in MODULES if not m.startswith(("fastconv.torch", "fastconv.__main__"))))
     for module in [importlib.import_module(name)]
     for function in getattr(module, "__all__", ())
-    if inspect.isfunction(getattr(module, function))
+    if inspect.isroutine(getattr(module, function))
 }
 
 

@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import copy
+import inspect
+import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -27,6 +31,26 @@ def finds_plan(call):
     second = call()
     np.testing.assert_array_equal(first, second, strict=True)
     return fastconv.cache_info().hits > before
+
+
+def test_functions_with_plans_are_functions():
+    assert inspect.isroutine(corr2d) and inspect.signature(corr2d) == inspect.signature(corr2d.__wrapped__)
+    assert (corr2d.__module__, corr2d.__qualname__, corr2d.__doc__) == (
+        "fastconv.correlation",
+        "corr2d",
+        corr2d.__wrapped__.__doc__,
+    )
+    assert pickle.loads(pickle.dumps(corr2d)) is copy.deepcopy(corr2d) is weakref.ref(corr2d)() is corr2d
+
+    class Image(list):
+        correlated = corr1d
+
+    np.testing.assert_array_equal(Image([1, 2, 4]).correlated([-1, 1]), [1, 2])
+    np.testing.assert_array_equal(corr1d.__call__(k=[-1, 1], x=[1, 2, 4]), [1, 2])
+    for arguments, named in (((), {"x": 1}), ((1,), {"x": 1}), ((1, 1), {"unknown": 1}), ((1,) * 30, {})):
+        for function in (corr2d, corr2d.__call__, corr2d.__wrapped__):
+            with pytest.raises(TypeError, match=r"corr2d\(\) (missing|got|takes)"):
+                function(*arguments, **named)
 
 
 OPTIONS = (
