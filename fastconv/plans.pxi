@@ -27,7 +27,7 @@ cdef class Plan:
 
     cdef cnp.ndarray room(self):
         """An array for a result."""
-        return cnp.PyArray_EMPTY(self.rank, self.shape, self.typenum, 0)
+        return cnp.PyArray_SimpleNew(self.rank, self.shape, self.typenum)
 
     def then(self, finish):
         """Let results go through another function."""
@@ -123,6 +123,7 @@ cdef bint look(glance *s, _Function function, PyObject **argument, Py_ssize_t po
                 named = see(s, value, function.role[at], function.slot[at])
             if not named:
                 return False
+    s.hash ^= s.hash >> 32
     return s.words <= MOST_WORDS and s.datas > 0
 
 

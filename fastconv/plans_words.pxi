@@ -49,19 +49,20 @@ cdef inline void put(glance *s, int64_t word) noexcept:
     if s.words < MOST_WORDS:
         s.word[s.words] = word
         s.hash = (s.hash ^ <uint64_t> word) * <uint64_t> 0x9E3779B97F4A7C15
-        s.hash ^= s.hash >> 32
     s.words += 1
 
 
 cdef uint64_t hash_of(const char *data, ptrdiff_t size) noexcept:
     cdef uint64_t hash = <uint64_t> size, word
-    cdef ptrdiff_t i = 0
-    while i < size:
+    cdef ptrdiff_t i
+    for i in range(0, size, 8):
         word = 0
-        memcpy(&word, data + i, min(8, size - i))
+        if size - i >= 8:
+            memcpy(&word, data + i, 8)
+        else:
+            memcpy(&word, data + i, size - i)
         hash = (hash ^ word) * <uint64_t> 0x9E3779B97F4A7C15
         hash ^= hash >> 29
-        i += 8
     return hash
 
 

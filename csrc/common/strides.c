@@ -9,22 +9,11 @@ ptrdiff_t fc_source_index(ptrdiff_t i, ptrdiff_t n, int boundary)
 {
     if (i >= 0 && i < n)
         return i;
-    ptrdiff_t period;
     switch (boundary) {
     case FC_EDGE: return i < 0 ? 0 : n - 1;
-    case FC_WRAP: i %= n; return i < 0 ? i + n : i;
-    case FC_REFLECT:
-        if (n == 1)
-            return 0;
-        period = 2 * (n - 1);
-        i %= period;
-        i = i < 0 ? i + period : i;
-        return i < n ? i : period - i;
-    case FC_SYMMETRIC:
-        period = 2 * n;
-        i %= period;
-        i = i < 0 ? i + period : i;
-        return i < n ? i : period - 1 - i;
+    case FC_WRAP: return modulo(i, n);
+    case FC_REFLECT: i = modulo(i, max(2 * (n - 1), 1)); return i < n ? i : 2 * (n - 1) - i;
+    case FC_SYMMETRIC: i = modulo(i, 2 * n); return i < n ? i : 2 * n - 1 - i;
     default: return -1;
     }
 }

@@ -26,8 +26,12 @@ static inline ptrdiff_t clamp(ptrdiff_t v, ptrdiff_t low, ptrdiff_t high) { retu
 static inline ptrdiff_t parts_of(ptrdiff_t n, ptrdiff_t size) { return n / size + (n % size > 0); }
 /* n, brought up to a multiple of `to` */
 static inline ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t to) { return times(parts_of(n, to), to); }
-/* In 0 ... n - 1, whatever the sign of a */
-static inline ptrdiff_t modulo(ptrdiff_t a, ptrdiff_t n) { return (a % n + n) % n; }
+/* In 0 ... n - 1, whatever the sign of a. A division takes longer than to see that none is needed. */
+static inline ptrdiff_t modulo(ptrdiff_t a, ptrdiff_t n)
+{
+    ptrdiff_t rest = -n <= a && a < n ? a : a % n;
+    return rest < 0 ? rest + n : rest;
+}
 static inline ptrdiff_t common_divisor(ptrdiff_t a, ptrdiff_t b)
 {
     while (b != 0) {

@@ -15,17 +15,20 @@
 
 static ptrdiff_t separable_row(const call *c) /* of planes and sums, elements */
 {
-    return odd_lines(reach(&c->g->axis[COLS], SEPARABLE_COLS), c->size);
+    const fc_axis *cols = &c->g->axis[COLS];
+    return odd_lines(reach(cols, min(SEPARABLE_COLS, cols->out)), c->size);
 }
+
+static ptrdiff_t separable_rows(const call *c) /* of the sums of a term */ { return min(SEPARABLE_ROWS, c->g->axis[ROWS].out); }
 
 static void separable_parts(const call *c, fc_room *r, scratch *s)
 {
     const fc_axis *axis = c->g->axis;
     ptrdiff_t terms = c->g->terms, row = separable_row(c);
     s->separable.at = fc_part(r, "taps", max(times(terms, axis[COLS].k), axis[DEPTH].k), sizeof *s->separable.at);
-    s->separable.sums = fc_part(r, "sums", times(times(terms, SEPARABLE_ROWS), row), c->size);
+    s->separable.sums = fc_part(r, "sums", times(times(terms, separable_rows(c)), row), c->size);
     if (axis[DEPTH].k > 1)
-        s->separable.planes = fc_part(r, "planes", times(reach(&axis[ROWS], SEPARABLE_ROWS), row), c->size);
+        s->separable.planes = fc_part(r, "planes", times(reach(&axis[ROWS], separable_rows(c)), row), c->size);
 }
 
 /* One factor along rows: h tap rows; a dilation makes as many interleaved images */
@@ -65,10 +68,10 @@ static void separable_block(const call *c, const scratch *s, const rows_of *r, c
             from = s->separable.planes, row = work;
         }
         separable_down(c, c->g->factor[ROWS] + t * axis[ROWS].k * c->size, from, row,
-                       s->separable.sums + t * SEPARABLE_ROWS * work * c->size, work, rows, broad);
+                       s->separable.sums + t * separable_rows(c) * work * c->size, work, rows, broad);
     }
     for (ptrdiff_t t = 0; t < terms * w; t++)
-        at[t] = t / w * SEPARABLE_ROWS * work + t % w * axis[COLS].dilation;
+        at[t] = t / w * separable_rows(c) * work + t % w * axis[COLS].dilation;
     separable_across(c, s, c->g->factor[COLS], terms * w, s->separable.sums, work, out, out_row, rows, cols);
 }
 
