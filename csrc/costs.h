@@ -97,7 +97,7 @@ enum {
     EXCHANGE_ALONE = 4,   /* a multiply-add where every kernel is read for one image alone */
 };
 
-/* ---- weight gradients (weight.c, weight_pixels.c): CPU unknown */
+/* ---- weight gradients (weight.c): CPU unknown */
 enum {
     WEIGHT_PART = 256,        /* outputs summed in one go, at most */
     WEIGHT_BLOCK = 192 << 10, /* bytes of a block's pixels */

@@ -87,8 +87,8 @@ static double blocks_try(const layer *l, layout *y, ptrdiff_t tall, ptrdiff_t wi
         if ((apart & 1 && ca->k == 1) || (apart & 2 && ra->k == 1))
             continue;
         layout t = *y;
-        t.rows = fc_split_axis(ra, tall, apart & 2 ? APART : FEWER),
-        t.cols = fc_split_axis(ca, wide, apart & 1 ? APART : FEWER);
+        t.rows = fc_split_axis(ra, tall, ra->stride, apart & 2 ? APART : FEWER),
+        t.cols = fc_split_axis(ca, wide, ca->stride, apart & 1 ? APART : FEWER);
         t.flat = tall == 1 || (t.cols.count == wide && wide == ca->out);
         t.pitch = t.flat ? t.cols.count : round_up(t.cols.count, l->lanes);
         ptrdiff_t bytes = blocks_bytes(l, &t);

@@ -3,17 +3,19 @@
  * What the drivers of convolution layers share. Each calls only those to its right:
  *
  *   conv.c      exchange.c      taps.c      products.c  (blocks.c, phases.c)      pack.c
- *   a call      few outputs     which one   slides.c                              what outputs see, packed
- *                                           lanes.c                               (packs its own)
+ *   a call      few outputs     which one   slides.c, lanes.c                     what outputs see, packed
+ *                                           weight.c
  *
- * weight.c and fold.c stand alone. How an axis is packed: either every tap has a set of its own, the elements that the
- * outputs of a block see under it, or taps share the phases of the stride and differ by a shift:
+ * fold.c stands alone. How an axis is packed: either every tap has a set of its own, the elements that the outputs of a block see
+ * under it, or taps share sets, whose lines are the stride or less apart, and differ by a shift:
  *
  *      x   0 1 2 3 4 5 6 7 8      taps 3, stride 2, 3 outputs
- *      apart    tap 0: 0 2 4   tap 1: 1 3 5   tap 2: 2 4 6
- *      shared   phase 0: 0 2 4 6   phase 1: 1 3 5            tap 2 is phase 0, shifted by one
+ *      apart           tap 0: 0 2 4   tap 1: 1 3 5   tap 2: 2 4 6
+ *      shared, line 2  phase 0: 0 2 4 6   phase 1: 1 3 5             tap 2 is phase 0, shifted by one
+ *      shared, line 1  0 1 2 3 4 5 6                                 tap 2 is shifted by two
  *
- * A packed plane of one channel:  for every tap in depth, set of columns, set of rows: rows of `pitch` elements.
+ * A packed plane of one channel:  for every tap in depth, set of columns, set of rows: rows of `pitch` elements; or of as many
+ * pixels, which hold an element of VLEN channels each (lanes_tmpl.h).
  */
 #ifndef FASTCONV_LAYER_H
 #define FASTCONV_LAYER_H
@@ -23,6 +25,19 @@
 /* Of `count` elements those that are not in from ... end (inside), in turn:
  * for (j = outside(0, from, end); j < count; j = outside(j + 1, from, end)) */
 static inline ptrdiff_t outside(ptrdiff_t j, ptrdiff_t from, ptrdiff_t end) { return j >= from && j < end ? end : j; }
+
+/* The next piece of n outputs that are cut into pieces of `size`: how many outputs it has, and the first of them. index counts
+ * pieces, of these outputs last; what is left of it counts the others. */
+static inline ptrdiff_t next_piece(ptrdiff_t *index, ptrdiff_t n, ptrdiff_t size, ptrdiff_t *first)
+{
+    const ptrdiff_t pieces = parts_of(n, size);
+    *first = 0;
+    if (pieces == 1) /* a few divisions take as long as a small call */
+        return n;
+    *first = *index % pieces * size;
+    *index /= pieces;
+    return min(size, n - *first);
+}
 
 /* What a call means: a layer, or a data gradient as one (phases.c). All sums are over `channels` and taps. */
 typedef struct {
@@ -62,26 +77,36 @@ typedef struct {
 } phase;
 
 typedef struct {
-    ptrdiff_t block, sets, count; /* outputs of a block; sets, and elements of each */
+    ptrdiff_t block, sets, count; /* outputs of a block; sets, and lines of each */
+    ptrdiff_t line, step;         /* elements of x from line to line; lines from output to output */
     int apart;
 } split;
 typedef struct {
     const layer *l;
     split rows, cols;
-    ptrdiff_t pitch, row_set, col_set, depth_set, plane; /* elements from one to the next */
+    ptrdiff_t pitch, row_set, col_set, depth_set, plane; /* elements, or pixels, from one to the next */
     ptrdiff_t most_runs;                                 /* of a channel */
+    int of_pixels, leaves_out;                           /* leaves_out: nobody reads the pixels of rows and planes outside x */
     int readable;                                        /* x, by kernels that read elements where an element may lie */
 } packing;
+typedef struct { ptrdiff_t row, rows, col, cols; /* of outputs, or of those of a phase */ } area;
 
-/* pack.c */
+/* pack.c. line: the stride of the axis, or 1 */
 enum sets { SHARED, APART, FEWER /* elements */ };
-FC_API split fc_split_axis(const fc_axis *a, ptrdiff_t block, enum sets how);
-FC_API packing fc_lay_out(const layer *l, split rows, split cols, ptrdiff_t pitch);
+FC_API split fc_split_axis(const fc_axis *a, ptrdiff_t block, ptrdiff_t line, enum sets how);
+FC_API packing fc_lay_out(const layer *l, split rows, split cols, ptrdiff_t pitch, int of_pixels);
 /* Where the taps of a phase are, channel by channel: as they are packed, and of a kernel. weight_at: or NULL */
 FC_API void fc_tabulate(const packing *p, const phase *q, ptrdiff_t channels, ptrdiff_t *at, ptrdiff_t *weight_at);
-/* What outputs from (row, col) on of plane `plane` see of any channel, as most_runs runs; and one channel packed */
-FC_API fc_runs fc_plan_runs(const packing *p, fc_run *run, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t col);
+/* The element of x that is met at i of an axis; -1: none */
+FC_API ptrdiff_t fc_source(const layer *l, int axis, ptrdiff_t i);
+/* What the outputs of an area of plane `plane` see of any channel, as most_runs runs; and one channel packed, or pixels of
+ * `lanes` channels. zeros: those beyond x are written, too; or else they are there */
+FC_API fc_runs fc_plan_runs(const packing *p, fc_run *run, ptrdiff_t plane, const area *a);
 FC_API void fc_pack_channel(const packing *p, char *to, const char *x, const fc_runs *r);
+FC_API void fc_pack_pixels(const packing *p, char *to, const char *x, const fc_runs *r, ptrdiff_t lanes, int zeros);
+/* Rows of elements of `lanes` channels, `channel`, `row` and `step` bytes apart, to pixels; `pitch` pixels from row to row */
+FC_API void fc_turn(const layer *l, char *to, ptrdiff_t pitch, const char *from, ptrdiff_t channel, ptrdiff_t row,
+                    ptrdiff_t step, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes);
 
 /* ---- products --------------------------------------------------------------------------------- */
 
@@ -129,7 +154,6 @@ typedef struct {
     phase *phase;
     ptrdiff_t *at, *weight_at, channels;
 } phase_tables;
-typedef struct { ptrdiff_t row, rows, col, cols; /* of outputs of a phase */ } area;
 FC_API ptrdiff_t fc_phases(const layer *l);
 FC_API void fc_make_phases(const packing *p, const phase_tables *t);
 /* Of the outputs of a block, those of phase `index`; returns the element of a plane that is written where they begin: phases lie

@@ -7,31 +7,31 @@
 /* ---- geometry --------------------------------------------------------------------------------- */
 
 /* FEWER compares numbers of elements. The answer decides bits (slides.c cuts taps by it), so it depends on shapes alone. */
-split fc_split_axis(const fc_axis *a, ptrdiff_t block, enum sets how)
+split fc_split_axis(const fc_axis *a, ptrdiff_t block, ptrdiff_t line, enum sets how)
 {
-    ptrdiff_t shared = (a->k - 1) * a->dilation / a->stride + block;
-    if (how == APART || (how == FEWER && a->k * block <= a->stride * shared))
-        return (split){block, a->k, block, 1};
-    return (split){block, a->stride, shared, 0};
+    const ptrdiff_t step = line == 1 ? a->stride : 1, of_tap = (block - 1) * step + 1,
+                    shared = (a->k - 1) * a->dilation / line + of_tap;
+    if (how == APART || (how == FEWER && a->k * of_tap <= line * shared))
+        return (split){block, a->k, of_tap, line, step, 1};
+    return (split){block, line, shared, line, step, 0};
 }
 /* Where tap t is: the set, and the shift in it; where a set begins in X. */
-static ptrdiff_t pack_set(const split *s, const fc_axis *a, ptrdiff_t t) { return s->apart ? t : t * a->dilation % a->stride; }
-static ptrdiff_t pack_shift(const split *s, const fc_axis *a, ptrdiff_t t)
-{
-    return s->apart ? 0 : t * a->dilation / a->stride;
-}
+static ptrdiff_t pack_set(const split *s, const fc_axis *a, ptrdiff_t t) { return s->apart ? t : t * a->dilation % s->line; }
+static ptrdiff_t pack_shift(const split *s, const fc_axis *a, ptrdiff_t t) { return s->apart ? 0 : t * a->dilation / s->line; }
 static ptrdiff_t pack_first(const split *s, const fc_axis *a, ptrdiff_t set) { return s->apart ? set * a->dilation : set; }
+/* Lines of a set that so many outputs see */
+static ptrdiff_t pack_lines(const split *s, ptrdiff_t outputs) { return s->count - (s->block - outputs) * s->step; }
 
-packing fc_lay_out(const layer *l, split rows, split cols, ptrdiff_t pitch)
+packing fc_lay_out(const layer *l, split rows, split cols, ptrdiff_t pitch, int of_pixels)
 {
     const fc_axis *axis = l->axis;
-    packing p = {.l = l, .rows = rows, .cols = cols, .pitch = pitch};
-    p.row_set = times(parts_of(times(rows.count, pitch), l->lanes), l->lanes);
+    packing p = {.l = l, .rows = rows, .cols = cols, .pitch = pitch, .of_pixels = of_pixels};
+    p.row_set = round_up(times(rows.count, pitch), of_pixels ? 1 : l->lanes);
     p.col_set = times(rows.sets, p.row_set);
     p.depth_set = times(cols.sets, p.col_set);
     p.plane = times(axis[DEPTH].k, p.depth_set);
     /* rows of a set: outside, inside, outside */
-    ptrdiff_t runs = axis[ROWS].boundary == FC_CONSTANT ? min(3, rows.count) : rows.count;
+    ptrdiff_t runs = axis[ROWS].boundary == FC_CONSTANT && l->spread[ROWS] == 1 ? min(3, rows.count) : rows.count;
     p.most_runs = times(times(axis[DEPTH].k, cols.sets), times(rows.sets, runs));
     uintptr_t odd = (uintptr_t)l->g->x | (uintptr_t)l->g->x_image | (uintptr_t)l->g->x_channel;
     for (int a = DEPTH; a <= COLS; a++)
@@ -63,22 +63,31 @@ void fc_tabulate(const packing *p, const phase *q, ptrdiff_t channels, ptrdiff_t
 
 #define NOWHERE PTRDIFF_MIN /* the first column of a run of zeros */
 
-/* Rows of one set of columns, from row `source` of plane x (bytes from the channel's first) on; source < 0: zeros */
+ptrdiff_t fc_source(const layer *l, int axis, ptrdiff_t i)
+{
+    const fc_axis *a = &l->axis[axis];
+    const ptrdiff_t spread = l->spread[axis];
+    if (spread == 1)
+        return fc_source_index(i, a->n, a->boundary);
+    return i >= 0 && i % spread == 0 && i / spread < a->n ? i / spread : -1;
+}
+
+/* Rows of n columns of a set, from row `source` of plane x (bytes from the channel's first) on; source < 0: zeros */
 static fc_run *pack_add_run(const packing *p, fc_run *run, ptrdiff_t to, ptrdiff_t x, ptrdiff_t source, ptrdiff_t rows,
-                            ptrdiff_t first)
+                            ptrdiff_t first, ptrdiff_t n)
 {
     const layer *l = p->l;
     const fc_axis *ra = &l->axis[ROWS], *ca = &l->axis[COLS];
-    ptrdiff_t step = ca->stride * ca->x_step / l->size;
-    *run = (fc_run){.to = to, .rows = rows, .n = p->cols.count, .first = NOWHERE};
+    ptrdiff_t step = p->cols.line * ca->x_step / l->size;
+    *run = (fc_run){.to = to, .rows = rows, .n = n, .first = NOWHERE};
     if (source < 0)
         return run + 1;
     run->first = first;
     run->x = x + source * ra->x_step + first * ca->x_step;
-    run->xs = ra->stride * ra->x_step / l->size;
-    if (p->readable)
-        inside(ca->n, ca->stride, first, run->n, &run->from, &run->end);
-    if (run->end - run->from == p->pitch && run->xs == p->pitch * step) { /* one long row */
+    run->xs = p->rows.line * ra->x_step / l->size;
+    if (p->readable || p->of_pixels)
+        inside((ca->n - 1) * l->spread[COLS] + 1, p->cols.line, first, n, &run->from, &run->end);
+    if (run->end - run->from == p->pitch && run->xs == p->pitch * step && !p->of_pixels) { /* one long row */
         run->end = run->n *= rows;
         run->rows = 1;
     }
@@ -87,42 +96,49 @@ static fc_run *pack_add_run(const packing *p, fc_run *run, ptrdiff_t to, ptrdiff
 
 /* Runs ascend in the packed plane: the kernel overwrites up to a vector behind each row, which is either one that a later run
  * writes, or room that the drivers leave (2 * lanes behind the last plane). */
-fc_runs fc_plan_runs(const packing *p, fc_run *run, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t col)
+fc_runs fc_plan_runs(const packing *p, fc_run *run, ptrdiff_t plane, const area *a)
 {
     const layer *l = p->l;
     const fc_axis *depth = &l->axis[DEPTH], *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
+    const ptrdiff_t count = pack_lines(&p->rows, a->rows), wide = pack_lines(&p->cols, a->cols), adjoin = l->spread[ROWS] == 1;
     fc_run *at = run;
     for (ptrdiff_t z = 0; z < depth->k; z++) {
-        ptrdiff_t source =
-            fc_source_index(plane % depth->out * depth->stride - depth->lead + z * depth->dilation, depth->n, depth->boundary);
+        ptrdiff_t source = fc_source(l, DEPTH, plane % depth->out * depth->stride - depth->lead + z * depth->dilation);
         ptrdiff_t x = plane / depth->out * l->g->x_image + source * depth->x_step, to = z * p->depth_set;
         for (ptrdiff_t s = 0; s < p->cols.sets; s++)
             for (ptrdiff_t r = 0; r < p->rows.sets; r++, to += p->row_set) {
-                ptrdiff_t first_col = col * cols->stride - cols->lead + pack_first(&p->cols, cols, s), n;
-                ptrdiff_t first_row = row * rows->stride - rows->lead + pack_first(&p->rows, rows, r), from, end;
-                inside(rows->n, rows->stride, first_row, p->rows.count, &from, &end);
-                for (ptrdiff_t i = 0; i < p->rows.count; i += n) {
-                    ptrdiff_t in = fc_source_index(first_row + i * rows->stride, rows->n, rows->boundary);
+                ptrdiff_t first_col = a->col * cols->stride - cols->lead + pack_first(&p->cols, cols, s), n;
+                ptrdiff_t first_row = a->row * rows->stride - rows->lead + pack_first(&p->rows, rows, r), from = 0, end = 0;
+                if (adjoin)
+                    inside(rows->n, p->rows.line, first_row, count, &from, &end);
+                for (ptrdiff_t i = 0; i < count; i += n) {
+                    ptrdiff_t in = fc_source(l, ROWS, first_row + i * p->rows.line);
                     n = i == from && end > from ? end - from : 1;
-                    if (in < 0) /* zeros up to where x begins, or to the end */
-                        n = i < from ? from - i : p->rows.count - i;
-                    at = pack_add_run(p, at, to + i * p->pitch, x, source < 0 ? -1 : in, n, first_col);
+                    if (in < 0 && adjoin) /* zeros up to where x begins, or to the end */
+                        n = i < from ? from - i : count - i;
+                    at = pack_add_run(p, at, to + i * p->pitch, x, source < 0 ? -1 : in, n, first_col, wide);
                 }
             }
     }
-    return (fc_runs){.run = run, .count = at - run, .ts = p->pitch, .step = cols->stride * cols->x_step / l->size};
+    return (fc_runs){.run = run, .count = at - run, .ts = p->pitch, .step = p->cols.line * cols->x_step / l->size};
 }
 
-/* Elements of a run that the kernel left out: beyond the edge of x, or all of a channel that it cannot read */
-static void pack_border(const packing *p, char *to, const char *x, const fc_run *run)
+/* Elements of a run that the kernel left out: beyond the edge of x, or all of a channel that it cannot read; or pixels */
+static void pack_border(const packing *p, char *to, const char *x, const fc_run *run, ptrdiff_t lanes)
 {
     const layer *l = p->l;
     const fc_axis *cols = &l->axis[COLS];
-    for (ptrdiff_t i = 0; i < run->rows; i++, to += p->pitch * l->size, x += l->axis[ROWS].stride * l->axis[ROWS].x_step)
+    const ptrdiff_t element = l->size * (p->of_pixels ? l->lanes : 1), line = p->cols.line;
+    for (ptrdiff_t i = 0; i < run->rows; i++, to += p->pitch * element, x += p->rows.line * l->axis[ROWS].x_step)
         for (ptrdiff_t j = outside(0, run->from, run->end); j < run->n; j = outside(j + 1, run->from, run->end)) {
-            ptrdiff_t source = fc_source_index(run->first + j * cols->stride, cols->n, cols->boundary);
-            if (source >= 0)
-                memcpy(to + j * l->size, x + (source - run->first) * cols->x_step, (size_t)l->size);
+            ptrdiff_t source = fc_source_index(run->first + j * line, cols->n, cols->boundary), at = source - run->first;
+            const char *from = x + at * cols->x_step;
+            if (source >= 0 && !p->of_pixels)
+                memcpy(to + j * element, from, (size_t)element);
+            else if (source >= 0 && line == 1 && at >= run->from && at < run->end)
+                memcpy(to + j * element, to + at * element, (size_t)element);
+            else if (source >= 0)
+                fc_turn(l, to + j * element, 0, from, l->g->x_channel, 0, 0, 1, 1, lanes);
         }
 }
 
@@ -133,5 +149,66 @@ void fc_pack_channel(const packing *p, char *to, const char *x, const fc_runs *r
         return;
     for (const fc_run *run = r->run; run < r->run + r->count; run++)
         if (run->first != NOWHERE && (run->from > 0 || run->end < run->n))
-            pack_border(p, to + run->to * p->l->size, x + run->x, run);
+            pack_border(p, to + run->to * p->l->size, x + run->x, run, 1);
+}
+
+/* ---- pixels ----------------------------------------------------------------------------------- */
+
+void fc_turn(const layer *l, char *to, ptrdiff_t pitch, const char *from, ptrdiff_t channel, ptrdiff_t row, ptrdiff_t step,
+             ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes)
+{
+    enum { PART = 16 };
+    char part[PART * LINE]; /* no vector is wider than a line */
+    const ptrdiff_t size = l->size, vector = l->lanes * size;
+    step = cols == 1 ? size : step;
+    row = rows == 1 ? cols * size : row;
+    const int aligned = ((uintptr_t)from | (uintptr_t)channel | (uintptr_t)row | (uintptr_t)step) % (uintptr_t)size == 0;
+    if (aligned && (step == size || channel == size)) {
+        l->op->lanes_in(to, pitch * l->lanes, from, channel / size, row / size, step / size, rows, cols, lanes);
+        return;
+    }
+    for (ptrdiff_t i = 0; i < rows; i++) /* first into rows that can be read */
+        for (ptrdiff_t j = 0; j < cols; j += PART) {
+            const ptrdiff_t n = min(PART, cols - j);
+            for (ptrdiff_t c = 0; c < lanes; c++)
+                fc_copy_row(part + c * n * size, size, from + i * row + j * step + c * channel, step, n, size);
+            l->op->lanes_in(to + (i * pitch + j) * vector, 0, part, n, n, 1, 1, n, lanes);
+        }
+}
+
+/* Columns of x that lie inside a run, to their pixels. If they are spread, every one of them is like a row. */
+static void pack_inside(const packing *p, char *to, const char *x, const fc_run *run, ptrdiff_t lanes)
+{
+    const layer *l = p->l;
+    const ptrdiff_t step = l->axis[COLS].x_step, row = l->axis[ROWS].x_step * p->rows.line, spread = l->spread[COLS];
+    const ptrdiff_t pixel = l->lanes * l->size, channel = l->g->x_channel, n = run->end - run->from, line = p->cols.line;
+    if (spread == 1) {
+        fc_turn(l, to + run->from * pixel, p->pitch, x + run->from * line * step, channel, row, line * step, run->rows, n,
+                lanes);
+        return;
+    }
+    const ptrdiff_t first = parts_of(run->first + run->from, spread), end = parts_of(run->first + run->end, spread);
+    for (ptrdiff_t i = 0; i < run->rows && end > first; i++)
+        fc_turn(l, to + (i * p->pitch + first * spread - run->first) * pixel, spread, x + i * row + (first - run->first) * step,
+                channel, step, 0, end - first, 1, lanes);
+}
+
+void fc_pack_pixels(const packing *p, char *to, const char *x, const fc_runs *r, ptrdiff_t lanes, int zeros)
+{
+    const layer *l = p->l;
+    const ptrdiff_t pixel = l->lanes * l->size;
+    for (const fc_run *run = r->run; run < r->run + r->count; run++) {
+        const ptrdiff_t before = l->spread[COLS] > 1 ? run->n : run->from; /* zeros before what is not, or between */
+        char *there = to + run->to * pixel, *row = there;
+        if (run->first == NOWHERE && p->leaves_out)
+            continue;
+        for (ptrdiff_t i = 0; i < run->rows && zeros; i++, row += p->pitch * pixel) {
+            memset(row, 0, (size_t)(before * pixel));
+            memset(row + run->end * pixel, 0, (size_t)((run->n - run->end) * pixel));
+        }
+        if (run->end > run->from)
+            pack_inside(p, there, x + run->x, run, lanes);
+        if (run->first != NOWHERE && l->axis[COLS].boundary != FC_CONSTANT)
+            pack_border(p, there, x + run->x, run, lanes);
+    }
 }

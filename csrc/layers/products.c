@@ -24,7 +24,7 @@ typedef struct {
     layout y;
     packing pack;
     phase_tables t;
-    ptrdiff_t blocks[3], planes_block; /* of planes, rows, columns; planes of a block */
+    ptrdiff_t planes_block;            /* planes of a block */
     ptrdiff_t packed_plane;            /* elements from one packed plane to the next */
     ptrdiff_t most_spans;              /* parts, at most, whose channels a part of few taps spans */
     ptrdiff_t most_vectors, most_dots; /* of a block: vectors of a phase, and dots, at most */
@@ -67,7 +67,7 @@ static products products_plan(const layer *l)
 {
     products d = {.l = l, .y = fc_choose_layout(l)};
     const layout *y = &d.y;
-    d.pack = fc_lay_out(l, y->rows, y->cols, y->pitch);
+    d.pack = fc_lay_out(l, y->rows, y->cols, y->pitch, 0);
     d.planes_block = even_part(l->planes, min(y->planes, l->planes));
     const runs most = products_runs(&d, y->rows.block, y->cols.block, y->flat && !l->ragged);
     d.most_vectors = d.planes_block * most.vectors;
@@ -78,9 +78,6 @@ static products products_plan(const layer *l)
     ptrdiff_t parts = products_parts_packed(&d, d.planes_block) / d.most_spans * d.most_spans;
     d.t.channels = min(y->part_channels * parts, l->channels);
     d.packed_plane = times(d.t.channels, d.pack.plane);
-    d.blocks[0] = parts_of(l->planes, d.planes_block);
-    d.blocks[1] = parts_of(l->axis[ROWS].out, y->rows.block);
-    d.blocks[2] = parts_of(l->axis[COLS].out, y->cols.block);
     return d;
 }
 
@@ -134,7 +131,7 @@ static void products_pack(const products *d, const tile *t, const char *x, ptrdi
     const ptrdiff_t size = d->l->size, x_channel = d->l->g->x_channel;
     for (ptrdiff_t p = 0; p < t->planes; p++) {
         char *to = t->packed + p * d->packed_plane * size;
-        fc_runs runs = fc_plan_runs(&d->pack, t->run, t->plane + p, t->area.row, t->area.col);
+        fc_runs runs = fc_plan_runs(&d->pack, t->run, t->plane + p, &t->area);
         runs.ahead = PRODUCTS_AHEAD * x_channel / size;
         for (ptrdiff_t c = 0; c < channels; c++)
             fc_pack_channel(&d->pack, to + c * d->pack.plane * size, x + c * x_channel, &runs);
@@ -263,11 +260,10 @@ static void products_block(void *context, ptrdiff_t index, int slot)
     fc_room room = fc_room_at(d->scratch, d->thread_bytes, slot);
     products_lay_parts(d, &room, &t);
     ptrdiff_t share = index % d->shares, group = (index /= d->shares) % g->groups;
-    area *a = &t.area;
-    a->col = (index /= g->groups) % d->blocks[2] * d->y.cols.block, a->cols = min(d->y.cols.block, l->axis[COLS].out - a->col);
-    a->row = (index /= d->blocks[2]) % d->blocks[1] * d->y.rows.block,
-    a->rows = min(d->y.rows.block, l->axis[ROWS].out - a->row);
-    t.plane = index / d->blocks[1] * d->planes_block, t.planes = min(d->planes_block, l->planes - t.plane);
+    index /= g->groups;
+    t.area.cols = next_piece(&index, l->axis[COLS].out, d->y.cols.block, &t.area.col);
+    t.area.rows = next_piece(&index, l->axis[ROWS].out, d->y.rows.block, &t.area.row);
+    t.planes = next_piece(&index, l->planes, d->planes_block, &t.plane);
     ptrdiff_t from = l->kernels * share / d->shares, to = l->kernels * (share + 1) / d->shares;
     ptrdiff_t tiles = parts_of(to - from, l->fc->rows), widest = l->fc->cols_of[parts_of(to - from, tiles)];
     fc_panel *panel = t.panel;
@@ -305,7 +301,8 @@ int fc_products_run(const layer *l)
     double products = (double)(l->channels * l->taps) * (double)(g->images * g->groups * l->kernels) *
                       (double)(l->axis[DEPTH].out * l->axis[ROWS].out * l->axis[COLS].out);
     int threads = fc_threads_for(fc_time_us(RATE_PRODUCTS, products * (double)l->size, l->fc->vector_bytes, 0), g->threads);
-    ptrdiff_t chunks = d.blocks[0] * d.blocks[1] * d.blocks[2] * g->groups;
+    ptrdiff_t chunks = parts_of(l->planes, d.planes_block) * parts_of(l->axis[ROWS].out, d.y.rows.block) *
+                       parts_of(l->axis[COLS].out, d.y.cols.block) * g->groups;
     d.shares = 1; /* as many as make the chunks even, or many; each packs the block anew, and has at least two tiles of rows */
     while (chunks * d.shares % threads != 0 && chunks * d.shares < 4 * threads && d.shares < l->kernels / (2 * l->fc->rows))
         d.shares++;

@@ -11,7 +11,6 @@
 typedef struct {
     const layer *l;
     packing pack;
-    ptrdiff_t blocks[2]; /* of a plane: rows, columns */
     fc_taps taps;
     ptrdiff_t dilation; /* rows between tap rows, where all of them are in one call of corr; 0: taps are columns */
     ptrdiff_t kernels_chunk;
@@ -29,15 +28,13 @@ static void slides_choose_blocks(slides *d)
     const layer *l = d->l;
     const fc_axis *axis = l->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
     ptrdiff_t wide = min(round_up(even_part(cols->out, SLIDES_COLUMNS), l->lanes), cols->out);
-    split columns = fc_split_axis(cols, wide, FEWER);
+    split columns = fc_split_axis(cols, wide, cols->stride, FEWER);
     ptrdiff_t row_bytes = axis[DEPTH].k * columns.sets * columns.count * l->size, apart = (rows->k - 1) * rows->dilation;
     ptrdiff_t tall =
         even_part(rows->out, clamp((SLIDES_BLOCK / row_bytes - apart) / rows->stride, min(16, rows->out), rows->out));
     int near = apart <= SLIDES_MOST / row_bytes; /* tap rows */
-    split bands = fc_split_axis(rows, tall, rows->stride == 1 && near ? SHARED : FEWER);
-    d->pack = fc_lay_out(l, bands, columns, round_up(columns.count, l->lanes));
-    d->blocks[0] = parts_of(rows->out, tall);
-    d->blocks[1] = parts_of(cols->out, wide);
+    split bands = fc_split_axis(rows, tall, rows->stride, rows->stride == 1 && near ? SHARED : FEWER);
+    d->pack = fc_lay_out(l, bands, columns, round_up(columns.count, l->lanes), 0);
 }
 
 /* The taps that are summed in one go, from tap row `row` and column `t` on. k: the kernel as slides_lay_taps lays it */
@@ -109,29 +106,32 @@ static void slides_chunk(void *context, ptrdiff_t index, int slot)
     const layer *l = d->l;
     const fc_conv *g = l->g;
     const fc_axis *axis = l->axis;
-    ptrdiff_t all = g->groups * g->kernels, area = axis[ROWS].out * axis[COLS].out, chunks = parts_of(all, d->kernels_chunk);
+    ptrdiff_t all = g->groups * g->kernels, flat = axis[ROWS].out * axis[COLS].out, chunks = parts_of(all, d->kernels_chunk);
     ptrdiff_t plane = index / chunks, from = index % chunks * d->kernels_chunk, to = min(from + d->kernels_chunk, all);
-    ptrdiff_t image = plane / axis[DEPTH].out, z = plane % axis[DEPTH].out, of_out = axis[DEPTH].out * area;
+    ptrdiff_t image = plane / axis[DEPTH].out, z = plane % axis[DEPTH].out, of_out = axis[DEPTH].out * flat;
     const char *x = g->x + from / g->kernels * g->x_channel, *bias = g->bias ? g->bias + from * l->size : NULL;
     const char *w = g->w + from * l->taps * l->size;
-    char *out = g->out + ((image * all + from) * of_out + z * area) * l->size;
+    char *out = g->out + ((image * all + from) * of_out + z * flat) * l->size;
     planes s = {0};
     fc_room room = fc_room_at(d->scratch, d->thread_bytes, slot);
     slides_lay_parts(d, &room, &s);
+    const ptrdiff_t blocks = parts_of(axis[ROWS].out, d->pack.rows.block) * parts_of(axis[COLS].out, d->pack.cols.block);
     double start = 0;
     for (ptrdiff_t m = from; m < to; m++, w += l->taps * l->size, out += of_out * l->size) {
         slides_lay_taps(d, s.k, w);
         if (bias)
             start = element_at(g->type, bias, m - from);
-        for (ptrdiff_t row = 0; row < axis[ROWS].out; row += d->pack.rows.block)
-            for (ptrdiff_t col = 0; col < axis[COLS].out; col += d->pack.cols.block) {
-                if (d->blocks[0] * d->blocks[1] > 1 || m == from || m % g->kernels == 0) {
-                    fc_runs runs = fc_plan_runs(&d->pack, s.run, plane, row, col);
-                    fc_pack_channel(&d->pack, s.packed, x, &runs);
-                }
-                slides_sum(d, s.packed, s.k, start, s.sums, out + (row * axis[COLS].out + col) * l->size,
-                           min(d->pack.rows.block, axis[ROWS].out - row), min(d->pack.cols.block, axis[COLS].out - col));
+        for (ptrdiff_t i = 0; i < blocks; i++) {
+            ptrdiff_t left = i;
+            area a;
+            a.cols = next_piece(&left, axis[COLS].out, d->pack.cols.block, &a.col);
+            a.rows = next_piece(&left, axis[ROWS].out, d->pack.rows.block, &a.row);
+            if (blocks > 1 || m == from || m % g->kernels == 0) {
+                fc_runs runs = fc_plan_runs(&d->pack, s.run, plane, &a);
+                fc_pack_channel(&d->pack, s.packed, x, &runs);
             }
+            slides_sum(d, s.packed, s.k, start, s.sums, out + (a.row * axis[COLS].out + a.col) * l->size, a.rows, a.cols);
+        }
         x += (m + 1) % g->kernels == 0 ? g->x_channel : 0;
     }
     fc_close(&room);

@@ -19,22 +19,22 @@
  *
  * Chunks share no sums, so their number, and that of the threads, does not matter to the bits.
  */
-#include "layers/weight.h"
+#include "layers/layer.h"
 #include <string.h>
 
+/* Elements, or pixels, of what is read of x: from tap to tap, from output to output, from channel to channel */
+typedef struct { ptrdiff_t tap[FC_AXES], out[FC_AXES], channel; } steps;
+
 typedef struct {
-    const fc_conv *g;
-    const fc_kernels *fc; /* of the whole call */
-    const fc_axis *axis;
-    const fc_ops *op;
+    layer l;  /* the axes are in the order of dy */
     int each; /* a lane for every group; x is turned, and so is dy, kernel by kernel */
     int lanes_of_x;
-    int copied; /* x is, where dy is turned: it has a border */
-    stored x;
-    ptrdiff_t size, vlen, taps;
+    int packed;   /* x is: turned; or, where dy is turned, copied, if it has a border */
+    packing pack; /* of x then */
+    steps x;
     ptrdiff_t lanes, rows;         /* channels of a group (or groups) that are lanes, and that are rows */
     ptrdiff_t vectors, rows_chunk; /* of a chunk */
-    ptrdiff_t chunks[2], products; /* of a product; products: groups that have lanes of their own, or one of all */
+    double inputs, outputs;        /* elements of a plane and depths of x, of dy */
     ptrdiff_t tall, wide, part;    /* outputs of a block: rows, columns; rows of a part */
     ptrdiff_t thread_bytes;
     char *scratch;
@@ -48,28 +48,59 @@ typedef struct {
 
 /* What a thread works with: scratch, and the block */
 typedef struct {
-    char *pixels, *copy, *sums; /* copy: of x, or pixels of dy where x has pixels, too */
+    char *packed, *turned, *sums; /* x, as it is packed; pixels of dy */
+    fc_run *run;
     fc_panel *panel;
-    ptrdiff_t *row_at, *lane_at; /* of K1 */
-    outputs o;
+    ptrdiff_t *row_at, *lane_at, *tap_at; /* of K1; elements, or pixels, to the taps */
+    ptrdiff_t plane;                      /* image and depth */
+    area area;
+    const char *x, *dy; /* of channel and kernel 0 of the group: what is read of x; the first output */
 } block;
 
 /* ---- plan ------------------------------------------------------------------------------------- */
 
+/* Taps have lines of their own, if these are fewer for blocks of as many outputs as most have, or if strides skip most of x. */
+static split weight_split(const weight *d, int i, ptrdiff_t outputs)
+{
+    const fc_axis *a = &d->l.axis[i];
+    const ptrdiff_t few = min(a->out, i == COLS ? 64 : 8);
+    const int apart = a->k == 1 || a->k * few < (a->k - 1) * a->dilation || a->stride > max(WEIGHT_WIDE, a->k);
+    const int skips = apart && (i == ROWS || a->stride > WEIGHT_WIDE); /* what lies between outputs */
+    return fc_split_axis(a, outputs, skips ? a->stride : 1, apart ? APART : SHARED);
+}
+
 /* Of a block's pixels, and what is copied */
 static ptrdiff_t weight_bytes(const weight *d, ptrdiff_t tall, ptrdiff_t wide)
 {
-    ptrdiff_t x = d->axis[DEPTH].k * lines_of(&d->x, ROWS, tall) * lines_of(&d->x, COLS, wide);
+    const split rows = weight_split(d, ROWS, tall), cols = weight_split(d, COLS, wide);
+    const ptrdiff_t x = d->l.axis[DEPTH].k * rows.sets * rows.count * cols.sets * cols.count, vector = d->l.lanes * d->l.size;
     if (d->lanes_of_x)
-        return (d->vectors * x + (d->each ? tall * wide : 0)) * d->vlen * d->size;
-    return d->vectors * tall * wide * d->vlen * d->size + (d->copied ? d->rows_chunk * x * d->size : 0);
+        return (d->vectors * x + (d->each ? tall * wide : 0)) * vector;
+    return d->vectors * tall * wide * vector + (d->packed ? d->rows_chunk * x * d->l.size : 0);
+}
+
+/* How to walk through x: as it is packed, or where it is */
+static steps weight_steps(const weight *d)
+{
+    const fc_axis *axis = d->l.axis;
+    const packing *p = &d->pack;
+    const ptrdiff_t row = axis[ROWS].dilation * p->pitch, size = d->l.size;
+    if (d->packed)
+        return (steps){{p->depth_set, p->rows.apart ? p->row_set : row, p->cols.apart ? p->col_set : axis[COLS].dilation},
+                       {0, p->rows.step * p->pitch, p->cols.step},
+                       p->plane};
+    steps s = {.channel = d->l.g->x_channel / size};
+    for (int i = DEPTH; i <= COLS; i++) {
+        s.tap[i] = axis[i].dilation * axis[i].x_step / size;
+        s.out[i] = axis[i].stride * axis[i].x_step / size;
+    }
+    return s;
 }
 
 /* Parts are cut first, for they decide bits; a block is as many of them as fit into the cache. */
 static void weight_choose_blocks(weight *d)
 {
-    const fc_axis *axis = d->axis;
-    fc_choose_lines(&d->x);
+    const fc_axis *axis = d->l.axis;
     for (ptrdiff_t most = WEIGHT_PART;; most /= 2) {
         d->wide = even_part(axis[COLS].out, most);
         d->part = even_part(axis[ROWS].out, clamp(WEIGHT_PART / d->wide, 1, axis[ROWS].out));
@@ -84,171 +115,141 @@ static void weight_choose_blocks(weight *d)
     d->tall = d->part;
     while (d->tall < axis[ROWS].out && weight_bytes(d, d->tall + d->part, d->wide) <= WEIGHT_BLOCK)
         d->tall += d->part;
-    d->x.lines[ROWS] = lines_of(&d->x, ROWS, d->tall), d->x.lines[COLS] = lines_of(&d->x, COLS, d->wide);
-    d->x.plane = axis[DEPTH].k * d->x.lines[ROWS] * d->x.lines[COLS];
-}
-
-/* Whether x never meets its border */
-static int weight_is_inside(const fc_axis *axis)
-{
-    for (int i = DEPTH; i <= COLS; i++)
-        if (axis[i].lead != 0 || reach(&axis[i], axis[i].out) > axis[i].n)
-            return 0;
-    return 1;
+    const split rows = weight_split(d, ROWS, d->tall), cols = weight_split(d, COLS, d->wide);
+    d->pack = fc_lay_out(&d->l, rows, cols, cols.count, d->lanes_of_x);
+    d->x = weight_steps(d);
 }
 
 /* By estimated times of both ways; where sums of a chunk would be larger than WEIGHT_SUMS, rows or lanes are cut. */
 static void weight_choose_lanes(weight *d)
 {
-    const fc_conv *g = d->g;
-    const fc_axis *axis = d->axis;
-    d->products = g->groups;
-    d->each =
-        g->channels == 1 && g->groups > 1 && g->groups >= g->kernels && g->kernels * d->taps * d->vlen * d->size <= WEIGHT_SUMS;
+    const layer *l = &d->l;
+    const fc_conv *g = l->g;
+    const ptrdiff_t sums = l->taps * l->lanes * l->size; /* bytes, of a row and vector */
+    d->each = g->channels == 1 && g->groups > 1 && g->groups >= g->kernels && g->kernels * sums <= WEIGHT_SUMS;
     if (d->each) {
-        d->lanes_of_x = d->vectors = d->chunks[0] = d->products = 1;
+        d->lanes_of_x = d->packed = d->vectors = 1;
         d->lanes = g->groups, d->rows = d->rows_chunk = g->kernels;
-        d->chunks[1] = parts_of(g->groups, d->vlen);
         return;
     }
-    double x = 1, outputs = 1;
-    for (int i = DEPTH; i <= COLS; i++)
-        x *= (double)axis[i].n, outputs *= (double)axis[i].out;
-    double lanes_x = (double)parts_of(g->channels, d->vlen), lanes_dy = (double)parts_of(g->kernels, d->vlen);
-    double of_x = lanes_x * ((double)(g->kernels * d->taps) * outputs + WEIGHT_TURN * x);
-    double of_dy = lanes_dy * ((double)(round_up(g->channels, 4) * d->taps) * outputs + WEIGHT_TURN * outputs);
-    d->copied = !weight_is_inside(axis);
-    if (d->copied)
-        of_dy += 2 * (double)g->channels * x;
-    d->lanes_of_x = of_x <= of_dy || d->vlen * g->channels * d->taps * d->size > WEIGHT_SUMS;
+    double lanes_x = (double)parts_of(g->channels, l->lanes), lanes_dy = (double)parts_of(g->kernels, l->lanes);
+    double of_x = lanes_x * ((double)(g->kernels * l->taps) * d->outputs + WEIGHT_TURN * d->inputs);
+    double of_dy = lanes_dy * ((double)(round_up(g->channels, 4) * l->taps) * d->outputs + WEIGHT_TURN * d->outputs);
+    for (int i = DEPTH; i <= COLS; i++) /* x meets its border */
+        d->packed |= l->axis[i].lead != 0 || reach(&l->axis[i], l->axis[i].out) > l->axis[i].n;
+    if (d->packed)
+        of_dy += 2 * (double)g->channels * d->inputs;
+    d->lanes_of_x = of_x <= of_dy || g->channels * sums > WEIGHT_SUMS;
+    d->packed |= d->lanes_of_x;
     d->lanes = d->lanes_of_x ? g->channels : g->kernels;
     d->rows = d->lanes_of_x ? g->kernels : g->channels;
-    ptrdiff_t most = d->taps == 1 || !d->lanes_of_x ? WEIGHT_VECTORS : max(WEIGHT_TAP_VECTORS / d->taps, 1);
-    ptrdiff_t vectors = parts_of(d->lanes, d->vlen), sums = d->taps * d->vlen * d->size; /* bytes, of a row and vector */
-    d->vectors = even_part(vectors, most);
+    const ptrdiff_t most = l->taps == 1 || !d->lanes_of_x ? WEIGHT_VECTORS : max(WEIGHT_TAP_VECTORS / l->taps, 1);
+    d->vectors = even_part(parts_of(d->lanes, l->lanes), most);
+    d->rows_chunk = d->rows; /* all, where dw is written plane by plane */
     if (d->lanes_of_x)
         d->rows_chunk =
-            clamp(WEIGHT_SUMS / (d->vectors * sums) / d->fc->rows * d->fc->rows, min(d->fc->rows, d->rows), d->rows);
-    else {
-        d->rows_chunk = d->rows; /* all: dw is written plane by plane */
+            clamp(WEIGHT_SUMS / (d->vectors * sums) / l->fc->rows * l->fc->rows, min(l->fc->rows, d->rows), d->rows);
+    else
         d->vectors = clamp(WEIGHT_SUMS / (d->rows * sums), 1, d->vectors);
-    }
-    d->chunks[0] = parts_of(d->rows, d->rows_chunk), d->chunks[1] = parts_of(vectors, d->vectors);
 }
 
 /* ---- step 2 ----------------------------------------------------------------------------------- */
 
 /* K1's tables for a part of rows of `cols` outputs */
-static void weight_tabulate(const weight *d, ptrdiff_t *row_at, ptrdiff_t *lane_at, ptrdiff_t rows, ptrdiff_t cols)
+static void weight_tabulate(const weight *d, const block *b, ptrdiff_t cols)
 {
-    const fc_axis *down = &d->axis[ROWS], *right = &d->axis[COLS];
-    const ptrdiff_t *step = d->x.step, *dy_step = d->g->dy_step, size = d->size;
-    for (ptrdiff_t i = 0; i < rows; i++)
-        for (ptrdiff_t j = 0; j < cols; j++, row_at++, lane_at++) {
-            ptrdiff_t x = i * step[ROWS] * d->x.lines[COLS] + j * step[COLS],
-                      dy = (i * dy_step[ROWS] + j * dy_step[COLS]) / size;
-            ptrdiff_t in_x = (i * down->stride * down->x_step + j * right->stride * right->x_step) / size;
-            *row_at = d->lanes_of_x ? dy : d->copied ? x : in_x;
-            *lane_at = (d->lanes_of_x ? x : i * cols + j) * d->vlen;
+    const ptrdiff_t *dy_step = d->l.g->dy_step;
+    ptrdiff_t *row_at = b->row_at, *lane_at = b->lane_at;
+    for (ptrdiff_t i = 0; i < d->part; i++)
+        for (ptrdiff_t j = 0; j < cols; j++) {
+            ptrdiff_t x = i * d->x.out[ROWS] + j * d->x.out[COLS];
+            *row_at++ = d->lanes_of_x ? (i * dy_step[ROWS] + j * dy_step[COLS]) / d->l.size : x;
+            *lane_at++ = (d->lanes_of_x ? x : i * cols + j) * d->l.lanes;
         }
 }
 
-/* Vectors of all taps of lanes of x, or of one tap of lanes of dy; sums are as at the top. */
-static ptrdiff_t weight_make_panels(const weight *d, const share *s, fc_panel *panel, ptrdiff_t rows, ptrdiff_t cols)
+/* Where the taps are; and vectors of all taps of lanes of x, or of one tap of lanes of dy; sums are as at the top. */
+static ptrdiff_t weight_make_panels(const weight *d, const share *s, const block *b)
 {
-    const fc_axis *axis = d->axis;
-    const ptrdiff_t widest = d->fc->cols_of[s->heights], area = d->x.lines[ROWS] * d->x.lines[COLS];
-    fc_panel *to = panel;
+    const fc_axis *axis = d->l.axis;
+    const ptrdiff_t widest = d->l.fc->cols_of[s->heights], vlen = d->l.lanes, count = d->lanes_of_x ? d->l.taps : 1;
+    const ptrdiff_t pixels = d->lanes_of_x ? d->pack.plane : d->tall * d->wide, sums = d->lanes_of_x ? 1 : d->rows;
+    ptrdiff_t *at = b->tap_at, left = s->vectors * count;
+    fc_panel *to = b->panel;
     int n = 0;
-    if (!d->lanes_of_x) {
-        for (ptrdiff_t v = 0; v < s->vectors; v++)
-            to = add_vector(to, &n, s->vectors - v, widest, v * rows * cols * d->vlen, v * d->rows * d->taps * d->vlen, d->vlen,
-                            d->vlen);
-        return to - panel;
-    }
-    ptrdiff_t left = s->vectors * d->taps;
+    for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++)
+        for (ptrdiff_t r = 0; r < axis[ROWS].k; r++)
+            for (ptrdiff_t c = 0; c < axis[COLS].k; c++)
+                *at++ = z * d->x.tap[DEPTH] + r * d->x.tap[ROWS] + c * d->x.tap[COLS];
     for (ptrdiff_t v = 0; v < s->vectors; v++)
-        for (ptrdiff_t z = 0, t = 0; z < axis[DEPTH].k; z++)
-            for (ptrdiff_t r = 0; r < axis[ROWS].k; r++)
-                for (ptrdiff_t c = 0; c < axis[COLS].k; c++, t++, left--) {
-                    ptrdiff_t b = v * d->x.plane + z * area + line_of_tap(&d->x, ROWS, r, rows) * d->x.lines[COLS] +
-                                  line_of_tap(&d->x, COLS, c, cols);
-                    ptrdiff_t lanes = d->taps > 1 ? d->vlen : min(s->lanes - v * d->vlen, d->vlen);
-                    to = add_vector(to, &n, left, widest, b * d->vlen, (v * d->taps + t) * d->vlen, lanes, d->vlen);
-                }
-    return to - panel;
+        for (ptrdiff_t t = 0; t < count; t++, left--) {
+            ptrdiff_t lanes = d->lanes_of_x && d->l.taps == 1 ? min(s->lanes - v * vlen, vlen) : vlen;
+            ptrdiff_t from = v * pixels + (d->lanes_of_x ? b->tap_at[t] : 0);
+            to = add_vector(to, &n, left, widest, from * vlen, (v * sums * d->l.taps + t) * vlen, lanes, vlen);
+        }
+    return to - b->panel;
 }
 
 /* Sums of a part of a block, `row` rows into it */
-static void weight_multiply(const weight *d, const share *s, const block *b, fc_gemm m, ptrdiff_t row, ptrdiff_t rows)
+static void weight_multiply(const weight *d, const share *s, const block *b, fc_gemm m, ptrdiff_t row)
 {
-    const fc_conv *g = d->g;
-    const fc_axis *axis = d->axis;
-    const ptrdiff_t size = d->size, pitch = d->x.lines[COLS];
-    m.depth = rows * b->o.cols;
+    const layer *l = &d->l;
+    const fc_conv *g = l->g;
+    const ptrdiff_t size = l->size, pixel = l->lanes * size;
+    m.depth = min(d->part, b->area.rows - row) * b->area.cols;
     if (d->lanes_of_x) {
-        m.a = fc_outputs(&d->x, &b->o, s->group * g->kernels + s->row, row);
-        m.b = b->pixels + row * d->x.step[ROWS] * pitch * d->vlen * size;
+        m.a = b->dy + s->row * g->dy_channel + row * g->dy_step[ROWS];
+        m.b = b->x + row * d->x.out[ROWS] * pixel;
         m.as = g->dy_channel / size;
         for (ptrdiff_t i = 0, left; (left = s->rows - i) > 0; i += m.rows) {
             m.rows = even_part(left, s->heights); /* as even as can be, which panels rely on */
-            d->op->gemm(&m);
+            l->op->gemm(&m);
             m.a = (const char *)m.a + m.rows * m.as * size;
             m.c = (char *)m.c + m.rows * m.cs * size;
         }
         return;
     }
-    const char *x = b->copy;
-    ptrdiff_t z_step = d->x.lines[ROWS] * pitch * size, row_step = pitch * size, col_step = size;
-    m.as = d->x.plane;
-    if (d->copied)
-        x += row * d->x.step[ROWS] * row_step;
-    else {
-        x = g->x + b->o.image * g->x_image + s->group * g->channels * g->x_channel +
-            b->o.z * axis[DEPTH].stride * axis[DEPTH].x_step + (b->o.row + row) * axis[ROWS].stride * axis[ROWS].x_step +
-            b->o.col * axis[COLS].stride * axis[COLS].x_step;
-        z_step = axis[DEPTH].x_step * axis[DEPTH].dilation, row_step = axis[ROWS].x_step, col_step = axis[COLS].x_step;
-        m.as = g->x_channel / size;
-    }
-    m.b = b->pixels + row * b->o.cols * d->vlen * size;
+    m.b = b->turned + row * b->area.cols * pixel;
+    m.as = d->x.channel;
     m.rows = d->rows;
-    char *c = m.c;
-    for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++)
-        for (ptrdiff_t r = 0; r < axis[ROWS].k; r++)
-            for (ptrdiff_t t = 0; t < axis[COLS].k; t++, c += d->vlen * size) {
-                ptrdiff_t at_row = d->copied ? line_of_tap(&d->x, ROWS, r, b->o.rows) : r * axis[ROWS].dilation;
-                ptrdiff_t at_col = d->copied ? line_of_tap(&d->x, COLS, t, b->o.cols) : t * axis[COLS].dilation;
-                m.a = x + z * z_step + at_row * row_step + at_col * col_step;
-                m.c = c;
-                d->op->gemm(&m);
-            }
+    for (ptrdiff_t t = 0; t < l->taps; t++, m.c = (char *)m.c + pixel) {
+        m.a = b->x + (row * d->x.out[ROWS] + b->tap_at[t]) * size;
+        l->op->gemm(&m);
+    }
+}
+
+/* Outputs of `lanes` kernels, `channel` bytes apart, to pixels */
+static void weight_turn_outputs(const weight *d, const block *b, char *to, const char *dy, ptrdiff_t channel, ptrdiff_t lanes)
+{
+    const ptrdiff_t *step = d->l.g->dy_step;
+    fc_turn(&d->l, to, b->area.cols, dy, channel, step[ROWS], step[COLS], b->area.rows, b->area.cols, lanes);
 }
 
 /* The same where lanes are groups, of all parts */
 static void weight_multiply_lanes(const weight *d, const share *s, const block *b)
 {
-    const fc_conv *g = d->g;
-    const fc_axis *axis = d->axis;
-    const ptrdiff_t pixel = d->vlen * d->size, pitch = d->x.lines[COLS] * d->vlen;
-    fc_lanes_grads l = {.cols = b->o.cols,
-                        .x_row = d->x.step[ROWS] * pitch,
-                        .x_step = d->x.step[COLS] * d->vlen,
-                        .dy_row = b->o.cols * d->vlen,
+    const fc_conv *g = d->l.g;
+    const fc_axis *axis = d->l.axis;
+    const ptrdiff_t vlen = d->l.lanes, pixel = vlen * d->l.size;
+    fc_lanes_grads l = {.cols = b->area.cols,
+                        .x_row = d->x.out[ROWS] * vlen,
+                        .x_step = d->x.out[COLS] * vlen,
+                        .dy_row = b->area.cols * vlen,
                         .tap_rows = axis[ROWS].k,
                         .taps = axis[COLS].k,
-                        .tap_row = line_of_tap(&d->x, ROWS, 1, b->o.rows) * pitch,
-                        .dilation = line_of_tap(&d->x, COLS, 1, b->o.cols) * d->vlen};
-    const char *dy = fc_outputs(&d->x, &b->o, s->lane * g->kernels, 0);
+                        .tap_row = d->x.tap[ROWS] * vlen,
+                        .dilation = d->x.tap[COLS] * vlen};
+    const char *dy = b->dy + s->lane * g->kernels * g->dy_channel;
     char *sums = b->sums;
-    for (ptrdiff_t m = 0; m < g->kernels; m++, dy += g->dy_channel, sums += d->taps * pixel) {
-        fc_turn_outputs(&d->x, &b->o, b->copy, dy, g->kernels * g->dy_channel, s->lanes);
-        for (ptrdiff_t row = 0; row < b->o.rows; row += d->part)
+    for (ptrdiff_t m = 0; m < g->kernels; m++, dy += g->dy_channel, sums += d->l.taps * pixel) {
+        weight_turn_outputs(d, b, b->turned, dy, g->kernels * g->dy_channel, s->lanes);
+        for (ptrdiff_t row = 0; row < b->area.rows; row += d->part)
             for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++) {
-                l.rows = min(d->part, b->o.rows - row);
-                l.dy = b->copy + row * b->o.cols * pixel;
-                l.x = b->pixels + z * d->x.lines[ROWS] * d->x.lines[COLS] * pixel + row * l.x_row * d->size;
+                l.rows = min(d->part, b->area.rows - row);
+                l.dy = b->turned + row * b->area.cols * pixel;
+                l.x = b->x + (z * d->x.tap[DEPTH] + row * d->x.out[ROWS]) * pixel;
                 l.sums = sums + z * axis[ROWS].k * axis[COLS].k * pixel;
-                d->op->lanes_grad(&l);
+                d->l.op->lanes_grad(&l);
             }
     }
 }
@@ -256,102 +257,113 @@ static void weight_multiply_lanes(const weight *d, const share *s, const block *
 /* Step 3: sums to dw, which has kernels of `n` elements; a lane's are `apart` elements from those of the next. */
 static void weight_deliver(const weight *d, const share *s, const char *sums)
 {
-    const fc_conv *g = d->g;
-    const ptrdiff_t n = g->channels * d->taps, count = d->lanes_of_x ? d->taps : n, apart = d->each ? g->kernels * n : count;
+    const fc_conv *g = d->l.g;
+    const ptrdiff_t vlen = d->l.lanes, size = d->l.size;
+    const ptrdiff_t n = g->channels * d->l.taps, count = d->lanes_of_x ? d->l.taps : n,
+                    apart = d->each ? g->kernels * n : count;
     const ptrdiff_t first =
         (s->group * g->kernels + (d->lanes_of_x ? s->row : s->lane)) * n + (d->lanes_of_x ? s->lane * apart : 0);
     for (ptrdiff_t i = 0; i < (d->lanes_of_x ? s->rows : 1); i++)
-        for (ptrdiff_t v = 0; v < s->vectors; v++, sums += count * d->vlen * d->size)
-            d->op->lanes_out(g->out + (first + i * n + v * d->vlen * apart) * d->size, apart, sums, count,
-                             min(s->lanes - v * d->vlen, d->vlen));
+        for (ptrdiff_t v = 0; v < s->vectors; v++, sums += count * vlen * size)
+            d->l.op->lanes_out(g->out + (first + i * n + v * vlen * apart) * size, apart, sums, count,
+                               min(s->lanes - v * vlen, vlen));
 }
 
 /* ---- one call ---------------------------------------------------------------------------------- */
 
 /* Turn, and copy, what a block sees */
-static void weight_open_block(const weight *d, const share *s, const block *b)
+static void weight_open_block(const weight *d, const share *s, block *b)
 {
-    const fc_conv *g = d->g;
-    const char *x = g->x + b->o.image * g->x_image + s->group * g->channels * g->x_channel;
-    const char *dy = fc_outputs(&d->x, &b->o, s->group * g->kernels + s->lane, 0);
-    for (ptrdiff_t v = 0; v < s->vectors; v++) {
-        ptrdiff_t lanes = min(s->lanes - v * d->vlen, d->vlen);
+    const fc_conv *g = d->l.g;
+    const area *a = &b->area;
+    const ptrdiff_t vlen = d->l.lanes, size = d->l.size, channels = d->lanes_of_x ? vlen : 1; /* packed together */
+    const ptrdiff_t depth = d->l.axis[DEPTH].out, image = b->plane / depth, z = b->plane % depth;
+    const char *x = g->x + (s->group * g->channels + (d->lanes_of_x ? s->lane : 0)) * g->x_channel;
+    b->dy = g->dy + image * g->dy_image + s->group * g->kernels * g->dy_channel + z * g->dy_step[DEPTH] +
+            a->row * g->dy_step[ROWS] + a->col * g->dy_step[COLS];
+    for (ptrdiff_t v = 0; v < s->vectors && !d->lanes_of_x; v++)
+        weight_turn_outputs(d, b, b->turned + v * d->tall * d->wide * vlen * size, b->dy + (s->lane + v * vlen) * g->dy_channel,
+                            g->dy_channel, min(s->lanes - v * vlen, vlen));
+    b->x = b->packed;
+    if (!d->packed)
+        b->x = x + image * g->x_image + (z * d->x.out[DEPTH] + a->row * d->x.out[ROWS] + a->col * d->x.out[COLS]) * size;
+    const fc_runs runs = d->packed ? fc_plan_runs(&d->pack, b->run, b->plane, a) : (fc_runs){0};
+    for (ptrdiff_t c = 0, all = d->lanes_of_x ? s->lanes : g->channels; c < all && d->packed; c += channels) {
+        char *to = b->packed + c * d->pack.plane * size;
         if (d->lanes_of_x)
-            fc_store(&d->x, &b->o, b->pixels + v * d->x.plane * d->vlen * d->size, x + (s->lane + v * d->vlen) * g->x_channel,
-                     lanes);
+            fc_pack_pixels(&d->pack, to, x + c * g->x_channel, &runs, min(all - c, vlen), 1);
         else
-            fc_turn_outputs(&d->x, &b->o, b->pixels + v * b->o.rows * b->o.cols * d->vlen * d->size,
-                            dy + v * d->vlen * g->dy_channel, g->dy_channel, lanes);
+            fc_pack_channel(&d->pack, to, x + c * g->x_channel, &runs);
     }
-    for (ptrdiff_t c = 0; d->copied && !d->lanes_of_x && c < g->channels; c++)
-        fc_store(&d->x, &b->o, b->copy + c * d->x.plane * d->size, x + c * g->x_channel, 1);
 }
 
 /* Elements of a chunk's sums; outputs that are turned write a square beyond */
 static ptrdiff_t weight_sums(const weight *d)
 {
-    return times(plus(times(times(d->vectors, d->lanes_of_x ? d->rows_chunk : d->rows), d->taps), d->vlen), d->vlen);
+    const ptrdiff_t rows = d->lanes_of_x ? d->rows_chunk : d->rows;
+    return times(plus(times(times(d->vectors, rows), d->l.taps), d->l.lanes), d->l.lanes);
 }
 
 static void weight_lay_parts(const weight *d, fc_room *r, block *b)
 {
-    ptrdiff_t outputs = times(d->tall, d->wide);
-    b->pixels = fc_part(r, "pixels", times(times(d->vectors, d->lanes_of_x ? d->x.plane : outputs), d->vlen), d->size);
-    if (d->each)
-        b->copy = fc_part(r, "pixels of dy", times(outputs, d->vlen), d->size);
-    else if (d->copied && !d->lanes_of_x)
-        b->copy = fc_part(r, "copy", times(d->g->channels, d->x.plane), d->size);
-    b->sums = fc_part(r, "sums", weight_sums(d), d->size);
-    b->panel = fc_part(r, "panels", plus(times(d->vectors, d->lanes_of_x ? d->taps : 1), 1), sizeof *b->panel);
-    b->row_at = fc_part(r, "outputs of rows", times(d->part, d->wide), sizeof *b->row_at);
-    b->lane_at = fc_part(r, "outputs of lanes", times(d->part, d->wide), sizeof *b->lane_at);
+    const ptrdiff_t channels = d->lanes_of_x ? times(d->vectors, d->l.lanes) : d->l.g->channels;
+    const ptrdiff_t outputs = times(d->tall, d->wide), part = times(d->part, d->wide), vlen = d->l.lanes, size = d->l.size;
+    if (d->packed) /* written beyond */
+        b->packed = fc_part(r, "x", plus(times(channels, d->pack.plane), 2 * vlen), size);
+    if (d->each || !d->lanes_of_x)
+        b->turned = fc_part(r, "pixels of dy", times(times(d->lanes_of_x ? 1 : d->vectors, outputs), vlen), size);
+    b->sums = fc_part(r, "sums", weight_sums(d), size);
+    b->run = fc_part(r, "runs", d->pack.most_runs, sizeof *b->run);
+    b->panel = fc_part(r, "panels", plus(times(d->vectors, d->lanes_of_x ? d->l.taps : 1), 1), sizeof *b->panel);
+    b->row_at = fc_part(r, "outputs of rows", part, sizeof *b->row_at);
+    b->lane_at = fc_part(r, "outputs of lanes", part, sizeof *b->lane_at);
+    b->tap_at = fc_part(r, "taps", d->l.taps, sizeof *b->tap_at);
 }
 
-/* index counts (product, rows, lanes). Images, depths and blocks are taken in this order, whatever the thread, and a chunk has its
- * sums to itself: so the order of every sum of dw is fixed. */
+/* index counts (product, rows, lanes). Planes and blocks are taken in this order, whatever the thread, and a chunk has its sums to
+ * itself: so the order of every sum of dw is fixed. */
 static void weight_chunk(void *context, ptrdiff_t index, int slot)
 {
     const weight *d = context;
-    const fc_conv *g = d->g;
-    const fc_axis *axis = d->axis;
-    share s = {.lane = index % d->chunks[1] * d->vectors * d->vlen,
-               .row = index / d->chunks[1] % d->chunks[0] * d->rows_chunk,
-               .group = index / d->chunks[1] / d->chunks[0]};
-    s.rows = min(d->rows_chunk, d->rows - s.row), s.lanes = min(d->vectors * d->vlen, d->lanes - s.lane);
-    s.vectors = parts_of(s.lanes, d->vlen);
-    s.heights = even_part(s.rows, d->fc->rows);
+    const fc_conv *g = d->l.g;
+    const fc_axis *axis = d->l.axis;
+    const ptrdiff_t vlen = d->l.lanes;
+    share s;
+    s.lanes = next_piece(&index, d->lanes, d->vectors * vlen, &s.lane);
+    s.rows = next_piece(&index, d->rows, d->rows_chunk, &s.row);
+    s.group = index;
+    s.vectors = parts_of(s.lanes, vlen);
+    s.heights = even_part(s.rows, d->l.fc->rows);
     block b = {0};
     fc_room room = fc_room_at(d->scratch, d->thread_bytes, slot);
     weight_lay_parts(d, &room, &b);
-    int in_place = d->lanes_of_x && d->taps == 1 && !d->each;
+    int in_place = d->lanes_of_x && d->l.taps == 1 && !d->each;
     fc_gemm m = {.a_at = b.row_at, .b_at = b.lane_at, .panel = b.panel, .c = b.sums};
-    m.cs = (d->lanes_of_x ? s.vectors : 1) * d->taps * d->vlen;
+    m.cs = (d->lanes_of_x ? s.vectors : 1) * d->l.taps * vlen;
     if (in_place) {
-        m.c = g->out + ((s.group * g->kernels + s.row) * g->channels + s.lane) * d->size;
+        m.c = g->out + ((s.group * g->kernels + s.row) * g->channels + s.lane) * d->l.size;
         m.cs = g->channels;
     }
-    ptrdiff_t tabulated[2] = {0, 0};
     if (d->each)
-        memset(b.sums, 0, (size_t)(weight_sums(d) * d->size));
-    for (b.o.image = 0; b.o.image < g->images; b.o.image++)
-        for (b.o.z = 0; b.o.z < axis[DEPTH].out; b.o.z++)
-            for (b.o.col = 0; b.o.col < axis[COLS].out; b.o.col += d->wide)
-                for (b.o.row = 0; b.o.row < axis[ROWS].out; b.o.row += d->tall) {
-                    b.o.cols = min(d->wide, axis[COLS].out - b.o.col), b.o.rows = min(d->tall, axis[ROWS].out - b.o.row);
-                    if (d->each) {
-                        weight_open_block(d, &s, &b);
-                        weight_multiply_lanes(d, &s, &b);
-                        continue;
-                    }
-                    if (b.o.rows != tabulated[0] || b.o.cols != tabulated[1]) {
-                        weight_tabulate(d, b.row_at, b.lane_at, d->part, b.o.cols);
-                        m.panels = weight_make_panels(d, &s, b.panel, b.o.rows, b.o.cols);
-                        tabulated[0] = b.o.rows, tabulated[1] = b.o.cols;
-                    }
-                    weight_open_block(d, &s, &b);
-                    for (ptrdiff_t row = 0; row < b.o.rows; row += d->part, m.add = 1)
-                        weight_multiply(d, &s, &b, m, row, min(d->part, b.o.rows - row));
-                }
+        memset(b.sums, 0, (size_t)(weight_sums(d) * d->l.size));
+    else
+        m.panels = weight_make_panels(d, &s, &b);
+    const ptrdiff_t blocks = parts_of(axis[ROWS].out, d->tall) * parts_of(axis[COLS].out, d->wide);
+    for (b.plane = 0; b.plane < d->l.planes; b.plane++)
+        for (ptrdiff_t i = 0, tabulated = 0; i < blocks; i++) {
+            ptrdiff_t left = i;
+            b.area.rows = next_piece(&left, axis[ROWS].out, d->tall, &b.area.row);
+            b.area.cols = next_piece(&left, axis[COLS].out, d->wide, &b.area.col);
+            weight_open_block(d, &s, &b);
+            if (d->each) {
+                weight_multiply_lanes(d, &s, &b);
+                continue;
+            }
+            if (b.area.cols != tabulated)
+                weight_tabulate(d, &b, tabulated = b.area.cols);
+            for (ptrdiff_t row = 0; row < b.area.rows; row += d->part, m.add = 1)
+                weight_multiply(d, &s, &b, m, row);
+        }
     if (!in_place)
         weight_deliver(d, &s, b.sums);
     fc_close(&room);
@@ -360,21 +372,23 @@ static void weight_chunk(void *context, ptrdiff_t index, int slot)
 int fc_conv_weight_run(const fc_conv *g)
 {
     const fc_kernels *fc = fc_in_use();
-    const fc_axis *axis = g->axis;
-    weight d = {.g = g, .fc = fc, .op = fc->op[g->type], .axis = axis, .size = fc_stored_size(g->type)};
-    d.taps = axis[DEPTH].k * axis[ROWS].k * axis[COLS].k;
-    d.vlen = fc->vector_bytes / d.size;
+    weight d = {.l = fc_describe(g, fc)};
+    const layer *l = &d.l;
+    memcpy(d.l.axis, g->axis, sizeof g->axis);
+    d.l.planes = g->images * g->axis[DEPTH].out;
+    d.inputs = d.outputs = 1;
+    for (int i = DEPTH; i <= COLS; i++)
+        d.inputs *= (double)g->axis[i].n, d.outputs *= (double)g->axis[i].out;
     weight_choose_lanes(&d);
-    d.x = (stored){.g = g, .axis = axis, .in = d.op->lanes_in, .size = d.size, .vlen = d.vlen, .of_pixels = d.lanes_of_x};
     weight_choose_blocks(&d);
     fc_room parts = {0};
     weight_lay_parts(&d, &parts, &(block){0});
     d.thread_bytes = parts.bytes;
-    double products = (double)(g->channels * d.taps) * (double)(g->images * g->groups * g->kernels) *
-                      (double)(axis[DEPTH].out * axis[ROWS].out * axis[COLS].out);
-    double turned = d.each ? (double)(g->images * g->groups) * (double)(axis[DEPTH].n * axis[ROWS].n * axis[COLS].n) : 0;
-    int threads = fc_threads_for(fc_time_us(RATE_PRODUCTS, products * (double)d.size, fc->vector_bytes, turned), g->threads);
-    ptrdiff_t chunks = d.products * d.chunks[0] * d.chunks[1];
+    double products = (double)(g->channels * l->taps) * (double)(g->images * g->groups * g->kernels) * d.outputs;
+    double turned = d.each ? (double)(g->images * g->groups) * d.inputs : 0;
+    int threads = fc_threads_for(fc_time_us(RATE_PRODUCTS, products * (double)l->size, fc->vector_bytes, turned), g->threads);
+    const ptrdiff_t rows = parts_of(d.rows, d.rows_chunk), lanes = parts_of(d.lanes, d.vectors * l->lanes);
+    const ptrdiff_t chunks = (d.each ? 1 : g->groups) * rows * lanes;
     threads = (int)min(threads, chunks);
     d.scratch = fc_borrow((size_t)times(threads, d.thread_bytes));
     if (d.scratch == NULL)
