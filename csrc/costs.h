@@ -128,7 +128,7 @@ static const fc_rate RATE_FOLDS = {1, 8e3};      /* bytes of columns; no multipl
 
 /* ---- bands and rows (corr.c, boxes.c, gather.c, separable.c, lines.c, fold.c): CPU unknown */
 enum {
-    FC_BAND_ROWS = 256,          /* rows of outputs: as tall as a strip may be with its rows in cache */
+    FC_BAND_ROWS = 256,          /* rows of outputs */
     FC_STREAM_FROM = 15 << 20,   /* bytes of a result that goes past the caches: half of an L3 of 32 MB, where a later reader finds none */
     CORR_COLS = 8192,            /* columns of a chunk; of a single row, 8 times that */
     CORR_LEAST_ROWS = 32,        /* rows of a band that is made for threads */

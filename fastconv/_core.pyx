@@ -17,10 +17,12 @@ cnp.import_array()
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_ops:
         double (*peak)(ptrdiff_t) noexcept
+    ctypedef struct fc_block:
+        int rows, vectors
     ctypedef struct fc_kernels:
         const char *isa
-        int fma, vector_bytes, tall, rows
-        int cols_of[9]
+        int fma, vector_bytes
+        fc_block block[3]
         const fc_ops *op[4]
     ctypedef struct fc_axis:
         ptrdiff_t n, k, out, lead, stride, dilation
@@ -167,7 +169,8 @@ def spread_workers(bint on):
 
 
 cdef dict describe(const fc_kernels *t):
-    return {"isa": t.isa.decode(), "fma": bool(t.fma), "vector_bytes": t.vector_bytes}
+    return {"isa": t.isa.decode(), "fma": bool(t.fma), "vector_bytes": t.vector_bytes,
+            "blocks": [(t.block[i].rows, t.block[i].vectors) for i in range(3)]}
 
 
 def tables():
@@ -181,14 +184,6 @@ def tables():
 def table():
     """The kernel table in use."""
     return describe(fc_in_use())
-
-
-def corr_tile(ptrdiff_t h):
-    """(tap rows, vectors) of the widest tile of the direct method for a kernel of h rows."""
-    cdef const fc_kernels *fc = fc_in_use()
-    slices = 1 if h <= fc.tall else (h + fc.rows - 1) // fc.rows
-    height = (h + slices - 1) // slices
-    return height, fc.cols_of[height]
 
 
 def use(int i):

@@ -604,7 +604,7 @@ def explain(
     result   float32 (1074, 1914)
     method   direct: the fastest here; ...
     isa      ...
-    tile     ... tap rows x ... columns in registers
+    tile     ... x ... outputs in registers
     threads  2, over 6 chunks; about ... us on one thread
     >>> explain((1080, 1920), kernels.gaussian(31)).why
     'k is an outer product'
@@ -625,8 +625,8 @@ def explain(
     table = _core.table()
     lanes = table["vector_bytes"] // methods.arithmetic(c).itemsize
     if choice.method == "direct":
-        rows, vectors = _core.corr_tile(c.k.shape[-2] if c.rank > 1 else 1)
-        tile = f"{rows} tap rows x {vectors * lanes} columns in registers"
+        rows, vectors = table["blocks"][0]
+        tile = f"{rows} x {vectors * lanes} outputs in registers"
     elif choice.method == "separable":
         tile = "blocks of 32 x 1024 outputs in cache"
     elif choice.method == "fft":

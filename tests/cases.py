@@ -180,21 +180,21 @@ def fits(image: Shape, kernel: Shape) -> bool:
     return kernel[0] <= image[0] and kernel[1] <= image[1]
 
 
-def widths(h: int, dtype: DTypeLike) -> list[int]:
-    """Output widths around one vector and around every strip that a kernel of h rows, or a slice of it, can use."""
+def widths(dtype: DTypeLike) -> list[int]:
+    """Output widths around one vector and around every block of the sliding kernel."""
     from fastconv import _core
 
     lanes = _core.table()["vector_bytes"] // np.dtype(dtype).itemsize
-    strips = {_core.corr_tile(rows)[1] * lanes for rows in range(1, h + 1)}
-    around = {n + d for n in {lanes, *strips} for d in (-1, 0, 1)}
-    return sorted({1, *around, 2 * max(strips) + lanes + 1} - {0})
+    blocks = {vectors * lanes for _, vectors in _core.table()["blocks"]}
+    around = {n + d for n in {lanes, *blocks} for d in (-1, 0, 1)}
+    return sorted({1, *around, 2 * max(blocks) + lanes + 1} - {0})
 
 
 def tiles(h: int, dtype: DTypeLike) -> Iterator[tuple[Shape, Shape]]:
-    """(image, kernel) whose valid output is as tall as a slice of h rows or less, as wide as a strip +-1."""
+    """(image, kernel) whose valid output has fewer and more rows than the kernel, and is as wide as a block +-1."""
     for w in (1, 3):
         for rows in sorted({1, max(h // 2, 1), h, h + 3}):
-            for cols in widths(h, dtype):
+            for cols in widths(dtype):
                 yield (rows + h - 1, cols + w - 1), (h, w)
 
 

@@ -55,8 +55,7 @@ void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
     plan->serial_us = fc_direct_us(fc, g->type, out, taps);
     ptrdiff_t threads = fc_threads_for(plan->serial_us, g->threads);
 
-    /* Bands as tall as a strip may be with its rows in cache; two chunks a thread where there are fewer
-     * planes, and the same number for each. Bits do not depend on any of this. */
+    /* Bands of so many rows; two chunks a thread where there are fewer planes, and the same number for each. Bits do not depend on any of this. */
     plan->parts[COLS] = parts_of(cols->out, corr_cols(g));
     double slabs = plan->planes ? plan->serial_us / CORR_CHUNK_US / (double)plan->planes : 1;
     plan->parts[DEPTH] = slabs < (double)depth->out ? max((ptrdiff_t)slabs, 1) : depth->out;

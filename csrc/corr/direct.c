@@ -17,8 +17,8 @@
 #include "corr/call.h"
 #include <string.h>
 
-/* Columns of the rows that a 1-D signal is folded into: one vector, which each load of taps then meets as often as the
- * kernel has rows; or for kernels of one row, a strip. 0: not at all */
+/* Columns of the rows that a 1-D signal is folded into: one vector, which then meets as many tap rows
+ * as the kernel has such rows; or, of a kernel of one row, as many as K1's panel. 0: not at all */
 static ptrdiff_t direct_fold(const call *c)
 {
     const fc_axis *cols = &c->g->axis[COLS];
@@ -88,9 +88,8 @@ static void direct_folded(const call *c, fc_taps *taps, const char *src, char *o
     const fc_kernels *fc = c->fc;
     ptrdiff_t fold = c->direct.fold, rows = cols / fold, vectors = fold * c->size / fc->vector_bytes;
     if (vectors == 1) {
-        ptrdiff_t h = taps->h, slices = h <= fc->tall ? 1 : parts_of(h, fc->rows), H = parts_of(h, slices);
-        ptrdiff_t parts = fc->cols_of[H] * (h % slices == 0 ? 1 : fc->cols_of[H - 1]), each = rows / parts;
-        if (each >= 4 * taps->h) {
+        ptrdiff_t parts = fc->block[0].vectors, each = rows / parts;
+        if (each >= max(4 * taps->h, fc->block[0].rows)) {
             taps->apart = each * fold;
             c->op->corr(src, fold, taps, out, fold, each, parts * fold);
             src += parts * each * fold * c->size, out += parts * each * fold * c->size;

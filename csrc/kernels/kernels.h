@@ -28,7 +28,8 @@ enum { FC_F32, FC_F64, FC_I32, FC_I64, FC_TYPES, FC_U8 = FC_TYPES, FC_I8, FC_U16
 /* The taps of a K3 call, column by column: k[t * h + a] belongs to tap row a of column t, whose elements lie
  * `at[t]` elements after the row's first. The last `part` columns have no tap in row h-1. stream: out is so large that
  * it goes past the caches wherever its rows are aligned. apart: not 0 where vectors of columns are not adjacent, but so many
- * elements from one to the next, in x and in out; then at[t] = t, and all vectors are whole. (Floats only.) */
+ * elements from one to the next, in x and in out; then rows and vectors are at least, and exactly, those of fc->block[0], and
+ * all vectors are whole. */
 typedef struct {
     ptrdiff_t h, full, part;
     const ptrdiff_t *at;
@@ -249,12 +250,14 @@ typedef struct {
 #undef FC_FIELD
 } fc_ops;
 
+typedef struct { int rows, vectors; } fc_block;
 typedef struct {
     const char *isa;
     int (*supported)(void); /* by this CPU */
     int fma;                /* multiply and add round once: all such tables give the same bits */
     int vector_bytes;
-    int tall, rows, cols_of[9]; /* tiles.h: FC_TALL, FC_ROWS, FC_COLS_OF */
+    fc_block block[3];          /* of outputs of K3, the tallest first; tiles.h */
+    int rows, cols_of[9];       /* tiles.h: FC_ROWS, FC_COLS_OF */
     const fc_ops *op[FC_TYPES]; /* by type */
 } fc_kernels;
 

@@ -2,40 +2,44 @@
  *
  * How large the tiles of the micro-kernels are, by the number of vector registers. No result depends on it.
  *
- *   K3       a kernel of up to FC_TALL rows runs in one slice, a taller one in slices of at most FC_ROWS; H tap rows are
- *            FC_COLS_OF(H) vectors wide, and where a slice of H + 1 works beside them, or few columns are left, FC_NARROW_OF(H)
+ *   K3       blocks of FC_TALL, FC_LOW or 1 rows, of FC_WIDE(rows) vectors
  *   K1       M <= FC_ROWS rows, of FC_COLS_OF(M) vectors
  *   K2       4 rows x FC_DOT_COLS
  *   lanes    FC_PIXELS outputs of a row; of gradients, FC_TAP_ROWS rows of taps
  *   ordered  FC_ORDERED vectors
  */
 #if FC_HAS & FC_32_REGISTERS /* 24 accumulators, 4 vectors of the row and the tap */
-#define FC_TALL 8
 #define FC_ROWS 8
 #define FC_COLS_OF(H) ((H) <= 2 ? 8 : (H) <= 5 ? 5 : (H) <= 6 ? 4 : 3)
 #define FC_DOT_COLS 4
 #define FC_PIXELS 14
 #define FC_TAP_ROWS 3
 #define FC_ORDERED 8
+#define FC_TALL 8
+#define FC_LOW 4
+#define FC_WIDE(R) ((R) == 8 ? 2 : (R) == 4 ? 4 : 8)
 #else /* 12 accumulators, 3 vectors of the row and the tap */
-#define FC_TALL 6
 #define FC_ROWS 4
 #define FC_COLS_OF(H) ((H) <= 1 ? 6 : (H) <= 2 ? 4 : (H) <= 4 ? 3 : 2)
 #define FC_DOT_COLS 2
 #define FC_PIXELS 10
 #define FC_TAP_ROWS 2
 #define FC_ORDERED 4
+#define FC_TALL 4
+#define FC_LOW 2
+#define FC_WIDE(R) ((R) == 4 ? 3 : (R) == 2 ? 4 : 6)
 #endif
 #define FC_COLS_MAX FC_COLS_OF(1)
-#define FC_NARROW_OF(H) (FC_COLS_OF((H) + 1) < FC_COLS_OF(H) ? FC_COLS_OF((H) + 1) : (FC_COLS_OF(H) + 1) / 2)
 
 /* FC_UP_TO(n, X) is X(1) X(2) ... X(n), and with arguments behind X, X(1, them) ... */
 #define FC_UP_TO(n, ...) FC_WITH(FC_UP_TO, n)(__VA_ARGS__)
 #define FC_UP_TO_2(X, ...) X(1, ##__VA_ARGS__) X(2, ##__VA_ARGS__)
 #define FC_UP_TO_3(X, ...) FC_UP_TO_2(X, ##__VA_ARGS__) X(3, ##__VA_ARGS__)
 #define FC_UP_TO_4(X, ...) FC_UP_TO_3(X, ##__VA_ARGS__) X(4, ##__VA_ARGS__)
-#define FC_UP_TO_6(X) FC_UP_TO_4(X) X(5) X(6)
-#define FC_UP_TO_8(X) FC_UP_TO_6(X) X(7) X(8)
+#define FC_UP_TO_5(X, ...) FC_UP_TO_4(X, ##__VA_ARGS__) X(5, ##__VA_ARGS__)
+#define FC_UP_TO_6(X, ...) FC_UP_TO_5(X, ##__VA_ARGS__) X(6, ##__VA_ARGS__)
+#define FC_UP_TO_7(X, ...) FC_UP_TO_6(X, ##__VA_ARGS__) X(7, ##__VA_ARGS__)
+#define FC_UP_TO_8(X, ...) FC_UP_TO_7(X, ##__VA_ARGS__) X(8, ##__VA_ARGS__)
 #define FC_UP_TO_10(X) FC_UP_TO_8(X) X(9) X(10)
 #define FC_UP_TO_14(X) FC_UP_TO_10(X) X(11) X(12) X(13) X(14)
 #define FC_HALVES(X) X(8) X(4) X(2) X(1)

@@ -62,7 +62,7 @@ static void check_scattered(fc_corr_fn *corr)
 static void check_apart(fc_corr_fn *corr)
 {
     static const ptrdiff_t side_by_side[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    ptrdiff_t lanes = table->vector_bytes / size, h = up_to(17), rows = up_to(12), vectors = up_to(10);
+    ptrdiff_t lanes = table->vector_bytes / size, h = up_to(17), vectors = table->block[0].vectors, rows = table->block[0].rows + up_to(12) - 1;
     ptrdiff_t full = h > 1 ? up_to(lanes) : lanes, part = h > 1 ? lanes - full : 0;
     view out = lay(dest, ADJACENT, 1, vectors, rows * lanes, NULL);
     ptrdiff_t apart = out.row / size;
