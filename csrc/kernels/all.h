@@ -43,18 +43,15 @@ FC_PRAGMA(GCC target(FC_TARGET))
 #endif
 #endif
 
-#define FC_TYPE_F32
+#define FC_TYPE f32
 #include "kernels/type.h"
-#undef FC_TYPE_F32
-#define FC_TYPE_F64
+#define FC_TYPE f64
 #include "kernels/type.h"
-#undef FC_TYPE_F64
-#define FC_TYPE_I32
+#define FC_INTEGER 1 /* from here on */
+#define FC_TYPE i32
 #include "kernels/type.h"
-#undef FC_TYPE_I32
-#define FC_TYPE_I64
+#define FC_TYPE i64
 #include "kernels/type.h"
-#undef FC_TYPE_I64
 
 #ifdef FC_TARGET
 #ifdef __clang__

@@ -10,9 +10,6 @@
  *          +--------------------+--------------------+         1993, for maxima)
  *   scale  to = a * factor        add  to = a + b, of floats (fold.c)
  */
-#ifndef T
-#error "include vec.h before box_tmpl.h"
-#endif
 
 #ifndef FC_INTEGER
 static void NAME(add)(void *to, const void *a, const void *b, ptrdiff_t n)

@@ -10,9 +10,6 @@
  *
  * Lane l sums the p that are l modulo VLEN, ascending, one fma each, from zero.
  */
-#ifndef T
-#error "include vec.h before dot_tmpl.h"
-#endif
 
 enum { NAME(dot_sums) = 4 * FC_DOT_COLS > VLEN ? 4 * FC_DOT_COLS : VLEN };
 
@@ -43,7 +40,7 @@ FC_INLINE void NAME(dot_tile)(const int M, const int J, const fc_dot *g, const T
 #define FC_HALVE(n)                                                                                          \
     if (n < VLEN)                                                                                            \
         EACH(k, n)                                                                                           \
-            acc[i + k] = vadd(vupper(acc[i + k], acc[i + k + n], n), vlower(acc[i + k], acc[i + k + n], n));
+            acc[i + k] = vupper(acc[i + k], acc[i + k + n], n) + vlower(acc[i + k], acc[i + k + n], n);
         FC_HALVES(FC_HALVE)
 #undef FC_HALVE
         vstore(sum + i, acc[i]);

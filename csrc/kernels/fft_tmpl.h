@@ -14,9 +14,6 @@
  *
  * A column is n complex vectors, 2 * FC_VECTOR_BYTES each, and stays in L1 for n up to 256 at any width.
  */
-#ifndef T
-#error "include vec.h before fft_tmpl.h"
-#endif
 
 /* The transform of r points */
 FC_INLINE void NAME(butterfly)(const int r, VT re[8], VT im[8])

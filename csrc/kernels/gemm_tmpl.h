@@ -12,9 +12,6 @@
  *
  * Rows are split as evenly as they can be: 33 are 7+7+7+6+6, so an odd number costs no more than the next even one.
  */
-#ifndef T
-#error "include vec.h before gemm_tmpl.h"
-#endif
 
 #define FC_LINE (64 / (ptrdiff_t)sizeof(T)) /* elements */
 
@@ -27,13 +24,13 @@ FC_INLINE void NAME(gemm_finish)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, cons
         EACH(v, V)
             EACH(m, M) {
                 T *to = c + panel->c[v] + m * cs;
-                acc[m][v] = vadd(acc[m][v], panel->whole ? vload(to) : vloadm(to, vlanes(panel->lanes[v])));
+                acc[m][v] += panel->whole ? vload(to) : vloadm(to, vlanes(panel->lanes[v]));
             }
     } else if (bias) {
         EACH(m, M) {
             VT first = vsplat(bias[m]);
             EACH(v, V)
-                acc[m][v] = vadd(acc[m][v], first);
+                acc[m][v] += first;
         }
     }
     if (g->clamp) {

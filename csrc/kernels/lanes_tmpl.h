@@ -11,9 +11,6 @@
  * Strides and dilations are then distances in memory, no lane is lost at the end of a row, and loads are aligned. What it
  * costs is two transpositions, each less than a 3x3 kernel. Taps ascend, one fma each, from zero; the bias comes last.
  */
-#ifndef T
-#error "include vec.h before lanes_tmpl.h"
-#endif
 
 enum { NAME(PIECE) = 16 / sizeof(T) }; /* elements */
 
@@ -24,7 +21,7 @@ FC_INLINE void NAME(columns)(VT col[NAME(PIECE)], const T *from, ptrdiff_t fs)
     VT row[NAME(PIECE)];
     EACH(r, NAME(PIECE))
         row[r] = vpieces(from + r * fs, NAME(PIECE) * fs);
-#ifdef FC_TYPE_F32
+#if FC_SIZE == 4
     VT upper = vupper(row[0], row[1], 2), lower = vlower(row[0], row[1], 2);
     VT upper2 = vupper(row[2], row[3], 2), lower2 = vlower(row[2], row[3], 2);
     col[0] = vevens(upper, upper2), col[1] = vodds(upper, upper2);
@@ -142,11 +139,11 @@ FC_INLINE void NAME(lanes_tile)(const int P, const int step, const fc_lanes *g, 
     }
     if (g->add)
         EACH(j, P)
-            acc[j] = vadd(acc[j], vload(out + j * VLEN));
+            acc[j] += vload(out + j * VLEN);
     if (g->bias) { /* last: what small sums lose to it is lost once */
         VT bias = vload(g->bias);
         EACH(j, P)
-            acc[j] = vadd(acc[j], bias);
+            acc[j] += bias;
     }
     if (g->clamp) {
         VT low = vsplat((T)g->low), high = vsplat((T)g->high);
@@ -223,7 +220,7 @@ FC_INLINE void NAME(lanes_grad_tile)(const int R, const int K, const fc_lanes_gr
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++, sums += g->taps * VLEN)
         EACH(t, K)
-            vstore(sums + t * VLEN, vadd(vload(sums + t * VLEN), acc[r][t]));
+            vstore(sums + t * VLEN, vload(sums + t * VLEN) + acc[r][t]);
 }
 
 typedef void (*NAME(lanes_grad_fn))(const fc_lanes_grads *g, const T *x, T *sums);

@@ -16,9 +16,6 @@
  *
  * Multiplications and additions round separately here: the same bits on every instruction set.
  */
-#ifndef T
-#error "include vec.h before match_tmpl.h"
-#endif
 
 /* As many elements as a vector holds float64: loaded, in float64, and compared. */
 #ifndef WIDE
@@ -75,7 +72,7 @@ static void NAME(match_add)(double *to, double *squares_to, const double *from, 
     }
 }
 
-#ifdef FC_TYPE_F64
+#if FC_SIZE == 8
 /* Sums of 2^b neighbours, b = 0, 1, ...; those of w are sums over the bits of w, the lowest first. */
 static void NAME(match_window)(double *s, double *room, ptrdiff_t n, ptrdiff_t w)
 {

@@ -4,9 +4,6 @@
  * Integers as a C cast makes them: towards zero, and modulo 2^bits. What no integer holds (NaN, or beyond 32 bits for
  * types up to that, else beyond 64) becomes the smallest one, whose low bits are zero; of uint64 NaN 2^63, the rest 0.
  */
-#ifndef T
-#error "include vec.h before narrow_tmpl.h"
-#endif
 
 static int64_t NAME(narrow_whole)(double v) { return v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : INT64_MIN; }
 
@@ -105,7 +102,7 @@ static int NAME(settle)(void *xv, int stored, ptrdiff_t n, double divisor)
     const int divides = divisor != 1;
     switch (stored) {
         FC_SETTLE(FC_F32, float, FC_AS_IS, a)
-#ifdef FC_TYPE_F64
+#if FC_SIZE == 8
         FC_SETTLE(FC_F64, double, FC_AS_IS, a)
 #endif
         FC_SETTLE(FC_U8, int32_t, NAME(narrow_clamp), a & 255)

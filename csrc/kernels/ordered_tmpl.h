@@ -11,9 +11,6 @@
  *
  * A strip of vectors goes down the rows, so that the rows its taps reach stay in L1.
  */
-#ifndef T
-#error "include vec.h before ordered_tmpl.h"
-#endif
 
 FC_INLINE void NAME(ordered_strip)(const int V, const int whole, const int fold, const T *x, ptrdiff_t xs, const fc_order *o,
                                    T *out, ptrdiff_t os, ptrdiff_t rows, ptrdiff_t lanes)

@@ -8,9 +8,6 @@
  *      j     0 . from . . . . . . end . n
  *            0 0 | x  x  x  x  x | 0  0          head: up to the first whole vector, body, tail
  */
-#ifndef T
-#error "include vec.h before pack_tmpl.h"
-#endif
 
 #ifdef vpick
 static const VBITS NAME(even) = {FC_ALL_LANES(FC_EVEN, FC_VLEN)};

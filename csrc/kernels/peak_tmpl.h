@@ -3,9 +3,6 @@
  * The arithmetic limit of one core: 12 independent chains of fma, enough to cover any fma latency x
  * throughput (4 x 2 on current x86), nothing loaded or stored. bench/ measures with it.
  */
-#ifndef T
-#error "include vec.h before peak_tmpl.h"
-#endif
 
 static double NAME(peak)(ptrdiff_t rounds)
 {

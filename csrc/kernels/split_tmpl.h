@@ -5,9 +5,6 @@
  * so that what neighbouring outputs of a strided correlation read lies side by side. Where lanes can be picked
  * from two vectors at will, s = 2, 3 or 4 vectors become one of each phase by s - 1 picks; else lane by lane. And back, for s = 2.
  */
-#ifndef T
-#error "include vec.h before split_tmpl.h"
-#endif
 
 #ifdef vpick
 /* Lane l of phase p is element l * s + p of s vectors. Pick v takes the lanes that come from vector v, and keeps those

@@ -2,9 +2,6 @@
  *
  * Transposition, a square of VLEN x VLEN in registers at a time.
  */
-#ifndef T
-#error "include vec.h before transpose_tmpl.h"
-#endif
 
 /* v[i][j] <-> v[j][i]: exchange the off-diagonal halves, then quarters, ... */
 FC_INLINE void NAME(exchange)(VT row[FC_VLEN])

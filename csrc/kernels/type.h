@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Every micro-kernel of one type, and its row of the table: all.h includes this with FC_TYPE_F32, _F64, _I32 or _I64 defined. */
+ * Every micro-kernel of one type, and its row of the table: all.h includes this with FC_TYPE defined: f32, f64, i32 or i64. */
 #include "kernels/vec.h"
 #include "kernels/corr_tmpl.h"
 #include "kernels/widen_tmpl.h"
@@ -21,10 +21,10 @@
 #define FC_ENTRY(kernel) .kernel = NAME(kernel),
 #if defined FC_INTEGER
 static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY)};
-#elif defined FC_TYPE_F32
+#elif FC_SIZE == 4
 static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY)};
 #else
 static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY) FC_DOUBLE_OPS(FC_ENTRY)};
 #endif
 #undef FC_ENTRY
-#include "kernels/vec_end.h"
+#undef FC_TYPE

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The vector verbs, and the only file that asks which instruction set it is compiled for: in what it has
- * (FC_HAS), and by the width of its vectors for nothing but names. type.h includes it once per element type; vec_end.h takes the names back.
+ * (FC_HAS), and by the width of its vectors for nothing but names. type.h includes it once per element type: what it defines
+ * depends on FC_TYPE where it is used, so that the same words serve the next type.
  *
- *   T, VT, VLEN        element, vector, lanes; FC_VLEN likewise, for #if and sizes of arrays
+ *   T, VT, VLEN        element, vector, lanes; FC_VLEN likewise, for sizes of arrays; FC_SIZE: bytes of an element
  *   NAME(op)           op_<type>_<isa>, e.g. corr_f32_avx512
  *   EACH(i, n)         a loop over i < n, unrolled; n is a constant
  *   vload vstore       unaligned, all lanes
@@ -15,7 +16,6 @@
  *   vsplat vzero
  *   vfma(a, b, c)      a * b + c, rounded once where the instruction set has FC_FMA
  *   vfnma(a, b, c)     c - a * b, likewise; of floats
- *   vadd(a, b)         of floats
  *   vsqrt vmin vmax    of floats; min and max of (a, NaN) are NaN
  *   vupper vlower(a, b, n)   exchange of blocks of n lanes, a constant: of every pair of blocks upper takes a's
  *                      first and, in place of its second, b's first; lower a's second and b's second
@@ -27,128 +27,79 @@
  *   vpin(v)            v stays in its register: gcc 12 otherwise repeats a load as the memory operand of
  *                      every fma that uses it (3x3 filters: half the speed)
  */
-#if defined FC_TYPE_F32 + defined FC_TYPE_F64 + defined FC_TYPE_I32 + defined FC_TYPE_I64 != 1
-#error "define exactly one of FC_TYPE_F32, FC_TYPE_F64, FC_TYPE_I32, FC_TYPE_I64 before including vec.h"
-#endif
 
 #define FC_JOIN3(a, b, c) a##_##b##_##c
 #define FC_JOIN(a, b, c) FC_JOIN3(a, b, c)
-#if defined FC_TYPE_F32
-#define T float
-#define NAME(op) FC_JOIN(op, f32, FC_ISA)
-#define FC_VLEN (FC_VECTOR_BYTES / 4)
-#elif defined FC_TYPE_F64
-#define T double
-#define NAME(op) FC_JOIN(op, f64, FC_ISA)
-#define FC_VLEN (FC_VECTOR_BYTES / 8)
-#elif defined FC_TYPE_I32 /* integers wrap, so they are unsigned: the same bits, and no undefined behaviour */
-#define T uint32_t
-#define NAME(op) FC_JOIN(op, i32, FC_ISA)
-#define FC_VLEN (FC_VECTOR_BYTES / 4)
-#define FC_INTEGER 1
-#else
-#define T uint64_t
-#define NAME(op) FC_JOIN(op, i64, FC_ISA)
-#define FC_VLEN (FC_VECTOR_BYTES / 8)
-#define FC_INTEGER 1
-#endif
+#define NAME(op) FC_JOIN(op, FC_TYPE, FC_ISA)
+#define FC_T_f32 float
+#define FC_T_f64 double
+#define FC_T_i32 uint32_t /* integers wrap, so they are unsigned: the same bits, and no undefined behaviour */
+#define FC_T_i64 uint64_t
+#define T FC_WITH(FC_T, FC_TYPE)
+#define FC_SIZE_f32 4
+#define FC_SIZE_f64 8
+#define FC_SIZE_i32 4
+#define FC_SIZE_i64 8
+#define FC_SIZE FC_WITH(FC_SIZE, FC_TYPE)
+#define FC_VLEN_16_4 4
+#define FC_VLEN_16_8 2
+#define FC_VLEN_32_4 8
+#define FC_VLEN_32_8 4
+#define FC_VLEN_64_4 16
+#define FC_VLEN_64_8 8
+#define FC_VLEN FC_JOIN(FC_VLEN, FC_VECTOR_BYTES, FC_SIZE)
 #define VLEN ((ptrdiff_t)FC_VLEN)
 #define FC_INLINE static inline __attribute__((always_inline))
 #define EACH(i, n) _Pragma("GCC unroll 32") for (int i = 0; i < (n); i++)
 
-/* ---- intrinsics: VOP(op) of vectors VX of elements TX */
+/* ---- intrinsics: VOP(op) of vectors VX; of integers, those of the floats of their size */
 
 #if defined __ARM_NEON
 #define vpin(v) __asm__("" : "+w"(v))
-#if defined FC_TYPE_F32
-#define VX float32x4_t
-#define VOP(op) op##q_f32
-#elif defined FC_TYPE_F64
-#define VX float64x2_t
-#define VOP(op) op##q_f64
-#endif
+#define VOP(op) FC_WITH(v##op##q, FC_TYPE)
 #else
 #define vpin(v) __asm__("" : "+v"(v))
-#if FC_VECTOR_BYTES == 64
-#define FC_X86(op) _mm512_##op
-#define FC_X86_TYPE(type) __m512##type
-#elif FC_VECTOR_BYTES == 32
-#define FC_X86(op) _mm256_##op
-#define FC_X86_TYPE(type) __m256##type
-#else
-#define FC_X86(op) _mm_##op
-#define FC_X86_TYPE(type) __m128##type
-#endif
-#if defined FC_TYPE_F32
-#define VX FC_X86_TYPE()
-#define TX float
-#define VOP(op) FC_X86(op##_ps)
-#elif defined FC_TYPE_F64
-#define VX FC_X86_TYPE(d)
-#define TX double
-#define VOP(op) FC_X86(op##_pd)
-#elif defined FC_TYPE_I32
-#define VX FC_X86_TYPE(i)
-#define TX int
-#define VOP(op) FC_X86(op##_epi32)
-#else
-#define VX FC_X86_TYPE(i)
-#define TX long long
-#define VOP(op) FC_X86(op##_epi64)
-#endif
+#define FC_X86_16 _mm
+#define FC_X86_32 _mm256
+#define FC_X86_64 _mm512
+#define FC_X86_OF_4 ps
+#define FC_X86_OF_8 pd
+#define VOP(op) FC_JOIN(FC_WITH(FC_X86, FC_VECTOR_BYTES), op, FC_WITH(FC_X86_OF, FC_SIZE))
+#define VX __typeof__(VOP(setzero)())
 #endif
 
-/* ---- arithmetic: floats by intrinsics, integers by the compilers' vector types (which multiply 64-bit lanes
- *      on every instruction set) */
+/* ---- arithmetic: by the compilers' vector types, which multiply 64-bit lanes on every instruction set, where these have
+ *      it; a - 0 is a, of -0 and NaN, too */
 
-#if defined FC_INTEGER
 typedef T NAME(vector) __attribute__((vector_size(FC_VECTOR_BYTES), may_alias));
-typedef T NAME(unaligned) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(sizeof(T)), may_alias));
+typedef T NAME(unaligned) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(FC_SIZE), may_alias));
 #define VT NAME(vector)
 #define vload(p) ((VT) * (const NAME(unaligned) *)(p))
 #define vstore(p, v) (*(NAME(unaligned) *)(p) = (NAME(unaligned))(v))
-#define vstream(p, v) vstore(p, v)
-#define vfence() ((void)0)
-#define vsplat(s) ((VT){0} + (T)(s))
 #define vzero() ((VT){0})
-#define vfma(a, b, c) ((a) * (b) + (c))
-#elif defined __ARM_NEON
-#define VT VX
-#define vload(p) VOP(vld1)(p)
-#define vstore(p, v) VOP(vst1)(p, v)
-#define vstream(p, v) vstore(p, v)
-#define vfence() ((void)0)
-#ifdef FC_TYPE_F32
-#define vsplat(s) vdupq_n_f32(s)
-#else
-#define vsplat(s) vdupq_n_f64(s)
-#endif
-#define vzero() vsplat(0)
-#define vadd(a, b) VOP(vadd)(a, b)
-#define vfma(a, b, c) VOP(vfma)(c, a, b)
-#define vfnma(a, b, c) VOP(vfms)(c, a, b)
-#define vsqrt(v) VOP(vsqrt)(v)
-#define vmin(a, b) VOP(vmin)(a, b)
-#define vmax(a, b) VOP(vmax)(a, b)
-#else
-#define VT VX
-#define vload(p) VOP(loadu)(p)
-#define vstore(p, v) VOP(storeu)(p, v)
-#define vstream(p, v) VOP(stream)(p, v)
-#define vfence() _mm_sfence()
-#define vsplat(s) VOP(set1)(s)
-#define vzero() VOP(setzero)()
-#define vadd(a, b) VOP(add)(a, b)
-#if FC_HAS & FC_FMA
-#define vfma(a, b, c) VOP(fmadd)(a, b, c)
-#define vfnma(a, b, c) VOP(fnmadd)(a, b, c)
-#else
-#define vfma(a, b, c) VOP(add)(VOP(mul)(a, b), c)
-#define vfnma(a, b, c) VOP(sub)(c, VOP(mul)(a, b))
-#endif
+#define vsplat(s) ((T)(s)-vzero())
 #define vsqrt(v) VOP(sqrt)(v)
 #define vmin(a, b) VOP(min)(a, b)
 #define vmax(a, b) VOP(max)(a, b)
+#if defined __ARM_NEON
+#define vstream(p, v) vstore(p, v)
+#define vfence() ((void)0)
+#else
+#define vstream(p, v) VOP(stream)((void *)(p), (VX)(v))
+#define vfence() _mm_sfence()
+#endif
+#undef vfma
+#if defined FC_INTEGER
+#define vfma(a, b, c) ((a) * (b) + (c))
+#elif defined __ARM_NEON
+#define vfma(a, b, c) VOP(fma)(c, a, b)
+#define vfnma(a, b, c) VOP(fms)(c, a, b)
+#elif FC_HAS & FC_FMA
+#define vfma(a, b, c) VOP(fmadd)(a, b, c)
+#define vfnma(a, b, c) VOP(fnmadd)(a, b, c)
+#else
+#define vfma(a, b, c) ((a) * (b) + (c))
+#define vfnma(a, b, c) ((c) - (a) * (b))
 #endif
 
 /* ---- some lanes */
@@ -156,25 +107,20 @@ typedef T NAME(unaligned) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(s
 #if FC_HAS & FC_MASK_REGISTERS
 #define VMASK __mmask16
 #define vlanes(n) ((VMASK)((n) <= 0 ? 0u : (n) >= VLEN ? (1u << VLEN) - 1 : (1u << (n)) - 1))
-#if FC_VLEN > 8
-#define FC_MASK(m) (m)
-#else
-#define FC_MASK(m) ((__mmask8)(m))
-#endif
-#define vloadm(p, m) ((VT)VOP(maskz_loadu)(FC_MASK(m), p))
-#define vstorem(p, v, m) VOP(mask_storeu)(p, FC_MASK(m), (VX)(v))
+#define vloadm(p, m) ((VT)VOP(maskz_loadu)(m, p))
+#define vstorem(p, v, m) VOP(mask_storeu)(p, m, (VX)(v))
 
 #elif FC_HAS & FC_MASKED_MEMORY
 #define VMASK __m256i
 #define vlanes(n) NAME(lanes)(n)
-#define vloadm(p, m) ((VT)VOP(maskload)((const TX *)(p), m))
-#define vstorem(p, v, m) VOP(maskstore)((TX *)(p), m, (VX)(v))
+#define vloadm(p, m) ((VT)VOP(maskload)((const void *)(p), m))
+#define vstorem(p, v, m) VOP(maskstore)((void *)(p), m, (VX)(v))
 
 FC_INLINE VMASK NAME(lanes)(ptrdiff_t n)
 {
-    static const TX ones_then_zeros[2 * VLEN] = {[0 ... VLEN - 1] = -1};
+    static const T signs_then_none[2 * VLEN] = {[0 ... VLEN - 1] = (T)-1};
     n = n < 0 ? 0 : n > VLEN ? VLEN : n;
-    return _mm256_loadu_si256((const __m256i *)(ones_then_zeros + VLEN - n));
+    return _mm256_loadu_si256((const __m256i *)(signs_then_none + VLEN - n));
 }
 
 #else /* some lanes go through a small buffer */
@@ -213,49 +159,34 @@ static __attribute__((noinline, unused)) void NAME(storen)(T *p, VT v, ptrdiff_t
 
 /* ---- exchange of lanes: index l of (a, b), for a vector of up to 16 lanes */
 
-#ifndef FC_INTEGER
+#define FC_PIECE(p) _mm_loadu_ps((const float *)(p))
 #if FC_VECTOR_BYTES == 16
 #define vpieces(p, n) ((void)(n), vload(p))
-#elif FC_VECTOR_BYTES == 32 && defined FC_TYPE_F32
-#define vpieces(p, n) _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps((p) + (n)), 1)
 #elif FC_VECTOR_BYTES == 32
-#define vpieces(p, n) _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(p)), _mm_loadu_pd((p) + (n)), 1)
+#define vpieces(p, n) ((VT)_mm256_insertf128_ps(_mm256_castps128_ps256(FC_PIECE(p)), FC_PIECE((p) + (n)), 1))
 #else
-#ifdef FC_TYPE_F32
-#define FC_PIECE(p) _mm512_castps128_ps512(_mm_loadu_ps(p))
-#define FC_INSERT(v, p, i) _mm512_insertf32x4(v, _mm_loadu_ps(p), i)
-#else
-#define FC_PIECE(p) _mm512_castpd128_pd512(_mm_loadu_pd(p))
-#define FC_INSERT(v, p, i) _mm512_insertf64x2(v, _mm_loadu_pd(p), i)
-#endif
-#define vpieces(p, n) FC_INSERT(FC_INSERT(FC_INSERT(FC_PIECE(p), (p) + (n), 1), (p) + 2 * (n), 2), (p) + 3 * (n), 3)
+#define FC_INSERT(v, p, i) _mm512_insertf32x4(v, FC_PIECE(p), i)
+#define FC_INSERT2(v, p, n) FC_INSERT(FC_INSERT(v, (p) + (n), 1), (p) + 2 * (n), 2)
+#define vpieces(p, n) ((VT)FC_INSERT(FC_INSERT2(_mm512_castps128_ps512(FC_PIECE(p)), p, n), (p) + 3 * (n), 3))
 #endif
 
-#ifdef FC_TYPE_F32
-typedef int32_t NAME(bits) __attribute__((vector_size(FC_VECTOR_BYTES)));
-#else
-typedef int64_t NAME(bits) __attribute__((vector_size(FC_VECTOR_BYTES)));
-#endif
+#define FC_BITS_4 int32_t
+#define FC_BITS_8 int64_t
+typedef FC_WITH(FC_BITS, FC_SIZE) NAME(bits) __attribute__((vector_size(FC_VECTOR_BYTES)));
 #define VBITS NAME(bits)
 #if FC_HAS & FC_MASK_REGISTERS
-#define vpick(a, lanes, b) VOP(permutex2var)(a, (FC_X86_TYPE(i))(lanes), b)
+typedef long long FC_INDEX __attribute__((vector_size(FC_VECTOR_BYTES)));
+#define vpick(a, lanes, b) VOP(permutex2var)(a, (FC_INDEX)(lanes), b)
 #endif
 
 /* (A block of half a vector at most; a larger one compiles, for code that is never reached.) */
 #define FC_UPPER(l, n) (((l) / (n) % 2 == 0 ? (l) : (int)VLEN + (l) - (n)) % (2 * (int)VLEN))
 #define FC_LOWER(l, n) (((l) / (n) % 2 == 0 ? (l) + (n) : (int)VLEN + (l)) % (2 * (int)VLEN))
-#define FC_TWO_LANES(index, l, ...) index((l), __VA_ARGS__), index((l) + 1, __VA_ARGS__)
-#define FC_FOUR_LANES(index, l, ...) FC_TWO_LANES(index, l, __VA_ARGS__), FC_TWO_LANES(index, (l) + 2, __VA_ARGS__)
-#define FC_EIGHT_LANES(index, l, ...) FC_FOUR_LANES(index, l, __VA_ARGS__), FC_FOUR_LANES(index, (l) + 4, __VA_ARGS__)
-#if FC_VLEN == 16
-#define FC_ALL_LANES(index, ...) FC_EIGHT_LANES(index, 0, __VA_ARGS__), FC_EIGHT_LANES(index, 8, __VA_ARGS__)
-#elif FC_VLEN == 8
-#define FC_ALL_LANES(index, ...) FC_EIGHT_LANES(index, 0, __VA_ARGS__)
-#elif FC_VLEN == 4
-#define FC_ALL_LANES(index, ...) FC_FOUR_LANES(index, 0, __VA_ARGS__)
-#else
-#define FC_ALL_LANES(index, ...) FC_TWO_LANES(index, 0, __VA_ARGS__)
-#endif
+#define FC_LANES_2(index, l, ...) index((l), __VA_ARGS__), index((l) + 1, __VA_ARGS__)
+#define FC_LANES_4(index, l, ...) FC_LANES_2(index, l, __VA_ARGS__), FC_LANES_2(index, (l) + 2, __VA_ARGS__)
+#define FC_LANES_8(index, l, ...) FC_LANES_4(index, l, __VA_ARGS__), FC_LANES_4(index, (l) + 4, __VA_ARGS__)
+#define FC_LANES_16(index, l, ...) FC_LANES_8(index, l, __VA_ARGS__), FC_LANES_8(index, (l) + 8, __VA_ARGS__)
+#define FC_ALL_LANES(index, ...) FC_WITH(FC_LANES, FC_VLEN)(index, 0, __VA_ARGS__)
 #define vupper(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_UPPER, n))
 #define vlower(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_LOWER, n))
 #define FC_ZIP(l, from) ((from) + (l) / 2 + (l) % 2 * (int)VLEN)
@@ -265,4 +196,3 @@ typedef int64_t NAME(bits) __attribute__((vector_size(FC_VECTOR_BYTES)));
 #define FC_ODD(l, n) (FC_EVEN(l, n) + 1)
 #define vevens(a, b) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_EVEN, 16 / (int)sizeof(T)))
 #define vodds(a, b) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_ODD, 16 / (int)sizeof(T)))
-#endif

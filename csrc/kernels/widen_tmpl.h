@@ -3,9 +3,6 @@
  * Conversion of stored elements to the type of the arithmetic, VLEN at a time:  to[i] = from[i]
  * Integers keep their value modulo 2^bits, floats are rounded once.
  */
-#ifndef T
-#error "include vec.h before widen_tmpl.h"
-#endif
 
 /* One case of the switch: whole vectors, then what is left one by one. Small integers grow step by step, by way of
  * A and B: gcc 12 converts bytes to floats lane by lane. */
