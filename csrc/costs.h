@@ -89,7 +89,7 @@ enum {
     LANES_NARROW = 14,         /* outputs of a block's rows, at least */
 };
 
-/* ---- exchanged roles (exchange.c): Zen 4; 1 to 1024 channels, 1x1 to 8x8 outputs, batches of 1 and 8. In vectors of multiply-adds: */
+/* ---- exchanged roles (conv.c): Zen 4; 1 to 1024 channels, 1x1 to 8x8 outputs, batches of 1 and 8. In vectors of multiply-adds: */
 enum {
     EXCHANGE_PHASE = 100, /* what beginning a phase takes, */
     EXCHANGE_PACK = 12,   /* packing a vector of weights, */

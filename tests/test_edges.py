@@ -203,7 +203,7 @@ EDGES = {
         (17, 1, 1, 2),
         {"groups": 17, "stride": (1, 17)},
     ),
-    # exchange.c: few outputs of a large kernel
+    # conv.c: few outputs of a large kernel
     "few outputs, 3-D": ((2, 2, 9, 14, 13), (2, 2, 8, 13, 12), {}),
     "few outputs, groups": ((3, 6, 43, 40), (8, 3, 41, 36), {"groups": 2}),
 }

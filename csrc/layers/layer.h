@@ -2,9 +2,9 @@
  *
  * What the drivers of convolution layers share. Each calls only those to its right:
  *
- *   conv.c      exchange.c      taps.c      products.c  (blocks.c, phases.c)      pack.c
- *   a call      few outputs     which one   slides.c, lanes.c                     what outputs see, packed
- *                                           weight.c
+ *   conv.c                  taps.c      products.c  (blocks.c, phases.c)      pack.c
+ *   a call; few outputs     which one   slides.c, lanes.c                     what outputs see, packed
+ *                                       weight.c
  *
  * fold.c stands alone. How an axis is packed: either every tap has a set of its own, the elements that the outputs of a block see
  * under it, or taps share sets, whose lines are the stride or less apart, and differ by a shift:
@@ -53,7 +53,6 @@ typedef struct {
     ptrdiff_t planes;                        /* of outputs of a phase: images x depths */
     ptrdiff_t whole[FC_AXES], step[FC_AXES]; /* elements written; from output to output of a phase */
     ptrdiff_t phases[FC_AXES], most_taps;    /* phases that have taps; taps of the largest */
-    int ragged;                              /* some phases have a column less than others */
 } layer;
 
 /* phases.c */
@@ -66,10 +65,7 @@ FC_API void fc_sort_axes(fc_axis to[FC_AXES], const fc_axis from[FC_AXES]);
 /* The outputs of a data gradient that meet the same taps: those of an axis, `step` apart, from `first` on; and its taps. Tap
  * j of them is tap_first + j * tap_step of the kernel, and lies under tap at_first + j * at_step of the axis as it is packed
  * (phases.c). A forward layer has one phase, of all outputs and taps. */
-typedef struct {
-    ptrdiff_t first, count, taps, tap_first, tap_step, at_first, at_step;
-    ptrdiff_t before; /* phases that come before it and have as many elements as any, not one less */
-} axis_phase;
+typedef struct { ptrdiff_t first, count, taps, tap_first, tap_step, at_first, at_step; } axis_phase;
 typedef struct {
     axis_phase axis[FC_AXES];
     ptrdiff_t taps, part; /* taps of a channel; summed in one go */
@@ -157,8 +153,9 @@ typedef struct {
 FC_API ptrdiff_t fc_phases(const layer *l);
 FC_API void fc_make_phases(const packing *p, const phase_tables *t);
 /* Of the outputs of a block, those of phase `index`; returns the element of a plane that is written where they begin: phases lie
- * one behind another until fc_interleave brings them to their places. pitch: elements from row to row */
-FC_API ptrdiff_t fc_phase_area(const layer *l, const phase *all, ptrdiff_t index, area *b, ptrdiff_t *pitch);
+ * one behind another until fc_interleave brings them to their places. pitch: elements from row to row. stored: those of the phases
+ * before, which are asked for in order */
+FC_API ptrdiff_t fc_phase_area(const layer *l, const phase *all, ptrdiff_t index, area *b, ptrdiff_t *pitch, ptrdiff_t *stored);
 /* value: that of elements that meet no tap; all of them, if the plane has none */
 FC_API void fc_interleave(const layer *l, const phase *all, const area *block, char *plane, char *room, double value,
                           int has_taps);
@@ -174,9 +171,6 @@ static inline void fc_run_or_plan(const fc_conv *g, fc_conv_plan plan, fc_task *
         fc_pool_run(plan.threads, plan.chunks, run, (void *)context);
 }
 
-/* exchange.c: a data gradient of few outputs and many taps */
-FC_API int fc_exchange_pays(const layer *l);
-FC_API int fc_exchange_run(const layer *l);
 /* taps.c: any layer or data gradient, by one of those below */
 FC_API int fc_taps_run(const layer *l);
 /* Matrix products of weights and pixels; one channel a group, all planes of which slide, or are lanes. fc_lanes_run returns 1 where

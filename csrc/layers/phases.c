@@ -80,8 +80,6 @@ layer fc_describe(const fc_conv *g, const fc_kernels *table)
             to->k = greatest - least + 1, to->dilation = 1;
         l.phases[i] = min(apart, a->k);
         l.most_taps *= parts_of(a->k, apart);
-        for (ptrdiff_t p = 0; p < l.phases[i] && i == COLS; p++)
-            l.ragged |= phases_first(a, step, p) > (a->n - 1) % step;
     }
     l.planes = g->images * l.axis[DEPTH].out;
     return l;
@@ -110,20 +108,15 @@ void fc_make_phases(const packing *packed, const phase_tables *t)
 {
     const layer *l = packed->l;
     phase *p = t->phase;
-    ptrdiff_t at = 0, full_rows = 0;
-    for (ptrdiff_t z = 0; z < l->phases[DEPTH]; z++, full_rows = 0)
-        for (ptrdiff_t r = 0, full_cols = 0; r < l->phases[ROWS]; r++, full_cols = 0) {
+    ptrdiff_t at = 0;
+    for (ptrdiff_t z = 0; z < l->phases[DEPTH]; z++)
+        for (ptrdiff_t r = 0; r < l->phases[ROWS]; r++)
             for (ptrdiff_t c = 0; c < l->phases[COLS]; c++, p++) {
                 *p = (phase){{phases_axis(l, DEPTH, z), phases_axis(l, ROWS, r), phases_axis(l, COLS, c)}, .at = at};
-                p->axis[ROWS].before = full_rows;
-                p->axis[COLS].before = full_cols;
-                full_cols += p->axis[COLS].count == l->axis[COLS].out;
                 p->taps = p->axis[DEPTH].taps * p->axis[ROWS].taps * p->axis[COLS].taps;
                 fc_tabulate(packed, p, t->channels, t->at + at, t->weight_at + at);
                 at += t->channels * p->taps;
             }
-            full_rows += p[-1].axis[ROWS].count == l->axis[ROWS].out;
-        }
 }
 
 /* ---- places ----------------------------------------------------------------------------------- */
@@ -136,35 +129,21 @@ static area phases_area(const phase *p, const area *block)
     return a;
 }
 
-/* Of the elements `from` ... from + n of every phase of an axis, those of the phases before phase `index`: a phase has as many
- * elements as the axis has outputs, or one less */
-static ptrdiff_t phases_count_before(const axis_phase *p, ptrdiff_t index, ptrdiff_t out, ptrdiff_t from, ptrdiff_t n)
-{
-    return p->before * clamp(out - from, 0, n) + (index - p->before) * clamp(out - 1 - from, 0, n);
-}
-/* The same of all phases, of which p is the last */
-static ptrdiff_t phases_count_all(const axis_phase *p, ptrdiff_t count, ptrdiff_t out, ptrdiff_t from, ptrdiff_t n)
-{
-    return phases_count_before(p, count - 1, out, from, n) + clamp(p->count - from, 0, n);
-}
-
 /* Blocks of whole rows are cut into phases as a whole, others row by row */
 static int phases_is_wide(const layer *l, const area *block) { return block->cols == l->axis[COLS].out; }
 
-ptrdiff_t fc_phase_area(const layer *l, const phase *all, ptrdiff_t index, area *b, ptrdiff_t *pitch)
+ptrdiff_t fc_phase_area(const layer *l, const phase *all, ptrdiff_t index, area *b, ptrdiff_t *pitch, ptrdiff_t *stored)
 {
-    const area block = *b;
-    const ptrdiff_t rows = l->step[ROWS], cols = l->step[COLS], of_cols = l->phases[COLS];
-    const axis_phase *r = &all[index].axis[ROWS], *c = &all[index].axis[COLS], *last = &all[of_cols - 1].axis[COLS];
-    *b = phases_area(&all[index], &block);
-    ptrdiff_t at = rows * block.row * l->whole[COLS] + cols * block.col, out = l->axis[COLS].out;
-    ptrdiff_t left = phases_count_before(c, index % of_cols, out, block.col, block.cols);
-    *pitch = rows * l->whole[COLS];
-    if (!phases_is_wide(l, &block))
-        return at + left + r->first * l->whole[COLS];
-    *pitch = b->cols;
-    ptrdiff_t above = phases_count_before(r, index / of_cols % l->phases[ROWS], l->axis[ROWS].out, block.row, block.rows);
-    return at + above * phases_count_all(last, of_cols, out, block.col, block.cols) + b->rows * left;
+    const ptrdiff_t rows = l->step[ROWS], width = l->whole[COLS], of_row = l->phases[COLS];
+    const int wide = phases_is_wide(l, b);
+    ptrdiff_t at = rows * b->row * width + l->step[COLS] * b->col;
+    if (index % (wide ? l->phases[ROWS] * of_row : of_row) == 0)
+        *stored = 0;
+    *b = phases_area(&all[index], b);
+    at += *stored + (wide ? 0 : all[index].axis[ROWS].first * width);
+    *stored += wide ? b->rows * b->cols : b->cols;
+    *pitch = wide ? b->cols : rows * width;
+    return at;
 }
 
 /* Rows of the phases of one row of phases, which lie one behind another in `room`, to their places in lines from `line` on.
@@ -203,36 +182,28 @@ void fc_interleave(const layer *l, const phase *all, const area *block, char *pl
     const ptrdiff_t count = has_taps ? l->phases[ROWS] * l->phases[COLS] : 0;
     if (rows * cols == 1 && has_taps)
         return;
-    const int holes = count < rows * cols;
+    const ptrdiff_t lines = min(rows * (block->row + block->rows), l->whole[ROWS]) - rows * block->row;
+    const ptrdiff_t n = min(cols * (block->col + block->cols), width) - cols * block->col;
+    const int wide = phases_is_wide(l, block);
+    const ptrdiff_t adjoin = wide ? lines : 1; /* lines that are brought in order at once */
     char *to = plane + (rows * block->row * width + cols * block->col) * size;
-    ptrdiff_t lines = min(rows * (block->row + block->rows), l->whole[ROWS]) - rows * block->row;
-    ptrdiff_t n = min(cols * (block->col + block->cols), width) - cols * block->col, stored = 0;
-    if (phases_is_wide(l, block)) {
-        for (ptrdiff_t i = 0; i < count; i++) {
-            area a = phases_area(all + i, block);
-            stored += a.rows * a.cols;
-        }
-        if (stored > 0) /* without room where no phase has taps */
-            memcpy(room, to, (size_t)(stored * size));
-        if (holes)
-            phases_fill(l, to, lines * n, value);
+    for (ptrdiff_t i = 0; i < lines; i += adjoin) {
+        const area a = wide ? *block : (area){block->row + i / rows, 1, block->col, block->cols};
+        const phase *first = all, *end = all + count;
+        while (!wide && first < end && first->axis[ROWS].first != i % rows)
+            first += l->phases[COLS];
+        if (!wide && first < end)
+            end = first + l->phases[COLS];
+        char *line = to + i / rows * rows * width * size, *begin = to + i * width * size;
         const char *from = room;
-        for (const phase *q = all; q < all + count; q += l->phases[COLS])
-            from = phases_place(l, block, q, to + q->axis[ROWS].first * width * size, from);
-        return;
-    }
-    for (ptrdiff_t i = 0; i < lines; i++, to += width * size) {
-        const phase *q = all;
-        while (q < all + count && q->axis[ROWS].first != i % rows)
-            q += l->phases[COLS];
-        area row = {block->row + i / rows, 1, block->col, block->cols};
-        stored = 0;
-        for (ptrdiff_t c = 0; q < all + count && c < l->phases[COLS]; c++)
-            stored += phases_area(q + c, &row).cols;
-        memcpy(room, to, (size_t)(stored * size));
-        if (holes)
-            phases_fill(l, to, n, value);
-        if (q < all + count)
-            phases_place(l, &row, q, to, room);
+        ptrdiff_t stored = 0;
+        for (const phase *q = first; q < end; q++)
+            stored += phases_area(q, &a).rows * phases_area(q, &a).cols;
+        if (stored > 0) /* without room where no phase has taps */
+            memcpy(room, begin, (size_t)(stored * size));
+        if (count < rows * cols) /* holes */
+            phases_fill(l, begin, adjoin * n, value);
+        for (const phase *q = first; q < end; q += l->phases[COLS])
+            from = phases_place(l, &a, q, line + q->axis[ROWS].first * width * size, from);
     }
 }

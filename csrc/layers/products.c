@@ -69,7 +69,7 @@ static products products_plan(const layer *l)
     const layout *y = &d.y;
     d.pack = fc_lay_out(l, y->rows, y->cols, y->pitch, 0);
     d.planes_block = even_part(l->planes, min(y->planes, l->planes));
-    const runs most = products_runs(&d, y->rows.block, y->cols.block, y->flat && !l->ragged);
+    const runs most = products_runs(&d, y->rows.block, y->cols.block, y->flat && fc_phases(l) == 1);
     d.most_vectors = d.planes_block * most.vectors;
     d.most_dots = d.planes_block * most.count * fc_dots_of(l, y, l->lanes / 4);
     /* Parts of a phase with few taps span the channels of several. What is packed in one go holds a whole number of these, so
@@ -90,6 +90,7 @@ typedef struct {
     ptrdiff_t dots, *dot_b, *dot_c; /* dots: their offsets in the packed block and in out */
     ptrdiff_t plane, planes;        /* the block: planes, */
     area area;                      /* rows and columns */
+    ptrdiff_t stored;               /* of the phases that have panels */
 } tile;
 
 static void products_lay_parts(const products *d, fc_room *r, tile *t)
@@ -143,7 +144,7 @@ static fc_panel *products_make_panels(const products *d, tile *t, ptrdiff_t inde
 {
     const layer *l = d->l;
     area a = t->area;
-    ptrdiff_t c_pitch, first = fc_phase_area(l, d->t.phase, index, &a, &c_pitch), there = 0;
+    ptrdiff_t c_pitch, first = fc_phase_area(l, d->t.phase, index, &a, &c_pitch, &t->stored), there = 0;
     const ptrdiff_t whole = l->whole[ROWS] * l->whole[COLS];
     const runs r = products_runs(d, a.rows, a.cols, d->y.flat && (a.rows <= 1 || a.cols == t->area.cols));
     const ptrdiff_t z = d->t.phase[index].axis[DEPTH].first;

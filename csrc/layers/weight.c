@@ -26,8 +26,8 @@
 typedef struct { ptrdiff_t tap[FC_AXES], out[FC_AXES], channel; } steps;
 
 typedef struct {
-    layer l;  /* the axes are in the order of dy */
-    int each; /* a lane for every group; x is turned, and so is dy, kernel by kernel */
+    const layer *l; /* the axes are in the order of dy */
+    int each;       /* a lane for every group; x is turned, and so is dy, kernel by kernel */
     int lanes_of_x;
     int packed;   /* x is: turned; or, where dy is turned, copied, if it has a border */
     packing pack; /* of x then */
@@ -62,7 +62,7 @@ typedef struct {
 /* Taps have lines of their own, if these are fewer for blocks of as many outputs as most have, or if strides skip most of x. */
 static split weight_split(const weight *d, int i, ptrdiff_t outputs)
 {
-    const fc_axis *a = &d->l.axis[i];
+    const fc_axis *a = &d->l->axis[i];
     const ptrdiff_t few = min(a->out, i == COLS ? 64 : 8);
     const int apart = a->k == 1 || a->k * few < (a->k - 1) * a->dilation || a->stride > max(WEIGHT_WIDE, a->k);
     const int skips = apart && (i == ROWS || a->stride > WEIGHT_WIDE); /* what lies between outputs */
@@ -73,23 +73,24 @@ static split weight_split(const weight *d, int i, ptrdiff_t outputs)
 static ptrdiff_t weight_bytes(const weight *d, ptrdiff_t tall, ptrdiff_t wide)
 {
     const split rows = weight_split(d, ROWS, tall), cols = weight_split(d, COLS, wide);
-    const ptrdiff_t x = d->l.axis[DEPTH].k * rows.sets * rows.count * cols.sets * cols.count, vector = d->l.lanes * d->l.size;
+    const ptrdiff_t x = d->l->axis[DEPTH].k * rows.sets * rows.count * cols.sets * cols.count,
+                    vector = d->l->lanes * d->l->size;
     if (d->lanes_of_x)
         return (d->vectors * x + (d->each ? tall * wide : 0)) * vector;
-    return d->vectors * tall * wide * vector + (d->packed ? d->rows_chunk * x * d->l.size : 0);
+    return d->vectors * tall * wide * vector + (d->packed ? d->rows_chunk * x * d->l->size : 0);
 }
 
 /* How to walk through x: as it is packed, or where it is */
 static steps weight_steps(const weight *d)
 {
-    const fc_axis *axis = d->l.axis;
+    const fc_axis *axis = d->l->axis;
     const packing *p = &d->pack;
-    const ptrdiff_t row = axis[ROWS].dilation * p->pitch, size = d->l.size;
+    const ptrdiff_t row = axis[ROWS].dilation * p->pitch, size = d->l->size;
     if (d->packed)
         return (steps){{p->depth_set, p->rows.apart ? p->row_set : row, p->cols.apart ? p->col_set : axis[COLS].dilation},
                        {0, p->rows.step * p->pitch, p->cols.step},
                        p->plane};
-    steps s = {.channel = d->l.g->x_channel / size};
+    steps s = {.channel = d->l->g->x_channel / size};
     for (int i = DEPTH; i <= COLS; i++) {
         s.tap[i] = axis[i].dilation * axis[i].x_step / size;
         s.out[i] = axis[i].stride * axis[i].x_step / size;
@@ -100,7 +101,7 @@ static steps weight_steps(const weight *d)
 /* Parts are cut first, for they decide bits; a block is as many of them as fit into the cache. */
 static void weight_choose_blocks(weight *d)
 {
-    const fc_axis *axis = d->l.axis;
+    const fc_axis *axis = d->l->axis;
     for (ptrdiff_t most = WEIGHT_PART;; most /= 2) {
         d->wide = even_part(axis[COLS].out, most);
         d->part = even_part(axis[ROWS].out, clamp(WEIGHT_PART / d->wide, 1, axis[ROWS].out));
@@ -116,14 +117,14 @@ static void weight_choose_blocks(weight *d)
     while (d->tall < axis[ROWS].out && weight_bytes(d, d->tall + d->part, d->wide) <= WEIGHT_BLOCK)
         d->tall += d->part;
     const split rows = weight_split(d, ROWS, d->tall), cols = weight_split(d, COLS, d->wide);
-    d->pack = fc_lay_out(&d->l, rows, cols, cols.count, d->lanes_of_x);
+    d->pack = fc_lay_out(d->l, rows, cols, cols.count, d->lanes_of_x);
     d->x = weight_steps(d);
 }
 
 /* By estimated times of both ways; where sums of a chunk would be larger than WEIGHT_SUMS, rows or lanes are cut. */
 static void weight_choose_lanes(weight *d)
 {
-    const layer *l = &d->l;
+    const layer *l = d->l;
     const fc_conv *g = l->g;
     const ptrdiff_t sums = l->taps * l->lanes * l->size; /* bytes, of a row and vector */
     d->each = g->channels == 1 && g->groups > 1 && g->groups >= g->kernels && g->kernels * sums <= WEIGHT_SUMS;
@@ -158,21 +159,21 @@ static void weight_choose_lanes(weight *d)
 /* K1's tables for a part of rows of `cols` outputs */
 static void weight_tabulate(const weight *d, const block *b, ptrdiff_t cols)
 {
-    const ptrdiff_t *dy_step = d->l.g->dy_step;
+    const ptrdiff_t *dy_step = d->l->g->dy_step;
     ptrdiff_t *row_at = b->row_at, *lane_at = b->lane_at;
     for (ptrdiff_t i = 0; i < d->part; i++)
         for (ptrdiff_t j = 0; j < cols; j++) {
             ptrdiff_t x = i * d->x.out[ROWS] + j * d->x.out[COLS];
-            *row_at++ = d->lanes_of_x ? (i * dy_step[ROWS] + j * dy_step[COLS]) / d->l.size : x;
-            *lane_at++ = (d->lanes_of_x ? x : i * cols + j) * d->l.lanes;
+            *row_at++ = d->lanes_of_x ? (i * dy_step[ROWS] + j * dy_step[COLS]) / d->l->size : x;
+            *lane_at++ = (d->lanes_of_x ? x : i * cols + j) * d->l->lanes;
         }
 }
 
 /* Where the taps are; and vectors of all taps of lanes of x, or of one tap of lanes of dy; sums are as at the top. */
 static ptrdiff_t weight_make_panels(const weight *d, const share *s, const block *b)
 {
-    const fc_axis *axis = d->l.axis;
-    const ptrdiff_t widest = d->l.fc->cols_of[s->heights], vlen = d->l.lanes, count = d->lanes_of_x ? d->l.taps : 1;
+    const fc_axis *axis = d->l->axis;
+    const ptrdiff_t widest = d->l->fc->cols_of[s->heights], vlen = d->l->lanes, count = d->lanes_of_x ? d->l->taps : 1;
     const ptrdiff_t pixels = d->lanes_of_x ? d->pack.plane : d->tall * d->wide, sums = d->lanes_of_x ? 1 : d->rows;
     ptrdiff_t *at = b->tap_at, left = s->vectors * count;
     fc_panel *to = b->panel;
@@ -183,9 +184,9 @@ static ptrdiff_t weight_make_panels(const weight *d, const share *s, const block
                 *at++ = z * d->x.tap[DEPTH] + r * d->x.tap[ROWS] + c * d->x.tap[COLS];
     for (ptrdiff_t v = 0; v < s->vectors; v++)
         for (ptrdiff_t t = 0; t < count; t++, left--) {
-            ptrdiff_t lanes = d->lanes_of_x && d->l.taps == 1 ? min(s->lanes - v * vlen, vlen) : vlen;
+            ptrdiff_t lanes = d->lanes_of_x && d->l->taps == 1 ? min(s->lanes - v * vlen, vlen) : vlen;
             ptrdiff_t from = v * pixels + (d->lanes_of_x ? b->tap_at[t] : 0);
-            to = add_vector(to, &n, left, widest, from * vlen, (v * sums * d->l.taps + t) * vlen, lanes, vlen);
+            to = add_vector(to, &n, left, widest, from * vlen, (v * sums * d->l->taps + t) * vlen, lanes, vlen);
         }
     return to - b->panel;
 }
@@ -193,7 +194,7 @@ static ptrdiff_t weight_make_panels(const weight *d, const share *s, const block
 /* Sums of a part of a block, `row` rows into it */
 static void weight_multiply(const weight *d, const share *s, const block *b, fc_gemm m, ptrdiff_t row)
 {
-    const layer *l = &d->l;
+    const layer *l = d->l;
     const fc_conv *g = l->g;
     const ptrdiff_t size = l->size, pixel = l->lanes * size;
     m.depth = min(d->part, b->area.rows - row) * b->area.cols;
@@ -221,16 +222,16 @@ static void weight_multiply(const weight *d, const share *s, const block *b, fc_
 /* Outputs of `lanes` kernels, `channel` bytes apart, to pixels */
 static void weight_turn_outputs(const weight *d, const block *b, char *to, const char *dy, ptrdiff_t channel, ptrdiff_t lanes)
 {
-    const ptrdiff_t *step = d->l.g->dy_step;
-    fc_turn(&d->l, to, b->area.cols, dy, channel, step[ROWS], step[COLS], b->area.rows, b->area.cols, lanes);
+    const ptrdiff_t *step = d->l->g->dy_step;
+    fc_turn(d->l, to, b->area.cols, dy, channel, step[ROWS], step[COLS], b->area.rows, b->area.cols, lanes);
 }
 
 /* The same where lanes are groups, of all parts */
 static void weight_multiply_lanes(const weight *d, const share *s, const block *b)
 {
-    const fc_conv *g = d->l.g;
-    const fc_axis *axis = d->l.axis;
-    const ptrdiff_t vlen = d->l.lanes, pixel = vlen * d->l.size;
+    const fc_conv *g = d->l->g;
+    const fc_axis *axis = d->l->axis;
+    const ptrdiff_t vlen = d->l->lanes, pixel = vlen * d->l->size;
     fc_lanes_grads l = {.cols = b->area.cols,
                         .x_row = d->x.out[ROWS] * vlen,
                         .x_step = d->x.out[COLS] * vlen,
@@ -241,7 +242,7 @@ static void weight_multiply_lanes(const weight *d, const share *s, const block *
                         .dilation = d->x.tap[COLS] * vlen};
     const char *dy = b->dy + s->lane * g->kernels * g->dy_channel;
     char *sums = b->sums;
-    for (ptrdiff_t m = 0; m < g->kernels; m++, dy += g->dy_channel, sums += d->l.taps * pixel) {
+    for (ptrdiff_t m = 0; m < g->kernels; m++, dy += g->dy_channel, sums += d->l->taps * pixel) {
         weight_turn_outputs(d, b, b->turned, dy, g->kernels * g->dy_channel, s->lanes);
         for (ptrdiff_t row = 0; row < b->area.rows; row += d->part)
             for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++) {
@@ -249,7 +250,7 @@ static void weight_multiply_lanes(const weight *d, const share *s, const block *
                 l.dy = b->turned + row * b->area.cols * pixel;
                 l.x = b->x + (z * d->x.tap[DEPTH] + row * d->x.out[ROWS]) * pixel;
                 l.sums = sums + z * axis[ROWS].k * axis[COLS].k * pixel;
-                d->l.op->lanes_grad(&l);
+                d->l->op->lanes_grad(&l);
             }
     }
 }
@@ -257,16 +258,16 @@ static void weight_multiply_lanes(const weight *d, const share *s, const block *
 /* Step 3: sums to dw, which has kernels of `n` elements; a lane's are `apart` elements from those of the next. */
 static void weight_deliver(const weight *d, const share *s, const char *sums)
 {
-    const fc_conv *g = d->l.g;
-    const ptrdiff_t vlen = d->l.lanes, size = d->l.size;
-    const ptrdiff_t n = g->channels * d->l.taps, count = d->lanes_of_x ? d->l.taps : n,
+    const fc_conv *g = d->l->g;
+    const ptrdiff_t vlen = d->l->lanes, size = d->l->size;
+    const ptrdiff_t n = g->channels * d->l->taps, count = d->lanes_of_x ? d->l->taps : n,
                     apart = d->each ? g->kernels * n : count;
     const ptrdiff_t first =
         (s->group * g->kernels + (d->lanes_of_x ? s->row : s->lane)) * n + (d->lanes_of_x ? s->lane * apart : 0);
     for (ptrdiff_t i = 0; i < (d->lanes_of_x ? s->rows : 1); i++)
         for (ptrdiff_t v = 0; v < s->vectors; v++, sums += count * vlen * size)
-            d->l.op->lanes_out(g->out + (first + i * n + v * vlen * apart) * size, apart, sums, count,
-                               min(s->lanes - v * vlen, vlen));
+            d->l->op->lanes_out(g->out + (first + i * n + v * vlen * apart) * size, apart, sums, count,
+                                min(s->lanes - v * vlen, vlen));
 }
 
 /* ---- one call ---------------------------------------------------------------------------------- */
@@ -274,10 +275,10 @@ static void weight_deliver(const weight *d, const share *s, const char *sums)
 /* Turn, and copy, what a block sees */
 static void weight_open_block(const weight *d, const share *s, block *b)
 {
-    const fc_conv *g = d->l.g;
+    const fc_conv *g = d->l->g;
     const area *a = &b->area;
-    const ptrdiff_t vlen = d->l.lanes, size = d->l.size, channels = d->lanes_of_x ? vlen : 1; /* packed together */
-    const ptrdiff_t depth = d->l.axis[DEPTH].out, image = b->plane / depth, z = b->plane % depth;
+    const ptrdiff_t vlen = d->l->lanes, size = d->l->size, channels = d->lanes_of_x ? vlen : 1; /* packed together */
+    const ptrdiff_t depth = d->l->axis[DEPTH].out, image = b->plane / depth, z = b->plane % depth;
     const char *x = g->x + (s->group * g->channels + (d->lanes_of_x ? s->lane : 0)) * g->x_channel;
     b->dy = g->dy + image * g->dy_image + s->group * g->kernels * g->dy_channel + z * g->dy_step[DEPTH] +
             a->row * g->dy_step[ROWS] + a->col * g->dy_step[COLS];
@@ -301,23 +302,23 @@ static void weight_open_block(const weight *d, const share *s, block *b)
 static ptrdiff_t weight_sums(const weight *d)
 {
     const ptrdiff_t rows = d->lanes_of_x ? d->rows_chunk : d->rows;
-    return times(plus(times(times(d->vectors, rows), d->l.taps), d->l.lanes), d->l.lanes);
+    return times(plus(times(times(d->vectors, rows), d->l->taps), d->l->lanes), d->l->lanes);
 }
 
 static void weight_lay_parts(const weight *d, fc_room *r, block *b)
 {
-    const ptrdiff_t channels = d->lanes_of_x ? times(d->vectors, d->l.lanes) : d->l.g->channels;
-    const ptrdiff_t outputs = times(d->tall, d->wide), part = times(d->part, d->wide), vlen = d->l.lanes, size = d->l.size;
+    const ptrdiff_t channels = d->lanes_of_x ? times(d->vectors, d->l->lanes) : d->l->g->channels;
+    const ptrdiff_t outputs = times(d->tall, d->wide), part = times(d->part, d->wide), vlen = d->l->lanes, size = d->l->size;
     if (d->packed) /* written beyond */
         b->packed = fc_part(r, "x", plus(times(channels, d->pack.plane), 2 * vlen), size);
     if (d->each || !d->lanes_of_x)
         b->turned = fc_part(r, "pixels of dy", times(times(d->lanes_of_x ? 1 : d->vectors, outputs), vlen), size);
     b->sums = fc_part(r, "sums", weight_sums(d), size);
     b->run = fc_part(r, "runs", d->pack.most_runs, sizeof *b->run);
-    b->panel = fc_part(r, "panels", plus(times(d->vectors, d->lanes_of_x ? d->l.taps : 1), 1), sizeof *b->panel);
+    b->panel = fc_part(r, "panels", plus(times(d->vectors, d->lanes_of_x ? d->l->taps : 1), 1), sizeof *b->panel);
     b->row_at = fc_part(r, "outputs of rows", part, sizeof *b->row_at);
     b->lane_at = fc_part(r, "outputs of lanes", part, sizeof *b->lane_at);
-    b->tap_at = fc_part(r, "taps", d->l.taps, sizeof *b->tap_at);
+    b->tap_at = fc_part(r, "taps", d->l->taps, sizeof *b->tap_at);
 }
 
 /* index counts (product, rows, lanes). Planes and blocks are taken in this order, whatever the thread, and a chunk has its sums to
@@ -325,31 +326,31 @@ static void weight_lay_parts(const weight *d, fc_room *r, block *b)
 static void weight_chunk(void *context, ptrdiff_t index, int slot)
 {
     const weight *d = context;
-    const fc_conv *g = d->l.g;
-    const fc_axis *axis = d->l.axis;
-    const ptrdiff_t vlen = d->l.lanes;
+    const fc_conv *g = d->l->g;
+    const fc_axis *axis = d->l->axis;
+    const ptrdiff_t vlen = d->l->lanes;
     share s;
     s.lanes = next_piece(&index, d->lanes, d->vectors * vlen, &s.lane);
     s.rows = next_piece(&index, d->rows, d->rows_chunk, &s.row);
     s.group = index;
     s.vectors = parts_of(s.lanes, vlen);
-    s.heights = even_part(s.rows, d->l.fc->rows);
+    s.heights = even_part(s.rows, d->l->fc->rows);
     block b = {0};
     fc_room room = fc_room_at(d->scratch, d->thread_bytes, slot);
     weight_lay_parts(d, &room, &b);
-    int in_place = d->lanes_of_x && d->l.taps == 1 && !d->each;
+    int in_place = d->lanes_of_x && d->l->taps == 1 && !d->each;
     fc_gemm m = {.a_at = b.row_at, .b_at = b.lane_at, .panel = b.panel, .c = b.sums};
-    m.cs = (d->lanes_of_x ? s.vectors : 1) * d->l.taps * vlen;
+    m.cs = (d->lanes_of_x ? s.vectors : 1) * d->l->taps * vlen;
     if (in_place) {
-        m.c = g->out + ((s.group * g->kernels + s.row) * g->channels + s.lane) * d->l.size;
+        m.c = g->out + ((s.group * g->kernels + s.row) * g->channels + s.lane) * d->l->size;
         m.cs = g->channels;
     }
     if (d->each)
-        memset(b.sums, 0, (size_t)(weight_sums(d) * d->l.size));
+        memset(b.sums, 0, (size_t)(weight_sums(d) * d->l->size));
     else
         m.panels = weight_make_panels(d, &s, &b);
     const ptrdiff_t blocks = parts_of(axis[ROWS].out, d->tall) * parts_of(axis[COLS].out, d->wide);
-    for (b.plane = 0; b.plane < d->l.planes; b.plane++)
+    for (b.plane = 0; b.plane < d->l->planes; b.plane++)
         for (ptrdiff_t i = 0, tabulated = 0; i < blocks; i++) {
             ptrdiff_t left = i;
             b.area.rows = next_piece(&left, axis[ROWS].out, d->tall, &b.area.row);
@@ -372,11 +373,10 @@ static void weight_chunk(void *context, ptrdiff_t index, int slot)
 int fc_conv_weight_run(const fc_conv *g)
 {
     const fc_kernels *fc = fc_in_use();
-    weight d = {.l = fc_describe(g, fc)};
-    const layer *l = &d.l;
-    memcpy(d.l.axis, g->axis, sizeof g->axis);
-    d.l.planes = g->images * g->axis[DEPTH].out;
-    d.inputs = d.outputs = 1;
+    layer l = fc_describe(g, fc);
+    memcpy(l.axis, g->axis, sizeof g->axis);
+    l.planes = g->images * g->axis[DEPTH].out;
+    weight d = {.l = &l, .inputs = 1, .outputs = 1};
     for (int i = DEPTH; i <= COLS; i++)
         d.inputs *= (double)g->axis[i].n, d.outputs *= (double)g->axis[i].out;
     weight_choose_lanes(&d);
@@ -384,10 +384,10 @@ int fc_conv_weight_run(const fc_conv *g)
     fc_room parts = {0};
     weight_lay_parts(&d, &parts, &(block){0});
     d.thread_bytes = parts.bytes;
-    double products = (double)(g->channels * l->taps) * (double)(g->images * g->groups * g->kernels) * d.outputs;
+    double products = (double)(g->channels * l.taps) * (double)(g->images * g->groups * g->kernels) * d.outputs;
     double turned = d.each ? (double)(g->images * g->groups) * d.inputs : 0;
-    int threads = fc_threads_for(fc_time_us(RATE_PRODUCTS, products * (double)l->size, fc->vector_bytes, turned), g->threads);
-    const ptrdiff_t rows = parts_of(d.rows, d.rows_chunk), lanes = parts_of(d.lanes, d.vectors * l->lanes);
+    int threads = fc_threads_for(fc_time_us(RATE_PRODUCTS, products * (double)l.size, fc->vector_bytes, turned), g->threads);
+    const ptrdiff_t rows = parts_of(d.rows, d.rows_chunk), lanes = parts_of(d.lanes, d.vectors * l.lanes);
     const ptrdiff_t chunks = (d.each ? 1 : g->groups) * rows * lanes;
     threads = (int)min(threads, chunks);
     d.scratch = fc_borrow((size_t)times(threads, d.thread_bytes));
