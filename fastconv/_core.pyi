@@ -21,6 +21,7 @@ class _Table(TypedDict):
 BOUNDARY: dict[str, int]
 METHOD: dict[str, int]
 STORED: dict[str, int]
+STORED_BY_NUMBER: dict[int, int]
 MEASURE: dict[str, int]
 TILE_POINTS: int
 

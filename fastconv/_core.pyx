@@ -10,6 +10,8 @@ cimport numpy as cnp
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint64_t
 
+from numpy import dtype
+
 from fastconv.arguments.boundaries import CODES as BOUNDARY
 
 cnp.import_array()
@@ -86,9 +88,15 @@ STORED = {
     "u1": FC_U8, "u2": FC_U16, "u4": FC_U32, "u8": FC_U64, "b1": FC_U8,
 }  # fmt: skip
 
+STORED_BY_NUMBER = {dtype(c).num: STORED[dtype(c).str[1:]] for c in "?bhilqBHILQfd"}  # of NumPy's types
+
 TILE_POINTS = FC_FFT_POINTS
 
 cdef int default_threads = 1
+
+
+cdef int stored(cnp.ndarray a) except -1:
+    return STORED_BY_NUMBER[cnp.PyArray_TYPE(a)]
 
 
 cdef void nothing_slides(fc_axis *a) noexcept:
@@ -100,20 +108,22 @@ cdef void nothing_slides(fc_axis *a) noexcept:
 cdef int describe_axes(fc_corr *g, axes) except -1:
     """The last axes of g from a tuple of arguments.Axis; the others do not slide."""
     cdef int i, first = 3 - len(axes)
+    cdef fc_axis *a
     for i in range(first):
         nothing_slides(&g.axis[i])
-    for i, a in enumerate(axes, first):
-        g.axis[i].n, g.axis[i].k, g.axis[i].out = a.n, a.k, a.out
-        g.axis[i].lead, g.axis[i].stride, g.axis[i].dilation = a.lead, a.stride if a.out > 1 else 1, a.dilation
-        g.axis[i].boundary = BOUNDARY[a.boundary]
-        g.axis[i].start, g.axis[i].whole = a.start, a.whole
-        g.axis[i].x_step = g.axis[i].k_step = g.axis[i].out_step = 0
+    for i, axis in enumerate(axes, first):
+        a = &g.axis[i]
+        a.n, a.k, a.out, a.lead, stride, a.dilation, boundary, a.start, a.whole, _ = axis
+        a.stride = stride if a.out > 1 else 1
+        a.boundary = BOUNDARY[boundary]
+        a.x_step = a.k_step = a.out_step = 0
     return 0
 
 
-cdef int describe_batch(fc_corr *g, shape, x_strides, out_strides) except -1:
+cdef void describe_batch(fc_corr *g, int rank, int batches, const cnp.npy_intp *shape, const cnp.npy_intp *x_strides,
+                         const cnp.npy_intp *out_strides) noexcept:
     """The leading axes; of 1-D data the last of them are rows of one image, which saves a chunk for each."""
-    cdef int i, rank = len(x_strides) - len(shape), batches = len(shape)
+    cdef int i
     if rank == 1 and batches > 0:
         batches -= 1
         g.axis[1].n = g.axis[1].out = g.axis[1].whole = shape[batches]
@@ -121,13 +131,12 @@ cdef int describe_batch(fc_corr *g, shape, x_strides, out_strides) except -1:
     g.batches = batches
     for i in range(batches):
         g.batch[i].n, g.batch[i].x_step, g.batch[i].out_step = shape[i], x_strides[i], out_strides[i]
-    return 0
 
 
 cdef int describe_filter(fc_corr *g, cnp.ndarray x, cnp.ndarray out, int method, double fill, int threads) except -1:
     """Everything of g but its axes and the arrays, for `out` of the shape of x."""
     cdef int i
-    g.type, g.x_type, g.out_type = FC_F64, STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
+    g.type, g.x_type, g.out_type = FC_F64, stored(x), stored(out)
     g.method, g.threads, g.terms, g.batches, g.fill, g.integer_fill = method, threads, 0, 0, fill, 0
     for i in range(3):
         nothing_slides(&g.axis[i])
@@ -145,11 +154,14 @@ def corr_plan(int type, batch, axes, int method, ptrdiff_t terms, int threads):
     """(threads, chunks, microseconds expected on one thread) of a call of these sizes."""
     cdef fc_corr g
     cdef fc_plan plan
+    cdef cnp.npy_intp shape[FC_BATCHES]
+    cdef int i, batches = len(batch)
+    for i in range(batches):
+        shape[i] = batch[i]
     g.type, g.x_type, g.out_type = type, type, type
     g.method, g.terms, g.threads = method, terms, threads
     describe_axes(&g, axes)
-    zeros = (0,) * (len(batch) + len(axes))
-    describe_batch(&g, batch, zeros, zeros)
+    describe_batch(&g, len(axes), batches, shape, shape, shape)  # which strides does not count
     fc_corr_plan(fc_in_use(), &g, &plan)
     return plan.threads, plan.planes * plan.parts[0] * plan.parts[1] * plan.parts[2], plan.serial_us
 

@@ -149,9 +149,9 @@ def _complex_at_once(
     assert _core is not None
     y, k = np.empty(tuple(out), dtype), k.astype(dtype)
     parts = [np.moveaxis(a[..., None].view(y.real.dtype), -1, 0) for a in (np.ascontiguousarray(x, dtype), y)]
-    taps = np.stack((k.imag, k.real, -k.imag)).reshape((1,) * (2 - k.ndim) + (3, *k.shape))
+    taps = np.stack((k.imag, k.real, -k.imag))
     names = ("constant", *(boundaries or ("constant",) * k.ndim))
-    c = placed(parts[0], taps.reshape(3, *k.shape), (1, *lead), (2, *out), y.real.dtype, names)
+    c = placed(parts[0], taps, (1, *lead), (2, *out), y.real.dtype, names)
     plan = _core.CorrPlan(parts[0], taps, parts[1], c.axes, 0, _core.METHOD["direct"], 1)
     plan(*parts)
     serves = asked is not None and np.may_share_memory(asked, parts[0])

@@ -527,11 +527,7 @@ def _correlate(
 ) -> Any:
     """What all the functions above do."""
     c = correlation_arguments(rank, x, k, Options(mode, boundary, fillvalue, axes, *how), convolve=convolve)
-    answer = answered(c, method, threads, what, x)
-    of_floats = answer.plan and c.sum_dtype.kind == "f" and methods.is_direct_for_any_taps(c, method)
-    if of_floats and type(k) is np.ndarray and k.dtype == c.compute_dtype and k.flags.c_contiguous and k.flags.aligned:
-        answer.plan.with_any(k, convolve)
-    return answer
+    return answered(c, method, threads, what, x, k, convolve)
 
 
 class Explanation(NamedTuple):

@@ -34,6 +34,7 @@ class Choice(NamedTuple):
     points: int = 0  # of method "fft": transformed together, at most
     whole: bool = False  # of method "fft": by NumPy, in parts as large as the kernel needs them
     casts: bool = False  # sums go into `out` of any type, as C casts them
+    any_taps: bool = False  # it is the same for other taps
 
 
 def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
@@ -52,6 +53,8 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
         return Choice("numpy", "asked for")
     if _core is None:
         return Choice("numpy", "the compiled extension cannot be imported")
+    if method == "auto" and c.sum_dtype.kind in "fc" and _are_few(c):
+        return Choice("direct", f"the fastest here; {c.k.size} taps are few", any_taps=True)
     asked, c = c, c.whole()
     if c.sum_dtype.kind in "iu":
         if method == "im2col":
@@ -87,13 +90,7 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
         if method == "fft":
             raise ValueError(f"method 'fft' is not possible: {reason}")
         return Choice("direct", f"the fastest here; {why_not}")
-    return Choice(method, "asked for")
-
-
-def is_direct_for_any_taps(c: Correlation, method: str) -> bool:
-    """Whether `choose` takes "direct", or "im2col" if asked for, whatever the values of floats in c.k are."""
-    few = min(CROSSOVERS["fft taps"], CROSSOVERS["box taps"])
-    return method in ("direct", "im2col") or (method == "auto" and c.k.size < few and _has_few_taps(c))
+    return Choice(method, "asked for", any_taps=True)
 
 
 def choose_for_weights(c: Correlation, choice: Choice) -> Choice:
@@ -175,10 +172,10 @@ def _why_not_box(c: Correlation, only_if_faster: bool) -> str:
 
 def _why_not_fft(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tuple[str, bool]:
     """(why not, whether all of x has to be transformed at once)"""
-    if any(a.stride > 1 or a.dilation > 1 for a in c.axes):
-        return "stride and dilation must be 1", False
     if only_if_faster and (c.k.size < CROSSOVERS["fft taps"] or 0 in c.shape):
         return f"{c.k.size} taps are few", False
+    if any(a.stride > 1 or a.dilation > 1 for a in c.axes):
+        return "stride and dilation must be 1", False
     transformed = c
     if c.sum_dtype.kind in "iu":
         if any_kernel or not _is_exact_transformed(c):
@@ -213,8 +210,13 @@ def _is_exact_transformed(c: Correlation) -> bool:
 
 def _has_few_taps(c: Correlation) -> bool:
     """Whether factors would save nothing."""
-    sizes = [a.k for a in c.axes if a.k > 1]
-    return len(sizes) < 2 or math.prod(sizes) < CROSSOVERS["separable"] * sum(sizes)
+    sizes = [n for n in c.k.shape if n > 1]
+    return len(sizes) < 2 or c.k.size < CROSSOVERS["separable"] * sum(sizes)
+
+
+def _are_few(c: Correlation) -> bool:
+    """Whether nothing would save anything."""
+    return c.k.size < CROSSOVERS["fft taps"] and c.k.size < CROSSOVERS["box taps"] and _has_few_taps(c)
 
 
 def _separable(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tuple[str, Factors]:

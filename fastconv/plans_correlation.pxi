@@ -53,7 +53,7 @@ cdef class CorrPlan(Plan):
     Parameters
     ----------
     x : ndarray, shape (..., n of each axis)
-    k : ndarray, shape (d, h, w)
+    k : ndarray, shape (taps of each axis)
         Of the type of the arithmetic.
     out : ndarray
         With leading axes as x. x and out are asked for their dtypes, shapes and strides only. Doubles are stored as
@@ -84,7 +84,7 @@ cdef class CorrPlan(Plan):
         cdef int i, first = 3 - len(axes)
         cdef cnp.ndarray factor
         self.arrays = k, *factors
-        g.type, g.x_type, g.out_type = STORED[k.dtype.str[1:]], STORED[x.dtype.str[1:]], STORED[out.dtype.str[1:]]
+        g.type, g.x_type, g.out_type = stored(k), stored(x), stored(out)
         is_float = g.type == FC_F32 or g.type == FC_F64
         if g.out_type == FC_U64 and not is_float:
             g.out_type = FC_I64  # the same bits
@@ -94,7 +94,8 @@ cdef class CorrPlan(Plan):
         for i in range(first, 3):
             g.axis[i].x_step = cnp.PyArray_STRIDE(x, cnp.PyArray_NDIM(x) - 3 + i)
             g.axis[i].out_step = cnp.PyArray_STRIDE(out, cnp.PyArray_NDIM(out) - 3 + i)
-        describe_batch(g, (<object> x).shape[: x.ndim - len(axes)], (<object> x).strides, (<object> out).strides)
+        describe_batch(g, len(axes), cnp.PyArray_NDIM(x) - len(axes), cnp.PyArray_DIMS(x), cnp.PyArray_STRIDES(x),
+                       cnp.PyArray_STRIDES(out))
         self.point()
         g.terms = 0
         for i, array in enumerate(factors, first):
@@ -113,7 +114,7 @@ cdef class CorrPlan(Plan):
 
     cdef keep(self, bint any_threads):
         """Prepare for many calls. Nobody else may change what g points to."""
-        self.arrays = tuple([None if a is None else a.copy() for a in self.arrays])
+        self.arrays = tuple([a if a is None else a.copy() for a in self.arrays])
         self.point()
         self.threads = default_threads
         if any_threads:
@@ -128,11 +129,11 @@ cdef class CorrPlan(Plan):
 
     cdef point(self):
         """g has the addresses and steps of the taps."""
-        cdef int i
         cdef cnp.ndarray array = self.arrays[0]
+        cdef int i, rank = cnp.PyArray_NDIM(array)
         self.g.k = <const char *> cnp.PyArray_DATA(array)
-        for i in range(3):
-            self.g.axis[i].k_step = cnp.PyArray_STRIDE(array, i)
+        for i in range(rank):
+            self.g.axis[3 - rank + i].k_step = cnp.PyArray_STRIDE(array, i)
         for i in range(1, len(self.arrays)):
             array = self.arrays[i]
             self.g.factor[4 - len(self.arrays) + i - 1] = <const char *> cnp.PyArray_DATA(array)

@@ -86,13 +86,6 @@ cdef class OrderedPlan(CorrPlan):
         self.products = <double> cnp.PyArray_SIZE(x) * <double> cnp.PyArray_SIZE(w)
         self.align(x, out)
 
-    cdef point(self):
-        cdef cnp.ndarray w = self.arrays[0]
-        cdef int i, rank = cnp.PyArray_NDIM(w)
-        self.g.k = <const char *> cnp.PyArray_DATA(w)
-        for i in range(rank):
-            self.g.axis[3 - rank + i].k_step = cnp.PyArray_STRIDE(w, i)
-
 
 cdef enum:
     CHAIN, SUM, MAGNITUDE

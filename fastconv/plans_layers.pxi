@@ -259,7 +259,7 @@ cdef class MatchPlan(ArraysPlan):
         cdef fc_match *g = &self.g
         cdef int i, rank = cnp.PyArray_NDIM(image), first = 3 - rank
         cdef cnp.ndarray weights, energies
-        g.x_type, g.out_type = STORED[image.dtype.str[1:]], STORED[result.dtype.str[1:]]
+        g.x_type, g.out_type = stored(image), stored(result)
         g.type = g.out_type if masks is None else FC_F64
         g.measure, g.normed = MEASURE[measure.removesuffix("_normed")], measure.endswith("_normed")
         g.boundary, g.fill, g.whole = BOUNDARY[boundary], fill, whole

@@ -28,8 +28,19 @@ def run(c: Correlation, method: str, threads: int | None, what: str) -> Any:
     return answered(c, method, threads, what).result
 
 
-def answered(c: Correlation, method: str, threads: int | None, what: str, asked: Any = None) -> Answer:
-    """The result of c; and the plan for calls with arrays like `asked`: c.x is a view of it, or a copy in its dtype."""
+def answered(
+    c: Correlation,
+    method: str,
+    threads: int | None,
+    what: str,
+    asked: Any = None,
+    taps: Any = None,
+    flips: bool = False,
+) -> Answer:
+    """The result of c; and the plan for calls with arrays like `asked`: c.x is a view of it, or a copy in its dtype.
+
+    taps: what c.k is, flipped if `flips`.
+    """
     choice = methods.choose(c, method)
     n = get_num_threads() if threads is None else thread_count(threads, "threads")
     if choice.method == "numpy":
@@ -44,6 +55,8 @@ def answered(c: Correlation, method: str, threads: int | None, what: str, asked:
         plan = None
     else:
         sums, plan = summed(c, choice, n, asked, threads is None)
+        if plan is not None and choice.any_taps and c.sum_dtype.kind == "f" and _are_plain(taps, c.compute_dtype):
+            plan.with_any(taps, flips)
     result = c.deliver(sums)
     if check:
         check_result(result, right[0] if c.return_weight else right, bound, what)
@@ -172,11 +185,11 @@ def summed(
     if not result.size:
         return result, None
     assert _core is not None
-    taps = np.ascontiguousarray(k).reshape((1,) * (3 - c.rank) + k.shape)
+    taps = np.ascontiguousarray(k)
     fill: complex = c.fillvalue
     if c.sum_dtype.kind in "iu":  # beyond int64, the same bits
         fill = (int(c.fillvalue.real) + 2**63) % 2**64 - 2**63
-    factors = tuple(np.ascontiguousarray(f, arithmetic) for f in choice.factors)
+    factors = tuple([np.ascontiguousarray(f, arithmetic) for f in choice.factors])
     method = _core.METHOD[choice.method]
     plan = _core.CorrPlan(x, taps, result, c.axes, fill, method, threads, factors)
     if plan(x, result):
@@ -196,7 +209,7 @@ def _serving(
     if type(asked) is not np.ndarray or checking.get() or (c.asked_out is not None and result is not c.out):
         return None
     cast = None
-    if not np.may_share_memory(x, asked):
+    if x is not asked and not np.may_share_memory(x, asked):
         if c.moved or x.shape != asked.shape or not x.flags.c_contiguous or np.may_share_memory(c.x, asked):
             return None
         cast = x.dtype
@@ -215,6 +228,12 @@ def _serving(
         if c.dtype != result.dtype:
             finish = functools.partial(converted, dtype=c.dtype, overflow=c.overflow)
     return plan.serve(asked, x, result, order, finish, cast, most, default_threads)
+
+
+def _are_plain(taps: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether compiled code reads them as they are."""
+    plain = type(taps) is np.ndarray and taps.dtype == dtype
+    return plain and taps.flags.c_contiguous and taps.flags.aligned
 
 
 def _complex_sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
@@ -248,11 +267,9 @@ def _complex_sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArr
 def narrowed(c: Correlation) -> Correlation:
     """c with no more of x than the outputs look at, where that is little of it: no more is gathered, or converted."""
     c = c.seen()
-    if all(a.stride == a.dilation == 1 for a in c.axes):
-        return c
     x, axes = c.x, list(c.axes)
     for i, a in enumerate(c.axes):
-        sparse = a.sparse() if a.n else None
+        sparse = a.sparse() if a.n and a.stride * a.dilation > 1 else None
         if sparse is not None:
             elements, axes[i] = sparse
             source = source_index(elements, a.n, a.boundary)
@@ -261,7 +278,7 @@ def narrowed(c: Correlation) -> Correlation:
             outside = (source < 0).reshape(-1, *(1,) * (c.rank - 1 - i))
             if outside.any():
                 x = np.where(outside, np.asarray(c.fillvalue, c.sum_dtype), x)
-    return c._replace(x=x, axes=tuple(axes))
+    return c if x is c.x else c._replace(x=x, axes=tuple(axes))
 
 
 def _readable(x: NDArray[Any], c: Correlation) -> NDArray[Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Sequence
+from operator import gt
 from typing import NamedTuple, get_args
 
 import numpy as np
@@ -40,6 +41,12 @@ class Axis(NamedTuple):
         """First element that the outputs look at, and the one behind the last, as if x went on."""
         first = -self.lead
         return first, first + (self.out - 1) * self.stride + (self.k - 1) * self.dilation + 1
+
+    def seen(self) -> Axis:
+        """With no more elements than the outputs look at, where these lie inside it."""
+        first, end = self.reach()
+        less = self.out > 0 and first >= 0 and end <= self.n and end - first < self.n
+        return self._replace(n=end - first, lead=0) if less else self
 
     def sources(self) -> NDArray[np.intp]:
         """Which elements of x the outputs look at, over their whole reach; -1: the fill value."""
@@ -81,10 +88,10 @@ def geometry(
     """The axes that the kernel slides over, from their lengths in x and k; names and numbers are known to be good."""
     if 0 in k_shape:
         raise ValueError(f"k must not be empty; got shape {k_shape}")
-    spans = tuple((k - 1) * d + 1 for k, d in zip(k_shape, dilation, strict=True))
+    spans = tuple([(k - 1) * d + 1 for k, d in zip(k_shape, dilation, strict=True)])
     if max(spans) > sys.maxsize // 4:
         raise ValueError(f"dilation {dilation} spreads k of shape {k_shape} too far")
-    if mode == "valid" and any(span > n for span, n in zip(spans, x_shape, strict=True)):
+    if mode == "valid" and any(map(gt, spans, x_shape)):
         spread = f", spread to {spans} by dilation," if spans != k_shape else ""
         raise ValueError(
             f"k of shape {k_shape}{spread} does not fit into x of shape {x_shape} in mode 'valid'; "

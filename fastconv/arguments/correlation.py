@@ -23,6 +23,7 @@ from fastconv.arguments.values import (
     compute_dtype,
     dtype_of_sums,
     is_supported,
+    largest_of,
     native_dtype,
     per_axis,
     real_dtype,
@@ -119,7 +120,7 @@ class Correlation(NamedTuple):
 
     def whole(self) -> Correlation:
         """Without the window."""
-        if all(a.out == a.whole and a.step == 1 for a in self.axes):
+        if not [a for a in self.axes if a.out != a.whole or a.step != 1]:
             return self
         return self.with_axes(
             tuple(
@@ -141,16 +142,14 @@ class Correlation(NamedTuple):
 
     def seen(self) -> Correlation:
         """With no more of x than the outputs look at, along axes where that lies inside it."""
-        cut: list[Any] = [...]
-        axes = []
-        for a in self.axes:
-            first, end = a.reach()
-            less = a.out > 0 and first >= 0 and end <= a.n and end - first < a.n
-            cut.append(slice(first, end) if less else slice(None))
-            axes.append(a._replace(n=end - first, lead=0) if less else a)
-        if not any(new is not a for new, a in zip(axes, self.axes, strict=True)):
+        axes = tuple([a.seen() for a in self.axes])
+        if axes == self.axes:
             return self
-        return self._replace(x=self.x[tuple(cut)], axes=tuple(axes))
+        cut = [
+            slice(-a.lead, new.n - a.lead) if new is not a else slice(None)
+            for new, a in zip(axes, self.axes, strict=True)
+        ]
+        return self._replace(x=self.x[(..., *cut)], axes=axes)
 
     def plane(self, index: tuple[int, ...]) -> Correlation:
         """One element of the leading axes."""
@@ -194,7 +193,7 @@ class Correlation(NamedTuple):
         """The delivered result with the user's axes."""
         if self.asked_out is not None:
             return self.asked_out
-        return np.moveaxis(result, range(-self.rank, 0), self.moved) if self.moved else result
+        return result.transpose(as_users(range(result.ndim), self.moved, self.rank)) if self.moved else result
 
 
 # ---- the whole -----------------------------------------------------------------------------------
@@ -228,12 +227,11 @@ def correlation_arguments(
     moved = _axes(options.axes, rank, xa.ndim)
     mask = _mask(options.mask, xa.shape)
     if moved:
-        xa = np.moveaxis(xa, moved, range(-rank, 0))
-        mask = np.moveaxis(mask, moved, range(-rank, 0)) if mask is not None else None
+        moved_last = (*[i for i in range(xa.ndim) if i not in moved], *moved)
+        xa = xa.transpose(moved_last)
+        mask = mask.transpose(moved_last) if mask is not None else None
     batch = xa.shape[: xa.ndim - rank]
-    stride, dilation = (
-        per_axis(v, rank, name) for v, name in ((options.stride, "stride"), (options.dilation, "dilation"))
-    )
+    stride, dilation = per_axis(options.stride, rank, "stride"), per_axis(options.dilation, rank, "dilation")
     try:
         axes = geometry(xa.shape[-rank:], ka.shape, options.mode, boundaries, stride, dilation, convolve)
     except ValueError as error:
@@ -249,14 +247,15 @@ def correlation_arguments(
         raise
     if options.window is not None:
         axes = windowed(axes, options.window)
-    shape = (*batch, *(a.out for a in axes))
+    shape = (*batch, *[a.out for a in axes])
 
     weighted = mask is not None or options.nan == "ignore" or options.return_weight
     sum_dtype, dtype = _dtypes(xa.dtype, ka.dtype, options.dtype, weighted)
     if options.overflow != "raise" and dtype.kind not in "iu":
         raise ValueError(f"overflow {options.overflow!r} is for integer results; the result has dtype {dtype}")
+    most = sys.maxsize // max(sum_dtype.itemsize, dtype.itemsize, 4)
     for what, size in ("the result", math.prod(shape)), ("x", xa.size), ("k", ka.size):
-        if size * max(sum_dtype.itemsize, dtype.itemsize, 4) > sys.maxsize:
+        if size > most:
             raise ValueError(
                 f"{what} would have {size} elements of {sum_dtype}: too large; x has shape {xa.shape}, "
                 f"k has shape {ka.shape}, mode is {options.mode!r}"
@@ -269,7 +268,7 @@ def correlation_arguments(
     if fillvalue.imag and xa.dtype.kind != "c":  # continued, x is complex
         xa = xa.astype(sum_dtype)
     asked_out = as_out(options.out, as_users(shape, moved, rank), dtype)
-    out = np.moveaxis(asked_out, moved, range(-rank, 0)) if asked_out is not None and moved else asked_out
+    out = asked_out.transpose(moved_last) if asked_out is not None and moved else asked_out
     return Correlation(
         xa,
         ka,
@@ -338,14 +337,12 @@ def _outer(factors: tuple[NDArray[Any], ...], x: np.dtype[Any]) -> NDArray[Any]:
 
 def _boundaries(boundary: Any, rank: int) -> tuple[str, ...]:
     names = (boundary,) * rank if isinstance(boundary, str) else boundary
-    if (
-        not isinstance(names, (tuple, list))
-        or len(names) != rank
-        or not all(isinstance(name, str) and name in BOUNDARIES for name in names)
-    ):
-        each = f", or a tuple of {rank}" if rank > 1 else ""
-        raise ValueError(f"boundary must be one of {', '.join(BOUNDARIES)}{each}; got {boundary!r}")
-    return tuple(BOUNDARIES[name] for name in names)
+    if isinstance(names, (tuple, list)) and len(names) == rank:
+        known = [BOUNDARIES[name] for name in names if isinstance(name, str) and name in BOUNDARIES]
+        if len(known) == rank:
+            return tuple(known)
+    each = f", or a tuple of {rank}" if rank > 1 else ""
+    raise ValueError(f"boundary must be one of {', '.join(BOUNDARIES)}{each}; got {boundary!r}")
 
 
 def _axes(axes: Any, rank: int, ndim: int) -> tuple[int, ...]:
@@ -409,7 +406,7 @@ def _fillvalue(value: Any, dtype: np.dtype[Any]) -> int | float | complex:
             raise TypeError(f"fillvalue must be a {'' if dtype.kind == 'c' else 'real '}scalar; got {value!r}")
         value = scalar.item()
     if isinstance(value, complex):
-        limit = float(np.finfo(dtype).max)
+        limit = largest_of(dtype)
         if any(abs(part) > limit and not math.isinf(part) for part in (value.real, value.imag)):
             raise ValueError(f"fillvalue does not fit into the result's dtype {dtype}; got {value!r}")
         return complex(dtype.type(value))
@@ -421,7 +418,7 @@ def _fillvalue(value: Any, dtype: np.dtype[Any]) -> int | float | complex:
         info = np.iinfo(dtype)
         fits = int(info.min) <= number <= int(info.max)
     else:
-        fits = abs(number) <= float(np.finfo(dtype).max) or (isinstance(number, float) and not math.isfinite(number))
+        fits = abs(number) <= largest_of(dtype) or (isinstance(number, float) and not math.isfinite(number))
     if not fits:
         raise ValueError(f"fillvalue does not fit into the result's dtype {dtype}; got {number!r}")
     return number if dtype.kind in "iu" else float(real_dtype(dtype).type(number))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Collection
 from operator import index
@@ -103,12 +104,18 @@ def is_supported(dtype: np.dtype[Any]) -> bool:
 
 def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """That of the parts of complex numbers."""
-    return np.empty(0, dtype).real.dtype
+    return np.empty(0, dtype).real.dtype if dtype.kind == "c" else dtype
+
+
+@functools.lru_cache(maxsize=64)
+def largest_of(dtype: np.dtype[Any]) -> float:
+    """The largest finite number of a float dtype, or of the parts of a complex one."""
+    return float(np.finfo(dtype).max)
 
 
 def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """What the sums are made in: float16 is computed in float32."""
-    return np.dtype(np.float32) if dtype == np.float16 else dtype
+    return np.dtype(np.float32) if dtype.char == "e" else dtype
 
 
 def native_dtype(asked: Any) -> np.dtype[Any] | None:
@@ -134,7 +141,7 @@ def dtype_of_sums(x: np.dtype[Any], k: np.dtype[Any]) -> np.dtype[Any]:
     if x.kind in "biu" and k.kind in "biu":
         unsigned = x.kind == k.kind == "u" and x.itemsize == k.itemsize == 8
         return np.dtype(np.uint64 if unsigned else np.int64)
-    return np.result_type(x, k).newbyteorder("=")
+    return np.promote_types(x, k)  # in this machine's byte order
 
 
 # ---- words and numbers ---------------------------------------------------------------------------
