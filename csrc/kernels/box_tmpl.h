@@ -21,9 +21,9 @@ static void NAME(add)(void *to, const void *a, const void *b, ptrdiff_t n)
 }
 #endif
 
-/* Strips of V vectors; `lanes` of the last one where it is not whole */
-FC_INLINE void NAME(sums_strip)(const int V, const int whole, const T *x, ptrdiff_t xs, const fc_sums *g, T *out, ptrdiff_t os,
-                                T *room, ptrdiff_t lanes)
+/* A strip of V vectors, or of one that has `lanes`; VLEN, a constant, where they are whole */
+FC_INLINE void NAME(sums_strip)(const int V, const T *x, ptrdiff_t xs, const fc_sums *g, T *out, ptrdiff_t os, T *room,
+                                ptrdiff_t lanes)
 {
     const ptrdiff_t h = g->height, rs = V * VLEN;
     for (ptrdiff_t o = 0, asked; o < g->rows; o += asked) {
@@ -34,7 +34,7 @@ FC_INLINE void NAME(sums_strip)(const int V, const int whole, const T *x, ptrdif
             sum[v] = prefix[v] = vzero();
         for (ptrdiff_t t = rest - 1; t >= 0; t--) { /* suffixes: room[t] = sum of rows t ... rest - 1 */
             EACH(v, V) {
-                VT row = vloadn(x + (o + t) * xs + v * VLEN, whole ? VLEN : lanes);
+                VT row = vloadn(x + (o + t) * xs + v * VLEN, lanes);
                 if (t < rest - 1)
                     row = row + sum[v];
                 sum[v] = row;
@@ -45,7 +45,7 @@ FC_INLINE void NAME(sums_strip)(const int V, const int whole, const T *x, ptrdif
         for (ptrdiff_t t = 0, taken = 0; t < asked; t++) {
             for (; taken < past + t; taken++)
                 EACH(v, V) {
-                    VT row = vloadn(next + taken * xs + v * VLEN, whole ? VLEN : lanes);
+                    VT row = vloadn(next + taken * xs + v * VLEN, lanes);
                     if (taken > 0)
                         row = prefix[v] + row;
                     prefix[v] = row;
@@ -54,7 +54,7 @@ FC_INLINE void NAME(sums_strip)(const int V, const int whole, const T *x, ptrdif
                 VT all = vload(room + t * rs + v * VLEN);
                 if (taken > 0)
                     all = all + prefix[v];
-                vstoren(out + (o + t) * os + v * VLEN, all, whole ? VLEN : lanes);
+                vstoren(out + (o + t) * os + v * VLEN, all, lanes);
             }
         }
     }
@@ -66,9 +66,9 @@ static void NAME(sums)(const void *xv, ptrdiff_t xs, const fc_sums *g, void *out
     T *out = outv;
     ptrdiff_t j = 0;
     for (; g->cols - j >= 4 * VLEN; j += 4 * VLEN)
-        NAME(sums_strip)(4, 1, x + j, xs, g, out + j, os, room, VLEN);
+        NAME(sums_strip)(4, x + j, xs, g, out + j, os, room, VLEN);
     for (; j < g->cols; j += VLEN)
-        NAME(sums_strip)(1, 0, x + j, xs, g, out + j, os, room, g->cols - j);
+        NAME(sums_strip)(1, x + j, xs, g, out + j, os, room, g->cols - j);
 }
 
 static void NAME(scale)(void *to, const void *a, const void *factor, ptrdiff_t n)

@@ -110,9 +110,10 @@ FC_INLINE void NAME(column_store)(const fc_fft_column *c, ptrdiff_t row, VT v)
         vstoren(p, v, n);
 }
 
-/* One pass over all pieces of m points. factors == NULL: they are all one. */
-FC_INLINE void NAME(fft_pass)(const int r, T *z, ptrdiff_t stride, ptrdiff_t n, ptrdiff_t m, const T *factors,
-                              const fc_fft_column *from)
+/* One pass over all pieces of m points; inverse: what undoes it. factors == NULL: they are all one. column: what fft reads
+ * and ifft writes in the place of z, or NULL. */
+FC_INLINE void NAME(fft_pass)(const int inverse, const int r, T *z, ptrdiff_t stride, ptrdiff_t n, ptrdiff_t m,
+                              const T *factors, const fc_fft_column *column)
 {
     ptrdiff_t q = m / r, step = q * stride;
     for (ptrdiff_t piece = 0; piece < n; piece += m) {
@@ -121,104 +122,89 @@ FC_INLINE void NAME(fft_pass)(const int r, T *z, ptrdiff_t stride, ptrdiff_t n, 
             T *p = z + (piece + j) * stride;
             VT re[8], im[8];
             EACH(i, r) {
-                re[i] = from ? NAME(column_load)(from, j + i * q) : vload(p + i * step);
-                im[i] = from ? NAME(column_load)(from + 1, j + i * q) : vload(p + i * step + VLEN);
-            }
-            NAME(butterfly)(r, re, im);
-            EACH(i, r) {
-                if (i > 0 && factors) {
-                    NAME(times)(&re[i], &im[i], vsplat(w[0]), vsplat(w[1]));
-                    w += 2;
-                }
-                vstore(p + i * step, re[i]);
-                vstore(p + i * step + VLEN, im[i]);
-            }
-        }
-    }
-}
-
-FC_INLINE void NAME(ifft_pass)(const int r, T *z, ptrdiff_t stride, ptrdiff_t n, ptrdiff_t m, const T *factors,
-                               const fc_fft_column *to)
-{
-    ptrdiff_t q = m / r, step = q * stride;
-    for (ptrdiff_t piece = 0; piece < n; piece += m) {
-        const T *w = factors;
-        for (ptrdiff_t j = 0; j < q; j++) {
-            T *p = z + (piece + j) * stride;
-            VT re[8], im[8];
-            EACH(i, r) {
-                re[i] = vload(p + i * step);
-                im[i] = vload(p + i * step + VLEN);
-                if (i > 0 && factors) {
+                re[i] = column && !inverse ? NAME(column_load)(column, j + i * q) : vload(p + i * step);
+                im[i] = column && !inverse ? NAME(column_load)(column + 1, j + i * q) : vload(p + i * step + VLEN);
+                if (inverse && i > 0 && factors) {
                     NAME(times_conjugate)(&re[i], &im[i], vsplat(w[0]), vsplat(w[1]));
                     w += 2;
                 }
             }
-            NAME(butterfly)(r, im, re);
-            EACH(i, r)
-                if (to) {
-                    NAME(column_store)(to, j + i * q, re[i]);
-                    NAME(column_store)(to + 1, j + i * q, im[i]);
+            NAME(butterfly)(r, inverse ? im : re, inverse ? re : im);
+            EACH(i, r) {
+                if (!inverse && i > 0 && factors) {
+                    NAME(times)(&re[i], &im[i], vsplat(w[0]), vsplat(w[1]));
+                    w += 2;
+                }
+                if (column && inverse) {
+                    NAME(column_store)(column, j + i * q, re[i]);
+                    NAME(column_store)(column + 1, j + i * q, im[i]);
                 } else {
                     vstore(p + i * step, re[i]);
                     vstore(p + i * step + VLEN, im[i]);
                 }
+            }
         }
     }
 }
 
-/* The passes before `passes`, of fft; and those of ifft that undo them. A last pass of radix 4 in place, by far the
- * most frequent, has no factors to apply. */
-#define FC_FFT_PASS(pass, r, factors, column) NAME(pass)(r, z, stride, a->n, m, factors, column)
-#define FC_FFT_RADICES(pass, column)                                                                         \
-    switch (a->radix[i]) {                                                                                   \
-    case 1: if (column) FC_FFT_PASS(pass, 1, NULL, column); break;                                           \
-    case 2: FC_FFT_PASS(pass, 2, w, column); break;                                                          \
-    case 3: FC_FFT_PASS(pass, 3, w, column); break;                                                          \
-    case 4: if (m == 4 && !column) FC_FFT_PASS(pass, 4, NULL, column);                                       \
-            else FC_FFT_PASS(pass, 4, w, column);                                                            \
-            break;                                                                                           \
-    case 5: FC_FFT_PASS(pass, 5, w, column); break;                                                          \
-    case 8: FC_FFT_PASS(pass, 8, w, column); break;                                                          \
-    }
-
-static void NAME(fft_passes)(const fc_fft_axis *a, int passes, T *z, ptrdiff_t stride, const fc_fft_column *from)
+/* Pass i, by its radix. A last pass of radix 4 in place, by far the most frequent, has no factors to apply. */
+FC_INLINE void NAME(fft_radix)(const int inverse, const fc_fft_axis *a, int i, T *z, ptrdiff_t stride, ptrdiff_t m,
+                               const fc_fft_column *column)
 {
-    ptrdiff_t m = a->n;
-    for (int i = 0; i < passes; m /= a->radix[i++]) {
-        const T *w = (const T *)a->factors + a->factor[i];
-        if (i == 0 && from)
-            FC_FFT_RADICES(fft_pass, from)
+    const T *w = (const T *)a->factors + a->factor[i];
+#define FC_PASS(r, factors) NAME(fft_pass)(inverse, r, z, stride, a->n, m, factors, column)
+    switch (a->radix[i]) {
+    case 1:
+        if (column)
+            FC_PASS(1, NULL);
+        break;
+    case 2: FC_PASS(2, w); break;
+    case 3: FC_PASS(3, w); break;
+    case 4:
+        if (m == 4 && !column)
+            FC_PASS(4, NULL);
         else
-            FC_FFT_RADICES(fft_pass, ((const fc_fft_column *)NULL))
+            FC_PASS(4, w);
+        break;
+    case 5: FC_PASS(5, w); break;
+    case 8: FC_PASS(8, w); break;
     }
+#undef FC_PASS
 }
 
-static void NAME(ifft_passes)(const fc_fft_axis *a, int passes, T *z, ptrdiff_t stride, const fc_fft_column *to)
+/* The passes before `passes`; inverse: what undoes them */
+FC_INLINE void NAME(fft_passes)(const int inverse, const fc_fft_axis *a, int passes, T *z, ptrdiff_t stride,
+                                const fc_fft_column *column)
 {
-    ptrdiff_t m = a->n;
-    for (int i = 0; i < passes; i++)
-        m /= a->radix[i];
-    for (int i = passes - 1; i >= 0; i--) {
-        const T *w = (const T *)a->factors + a->factor[i];
-        m *= a->radix[i];
-        if (i == 0 && to)
-            FC_FFT_RADICES(ifft_pass, to)
+    ptrdiff_t m[FC_FFT_PASSES];
+    m[0] = a->n;
+    for (int i = 1; i < passes; i++)
+        m[i] = m[i - 1] / a->radix[i - 1];
+    for (int done = 0; done < passes; done++) {
+        const int i = inverse ? passes - 1 - done : done;
+        if (i == 0 && column)
+            NAME(fft_radix)(inverse, a, i, z, stride, m[i], column);
         else
-            FC_FFT_RADICES(ifft_pass, ((const fc_fft_column *)NULL))
+            NAME(fft_radix)(inverse, a, i, z, stride, m[i], NULL);
     }
 }
-#undef FC_FFT_RADICES
-#undef FC_FFT_PASS
+static void NAME(fft_forward)(const fc_fft_axis *a, int passes, T *z, ptrdiff_t stride, const fc_fft_column *from)
+{
+    NAME(fft_passes)(0, a, passes, z, stride, from);
+}
+static void NAME(fft_back)(const fc_fft_axis *a, int passes, T *z, ptrdiff_t stride, const fc_fft_column *to)
+{
+    NAME(fft_passes)(1, a, passes, z, stride, to);
+}
 
 static void NAME(fft)(const fc_fft_axis *a, void *z, ptrdiff_t stride, const fc_fft_column from[2])
 {
-    NAME(fft_passes)(a, a->passes, z, stride, from);
+    NAME(fft_forward)(a, a->passes, z, stride, from);
 }
 
 static void NAME(ifft)(const fc_fft_axis *a, void *z, ptrdiff_t stride, const fc_fft_column to[2])
 {
-    NAME(ifft_passes)(a, a->passes, z, stride, to);
+    NAME(fft_back)(a, a->passes, z, stride, to);
 }
 
 /* Blocks of z to the strip: rows of VLEN points become columns. Real and imaginary parts go one after the other, for
@@ -289,7 +275,7 @@ static void NAME(fftmul)(const fc_fft_axis *a, void *zv, ptrdiff_t stride, void 
         else
             NAME(fft_gather)(0, z + b * stride, NULL, s + b * BLOCK);
     if (learn != 0) {
-        NAME(fft_passes)(a, a->passes, s, 2 * VLEN, NULL);
+        NAME(fft_forward)(a, a->passes, s, 2 * VLEN, NULL);
         ptrdiff_t step = a->radix[0] > 1 ? 2 * VLEN : 0; /* one column for all */
         for (ptrdiff_t i = 0; i < a->n; i++, s += step, spectrum += 2 * VLEN) {
             vstore(spectrum, vload(s) * vsplat((T)learn));
@@ -297,12 +283,12 @@ static void NAME(fftmul)(const fc_fft_axis *a, void *zv, ptrdiff_t stride, void 
         }
         return;
     }
-    NAME(fft_passes)(a, a->passes - 1, s, 2 * VLEN, NULL);
+    NAME(fft_forward)(a, a->passes - 1, s, 2 * VLEN, NULL);
     if (a->radix[a->passes - 1] == 4)
         NAME(fft_product)(4, s, spectrum, a->n);
     else
         NAME(fft_product)(1, s, spectrum, a->n);
-    NAME(ifft_passes)(a, a->passes - 1, s, 2 * VLEN, NULL);
+    NAME(fft_back)(a, a->passes - 1, s, 2 * VLEN, NULL);
     for (ptrdiff_t b = 0; b < blocks; b++)
         if (twist)
             NAME(fft_scatter)(1, z + b * stride, twist + b * BLOCK, s + b * BLOCK);

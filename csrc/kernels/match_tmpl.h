@@ -73,25 +73,6 @@ static void NAME(match_add)(double *to, double *squares_to, const double *from, 
 }
 
 #if FC_SIZE == 8
-/* Sums of 2^b neighbours, b = 0, 1, ...; those of w are sums over the bits of w, the lowest first. */
-static void NAME(match_window)(double *s, double *room, ptrdiff_t n, ptrdiff_t w)
-{
-    ptrdiff_t at = 0; /* w's bits so far: what room sums over */
-    for (ptrdiff_t b = 1; b <= w; b *= 2) {
-        int last = 2 * b > w; /* w's highest bit comes last */
-        if (w & b) {
-            double *to = last ? s : room;
-            for (ptrdiff_t j = 0; j < n && at == 0 && !last; j += WIDE)
-                wstore(to + j, wload(s + j));
-            for (ptrdiff_t j = 0; j < n && at > 0; j += WIDE)
-                wstore(to + j, wload(room + j) + wload(s + at + j));
-            at += b;
-        }
-        for (ptrdiff_t j = 0; j < n + w - 2 * b && !last; j += WIDE)
-            wstore(s + j, wload(s + j) + wload(s + b + j));
-    }
-}
-
 static void NAME(match_grow)(double *to, double *spread_to, const double *from, const double *spread_from, const void *xv,
                              ptrdiff_t n, double count)
 {
@@ -103,38 +84,59 @@ static void NAME(match_grow)(double *to, double *spread_to, const double *from, 
     }
 }
 
-static void NAME(match_merge)(double *to, double *spread_to, const double *a, const double *spread_a, const double *b,
-                              const double *spread_b, ptrdiff_t n, double count_a, double count_b)
+/* Spreads only if asked for */
+FC_INLINE void NAME(match_both)(const int spreads, double *to, double *spread_to, const double *a, const double *spread_a,
+                                const double *b, const double *spread_b, ptrdiff_t n, double count_a, double count_b)
 {
     double per_a = 1 / count_a, per_b = 1 / count_b, part = count_a * (count_b / (count_a + count_b));
     for (ptrdiff_t i = 0; i < n; i += WIDE) {
         WT u = wload(a + i), v = wload(b + i), off = u * per_a - v * per_b;
-        WT spread = (wload(spread_a + i) + wload(spread_b + i)) + off * off * part;
+        if (spreads)
+            wstore(spread_to + i, (wload(spread_a + i) + wload(spread_b + i)) + off * off * part);
         wstore(to + i, u + v);
-        wstore(spread_to + i, spread);
     }
+}
+
+static void NAME(match_merge)(double *to, double *spread_to, const double *a, const double *spread_a, const double *b,
+                              const double *spread_b, ptrdiff_t n, double count_a, double count_b)
+{
+    NAME(match_both)(1, to, spread_to, a, spread_a, b, spread_b, n, count_a, count_b);
+}
+
+/* Sums of 2^b neighbours, b = 0, 1, ...; those of w are sums over the bits of w, the lowest first. */
+FC_INLINE void NAME(match_double)(const int spreads, double *s, double *spread, double *room, double *spread_room, ptrdiff_t n,
+                                  ptrdiff_t w, double count)
+{
+    ptrdiff_t at = 0; /* w's bits so far: what room sums over */
+    for (ptrdiff_t b = 1; b <= w; b *= 2) {
+        int last = 2 * b > w; /* w's highest bit comes last */
+        if (w & b) {
+            double *to = last ? s : room, *spread_to = last ? spread : spread_room;
+            for (ptrdiff_t j = 0; j < n && at == 0 && !last; j += WIDE) {
+                wstore(to + j, wload(s + j));
+                if (spreads)
+                    wstore(spread_to + j, wload(spread + j));
+            }
+            if (at > 0)
+                NAME(match_both)(spreads, to, spread_to, room, spread_room, s + at, spread + at, n, (double)at * count,
+                                 (double)b * count);
+            at += b;
+        }
+        if (!last)
+            NAME(match_both)(spreads, s, spread, s, spread, s + b, spread + b, n + w - 2 * b, (double)b * count,
+                             (double)b * count);
+    }
+}
+
+static void NAME(match_window)(double *s, double *room, ptrdiff_t n, ptrdiff_t w)
+{
+    NAME(match_double)(0, s, s, room, room, n, w, 1);
 }
 
 static void NAME(match_spread)(double *s, double *spread, double *room, double *spread_room, ptrdiff_t n, ptrdiff_t w,
                                double count)
 {
-    ptrdiff_t at = 0;
-    for (ptrdiff_t b = 1; b <= w; b *= 2) { /* as match_window */
-        int last = 2 * b > w;
-        if (w & b) {
-            double *to = last ? s : room, *spread_to = last ? spread : spread_room;
-            for (ptrdiff_t j = 0; j < n && at == 0 && !last; j += WIDE) {
-                wstore(to + j, wload(s + j));
-                wstore(spread_to + j, wload(spread + j));
-            }
-            if (at > 0)
-                NAME(match_merge)(to, spread_to, room, spread_room, s + at, spread + at, n, (double)at * count,
-                                  (double)b * count);
-            at += b;
-        }
-        if (!last)
-            NAME(match_merge)(s, spread, s, spread, s + b, spread + b, n + w - 2 * b, (double)b * count, (double)b * count);
-    }
+    NAME(match_double)(1, s, spread, room, spread_room, n, w, count);
 }
 #endif
 

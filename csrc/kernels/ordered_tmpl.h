@@ -12,8 +12,9 @@
  * A strip of vectors goes down the rows, so that the rows its taps reach stay in L1.
  */
 
-FC_INLINE void NAME(ordered_strip)(const int V, const int whole, const int fold, const T *x, ptrdiff_t xs, const fc_order *o,
-                                   T *out, ptrdiff_t os, ptrdiff_t rows, ptrdiff_t lanes)
+/* A strip of V vectors, or of one that has `lanes`; VLEN, a constant, where they are whole */
+FC_INLINE void NAME(ordered_strip)(const int V, const int fold, const T *x, ptrdiff_t xs, const fc_order *o, T *out,
+                                   ptrdiff_t os, ptrdiff_t rows, ptrdiff_t lanes)
 {
     const T *weight = o->w;
     const VT start = vsplat((T)o->start);
@@ -22,21 +23,21 @@ FC_INLINE void NAME(ordered_strip)(const int V, const int whole, const int fold,
         const T *centre = x + o->at[0] * o->unit;
         VT w = vsplat(weight[0]);
         EACH(v, V)
-            sum[v] = vloadn(centre + v * VLEN, whole ? VLEN : lanes) * w + start;
+            sum[v] = vloadn(centre + v * VLEN, lanes) * w + start;
         for (ptrdiff_t t = 1; t < o->taps; t++) {
             const T *p = x + o->at[t] * o->unit, *q = centre + (centre - p);
             w = vsplat(weight[t]);
             EACH(v, V) {
-                VT s = vloadn(p + v * VLEN, whole ? VLEN : lanes);
+                VT s = vloadn(p + v * VLEN, lanes);
                 if (fold > 0)
-                    s = s + vloadn(q + v * VLEN, whole ? VLEN : lanes);
+                    s = s + vloadn(q + v * VLEN, lanes);
                 if (fold < 0)
-                    s = s - vloadn(q + v * VLEN, whole ? VLEN : lanes);
+                    s = s - vloadn(q + v * VLEN, lanes);
                 sum[v] = sum[v] + s * w;
             }
         }
         EACH(v, V)
-            vstoren(out + v * VLEN, sum[v], whole ? VLEN : lanes);
+            vstoren(out + v * VLEN, sum[v], lanes);
     }
 }
 
@@ -45,11 +46,11 @@ FC_INLINE void NAME(ordered_fold)(const int fold, const T *x, ptrdiff_t xs, cons
 {
     ptrdiff_t j = 0;
     for (; cols - j >= FC_ORDERED * VLEN; j += FC_ORDERED * VLEN)
-        NAME(ordered_strip)(FC_ORDERED, 1, fold, x + j, xs, o, out + j, os, rows, VLEN);
+        NAME(ordered_strip)(FC_ORDERED, fold, x + j, xs, o, out + j, os, rows, VLEN);
     for (; cols - j >= 2 * VLEN; j += 2 * VLEN)
-        NAME(ordered_strip)(2, 1, fold, x + j, xs, o, out + j, os, rows, VLEN);
+        NAME(ordered_strip)(2, fold, x + j, xs, o, out + j, os, rows, VLEN);
     for (; j < cols; j += VLEN)
-        NAME(ordered_strip)(1, 0, fold, x + j, xs, o, out + j, os, rows, cols - j);
+        NAME(ordered_strip)(1, fold, x + j, xs, o, out + j, os, rows, cols - j);
 }
 
 static void NAME(ordered)(const void *x, ptrdiff_t xs, const fc_order *o, void *out, ptrdiff_t os, ptrdiff_t rows,

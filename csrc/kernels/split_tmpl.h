@@ -13,7 +13,8 @@
     (((l) * (s) + (p)) / VLEN == (v) ? VLEN + ((l) * (s) + (p)) % VLEN                                       \
      : (v) > 1                       ? (l)                                                                   \
                                      : ((l) * (s) + (p)) % VLEN)
-#define FC_PICKS(s, p, v) {FC_ALL_LANES(FC_PICK, s, p, v)}
+#define FC_PHASE(s, p) {{FC_ALL_LANES(FC_PICK, s, p, 1)}, {FC_ALL_LANES(FC_PICK, s, p, 2)}, {FC_ALL_LANES(FC_PICK, s, p, 3)}}
+#define FC_STRIDE(s) {FC_PHASE(s, 0), FC_PHASE(s, 1), FC_PHASE(s, 2), FC_PHASE(s, 3)}
 
 FC_INLINE ptrdiff_t NAME(split_vectors)(const int s, const VBITS pick[4][3], T *to, ptrdiff_t phase, const T *from, ptrdiff_t n)
 {
@@ -31,22 +32,17 @@ FC_INLINE ptrdiff_t NAME(split_vectors)(const int s, const VBITS pick[4][3], T *
 
 static ptrdiff_t NAME(split_by_picks)(T *to, ptrdiff_t phase, const T *from, ptrdiff_t n, ptrdiff_t s)
 {
-    static const VBITS two[4][3] = {{FC_PICKS(2, 0, 1)}, {FC_PICKS(2, 1, 1)}};
-    static const VBITS three[4][3] = {
-        {FC_PICKS(3, 0, 1), FC_PICKS(3, 0, 2)}, {FC_PICKS(3, 1, 1), FC_PICKS(3, 1, 2)}, {FC_PICKS(3, 2, 1), FC_PICKS(3, 2, 2)}};
-    static const VBITS four[4][3] = {{FC_PICKS(4, 0, 1), FC_PICKS(4, 0, 2), FC_PICKS(4, 0, 3)},
-                                     {FC_PICKS(4, 1, 1), FC_PICKS(4, 1, 2), FC_PICKS(4, 1, 3)},
-                                     {FC_PICKS(4, 2, 1), FC_PICKS(4, 2, 2), FC_PICKS(4, 2, 3)},
-                                     {FC_PICKS(4, 3, 1), FC_PICKS(4, 3, 2), FC_PICKS(4, 3, 3)}};
+    static const VBITS picks[3][4][3] = {FC_STRIDE(2), FC_STRIDE(3), FC_STRIDE(4)};
     switch (s) {
-    case 2: return NAME(split_vectors)(2, two, to, phase, from, n);
-    case 3: return NAME(split_vectors)(3, three, to, phase, from, n);
-    case 4: return NAME(split_vectors)(4, four, to, phase, from, n);
+    case 2: return NAME(split_vectors)(2, picks[0], to, phase, from, n);
+    case 3: return NAME(split_vectors)(3, picks[1], to, phase, from, n);
+    case 4: return NAME(split_vectors)(4, picks[2], to, phase, from, n);
     default: return 0;
     }
 }
 #undef FC_PICK
-#undef FC_PICKS
+#undef FC_PHASE
+#undef FC_STRIDE
 #endif
 
 static void NAME(split)(void *tov, ptrdiff_t phase, const void *fromv, ptrdiff_t n, ptrdiff_t s)
