@@ -18,44 +18,42 @@ void fc_alloc_fail_after(long allocations) { atomic_store(&allocations_left, all
 
 void *fc_alloc(size_t count, size_t size)
 {
-    enum { ALIGN = 64 };
     size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX - ALIGN)
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX - LINE)
         return NULL;
     if (atomic_load(&allocations_left) >= 0 && atomic_fetch_sub(&allocations_left, 1) <= 0) {
         atomic_store(&allocations_left, 0);
         return NULL;
     }
-    return aligned_alloc(ALIGN, (bytes + ALIGN) / ALIGN * ALIGN);
+    return aligned_alloc(LINE, (bytes + LINE) / LINE * LINE);
 }
 
 void fc_free(void *p) { free(p); }
 
 /* ---- kept for the next call ------------------------------------------------------------------- */
 
-enum { ALIGN = 64 };
-static _Atomic(char *) kept[KEPT_BLOCKS]; /* each begins with its size in bytes, which is ALIGN bytes */
+static _Atomic(char *) kept[KEPT_BLOCKS]; /* each begins with its size in bytes, which is LINE bytes */
 
 void *fc_borrow(size_t bytes)
 {
-    if (bytes > SIZE_MAX - ALIGN)
+    if (bytes > SIZE_MAX - LINE)
         return NULL;
     for (int i = 0; i < KEPT_BLOCKS && atomic_load(&allocations_left) < 0; i++) {
         char *p = atomic_load(&kept[i]) ? atomic_exchange(&kept[i], NULL) : NULL;
         if (p && *(size_t *)(void *)p >= bytes)
-            return p + ALIGN;
+            return p + LINE;
         fc_free(p); /* a larger one takes its place */
     }
-    char *p = fc_alloc(bytes + ALIGN, 1);
+    char *p = fc_alloc(bytes + LINE, 1);
     if (!p)
         return NULL;
     *(size_t *)(void *)p = bytes;
-    return p + ALIGN;
+    return p + LINE;
 }
 
 void fc_return(void *borrowed)
 {
-    char *p = (char *)borrowed - ALIGN;
+    char *p = (char *)borrowed - LINE;
     for (int i = 0; i < KEPT_BLOCKS && *(size_t *)(void *)p <= KEPT_BYTES; i++) {
         char *none = NULL;
         if (atomic_compare_exchange_strong(&kept[i], &none, p))

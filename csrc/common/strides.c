@@ -3,7 +3,6 @@
  * Elements of user arrays: where those beyond an edge come from, and how rows of them are copied.
  */
 #include "common/strides.h"
-#include <string.h>
 
 ptrdiff_t fc_source_index(ptrdiff_t i, ptrdiff_t n, int boundary)
 {

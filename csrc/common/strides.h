@@ -8,6 +8,7 @@
 
 #include "fastconv.h"
 #include "common/room.h"
+#include <string.h>
 
 enum { DEPTH = 0, ROWS, COLS };
 
@@ -40,6 +41,16 @@ static inline ptrdiff_t common_divisor(ptrdiff_t a, ptrdiff_t b)
         b = rest;
     }
     return a;
+}
+
+/* An element of FC_F32 or FC_F64, from any address */
+static inline double float_at(int type, const void *p)
+{
+    float f32;
+    double f64;
+    if (type == FC_F64)
+        return memcpy(&f64, p, sizeof f64), f64;
+    return memcpy(&f32, p, sizeof f32), (double)f32;
 }
 
 /* Elements of `size` bytes, 4 or 8, from row to row, for at least so many: an odd number of whole cache lines, for rows a power

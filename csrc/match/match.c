@@ -58,16 +58,11 @@ static int match_prepare(match *m, int type, int which, const double *from)
     if (!k->room.block)
         return -1;
     match_tables(m, k, type, &k->room, &dense, &taps);
-    double sum = 0, square = 0;
+    m->fc->op[type]->widen(dense, FC_F64, from, d * h * w);
     for (ptrdiff_t e = 0; e < d * h * w; e++) {
-        float rounded = (float)from[e];
-        memcpy(dense + e * size, type == FC_F32 ? (const void *)&rounded : (const void *)&from[e], (size_t)size);
-        sum += type == FC_F32 ? (double)rounded : from[e];
-        square += from[e] * from[e];
+        k->sum += float_at(type, dense + e * size);
+        k->square += from[e] * from[e];
     }
-    if (which == TEMPLATE)
-        m->sum[type] = sum;
-    m->square[which] = square;
     for (ptrdiff_t t = 0; t < d * w; t++)
         fc_copy_row(taps + t * h * size, size, dense + (t / w * h * w + t % w) * size, w * size, h, size);
     int failed = 0;
@@ -114,7 +109,8 @@ static void match_parts(const match *m, fc_room *r, tile *t)
     } else
         t->suffix = fc_part(r, "suffix", times(2 * min(g->k[ROWS], rows), m->row), wide);
     for (int l = 0; l < BUFFERS; l++)
-        t->buffer[l] = fc_part(r, "buffer", m->row, wide);
+        t->buffer[l] = fc_part(r, "buffer", 2 * m->row, wide);
+    t->window = fc_part(r, "window", times(times(g->k[DEPTH], g->k[ROWS]), g->k[COLS]), wide);
     t->mark = fc_part(r, "mark", times(rows, m->tile[COLS]), 1);
     if (m->fft[COLS] && g->k[DEPTH] > 1)
         t->part = fc_part(r, "part of num", grid, wide);
@@ -135,28 +131,19 @@ static void match_tile(void *context, ptrdiff_t index, int slot)
         t.count[a] = min(m->tile[a], g->out[a] - t.from[a]);
     }
     t.rows = t.count[ROWS] + g->k[ROWS] - 1, t.seen = t.count[COLS] + g->k[COLS] - 1;
-    for (int again = 1; again;) {
+    for (int again = 1; again; t.type = FC_F64) {
         t.op = m->fc->op[t.type];
-        int missing = fc_match_centre(&t);
+        fc_match_centre(&t);
         memset(t.mark, 0, (size_t)(m->tile[ROWS] * m->tile[COLS]));
         fc_match_constants(&t);
-        if (missing && g->weights)
+        if (t.missing && g->weights)
             match_mark_missing(&t);
-        if (missing)
-            fc_match_replace(&t, 0);
+        if (t.missing)
+            fc_match_gather(&t, t.centre, t.scale, 0);
         fc_match_correlate(&t, TEMPLATE, t.x, t.most, t.num);
-        if (missing && !g->weights) { /* the sums are to see them */
-            fc_match_gather(&t, t.centre, t.scale);
-            fc_match_replace(&t, NAN);
-        }
-        int doubt = fc_match_windows(&t);
-        again = doubt && g->normed && fc_match_resolve(&t);
-        t.type = again ? FC_F64 : t.type;
-        if (missing && g->weights && !again)
-            for (ptrdiff_t i = 0; i < t.count[ROWS]; i++)
-                for (ptrdiff_t j = 0; j < t.count[COLS]; j++)
-                    if (t.mark[i * m->tile[COLS] + j] == MISSING)
-                        fc_match_put(&t, i, j, NAN);
+        if (t.missing && !g->weights) /* the sums are to see them */
+            fc_match_gather(&t, t.centre, t.scale, NAN);
+        again = fc_match_resolve(&t, fc_match_windows(&t));
     }
     fc_close(&room);
 }
@@ -200,15 +187,6 @@ static void match_size_tiles(match *m)
     m->wide = round_up(m->tile[COLS], FC_MATCH_LANES);
 }
 
-static int match_take_scratch(match *m, int threads)
-{
-    fc_room r = {0};
-    match_parts(m, &r, &(tile){0});
-    m->thread_bytes = r.bytes;
-    m->scratch = fc_alloc((size_t)threads, (size_t)r.bytes);
-    return m->scratch ? 0 : -1;
-}
-
 int fc_match_run(const fc_match *g)
 {
     match m = {.g = g, .fc = fc_in_use()};
@@ -236,7 +214,13 @@ int fc_match_run(const fc_match *g)
     ptrdiff_t chunks = m.tiles[DEPTH] * m.tiles[ROWS] * m.tiles[COLS];
     int threads = fc_threads_for(fc_direct_us(m.fc, g->type, outputs, taps), g->threads);
     threads = (int)min(threads, chunks);
-    failed = failed || match_take_scratch(&m, threads) != 0;
+    if (!failed) {
+        fc_room r = {0};
+        match_parts(&m, &r, &(tile){0});
+        m.thread_bytes = r.bytes;
+        m.scratch = fc_alloc((size_t)threads, (size_t)r.bytes);
+        failed = !m.scratch;
+    }
     if (!failed)
         fc_pool_run(threads, chunks, match_tile, &m);
     match_release(&m);

@@ -11,23 +11,23 @@ void fc_match_constants(tile *t)
 {
     const match *m = t->m;
     const fc_match *g = m->g;
-    double s = t->scale, c = t->centre, r = m->sum[t->type], q = s / g->scale, V = g->energy;
+    double s = t->scale, c = t->centre, r = m->set[t->type][TEMPLATE].sum, q = s / g->scale, V = g->energy;
     double shifted = g->shift * g->scale, delta = (g->shift - c) * s;
     fc_score *f = &t->score;
+    double norm = sqrt(g->measure == FC_CCOEFF ? g->spread : g->power);
     *f = (fc_score){.normed = g->normed,
+                    .of_num = 1,
+                    .gain = g->normed ? 1 / norm : 1 / s / g->scale,
                     .spreads = g->normed && !g->weights && t->type == FC_F64,
                     .per_weight = 1 / g->weight,
                     .energy = V,
                     .per_energy = 1 / V,
                     .low = g->normed ? -1 : -INFINITY,
                     .high = g->normed ? 1 : INFINITY};
-    double norm = sqrt(g->measure == FC_CCOEFF ? g->spread : g->power);
     if (g->measure == FC_CCOEFF) {
-        f->of_num = 1, f->of_mean = -r;
-        f->gain = g->normed ? 1 / norm : 1 / s / g->scale;
+        f->of_mean = -r;
     } else if (g->measure == FC_CCORR) {
-        f->of_num = 1, f->of_sum = shifted, f->constant = s * c * (r + shifted * V);
-        f->gain = g->normed ? 1 / norm : 1 / s / g->scale;
+        f->of_sum = shifted, f->constant = s * c * (r + shifted * V);
     } else {
         f->of_num = -2 * q, f->of_sum = -2 * delta, f->of_squares = 1;
         f->constant = q * q * g->square + delta * (2 * q * r + delta * V);
@@ -66,83 +66,74 @@ static double score_ratio(const tile *t, double cross, double power, double diff
 static double score_flat(const tile *t, double X)
 {
     const fc_match *g = t->m->g;
-    double q = t->scale / g->scale, cross = X * q * (t->m->sum[FC_F64] + g->shift * g->scale * g->energy);
+    double q = t->scale / g->scale, cross = X * q * (t->m->set[FC_F64][TEMPLATE].sum + g->shift * g->scale * g->energy);
     double power = X * X * g->energy, difference = power - 2 * cross + q * q * g->power;
     return g->measure == FC_CCOEFF ? 0 : score_ratio(t, cross, power, difference > 0 ? difference : 0);
 }
 
-/* The score of a window by itself, X its elements times s */
+static double score_weight(const double *weights, ptrdiff_t e) { return weights ? weights[e] : 1; }
+
+/* The score of a window by itself, in a tile of float64, x its elements times s */
 static double score_alone(const tile *t, ptrdiff_t i, ptrdiff_t j)
 {
-    const match *m = t->m;
-    const fc_match *g = m->g;
-    ptrdiff_t h = g->k[ROWS], w = g->k[COLS], taps = 0;
-    double s = t->scale, q = s / g->scale, first = NAN, mean = 0, cross = 0, power = 0, difference = 0;
-    const char *x = t->x + (i * m->row + j) * 8;
-#define EACH_TAP                                                                                             \
-    for (ptrdiff_t z = 0; z < g->k[DEPTH]; z++)                                                              \
-        for (ptrdiff_t a = 0; a < h; a++)                                                                    \
-            for (ptrdiff_t b = 0, e = (z * h + a) * w; b < w; b++, e++)
-#define ELEMENT (((const double *)(const void *)x)[z * m->plane + a * m->row + b])
-#define WEIGHT(which) (g->which ? g->which[e] : 1)
+    const fc_match *g = t->m->g;
+    ptrdiff_t h = g->k[ROWS], w = g->k[COLS], rows = g->k[DEPTH] * h, weighed = 0;
+    double s = t->scale, q = s / g->scale, first = NAN, mean = 0, cross = 0, power = 0, difference = 0, *x = t->window;
+    for (ptrdiff_t r = 0; r < rows; r++)
+        memcpy(x + r * w, tile_row(t, r / h, i + r % h) + j * (ptrdiff_t)sizeof *x, (size_t)w * sizeof *x);
     if (g->measure == FC_CCOEFF) {
         int equal = 1;
-        EACH_TAP if (WEIGHT(weights) != 0)
-        {
-            first = taps++ == 0 ? ELEMENT : first;
-            equal &= ELEMENT == first;
-            mean += WEIGHT(weights) * (ELEMENT - first);
+        for (ptrdiff_t e = 0; e < rows * w; e++) {
+            double weight = score_weight(g->weights, e);
+            if (weight == 0)
+                continue;
+            first = weighed++ == 0 ? x[e] : first;
+            equal &= x[e] == first;
+            mean += weight * (x[e] - first);
         }
         if (equal || g->spread == 0)
             return 0;
         mean /= g->weight; /* from the first element on, as an offset may be much larger */
-        EACH_TAP if (WEIGHT(energies) != 0)
-        {
-            double off = ELEMENT - first - mean;
+    }
+    for (ptrdiff_t e = 0; e < rows * w; e++) {
+        double energy = score_weight(g->energies, e), off = x[e] - first - mean;
+        if (energy == 0)
+            continue;
+        if (g->measure == FC_CCOEFF) {
             cross += g->t[e] * off;
-            power += WEIGHT(energies) * off * off;
+            power += energy * off * off;
+            continue;
         }
-        power = power > 0 ? cross / sqrt(g->spread) / sqrt(power) : 0;
-        return score_clamp(power, -1);
+        double template = g->t[e] / energy * q + g->shift * s;
+        cross += energy * x[e] * template;
+        power += energy * x[e] * x[e];
+        difference += energy * (x[e] - template) * (x[e] - template);
     }
-    EACH_TAP if (WEIGHT(energies) != 0)
-    {
-        double template = g->t[e] / WEIGHT(energies) * q + g->shift * s;
-        cross += WEIGHT(energies) * ELEMENT * template;
-        power += WEIGHT(energies) * ELEMENT * ELEMENT;
-        difference += WEIGHT(energies) * (ELEMENT - template) * (ELEMENT - template);
-    }
+    if (g->measure == FC_CCOEFF)
+        return score_clamp(power > 0 ? cross / sqrt(g->spread) / sqrt(power) : 0, -1);
     return score_ratio(t, cross, power, difference);
-#undef EACH_TAP
-#undef ELEMENT
-#undef WEIGHT
 }
 
-void fc_match_put(const tile *t, ptrdiff_t i, ptrdiff_t j, double value)
+/* n scores of the window (i, j) and those behind it, to the result */
+static void score_put(const tile *t, ptrdiff_t i, ptrdiff_t j, int type, const void *scores, ptrdiff_t n)
 {
     const fc_match *g = t->m->g;
+    const ptrdiff_t at[FC_AXES] = {t->from[DEPTH], t->from[ROWS] + i, t->from[COLS] + j};
     char *to = g->result;
     for (int a = 0; a < FC_AXES; a++)
-        to += (t->from[a] + (a == ROWS ? i : a == COLS ? j : 0)) * g->out_step[a];
-    float narrow = (float)value;
-    memcpy(to, g->out_type == FC_F32 ? (void *)&narrow : (void *)&value, g->out_type == FC_F32 ? 4 : 8);
+        to += at[a] * g->out_step[a];
+    t->m->fc->op[g->out_type]->widen(to, type, scores, n);
 }
 
 /* A row of scores; marks what is in doubt and returns whether anything is. */
 int fc_match_scores(const tile *t, ptrdiff_t i, const double *s1, const double *sv, const double *s2)
 {
     const match *m = t->m;
-    const fc_match *g = m->g;
     const fc_score *f = &t->score;
     ptrdiff_t n = t->count[COLS];
     const char *num = t->num + i * m->wide * fc_stored_size(t->type);
     int doubt = t->op->match_score(t->buffer[OUT], t->buffer[ENERGY], num, s1, sv, s2, n, f);
-    char *to = g->result + t->from[DEPTH] * g->out_step[DEPTH] + (t->from[ROWS] + i) * g->out_step[ROWS] +
-               t->from[COLS] * g->out_step[COLS];
-    if (t->type == FC_F64 && g->out_type == FC_F32)
-        m->fc->op[FC_F32]->widen(to, FC_F64, t->buffer[OUT], n);
-    else
-        memcpy(to, t->buffer[OUT], (size_t)(n * fc_stored_size(t->type)));
+    score_put(t, i, 0, t->type, t->buffer[OUT], n);
     char *mark = t->mark + i * m->tile[COLS];
     for (ptrdiff_t j = 0; doubt && j < n; j++) { /* as match_score has it */
         double mean = s1[j] * f->per_weight, level = f->centre + sv[j] * f->per_energy;
@@ -162,52 +153,46 @@ static void score_find_flat(const tile *t)
 {
     const match *m = t->m;
     ptrdiff_t h = m->g->k[ROWS], w = m->g->k[COLS], cols = t->count[COLS], rows = t->count[ROWS];
-    int32_t *down = (int32_t *)(void *)t->buffer[SUM], *across = (int32_t *)(void *)t->buffer[ROOM];
+    int32_t *down = (int32_t *)(void *)t->buffer[SUM];
     for (ptrdiff_t z = 0; z < m->g->k[DEPTH]; z++) {
         memset(down, 0, (size_t)cols * sizeof *down);
         for (ptrdiff_t i = rows + h - 2; i >= 0; i--) {
-            const void *row = tile_row(t, z, i), *first_row = tile_row(t, 0, i);
-            const float *f = row, *first_f = first_row;
-            const double *d = row, *first_d = first_row;
-#define SAME(a, b) (t->type == FC_F32 ? f[a] == f[b] : d[a] == d[b])
-            ptrdiff_t last = cols + w - 2, run = 1;
-            for (ptrdiff_t j = last; j >= 0; j--) {
-                run = j < last && SAME(j, j + 1) ? run + 1 : 1;
-                if (j < cols)
-                    across[j] = run >= w;
-            }
-            for (ptrdiff_t j = 0; j < cols; j++) {
-                int below = i < rows + h - 2 && SAME(j, j + m->row);
-                int first = z == 0 || (t->type == FC_F32 ? f[j] == first_f[j] : d[j] == first_d[j]);
-                down[j] = across[j] && first ? (below ? down[j] : 0) + 1 : 0;
+            double *x = t->buffer[ROOM] + i % 2 * m->row, *below = t->buffer[ROOM] + (i + 1) % 2 * m->row;
+            double *first = z > 0 ? t->buffer[PREFIX] : x;
+            m->fc->op[FC_F64]->widen(x, t->type, tile_row(t, z, i), t->seen);
+            if (z > 0)
+                m->fc->op[FC_F64]->widen(first, t->type, tile_row(t, 0, i), cols);
+            for (ptrdiff_t last = t->seen - 1, j = last, run = 1; j >= 0; j--) {
+                run = j < last && x[j] == x[j + 1] ? run + 1 : 1;
+                if (j >= cols)
+                    continue;
+                int continues = i < rows + h - 2 && x[j] == below[j];
+                down[j] = run >= w && x[j] == first[j] ? (continues ? down[j] : 0) + 1 : 0;
                 char *mark = t->mark + i * m->tile[COLS] + j;
-                if (i < rows && (*mark == DOUBTFUL || *mark == FLAT)) {
-                    int flat = down[j] >= h;
-                    *mark = (z == 0 || *mark == FLAT) && flat ? FLAT : DOUBTFUL;
-                }
+                if (i < rows && (*mark == DOUBTFUL || *mark == FLAT))
+                    *mark = (z == 0 || *mark == FLAT) && down[j] >= h ? FLAT : DOUBTFUL;
             }
-#undef SAME
         }
     }
 }
 
-int fc_match_resolve(const tile *t)
+int fc_match_resolve(const tile *t, int doubt)
 {
     const match *m = t->m;
-    fc_match_gather(t, 0, t->scale);
-    score_find_flat(t);
-    if (t->type == FC_F32)
-        for (ptrdiff_t i = 0; i < t->count[ROWS]; i++)
-            if (memchr(t->mark + i * m->tile[COLS], DOUBTFUL, (size_t)t->count[COLS]))
-                return 1;
-    for (ptrdiff_t i = 0; i < t->count[ROWS]; i++)
+    if (doubt) {
+        fc_match_gather(t, 0, t->scale, NAN);
+        score_find_flat(t);
+        if (t->type == FC_F32 && memchr(t->mark, DOUBTFUL, (size_t)(m->tile[ROWS] * m->tile[COLS])))
+            return 1;
+    }
+    for (ptrdiff_t i = 0; i < t->count[ROWS] && (doubt || t->missing); i++)
         for (ptrdiff_t j = 0; j < t->count[COLS]; j++) {
-            const void *x = tile_row(t, 0, i) + j * fc_stored_size(t->type);
             char mark = t->mark[i * m->tile[COLS] + j];
-            if (mark == FLAT)
-                fc_match_put(t, i, j, score_flat(t, t->type == FC_F32 ? (double)*(const float *)x : *(const double *)x));
-            else if (mark == DOUBTFUL)
-                fc_match_put(t, i, j, score_alone(t, i, j));
+            double score = mark == FLAT       ? score_flat(t, tile_element(t, tile_row(t, 0, i), j))
+                           : mark == DOUBTFUL ? score_alone(t, i, j)
+                                              : NAN;
+            if (mark != CERTAIN)
+                score_put(t, i, j, FC_F64, &score, 1);
         }
     return 0;
 }

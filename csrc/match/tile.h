@@ -8,16 +8,17 @@
 
 #include "corr/gather.h"
 
-enum { TYPES = 2 };                         /* of the arithmetic: FC_F32, FC_F64 */
-enum { TEMPLATE, WEIGHTS, ENERGIES, SETS }; /* what is correlated with */
-enum { PREFIX, PREFIX2, SUM, SUM2, ROOM, ROOM2, ZERO, OUT, ENERGY, BUFFERS };
-enum { CERTAIN, DOUBTFUL, FLAT, MISSING }; /* marks of a window */
+enum { TYPES = 2 };                                     /* of the arithmetic: FC_F32, FC_F64 */
+enum { TEMPLATE, WEIGHTS, ENERGIES, SETS };             /* what is correlated with */
+enum { PREFIX, SUM, ROOM, ZERO, OUT, ENERGY, BUFFERS }; /* two rows each */
+enum { CERTAIN, DOUBTFUL, FLAT, MISSING };              /* marks of a window */
 
 /* One set of weights, ready to be correlated with */
 typedef struct {
     fc_room room; /* taps column by column, and where they lie */
     fc_taps taps;
-    fc_fft **fft; /* one for each depth; NULL: directly */
+    fc_fft **fft;       /* one for each depth; NULL: directly */
+    double sum, square; /* of the weights as they are rounded; of their squares */
 } correlator;
 
 typedef struct {
@@ -26,8 +27,6 @@ typedef struct {
     fc_axis axis[FC_AXES];
     source x[TYPES]; /* how to gather, with this type of the arithmetic */
     correlator set[TYPES][SETS];
-    double sum[TYPES];   /* of the template as it is rounded */
-    double square[SETS]; /* sum of squares */
     ptrdiff_t tile[FC_AXES], tiles[FC_AXES];
     ptrdiff_t row, plane;   /* elements from row to row, plane to plane of gathered elements */
     ptrdiff_t wide;         /* room of a row of outputs or sums */
@@ -43,10 +42,11 @@ typedef struct {
     const fc_ops *op;                            /* of this type */
     char *x, *squares, *num, *part, *fft, *mark; /* part: of num, one plane's */
     double *s1, *sv, *s2;                        /* with weights: sums of the whole tile */
-    double *suffix, *buffer[BUFFERS];
+    double *suffix, *buffer[BUFFERS], *window;
     ptrdiff_t from[FC_AXES], count[FC_AXES]; /* outputs */
     ptrdiff_t rows, seen;                    /* of x: rows of a plane, and elements of a row, that they look at */
     double centre, scale, most;              /* of x'; its largest magnitude at most */
+    int missing;                             /* elements are not finite */
     fc_score score;
 } tile;
 
@@ -54,11 +54,14 @@ static inline char *tile_row(const tile *t, ptrdiff_t z, ptrdiff_t i)
 {
     return t->x + (z * t->m->plane + i * t->m->row) * fc_stored_size(t->type);
 }
+static inline double tile_element(const tile *t, const char *row, ptrdiff_t j)
+{
+    return float_at(t->type, row + j * fc_stored_size(t->type));
+}
 
 /* tiles.c: steps 1 to 3 */
-FC_API void fc_match_gather(const tile *t, double centre, double scale); /* (x - centre) scale */
-FC_API int fc_match_centre(tile *t); /* chooses them; returns whether elements are not finite, which are NaN then */
-FC_API void fc_match_replace(const tile *t, double by); /* what is not finite, by NaN, or by 0 for the correlation */
+FC_API void fc_match_centre(tile *t); /* chooses centre and scale; x' is gathered, NaN where elements are not finite */
+FC_API void fc_match_gather(const tile *t, double centre, double scale, double other); /* again; other: in place of NaN */
 /* to[rows][wide] = the windows of x (of the tile) with this set. most: the largest magnitude of x */
 FC_API void fc_match_correlate(const tile *t, int which, const char *x, double most, char *to);
 
@@ -69,7 +72,7 @@ FC_API int fc_match_windows(const tile *t);
 FC_API void fc_match_constants(tile *t); /* t->score */
 FC_API int fc_match_scores(const tile *t, ptrdiff_t i, const double *s1, const double *sv,
                            const double *s2); /* of a row; likewise */
-FC_API void fc_match_put(const tile *t, ptrdiff_t i, ptrdiff_t j, double score);
-FC_API int fc_match_resolve(const tile *t); /* step 5; returns whether the tile has to be done again, in float64 */
+/* step 5, and windows with missing elements; returns whether the tile has to be done again, in float64 */
+FC_API int fc_match_resolve(const tile *t, int doubt);
 
 #endif

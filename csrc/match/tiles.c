@@ -9,47 +9,36 @@
 
 /* ---- gather and centre -------------------------------------------------------------------------- */
 
-/* Kernels read whole vectors of a row: behind what windows look at lie zeros, which change no sum of theirs. */
+/* Kernels read whole vectors of a row: what lies behind what windows look at means nothing. */
 static void tile_gather(const tile *t)
 {
     const match *m = t->m;
-    ptrdiff_t size = fc_stored_size(t->type);
     rows_of layout = {.plane = m->plane, .row = m->row};
     gather_room room = {.raw = (char *)t->buffer[SUM], .column = (ptrdiff_t *)(void *)t->buffer[ROOM]};
     fc_gather(&m->x[t->type], &room, t->x, &layout, m->g->x, t->from, t->count);
-    for (ptrdiff_t z = 0; z < m->g->k[DEPTH]; z++)
-        for (ptrdiff_t i = 0; i < t->rows; i++)
-            memset(tile_row(t, z, i) + t->seen * size, 0, (size_t)((m->row - t->seen) * size));
 }
 
-static void tile_shift(const tile *t, double centre, double scale)
+/* Gathered elements become x' = (x - centre) scale, or `other` where that is not finite and elements are missing */
+static void tile_shift(const tile *t, double centre, double scale, double other)
 {
-    for (ptrdiff_t z = 0; z < t->m->g->k[DEPTH]; z++)
-        for (ptrdiff_t i = 0; i < t->rows; i++)
-            t->op->match_shift(tile_row(t, z, i), t->seen, centre, scale);
-}
-
-void fc_match_gather(const tile *t, double centre, double scale)
-{
-    tile_gather(t);
-    tile_shift(t, centre, scale);
-}
-
-void fc_match_replace(const tile *t, double by)
-{
+    ptrdiff_t size = fc_stored_size(t->type);
     for (ptrdiff_t z = 0; z < t->m->g->k[DEPTH]; z++)
         for (ptrdiff_t i = 0; i < t->rows; i++) {
-            float *f = (float *)(void *)tile_row(t, z, i);
-            double *d = (double *)(void *)f;
-            for (ptrdiff_t j = 0; j < t->seen; j++)
-                if (t->type == FC_F32 && !isfinite(f[j]))
-                    f[j] = (float)by;
-                else if (t->type == FC_F64 && !isfinite(d[j]))
-                    d[j] = by;
+            char *row = tile_row(t, z, i);
+            t->op->match_shift(row, t->seen, centre, scale);
+            for (ptrdiff_t j = 0; j < t->seen && t->missing; j++)
+                if (!isfinite(tile_element(t, row, j)))
+                    t->op->widen(row + j * size, FC_F64, &other, 1);
         }
 }
 
-int fc_match_centre(tile *t)
+void fc_match_gather(const tile *t, double centre, double scale, double other)
+{
+    tile_gather(t);
+    tile_shift(t, centre, scale, other);
+}
+
+void fc_match_centre(tile *t)
 {
     const fc_match *g = t->m->g;
     fc_look all = {.low = INFINITY, .high = -INFINITY};
@@ -71,11 +60,9 @@ int fc_match_centre(tile *t)
         if (g->measure == FC_SQDIFF && t->scale > g->scale) /* squares of the template are added to those of x */
             t->scale = g->scale;
     }
-    tile_shift(t, t->centre, t->scale);
     t->most = most * t->scale;
-    if (all.not_finite > 0)
-        fc_match_replace(t, NAN);
-    return all.not_finite > 0;
+    t->missing = all.not_finite > 0;
+    tile_shift(t, t->centre, t->scale, NAN);
 }
 
 /* ---- correlate ---------------------------------------------------------------------------------- */
@@ -111,7 +98,7 @@ static void tile_make_whole(const tile *t, int which, double most, char *grid)
 {
     const match *m = t->m;
     double points = (double)m->fft[ROWS] * (double)m->fft[COLS];
-    double error = 2 * 0x1p-53 * log2(points + 1) * sqrt(2 * points * m->square[which]) * most;
+    double error = 2 * 0x1p-53 * log2(points + 1) * sqrt(2 * points * m->set[t->type][which].square) * most;
     if (!m->g->whole || m->fft[COLS] == 0 || !(error < 0.25))
         return;
     for (ptrdiff_t i = 0; i < t->count[ROWS]; i++)

@@ -11,68 +11,61 @@
 #include <math.h>
 #include <string.h>
 
-/* to = from and row i of the tile, of all its planes. from: of so many rows */
-static void windows_add_row(const tile *t, double *const to[2], double *const from[2], ptrdiff_t rows, ptrdiff_t i, ptrdiff_t n)
+/* Two rows, of sums and of sums of squares or spreads, m->row apart: to = from and row i of the tile, of all its planes.
+ * from: of so many rows */
+static void windows_add_row(const tile *t, double *to, const double *from, ptrdiff_t rows, ptrdiff_t i)
 {
-    ptrdiff_t deep = t->m->g->k[DEPTH];
-    for (ptrdiff_t z = 0; z < deep; z++) {
-        double *sum = z ? to[0] : from[0], *squares = z ? to[1] : from[1];
-        const char *x = tile_row(t, z, i);
+    ptrdiff_t deep = t->m->g->k[DEPTH], row = t->m->row;
+    for (ptrdiff_t z = 0; z < deep; z++, from = to)
         if (t->score.spreads)
-            t->op->match_grow(to[0], to[1], sum, squares, x, n, (double)(rows * deep + z));
+            t->op->match_grow(to, to + row, from, from + row, tile_row(t, z, i), t->seen, (double)(rows * deep + z));
         else
-            t->op->match_add(to[0], to[1], sum, squares, x, n);
-    }
+            t->op->match_add(to, to + row, from, from + row, tile_row(t, z, i), t->seen);
 }
 
-/* Window sums of a row of outputs into `sum`: from the suffix of so many rows, and the prefix of the others */
-static void windows_sum_row(const tile *t, double *const sum[2], double *const suffix[2], double *const prefix[2],
-                            ptrdiff_t rows)
+/* Window sums of a row of outputs: from the suffix of so many rows, and the prefix of the others */
+static void windows_sum_row(const tile *t, const double *suffix, ptrdiff_t rows)
 {
     const fc_match *g = t->m->g;
     const fc_ops *op = t->m->fc->op[FC_F64];
-    ptrdiff_t h = g->k[ROWS], w = g->k[COLS], cols = t->count[COLS], seen = t->seen;
-    double deep = (double)g->k[DEPTH];
+    ptrdiff_t h = g->k[ROWS], w = g->k[COLS], cols = t->count[COLS], row = t->m->row;
+    double deep = (double)g->k[DEPTH], *sum = t->buffer[SUM], *prefix = t->buffer[PREFIX], *room = t->buffer[ROOM];
     if (rows == h)
-        for (int p = 0; p < 2; p++)
-            memcpy(sum[p], suffix[p], (size_t)seen * sizeof(double));
+        memcpy(sum, suffix, (size_t)(2 * row) * sizeof *sum);
     if (t->score.spreads) {
         if (rows < h)
-            op->match_merge(sum[0], sum[1], suffix[0], suffix[1], prefix[0], prefix[1], seen, (double)rows * deep,
+            op->match_merge(sum, sum + row, suffix, suffix + row, prefix, prefix + row, t->seen, (double)rows * deep,
                             (double)(h - rows) * deep);
-        op->match_spread(sum[0], sum[1], t->buffer[ROOM], t->buffer[ROOM2], cols, w, (double)h * deep);
+        op->match_spread(sum, sum + row, room, room + row, cols, w, (double)h * deep);
         return;
     }
-    for (int p = 0; p < 2; p++) {
-        if (rows < h)
-            op->add(sum[p], suffix[p], prefix[p], seen);
-        op->match_window(sum[p], t->buffer[ROOM], cols, w);
-    }
+    if (rows < h)
+        op->add(sum, suffix, prefix, row + t->seen);
+    op->match_window(sum, room, cols, w);
+    op->match_window(sum + row, room, cols, w);
 }
 
 /* Step 4 without weights. Returns whether anything is in doubt. */
 static int windows_sums(const tile *t)
 {
     const match *m = t->m;
-    ptrdiff_t h = m->g->k[ROWS], seen = t->seen;
-    double *zero[2] = {t->buffer[ZERO], t->buffer[ZERO]}, *prefix[2] = {t->buffer[PREFIX], t->buffer[PREFIX2]};
-    double *sum[2] = {t->buffer[SUM], t->buffer[SUM2]};
+    ptrdiff_t h = m->g->k[ROWS], row = m->row;
+    double *zero = t->buffer[ZERO], *sum = t->buffer[SUM], *prefix = t->buffer[PREFIX];
     int doubt = 0;
-    memset(zero[0], 0, (size_t)m->row * sizeof(double));
+    memset(zero, 0, (size_t)(2 * row) * sizeof *zero);
     for (ptrdiff_t block = 0; block < t->count[ROWS]; block += h) {
         ptrdiff_t outputs = min(h, t->count[ROWS] - block);
-        double *below[2] = {zero[0], zero[1]};
+        const double *below = zero;
         for (ptrdiff_t r = h - 1; r >= 0; r--) { /* suffixes; those that no output has stay in one place */
-            double *first = t->suffix + 2 * min(r, outputs - 1) * m->row, *to[2] = {first, first + m->row};
-            windows_add_row(t, to, below, h - 1 - r, block + r, seen);
-            below[0] = to[0], below[1] = to[1];
+            double *to = t->suffix + 2 * min(r, outputs - 1) * row;
+            windows_add_row(t, to, below, h - 1 - r, block + r);
+            below = to;
         }
         for (ptrdiff_t r = 0; r < outputs; r++) {
-            double *first = t->suffix + 2 * r * m->row, *suffix[2] = {first, first + m->row};
             if (r > 0)
-                windows_add_row(t, prefix, r == 1 ? zero : prefix, r - 1, block + h + r - 1, seen);
-            windows_sum_row(t, sum, suffix, prefix, h - r);
-            doubt |= fc_match_scores(t, block + r, sum[0], sum[0], sum[1]);
+                windows_add_row(t, prefix, r == 1 ? zero : prefix, r - 1, block + h + r - 1);
+            windows_sum_row(t, t->suffix + 2 * r * row, h - r);
+            doubt |= fc_match_scores(t, block + r, sum, sum, sum + row);
         }
     }
     return doubt;
