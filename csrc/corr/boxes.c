@@ -32,7 +32,6 @@ static void boxes_size_tile(call *c)
     out[ROWS] = clamp(tall / axis[ROWS].stride, 1, axis[ROWS].out);
     ptrdiff_t wide = min(CORR_AREA / out[DEPTH] / out[ROWS], CORR_WIDEST), least = out[COLS] > 0 ? out[COLS] : CORR_WIDE;
     out[COLS] = clamp(max(wide, least) / axis[COLS].stride, 1, axis[COLS].out);
-    c->out_row = c->more > 0 ? odd_lines(plus(out[COLS], c->more), c->size) : out[COLS];
 }
 
 void fc_lay_boxes(call *c)
@@ -47,7 +46,9 @@ void fc_lay_boxes(call *c)
     c->user = (rows_of){.plane = axis[DEPTH].x_step / c->size, .row = axis[ROWS].x_step / c->size};
     if (!c->is_tiled && c->out_adjacent)
         return;
-    boxes_size_tile(c);
+    if (c->tile_out[DEPTH] == 0)
+        boxes_size_tile(c);
+    c->out_row = c->more > 0 ? odd_lines(plus(c->tile_out[COLS], c->more), c->size) : c->tile_out[COLS];
     ptrdiff_t cols = reach(&axis[COLS], c->tile_out[COLS]), phases = min(axis[COLS].stride, cols);
     c->tile.phase = whole_lines(times(parts_of(cols, phases), c->size)) / c->size;
     c->tile.row = odd_lines(times(phases, c->tile.phase), c->size);
@@ -60,7 +61,7 @@ void fc_boxes_parts(const call *c, fc_room *r, scratch *s)
     if (c->is_tiled) {
         ptrdiff_t planes = reach(&axis[DEPTH], c->tile_out[DEPTH]), rows = plus(reach(&axis[ROWS], c->tile_out[ROWS]), c->more);
         s->tile = fc_part(r, "tile", times(times(planes, rows), c->tile.row), c->size);
-        fc_gather_parts(&c->x, r, &s->gather, max(reach(&axis[COLS], c->tile_out[COLS]), c->tile_cols));
+        fc_gather_parts(&c->x, r, &s->gather, reach(&axis[COLS], c->tile_out[COLS]));
     }
     if (!c->out_adjacent) {
         s->out = fc_part(r, "out", times(c->tile_out[ROWS] + c->more, c->out_row), c->size);
@@ -87,57 +88,40 @@ static void boxes_store(const job *j, char *to, char *result, ptrdiff_t n)
         fc_copy_row(to, step, row, size, n, size);
 }
 
-/* A patch of depth z, of any size: to out where it can be written, or tile by tile by way of scratch */
-static void boxes_compute(const job *j, ptrdiff_t z, patch p)
+/* A patch of depth z: to out, or by way of scratch */
+static void boxes_compute(const job *j, ptrdiff_t z, patch *p)
+{
+    const call *c = j->c;
+    p->out = c->out_adjacent ? out_at(j, z, p->row, p->col) : j->s.out;
+    p->out_row = c->out_adjacent ? c->g->axis[ROWS].out_step / c->size : c->out_row;
+    c->method->compute(c, &j->s, p);
+    for (ptrdiff_t i = 0; i < p->rows && !c->out_adjacent; i++)
+        boxes_store(j, out_at(j, z, p->row + i, p->col), p->out + i * p->out_row * c->size, p->cols);
+}
+
+void fc_boxes_compute(const job *j, const box *b, int gathers)
 {
     const call *c = j->c;
     const fc_axis *axis = c->g->axis;
-    if (c->out_adjacent) {
-        p.out = out_at(j, z, p.row, p.col), p.out_row = axis[ROWS].out_step / c->size;
-        c->method->compute(c, &j->s, &p);
+    ptrdiff_t at[FC_AXES], n[FC_AXES], most[FC_AXES];
+    if (is_empty(b))
         return;
-    }
-    patch t = {.r = p.r, .out = j->s.out, .out_row = c->out_row};
-    for (ptrdiff_t ti = 0; ti < p.rows; ti += c->tile_out[ROWS])
-        for (ptrdiff_t tj = 0; tj < p.cols; tj += c->tile_out[COLS]) {
-            t.src = p.src + (ti * axis[ROWS].stride * p.r->row + tj) * c->size; /* column stride: 1 in a tile */
-            t.row = p.row + ti, t.rows = min(c->tile_out[ROWS], p.rows - ti);
-            t.col = p.col + tj, t.cols = min(c->tile_out[COLS], p.cols - tj);
-            c->method->compute(c, &j->s, &t);
-            for (ptrdiff_t i = 0; i < t.rows; i++)
-                boxes_store(j, out_at(j, z, t.row + i, t.col), t.out + i * t.out_row * c->size, t.cols);
-        }
-}
-
-void fc_bordered(const job *j, const box *b)
-{
-    const call *c = j->c;
-    ptrdiff_t at[FC_AXES], n[FC_AXES];
-    for (at[DEPTH] = b->from[DEPTH]; at[DEPTH] < b->to[DEPTH]; at[DEPTH] += c->tile_out[DEPTH])
-        for (at[ROWS] = b->from[ROWS]; at[ROWS] < b->to[ROWS]; at[ROWS] += c->tile_out[ROWS])
-            for (at[COLS] = b->from[COLS]; at[COLS] < b->to[COLS]; at[COLS] += c->tile_out[COLS]) {
-                for (int a = 0; a < FC_AXES; a++)
-                    n[a] = min(c->tile_out[a], b->to[a] - at[a]);
-                fc_gather(&c->x, &j->s.gather, j->s.tile, &c->tile, j->x, at, n);
-                patch p = {.r = &c->tile, .src = j->s.tile, .row = at[ROWS], .col = at[COLS], .rows = n[ROWS], .cols = n[COLS]};
-                for (ptrdiff_t z = 0; z < n[DEPTH]; z++, p.src += c->g->axis[DEPTH].stride * c->tile.plane * c->size)
-                    boxes_compute(j, at[DEPTH] + z, p);
-            }
-}
-
-static void boxes_inner(const job *j, const box *b)
-{
-    const fc_axis *axis = j->c->g->axis;
-    patch p = {.r = &j->c->user,
-               .src = j->x,
-               .row = b->from[ROWS],
-               .col = b->from[COLS],
-               .rows = b->to[ROWS] - b->from[ROWS],
-               .cols = b->to[COLS] - b->from[COLS]};
     for (int a = 0; a < FC_AXES; a++)
-        p.src += (b->from[a] * axis[a].stride - axis[a].lead) * axis[a].x_step;
-    for (ptrdiff_t z = b->from[DEPTH]; z < b->to[DEPTH]; z++, p.src += axis[DEPTH].stride * axis[DEPTH].x_step)
-        boxes_compute(j, z, p);
+        most[a] = gathers || !c->out_adjacent ? c->tile_out[a] : b->to[a] - b->from[a];
+    for (at[DEPTH] = b->from[DEPTH]; at[DEPTH] < b->to[DEPTH]; at[DEPTH] += most[DEPTH])
+        for (at[ROWS] = b->from[ROWS]; at[ROWS] < b->to[ROWS]; at[ROWS] += most[ROWS])
+            for (at[COLS] = b->from[COLS]; at[COLS] < b->to[COLS]; at[COLS] += most[COLS]) {
+                for (int a = 0; a < FC_AXES; a++)
+                    n[a] = min(most[a], b->to[a] - at[a]);
+                patch p = {.r = &c->user, .row = at[ROWS], .col = at[COLS], .rows = n[ROWS], .cols = n[COLS]};
+                if (gathers) {
+                    fc_gather(&c->x, &j->s.gather, j->s.tile, &c->tile, j->x, at, n);
+                    p.r = &c->tile;
+                }
+                p.src = gathers ? j->s.tile : x_at(j, at);
+                for (ptrdiff_t z = 0; z < n[DEPTH]; z++, p.src += axis[DEPTH].stride * p.r->plane * c->size)
+                    boxes_compute(j, at[DEPTH] + z, &p);
+            }
 }
 
 /* Number `index` of the shares of a plane, which are as even as can be; no product of sizes can wrap */
@@ -164,17 +148,15 @@ void fc_boxes(const job *j, ptrdiff_t index)
     }
     int peeled = inner.from[COLS] > whole.from[COLS] || inner.to[COLS] < whole.to[COLS];
     if (!c->x_adjacent || is_empty(&inner) || (peeled && whole.to[COLS] - whole.from[COLS] <= CORR_NARROW)) {
-        fc_bordered(j, &whole);
+        fc_boxes_compute(j, &whole, 1);
         return;
     }
     for (int a = 0; a < FC_AXES; a++) { /* peel off what lies before and behind the interior */
         box before = whole, behind = whole;
         before.to[a] = whole.from[a] = inner.from[a];
         behind.from[a] = whole.to[a] = inner.to[a];
-        if (!is_empty(&before))
-            fc_bordered(j, &before);
-        if (!is_empty(&behind))
-            fc_bordered(j, &behind);
+        fc_boxes_compute(j, &before, 1);
+        fc_boxes_compute(j, &behind, 1);
     }
-    boxes_inner(j, &inner);
+    fc_boxes_compute(j, &inner, 0);
 }

@@ -8,8 +8,8 @@
  *      direct.c im2col.c separable.c box.c lines.c  methods: a patch of outputs from rows whose columns are adjacent
  *      gather.c, common/strides.c                   elements of x into scratch
  *
- * A call is constant once its chunks are being computed. It may be kept, and begun again with other arrays of the same
- * alignment: of fc_corr only sizes, steps, factors and the tap of FC_BOX are read while chunks are computed.
+ * A call is constant while its chunks are computed. It may be begun again with other arrays of the same alignment: of fc_corr
+ * only sizes, steps, factors and the tap of FC_BOX are read then.
  */
 #ifndef FASTCONV_CALL_H
 #define FASTCONV_CALL_H
@@ -35,18 +35,11 @@ typedef struct {
 typedef struct {
     gather_room gather;
     char *tile, *out, *stored;
-    union {
-        struct {
-            ptrdiff_t *at, *panel_at;
-            char *panel;
-        } im2col;
-        struct {
-            ptrdiff_t *at;
-            char *sums, *planes;
-        } separable;
-        struct { char *down, *boxes, *turned, *across, *ring, *stored; } sums; /* box.c, lines.c */
-        struct { char *tile[2], *transforms; } pair;
-    };
+    ptrdiff_t *at;                                         /* im2col.c, separable.c */
+    char *panel, *sums, *planes;                           /* the first is im2col.c's */
+    char *down, *turned, *across, *boxes, *ring, *between; /* box.c, lines.c */
+    char *second, *transforms;                             /* overlap.c: the other tile of a pair */
+    int *not_finite;                                       /* of FC_BOX: the call's */
 } scratch;
 
 /* A method. What is NULL has nothing to do. */
@@ -63,10 +56,7 @@ typedef struct {
 typedef struct { ptrdiff_t n[FC_AXES], out[FC_AXES], count[FC_AXES]; } tile_grid;
 
 struct call {
-    const fc_corr *g; /* but for its arrays, x and out: */
-    const char *from;
-    char *to;
-    int *not_finite;      /* FC_BOX of floats, or NULL */
+    const fc_corr *g;     /* but for its arrays, x and out */
     const fc_kernels *fc; /* of the whole call */
     const fc_ops *op;     /* of the type of the arithmetic */
     const method *method;
@@ -78,11 +68,11 @@ struct call {
     int streams;      /* out is so large that it goes past the caches */
     double divisor;   /* of what is stored; 1: none */
 
-    /* boxes.c. What the method asks for before: outputs of a tile, at least; rows and columns that tiles and outputs of
-     * tiles in scratch have more; columns of a gathered tile, at least */
+    /* boxes.c. What the method asks for before: outputs of a tile, at least, or exactly where it says how deep it is; rows
+     * and columns that tiles and outputs of tiles in scratch have more */
     box inner;    /* outputs whose windows lie inside x */
     int is_tiled; /* there are others, or x cannot be read where it is */
-    ptrdiff_t tile_out[FC_AXES], more, tile_cols;
+    ptrdiff_t tile_out[FC_AXES], more;
     ptrdiff_t out_row; /* elements from row to row of outputs in scratch */
     rows_of user, tile;
 
@@ -93,16 +83,17 @@ struct call {
             ptrdiff_t fold;
         } direct; /* fold: columns of a row that a signal is folded into, or 0 */
         fc_order ordered, lines[FC_AXES];
+        struct {
+            ptrdiff_t rows, cols, down, back;
+        } box; /* outputs of a block; rows of sums down, and of both: elements apart */
     };
     struct {
         fc_fft *fft;
         tile_grid grid;
-        rows_of tile;
     } overlap;
 
-    fc_room tables; /* the same for all threads */
-    char *scratch;  /* thread_bytes for each */
-    ptrdiff_t thread_bytes;
+    fc_room tables;         /* the same for all threads */
+    ptrdiff_t thread_bytes; /* of scratch */
 };
 
 /* One chunk's view of the arrays: a plane of each. */
@@ -113,6 +104,14 @@ struct job {
     char *out;
 };
 
+/* Where the window of an output begins, in an x that holds it */
+static inline const char *x_at(const job *j, const ptrdiff_t at[FC_AXES])
+{
+    const char *x = j->x;
+    for (int a = 0; a < FC_AXES; a++)
+        x += (at[a] * j->c->g->axis[a].stride - j->c->g->axis[a].lead) * j->c->g->axis[a].x_step;
+    return x;
+}
 static inline char *out_at(const job *j, ptrdiff_t z, ptrdiff_t row, ptrdiff_t col)
 {
     const fc_axis *axis = j->c->g->axis;
@@ -123,7 +122,7 @@ static inline char *out_at(const job *j, ptrdiff_t z, ptrdiff_t row, ptrdiff_t c
 FC_API void fc_lay_boxes(call *c); /* tiles, and whether there are any */
 FC_API void fc_boxes_parts(const call *c, fc_room *r, scratch *s);
 FC_API void fc_boxes(const job *j, ptrdiff_t index);
-FC_API void fc_bordered(const job *j, const box *b); /* by way of gathered tiles */
+FC_API void fc_boxes_compute(const job *j, const box *b, int gathers); /* gathers: by way of tiles in scratch */
 static inline int is_empty(const box *b)
 {
     return b->from[DEPTH] >= b->to[DEPTH] || b->from[ROWS] >= b->to[ROWS] || b->from[COLS] >= b->to[COLS];

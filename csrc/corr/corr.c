@@ -10,7 +10,7 @@
  */
 #include "corr/call.h"
 
-enum { SMALL = 4096 /* bytes of taps and their offsets that live on the stack */ };
+enum { SMALL = 4096 /* bytes of tables, and of scratch, that live on the stack */ };
 
 static ptrdiff_t band_rows = FC_BAND_ROWS;
 static double stream_from = FC_STREAM_FROM;
@@ -34,18 +34,12 @@ double fc_direct_us(const fc_kernels *fc, int type, double outputs, double taps)
     return __builtin_fmax(fc_time_us(rate, bytes * taps, fc->vector_bytes, 0), fc_time_us(rate, 0, 1, 2 * bytes));
 }
 
-void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
+/* Bands of so many rows; two chunks a thread where there are fewer planes, and the same number for each */
+static void corr_plan_boxes(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
 {
     const fc_axis *depth = &g->axis[DEPTH], *rows = &g->axis[ROWS], *cols = &g->axis[COLS];
-    plan->planes = 1;
-    for (int b = 0; b < g->batches; b++)
-        plan->planes *= g->batch[b].n;
     double taps = (double)depth->k * (double)rows->k * (double)cols->k;
     double out = (double)plan->planes * (double)depth->out * (double)rows->out * (double)cols->out;
-    if (g->method == FC_FFT) {
-        fc_overlap_plan(fc, g, plan);
-        return;
-    }
     if (g->method == FC_SEPARABLE)
         taps = 2.0 * (double)g->terms * (double)((depth->k > 1 ? depth->k : 0) + rows->k + cols->k);
     if (g->method == FC_BOX)
@@ -53,22 +47,30 @@ void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
     if (g->method == FC_ORDERED || g->method == FC_LINES)
         taps = g->method == FC_ORDERED ? 2 * taps : 2.0 * (double)(rows->k + cols->k); /* no fma */
     plan->serial_us = fc_direct_us(fc, g->type, out, taps);
-    ptrdiff_t threads = fc_threads_for(plan->serial_us, g->threads);
+    plan->threads = fc_threads_for(plan->serial_us, g->threads);
 
-    /* Bands of so many rows; two chunks a thread where there are fewer planes, and the same number for each. Bits do not depend on any of this. */
     plan->parts[COLS] = parts_of(cols->out, corr_cols(g));
     double slabs = plan->planes ? plan->serial_us / CORR_CHUNK_US / (double)plan->planes : 1;
     plan->parts[DEPTH] = slabs < (double)depth->out ? max((ptrdiff_t)slabs, 1) : depth->out;
-    ptrdiff_t planes = plan->planes * plan->parts[DEPTH] * (rows->out == 1 ? plan->parts[COLS] : 1);
+    ptrdiff_t planes = plan->planes * plan->parts[DEPTH] * (rows->out == 1 ? plan->parts[COLS] : 1), threads = plan->threads;
     int wide_halo = g->method == FC_BOX || g->method == FC_LINES;
-    ptrdiff_t bands = parts_of(rows->out, wide_halo && rows->k > band_rows ? rows->k : band_rows);
+    plan->parts[ROWS] = parts_of(rows->out, wide_halo && rows->k > band_rows ? rows->k : band_rows);
     if (threads > 1 && planes < 2 * threads) {
-        ptrdiff_t even = parts_of(bands > 2 * threads ? bands : 2 * threads, threads) * threads;
-        bands = clamp(rows->out / CORR_LEAST_ROWS, bands, even);
+        ptrdiff_t even = parts_of(max(plan->parts[ROWS], 2 * threads), threads) * threads;
+        plan->parts[ROWS] = clamp(rows->out / CORR_LEAST_ROWS, plan->parts[ROWS], even);
     }
-    plan->parts[ROWS] = bands;
-    double chunks = (double)planes * (double)plan->parts[ROWS] * (rows->out == 1 ? 1 : (double)plan->parts[COLS]);
-    plan->threads = (int)(threads < chunks ? threads : chunks > 1 ? (ptrdiff_t)chunks : 1);
+}
+
+void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
+{
+    plan->planes = 1;
+    for (int b = 0; b < g->batches; b++)
+        plan->planes *= g->batch[b].n;
+    (g->method == FC_FFT ? fc_overlap_plan : corr_plan_boxes)(fc, g, plan);
+    double chunks = (double)plan->planes;
+    for (int a = 0; a < FC_AXES; a++)
+        chunks *= (double)plan->parts[a];
+    plan->threads = plan->threads < chunks ? plan->threads : chunks > 1 ? (int)chunks : 1;
 }
 
 /* ---- method ------------------------------------------------------------------------------------ */
@@ -104,12 +106,23 @@ static void corr_parts(const call *c, fc_room *r, scratch *s)
         c->method->parts(c, r, s);
 }
 
+/* A call with its arrays, and scratch for all threads */
+typedef struct {
+    const call *c;
+    const char *x;
+    char *out;
+    int *not_finite;
+    char *scratch;
+} corr_arrays;
+
 static void corr_chunk(void *context, ptrdiff_t index, int slot)
 {
-    const call *c = context;
+    const corr_arrays *run = context;
+    const call *c = run->c;
     const fc_corr *g = c->g;
-    job j = {.c = c, .x = c->from, .out = c->to};
-    fc_room r = fc_room_at(c->scratch, c->thread_bytes, slot);
+    job j; /* to set all of it takes as long as a tenth of a small call; corr_parts places what is used of scratch */
+    j.c = c, j.x = run->x, j.out = run->out, j.s.not_finite = run->not_finite;
+    fc_room r = fc_room_at(run->scratch, c->thread_bytes, slot);
     corr_parts(c, &r, &j.s);
     ptrdiff_t parts = c->plan.parts[DEPTH] * c->plan.parts[ROWS] * c->plan.parts[COLS];
     for (ptrdiff_t plane = index / parts, b = g->batches - 1; b >= 0; b--) {
@@ -121,19 +134,12 @@ static void corr_chunk(void *context, ptrdiff_t index, int slot)
     fc_close(&r);
 }
 
-/* What does not depend on the elements of x. Returns 0, or -1. small: room for tables that fit there */
-static int corr_prepare(call *c, const fc_corr *g, char *small, ptrdiff_t small_bytes)
+/* What does not depend on the elements of x. Returns 0, or -1. small: room for tables that fit there, or NULL */
+static int corr_prepare(call *c, const fc_corr *g, char *small)
 {
     const fc_kernels *fc = fc_in_use();
-    *c = (call){.g = g,
-                .from = g->x,
-                .to = g->out,
-                .not_finite = g->not_finite,
-                .fc = fc,
-                .op = fc->op[g->type],
-                .method = methods[g->method],
-                .size = fc_stored_size(g->type),
-                .divisor = 1};
+    *c = (call){
+        .g = g, .fc = fc, .op = fc->op[g->type], .method = methods[g->method], .size = fc_stored_size(g->type), .divisor = 1};
     fc_corr_plan(fc, g, &c->plan);
     if (g->axis[DEPTH].out == 0 || g->axis[ROWS].out == 0 || g->axis[COLS].out == 0)
         c->plan.planes = 0;
@@ -157,29 +163,25 @@ static int corr_prepare(call *c, const fc_corr *g, char *small, ptrdiff_t small_
         return 0;
     r = (fc_room){0};
     c->method->tables(c, &r);
-    c->tables.block = r.bytes <= small_bytes ? small : fc_alloc(1, (size_t)r.bytes);
+    c->tables.block = small && r.bytes <= SMALL ? small : fc_alloc(1, (size_t)r.bytes);
     if (!c->tables.block)
         return -1;
     c->method->tables(c, &c->tables);
     return 0;
 }
 
-static int corr_carry_out(call *c)
+static int corr_carry_out(const call *c, const char *x, char *out, int *not_finite)
 {
     _Alignas(LINE) char small[SMALL];
+    corr_arrays run = {c, x, out, not_finite, times(c->plan.threads, c->thread_bytes) <= SMALL ? small : NULL};
     ptrdiff_t chunks = c->plan.planes * c->plan.parts[DEPTH] * c->plan.parts[ROWS] * c->plan.parts[COLS];
     if (c->plan.planes == 0)
         return 0;
-    if (c->thread_bytes > 0) {
-        c->scratch = c->plan.threads == 1 && c->thread_bytes <= SMALL
-                         ? small
-                         : fc_alloc((size_t)c->plan.threads, (size_t)c->thread_bytes);
-        if (!c->scratch)
-            return -1;
-    }
-    fc_pool_run(c->plan.threads, chunks, corr_chunk, c);
-    if (c->scratch != small)
-        fc_free(c->scratch);
+    if (!run.scratch && !(run.scratch = fc_alloc((size_t)c->plan.threads, (size_t)c->thread_bytes)))
+        return -1;
+    fc_pool_run(c->plan.threads, chunks, corr_chunk, &run);
+    if (run.scratch != small)
+        fc_free(run.scratch);
     return 0;
 }
 
@@ -195,7 +197,7 @@ int fc_corr_run(const fc_corr *g)
 {
     _Alignas(LINE) char small[SMALL];
     call c;
-    int failed = corr_prepare(&c, g, small, sizeof small) != 0 || corr_carry_out(&c) != 0;
+    int failed = corr_prepare(&c, g, small) != 0 || corr_carry_out(&c, g->x, g->out, g->not_finite) != 0;
     corr_forget(&c, small);
     return failed ? -1 : 0;
 }
@@ -213,7 +215,7 @@ fc_prepared *fc_corr_prepare(const fc_corr *g)
     if (!p)
         return NULL;
     p->g = *g;
-    if (corr_prepare(&p->c, &p->g, NULL, -1) == 0)
+    if (corr_prepare(&p->c, &p->g, NULL) == 0)
         return p;
     fc_corr_forget(p);
     return NULL;
@@ -221,9 +223,7 @@ fc_prepared *fc_corr_prepare(const fc_corr *g)
 
 int fc_corr_again(const fc_prepared *p, const char *x, char *out, int *not_finite)
 {
-    call c = p->c;
-    c.from = x, c.to = out, c.not_finite = not_finite;
-    return corr_carry_out(&c);
+    return corr_carry_out(&p->c, x, out, not_finite);
 }
 
 ptrdiff_t fc_corr_bytes(const fc_prepared *p)

@@ -16,12 +16,10 @@ void fc_describe_source(source *x, const fc_kernels *fc, const fc_axis *axis, in
     x->type = type, x->size = fc_stored_size(type);
     x->x_type = x_type, x->stored = fc_stored_size(x_type);
     x->op = fc->op[type], x->moves = fc->op[x->size == 4 ? FC_F32 : FC_F64];
-    switch (type) {
-    case FC_F32: x->fill.f32 = (float)fill; break;
-    case FC_F64: x->fill.f64 = fill; break;
-    case FC_I32: x->fill.i32 = (int32_t)integer_fill; break;
-    default: x->fill.i64 = integer_fill; break;
-    }
+    if (type <= FC_F64)
+        x->op->widen(x->fill, FC_F64, &fill, 1);
+    else
+        x->op->widen(x->fill, FC_I64, &integer_fill, 1);
 }
 
 void fc_gather_parts(const source *x, fc_room *r, gather_room *s, ptrdiff_t cols)
@@ -33,53 +31,57 @@ void fc_gather_parts(const source *x, fc_room *r, gather_room *s, ptrdiff_t cols
         s->row = fc_part(r, "row", cols, x->size);
 }
 
+void fc_put_fill(const source *x, char *row, ptrdiff_t first, ptrdiff_t n)
+{
+    ptrdiff_t from, end;
+    inside(x->axis[COLS].n, 1, first, n, &from, &end);
+    fc_copy_row(row, x->size, x->fill, 0, from, x->size);
+    fc_copy_row(row + end * x->size, x->size, x->fill, 0, n - end, x->size);
+}
+
 /* n adjacent elements of the tile from elements of x `step` bytes apart */
 static void gather_adjacent(const source *x, const gather_room *s, char *to, const char *from, ptrdiff_t step, ptrdiff_t n)
 {
-    if (x->x_type == x->type) {
-        fc_copy_row(to, x->size, from, step, n, x->size);
-        return;
+    const int converts = x->x_type != x->type;
+    char *raw = converts ? s->raw : to;
+    if (!converts || step != x->stored) {
+        fc_copy_row(raw, x->stored, from, step, n, x->stored);
+        from = raw;
     }
-    if (step != x->stored) {
-        fc_copy_row(s->raw, x->stored, from, step, n, x->stored);
-        from = s->raw;
-    }
-    x->op->widen(to, x->x_type, from, n);
+    if (converts)
+        x->op->widen(to, x->x_type, from, n);
 }
 
 /* The same, from the columns of a row that `column` names; -1: the fill value */
 static void gather_named(const source *x, char *to, const char *row, const ptrdiff_t *column, ptrdiff_t n)
 {
     const ptrdiff_t step = x->axis[COLS].x_step;
-#define EACH(bytes)                                                                                          \
-    for (; n > 0; n--, column++, to += bytes)                                                                \
-        memcpy(to, *column < 0 ? (const char *)&x->fill : row + *column * step, bytes);
-    if (x->x_type != x->type)
-        for (; n > 0; n--, column++, to += x->size)
-            if (*column < 0)
-                memcpy(to, &x->fill, (size_t)x->size);
-            else
-                x->op->widen(to, x->x_type, row + *column * step, 1);
-    else if (x->size == 4)
-        EACH(4)
-            else EACH(8)
-#undef EACH
+#define PICK(copy)                                                                                           \
+    for (; n > 0; n--, column++, to += x->size) {                                                            \
+        if (*column < 0)                                                                                     \
+            memcpy(to, x->fill, (size_t)x->size);                                                            \
+        else                                                                                                 \
+            copy;                                                                                            \
+    }
+    if (x->x_type != x->type) /* the first of these loops leaves nothing to the others */
+        PICK(x->op->widen(to, x->x_type, row + *column * step, 1));
+    if (x->size == 4)
+        PICK(memcpy(to, row + *column * step, 4));
+    PICK(memcpy(to, row + *column * step, 8));
+#undef PICK
 }
 
 /* n elements from `first` on of a row of the continued x; row NULL: of fill values */
 static void gather_row(const source *x, const gather_room *s, char *to, const char *row, ptrdiff_t first, ptrdiff_t n)
 {
     const fc_axis *cols = &x->axis[COLS];
+    ptrdiff_t from = n, end = n;
     if (!row) {
-        fc_copy_row(to, x->size, (const char *)&x->fill, 0, n, x->size);
+        fc_copy_row(to, x->size, x->fill, 0, n, x->size);
         return;
     }
-    if (n <= GATHER_NARROW) { /* most rows of a tile at the left or right edge */
-        gather_named(x, to, row, s->column, n);
-        return;
-    }
-    ptrdiff_t from, end;
-    inside(cols->n, 1, first, n, &from, &end);
+    if (n > GATHER_NARROW) /* unlike most rows of a tile at the left or right edge */
+        inside(cols->n, 1, first, n, &from, &end);
     gather_named(x, to, row, s->column, from);
     if (end > from)
         gather_adjacent(x, s, to + from * x->size, row + (first + from) * cols->x_step, cols->x_step, end - from);

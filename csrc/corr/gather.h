@@ -12,14 +12,9 @@ typedef struct {
     const fc_axis *axis;      /* out, out_step, k_step, start and whole do not count */
     const fc_ops *op, *moves; /* of the type of the arithmetic; of floats of its size */
     int type, x_type;
-    ptrdiff_t size, stored; /* bytes of an element of them */
-    int readable;           /* columns are adjacent aligned elements of the type of the arithmetic */
-    union {
-        float f32;
-        double f64;
-        int32_t i32;
-        int64_t i64;
-    } fill;
+    ptrdiff_t size, stored;                       /* bytes of an element of them */
+    int readable;                                 /* columns are adjacent aligned elements of the type of the arithmetic */
+    _Alignas(int64_t) char fill[sizeof(int64_t)]; /* an element of the type of the arithmetic */
 } source;
 
 /* Rows that a micro-kernel can read. Counts elements. */
@@ -39,6 +34,8 @@ FC_API void fc_describe_source(source *x, const fc_kernels *fc, const fc_axis *a
                                int64_t integer_fill);
 /* For tiles of so many columns at most */
 FC_API void fc_gather_parts(const source *x, fc_room *r, gather_room *s, ptrdiff_t cols);
+/* The fill value, where they lie beyond x, for n elements of a row, the first of them number `first` */
+FC_API void fc_put_fill(const source *x, char *row, ptrdiff_t first, ptrdiff_t n);
 /* Everything that `outputs` outputs from `first` on look at. plane: that of x */
 FC_API void fc_gather(const source *x, const gather_room *s, char *tile, const rows_of *layout, const char *plane,
                       const ptrdiff_t first[FC_AXES], const ptrdiff_t outputs[FC_AXES]);

@@ -20,18 +20,6 @@
 #include "corr/call.h"
 #include <string.h>
 
-static double lines_tap(const call *c, const char *w, ptrdiff_t t)
-{
-    float f32;
-    double f64;
-    if (c->size == sizeof f32) {
-        memcpy(&f32, w + t * c->size, sizeof f32);
-        return (double)f32;
-    }
-    memcpy(&f64, w + t * c->size, sizeof f64);
-    return f64;
-}
-
 /* Whether taps are their mirror image (+1) or its negative (-1), up to rounding; scipy.ndimage asks for 2^-52 */
 static int lines_symmetry(const call *c, const char *w, ptrdiff_t taps)
 {
@@ -39,7 +27,7 @@ static int lines_symmetry(const call *c, const char *w, ptrdiff_t taps)
     if (taps % 2 == 0)
         return 0;
     for (ptrdiff_t t = 0; t < taps / 2; t++) {
-        double a = lines_tap(c, w, t), b = lines_tap(c, w, taps - 1 - t);
+        double a = float_at(c->g->type, w + t * c->size), b = float_at(c->g->type, w + (taps - 1 - t) * c->size);
         if (!(a - a == 0 && b - b == 0))
             return 0;
         most = __builtin_fmax(most, __builtin_fmax(__builtin_fabs(a), __builtin_fabs(b)));
@@ -110,12 +98,12 @@ static void lines_parts(const call *c, fc_room *r, scratch *s)
     int sums_down = (down || last == ROWS) && !g->line[ROWS].w, sums_across = (across || last == COLS) && !g->line[COLS].w;
     if (down && across) {
         ptrdiff_t rows = plus(c->tile_out[ROWS] + c->more, g->columns_first ? lines_halo(c, ROWS) : 0);
-        s->sums.down = fc_part(r, "middle", times(rows, lines_middle_row(c)), c->size);
-        s->sums.stored = fc_part(r, "stored between", lines_middle_row(c), sizeof(int64_t)); /* whatever type */
+        s->down = fc_part(r, "middle", times(rows, lines_middle_row(c)), c->size);
+        s->between = fc_part(r, "stored between", lines_middle_row(c), sizeof(int64_t)); /* whatever type */
     }
     if (sums_across)
         fc_across_parts(c, r, s, g->axis[COLS].k, c->tile_out[COLS]);
-    s->sums.ring = fc_part(r, "ring", max(sums_down ? g->axis[ROWS].k : 0, sums_across ? g->axis[COLS].k : 0), FC_SUMS_BYTES);
+    s->ring = fc_part(r, "ring", max(sums_down ? g->axis[ROWS].k : 0, sums_across ? g->axis[COLS].k : 0), FC_SUMS_BYTES);
 }
 
 /* ---- passes ------------------------------------------------------------------------------------ */
@@ -131,7 +119,7 @@ static void lines_pass(const call *c, const scratch *s, int axis, const char *x,
         c->op->ordered(x, xs, &o, out, os, rows, cols);
     } else if (axis == ROWS) {
         fc_sums g = {.height = k, .at = at, .rows = rows, .cols = cols};
-        c->op->sums(x, xs, &g, out, os, s->sums.ring);
+        c->op->sums(x, xs, &g, out, os, s->ring);
     } else {
         fc_sums_across(c, s, x, xs, k, at, out, os, rows, cols);
     }
@@ -146,15 +134,6 @@ static void lines_store_and_read(const call *c, char *row, char *stored, ptrdiff
     c->op->widen(row, c->g->between, stored, n);
 }
 
-/* n elements of a row, the first of them in column `first`: the constant where they lie beyond it */
-static void lines_put_constant(const call *c, char *row, ptrdiff_t first, ptrdiff_t n)
-{
-    ptrdiff_t from, end;
-    inside(c->g->axis[COLS].n, 1, first, n, &from, &end);
-    fc_copy_row(row, c->size, (const char *)&c->x.fill, 0, from, c->size);
-    fc_copy_row(row + end * c->size, c->size, (const char *)&c->x.fill, 0, n - end, c->size);
-}
-
 static void lines_compute(const call *c, const scratch *s, const patch *p)
 {
     const fc_axis *axis = c->g->axis;
@@ -167,19 +146,19 @@ static void lines_compute(const call *c, const scratch *s, const patch *p)
     ptrdiff_t high = p->rows + (second == ROWS ? lines_halo(c, ROWS) : 0);
     ptrdiff_t wide = p->cols + (second == COLS ? lines_halo(c, COLS) : 0), row = lines_middle_row(c);
     double divisor = c->g->line[first].divisor;
-    lines_pass(c, s, first, p->src, p->r->row, at[first], s->sums.down, row, high, wide);
+    lines_pass(c, s, first, p->src, p->r->row, at[first], s->down, row, high, wide);
     for (ptrdiff_t i = 0; i < high; i++) {
-        char *line = s->sums.down + i * row * c->size;
-        lines_store_and_read(c, line, s->sums.stored, wide, divisor != 0 ? divisor : 1);
+        char *line = s->down + i * row * c->size;
+        lines_store_and_read(c, line, s->between, wide, divisor != 0 ? divisor : 1);
         if (axis[second].boundary != FC_CONSTANT)
             continue;
         ptrdiff_t from = (second == ROWS ? p->row + i : p->col) - axis[second].lead;
         if (second == COLS)
-            lines_put_constant(c, line, from, wide);
+            fc_put_fill(&c->x, line, from, wide);
         else if (from < 0 || from >= axis[ROWS].n)
-            fc_copy_row(line, c->size, (const char *)&c->x.fill, 0, wide, c->size);
+            fc_copy_row(line, c->size, c->x.fill, 0, wide, c->size);
     }
-    lines_pass(c, s, second, s->sums.down, row, at[second], p->out, p->out_row, p->rows, p->cols);
+    lines_pass(c, s, second, s->down, row, at[second], p->out, p->out_row, p->rows, p->cols);
 }
 
 const method fc_lines = {

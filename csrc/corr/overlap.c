@@ -72,9 +72,7 @@ void fc_overlap_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
         share *= (double)g->axis[a].out / (double)g->axis[a].whole;
     }
     plan->serial_us += overlap_gather_us(g, &t) * share * (double)plan->planes + PREPARE_US;
-    double chunks = (double)plan->planes * (double)plan->parts[COLS];
-    int threads = fc_threads_for(plan->serial_us, g->threads);
-    plan->threads = threads < chunks ? threads : (int)chunks;
+    plan->threads = fc_threads_for(plan->serial_us, g->threads);
 }
 
 static int overlap_prepare(call *c)
@@ -95,17 +93,15 @@ static int overlap_prepare(call *c)
                         c->size);
     c->overlap.fft = fc_fft_new(c->fc, g->type, t->n, k, taps);
     fc_free(taps);
-    c->overlap.tile.row = odd_lines(t->n[COLS], c->size);
-    c->overlap.tile.plane = t->n[ROWS] * c->overlap.tile.row;
-    c->is_tiled = 1, c->tile_cols = t->n[COLS];
+    c->is_tiled = 1;
+    memcpy(c->tile_out, t->out, sizeof c->tile_out);
     return c->overlap.fft ? fc_direct_prepare(c) : -1;
 }
 
 static void overlap_parts(const call *c, fc_room *r, scratch *s)
 {
-    for (int i = 0; i < 2; i++)
-        s->pair.tile[i] = fc_part(r, "tile of a pair", c->overlap.grid.n[DEPTH] * c->overlap.tile.plane, c->size);
-    s->pair.transforms = fc_part(r, "transforms", (ptrdiff_t)fc_fft_scratch(c->overlap.fft), 1);
+    s->second = fc_part(r, "second tile of a pair", c->overlap.grid.n[DEPTH] * c->tile.plane, c->size);
+    s->transforms = fc_part(r, "transforms", (ptrdiff_t)fc_fft_scratch(c->overlap.fft), 1);
 }
 
 /* Outputs of a tile, and those of them that are asked for. A tile beyond the last one has none. */
@@ -140,7 +136,7 @@ static void overlap_deliver(const job *j, const share *p, const char *tile)
     const box *b = &p->asked;
     for (ptrdiff_t z = b->from[DEPTH]; z < b->to[DEPTH]; z++)
         for (ptrdiff_t r = b->from[ROWS]; r < b->to[ROWS]; r++) {
-            ptrdiff_t at = (z - p->from[DEPTH]) * c->overlap.tile.plane + (r - p->from[ROWS]) * c->overlap.tile.row;
+            ptrdiff_t at = (z - p->from[DEPTH]) * c->tile.plane + (r - p->from[ROWS]) * c->tile.row;
             fc_copy_row(out_at(j, z, r, b->from[COLS]), c->g->axis[COLS].out_step,
                         tile + (at + b->from[COLS] - p->from[COLS]) * c->size, c->size, b->to[COLS] - b->from[COLS], c->size);
         }
@@ -169,26 +165,24 @@ static void overlap_chunk(const job *j, ptrdiff_t index)
     if (is_empty(&p[0].asked) && is_empty(&p[1].asked)) /* a window: other columns of these rows */
         return;
     int reads = c->x.readable && p[0].is_inside && p[1].is_inside, writes = c->out_adjacent && p[0].is_whole && p[1].is_whole;
-    const ptrdiff_t own[2] = {c->overlap.tile.plane, c->overlap.tile.row}, of_x[2] = {c->user.plane, c->user.row};
-    const ptrdiff_t of_out[2] = {axis[DEPTH].out_step / c->size, axis[ROWS].out_step / c->size}, *to = writes ? of_out : own;
+    const ptrdiff_t in_tile[2] = {c->tile.plane, c->tile.row}, of_x[2] = {c->user.plane, c->user.row};
+    const ptrdiff_t of_out[2] = {axis[DEPTH].out_step / c->size, axis[ROWS].out_step / c->size},
+                    *to = writes ? of_out : in_tile;
+    char *const own[2] = {j->s.tile, j->s.second};
     fc_fft_tile tile[2];
     for (int i = 0; i < 2; i++) {
-        const char *x = j->s.pair.tile[i];
-        if (reads)
-            x = j->x;
-        for (int a = 0; a < FC_AXES && reads; a++)
-            x += (p[i].from[a] - axis[a].lead) * axis[a].x_step;
+        const char *x = reads ? x_at(j, p[i].from) : own[i];
         if (!reads && p[i].count[COLS] > 0)
-            fc_gather(&c->x, &j->s.gather, j->s.pair.tile[i], &c->overlap.tile, j->x, p[i].from, p[i].count);
+            fc_gather(&c->x, &j->s.gather, own[i], &c->tile, j->x, p[i].from, p[i].count);
         tile[i] = (fc_fft_tile){x,
-                                writes ? out_at(j, p[i].from[DEPTH], p[i].from[ROWS], p[i].from[COLS]) : j->s.pair.tile[i],
+                                writes ? out_at(j, p[i].from[DEPTH], p[i].from[ROWS], p[i].from[COLS]) : own[i],
                                 {p[i].count[DEPTH], p[i].count[ROWS], p[i].count[COLS]}};
     }
-    fc_fft_corr(c->overlap.fft, j->s.pair.transforms, tile, reads ? of_x : own, to);
+    fc_fft_corr(c->overlap.fft, j->s.transforms, tile, reads ? of_x : in_tile, to);
     int finite = overlap_is_finite(c, p, tile, to);
     for (int i = 0; i < 2; i++)
         if (!finite)
-            fc_bordered(j, &p[i].asked);
+            fc_boxes_compute(j, &p[i].asked, 1);
         else if (!writes)
             overlap_deliver(j, &p[i], tile[i].y);
 }

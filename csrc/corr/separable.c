@@ -25,54 +25,46 @@ static void separable_parts(const call *c, fc_room *r, scratch *s)
 {
     const fc_axis *axis = c->g->axis;
     ptrdiff_t terms = c->g->terms, row = separable_row(c);
-    s->separable.at = fc_part(r, "taps", max(times(terms, axis[COLS].k), axis[DEPTH].k), sizeof *s->separable.at);
-    s->separable.sums = fc_part(r, "sums", times(times(terms, separable_rows(c)), row), c->size);
+    s->at = fc_part(r, "taps", max(times(terms, axis[COLS].k), axis[DEPTH].k), sizeof *s->at);
+    s->sums = fc_part(r, "sums", times(times(terms, separable_rows(c)), row), c->size);
     if (axis[DEPTH].k > 1)
-        s->separable.planes = fc_part(r, "planes", times(reach(&axis[ROWS], separable_rows(c)), row), c->size);
+        s->planes = fc_part(r, "planes", times(reach(&axis[ROWS], separable_rows(c)), row), c->size);
 }
 
-/* One factor along rows: h tap rows; a dilation makes as many interleaved images */
-static void separable_down(const call *c, const char *factor, const char *src, ptrdiff_t row, char *out, ptrdiff_t out_row,
+/* A pass of K3. A dilation of rows, of which there is none where there is one tap row, makes as many interleaved images. */
+static void separable_pass(const call *c, const fc_taps *taps, const char *src, ptrdiff_t row, char *out, ptrdiff_t out_row,
                            ptrdiff_t rows, ptrdiff_t cols)
 {
-    static const ptrdiff_t here[] = {0};
-    const fc_axis *a = &c->g->axis[ROWS];
-    fc_taps taps = {.h = a->k, .full = 1, .at = here, .k = factor};
-    for (ptrdiff_t i = 0; i < a->dilation && i < rows; i++)
-        c->op->corr(src + i * row * c->size, a->dilation * row, &taps, out + i * out_row * c->size, a->dilation * out_row,
-                    parts_of(rows - i, a->dilation), cols);
-}
-
-/* Factors across: one tap row, whose n columns lie where s->separable.at says */
-static void separable_across(const call *c, const scratch *s, const char *factors, ptrdiff_t n, const char *src, ptrdiff_t row,
-                             char *out, ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols)
-{
-    fc_taps taps = {.h = 1, .full = n, .at = s->separable.at, .k = factors};
-    c->op->corr(src, row, &taps, out, out_row, rows, cols);
+    ptrdiff_t images = taps->h > 1 ? c->g->axis[ROWS].dilation : 1;
+    for (ptrdiff_t i = 0; i < images && i < rows; i++)
+        c->op->corr(src + i * row * c->size, images * row, taps, out + i * out_row * c->size, images * out_row,
+                    parts_of(rows - i, images), cols);
 }
 
 /* A block of at most SEPARABLE_ROWS x SEPARABLE_COLS outputs */
 static void separable_block(const call *c, const scratch *s, const rows_of *r, const char *src, char *out, ptrdiff_t out_row,
                             ptrdiff_t rows, ptrdiff_t cols)
 {
+    static const ptrdiff_t here[] = {0};
     const fc_axis *axis = c->g->axis;
-    ptrdiff_t depth = axis[DEPTH].k, w = axis[COLS].k, terms = c->g->terms, work = separable_row(c), row = r->row;
-    ptrdiff_t *at = s->separable.at, tall = rows + reach(&axis[ROWS], 1) - 1, broad = cols + reach(&axis[COLS], 1) - 1;
+    ptrdiff_t depth = axis[DEPTH].k, h = axis[ROWS].k, w = axis[COLS].k, terms = c->g->terms, work = separable_row(c);
+    ptrdiff_t *at = s->at, row = r->row, tall = rows + reach(&axis[ROWS], 1) - 1, broad = cols + reach(&axis[COLS], 1) - 1;
     const char *from = src;
     for (ptrdiff_t t = 0; t < terms; t++) {
         if (depth > 1) {
             for (ptrdiff_t z = 0; z < depth; z++)
                 at[z] = z * axis[DEPTH].dilation * r->plane;
-            separable_across(c, s, c->g->factor[DEPTH] + t * depth * c->size, depth, src, r->row, s->separable.planes, work,
-                             tall, broad);
-            from = s->separable.planes, row = work;
+            fc_taps deep = {.h = 1, .full = depth, .at = at, .k = c->g->factor[DEPTH] + t * depth * c->size};
+            separable_pass(c, &deep, src, r->row, s->planes, work, tall, broad);
+            from = s->planes, row = work;
         }
-        separable_down(c, c->g->factor[ROWS] + t * axis[ROWS].k * c->size, from, row,
-                       s->separable.sums + t * separable_rows(c) * work * c->size, work, rows, broad);
+        fc_taps down = {.h = h, .full = 1, .at = here, .k = c->g->factor[ROWS] + t * h * c->size};
+        separable_pass(c, &down, from, row, s->sums + t * separable_rows(c) * work * c->size, work, rows, broad);
     }
     for (ptrdiff_t t = 0; t < terms * w; t++)
         at[t] = t / w * separable_rows(c) * work + t % w * axis[COLS].dilation;
-    separable_across(c, s, c->g->factor[COLS], terms * w, s->separable.sums, work, out, out_row, rows, cols);
+    fc_taps across = {.h = 1, .full = terms * w, .at = at, .k = c->g->factor[COLS]};
+    separable_pass(c, &across, s->sums, work, out, out_row, rows, cols);
 }
 
 static void separable_compute(const call *c, const scratch *s, const patch *p)
