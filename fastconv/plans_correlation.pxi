@@ -200,10 +200,10 @@ cdef class CorrPlan(Plan):
             taps = <const char *> cnp.PyArray_DATA(<cnp.ndarray> s.tap[0])
             if memcmp(taps, cnp.PyArray_DATA(self.taps), cnp.PyArray_NBYTES(self.taps)) == 0:
                 taps = NULL
-        if self.most >= 0 and not within(x, self.most):
-            return None
         if self.cast >= 0:
             x = cnp.PyArray_FROMANY(x, self.cast, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
+        if self.most >= 0 and not within(x, self.most):
+            return None
         if s.out != NULL:
             out = <cnp.ndarray> s.out
             if overlap(x, out):

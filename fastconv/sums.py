@@ -171,6 +171,7 @@ def summed(
         return outputs, None
     if c.sum_dtype.kind == "c":
         return _complex_sums(c, choice, threads), None
+    given = c.x
     if choice.method != "fft":  # whose tiles are those of the whole
         c = narrowed(c)
     arithmetic = methods.arithmetic(c)
@@ -199,18 +200,28 @@ def summed(
         scaled = taps * arithmetic.type(scale)
         _core.CorrPlan(small, scaled, again, c.axes, fill / scale, method, threads)(small, again)
         np.copyto(result, again, where=~np.isfinite(result))
-    return result, _serving(c, plan, x, result, asked, default_threads)
+    return result, _serving(c, plan, x, given, result, asked, default_threads)
 
 
 def _serving(
-    c: Correlation, plan: Any, x: NDArray[Any], result: NDArray[Any], asked: Any, default_threads: bool
+    c: Correlation,
+    plan: Any,
+    x: NDArray[Any],
+    given: NDArray[Any],
+    result: NDArray[Any],
+    asked: Any,
+    default_threads: bool,
 ) -> Any:
-    """The plan, by which result was made of x, for calls with arrays like `asked`; None: it does not suit them all."""
+    """The plan, by which result was made of x, for calls with arrays like `asked`; None: it does not suit them all.
+
+    given: what x was taken from, which is `asked`, a view of it, or a copy in another dtype.
+    """
     if type(asked) is not np.ndarray or checking.get() or (c.asked_out is not None and result is not c.out):
         return None
     cast = None
     if x is not asked and not np.may_share_memory(x, asked):
-        if c.moved or x.shape != asked.shape or not x.flags.c_contiguous or np.may_share_memory(c.x, asked):
+        copied = c.x is given and (given is asked or not np.may_share_memory(given, asked))
+        if not copied or c.moved or x.shape != asked.shape or not x.flags.c_contiguous:
             return None
         cast = x.dtype
     most = None

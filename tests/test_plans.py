@@ -144,6 +144,36 @@ def test_layouts_and_dtypes_have_plans_of_their_own(rng):
         np.testing.assert_array_equal(corr2d(odd, k), np.zeros((5, 5)))
 
 
+@pytest.mark.parametrize("dtype", ["f2", ">f2", ">f4", ">f8", ">i2", ">i8"])
+def test_dtypes_that_are_converted_find_their_plan(rng, dtype):
+    x, k = rng.integers(-9, 10, (9, 8)).astype(dtype), rng.integers(-9, 10, (3, 2))
+    for kernel in (k.astype(dtype), k.astype("i1"), k.astype("f8")):
+        for options in ({}, {"mode": "same", "boundary": "wrap"}, {"stride": 2}, {"dtype": "f8"}):
+            assert finds_plan(lambda kernel=kernel, options=options: corr2d(x, kernel, **options))
+            x[...] = -x  # the same array, whose dtype is the same object
+            expected = reference.corr2d(x, kernel, **options)
+            np.testing.assert_array_equal(corr2d(x, kernel, **options), expected, strict=True)
+    if dtype == ">i8":
+        assert finds_plan(lambda: corr2d(x, k + 9))
+        x[3, 3] = 2**62
+        with pytest.raises(OverflowError):
+            corr2d(x, k + 9)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f8"])
+@pytest.mark.parametrize("boundary", ["constant", "wrap"])
+def test_elements_that_were_gathered_are_gathered_again(rng, boundary, dtype):
+    x, k = rng.integers(-9, 10, 10).astype(dtype), rng.integers(1, 9, 5).astype(dtype)
+    far = {
+        "mode": "full",
+        "boundary": boundary,
+        "dilation": 100,
+        "window": slice(203, 205),
+    }  # ten elements under two outputs
+    for _ in range(3):
+        np.testing.assert_array_equal(corr1d(x, k, **far), reference.corr1d(x, k, **far))
+
+
 def test_integers_that_become_too_large_are_seen(rng):
     k = np.array([3, -4])
     x = rng.integers(-9, 10, 20)

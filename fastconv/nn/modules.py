@@ -135,6 +135,7 @@ class _Conv:
         self._clamp = as_clamp(options.activation)
         activation = options.activation if isinstance(options.activation, str) else self._clamp
         self._options = how._replace(groups=groups, activation=activation)
+        self._how = self._options[: len(SAVED)]
         self._threads = None if threads is None else thread_count(threads, "threads")
         self._seen: tuple[NDArray[Any], NDArray[np.bool] | None] | None = None
         self._weight = Parameter("weight", np.ascontiguousarray(arrays["weight"]))
@@ -201,14 +202,13 @@ class _Conv:
 
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The layer's output for x; nothing is remembered."""
-        how = self._options[: len(SAVED)]
         wide = None if self._wide is None else self._widen()
+        w, bias = self._weight.value, None if self._bias is None else self._bias.value
         y: NDArray[Any]
         if wide is None:
-            y = _output(self.rank, x, self.weight, self.bias, out, how, self._threads)
+            y = _output(self.rank, x, w, bias, out, self._how, self._threads)
         else:
-            how = *how, None, out
-            y = conv(self.rank, x, self.weight, self.bias, how, "auto", self._threads, wide, NAMES).result
+            y = conv(self.rank, x, w, bias, (*self._how, None, out), "auto", self._threads, wide, NAMES).result
         return y
 
     def forward(self, x: ArrayLike) -> NDArray[Any]:
