@@ -30,10 +30,10 @@ static inline ptrdiff_t outside(ptrdiff_t j, ptrdiff_t from, ptrdiff_t end) { re
  * pieces, of these outputs last; what is left of it counts the others. */
 static inline ptrdiff_t next_piece(ptrdiff_t *index, ptrdiff_t n, ptrdiff_t size, ptrdiff_t *first)
 {
-    const ptrdiff_t pieces = parts_of(n, size);
     *first = 0;
-    if (pieces == 1) /* a few divisions take as long as a small call */
+    if (n <= size) /* a few divisions take as long as a small call */
         return n;
+    const ptrdiff_t pieces = parts_of(n, size);
     *first = *index % pieces * size;
     *index /= pieces;
     return min(size, n - *first);
@@ -81,6 +81,7 @@ typedef struct {
     const layer *l;
     split rows, cols;
     ptrdiff_t pitch, row_set, col_set, depth_set, plane; /* elements, or pixels, from one to the next */
+    ptrdiff_t row_step, col_step;                        /* elements of x from line to line */
     ptrdiff_t most_runs;                                 /* of a channel */
     int of_pixels, leaves_out;                           /* leaves_out: nobody reads the pixels of rows and planes outside x */
     int readable;                                        /* x, by kernels that read elements where an element may lie */

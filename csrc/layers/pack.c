@@ -15,9 +15,12 @@ split fc_split_axis(const fc_axis *a, ptrdiff_t block, ptrdiff_t line, enum sets
         return (split){block, a->k, of_tap, line, step, 1};
     return (split){block, line, shared, line, step, 0};
 }
-/* Where tap t is: the set, and the shift in it; where a set begins in X. */
-static ptrdiff_t pack_set(const split *s, const fc_axis *a, ptrdiff_t t) { return s->apart ? t : t * a->dilation % s->line; }
-static ptrdiff_t pack_shift(const split *s, const fc_axis *a, ptrdiff_t t) { return s->apart ? 0 : t * a->dilation / s->line; }
+/* How far tap t lies from the first one: sets and lines are so many elements apart. And where a set begins in X. */
+static ptrdiff_t pack_place(const split *s, const fc_axis *a, ptrdiff_t t, ptrdiff_t set, ptrdiff_t line)
+{
+    const ptrdiff_t at = t * a->dilation;
+    return s->apart ? t * set : s->line == 1 ? at * line : at % s->line * set + at / s->line * line;
+}
 static ptrdiff_t pack_first(const split *s, const fc_axis *a, ptrdiff_t set) { return s->apart ? set * a->dilation : set; }
 /* Lines of a set that so many outputs see */
 static ptrdiff_t pack_lines(const split *s, ptrdiff_t outputs) { return s->count - (s->block - outputs) * s->step; }
@@ -30,6 +33,8 @@ packing fc_lay_out(const layer *l, split rows, split cols, ptrdiff_t pitch, int 
     p.col_set = times(rows.sets, p.row_set);
     p.depth_set = times(cols.sets, p.col_set);
     p.plane = times(axis[DEPTH].k, p.depth_set);
+    const ptrdiff_t row = rows.line * axis[ROWS].x_step, col = cols.line * axis[COLS].x_step;
+    p.row_step = l->size == 4 ? row / 4 : row / 8, p.col_step = l->size == 4 ? col / 4 : col / 8;
     /* rows of a set: outside, inside, outside */
     ptrdiff_t runs = axis[ROWS].boundary == FC_CONSTANT && l->spread[ROWS] == 1 ? min(3, rows.count) : rows.count;
     p.most_runs = times(times(axis[DEPTH].k, cols.sets), times(rows.sets, runs));
@@ -46,17 +51,16 @@ void fc_tabulate(const packing *p, const phase *q, ptrdiff_t channels, ptrdiff_t
     const axis_phase *z = &q->axis[DEPTH], *r = &q->axis[ROWS], *s = &q->axis[COLS];
     for (ptrdiff_t c = 0; c < channels; c++)
         for (ptrdiff_t i = 0; i < z->taps; i++)
-            for (ptrdiff_t j = 0; j < r->taps; j++)
+            for (ptrdiff_t j = 0; j < r->taps; j++) {
+                const ptrdiff_t row = pack_place(&p->rows, &axis[ROWS], r->at_first + j * r->at_step, p->row_set, p->pitch);
+                const ptrdiff_t plane = c * p->plane + (z->at_first + i * z->at_step) * p->depth_set;
+                const ptrdiff_t row_of_w = (z->tap_first + i * z->tap_step) * given[ROWS].k + r->tap_first + j * r->tap_step;
                 for (ptrdiff_t k = 0; k < s->taps; k++) {
-                    ptrdiff_t row = r->at_first + j * r->at_step, col = s->at_first + k * s->at_step;
-                    *at++ = c * p->plane + (z->at_first + i * z->at_step) * p->depth_set +
-                            pack_set(&p->cols, &axis[COLS], col) * p->col_set + pack_shift(&p->cols, &axis[COLS], col) +
-                            pack_set(&p->rows, &axis[ROWS], row) * p->row_set +
-                            pack_shift(&p->rows, &axis[ROWS], row) * p->pitch;
-                    row = (z->tap_first + i * z->tap_step) * given[ROWS].k + r->tap_first + j * r->tap_step;
+                    *at++ = plane + row + pack_place(&p->cols, &axis[COLS], s->at_first + k * s->at_step, p->col_set, 1);
                     if (weight_at)
-                        *weight_at++ = c * p->l->w_channel + row * given[COLS].k + s->tap_first + k * s->tap_step;
+                        *weight_at++ = c * p->l->w_channel + row_of_w * given[COLS].k + s->tap_first + k * s->tap_step;
                 }
+            }
 }
 
 /* ---- packing ---------------------------------------------------------------------------------- */
@@ -78,16 +82,15 @@ static fc_run *pack_add_run(const packing *p, fc_run *run, ptrdiff_t to, ptrdiff
 {
     const layer *l = p->l;
     const fc_axis *ra = &l->axis[ROWS], *ca = &l->axis[COLS];
-    ptrdiff_t step = p->cols.line * ca->x_step / l->size;
     *run = (fc_run){.to = to, .rows = rows, .n = n, .first = NOWHERE};
     if (source < 0)
         return run + 1;
     run->first = first;
     run->x = x + source * ra->x_step + first * ca->x_step;
-    run->xs = p->rows.line * ra->x_step / l->size;
+    run->xs = p->row_step;
     if (p->readable || p->of_pixels)
         inside((ca->n - 1) * l->spread[COLS] + 1, p->cols.line, first, n, &run->from, &run->end);
-    if (run->end - run->from == p->pitch && run->xs == p->pitch * step && !p->of_pixels) { /* one long row */
+    if (run->end - run->from == p->pitch && run->xs == p->pitch * p->col_step && !p->of_pixels) { /* one long row */
         run->end = run->n *= rows;
         run->rows = 1;
     }
@@ -120,7 +123,7 @@ fc_runs fc_plan_runs(const packing *p, fc_run *run, ptrdiff_t plane, const area 
                 }
             }
     }
-    return (fc_runs){.run = run, .count = at - run, .ts = p->pitch, .step = p->cols.line * cols->x_step / l->size};
+    return (fc_runs){.run = run, .count = at - run, .ts = p->pitch, .step = p->col_step};
 }
 
 /* Elements of a run that the kernel left out: beyond the edge of x, or all of a channel that it cannot read; or pixels */

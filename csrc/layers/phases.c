@@ -46,7 +46,10 @@ void fc_sort_axes(fc_axis to[FC_AXES], const fc_axis from[FC_AXES])
 
 layer fc_describe(const fc_conv *g, const fc_kernels *table)
 {
-    layer l = {.g = g, .fc = table, .op = table->op[g->type], .size = fc_stored_size(g->type), .most_taps = 1};
+    layer l; /* all of which is set: to begin with zeros takes as long as the rest */
+    l.g = g, l.fc = table, l.op = table->op[g->type];
+    l.size = fc_stored_size(g->type);
+    l.most_taps = 1;
     fc_sort_axes(l.given, g->axis);
     l.lanes = table->vector_bytes / l.size;
     l.taps = l.given[DEPTH].k * l.given[ROWS].k * l.given[COLS].k;
