@@ -120,13 +120,12 @@ static void pool_forget(void)
     pool.avoided_cpu = -1;
 }
 
-static void pool_register_fork_handler(void) { pthread_atfork(NULL, NULL, pool_forget); }
-
 /* Only the owner of `busy` starts workers. */
 static void pool_start_workers(int wanted)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, pool_register_fork_handler);
+    static int handles_forks;
+    if (!handles_forks)
+        handles_forks = pthread_atfork(NULL, NULL, pool_forget) == 0;
     sigset_t all, before;
     sigfillset(&all);
     sigdelset(&all, SIGSEGV); /* faults stay open, or no handler could say where */

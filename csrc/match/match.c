@@ -20,54 +20,49 @@
 static void match_release(match *m)
 {
     for (int type = 0; type < TYPES; type++)
-        for (int i = 0; i < SETS; i++) {
-            correlator *k = &m->set[type][i];
-            for (ptrdiff_t z = 0; k->fft && z < m->g->k[DEPTH]; z++)
-                fc_fft_free(k->fft[z]);
-            fc_close(&k->room);
-            fc_free(k->room.block);
-        }
+        for (int i = 0; i < SETS; i++)
+            for (ptrdiff_t z = 0; m->set[type][i].fft && z < m->g->k[DEPTH]; z++)
+                fc_fft_free(m->set[type][i].fft[z]);
+    fc_close(&m->tables);
+    fc_free(m->tables.block);
     fc_free(m->scratch);
 }
 
-/* Where taps lie in x; taps as they are, and column by column; room for transforms, of which there are none yet */
-static void match_tables(const match *m, correlator *k, int type, fc_room *r, char **dense, char **taps)
+/* Where taps lie in x; of each set, taps as they are, and column by column; room for transforms, of which there are none yet */
+static void match_lay_tables(match *m, fc_room *r)
 {
-    ptrdiff_t d = m->g->k[DEPTH], h = m->g->k[ROWS], w = m->g->k[COLS], columns = times(d, w), size = fc_stored_size(type);
+    ptrdiff_t d = m->g->k[DEPTH], h = m->g->k[ROWS], w = m->g->k[COLS], columns = times(d, w);
     ptrdiff_t *at = fc_part(r, "taps in x", columns, sizeof *at);
-    *dense = fc_part(r, "taps", times(columns, h), size);
-    *taps = fc_part(r, "columns of taps", times(columns, h), size);
-    k->fft = m->fft[COLS] ? fc_part(r, "transforms", d, sizeof *k->fft) : NULL;
-    k->taps = (fc_taps){.h = h, .full = columns, .at = at, .k = *taps};
     for (ptrdiff_t t = 0; r->block && t < columns; t++)
         at[t] = t / w * m->plane + t % w;
-    for (ptrdiff_t z = 0; r->block && k->fft && z < d; z++)
-        k->fft[z] = NULL;
+    for (int type = m->g->type; type < TYPES; type++)
+        for (correlator *k = m->set[type]; k < m->set[type] + SETS; k++) {
+            if (!k->from)
+                continue;
+            k->dense = fc_part(r, "taps", times(columns, h), fc_stored_size(type));
+            k->columns = fc_part(r, "columns of taps", times(columns, h), fc_stored_size(type));
+            k->fft = m->fft[COLS] ? fc_part(r, "transforms", d, sizeof *k->fft) : NULL;
+            k->taps = (fc_taps){.h = h, .full = columns, .at = at, .k = k->columns};
+            for (ptrdiff_t z = 0; r->block && k->fft && z < d; z++)
+                k->fft[z] = NULL;
+        }
 }
 
-/* from: k float64 elements. Returns 0, or -1 when memory is short. */
-static int match_prepare(match *m, int type, int which, const double *from)
+/* Returns 0, or -1 when memory is short. */
+static int match_prepare(const match *m, int type, correlator *k)
 {
-    correlator *k = &m->set[type][which];
     ptrdiff_t d = m->g->k[DEPTH], h = m->g->k[ROWS], w = m->g->k[COLS], size = fc_stored_size(type);
     const ptrdiff_t plane[FC_AXES] = {1, h, w};
-    fc_room r = {0};
-    char *dense, *taps;
-    match_tables(m, k, type, &r, &dense, &taps);
-    k->room.block = fc_alloc(1, (size_t)r.bytes);
-    if (!k->room.block)
-        return -1;
-    match_tables(m, k, type, &k->room, &dense, &taps);
-    m->fc->op[type]->widen(dense, FC_F64, from, d * h * w);
+    m->fc->op[type]->widen(k->dense, FC_F64, k->from, d * h * w);
     for (ptrdiff_t e = 0; e < d * h * w; e++) {
-        k->sum += float_at(type, dense + e * size);
-        k->square += from[e] * from[e];
+        k->sum += float_at(type, k->dense + e * size);
+        k->square += k->from[e] * k->from[e];
     }
     for (ptrdiff_t t = 0; t < d * w; t++)
-        fc_copy_row(taps + t * h * size, size, dense + (t / w * h * w + t % w) * size, w * size, h, size);
+        fc_copy_row(k->columns + t * h * size, size, k->dense + (t / w * h * w + t % w) * size, w * size, h, size);
     int failed = 0;
     for (ptrdiff_t z = 0; k->fft && z < d; z++) {
-        k->fft[z] = fc_fft_new(m->fc, type, m->fft, plane, dense + z * h * w * size);
+        k->fft[z] = fc_fft_new(m->fc, type, m->fft, plane, k->dense + z * h * w * size);
         failed |= !k->fft[z];
     }
     return failed ? -1 : 0;
@@ -205,12 +200,20 @@ int fc_match_run(const fc_match *g)
                               .x_step = g->x_step[a]};
         outputs *= (double)g->out[a], taps *= (double)g->k[a];
     }
-    int failed = 0;
     for (int type = g->type; type < TYPES; type++) { /* float32 may give way to float64 */
         fc_describe_source(&m.x[type], m.fc, m.axis, type, g->x_type, g->fill, 0);
         for (int i = 0; i < SETS; i++)
-            failed = failed || (sets[i] && match_prepare(&m, type, i, sets[i]) != 0);
+            m.set[type][i].from = sets[i];
     }
+    fc_room counted = {0};
+    match_lay_tables(&m, &counted);
+    m.tables.block = fc_alloc(1, (size_t)counted.bytes);
+    int failed = !m.tables.block;
+    if (!failed)
+        match_lay_tables(&m, &m.tables);
+    for (int type = g->type; type < TYPES; type++)
+        for (int i = 0; i < SETS; i++)
+            failed = failed || (sets[i] && match_prepare(&m, type, &m.set[type][i]) != 0);
     ptrdiff_t chunks = m.tiles[DEPTH] * m.tiles[ROWS] * m.tiles[COLS];
     int threads = fc_threads_for(fc_direct_us(m.fc, g->type, outputs, taps), g->threads);
     threads = (int)min(threads, chunks);

@@ -15,7 +15,8 @@ enum { CERTAIN, DOUBTFUL, FLAT, MISSING };              /* marks of a window */
 
 /* One set of weights, ready to be correlated with */
 typedef struct {
-    fc_room room; /* taps column by column, and where they lie */
+    const double *from;    /* NULL: there is no such set */
+    char *dense, *columns; /* as they are rounded; column by column */
     fc_taps taps;
     fc_fft **fft;       /* one for each depth; NULL: directly */
     double sum, square; /* of the weights as they are rounded; of their squares */
@@ -31,6 +32,7 @@ typedef struct {
     ptrdiff_t row, plane;   /* elements from row to row, plane to plane of gathered elements */
     ptrdiff_t wide;         /* room of a row of outputs or sums */
     ptrdiff_t fft[FC_AXES]; /* size of a transform of planes, 0: none */
+    fc_room tables;
     ptrdiff_t thread_bytes;
     char *scratch;
 } match;
