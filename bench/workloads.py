@@ -80,12 +80,16 @@ def gaussians(dtypes: list[str]) -> Iterator[Case]:
 
 
 def bytes(dtypes: list[str]) -> Iterator[Case]:
-    """Images of small integers with a float32 kernel."""
+    """Images of small integers with a float32 kernel, to float32 and to themselves."""
     for dtype in ("uint8", "uint16", "int16"):
         for size, _ in cases.SQUARES:
             x, k = _data(cases.PICTURE, dtype), _kernel((size, size))
             peers = _only(cv2_filter2D=(cv2, lambda x=x, k=k: cv2.filter2D(x, cv2.CV_32F, k)))
             yield Case(f"{dtype} {size}x{size}", lambda x=x, k=k: fastconv.corr2d(x, k, "same", "reflect"), peers)
+            how = {"dtype": dtype, "overflow": "saturate"}
+            peers = _only(cv2_filter2D=(cv2, lambda x=x, k=k: cv2.filter2D(x, -1, k)))
+            ours: Call = lambda x=x, k=k, h=how: fastconv.corr2d(x, k, "same", "reflect", **h)  # noqa: E731
+            yield Case(f"{dtype} to itself {size}x{size}", ours, peers)
 
 
 def signals(dtypes: list[str]) -> Iterator[Case]:

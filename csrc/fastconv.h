@@ -61,7 +61,8 @@ typedef struct {
     /* FC_BOX: all taps are the one that k points to. FC_SEPARABLE: k = sum over terms of depth x rows x columns; factor[axis]: terms x k adjacent elements */
     ptrdiff_t terms;
     const char *factor[FC_AXES];
-    int *not_finite; /* FC_BOX of floats: set to 1 if a result is not; or NULL */
+    int rounding;  /* of floats to out_type: FC_TRUNCATED ... */
+    int *doubtful; /* set to 1 if a result of FC_BOX is not finite, or one does not fit as `rounding` says; or NULL */
     /* FC_LINES, in lines.c: a pass along rows and one along columns, either of which may be missing (k = 1) */
     fc_line line[FC_AXES];
     int columns_first, between; /* `between`: the type that results of the first pass are stored as */
@@ -88,7 +89,7 @@ FC_API int fc_corr_run(const fc_corr *g);
  * constant: any threads may share it. */
 typedef struct fc_prepared fc_prepared;
 FC_API fc_prepared *fc_corr_prepare(const fc_corr *g); /* NULL: no memory */
-FC_API int fc_corr_again(const fc_prepared *p, const char *x, char *out, int *not_finite);
+FC_API int fc_corr_again(const fc_prepared *p, const char *x, char *out, int *doubtful);
 FC_API ptrdiff_t fc_corr_bytes(const fc_prepared *p);
 FC_API void fc_corr_forget(fc_prepared *p);
 

@@ -20,6 +20,7 @@ class _Table(TypedDict):
 
 BOUNDARY: dict[str, int]
 METHOD: dict[str, int]
+ROUNDING: dict[str, int]
 STORED: dict[str, int]
 STORED_BY_NUMBER: dict[int, int]
 MEASURE: dict[str, int]
@@ -42,6 +43,7 @@ class CorrPlan(Plan):
         method: int,
         threads: int,
         factors: tuple[NDArray[Any], ...] = ...,
+        rounding: int = ...,
     ) -> None: ...
     def __call__(self, x: NDArray[Any], out: NDArray[Any]) -> bool: ...
     def serve(

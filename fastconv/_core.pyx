@@ -44,7 +44,8 @@ cdef extern from "fastconv.h" nogil:
         char *out
         ptrdiff_t terms
         const char *factor[3]
-        int *not_finite
+        int rounding
+        int *doubtful
         fc_line line[3]
         int columns_first, between
         fc_axis axis[3]
@@ -58,13 +59,14 @@ cdef extern from "fastconv.h" nogil:
     int FC_F32, FC_F64, FC_I32, FC_I64, FC_U8, FC_I8, FC_U16, FC_I16, FC_U32, FC_U64
     int FC_CONSTANT, FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX
     int FC_ORDERED, FC_LINES
+    int FC_TRUNCATED, FC_SATURATED, FC_CHECKED
     int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM, FC_FFT_POINTS, KEEP_GIL_BELOW
     void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
     int fc_corr_run(const fc_corr *g)
     ctypedef struct fc_prepared:
         pass
     fc_prepared *fc_corr_prepare(const fc_corr *g)
-    int fc_corr_again(const fc_prepared *p, const char *x, char *out, int *not_finite)
+    int fc_corr_again(const fc_prepared *p, const char *x, char *out, int *doubtful)
     ptrdiff_t fc_corr_bytes(const fc_prepared *p)
     void fc_corr_forget(fc_prepared *p)
     const fc_kernels *fc_in_use()
@@ -82,6 +84,8 @@ METHOD = {
     "box": FC_BOX,
     "ordered": FC_ORDERED,
 }
+# How floats become integers: as C casts them, or to the nearest, by what happens to those that do not fit.
+ROUNDING = {"cast": FC_TRUNCATED, "saturate": FC_SATURATED, "raise": FC_CHECKED}
 # How arrays may be stored: by kind and size of the element.
 STORED = {
     "f4": FC_F32, "f8": FC_F64, "i1": FC_I8, "i2": FC_I16, "i4": FC_I32, "i8": FC_I64,
@@ -138,6 +142,7 @@ cdef int describe_filter(fc_corr *g, cnp.ndarray x, cnp.ndarray out, int method,
     cdef int i
     g.type, g.x_type, g.out_type = FC_F64, stored(x), stored(out)
     g.method, g.threads, g.terms, g.batches, g.fill, g.integer_fill = method, threads, 0, 0, fill, 0
+    g.rounding = FC_TRUNCATED
     for i in range(3):
         nothing_slides(&g.axis[i])
     return 0

@@ -73,9 +73,11 @@ def partly_convolved(
     c = placed(x, np.flip(k), lead, out, dtype, boundaries, fill)
     if not is_fast(dtype):
         return Answer(slide(c, x.astype(dtype), c.k.astype(dtype), dtype))
-    floats = methods.as_floats(c) if dtype.kind in "iu" and not checking.get() else None
+    may_be_direct = c.k.size < costs.CROSSOVERS["fft taps"] and dtype.kind in "iu" and not checking.get()
+    floats = methods.as_floats(c) if may_be_direct else None
     if floats is not None:
-        return Answer(*summed(floats, methods.Choice("direct", "", casts=True), get_num_threads(), asked, True))
+        floats = floats._replace(out=np.empty(c.shape, dtype))
+        return Answer(*summed(floats, methods.Choice("direct", "", casts="cast"), get_num_threads(), asked, True))
     return answered(c, method, None, what, asked)
 
 

@@ -33,7 +33,7 @@ class Choice(NamedTuple):
     factors: Factors = ()
     points: int = 0  # of method "fft": transformed together, at most
     whole: bool = False  # of method "fft": by NumPy, in parts as large as the kernel needs them
-    casts: bool = False  # sums go into `out` of any type, as C casts them
+    casts: str = ""  # sums go into `out` of any type: as C casts them, "cast", or rounded: "saturate", "raise"
     any_taps: bool = False  # it is the same for other taps
 
 
@@ -120,17 +120,32 @@ def keeps_faint_sums(c: Correlation, choice: Choice) -> bool:
 
 
 def as_floats(c: Correlation) -> Correlation | None:
-    """c, sums of integers that may wrap, in the smallest float that holds all of them, with an array for the result.
-
-    None: int32 could not hold them, or there are so many taps that another method than the direct one may be faster.
-    """
-    if c.k.size >= CROSSOVERS["fft taps"] or c.x.dtype.itemsize > 2 or c.x.dtype.kind == "b" or _core is None:
+    """c, sums of integers, in the smallest float that holds all of them; None: int32 could not."""
+    if c.x.dtype.itemsize > 2 or c.x.dtype.kind == "b" or _core is None:
         return None
     most = largest_sum(c)
-    if most >= 2**31:
-        return None
     dtype = np.dtype(np.float32 if most <= 2**24 else np.float64)
-    return c._replace(k=c.k.astype(dtype), sum_dtype=dtype, out=np.empty(c.shape, c.dtype))
+    return c._replace(k=c.k.astype(dtype), sum_dtype=dtype) if most < 2**31 else None
+
+
+def stored(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
+    """c and choice by which compiled code makes sums of floats and stores them as integers of up to 16 bits.
+
+    Into the user's array only where nothing can be wrong with a sum: else into another. None: there is no such way.
+    """
+    small = c.dtype.kind in "iu" and c.dtype.itemsize <= 2
+    if not small or c.is_weighted or choice.method == "fft" or any(a.step > 1 for a in c.axes):
+        return None
+    floats: Correlation | None = c
+    if c.sum_dtype.kind in "iu":
+        floats = as_floats(c)
+    elif c.sum_dtype.kind == "c" or c.overflow == "wrap":
+        return None
+    if floats is None:
+        return None
+    is_sure = c.sum_dtype.kind in "iu" and c.overflow != "raise"
+    out = c.out if is_sure and c.out is not None else np.empty(c.shape, c.dtype)
+    return floats._replace(out=out), choice._replace(casts="cast" if c.overflow == "wrap" else c.overflow)
 
 
 def arithmetic(c: Correlation) -> np.dtype[Any]:

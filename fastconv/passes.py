@@ -358,7 +358,7 @@ def _slid_otherwise(
         return sums
     check = checking.set(False)
     try:
-        run_into(c._replace(out=to), methods.Choice("ordered", "", casts=True), "ndimage")
+        run_into(c._replace(out=to), methods.Choice("ordered", "", casts="cast"), "ndimage")
     finally:
         checking.reset(check)
     if checking.get():

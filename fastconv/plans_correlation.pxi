@@ -56,7 +56,7 @@ cdef class CorrPlan(Plan):
     k : ndarray, shape (taps of each axis)
         Of the type of the arithmetic.
     out : ndarray
-        With leading axes as x. x and out are asked for their dtypes, shapes and strides only. Doubles are stored as
+        With leading axes as x. x and out are asked for their dtypes, shapes and strides only. Floats are stored as
         whatever type out has, unless the method is fft.
     axes : tuple of arguments.Axis
     method : int
@@ -64,6 +64,8 @@ cdef class CorrPlan(Plan):
     threads : int
     factors : tuple of ndarray, shape (terms, taps)
         For the separable method, of depth, rows and columns.
+    rounding : int
+        One of ROUNDING; all but "cast" are for results of up to 16 bits.
     """
 
     cdef fc_corr g
@@ -79,7 +81,8 @@ cdef class CorrPlan(Plan):
     cdef cnp.ndarray taps  # as the user gave them, if they may be others the next time,
     cdef bint flips  # and whether the plan has them from the last one
 
-    def __init__(self, cnp.ndarray x, cnp.ndarray k, cnp.ndarray out, axes, fill, int method, int threads, tuple factors=()):
+    def __init__(self, cnp.ndarray x, cnp.ndarray k, cnp.ndarray out, axes, fill, int method, int threads, tuple factors=(),
+                 int rounding=FC_TRUNCATED):
         cdef fc_corr *g = &self.g
         cdef int i, first = 3 - len(axes)
         cdef cnp.ndarray factor
@@ -88,7 +91,7 @@ cdef class CorrPlan(Plan):
         is_float = g.type == FC_F32 or g.type == FC_F64
         if g.out_type == FC_U64 and not is_float:
             g.out_type = FC_I64  # the same bits
-        g.method, g.threads = method, threads
+        g.method, g.threads, g.rounding = method, threads, rounding
         g.fill, g.integer_fill = (fill, 0) if is_float else (0, fill)
         describe_axes(g, axes)
         for i in range(first, 3):
@@ -139,16 +142,16 @@ cdef class CorrPlan(Plan):
             self.g.factor[4 - len(self.arrays) + i - 1] = <const char *> cnp.PyArray_DATA(array)
 
     cdef int run(self, const char *x, char *out, const char *taps=NULL) except -1:
-        """Whether the box method has made something that is not finite. taps: others than those of the plan."""
+        """Whether something does not fit (see fastconv.h). taps: others than those of the plan."""
         cdef fc_corr g
-        cdef int i, status, not_finite = 0
+        cdef int i, status, doubtful = 0
         cdef bint again = (
             taps == NULL and self.prepared != NULL and (self.g.threads > 0 or self.threads == default_threads)
             and (<ptrdiff_t> x - <ptrdiff_t> self.g.x) % ELEMENT == 0
             and (<ptrdiff_t> out - <ptrdiff_t> self.g.out) % ELEMENT == 0)
         if not again:
             memcpy(&g, &self.g, <char *> &self.g.batch[self.g.batches] - <char *> &self.g)
-            g.x, g.out, g.not_finite = x, out, &not_finite
+            g.x, g.out, g.doubtful = x, out, &doubtful
             if g.threads == 0:
                 g.threads = default_threads
             if taps != NULL:
@@ -158,13 +161,13 @@ cdef class CorrPlan(Plan):
                         g.k += (g.axis[i].k - 1) * g.axis[i].k_step
                         g.axis[i].k_step = -g.axis[i].k_step
         if self.products < KEEP_GIL_BELOW:
-            status = fc_corr_again(self.prepared, x, out, &not_finite) if again else fc_corr_run(&g)
+            status = fc_corr_again(self.prepared, x, out, &doubtful) if again else fc_corr_run(&g)
         else:
             with nogil:
-                status = fc_corr_again(self.prepared, x, out, &not_finite) if again else fc_corr_run(&g)
+                status = fc_corr_again(self.prepared, x, out, &doubtful) if again else fc_corr_run(&g)
         if status != 0:
             raise MemoryError("no memory for the scratch tiles of a correlation")
-        return not_finite
+        return doubtful
 
     def with_any(self, cnp.ndarray taps, bint flips):
         """Let it hold for other taps, too, laid out and of the type as these; flips: they are seen from the last one."""
@@ -174,7 +177,8 @@ cdef class CorrPlan(Plan):
         return self
 
     def __call__(self, cnp.ndarray x, cnp.ndarray out):
-        """Carry it out for such arrays. Returns whether the box method has made something that is not finite."""
+        """Carry it out for such arrays. Returns whether the box method has made something that is not finite, or a result
+        does not fit into the type of out as `rounding` says."""
         return bool(self.run(<const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out)))
 
     def serve(self, cnp.ndarray asked, cnp.ndarray x, cnp.ndarray result, order=None, finish=None, cast=None, most=None,

@@ -5,6 +5,7 @@ elements; checked against the reference where that is asked for; and the plan by
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ def answered(
         sums, weight = _normalised(c, choice, n)
         plan = None
     else:
-        sums, plan = summed(c, choice, n, asked, threads is None)
+        sums, plan = _as_stored(c, choice, n, asked, threads is None)
         if plan is not None and choice.any_taps and c.sum_dtype.kind == "f" and _are_plain(taps, c.compute_dtype):
             plan.with_any(taps, flips)
     result = c.deliver(sums)
@@ -147,6 +148,19 @@ def _redo(c: Correlation, faint: NDArray[np.bool], result: NDArray[Any], weight:
             result[at][cut][asked], weight[at][cut][asked] = y[asked], w[asked]
 
 
+def _as_stored(
+    c: Correlation, choice: methods.Choice, threads: int, asked: Any, default_threads: bool
+) -> tuple[NDArray[Any], Any]:
+    """As `summed`; in the dtype of the result where compiled code can store it so, and every sum fits."""
+    ways = methods.stored(c, choice)
+    if ways is not None:
+        if c.asked_out is not None and ways[0].out is not c.out:
+            asked = None  # a plan would write to it before it is known whether all sums fit
+        with contextlib.suppress(OverflowError):
+            return summed(*ways, threads, asked, default_threads)
+    return summed(c, choice, threads, asked, default_threads)
+
+
 def _sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
     return summed(c, choice, threads)[0]
 
@@ -155,7 +169,13 @@ def summed(
     c: Correlation, choice: methods.Choice, threads: int, asked: Any = None, default_threads: bool = False
 ) -> tuple[NDArray[Any], Any]:
     """The sums by compiled code; in c.out where they can be written there at once. And the plan, as in `answered`, or
-    None."""
+    None.
+
+    Raises
+    ------
+    OverflowError
+        A sum that is to be stored as an integer does not fit. c.out is overwritten.
+    """
     if choice.method not in ("direct", "im2col") and any(a.step > 1 for a in c.axes):
         dense = _sums(c.without_steps(), choice, threads)
         every: tuple[Any, ...] = (..., *(slice(None, None, a.step) for a in c.axes))
@@ -177,7 +197,7 @@ def summed(
     arithmetic = methods.arithmetic(c)
     x, k = _readable(c.x, c), c.k.astype(arithmetic, copy=False)
     result_dtype = c.sum_dtype if c.sum_dtype.kind in "iu" else c.compute_dtype
-    casts = choice.casts or (c.out is not None and c.out.dtype.char in "fd" and choice.method != "fft")
+    casts = bool(choice.casts) or (c.out is not None and c.out.dtype.char in "fd" and choice.method != "fft")
     fits = c.out is not None and (c.out.dtype == result_dtype or (casts and arithmetic.kind == "f"))
     if c.out is not None and fits and not _may_share_memory(c.out, x, k):
         result = c.out
@@ -192,8 +212,11 @@ def summed(
         fill = (int(c.fillvalue.real) + 2**63) % 2**64 - 2**63
     factors = tuple([np.ascontiguousarray(f, arithmetic) for f in choice.factors])
     method = _core.METHOD[choice.method]
-    plan = _core.CorrPlan(x, taps, result, c.axes, fill, method, threads, factors)
+    rounding = _core.ROUNDING[choice.casts or "cast"]
+    plan = _core.CorrPlan(x, taps, result, c.axes, fill, method, threads, factors, rounding)
     if plan(x, result):
+        if rounding:
+            raise OverflowError("a sum does not fit")
         # The sums of a box are scaled at the end: of numbers near the largest, they are too large before.
         scale, again = 2.0 ** c.k.size.bit_length(), np.empty_like(result)
         small = x.astype(arithmetic, copy=False) / arithmetic.type(scale)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from fractions import Fraction
 
@@ -13,6 +14,7 @@ from scipy import signal
 
 import fastconv
 from fastconv import reference
+from fastconv.arguments import conversion
 
 ALL = (*cases.INTEGERS, "float16", *cases.FLOATS, "complex64", "complex128")
 
@@ -193,6 +195,45 @@ def test_out_is_untouched_when_a_sum_does_not_fit():
     with pytest.raises(OverflowError):
         fastconv.corr1d(np.uint8([200, 100]), np.uint8([1, 1]), dtype="u1", out=out)
     assert out == 7
+
+
+@pytest.mark.parametrize("overflow", ["raise", "saturate", "wrap"])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
+@pytest.mark.parametrize("k_dtype", ["int64", "float32", "float64"])
+@pytest.mark.parametrize("x_dtype", ["uint8", "int16", ">u2", "float32", "float64"])
+def test_small_integers_are_the_sums_converted(isa, rng, x_dtype, k_dtype, dtype, overflow):
+    for k_shape, scale in (((3, 3), 0.1), ((1, 1), 1), ((1, 12, 12), 0.2), ((2, 2), 300)):
+        x = (rng.standard_normal((2, 30, 41)) * 20).clip(0).astype(x_dtype)
+        k = (rng.standard_normal(k_shape[-2:]) * scale).astype(k_dtype)
+        if len(k_shape) == 3:
+            k[...] = k[0, 0]  # a box
+        how = {"mode": "same", "boundary": "edge", "dtype": dtype, "overflow": overflow}
+        floats = fastconv.corr2d(x, k, "same", "edge")
+        out = np.full(floats.shape, 7, dtype)
+        try:
+            expected = conversion.converted(floats, np.dtype(dtype), overflow)
+        except OverflowError as error:
+            for _ in range(2):
+                with pytest.raises(OverflowError, match=re.escape(str(error))):
+                    fastconv.corr2d(x, k, **how)
+                with pytest.raises(OverflowError, match=re.escape(str(error))):
+                    fastconv.corr2d(x, k, **how, out=out)
+            assert (out == 7).all()
+        else:
+            for _ in range(2):
+                cases.assert_same_bits(fastconv.corr2d(x, k, **how), expected)
+            assert fastconv.corr2d(x, k, **how, out=out) is out
+            cases.assert_same_bits(out, expected)
+
+
+@pytest.mark.parametrize("overflow", ["raise", "saturate", "wrap"])
+def test_nan_is_no_small_integer(overflow):
+    x, out = np.ones((40, 50), np.float32), np.full((38, 48), 7, np.uint8)
+    x[20, 30] = np.nan
+    for _ in range(2):
+        with pytest.raises(ValueError, match="a sum is NaN and has no value in uint8"):
+            fastconv.corr2d(x, np.ones((3, 3), np.float32), dtype=np.uint8, overflow=overflow, out=out)
+    assert (out == 7).all()
 
 
 # memory -------------------------------------------------------------------------------------------

@@ -70,8 +70,8 @@ static void box_block(const call *c, const scratch *s, const patch *p, ptrdiff_t
     for (ptrdiff_t m = 0; m < rows; m++) {
         char *out = p->out + ((i + m) * p->out_row + j) * c->size;
         c->op->scale(out, s->boxes + m * c->box.back * c->size, c->g->k, cols);
-        if (c->op->finite && s->not_finite && !c->op->finite(out, cols))
-            __atomic_store_n(s->not_finite, 1, __ATOMIC_RELAXED);
+        if (c->op->finite && s->doubtful && !c->op->finite(out, cols))
+            __atomic_store_n(s->doubtful, 1, __ATOMIC_RELAXED);
     }
 }
 

@@ -79,7 +79,8 @@ static void boxes_store(const job *j, char *to, char *result, ptrdiff_t n)
     char *row = result;
     if (c->op->narrow && (c->g->out_type != c->g->type || c->divisor != 1)) {
         row = step == size || n == 1 ? to : j->s.stored;
-        c->op->narrow(row, c->g->out_type, result, n, c->divisor);
+        if (c->op->narrow(row, c->g->out_type, result, n, c->divisor, c->g->rounding) && j->s.doubtful)
+            __atomic_store_n(j->s.doubtful, 1, __ATOMIC_RELAXED);
     } else if (c->g->out_type != c->g->type) {
         row = j->s.stored;
         c->fc->op[FC_I64]->widen(row, c->g->type, result, n);

@@ -39,7 +39,7 @@ typedef struct {
     char *panel, *sums, *planes;                           /* the first is im2col.c's */
     char *down, *turned, *across, *boxes, *ring, *between; /* box.c, lines.c */
     char *second, *transforms;                             /* overlap.c: the other tile of a pair */
-    int *not_finite;                                       /* of FC_BOX: the call's */
+    int *doubtful;                                         /* fastconv.h */
 } scratch;
 
 /* A method. What is NULL has nothing to do. */

@@ -111,7 +111,7 @@ typedef struct {
     const call *c;
     const char *x;
     char *out;
-    int *not_finite;
+    int *doubtful;
     char *scratch;
 } corr_arrays;
 
@@ -121,7 +121,7 @@ static void corr_chunk(void *context, ptrdiff_t index, int slot)
     const call *c = run->c;
     const fc_corr *g = c->g;
     job j; /* to set all of it takes as long as a tenth of a small call; corr_parts places what is used of scratch */
-    j.c = c, j.x = run->x, j.out = run->out, j.s.not_finite = run->not_finite;
+    j.c = c, j.x = run->x, j.out = run->out, j.s.doubtful = run->doubtful;
     fc_room r = fc_room_at(run->scratch, c->thread_bytes, slot);
     corr_parts(c, &r, &j.s);
     ptrdiff_t parts = c->plan.parts[DEPTH] * c->plan.parts[ROWS] * c->plan.parts[COLS];
@@ -170,10 +170,10 @@ static int corr_prepare(call *c, const fc_corr *g, char *small)
     return 0;
 }
 
-static int corr_carry_out(const call *c, const char *x, char *out, int *not_finite)
+static int corr_carry_out(const call *c, const char *x, char *out, int *doubtful)
 {
     _Alignas(LINE) char small[SMALL];
-    corr_arrays run = {c, x, out, not_finite, times(c->plan.threads, c->thread_bytes) <= SMALL ? small : NULL};
+    corr_arrays run = {c, x, out, doubtful, times(c->plan.threads, c->thread_bytes) <= SMALL ? small : NULL};
     ptrdiff_t chunks = c->plan.planes * c->plan.parts[DEPTH] * c->plan.parts[ROWS] * c->plan.parts[COLS];
     if (c->plan.planes == 0)
         return 0;
@@ -197,7 +197,7 @@ int fc_corr_run(const fc_corr *g)
 {
     _Alignas(LINE) char small[SMALL];
     call c;
-    int failed = corr_prepare(&c, g, small) != 0 || corr_carry_out(&c, g->x, g->out, g->not_finite) != 0;
+    int failed = corr_prepare(&c, g, small) != 0 || corr_carry_out(&c, g->x, g->out, g->doubtful) != 0;
     corr_forget(&c, small);
     return failed ? -1 : 0;
 }
@@ -221,9 +221,9 @@ fc_prepared *fc_corr_prepare(const fc_corr *g)
     return NULL;
 }
 
-int fc_corr_again(const fc_prepared *p, const char *x, char *out, int *not_finite)
+int fc_corr_again(const fc_prepared *p, const char *x, char *out, int *doubtful)
 {
-    return corr_carry_out(&p->c, x, out, not_finite);
+    return corr_carry_out(&p->c, x, out, doubtful);
 }
 
 ptrdiff_t fc_corr_bytes(const fc_prepared *p)

@@ -130,7 +130,7 @@ static void lines_store_and_read(const call *c, char *row, char *stored, ptrdiff
 {
     if ((c->g->between == c->g->type && divisor == 1) || c->op->settle(row, c->g->between, n, divisor))
         return;
-    c->op->narrow(stored, c->g->between, row, n, divisor);
+    c->op->narrow(stored, c->g->between, row, n, divisor, FC_TRUNCATED);
     c->op->widen(row, c->g->between, stored, n);
 }
 

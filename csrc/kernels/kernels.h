@@ -132,8 +132,10 @@ typedef void fc_clamp_fn(void *x, ptrdiff_t n, double low, double high);
 /* Conversion of n adjacent elements (widen_tmpl.h); from need not be aligned. Not from floats to integers. */
 typedef void fc_widen_fn(void *to, int stored, const void *from, ptrdiff_t n);
 
-/* The other way, from floats that are divided before (narrow_tmpl.h); to need not be aligned. */
-typedef void fc_narrow_fn(void *to, int stored, const void *from, ptrdiff_t n, double divisor);
+/* The other way, from floats that are divided before (narrow_tmpl.h); to need not be aligned. Returns whether a sum does not
+ * fit: is NaN, or if FC_CHECKED, too large. All but FC_TRUNCATED are for integers of up to 16 bits. */
+enum { FC_TRUNCATED /* as C casts */, FC_SATURATED /* nearest, half to even */, FC_CHECKED /* likewise */ };
+typedef int fc_narrow_fn(void *to, int stored, const void *from, ptrdiff_t n, double divisor, int rounding);
 /* Both, in place; returns 0 for types that it does not do: the wider integers */
 typedef int fc_settle_fn(void *x, int stored, ptrdiff_t n, double divisor);
 

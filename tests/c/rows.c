@@ -27,7 +27,8 @@ void check_join(fc_join_fn *join)
         randomize(1, type);
         view even = lay(source[0], ADJACENT, 1, 1, (n + 1) / 2, x), odd = lay(source[1], ADJACENT, 1, 1, n / 2 + 1, k);
         view to = lay(dest, ADJACENT, 1, 1, n, NULL);
-        EACH(i, n) want[0][0][i] = (cell){.sum = (i % 2 ? k : x)[0][0][i / 2], .wide = (i % 2 ? k : x)[0][0][i / 2]};
+        EACH(i, n)
+            want[0][0][i] = (cell){.sum = (i % 2 ? k : x)[0][0][i / 2], .wide = (i % 2 ? k : x)[0][0][i / 2]};
         say_case("%td elements", n);
         join(to.p, even.p, odd.p, n);
         verify(to, 1, 1, n);
@@ -44,13 +45,16 @@ void check_split(fc_split_fn *split)
             say_case("stride %td, %td elements", s, n);
             split(to.p, phase, from.p, n, s);
             const char *wrong = "";
-            EACH(p, s) EACH(i, phase) {
-                char *element = to.p + (p * phase + i) * size;
-                if (i * s + p < n ? get(element, type) != x[0][0][i * s + p] : (unsigned char)*element != POISON)
-                    wrong = "an element is not where it belongs";
-                memset(element, POISON, (size_t)size);
-            }
-            EACH(byte, AREA) if ((unsigned char)dest[byte] != POISON) wrong = "wrote outside the phases";
+            EACH(p, s)
+                EACH(i, phase) {
+                    char *element = to.p + (p * phase + i) * size;
+                    if (i * s + p < n ? get(element, type) != x[0][0][i * s + p] : (unsigned char)*element != POISON)
+                        wrong = "an element is not where it belongs";
+                    memset(element, POISON, (size_t)size);
+                }
+            EACH(byte, AREA)
+                if ((unsigned char)dest[byte] != POISON)
+                    wrong = "wrote outside the phases";
             verdict(wrong);
             if (n > 40)
                 n += 6;
@@ -78,7 +82,9 @@ void check_transpose(fc_transpose_fn *transpose)
     for (ptrdiff_t rows = 16; rows <= 48; rows += 16)
         for (ptrdiff_t cols = 16; cols <= 48; cols += 16) {
             randomize(0, type);
-            EACH(i, cols) EACH(j, rows) want[0][i][j] = (cell){.sum = x[0][j][i], .wide = x[0][j][i]};
+            EACH(i, cols)
+                EACH(j, rows)
+                    want[0][i][j] = (cell){.sum = x[0][j][i], .wide = x[0][j][i]};
             view from = lay(source[0], ADJACENT, 1, rows, cols, x), to = lay(dest, ADJACENT, 1, cols, rows, NULL);
             say_case("%td x %td", rows, cols);
             transpose(to.p, to.row / size, from.p, from.row / size, rows, cols);
@@ -109,11 +115,13 @@ void check_sums(fc_sums_fn *sums)
         ptrdiff_t h = up_to(trial % 3 ? 9 : 48), rows = up_to(TALL - h + 1), cols = up_to(9 * table->vector_bytes / size);
         fc_sums g = {h, up_to(3 * h) - 1, rows, cols};
         randomize(1, type);
-        EACH(i, rows) EACH(j, cols) {
-            cell c = {0};
-            EACH(t, h) add_product(&c, x[0][i + t][j], 1);
-            want[0][i][j] = c;
-        }
+        EACH(i, rows)
+            EACH(j, cols) {
+                cell c = {0};
+                EACH(t, h)
+                    add_product(&c, x[0][i + t][j], 1);
+                want[0][i][j] = c;
+            }
         view vx = lay(source[0], ADJACENT, 1, rows + h - 1, cols, x), out = lay(dest, ADJACENT, 1, rows, cols, NULL);
         say_case("height %td, number %td, rows %td, cols %td", h, g.at, rows, cols);
         sums(vx.p, vx.row / size, &g, out.p, out.row / size, room);
@@ -122,10 +130,7 @@ void check_sums(fc_sums_fn *sums)
 }
 
 /* Rounded as the type of the arithmetic rounds */
-double rounded(double v)
-{
-    return type == FC_F32 ? (double)(float)v : v;
-}
+double rounded(double v) { return type == FC_F32 ? (double)(float)v : v; }
 
 void check_ordered(fc_ordered_fn *ordered)
 {
@@ -133,19 +138,21 @@ void check_ordered(fc_ordered_fn *ordered)
         int fold = (int)up_to(3) - 2, down = up_to(2) == 1;
         ptrdiff_t taps = up_to(9), reach = 2 * taps + 1, at[9], rows = up_to(12), cols = up_to(10 * table->vector_bytes / size);
         ptrdiff_t high = rows + (down ? reach - 1 : 0), wide = cols + (down ? 0 : reach - 1);
-        EACH(t, taps) at[t] = fold ? (t == 0 ? taps : taps - up_to(taps)) : up_to(reach) - 1;
+        EACH(t, taps)
+            at[t] = fold ? (t == 0 ? taps : taps - up_to(taps)) : up_to(reach) - 1;
         randomize(0, type);
-        EACH(i, rows) EACH(j, cols) {
-            double sum = 0;
-            EACH(t, taps) {
-                ptrdiff_t p = at[t], q = fold ? 2 * at[0] - p : p;
-                double s = down ? x[0][i + p][j] : x[0][i][j + p], mirrored = down ? x[0][i + q][j] : x[0][i][j + q];
-                s = t > 0 && fold ? rounded(fold > 0 ? s + mirrored : s - mirrored) : s;
-                s = rounded(s * k[0][0][t]);
-                sum = t == 0 ? s : rounded(sum + s);
+        EACH(i, rows)
+            EACH(j, cols) {
+                double sum = 0;
+                EACH(t, taps) {
+                    ptrdiff_t p = at[t], q = fold ? 2 * at[0] - p : p;
+                    double s = down ? x[0][i + p][j] : x[0][i][j + p], mirrored = down ? x[0][i + q][j] : x[0][i][j + q];
+                    s = t > 0 && fold ? rounded(fold > 0 ? s + mirrored : s - mirrored) : s;
+                    s = rounded(s * k[0][0][t]);
+                    sum = t == 0 ? s : rounded(sum + s);
+                }
+                want[0][i][j] = (cell){.sum = sum, .wide = sum};
             }
-            want[0][i][j] = (cell){.sum = sum, .wide = sum};
-        }
         view vx = lay(source[0], ADJACENT, 1, high, wide, x), w = lay(source[1], ADJACENT, 1, 1, taps, k);
         view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
         fc_order o = {.w = w.p, .at = at, .taps = taps, .unit = down ? vx.row / size : 1, .fold = fold};
@@ -171,8 +178,8 @@ void store_cast(char *p, double v, double divisor, int stored)
 
 static double divided(ptrdiff_t j) /* what is to be cast: numbers of all sizes, halves, wholes, and the odd ones */
 {
-    static const double odd[] = {0.0, -0.0, 255, 256, -1, -0.5, 0x1p31, -0x1p31, 0x1p31 - 1, -0x1p31 - 1, 0x1p32, 0x1p63, -0x1p63,
-                                 0x1p64, 1e30, -1e30, INFINITY, -INFINITY, NAN};
+    static const double odd[] = {0.0,    -0.0,   255,     256,    -1,   -0.5,  0x1p31,   -0x1p31,   0x1p31 - 1, -0x1p31 - 1,
+                                 0x1p32, 0x1p63, -0x1p63, 0x1p64, 1e30, -1e30, INFINITY, -INFINITY, NAN};
     if (up_to(4) == 1)
         return rounded(odd[(size_t)up_to(sizeof odd / sizeof *odd) - 1]);
     return rounded(ldexp((double)((int64_t)random64() >> (j % 40 + 10)), -(int)up_to(12)));
@@ -186,14 +193,16 @@ static void check_casts(fc_narrow_fn *narrow, fc_settle_fn *settle)
             if (type == FC_F32 && stored == FC_F64)
                 continue; /* no sums of float32 are stored so */
             double divisor = up_to(2) == 1 ? 1 : (double)up_to(200);
-            EACH(j, n) x[0][0][j] = divided(j);
+            EACH(j, n)
+                x[0][0][j] = divided(j);
             ptrdiff_t to_size = narrow ? fc_stored_size(stored) : size;
-            view from = lay(source[0], ADJACENT, 1, 1, n, x), to = lay_as(narrow ? stored : type, dest, ADJACENT, 1, 1, n, NULL);
+            view from = lay(source[0], ADJACENT, 1, 1, n, x),
+                 to = lay_as(narrow ? stored : type, dest, ADJACENT, 1, 1, n, NULL);
             memset(image, POISON, AREA);
             say_case("to type %d, divided by %g, %td elements", stored, divisor, n);
             int done = 1;
             if (narrow) {
-                narrow(to.p, stored, from.p, n, divisor);
+                narrow(to.p, stored, from.p, n, divisor, FC_TRUNCATED);
             } else {
                 memcpy(to.p, from.p, (size_t)(n * size));
                 done = settle(to.p, stored, n, divisor);
@@ -217,14 +226,44 @@ static void check_casts(fc_narrow_fn *narrow, fc_settle_fn *settle)
             verdict(wrong);
         }
 }
+/* To the nearest integer that the type holds; and whether one was NaN, or too large */
+static void check_nearest(fc_narrow_fn *narrow)
+{
+    static const double odd[] = {0.5,     1.5,      2.5, -0.5, -1.5,   254.5,   255.5, 127.5,    -128.5,    65534.5,
+                                 65535.5, -32768.5, 1e9, -1e9, 0x1p24, -0x1p24, 1e30,  INFINITY, -INFINITY, NAN};
+    for (int stored = FC_U8; stored <= FC_I16; stored++)
+        for (ptrdiff_t n = 1; n <= 70; n++)
+            EACH(rounding, 2) {
+                const double low = stored == FC_I8 ? -128 : stored == FC_I16 ? -32768 : 0;
+                const double high = stored == FC_I8 ? 127 : stored == FC_I16 ? 32767 : stored == FC_U8 ? 255 : 65535;
+                int is_odd = up_to(3) == 1, should = 0;
+                EACH(j, n) {
+                    double v = is_odd && up_to(20) == 1 ? odd[(size_t)up_to(sizeof odd / sizeof *odd) - 1]
+                                                        : low + (high - low) * (double)(random64() >> 11) * 0x1p-53;
+                    x[0][0][j] = v = rounded(v);
+                    should |= isnan(v) || (rounding == 1 && (nearbyint(v) < low || nearbyint(v) > high));
+                }
+                view from = lay(source[0], ADJACENT, 1, 1, n, x), to = lay_as(stored, dest, ADJACENT, 1, 1, n, NULL);
+                say_case("to type %d, rounding %d, %td elements", stored, (int)rounding, n);
+                int unfit = narrow(to.p, stored, from.p, n, 1, rounding == 1 ? FC_CHECKED : FC_SATURATED);
+                char wrong[120] = "";
+                if (unfit != should)
+                    snprintf(wrong, sizeof wrong, "says %d", unfit);
+                EACH(j, n) {
+                    double v = nearbyint(x[0][0][j]), got = get(to.p + j * fc_stored_size(stored), stored);
+                    if (!isnan(v) && got != (v < low ? low : v > high ? high : v))
+                        snprintf(wrong, sizeof wrong, "%.17g became %.17g", x[0][0][j], got);
+                }
+                verdict(wrong);
+            }
+}
+
 void check_narrow(fc_narrow_fn *narrow)
 {
     check_casts(narrow, NULL);
+    check_nearest(narrow);
 }
-void check_settle(fc_settle_fn *settle)
-{
-    check_casts(NULL, settle);
-}
+void check_settle(fc_settle_fn *settle) { check_casts(NULL, settle); }
 
 void check_scale(fc_scale_fn *scale)
 {
