@@ -32,6 +32,10 @@ class Plan:
     def then(self, finish: Callable[[NDArray[Any]], NDArray[Any]]) -> Self: ...
 
 @disjoint_base
+class JointPlan(Plan):
+    def __init__(self, parts: list[Plan], join: Callable[[list[NDArray[Any]]], Any]) -> None: ...
+
+@disjoint_base
 class CorrPlan(Plan):
     def __init__(
         self,

@@ -41,6 +41,30 @@ cdef class Plan:
 
 
 @cython.auto_pickle(False)
+cdef class JointPlan(Plan):
+    """Plans of the same arrays, without `out`, and a function of the list of what they make."""
+
+    cdef list parts
+    cdef object join
+
+    def __init__(self, list parts, join):
+        self.parts, self.join = parts, join
+        self.nbytes = sum([part.nbytes for part in parts])
+
+    cdef object carry_out(self, const glance *s):
+        cdef list made = []
+        if s.out != NULL:
+            return None
+        for part in self.parts:
+            result = (<Plan> part).carry_out(s)
+            if result is None:
+                return None
+            made.append(result)
+        result = self.join(made)
+        return result if self.finish is None else self.finish(result)
+
+
+@cython.auto_pickle(False)
 cdef class _Entry:
     cdef uint64_t used
     cdef bint any_taps  # of one array: the plan looks at them itself

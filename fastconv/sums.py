@@ -19,7 +19,7 @@ from fastconv.arguments.axes import as_users
 from fastconv.arguments.boundaries import source_index
 from fastconv.arguments.conversion import converted
 from fastconv.arguments.correlation import Correlation
-from fastconv.arguments.values import native
+from fastconv.arguments.values import native, real_dtype
 from fastconv.plans import Answer
 from fastconv.reference.correlation import largest_element
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
@@ -190,7 +190,7 @@ def summed(
         outputs: NDArray[Any] = spectrum.correlate(c.whole())[window].astype(c.compute_dtype, copy=False)
         return outputs, None
     if c.sum_dtype.kind == "c":
-        return _complex_sums(c, choice, threads), None
+        return _complex_sums(c, choice, threads, asked, default_threads)
     given = c.x
     if choice.method != "fft":  # whose tiles are those of the whole
         c = narrowed(c)
@@ -270,31 +270,37 @@ def _are_plain(taps: Any, dtype: np.dtype[Any]) -> bool:
     return plain and taps.flags.c_contiguous and taps.flags.aligned
 
 
-def _complex_sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
+def _complex_sums(
+    c: Correlation, choice: methods.Choice, threads: int, asked: Any, default_threads: bool
+) -> tuple[NDArray[Any], Any]:
     """Real correlations of the parts; a real x or k has no imaginary part."""
-    result = np.empty(c.shape, c.sum_dtype)
-    is_complex = c.x.dtype.kind == "c", c.k.dtype.kind == "c"
-    part_dtype = result.real.dtype
-
-    def part(x_part: str, k_part: str) -> NDArray[Any]:
-        return _sums(
-            c._replace(
-                x=getattr(c.x, x_part),
-                k=getattr(c.k, k_part),
-                fillvalue=getattr(c.fillvalue, x_part),
-                sum_dtype=part_dtype,
-                out=None,
-            ),
-            choice,
-            threads,
-        )
-
+    parts = [("real", "real"), ("imag", "real"), ("imag", "imag"), ("real", "imag")]  # of x, of k
+    if c.x.dtype.kind != "c":
+        parts = [parts[0], parts[3]]
+    elif c.k.dtype.kind != "c":
+        parts = parts[:2]
+    real = c._replace(sum_dtype=real_dtype(c.sum_dtype), dtype=real_dtype(c.compute_dtype), out=None)
+    if type(asked) is np.ndarray and not np.may_share_memory(c.x, asked):
+        asked = None  # the imaginary part of a copy in another dtype is no such copy
+    made = []
     with np.errstate(all="ignore"):
-        result.real = part("real", "real")
-        result.imag = part("imag", "real") if is_complex[0] else part("real", "imag")
-        if all(is_complex):
-            result.real -= part("imag", "imag")
-            result.imag += part("real", "imag")
+        for of_x, of_k in parts:
+            part = real._replace(x=getattr(c.x, of_x), k=getattr(c.k, of_k), fillvalue=getattr(c.fillvalue, of_x))
+            made.append(summed(part, choice, threads, asked, default_threads))
+    join = functools.partial(_joined, dtype=c.sum_dtype)
+    plans = [plan for _, plan in made]
+    serves = None not in plans and not c.moved and c.dtype == c.sum_dtype
+    return join([sums for sums, _ in made]), _core.JointPlan(plans, join) if _core and serves else None
+
+
+def _joined(parts: list[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Complex numbers: a real part, an imaginary one, and what the former loses and the latter gains, if anything."""
+    result = np.empty(parts[0].shape, dtype)
+    result.real, result.imag = parts[:2]
+    if parts[2:]:
+        with np.errstate(all="ignore"):
+            result.real -= parts[2]
+            result.imag += parts[3]
     return result
 
 

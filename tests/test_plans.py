@@ -474,6 +474,33 @@ def test_taps_that_another_thread_changes_meanwhile(rng, monkeypatch):
     np.testing.assert_allclose(corr2d(x, k), expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtypes", [("c16", "c16"), ("c8", "f4"), ("f8", "c8"), ("i4", "c16"), ("f2", "c8")])
+def test_complex_sums_find_their_plans(rng, isa, dtypes):
+    def some(shape, dtype):
+        parts = rng.integers(-9, 10, (2, *shape))
+        return (parts[0] + 1j * parts[1] if dtype[0] == "c" else parts[0]).astype(dtype)
+
+    x, k = some((9, 8), dtypes[0]), some((3, 2), dtypes[1])
+    for options in ({}, {"mode": "same", "boundary": "wrap"}, {"mode": "full", "fillvalue": -2.5}, {"dilation": 2}):
+        assert finds_plan(lambda options=options: corr2d(x, k, **options))
+        x[...] = x[::-1].copy()
+        for image in (x, x[:, ::-1], x[:, ::-1]):
+            np.testing.assert_array_equal(
+                corr2d(image, k, **options), reference.corr2d(image, k, **options), strict=True
+            )
+        out = np.empty_like(corr2d(x, k, **options))
+        for _ in range(3):
+            assert corr2d(x, k, out=out, **options) is out
+            np.testing.assert_array_equal(out, reference.corr2d(x, k, **options))
+
+
+def test_an_imaginary_part_is_not_made_of_a_real_x():
+    for value in (1.0, 2.0, 3.0):
+        x, k, how = np.full((1, 1), value), np.array([[1j, 2.0]]), {"mode": "full", "fillvalue": 1j}
+        for _ in range(2):
+            np.testing.assert_array_equal(corr2d(x, k, **how), reference.corr2d(x, k, **how))
+
+
 def test_complex_kernels_of_any_layout(rng):
     parts = rng.standard_normal((2, 4, 9, 9))
     x, kernels = parts[0] + 1j * parts[1], parts[0, 0, :6, :5] + 1j * parts[1, 0, :6, :5]
