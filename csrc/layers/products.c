@@ -69,7 +69,8 @@ static products products_plan(const layer *l)
     const layout *y = &d.y;
     d.pack = fc_lay_out(l, y->rows, y->cols, y->pitch, 0);
     d.planes_block = even_part(l->planes, min(y->planes, l->planes));
-    const runs most = products_runs(&d, y->rows.block, y->cols.block, y->flat && fc_phases(l) == 1);
+    /* Where columns are in phases, one may have a column less than others, and rows that are runs of their own */
+    const runs most = products_runs(&d, y->rows.block, y->cols.block, y->flat && l->step[COLS] == 1);
     d.most_vectors = d.planes_block * most.vectors;
     d.most_dots = d.planes_block * most.count * fc_dots_of(l, y, l->lanes / 4);
     /* Parts of a phase with few taps span the channels of several. What is packed in one go holds a whole number of these, so
