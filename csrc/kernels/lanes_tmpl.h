@@ -223,22 +223,9 @@ FC_INLINE void NAME(lanes_grad_tile)(const int R, const int K, const fc_lanes_gr
             vstore(sums + t * VLEN, vload(sums + t * VLEN) + acc[r][t]);
 }
 
-typedef void (*NAME(lanes_grad_fn))(const fc_lanes_grads *g, const T *x, T *sums);
-#define FC_INSTANCE(R, K)                                                                                    \
-    static void NAME(lanes_grad_##R##_##K)(const fc_lanes_grads *g, const T *x, T *sums)                     \
-    {                                                                                                        \
-        NAME(lanes_grad_tile)(R, K, g, x, sums);                                                             \
-    }
-FC_EACH_TILE(FC_INSTANCE)
-
 /* Rows and columns of taps are split as evenly as they can be: 7 taps are 4 + 3. */
 static void NAME(lanes_grad)(const fc_lanes_grads *g)
 {
-    static const NAME(lanes_grad_fn) tiles[FC_TAP_ROWS + 1][FC_MOST_TAPS + 1] = {
-#define ROW(R, K) [R][K] = NAME(lanes_grad_##R##_##K),
-        FC_EACH_TILE(ROW)
-#undef ROW
-    };
     const T *x = g->x;
     T *sums = g->sums;
     for (ptrdiff_t rows = g->tap_rows, R; rows > 0; rows -= R, x += R * g->tap_row) {
@@ -248,14 +235,17 @@ static void NAME(lanes_grad)(const fc_lanes_grads *g)
         for (ptrdiff_t taps = g->taps, K; taps > 0; taps -= K, under += K * g->dilation, sums += K * VLEN) {
             const ptrdiff_t pieces = (taps + FC_MOST_TAPS - 1) / FC_MOST_TAPS;
             K = (taps + pieces - 1) / pieces;
-            tiles[R][K](g, under, sums);
+#define FC_CASE(rows, taps)                                                                                  \
+    if (R == rows && K == taps)                                                                              \
+        NAME(lanes_grad_tile)(rows, taps, g, under, sums);
+            FC_EACH_TILE(FC_CASE)
+#undef FC_CASE
         }
         sums += (R - 1) * g->taps * VLEN;
     }
 }
 #undef FC_MOST_TAPS
 #undef FC_EACH_TILE
-#undef FC_INSTANCE
 
 /* ---- pixels to planes -------------------------------------------------------------------------- */
 

@@ -23,7 +23,7 @@
  *      PROT_NONE | x x # x ############ | PROT_NONE     a step past them is a crash, which is reported
  *      PROT_NONE | ##### out # out #### | PROT_NONE     #: poison, also between rows; a NaN that must
  *                                                       neither change nor get into a result
- * A kernel added to the list without a check_<op> below does not compile.
+ * A kernel added to the list without a check_<op> does not link.
  */
 #ifndef FC_CHECK_H
 #define FC_CHECK_H
@@ -91,50 +91,15 @@ view lay(char *area, int layout, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t col
 void verify_as(int out_type, view out, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols);
 void verify(view out, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols);
 
-/* sliding.c */
-void check_corr(fc_corr_fn *corr);
+/* sliding.c, rows.c, lanes.c, fft.c, match.c: one check for each kernel of the lists */
+#define CHECK(op) void check_##op(fc_##op##_fn *op);
+FC_OPS(CHECK) FC_FLOAT_OPS(CHECK) FC_DOUBLE_OPS(CHECK)
+#undef CHECK
 
-/* rows.c */
-void check_widen(fc_widen_fn *widen);
-void check_join(fc_join_fn *join);
-void check_split(fc_split_fn *split);
-void check_clamp(fc_clamp_fn *clamp);
-void check_transpose(fc_transpose_fn *transpose);
-void check_add(fc_add_fn *add);
-void check_sums(fc_sums_fn *sums);
+/* rows.c, fft.c, match.c */
 double rounded(double v);
-void check_ordered(fc_ordered_fn *ordered);
 void store_cast(char *p, double v, double divisor, int stored);
-void check_narrow(fc_narrow_fn *narrow);
-void check_settle(fc_settle_fn *settle);
-void check_scale(fc_scale_fn *scale);
-void check_finite(fc_finite_fn *finite);
-void check_peak(fc_peak_fn *peak);
-
-/* lanes.c */
-void check_gemm(fc_gemm_fn *gemm);
-void check_dot(fc_dot_fn *dot);
-void check_pack(fc_pack_fn *pack);
-void check_lanes_in(fc_lanes_in_fn *in);
-void check_lanes_rows(fc_lanes_rows_fn *correlate);
-void check_lanes_grad(fc_lanes_grad_fn *grad);
-void check_lanes_out(fc_lanes_out_fn *out);
-
-/* fft.c */
-void check_fft(fc_fft_fn *fft);
-void check_ifft(fc_ifft_fn *ifft);
-void check_fftmul(fc_fftmul_fn *fftmul);
 void check_fftcorr(void);
-
-/* match.c */
-void check_match_look(fc_match_look_fn *look);
-void check_match_shift(fc_match_shift_fn *shift);
-void check_match_add(fc_match_add_fn *add);
-void check_match_window(fc_match_window_fn *sum);
-void check_match_merge(fc_match_merge_fn *merge);
-void check_match_grow(fc_match_grow_fn *grow);
-void check_match_spread(fc_match_spread_fn *spread);
-void check_match_score(fc_match_score_fn *score);
 void check_match(void);
 
 /* drivers.c */
