@@ -527,7 +527,7 @@ def _correlate(
 ) -> Any:
     """What all the functions above do."""
     c = correlation_arguments(rank, x, k, Options(mode, boundary, fillvalue, axes, *how), convolve=convolve)
-    return answered(c, method, threads, what, x, k, convolve)
+    return answered(c, method, threads, what, x, k)
 
 
 class Explanation(NamedTuple):

@@ -68,18 +68,14 @@ cdef class JointPlan(Plan):
 cdef class _Entry:
     cdef uint64_t used
     cdef bint any_taps  # of one array: the plan looks at them itself
-    cdef int words
-    cdef int64_t *word  # of the glance
+    cdef bytes words  # of the glance
     cdef tuple taps, keep  # copies of arrays; what words point to
     cdef object plan
     cdef ptrdiff_t nbytes
 
-    def __dealloc__(self):
-        free(self.word)
-
     cdef bint is_of(self, const glance *s):
         cdef int i
-        if self.words != s.words or memcmp(self.word, s.word, s.words * sizeof(int64_t)):
+        if len(self.words) != s.words * 8 or memcmp(<const char *> self.words, s.word, s.words * 8):
             return False
         for i in range(0 if self.any_taps else s.taps):
             if memcmp(cnp.PyArray_DATA(<cnp.ndarray> self.taps[i]), cnp.PyArray_DATA(<cnp.ndarray> s.tap[i]), s.tap_bytes[i]):
@@ -307,12 +303,10 @@ cdef keep(const glance *s, Plan plan, tuple arguments):
     hash = s.hash if entry.any_taps else with_taps(s)
     entry.taps = tuple([(<cnp.ndarray> s.tap[i]).copy() for i in range(0 if entry.any_taps else s.taps)])
     entry.keep = tuple([kept_of(a) for a in arguments])
-    entry.nbytes = ENTRY_BYTES + s.words * sizeof(int64_t) + plan.nbytes + sum([a.nbytes for a in entry.taps])
-    entry.word = <int64_t *> malloc(s.words * sizeof(int64_t))
-    if entry.nbytes > most_kept or entry.word == NULL:
+    entry.words = (<const char *> s.word)[: 8 * s.words]
+    entry.nbytes = ENTRY_BYTES + len(entry.words) + plan.nbytes + sum([a.nbytes for a in entry.taps])
+    if entry.nbytes > most_kept:
         return
-    entry.words = s.words
-    memcpy(entry.word, s.word, s.words * sizeof(int64_t))
     for i in range(PROBES):  # a free place, that of the same call, or the one that was longest not asked for
         at = <Py_ssize_t> ((hash + i) % SLOTS)
         other = <_Entry> places[at].entry if places[at].entry != NULL else None

@@ -12,7 +12,6 @@ words and the same bytes of taps have the same plan. The words are compared, not
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.type cimport PyType_HasFeature
-from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 cdef extern from "Python.h":

@@ -30,17 +30,11 @@ def run(c: Correlation, method: str, threads: int | None, what: str) -> Any:
 
 
 def answered(
-    c: Correlation,
-    method: str,
-    threads: int | None,
-    what: str,
-    asked: Any = None,
-    taps: Any = None,
-    flips: bool = False,
+    c: Correlation, method: str, threads: int | None, what: str, asked: Any = None, taps: Any = None
 ) -> Answer:
     """The result of c; and the plan for calls with arrays like `asked`: c.x is a view of it, or a copy in its dtype.
 
-    taps: what c.k is, flipped if `flips`.
+    taps: what c.k is, or is the flip of.
     """
     choice = methods.choose(c, method)
     n = get_num_threads() if threads is None else thread_count(threads, "threads")
@@ -56,8 +50,9 @@ def answered(
         plan = None
     else:
         sums, plan = _as_stored(c, choice, n, asked, threads is None)
-        if plan is not None and choice.any_taps and c.sum_dtype.kind == "f" and _are_plain(taps, c.compute_dtype):
-            plan.with_any(taps, flips)
+        plain = type(taps) is np.ndarray and taps.dtype == c.compute_dtype and taps.flags.c_contiguous
+        if plan is not None and choice.any_taps and c.sum_dtype.kind == "f" and plain and taps.flags.aligned:
+            plan.with_any(taps, c.k is not taps)
     result = c.deliver(sums)
     if check:
         check_result(result, right[0] if c.return_weight else right, bound, what)
@@ -227,17 +222,11 @@ def summed(
 
 
 def _serving(
-    c: Correlation,
-    plan: Any,
-    x: NDArray[Any],
-    given: NDArray[Any],
-    result: NDArray[Any],
-    asked: Any,
-    default_threads: bool,
+    c: Correlation, plan: Any, x: NDArray[Any], given: Any, result: NDArray[Any], asked: Any, default_threads: bool
 ) -> Any:
     """The plan, by which result was made of x, for calls with arrays like `asked`; None: it does not suit them all.
 
-    given: what x was taken from, which is `asked`, a view of it, or a copy in another dtype.
+    given: what c was narrowed from: `asked`, a view of it, or a copy in another dtype.
     """
     if type(asked) is not np.ndarray or checking.get() or (c.asked_out is not None and result is not c.out):
         return None
@@ -264,21 +253,13 @@ def _serving(
     return plan.serve(asked, x, result, order, finish, cast, most, default_threads)
 
 
-def _are_plain(taps: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether compiled code reads them as they are."""
-    plain = type(taps) is np.ndarray and taps.dtype == dtype
-    return plain and taps.flags.c_contiguous and taps.flags.aligned
-
-
 def _complex_sums(
     c: Correlation, choice: methods.Choice, threads: int, asked: Any, default_threads: bool
 ) -> tuple[NDArray[Any], Any]:
     """Real correlations of the parts; a real x or k has no imaginary part."""
     parts = [("real", "real"), ("imag", "real"), ("imag", "imag"), ("real", "imag")]  # of x, of k
-    if c.x.dtype.kind != "c":
-        parts = [parts[0], parts[3]]
-    elif c.k.dtype.kind != "c":
-        parts = parts[:2]
+    if c.x.dtype.kind != "c" or c.k.dtype.kind != "c":
+        parts = parts[:2] if c.x.dtype.kind == "c" else parts[::3]
     real = c._replace(sum_dtype=real_dtype(c.sum_dtype), dtype=real_dtype(c.compute_dtype), out=None)
     if type(asked) is np.ndarray and not np.may_share_memory(c.x, asked):
         asked = None  # the imaginary part of a copy in another dtype is no such copy

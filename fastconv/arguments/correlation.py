@@ -145,10 +145,8 @@ class Correlation(NamedTuple):
         axes = tuple([a.seen() for a in self.axes])
         if axes == self.axes:
             return self
-        cut = [
-            slice(-a.lead, new.n - a.lead) if new is not a else slice(None)
-            for new, a in zip(axes, self.axes, strict=True)
-        ]
+        pairs = zip(self.axes, axes, strict=True)
+        cut: list[Any] = [slice(None) if new is a else slice(-a.lead, new.n - a.lead) for a, new in pairs]
         return self._replace(x=self.x[(..., *cut)], axes=axes)
 
     def plane(self, index: tuple[int, ...]) -> Correlation:
