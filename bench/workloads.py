@@ -92,6 +92,23 @@ def bytes(dtypes: list[str]) -> Iterator[Case]:
             yield Case(f"{dtype} to itself {size}x{size}", ours, peers)
 
 
+def colours(dtypes: list[str]) -> Iterator[Case]:
+    """Pictures (H, W, 3): filters and Gaussians, to the dtype of the picture."""
+    for dtype in ("float32", "uint8"):
+        how = {"axes": (0, 1)} | ({"dtype": dtype, "overflow": "saturate"} if dtype == "uint8" else {})
+        x = _data((*cases.PICTURE, 3), dtype)
+        for size, _ in cases.SQUARES:
+            k = _kernel((size, size))
+            peers = _only(cv2_filter2D=(cv2, lambda x=x, k=k: cv2.filter2D(x, -1, k)))
+            ours: Call = lambda x=x, k=k, h=how: fastconv.corr2d(x, k, "same", "reflect", **h)  # noqa: E731
+            yield Case(f"{dtype} {size}x{size}", ours, peers, tolerance=1e-2)
+        for size in cases.GAUSSIANS:
+            k, profile = kernels.gaussian(size, dtype="float32"), kernels.gaussian(size, ndim=1, dtype="float32")
+            peers = _only(cv2_sepFilter2D=(cv2, lambda x=x, p=profile: cv2.sepFilter2D(x, -1, p, p)))
+            ours = lambda x=x, k=k, h=how: fastconv.corr2d(x, k, "same", "reflect", **h)  # noqa: E731
+            yield Case(f"{dtype} Gaussian {size}x{size}", ours, peers, tolerance=1e-2)
+
+
 def signals(dtypes: list[str]) -> Iterator[Case]:
     """1-D."""
     for dtype in dtypes:
@@ -206,4 +223,4 @@ def dropin(dtypes: list[str]) -> Iterator[Case]:
         yield case("ndimage", "sobel", size, x, tolerance=0)
 
 
-SECTIONS = {f.__name__: f for f in (large, gaussians, bytes, signals, volumes, steps, match, missing, dropin)}
+SECTIONS = {f.__name__: f for f in (large, gaussians, bytes, colours, signals, volumes, steps, match, missing, dropin)}

@@ -27,10 +27,12 @@ enum { FC_AXES = 3, FC_BATCHES = 64 };
  *    |------|----------------------------|               span = (k - 1) * dilation + 1 elements,
  *    x . x . x              x                            meets no boundary. A lead below zero leaves the
  *    window of output 0: k = 3, dilation = 2             first elements of x out.
+ *
+ * Of columns, `unit` elements may be a pixel (if > 1): n, out, lead and dilation count elements, and the boundary continues pixels.
  */
 typedef struct {
     ptrdiff_t n, k, out; /* elements of x, taps, outputs */
-    ptrdiff_t lead, stride, dilation;
+    ptrdiff_t lead, stride, dilation, unit;
     int boundary;
     ptrdiff_t x_step, k_step, out_step; /* bytes */
     ptrdiff_t start, whole; /* these are outputs start ... start + out of a result of `whole`: what is computed tile by

@@ -27,7 +27,7 @@ cdef extern from "fastconv.h" nogil:
         fc_block block[3]
         const fc_ops *op[4]
     ctypedef struct fc_axis:
-        ptrdiff_t n, k, out, lead, stride, dilation
+        ptrdiff_t n, k, out, lead, stride, dilation, unit
         int boundary
         ptrdiff_t x_step, k_step, out_step, start, whole
     ctypedef struct fc_line:
@@ -117,7 +117,7 @@ cdef int describe_axes(fc_corr *g, axes) except -1:
         nothing_slides(&g.axis[i])
     for i, axis in enumerate(axes, first):
         a = &g.axis[i]
-        a.n, a.k, a.out, a.lead, stride, a.dilation, boundary, a.start, a.whole, _ = axis
+        a.n, a.k, a.out, a.lead, stride, a.dilation, boundary, a.start, a.whole, _, a.unit = axis
         a.stride = stride if a.out > 1 else 1
         a.boundary = BOUNDARY[boundary]
         a.x_step = a.k_step = a.out_step = 0

@@ -144,7 +144,7 @@ def stored(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
     if floats is None:
         return None
     is_sure = c.sum_dtype.kind in "iu" and c.overflow != "raise"
-    out = c.out if is_sure and c.out is not None else np.empty(c.shape, c.dtype)
+    out = c.out if is_sure and c.out is not None else c.room(c.dtype)
     return floats._replace(out=out), choice._replace(casts="cast" if c.overflow == "wrap" else c.overflow)
 
 

@@ -77,7 +77,6 @@ cdef class CorrPlan(Plan):
     cdef int cast
     cdef ptrdiff_t first
     cdef int64_t most
-    cdef object order
     cdef cnp.ndarray taps  # as the user gave them, if they may be others the next time,
     cdef bint flips  # and whether the plan has them from the last one
 
@@ -181,17 +180,17 @@ cdef class CorrPlan(Plan):
         does not fit into the type of out as `rounding` says."""
         return bool(self.run(<const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out)))
 
-    def serve(self, cnp.ndarray asked, cnp.ndarray x, cnp.ndarray result, order=None, finish=None, cast=None, most=None,
+    def serve(self, cnp.ndarray asked, cnp.ndarray x, cnp.ndarray result, finish=None, cast=None, most=None,
               bint any_threads=True):
         """Make it a plan for calls with arrays like `asked`, of which x is a view, and results like `result`.
 
-        order: how the result is transposed for the user. finish: a function of it. cast: the dtype that x is a copy in,
+        finish: a function of the result. cast: the dtype that x is a copy in,
         instead. most: the largest magnitude in x for which it holds. any_threads: as many as are the default then.
         """
         self.keep(any_threads)
         self.first = <const char *> cnp.PyArray_DATA(x) - <const char *> cnp.PyArray_DATA(asked)
         self.makes(result)
-        self.order, self.finish, self.cast = order, finish, -1
+        self.finish, self.cast = finish, -1
         if cast is not None:
             self.cast, self.first = cast.num, 0
         self.most = -1 if most is None else most
@@ -218,6 +217,4 @@ cdef class CorrPlan(Plan):
             return None
         if s.out != NULL:
             return out
-        if self.order is not None:
-            out = out.transpose(self.order)
         return out if self.finish is None else self.finish(out)

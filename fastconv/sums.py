@@ -9,13 +9,13 @@ import contextlib
 import functools
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import costs, methods, reference, spectrum
-from fastconv.arguments.axes import as_users
+from fastconv.arguments.axes import Axis
 from fastconv.arguments.boundaries import source_index
 from fastconv.arguments.conversion import converted
 from fastconv.arguments.correlation import Correlation
@@ -194,10 +194,8 @@ def summed(
     result_dtype = c.sum_dtype if c.sum_dtype.kind in "iu" else c.compute_dtype
     casts = bool(choice.casts) or (c.out is not None and c.out.dtype.char in "fd" and choice.method != "fft")
     fits = c.out is not None and (c.out.dtype == result_dtype or (casts and arithmetic.kind == "f"))
-    if c.out is not None and fits and not _may_share_memory(c.out, x, k):
-        result = c.out
-    else:
-        result = np.empty(c.shape, result_dtype)
+    is_free = c.out is not None and fits and not _may_share_memory(c.out, x, k)
+    result = c.out if c.out is not None and is_free else c.room(result_dtype)
     if not result.size:
         return result, None
     assert _core is not None
@@ -208,7 +206,8 @@ def summed(
     factors = tuple([np.ascontiguousarray(f, arithmetic) for f in choice.factors])
     method = _core.METHOD[choice.method]
     rounding = _core.ROUNDING[choice.casts or "cast"]
-    plan = _core.CorrPlan(x, taps, result, c.axes, fill, method, threads, factors, rounding)
+    lain = _as_rows(c, choice, x, result)
+    plan = _core.CorrPlan(lain.x, taps, lain.result, lain.axes, fill, method, threads, factors, rounding)
     if plan(x, result):
         if rounding:
             raise OverflowError("a sum does not fit")
@@ -219,6 +218,35 @@ def summed(
         _core.CorrPlan(small, scaled, again, c.axes, fill / scale, method, threads)(small, again)
         np.copyto(result, again, where=~np.isfinite(result))
     return result, _serving(c, plan, x, given, result, asked, default_threads)
+
+
+class _Rows(NamedTuple):
+    """Arrays as compiled code sees them."""
+
+    x: NDArray[Any]
+    result: NDArray[Any]
+    axes: tuple[Axis, ...]
+
+
+def _as_rows(c: Correlation, choice: methods.Choice, x: NDArray[Any], result: NDArray[Any]) -> _Rows:
+    """Pixels whose channels lie side by side, in x and result, as rows of elements that the taps meet a pixel apart."""
+    channels = x.shape[-c.rank - 1] if x.ndim > c.rank else 1
+
+    def lies_so(a: NDArray[Any]) -> bool:
+        return a.strides[-c.rank - 1] == a.itemsize and a.strides[-1] == channels * a.itemsize
+
+    def rows(a: NDArray[Any]) -> NDArray[Any]:
+        pixels = np.moveaxis(a, -c.rank - 1, -1)
+        return pixels.reshape(*pixels.shape[:-2], -1)
+
+    if (
+        channels == 1
+        or choice.method not in ("direct", "separable")
+        or c.axes[-1].stride > 1
+        or not (lies_so(x) and lies_so(result))
+    ):
+        return _Rows(x, result, c.axes)
+    return _Rows(rows(x), rows(result), (*c.axes[:-1], c.axes[-1].of_pixels(channels)))
 
 
 def _serving(
@@ -244,13 +272,10 @@ def _serving(
             most = largest_element(c)
             if most == 0:
                 return None
-    order = finish = None
-    if c.asked_out is None:
-        if c.moved:
-            order = as_users(range(len(c.shape)), c.moved, c.rank)
-        if c.dtype != result.dtype:
-            finish = functools.partial(converted, dtype=c.dtype, overflow=c.overflow)
-    return plan.serve(asked, x, result, order, finish, cast, most, default_threads)
+    finish = None
+    if c.asked_out is None and c.dtype != result.dtype:
+        finish = functools.partial(converted, dtype=c.dtype, overflow=c.overflow)
+    return plan.serve(asked, x, c.as_asked(result), finish, cast, most, default_threads)
 
 
 def _complex_sums(
@@ -270,13 +295,13 @@ def _complex_sums(
             made.append(summed(part, choice, threads, asked, default_threads))
     join = functools.partial(_joined, dtype=c.sum_dtype)
     plans = [plan for _, plan in made]
-    serves = None not in plans and not c.moved and c.dtype == c.sum_dtype
+    serves = None not in plans and c.dtype == c.sum_dtype
     return join([sums for sums, _ in made]), _core.JointPlan(plans, join) if _core and serves else None
 
 
 def _joined(parts: list[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Complex numbers: a real part, an imaginary one, and what the former loses and the latter gains, if anything."""
-    result = np.empty(parts[0].shape, dtype)
+    result = np.empty_like(parts[0], dtype)
     result.real, result.imag = parts[:2]
     if parts[2:]:
         with np.errstate(all="ignore"):

@@ -127,6 +127,33 @@ def test_axes(rng, rank):
             cases.assert_same_bits(out, expected, axes)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 19])
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "complex64"])
+@ranks
+def test_channels_side_by_side(isa, rng, rank, dtype, channels):
+    x = cases.reals(rng, (2, *SIZES[rank], channels), "float32").astype(dtype)
+    axes, corr = tuple(range(1, rank + 1)), FAST[f"corr{rank}d"]
+    kernels = [cases.reals(rng, shape, "float32") for shape in KERNELS[rank]]
+    kernels.append(np.outer(np.arange(1, 8), np.arange(2, 9)).astype("f4") if rank == 2 else kernels[-1])
+    for k, mode, boundary in zip(
+        kernels, ("valid", "same", "full", "same"), ("edge", "reflect", "wrap", "constant"), strict=True
+    ):
+        how = {"mode": mode, "boundary": boundary, "fillvalue": 2, "dilation": each(rank, 1, 2)}
+        if dtype == "uint8":
+            how |= {"dtype": dtype, "overflow": "saturate"}
+        expected = np.stack([corr(x[..., c].copy(), k, **how) for c in range(channels)], -1)
+        where = {"axis": axes[0]} if rank == 1 else {"axes": axes}
+        for _ in range(2):
+            y = corr(x, k, **how, **where)
+            cases.assert_same_bits(y, expected)
+            assert y.flags.c_contiguous
+        out = np.empty(expected.shape, expected.dtype)
+        assert corr(x, k, **how, **where, out=out) is out
+        cases.assert_same_bits(out, expected)
+        window = tuple(slice(n // 3, n // 2 + 1) for n in expected.shape[1:-1])
+        cases.assert_same_bits(corr(x, k, **how, **where, window=window), expected[(slice(None), *window)])
+
+
 @ranks
 def test_batches_without_a_common_stride(isa, rng, rank):
     x = cases.integers(rng, (6, 5, 4, *SIZES[rank]), "float32")[::2, 1:4, ::-1]

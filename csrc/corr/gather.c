@@ -105,6 +105,16 @@ static int gather_is_seen(const fc_axis *a, ptrdiff_t i, ptrdiff_t n)
     return 0;
 }
 
+/* Which element of x the i-th column of the continued x is; -1: the fill value */
+static ptrdiff_t gather_column(const fc_axis *cols, ptrdiff_t i)
+{
+    if (cols->unit <= 1)
+        return fc_source_index(i, cols->n, cols->boundary);
+    const ptrdiff_t u = cols->unit, pixel = i >= 0 ? i / u : -((-i + u - 1) / u);
+    const ptrdiff_t at = fc_source_index(pixel, cols->n / u, cols->boundary);
+    return at < 0 ? at : at * u + (i - pixel * u);
+}
+
 void fc_gather(const source *x, const gather_room *s, char *tile, const rows_of *layout, const char *plane,
                const ptrdiff_t first[FC_AXES], const ptrdiff_t outputs[FC_AXES])
 {
@@ -118,7 +128,7 @@ void fc_gather(const source *x, const gather_room *s, char *tile, const rows_of 
     ptrdiff_t phases = min(cols->stride, count[COLS]); /* the others are empty, and may be many */
     for (ptrdiff_t q = 0; q < count[COLS]; q++)
         if (from[COLS] + q < 0 || from[COLS] + q >= cols->n || count[COLS] <= GATHER_NARROW)
-            s->column[q] = fc_source_index(from[COLS] + q, cols->n, cols->boundary);
+            s->column[q] = gather_column(cols, from[COLS] + q);
     for (ptrdiff_t z = 0; z < count[DEPTH]; z++) {
         ptrdiff_t from_z = fc_source_index(from[DEPTH] + z, axis[DEPTH].n, axis[DEPTH].boundary);
         for (ptrdiff_t i = 0; i < count[ROWS]; i++) {

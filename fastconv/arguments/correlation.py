@@ -99,6 +99,14 @@ class Correlation(NamedTuple):
         """What the sums are made in: float16 is computed in float32."""
         return compute_dtype(self.sum_dtype)
 
+    def room(self, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """An array for the result, which lies as the user's axes do."""
+        if not self.moved:
+            return np.empty(self.shape, dtype)
+        return np.moveaxis(
+            np.empty(as_users(self.shape, self.moved, self.rank), dtype), self.moved, range(-self.rank, 0)
+        )
+
     def deliver(self, sums: NDArray[Any]) -> NDArray[Any]:
         """The result in its own dtype, in `out` when there is one.
 
@@ -188,10 +196,12 @@ class Correlation(NamedTuple):
         )
 
     def as_asked(self, result: NDArray[Any]) -> NDArray[Any]:
-        """The delivered result with the user's axes."""
+        """The delivered result with the user's axes, which it lies in memory in the order of."""
         if self.asked_out is not None:
             return self.asked_out
-        return result.transpose(as_users(range(result.ndim), self.moved, self.rank)) if self.moved else result
+        if not self.moved:
+            return result
+        return np.ascontiguousarray(result.transpose(as_users(range(result.ndim), self.moved, self.rank)))
 
 
 # ---- the whole -----------------------------------------------------------------------------------
