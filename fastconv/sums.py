@@ -121,7 +121,7 @@ def _band_normalised(c: Correlation, choice: methods.Choice, threads: int) -> tu
     weight[count == 0] = 0
     weight[count == np.count_nonzero(c.k)] = total
     result = reference.made_up(above, weight, total)
-    faint = (count > 0) & (weight < reference.FAINT * total)
+    faint = (count > 0) & (weight <= reference.FAINT * total)
     for plane in np.argwhere(faint.any(tuple(range(-c.rank, 0)))):
         _redo(c.plane(tuple(plane)), faint[tuple(plane)], result[tuple(plane)], weight[tuple(plane)], threads)
     return result, weight

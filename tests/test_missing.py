@@ -250,6 +250,18 @@ def test_mask(rng):
     np.testing.assert_array_equal(moved[1], fastconv.corr2d(x, k, mask=mask))
 
 
+def test_weights_that_underflow_in_transforms(isa, rng):
+    """They are zero where something counts: made up directly, they are none."""
+    k = np.full((1, 4, 1), np.finfo(np.float32).smallest_subnormal, np.float32)
+    for scale in (1e-3, 1, 1e30):
+        for _ in range(20):
+            x = (rng.random((6, 3, 12)) * scale).astype("f4")
+            x[rng.random(x.shape) < 0.2] = np.nan
+            y = fastconv.convolve3d(x, k, "full", "reflect", nan="ignore", method="fft")
+            expected = reference.convolve3d(x, k, "full", "reflect", nan="ignore")
+            assert (np.isnan(y) == np.isnan(expected)).all()
+
+
 def test_integers_become_floats():
     y = fastconv.corr1d(np.array([1, 2, 4]), np.array([1, 1]), mask=[True, False, True])
     assert (y.dtype, y.tolist()) == (np.float64, [2, 8])
