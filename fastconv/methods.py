@@ -53,7 +53,8 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
         return Choice("numpy", "asked for")
     if _core is None:
         return Choice("numpy", "the compiled extension cannot be imported")
-    if method == "auto" and c.sum_dtype.kind in "fc" and _are_few(c):
+    few = min(CROSSOVERS["fft taps"], CROSSOVERS["box taps"])
+    if method == "auto" and c.sum_dtype.kind in "fc" and c.k.size < few and _has_few_taps(c):
         return Choice("direct", f"the fastest here; {c.k.size} taps are few", any_taps=True)
     asked, c = c, c.whole()
     if c.sum_dtype.kind in "iu":
@@ -227,11 +228,6 @@ def _has_few_taps(c: Correlation) -> bool:
     """Whether factors would save nothing."""
     sizes = [n for n in c.k.shape if n > 1]
     return len(sizes) < 2 or c.k.size < CROSSOVERS["separable"] * sum(sizes)
-
-
-def _are_few(c: Correlation) -> bool:
-    """Whether nothing would save anything."""
-    return c.k.size < CROSSOVERS["fft taps"] and c.k.size < CROSSOVERS["box taps"] and _has_few_taps(c)
 
 
 def _separable(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tuple[str, Factors]:
