@@ -12,6 +12,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from numpy import dtype
 
+from fastconv import costs
 from fastconv.arguments.boundaries import CODES as BOUNDARY
 
 cnp.import_array()
@@ -97,6 +98,7 @@ STORED_BY_NUMBER = {dtype(c).num: STORED[dtype(c).str[1:]] for c in "?bhilqBHILQ
 TILE_POINTS = FC_FFT_POINTS
 
 cdef int default_threads = 1
+cdef ptrdiff_t SHORT_LINE = costs.SHORT_LINE
 
 
 cdef int stored(cnp.ndarray a) except -1:

@@ -51,7 +51,7 @@ def passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any
             dtype = np.dtype(np.uint8)
         elif not dtype.isnative:
             dtype = dtype.newbyteorder("=")
-        steps, fill = _steps(passes, x.shape), real(cval, "cval")
+        steps, fill = _steps(passes, x, out), real(cval, "cval")
         _banded(x, steps, out, dtype, fill)
         return Answer(out, _plan(x, steps, out, dtype, fill))
     return Answer(out)
@@ -125,24 +125,32 @@ def _cost(one: Pass) -> int:
     return 8 if one.weights is None else one.taps
 
 
-def _steps(passes: Sequence[Pass], shape: tuple[int, ...]) -> list[Step]:
-    """Passes by ones and twos: two at once if one is along the last axis, unless the halo is most of the work."""
+def _steps(passes: Sequence[Pass], x: NDArray[Any], out: NDArray[Any]) -> list[Step]:
+    """Passes by ones and twos."""
     steps: list[Step] = []
-    last = len(shape) - 1
     i = 0
     while i < len(passes):
-        one = passes[i]
-        two = passes[i + 1] if i + 1 < len(passes) and not checking.get() else None
-        if two is not None and (
-            (one.axis == last) == (two.axis == last)
-            or _is_wide(one, shape)
-            or _is_wide(two, shape)
-            or (one.weights is None and min(one.taps, two.taps) > costs.WIDE_MEAN)
-        ):
+        one, two = passes[i], passes[i + 1] if i + 1 < len(passes) and not checking.get() else None
+        if two is not None and not _go_together(one, two, x, out, i == 0):
             two = None
         steps.append((one, two))
         i += 1 if two is None else 2
     return steps
+
+
+def _go_together(one: Pass, two: Pass, x: NDArray[Any], out: NDArray[Any], is_first: bool) -> bool:
+    """Whether two passes are one step: if one is along the last axis, unless that is short, or the halo is most of the
+    work; or if they are the first, with weights, over a picture whose pixels are dense."""
+    shape, last = x.shape, x.ndim - 1
+    if one.axis == two.axis or _is_wide(one, shape) or _is_wide(two, shape):
+        return False
+    if one.weights is None and min(one.taps, two.taps) > costs.WIDE_MEAN:
+        return False
+    is_short = shape[last] < min(costs.SHORT_LINE, max(shape))
+    if last in (one.axis, two.axis):
+        return not is_short
+    is_picture = is_short and len(shape) == 3 and x.flags.c_contiguous and out.flags.c_contiguous
+    return is_first and is_picture and one.weights is not None and two.weights is not None
 
 
 def _is_wide(one: Pass, shape: tuple[int, ...]) -> bool:

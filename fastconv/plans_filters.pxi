@@ -3,12 +3,59 @@
 from numpy import add as np_add, multiply as np_multiply, sqrt as np_sqrt
 
 
+cdef ptrdiff_t behind(cnp.ndarray a, int axis) noexcept:
+    """How many elements the axes behind this one have, if they lie side by side and its own follow them; or 0."""
+    cdef ptrdiff_t n = 1
+    cdef int i
+    for i in range(cnp.PyArray_NDIM(a) - 1, axis, -1):
+        if cnp.PyArray_STRIDE(a, i) != n * cnp.PyArray_ITEMSIZE(a):
+            return 0
+        n *= cnp.PyArray_DIM(a, i)
+    return n if cnp.PyArray_STRIDE(a, axis) == n * cnp.PyArray_ITEMSIZE(a) else 0
+
+
+cdef void of_pixels(fc_axis *a, ptrdiff_t unit) noexcept:
+    """Let every element of the axis be a pixel of so many elements, side by side."""
+    a.unit = unit
+    if unit > 1:
+        a.n, a.out, a.whole, a.lead, a.start = a.n * unit, a.out * unit, a.whole * unit, a.lead * unit, a.start * unit
+        a.dilation *= unit
+        a.x_step, a.out_step = a.x_step // unit, a.out_step // unit
+
+
+cdef (int, int) lie(cnp.ndarray x, cnp.ndarray out, first, second, ptrdiff_t *unit):
+    """Which axes of x are rows and columns (-1: none) for these passes, and how many elements of a column are a pixel.
+
+    Columns are many, and side by side where that can be.
+    """
+    cdef int last = cnp.PyArray_NDIM(x) - 1, axis = first[0], longest = 0, a
+    cdef ptrdiff_t pixel = min(behind(x, axis), behind(out, axis))
+    if second is not None:
+        a = second[0]
+        unit[0] = max(min(behind(x, max(a, axis)), behind(out, max(a, axis))), 1)
+        return min(a, axis), max(a, axis)
+    if axis == last:
+        for a in range(1, last):
+            if cnp.PyArray_DIM(x, a) > cnp.PyArray_DIM(x, longest):
+                longest = a
+        is_short = cnp.PyArray_DIM(x, last) < SHORT_LINE and cnp.PyArray_DIM(x, longest) > cnp.PyArray_DIM(x, last)
+        return (last if is_short else last - 1), (longest if is_short else last)
+    if 0 < pixel < SHORT_LINE and first[1] is not None:
+        unit[0] = pixel
+        return axis - 1, axis
+    pixel = min(behind(x, axis + 1), behind(out, axis + 1))
+    if pixel == 0:
+        return axis, last
+    unit[0] = pixel
+    return axis, axis + 1
+
+
 @cython.auto_pickle(False)
 cdef class LinesPlan(CorrPlan):
     """One pass along an axis, or two one after the other, over x into out of the same shape; see FC_LINES in fastconv.h.
 
     A pass is (axis, weights, taps, lead, boundary, divisor): weights are adjacent float64, as many as taps, or None where
-    all are 1; divisor 0 divides by nothing. Of two passes one is along the last axis. between: the dtype, as in STORED, of
+    all are 1; divisor 0 divides by nothing. Of two passes one is along the last axis, or its elements are pixels of few that are dense. between: the dtype, as in STORED, of
     the first one's results. narrow: all sums are integers that float32 holds, and arithmetic is in that. x and out do not
     overlap. band: an axis of a pass along which out has only the outputs from `start` on.
     """
@@ -16,8 +63,8 @@ cdef class LinesPlan(CorrPlan):
     def __init__(self, cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, bint narrow, int threads,
                  int band=-1, ptrdiff_t start=0):
         cdef fc_corr *g = &self.g
-        cdef fc_axis *a
-        cdef int i, last = cnp.PyArray_NDIM(x) - 1, axis, slot, other = last - 1
+        cdef int i, rows, cols, slot
+        cdef ptrdiff_t unit = 1
         cdef double taps = 0
         describe_filter(g, x, out, FC_LINES, fill, threads)
         g.type = FC_F32 if narrow else FC_F64
@@ -25,33 +72,32 @@ cdef class LinesPlan(CorrPlan):
         g.k = NULL
         for i in range(3):
             g.line[i].w, g.line[i].divisor = NULL, 0
-        g.columns_first = first[0] == last
+        rows, cols = lie(x, out, first, second, &unit)
+        g.columns_first = first[0] == cols
         arrays = [None, None]  # weights along rows, along columns
         for one in (first, second):
             if one is None:
                 continue
             axis, weights, length, lead, name, divisor = one
-            slot = 2 if axis == last else 1
-            if axis != last:
-                other = axis
-            a = &g.axis[slot]
-            a.k, a.lead, a.boundary = length, lead, BOUNDARY[name]
-            taps += <double> a.k if weights is not None else 8
+            slot = 2 if axis == cols else 1
+            g.axis[slot].k, g.axis[slot].lead, g.axis[slot].boundary = length, lead, BOUNDARY[name]
+            taps += <double> length if weights is not None else 8
             g.line[slot].divisor = divisor
             if weights is not None:
                 arrays[slot - 1] = weights.astype("f4") if narrow else weights
-        for i in range(last + 1):
-            if i == last or i == other:
-                a = &g.axis[2 if i == last else 1]
-                spans(a, x, out, i)
+        for i in range(cnp.PyArray_NDIM(x)):
+            if i == rows or i == cols:
+                slot = 2 if i == cols else 1
+                spans(&g.axis[slot], x, out, i)
                 if i == band:
-                    a.start = start
-                    a.lead -= start
-            else:
+                    g.axis[slot].start = start
+                    g.axis[slot].lead -= start
+            elif i < cols or unit == 1:
                 g.batch[g.batches].n = cnp.PyArray_DIM(x, i)
                 g.batch[g.batches].x_step = cnp.PyArray_STRIDE(x, i)
                 g.batch[g.batches].out_step = cnp.PyArray_STRIDE(out, i)
                 g.batches += 1
+        of_pixels(&g.axis[2], unit)
         self.arrays = tuple(arrays)
         self.point()
         self.products = <double> cnp.PyArray_SIZE(out) * taps
@@ -75,13 +121,19 @@ cdef class OrderedPlan(CorrPlan):
 
     def __init__(self, cnp.ndarray x, cnp.ndarray w, cnp.ndarray out, leads, boundary, double fill, int threads):
         cdef int i, rank = cnp.PyArray_NDIM(x)
+        cdef ptrdiff_t pixel = min(behind(x, rank - 2), behind(out, rank - 2)) if rank > 1 and w.shape[rank - 1] == 1 else 0
         cdef fc_axis *a
         describe_filter(&self.g, x, out, FC_ORDERED, fill, threads)
+        if 0 < pixel < SHORT_LINE:
+            rank -= 1
+            w = w.reshape((<object> w).shape[:rank])
         self.arrays = (w,)
         for i in range(rank):
             a = &self.g.axis[3 - rank + i]
             spans(a, x, out, i)
             a.k, a.lead, a.boundary = cnp.PyArray_DIM(w, i), leads[i], BOUNDARY[boundary]
+        if rank < cnp.PyArray_NDIM(x):
+            of_pixels(&self.g.axis[2], pixel)
         self.point()
         self.products = <double> cnp.PyArray_SIZE(x) * <double> cnp.PyArray_SIZE(w)
         self.align(x, out)

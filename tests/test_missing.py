@@ -248,6 +248,8 @@ def test_mask(rng):
     np.testing.assert_array_equal(fastconv.corr2d(x, k, mask=columns), expected)
     moved = fastconv.corr2d(x[None].repeat(2, 0), k, axes=(1, 2), mask=mask)
     np.testing.assert_array_equal(moved[1], fastconv.corr2d(x, k, mask=mask))
+    pixels = fastconv.corr2d(x[..., None].repeat(2, 2), k, axes=(0, 1), mask=mask[..., None])
+    np.testing.assert_array_equal(pixels[..., 1], fastconv.corr2d(x, k, mask=mask))
 
 
 def test_weights_that_underflow_in_transforms(isa, rng):

@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage as original
 
 import fastconv
-from fastconv import ndimage
+from fastconv import costs, ndimage
 
 DTYPES = ("?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "F", "D", ">f4", ">i2")
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant", "grid-mirror")
@@ -170,6 +170,25 @@ def test_pictures_of_many_tiles(rng, dtype):
             assert_alike("correlate", volume, rng.standard_normal((3, 2, 3)))
         finally:
             fastconv.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("shape", [(40, 31, 3), (50, 4), (9, 60, 1), (6, 5, 33, 2), (300, 20), (3, 40, 31)])
+@pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
+def test_short_last_axes(rng, monkeypatch, dtype, shape):
+    """Their lines lie across columns, or they are pixels."""
+    x, rank, w = cases.integers(rng, shape, dtype), len(shape), np.array([0.5, -1, 3, 0.25])
+    sharp = rng.standard_normal((3,) * (rank - 1) + (1,))
+    for band in (costs.PASSES_BAND, 300):
+        monkeypatch.setattr(costs, "PASSES_BAND", band)
+        for mode in MODES[:5]:
+            for y in (x, x[::-1], x[..., ::-1], np.asfortranarray(x)):
+                assert_alike("gaussian_filter", y, 1.2, mode=mode, cval=2)
+                assert_alike("gaussian_filter", y, 1.2, mode=mode, axes=(0, rank - 2) if rank > 2 else 0)
+                assert_alike("uniform_filter", y, 4, mode=mode, rounding=1e-5)
+                assert_alike("correlate1d", y, w, 0, mode=mode, cval=2)
+                assert_alike("correlate1d", y, w, -1, mode=mode, cval=2)
+                assert_alike("correlate", y, sharp, mode=mode)
 
 
 @pytest.mark.usefixtures("isa", "tiny_chunks")

@@ -48,7 +48,7 @@ static int lines_last(const fc_corr *g)
     return lines_pass_along(g, last) ? last : ROWS + COLS - last;
 }
 
-static ptrdiff_t lines_halo(const call *c, int axis) { return c->g->axis[axis].k - 1; }
+static ptrdiff_t lines_halo(const call *c, int axis) { return reach(&c->g->axis[axis], 1) - 1; }
 
 /* Tiles: what the first pass does in the halo of the second is work in vain. */
 static int lines_prepare(call *c)
@@ -59,7 +59,7 @@ static int lines_prepare(call *c)
     if (!g->line[ROWS].w && k > 1)
         tall = round_up(max(tall, LINES_TALL), k); /* whole blocks of sums */
     c->tile_out[ROWS] = tall;
-    c->tile_out[COLS] = max(tall > 1024 ? 32 : CORR_WIDE, times(3, g->axis[COLS].k));
+    c->tile_out[COLS] = max(tall > 1024 ? 32 : CORR_WIDE, times(3, reach(&g->axis[COLS], 1)));
     c->more = FC_SQUARE;
     c->divisor = g->line[last].divisor != 0 ? g->line[last].divisor : 1;
     c->out_adjacent &= c->divisor == 1 && (last == ROWS || g->line[last].w); /* sums along rows write whole squares */
@@ -115,7 +115,7 @@ static void lines_pass(const call *c, const scratch *s, int axis, const char *x,
     ptrdiff_t k = c->g->axis[axis].k;
     if (c->g->line[axis].w) {
         fc_order o = c->lines[axis];
-        o.unit = axis == ROWS ? xs : 1;
+        o.unit = axis == ROWS ? xs : c->g->axis[COLS].dilation;
         c->op->ordered(x, xs, &o, out, os, rows, cols);
     } else if (axis == ROWS) {
         fc_sums g = {.height = k, .at = at, .rows = rows, .cols = cols};

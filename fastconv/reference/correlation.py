@@ -243,7 +243,7 @@ def counted(c: Correlation) -> Counted:
     )
     axes = tuple(a._replace(n=a.k, out=1, lead=0, stride=1, dilation=1, start=0, whole=1, step=1) for a in c.axes)
     ones = np.ones(c.k.shape, np.bool)
-    return Counted(above, weights, weights._replace(x=ones, axes=axes, shape=(1,) * c.rank))
+    return Counted(above, weights, weights._replace(x=ones, axes=axes, shape=(1,) * c.rank, moved=()))
 
 
 def normalised(c: Correlation, sums: Callable[[Correlation], NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
