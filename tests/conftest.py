@@ -18,7 +18,6 @@ from collections import Counter, defaultdict
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-import beside
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -51,6 +50,16 @@ def only_deep(*values):
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """Share all tests among the CPUs, where pytest-xdist is installed; tests that are named run in this process."""
+    options = config.option
+    alone = options.usepdb or config.args_source is not config.ArgsSource.TESTPATHS
+    shares = "PYTEST_XDIST_WORKER" in os.environ  # one of those that the tests are shared among
+    if not alone and not shares and getattr(options, "numprocesses", 0) is None:
+        options.numprocesses, options.dist = len(os.sched_getaffinity(0)), "worksteal"
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Leave to the quick tier what shows each value of each parameter on each instruction set and number of threads.
 
@@ -75,16 +84,6 @@ def pytest_collection_modifyitems(items):
                     quick.add(case)
         for case in set(cases) - quick:
             case.add_marker("deep")
-    items.sort(key=lambda item: item.get_closest_marker("beside") is not None)
-
-
-def pytest_collection_finish(session):
-    if not session.config.option.collectonly:
-        beside.begin(session.items)
-
-
-def pytest_sessionfinish():
-    beside.end()
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -121,10 +120,11 @@ def tiny_chunks():
     _core.tune()
 
 
-@pytest.fixture
-def outcome(request):
-    """What the work beside the tests (beside.py) returned that this test is about."""
-    return request.node.work.result()
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """A folder of all processes that share the tests of this run."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 @pytest.fixture

@@ -36,20 +36,21 @@ def methods_for(rank):
 
 @pytest.mark.parametrize("dtype", [*cases.FLOATS, "complex64", "complex128"])
 @pytest.mark.parametrize(("shape", "taps"), SHAPES, ids=str)
-def test_subnormal_numbers(isa, rng, shape, taps, dtype):
+@pytest.mark.parametrize("scale", ["least", "few", "tiny"])
+def test_subnormal_numbers(isa, rng, scale, shape, taps, dtype):
     """Of x, of k and in between: every step may be off by the smallest number there is."""
     info, rank = np.finfo(dtype), len(taps)
     corr = getattr(fastconv, f"corr{rank}d")
-    for scale in (info.smallest_subnormal, 1000 * info.smallest_subnormal, info.tiny):
-        x = (rng.integers(-99, 99, shape) * float(scale)).astype(dtype)
-        for method in methods_for(rank):
-            if dtype[0] == "c" and method in ("separable", "box", "im2col"):
-                continue
-            for size in (1e-3, 1e6):
-                k = (size * kernel(rng, taps, method)).astype(dtype)
-                with fastconv.checked():
-                    corr(x, k, "same", "edge", method=method)
-                    corr(x, k, "same", "edge", method=method, mask=rng.random(shape) < 0.9)
+    unit = {"least": info.smallest_subnormal, "few": 1000 * info.smallest_subnormal, "tiny": info.tiny}[scale]
+    x = (rng.integers(-99, 99, shape) * float(unit)).astype(dtype)
+    for method in methods_for(rank):
+        if dtype[0] == "c" and method in ("separable", "box", "im2col"):
+            continue
+        for size in (1e-3, 1e6):
+            k = (size * kernel(rng, taps, method)).astype(dtype)
+            with fastconv.checked():
+                corr(x, k, "same", "edge", method=method)
+                corr(x, k, "same", "edge", method=method, mask=rng.random(shape) < 0.9)
 
 
 @pytest.mark.parametrize("dtype", cases.FLOATS)
@@ -76,14 +77,14 @@ def test_factors_that_do_not_sum_to_one(rng):
 
 
 @pytest.mark.parametrize("method", matching.MEASURES)
-def test_subnormal_pictures(rng, method):
-    for dtype in cases.FLOATS:
-        for scale in (np.finfo(dtype).smallest_subnormal, np.finfo(dtype).tiny):
-            image = (rng.integers(0, 99, (60, 70)) * scale).astype(dtype)
-            for size in (5, 20):
-                with fastconv.checked():
-                    feature.match_template(image, image[9 : 9 + size, 9 : 9 + size], method=method)
-                    feature.match_template(image, rng.standard_normal((size, size)), method=method)
+@pytest.mark.parametrize("size", [5, 20])
+@pytest.mark.parametrize("scale", ["smallest_subnormal", "tiny"])
+@pytest.mark.parametrize("dtype", cases.FLOATS)
+def test_subnormal_pictures(rng, dtype, scale, size, method):
+    image = (rng.integers(0, 99, (60, 70)) * getattr(np.finfo(dtype), scale)).astype(dtype)
+    with fastconv.checked():
+        feature.match_template(image, image[9 : 9 + size, 9 : 9 + size], method=method)
+        feature.match_template(image, rng.standard_normal((size, size)), method=method)
 
 
 def test_the_bounds_know_the_tiles():

@@ -52,23 +52,23 @@ def test_adjoint(isa, rng, x_shape, w_shape, how, dtype):
 
 @layer_cases
 @floats
-def test_values(isa, rng, x_shape, w_shape, how, dtype):
-    """Small integers, exactly; then reals, within the bound."""
+@pytest.mark.parametrize("make", [integers, reals])
+def test_values(isa, rng, make, x_shape, w_shape, how, dtype):
+    """Small integers, exactly; reals, within the bound."""
     rank = len(w_shape) - 2
-    for make in integers, reals:
-        x, w, grad = example(rng, make, dtype, x_shape, w_shape, how)
-        for threads in (1, 3):
-            g = BACKWARD[rank](grad, x, w, **how, threads=threads)
-            expected = reference_gradients(rank, x, w, grad, how)
-            if make is integers:
-                for a, b in zip(g, expected, strict=True):
-                    np.testing.assert_array_equal(a, b)
-                continue
-            of_input, of_weight = layers.backward_arguments(rank, grad, x, w, layers.Options(**how))
-            bound = of_input.as_asked(reference.transposed_error_bound(of_input))
-            assert (np.abs(g.input - expected[0]) <= bound).all()
-            assert (np.abs(g.weight - expected[1]) <= reference.weight_error_bound(of_weight)).all()
-            np.testing.assert_allclose(g.bias, expected[2], rtol=1e-4, atol=1e-4)
+    x, w, grad = example(rng, make, dtype, x_shape, w_shape, how)
+    expected = reference_gradients(rank, x, w, grad, how)
+    for threads in (1, 3):
+        g = BACKWARD[rank](grad, x, w, **how, threads=threads)
+        if make is integers:
+            for a, b in zip(g, expected, strict=True):
+                np.testing.assert_array_equal(a, b)
+            continue
+        of_input, of_weight = layers.backward_arguments(rank, grad, x, w, layers.Options(**how))
+        bound = of_input.as_asked(reference.transposed_error_bound(of_input))
+        assert (np.abs(g.input - expected[0]) <= bound).all()
+        assert (np.abs(g.weight - expected[1]) <= reference.weight_error_bound(of_weight)).all()
+        np.testing.assert_allclose(g.bias, expected[2], rtol=1e-4, atol=1e-4)
 
 
 def reference_gradients(rank, x, w, grad, how):

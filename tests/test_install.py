@@ -25,8 +25,7 @@ def unbuilt(tmp_path):
     """
     shutil.copytree(PACKAGE, tmp_path / "fastconv", ignore=shutil.ignore_patterns("_core.*", "__pycache__"))
     (tmp_path / "tests").mkdir()
-    for name in ("conftest.py", "beside.py"):
-        shutil.copy(TESTS / name, tmp_path / "tests")
+    shutil.copy(TESTS / "conftest.py", tmp_path / "tests")
 
     def run(*arguments, **variables):
         path = [

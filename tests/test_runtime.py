@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import cases
 import numpy as np
 import pytest
+from conftest import only_deep
 
 import fastconv
 from fastconv import _core, runtime, sums
@@ -108,11 +109,14 @@ def test_environment(python):
     assert not caught
     n, isa, *rest = default.split()
     assert int(n) >= 1 and isa == ISAS[0] and rest == ["False", "[[6.]]"]
-    for isa in ISAS:
-        assert state(python, FASTCONV_MAX_ISA=isa) == ([], f"{n} {isa} False [[6.]]")
-    for value, used in (("1", "1"), ("5", "5"), (" 3 ", "3"), ("9999", "256"), ("", n)):
-        assert state(python, FASTCONV_NUM_THREADS=value) == ([], f"{used} {ISAS[0]} False [[6.]]")
-    assert state(python, FASTCONV_SPREAD="0") == ([], default)
+    assert state(python, FASTCONV_SPREAD="0", FASTCONV_NUM_THREADS="") == ([], default)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("number", ["1", "5", " 3 ", "9999"])
+def test_environment_of_threads(python, isa, number):
+    used = f"{min(int(number), 256)} {isa} False [[6.]]"
+    assert state(python, FASTCONV_NUM_THREADS=number, FASTCONV_MAX_ISA=isa) == ([], used)
 
 
 def test_switches_take_words(monkeypatch):
@@ -227,7 +231,7 @@ def test_quotas_and_threads(tmp_path, monkeypatch):
 QUOTAS = runtime._quotas
 
 
-@pytest.mark.parametrize("value", ["0", "-2", "2.5", "many"])
+@pytest.mark.parametrize("value", ["0", "2.5", *only_deep("-2", "many")])
 def test_nonsense_number_of_threads(python, value):
     (warning,), last = state(python, FASTCONV_NUM_THREADS=value)
     assert warning == f"RuntimeWarning FASTCONV_NUM_THREADS must be a positive integer; got {value!r}"

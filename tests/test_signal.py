@@ -134,7 +134,7 @@ FILLS = (2.5, 300, -1, 1j, [1], [1, 2], "a", "1", b"1", None, np.array(3), np.ar
 FILLS += (np.array(3, "u1"), np.array(2.5), np.float32(2.5), np.array(1j), 3 + 1j, 2**70)
 
 
-@pytest.mark.parametrize("fillvalue", FILLS, ids=str)
+@pytest.mark.parametrize("fillvalue", FILLS, ids=lambda value: "object" if type(value) is object else str(value))
 def test_fillvalue(fillvalue):
     for dtype in ("u1", "i8", "f4", "f8", "c8", "c16"):
         x = np.ones((2, 2), dtype)

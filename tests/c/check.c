@@ -96,19 +96,30 @@ double get(const char *p, int t)
 
 grid x, k;
 
-/* small: integers whose sums of 17 x 17 products stay below 2^24. x_type: what x is stored as */
+/* small: integers whose sums of 17 x 17 products stay below 2^24, and which every type holds. x_type: what x is stored as.
+ * Numbers of each kind are drawn once; x and k begin anywhere in them. */
 void randomize(int small, int x_type)
 {
-    char rounded[sizeof(double)];
-    EACH(n, PLANES) EACH(i, TALL) EACH(j, WIDE) EACH(which, 2) {
-        double value = small                     ? (double)(random64() % 17) - 8
-                       : is_float(type)          ? (double)(int64_t)random64() * 0x1p-63
-                                                 : (double)(int32_t)random64();
-        if (which == 0 && (x_type == FC_U8 || x_type == FC_U16 || x_type == FC_U32 || x_type == FC_U64))
-            value = fabs(value);
-        put(rounded, value, which ? type : x_type);
-        (which ? k : x)[n][i][j] = get(rounded, which ? type : x_type);
+    enum { COUNT = PLANES * TALL * WIDE };
+    static struct numbers {
+        int drawn, type, x_type;
+        double x[2 * COUNT], k[2 * COUNT];
+    } of_kind[3];
+    int unsigned_x = x_type == FC_U8 || x_type == FC_U16 || x_type == FC_U32 || x_type == FC_U64;
+    struct numbers *of = &of_kind[small ? 1 + unsigned_x : 0];
+    if (!of->drawn || (!small && (of->type != type || of->x_type != x_type))) {
+        char rounded[sizeof(double)];
+        of->drawn = 1, of->type = type, of->x_type = x_type;
+        EACH(i, 2 * COUNT) EACH(which, 2) {
+            double value = small                     ? (double)(random64() % 17) - 8
+                           : is_float(type)          ? (double)(int64_t)random64() * 0x1p-63
+                                                     : (double)(int32_t)random64();
+            put(rounded, which == 0 && unsigned_x ? fabs(value) : value, which ? type : x_type);
+            (which ? of->k : of->x)[i] = get(rounded, which ? type : x_type);
+        }
     }
+    memcpy(x, of->x + up_to(COUNT) - 1, sizeof x);
+    memcpy(k, of->k + up_to(COUNT) - 1, sizeof k);
 }
 
 cell want[PLANES][TALL][WIDE];
