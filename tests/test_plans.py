@@ -336,7 +336,7 @@ FILTERS = {
 }
 
 
-@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("name", [name for name in ndimage.__all__ if not name.startswith("generic")])
 @pytest.mark.parametrize("dtype", ["f8", "f4", "u1", "i8"])
 def test_filters_find_their_plan(rng, isa, name, dtype):
     scipy = pytest.importorskip("scipy.ndimage")
