@@ -98,7 +98,6 @@ STORED_BY_NUMBER = {dtype(c).num: STORED[dtype(c).str[1:]] for c in "?bhilqBHILQ
 TILE_POINTS = FC_FFT_POINTS
 
 cdef int default_threads = 1
-cdef ptrdiff_t SHORT_LINE = costs.SHORT_LINE
 
 
 cdef int stored(cnp.ndarray a) except -1:

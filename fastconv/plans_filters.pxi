@@ -38,9 +38,9 @@ cdef (int, int) lie(cnp.ndarray x, cnp.ndarray out, first, second, ptrdiff_t *un
         for a in range(1, last):
             if cnp.PyArray_DIM(x, a) > cnp.PyArray_DIM(x, longest):
                 longest = a
-        is_short = cnp.PyArray_DIM(x, last) < SHORT_LINE and cnp.PyArray_DIM(x, longest) > cnp.PyArray_DIM(x, last)
+        is_short = cnp.PyArray_DIM(x, last) < costs.SHORT_LINE and cnp.PyArray_DIM(x, longest) > cnp.PyArray_DIM(x, last)
         return (last if is_short else last - 1), (longest if is_short else last)
-    if 0 < pixel < SHORT_LINE and first[1] is not None:
+    if 0 < pixel < costs.SHORT_LINE and first[1] is not None:
         unit[0] = pixel
         return axis - 1, axis
     pixel = min(behind(x, axis + 1), behind(out, axis + 1))
@@ -124,7 +124,7 @@ cdef class OrderedPlan(CorrPlan):
         cdef ptrdiff_t pixel = min(behind(x, rank - 2), behind(out, rank - 2)) if rank > 1 and w.shape[rank - 1] == 1 else 0
         cdef fc_axis *a
         describe_filter(&self.g, x, out, FC_ORDERED, fill, threads)
-        if 0 < pixel < SHORT_LINE:
+        if 0 < pixel < costs.SHORT_LINE:
             rank -= 1
             w = w.reshape((<object> w).shape[:rank])
         self.arrays = (w,)
