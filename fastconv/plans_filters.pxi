@@ -29,7 +29,7 @@ cdef (int, int) lie(cnp.ndarray x, cnp.ndarray out, first, second, ptrdiff_t *un
     Columns are many, and side by side where that can be.
     """
     cdef int last = cnp.PyArray_NDIM(x) - 1, axis = first[0], longest = 0, a
-    cdef ptrdiff_t pixel = min(behind(x, axis), behind(out, axis))
+    cdef ptrdiff_t pixel = min(behind(x, axis), behind(out, axis)), few
     if second is not None:
         a = second[0]
         unit[0] = max(min(behind(x, max(a, axis)), behind(out, max(a, axis))), 1)
@@ -38,7 +38,8 @@ cdef (int, int) lie(cnp.ndarray x, cnp.ndarray out, first, second, ptrdiff_t *un
         for a in range(1, last):
             if cnp.PyArray_DIM(x, a) > cnp.PyArray_DIM(x, longest):
                 longest = a
-        is_short = cnp.PyArray_DIM(x, last) < costs.SHORT_LINE and cnp.PyArray_DIM(x, longest) > cnp.PyArray_DIM(x, last)
+        few = cnp.PyArray_DIM(x, last)
+        is_short = few < min(<ptrdiff_t> costs.SHORT_LINE, <ptrdiff_t> cnp.PyArray_DIM(x, longest))
         return (last if is_short else last - 1), (longest if is_short else last)
     if 0 < pixel < costs.SHORT_LINE and first[1] is not None:
         unit[0] = pixel
@@ -55,9 +56,9 @@ cdef class LinesPlan(CorrPlan):
     """One pass along an axis, or two one after the other, over x into out of the same shape; see FC_LINES in fastconv.h.
 
     A pass is (axis, weights, taps, lead, boundary, divisor): weights are adjacent float64, as many as taps, or None where
-    all are 1; divisor 0 divides by nothing. Of two passes one is along the last axis, or its elements are pixels of few that are dense. between: the dtype, as in STORED, of
-    the first one's results. narrow: all sums are integers that float32 holds, and arithmetic is in that. x and out do not
-    overlap. band: an axis of a pass along which out has only the outputs from `start` on.
+    all are 1; divisor 0 divides by nothing. Of two passes one is along the last axis, or along one whose elements are pixels
+    of few elements side by side. between: the dtype, as in STORED, of the first one's results. narrow: all sums are integers
+    that float32 holds, and arithmetic is in that. x and out do not overlap. band: an axis of a pass along which out has only the outputs from `start` on.
     """
 
     def __init__(self, cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, bint narrow, int threads,
