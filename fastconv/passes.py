@@ -393,7 +393,7 @@ def _reference(c: Correlation) -> NDArray[np.float64]:
 
 
 def _cast(sums: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """As csrc/narrow_tmpl.h does it."""
+    """As csrc/kernels/narrow_tmpl.h does it."""
     if dtype.kind == "f":
         with np.errstate(all="ignore"):
             return sums.astype(dtype)
