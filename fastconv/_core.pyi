@@ -55,7 +55,6 @@ class CorrPlan(Plan):
         asked: NDArray[Any],
         x: NDArray[Any],
         result: NDArray[Any],
-        order: tuple[int, ...] | None = None,
         finish: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
         cast: np.dtype[Any] | None = None,
         most: int | None = None,
