@@ -214,18 +214,47 @@ def batch_convolved(
     out: Sequence[int],
     dtype: np.dtype[Any],
 ) -> NDArray[Any]:
-    """`_convolved` for each element of the leading axes, which x and k are broadcast along."""
+    """`partly_convolved` for each element of the leading axes, which x and k are broadcast along."""
     rank = len(out)
     if rank == 0:
         product: NDArray[Any] = (x * k).astype(dtype)
         return product
-    if k.size != math.prod(k.shape[k.ndim - rank :]):
-        x, k = k, x
-    if k.size == math.prod(k.shape[k.ndim - rank :]) and rank <= 3:
-        x = np.broadcast_to(x, (*batch, *x.shape[x.ndim - rank :]))
-        return _convolved(x, k.reshape(k.shape[k.ndim - rank :]), start, out, dtype)
+    sizes = x.shape[x.ndim - rank :], k.shape[k.ndim - rank :]
+    if k.size == math.prod(sizes[1]) and rank <= 3:
+        return _convolved(np.broadcast_to(x, (*batch, *sizes[0])), k.reshape(sizes[1]), start, out, dtype)
+    one = x.size == math.prod(sizes[0]) and all(n <= m for n, m in zip(*sizes, strict=True)) and rank <= 3
+    if one and is_finite(x) and is_finite(k):  # the smaller one is the kernel, as it is by itself
+        return _convolved(np.broadcast_to(k, (*batch, *sizes[1])), x.reshape(sizes[0]), start, out, dtype)
     x, k = (np.broadcast_to(a, (*batch, *a.shape[a.ndim - rank :])) for a in (x, k))
     result = np.empty((*batch, *out), dtype)
+    plan = _plan_of_each(x, k, start, result)
+    if plan is not None:
+        flipped = np.flip(k, tuple(range(k.ndim - rank, k.ndim)))
+        dense = np.ascontiguousarray(flipped[tuple(slice(1 if s == 0 else None) for s in k.strides)])
+        plan.each(x, np.broadcast_to(dense, k.shape), result)
+        return result
     for at in np.ndindex(batch):
-        result[at] = _convolved(x[at], k[at], start, out, dtype)
+        result[at] = partly_convolved(x[at], k[at], start, out, dtype).result
     return result
+
+
+def _plan_of_each(x: NDArray[Any], k: NDArray[Any], start: Sequence[int], result: NDArray[Any]) -> Any:
+    """The plan by which every element of the leading axes of x and k is convolved, with the bits that it has by itself;
+    None: what it is depends on the elements, or they have to be converted."""
+    rank, dtype = len(start), result.dtype
+    if not (dtype.char in "fd" and x.dtype == k.dtype == dtype and result.size and x.size and k.size):
+        return None
+    if _core is None or checking.get() or rank > 3 or not (x.flags.aligned and is_finite(k)):
+        return None
+    first = (0,) * (x.ndim - rank)
+    one, taps = x[first], np.flip(k[first]).copy()
+    is_little = one.size * taps.size < costs.PLAIN_BELOW
+    if not is_little and any(n < m for n, m in zip(one.shape, taps.shape, strict=True)):
+        return None
+    lead = [m - 1 - first for m, first in zip(taps.shape, start, strict=True)]
+    c = placed(one, taps, lead, result.shape[result.ndim - rank :], dtype)
+    choice = methods.choose(c, "auto")
+    transforms = choice.method == "fft" and not choice.whole and rank == 1 and taps.size < costs.CROSSOVERS["box taps"]
+    if not (choice.any_taps or transforms):
+        return None
+    return _core.CorrPlan(one, taps, result[first], c.axes, 0, _core.METHOD[choice.method], get_num_threads())

@@ -42,6 +42,8 @@ cdef bint within(cnp.ndarray x, int64_t most):
 
 
 cdef enum:
+    MOST_AXES = 64  # of an array
+    SIGNALS_EVERY = 1024  # calls
     ELEMENT = 8  # bytes of the largest one
     ALIGNMENT = 64
 
@@ -179,6 +181,35 @@ cdef class CorrPlan(Plan):
         """Carry it out for such arrays. Returns whether the box method has made something that is not finite, or a result
         does not fit into the type of out as `rounding` says."""
         return bool(self.run(<const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out)))
+
+    def each(self, cnp.ndarray x, cnp.ndarray k, cnp.ndarray out):
+        """Carry it out for every element of the leading axes, which all have alike, with the taps of that element.
+
+        The plan is one for x, k and out of a single element. k is of its type, and dense but for the leading axes.
+        """
+        cdef int a, axes = cnp.PyArray_NDIM(x) - cnp.PyArray_NDIM(self.arrays[0])
+        cdef ptrdiff_t at[MOST_AXES]
+        cdef ptrdiff_t n
+        cdef const char *from_x = <const char *> cnp.PyArray_DATA(x)
+        cdef const char *taps = <const char *> cnp.PyArray_DATA(k)
+        cdef char *to = <char *> cnp.PyArray_DATA(out)
+        for a in range(axes):
+            at[a] = 0
+        for n in range(1 if axes == 0 else cnp.PyArray_SIZE(out) // max(cnp.PyArray_SIZE(out[(0,) * axes]), 1)):
+            if n % SIGNALS_EVERY == 0:
+                PyErr_CheckSignals()
+            self.run(from_x, to, taps)
+            for a in range(axes - 1, -1, -1):
+                at[a] += 1
+                from_x += cnp.PyArray_STRIDE(x, a)
+                taps += cnp.PyArray_STRIDE(k, a)
+                to += cnp.PyArray_STRIDE(out, a)
+                if at[a] < cnp.PyArray_DIM(out, a):
+                    break
+                from_x -= at[a] * cnp.PyArray_STRIDE(x, a)
+                taps -= at[a] * cnp.PyArray_STRIDE(k, a)
+                to -= at[a] * cnp.PyArray_STRIDE(out, a)
+                at[a] = 0
 
     def serve(self, cnp.ndarray asked, cnp.ndarray x, cnp.ndarray result, finish=None, cast=None, most=None,
               bint any_threads=True):

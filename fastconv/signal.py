@@ -368,7 +368,7 @@ def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: IntOr
         raise ValueError(f"acceptable mode flags are 'valid', 'same', or 'full'; got {mode!r}")
     if needs_swap(mode, [x.shape[a] for a in along], [k.shape[a] for a in along]):
         x, k = k, x
-    if mode == "full" and len(along) == x.ndim and k.size > x.size:
+    if mode == "full" and math.prod(k.shape[a] for a in along) > math.prod(x.shape[a] for a in along):
         x, k = k, x
     asked = data_of(x, in1, in2)
     if along:

@@ -39,6 +39,30 @@ def some(rng, ndim, dtypes=DTYPES):
     return array[steps] if rng.random() < 0.3 else array
 
 
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_batches_on_both_sides(rng, dtype):
+    """Every element has its own kernel, and the bits that it has by itself."""
+    for n, m in (((40,), (7,)), ((300,), (120,)), ((2000,), (31,)), ((9, 30), (3, 4)), ((5, 6, 7), (2, 3, 2))):
+        axes = tuple(range(-len(n), 0))
+        for batch_x, batch_k in (((5,), (5,)), ((3, 1), (1, 4)), ((2, 3), (2, 1))):
+            x, k = (rng.standard_normal((*b, *size)).astype(dtype) for b, size in ((batch_x, n), (batch_k, m)))
+            lost = x.copy()
+            lost.flat[1] = np.nan
+            for y, v in ((x, k), (x[..., ::-1], k), (x, k[::-1]), (lost, k)):
+                for mode in ("full", "valid"):
+                    got = signal.fftconvolve(y, v, mode, axes=axes)
+                    batch = got.shape[: -len(n)]
+                    each = np.broadcast_to(y, (*batch, *n)), np.broadcast_to(v, (*batch, *m))
+                    for at in np.ndindex(*batch):
+                        cases.assert_same_bits(
+                            got[at], signal.fftconvolve(each[0][at], each[1][at], mode), (n, m, mode)
+                        )
+                    if y is not lost:
+                        expected = original.fftconvolve(y, v, mode, axes=axes)
+                        np.testing.assert_allclose(got, expected, atol=1e-4 if dtype == "float32" else 1e-11)
+
+
 @pytest.mark.parametrize("name", ["correlate2d", "convolve2d"])
 def test_two_dimensions(rng, name):
     for _ in range(400):
