@@ -43,6 +43,7 @@ PLAIN_BELOW = 10000  # products: fewer take no longer than finding out which are
 # ==== numbers that decide no bits =================================================================
 
 MISSING_BAND = 1 << 16  # elements of a band where x is prepared first: with what is made of them, they stay in cache
+BOX_LINES = 16  # lines: sums of integers along fewer of them at a time do not fill vectors
 PASSES_BAND = 2**21  # results of which all passes are done before others: what is in between takes 16 MB at most,
 PASSES_PRODUCTS = 2**29  # products: and so many, a fraction of a second
 FLOAT32_FROM = 4096  # elements: below, finding out whether float32 would do takes longer than it saves

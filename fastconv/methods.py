@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv import spectrum
+from fastconv import costs, spectrum
 from fastconv.arguments.correlation import Correlation
 from fastconv.arguments.values import real_dtype, unrepeated
 from fastconv.caches import remembered
@@ -172,8 +172,14 @@ def plan(c: Correlation, choice: Choice, threads: int) -> tuple[int, int, float]
 
 
 def _why_not_box(c: Correlation, only_if_faster: bool) -> str:
-    if only_if_faster and (c.k.size < CROSSOVERS["box taps"] or 1 in c.k.shape[-2:]):
+    if only_if_faster and c.k.size < CROSSOVERS["box taps"]:
         return f"{c.k.size} taps are few"
+    if (
+        only_if_faster
+        and 1 in (1, *c.k.shape)[-2:]
+        and (c.sum_dtype.kind not in "iu" or math.prod(c.shape[:-1]) < costs.BOX_LINES)
+    ):
+        return "running sums of one line after the other take longer"
     if not (unrepeated(c.k) == c.k.flat[0]).all() or not np.isfinite(c.k.flat[0]):
         return "the taps are not all the same finite number"
     if any(a.stride > 1 or a.dilation > 1 for a in c.axes):

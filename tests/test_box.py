@@ -123,3 +123,12 @@ def test_running_sums_beyond_the_largest_number(isa, dtype):
     assert np.isfinite(y).any() and np.isinf(y).any()
     window = fastconv.corr2d(x, k, "same", "edge", method="box", window=(slice(3, 40), slice(30, 50)))
     cases.assert_same_bits(window, y[3:40, 30:50])
+
+
+def test_lines_are_not_summed_one_by_one(rng):
+    k = np.ones(1001)
+    assert fastconv.explain((10**5,), k).method == fastconv.explain((64, 10**5), k).method == "fft"
+    x = rng.integers(0, 255, (20, 3000)).astype(np.uint8)  # exact by any method: the batch may choose
+    y = fastconv.corr1d(x, np.ones(1001, int))
+    cases.assert_same_bits(y[3], fastconv.corr1d(x[3], np.ones(1001, int)))
+    cases.assert_same_bits(y, fastconv.corr1d(x, np.ones(1001, int), method="direct"))
