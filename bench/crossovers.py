@@ -158,6 +158,14 @@ def filters() -> Calls:
     }
 
 
+def colours() -> Calls:
+    k = floats(15, 15)
+    shapes = ((16, 16, 1000), (64, 64, 256), (300, 300, 64), (1080, 1920, 3))
+    calls = {f"corr2d 15x15 of {shape}": (floats(*shape), k) for shape in shapes}
+    corr2d = partial(fastconv.corr2d, mode="same", method="direct", axes=(0, 1))
+    return {label: partial(corr2d, *args) for label, args in calls.items()}
+
+
 def threads() -> Calls:
     calls: Calls = {}
     for n in (64, 200, 400, 1000):
@@ -174,7 +182,7 @@ GROUPS: dict[str, Callable[[], Calls]] = {
     "FOLD_*": folds, "FFT_*": transforms, "TRANSFORM_*": choices, "PART_*": choices, "RATE_DIRECT": choices,
     "RATE_INTEGERS": choices, "PREPARE_US": choices, "GATHER_*_US": choices, "CROSSOVERS": choices, "BOX_*": choices,
     "MATCH_*": matches, "RATE_MATCH": matches, "LINES_*": filters,
-    "ORDERED_*": filters, "PASSES_*": filters, "WIDE_MEAN": filters, "SHORT_LINE": filters,
+    "ORDERED_*": filters, "PASSES_*": filters, "WIDE_MEAN": filters, "SHORT_LINE": filters, "PIXELS_HALO": colours,
     "PLAIN_BELOW": filters, "MISSING_BAND": filters, "FLOAT32_FROM": filters, "FAR": filters,
     "FC_THREADS_FROM_US": threads, "KEEP_GIL_BELOW": threads, "SPIN_US": threads, "*_CHUNK_US": threads,
     "RATE_*": threads, "FC_*": pictures, "CORR_*": pictures, "GATHER_*": pictures, "SEPARABLE_*": pictures,

@@ -230,7 +230,8 @@ def batch_convolved(
     plan = _plan_of_each(x, k, start, result)
     if plan is not None:
         flipped = np.flip(k, tuple(range(k.ndim - rank, k.ndim)))
-        dense = np.ascontiguousarray(flipped[tuple(slice(1 if s == 0 else None) for s in k.strides)])
+        once = tuple(slice(1 if step == 0 else None) for step in k.strides[: k.ndim - rank])
+        dense = np.ascontiguousarray(flipped[once])
         plan.each(x, np.broadcast_to(dense, k.shape), result)
         return result
     for at in np.ndindex(batch):

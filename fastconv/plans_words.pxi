@@ -11,7 +11,6 @@ words and the same bytes of taps have the same plan. The words are compared, not
 """
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from cpython.type cimport PyType_HasFeature
 from libc.string cimport memcmp, memcpy, memset
 
 cdef extern from "Python.h":
@@ -19,7 +18,8 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
     double PyComplex_ImagAsDouble(object number) except? -1
     double PyComplex_RealAsDouble(object number) except? -1
-    long Py_TPFLAGS_HEAPTYPE
+    unsigned long Py_TPFLAGS_HEAPTYPE
+    unsigned long PyType_GetFlags(type of)
 
 cdef enum:
     OPTION, DATA, TAPS, OUT, EITHER  # roles
@@ -69,7 +69,10 @@ cdef bint see_array(glance *s, cnp.ndarray a, int role, int slot):
     cdef int i, rank = cnp.PyArray_NDIM(a)
     cdef ptrdiff_t size = cnp.PyArray_ITEMSIZE(a)
     put(s, role + 8 * rank + 8 * 65 * (cnp.PyArray_FLAGS(a) & (cnp.NPY_ARRAY_ALIGNED if role != OUT else WRITTEN)))
-    put(s, <int64_t> <PyObject *> cnp.PyArray_DESCR(a))
+    if cnp.PyArray_ISBYTESWAPPED(a) and cnp.PyArray_TYPE(a) <= cnp.NPY_CLONGDOUBLE:
+        put(s, ~cnp.PyArray_TYPE(a))  # of such dtypes there are many objects
+    else:
+        put(s, <int64_t> <PyObject *> cnp.PyArray_DESCR(a))
     for i in range(rank):
         size *= cnp.PyArray_DIM(a, i)
         put(s, cnp.PyArray_DIM(a, i))
@@ -138,7 +141,7 @@ cdef bint see(glance *s, value, int role, int slot=0) except -1:
         return True
     if kind is slice:
         return see(s, value.start, OPTION) and see(s, value.stop, OPTION) and see(s, value.step, OPTION)
-    if isinstance(value, cnp.dtype) or (isinstance(value, type) and not PyType_HasFeature(value, Py_TPFLAGS_HEAPTYPE)):
+    if isinstance(value, cnp.dtype) or (isinstance(value, type) and not PyType_GetFlags(value) & Py_TPFLAGS_HEAPTYPE):
         put(s, <int64_t> <PyObject *> value)
         return True
     return False

@@ -231,6 +231,7 @@ class _Rows(NamedTuple):
 def _as_rows(c: Correlation, choice: methods.Choice, x: NDArray[Any], result: NDArray[Any]) -> _Rows:
     """Pixels whose channels lie side by side, in x and result, as rows of elements that the taps meet a pixel apart."""
     channels = x.shape[-c.rank - 1] if x.ndim > c.rank else 1
+    halo = (c.axes[-1].k - 1) * c.axes[-1].dilation  # pixels, all of which every tile at an edge gathers
 
     def lies_so(a: NDArray[Any]) -> bool:
         return a.strides[-c.rank - 1] == a.itemsize and a.strides[-1] == channels * a.itemsize
@@ -243,6 +244,8 @@ def _as_rows(c: Correlation, choice: methods.Choice, x: NDArray[Any], result: ND
         channels == 1
         or choice.method not in ("direct", "separable")
         or c.axes[-1].stride > 1
+        or (max(c.axes[-1].out, 2 * halo) > c.axes[-1].n and halo * channels > 128)
+        or halo * channels > costs.PIXELS_HALO
         or not (lies_so(x) and lies_so(result))
     ):
         return _Rows(x, result, c.axes)

@@ -32,7 +32,8 @@ def _pair(rng: Rng, ndim: int, kind: str, types: Any = DTYPES) -> tuple[Array, A
         n, m = ([pick(rng, [1, 2, 3, length(rng, longest)]) for _ in range(ndim)] for _ in range(2))
         if rarely(rng, 0.4):
             n = [max(a, b) for a, b in zip(n, m, strict=True)]
-        if math.prod(n) * math.prod(m) <= WORK:
+        outputs, elements = math.prod(a + b for a, b in zip(n, m, strict=True)), max(math.prod(n), math.prod(m))
+        if math.prod(n) * math.prod(m) <= WORK and outputs * elements <= 64 * WORK:  # the oracle has an index for each
             break
     x, k = array(rng, n, pick(rng, types), kind), array(rng, m, pick(rng, types), kind)
     return (k, x) if rarely(rng, 0.3) else (x, k)

@@ -227,6 +227,14 @@ def test_either_argument_of_signal_may_be_the_larger_one(rng, name, dtypes):
                 assert got.dtype == want.dtype
 
 
+def test_swapped_arrays_find_their_plan(rng):
+    x, k = rng.standard_normal((9, 8)), np.ones((2, 3))
+    fastconv.clear_cache()
+    for _ in range(5):  # of such dtypes there are many objects
+        np.testing.assert_array_equal(corr2d(x.astype(">f8"), k), corr2d(x, k))
+    assert fastconv.cache_info()[:3] == (8, 2, 2)
+
+
 def test_plans_are_of_the_instruction_set_in_use(rng):
     x, k = rng.standard_normal((40, 40)).astype("f4"), rng.standard_normal((5, 5)).astype("f4")
     fresh = {}

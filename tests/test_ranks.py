@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import cases
 import numpy as np
 import pytest
@@ -152,6 +154,19 @@ def test_channels_side_by_side(isa, rng, rank, dtype, channels):
         cases.assert_same_bits(out, expected)
         window = tuple(slice(n // 3, n // 2 + 1) for n in expected.shape[1:-1])
         cases.assert_same_bits(corr(x, k, **how, **where, window=window), expected[(slice(None), *window)])
+
+
+def test_many_channels_side_by_side(rng):
+    """A kernel that sees much of a row goes by planes: tiles of pixels would be as long as the row."""
+    x = rng.standard_normal((3, 4, 40_000)).astype("f4")
+    k = rng.standard_normal((3, 7)).astype("f4")
+    tracemalloc.start()
+    y = fastconv.corr2d(x, k, "full", axes=(0, 1), threads=1)
+    assert tracemalloc.get_traced_memory()[1] < 2 * y.nbytes
+    tracemalloc.stop()
+    cases.assert_same_bits(y[..., 77], fastconv.corr2d(x[..., 77].copy(), k, "full"))
+    far = fastconv.corr2d(np.ones((4, 4, 16)), np.ones((2, 1)), "same", dilation=(1, 2**59), axes=(0, 1))
+    assert far.shape == (4, 4, 16)
 
 
 @ranks

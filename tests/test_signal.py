@@ -49,7 +49,8 @@ def test_batches_on_both_sides(rng, dtype):
             x, k = (rng.standard_normal((*b, *size)).astype(dtype) for b, size in ((batch_x, n), (batch_k, m)))
             lost = x.copy()
             lost.flat[1] = np.nan
-            for y, v in ((x, k), (x[..., ::-1], k), (x, k[::-1]), (lost, k)):
+            flat = np.broadcast_to(k.dtype.type(0.5), k.shape)  # has one element
+            for y, v in ((x, k), (x[..., ::-1], k), (x, k[::-1]), (lost, k), (x, flat)):
                 for mode in ("full", "valid"):
                     got = signal.fftconvolve(y, v, mode, axes=axes)
                     batch = got.shape[: -len(n)]

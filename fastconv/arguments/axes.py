@@ -73,7 +73,8 @@ class Axis(NamedTuple):
     def of_pixels(self, channels: int) -> Axis:
         """The same axis where every element is a pixel of so many, side by side; the stride is 1."""
         n, out, lead, start, whole = (v * channels for v in (self.n, self.out, self.lead, self.start, self.whole))
-        return Axis(n, self.k, out, lead, 1, self.dilation * channels, self.boundary, start, whole, 1, channels)
+        dilation = self.dilation * channels if self.k > 1 else 1  # of one tap, it may be huge
+        return Axis(n, self.k, out, lead, 1, dilation, self.boundary, start, whole, 1, channels)
 
     def part(self, first: int, end: int) -> Axis:
         """Outputs first ... end of those that are asked for."""
