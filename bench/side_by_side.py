@@ -175,7 +175,9 @@ def workload(name: str, options: argparse.Namespace) -> None:
             continue
         ours_result, own, best, line = case.ours(), math.inf, math.inf, []
         for peer, theirs in case.peers.items():
-            error = np.max(np.abs(ours_result - theirs()), initial=0)
+            error = np.max(
+                np.abs(np.subtract(ours_result, theirs(), dtype=np.result_type(ours_result, float))), initial=0
+            )
             assert error <= case.tolerance * np.max(np.abs(ours_result), initial=1e-30), (case.label, peer, error)
             ours, other = alternate([case.ours, theirs], options.seconds)
             own, best = min(own, ours), min(best, other / ours)

@@ -37,6 +37,9 @@ class Choice(NamedTuple):
     any_taps: bool = False  # it is the same for other taps
 
 
+AS_IT_IS = Choice("direct", "a kernel of one tap")
+
+
 def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
     """Check `method` and choose; `c` is what will be computed, or any_kernel: something of that shape.
 

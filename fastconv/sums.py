@@ -153,7 +153,15 @@ def _as_stored(
             asked = None  # a plan would write to it before it is known whether all sums fit
         with contextlib.suppress(OverflowError):
             return summed(*ways, threads, asked, default_threads)
-    return summed(c, choice, threads, asked, default_threads)
+    sums, plan = summed(c, choice, threads, asked, default_threads)
+    if choice.method == "fft" and sums.dtype.kind == "f" and c.dtype.kind in "iu":
+        axes = tuple(Axis(a.out, 1, a.out, 0, 1, 1, "constant", 0, a.out) for a in c.axes)
+        one = np.ones((1,) * c.rank, sums.dtype)
+        ways = methods.stored(c._replace(x=sums, k=one, axes=axes, sum_dtype=sums.dtype, fillvalue=0), methods.AS_IT_IS)
+        if ways is not None:
+            with contextlib.suppress(OverflowError):
+                return summed(*ways, threads)[0], None
+    return sums, plan
 
 
 def _sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:

@@ -227,6 +227,24 @@ def test_small_integers_are_the_sums_converted(isa, rng, x_dtype, k_dtype, dtype
 
 
 @pytest.mark.parametrize("overflow", ["raise", "saturate", "wrap"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16"])
+def test_small_integers_of_transforms(isa, rng, dtype, overflow):
+    x, out = cases.reals(rng, (40, 50, 3), "float32") * 60, np.full((40, 50, 3), 7, dtype)
+    for scale in (0.01, 1):
+        k = cases.reals(rng, (12, 11), "float32") * scale
+        how = {"mode": "same", "boundary": "wrap", "axes": (0, 1), "method": "fft"}
+        sums = fastconv.corr2d(x, k, **how)
+        try:
+            expected = conversion.converted(sums, np.dtype(dtype), overflow)
+        except OverflowError as error:
+            with pytest.raises(OverflowError, match=re.escape(str(error))):
+                fastconv.corr2d(x, k, **how, dtype=dtype, overflow=overflow, out=out)
+            assert (out == 7).all()
+        else:
+            cases.assert_same_bits(fastconv.corr2d(x, k, **how, dtype=dtype, overflow=overflow), expected)
+
+
+@pytest.mark.parametrize("overflow", ["raise", "saturate", "wrap"])
 def test_nan_is_no_small_integer(overflow):
     x, out = np.ones((40, 50), np.float32), np.full((38, 48), 7, np.uint8)
     x[20, 30] = np.nan
