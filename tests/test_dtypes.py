@@ -236,8 +236,8 @@ def test_small_integers_of_transforms(isa, rng, dtype, overflow):
         sums = fastconv.corr2d(x, k, **how)
         try:
             expected = conversion.converted(sums, np.dtype(dtype), overflow)
-        except OverflowError as error:
-            with pytest.raises(OverflowError, match=re.escape(str(error))):
+        except OverflowError:
+            with pytest.raises(OverflowError, match="a sum, .*, does not fit into"):  # which one depends on the axes
                 fastconv.corr2d(x, k, **how, dtype=dtype, overflow=overflow, out=out)
             assert (out == 7).all()
         else:
