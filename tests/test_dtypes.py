@@ -237,7 +237,7 @@ def test_small_integers_of_transforms(isa, rng, dtype, overflow):
         try:
             expected = conversion.converted(sums, np.dtype(dtype), overflow)
         except OverflowError:
-            with pytest.raises(OverflowError, match="a sum, .*, does not fit into"):  # which one depends on the axes
+            with pytest.raises(OverflowError, match="does not fit into"):  # which one depends on the axes
                 fastconv.corr2d(x, k, **how, dtype=dtype, overflow=overflow, out=out)
             assert (out == 7).all()
         else:
