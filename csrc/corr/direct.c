@@ -17,16 +17,15 @@
 #include "corr/call.h"
 #include <string.h>
 
-/* Columns of the rows that a 1-D signal is folded into: one vector, which then meets as many tap rows
- * as the kernel has such rows; or, of a kernel of one row, as many as K1's panel. 0: not at all */
+/* Columns of the rows that a 1-D signal is folded into: one vector, which then meets as many tap rows as the kernel has such
+ * rows. 0: it is not folded */
 static ptrdiff_t direct_fold(const call *c)
 {
     const fc_axis *cols = &c->g->axis[COLS];
     ptrdiff_t lanes = c->fc->vector_bytes / c->size, rows = parts_of(cols->k, lanes);
     if (c->g->type > FC_F64 || c->g->axis[DEPTH].k > 1 || c->g->axis[ROWS].k > 1 || cols->stride > 1 || cols->dilation > 1)
         return 0;
-    ptrdiff_t fold = rows == 1 ? c->fc->cols_of[1] * lanes : lanes;
-    return cols->out >= 4 * rows * fold ? fold : 0;
+    return rows > 1 && cols->out >= 4 * rows * lanes ? lanes : 0;
 }
 
 /* Shape of the taps as K3 takes them */
@@ -86,16 +85,16 @@ void fc_direct_tables(call *c, fc_room *r)
 static void direct_folded(const call *c, fc_taps *taps, const char *src, char *out, ptrdiff_t cols)
 {
     const fc_kernels *fc = c->fc;
-    ptrdiff_t fold = c->direct.fold, rows = cols / fold, vectors = fold * c->size / fc->vector_bytes;
-    if (vectors == 1) {
-        ptrdiff_t parts = fc->block[0].vectors, each = rows / parts;
-        if (each >= max(4 * taps->h, fc->block[0].rows)) {
-            taps->apart = each * fold;
-            c->op->corr(src, fold, taps, out, fold, each, parts * fold);
-            src += parts * each * fold * c->size, out += parts * each * fold * c->size;
-            cols -= parts * each * fold, rows -= parts * each;
-            taps->apart = 0;
-        }
+    ptrdiff_t fold = c->direct.fold, rows = cols / fold, b = 0;
+    while (fc->block[b].rows > 2 * taps->h)
+        b++;
+    ptrdiff_t parts = fc->block[b].vectors, each = rows / parts;
+    if (each >= max(4 * taps->h, fc->block[b].rows)) {
+        taps->apart = each * fold;
+        c->op->corr(src, fold, taps, out, fold, each, parts * fold);
+        src += parts * each * fold * c->size, out += parts * each * fold * c->size;
+        cols -= parts * each * fold, rows -= parts * each;
+        taps->apart = 0;
     }
     ptrdiff_t whole = rows * fold * c->size;
     if (rows > 0)

@@ -19,7 +19,8 @@
  *   q = 3            1 0          each load of a tap V vectors
  *   q = 4              1
  *
- * Where h is at least R, all rows meet the h-R+1 input rows in the middle, in a loop.
+ * Where h is at least R, all rows meet the h-R+1 input rows in the middle, in a loop. R is at most 2 h: more rows share no more,
+ * and each of them is a stream.
  *
  * Order of summation: a ascending, within it t ascending, one fma each, beginning with `start`, whatever the block. This makes
  * the result the same bits for any tile, thread, crop and fma ISA. So blocks may overlap: what is written twice is the same.
@@ -158,7 +159,10 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
         taps->stream && dense == columns && (uintptr_t)os * sizeof(T) % FC_VECTOR_BYTES == 0 && cols >= 2 * VLEN
             ? (ptrdiff_t)(-(uintptr_t)out % FC_VECTOR_BYTES / sizeof(T))
             : 0;
-    for (ptrdiff_t i = 0, b = 0; i < rows; i += tall[b]) {
+    ptrdiff_t b = 0;
+    while (tall[b] > 2 * taps->h && cols >= FC_WIDE(tall[b + 1]) * VLEN) /* rows that share little: rather be wide */
+        b++;
+    for (ptrdiff_t i = 0; i < rows; i += tall[b]) {
         while (!taps->apart && (tall[b] > rows || tall[b + 1] >= rows - i))
             b++;
         i = i < rows - tall[b] ? i : rows - tall[b];

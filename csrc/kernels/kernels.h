@@ -28,8 +28,8 @@ enum { FC_F32, FC_F64, FC_I32, FC_I64, FC_TYPES, FC_U8 = FC_TYPES, FC_I8, FC_U16
 /* The taps of a K3 call, column by column: k[t * h + a] belongs to tap row a of column t, whose elements lie
  * `at[t]` elements after the row's first. The last `part` columns have no tap in row h-1. stream: out is so large that
  * it goes past the caches wherever its rows are aligned. apart: not 0 where vectors of columns are not adjacent, but so many
- * elements from one to the next, in x and in out; then rows and vectors are at least, and exactly, those of fc->block[0], and
- * all vectors are whole. */
+ * elements from one to the next, in x and in out; then rows and vectors are at least, and exactly, those of the first of
+ * fc->block with at most 2 h rows, and all vectors are whole. */
 typedef struct {
     ptrdiff_t h, full, part;
     const ptrdiff_t *at;

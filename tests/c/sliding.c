@@ -17,11 +17,14 @@ static void check_dense(fc_corr_fn *corr, ptrdiff_t h, ptrdiff_t w)
     static const ptrdiff_t side_by_side[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
     ptrdiff_t lanes = table->vector_bytes / size, widest = 9 * lanes + 1, tallest = 20, rows = 0;
     double start = is_float(type) && up_to(2) == 1 ? k[1][0][0] : 0;
-    EACH(i, tallest) EACH(j, widest) {
-        cell c = {.sum = start, .wide = (long double)start, .mass = fabsl((long double)start)};
-        EACH(a, h) EACH(b, w) add_product(&c, x[0][i + a][j + b], ((const double *)k)[b * h + a]);
-        want[0][i][j] = c;
-    }
+    EACH(i, tallest)
+        EACH(j, widest) {
+            cell c = {.sum = start, .wide = (long double)start, .mass = fabsl((long double)start)};
+            EACH(a, h)
+                EACH(b, w)
+                    add_product(&c, x[0][i + a][j + b], ((const double *)k)[b * h + a]);
+            want[0][i][j] = c;
+        }
     for (ptrdiff_t cols = 1; cols <= widest; cols = next_width(cols, lanes)) {
         rows = rows % tallest + 1;
         view vx = lay(source[0], ADJACENT, 1, rows + h - 1, cols + w - 1, x);
@@ -45,11 +48,14 @@ static void check_scattered(fc_corr_fn *corr)
         end = end > last_row * xs + at[t] + cols ? end : last_row * xs + at[t] + cols;
     }
     const double *flat = (const double *)x;
-    EACH(i, rows) EACH(j, cols) {
-        cell c = {0};
-        EACH(a, h) EACH(t, a < h - 1 ? full + part : full) add_product(&c, flat[(i + a) * xs + at[t] + j], k[0][0][t * h + a]);
-        want[0][i][j] = c;
-    }
+    EACH(i, rows)
+        EACH(j, cols) {
+            cell c = {0};
+            EACH(a, h)
+                EACH(t, a < h - 1 ? full + part : full)
+                    add_product(&c, flat[(i + a) * xs + at[t] + j], k[0][0][t * h + a]);
+            want[0][i][j] = c;
+        }
     view vx = lay(source[0], ADJACENT, 1, 1, end, x), vk = lay(source[1], ADJACENT, 1, 1, h * (full + part), k);
     view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
     fc_taps taps = {h, full, part, at, vk.p, up_to(2) - 1, 0, 0};
@@ -62,16 +68,22 @@ static void check_scattered(fc_corr_fn *corr)
 static void check_apart(fc_corr_fn *corr)
 {
     static const ptrdiff_t side_by_side[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    ptrdiff_t lanes = table->vector_bytes / size, h = up_to(17), vectors = table->block[0].vectors, rows = table->block[0].rows + up_to(12) - 1;
+    ptrdiff_t lanes = table->vector_bytes / size, h = up_to(17), b = 0;
+    while (table->block[b].rows > 2 * h)
+        b++;
+    ptrdiff_t vectors = table->block[b].vectors, rows = table->block[b].rows + up_to(12) - 1;
     ptrdiff_t full = h > 1 ? up_to(lanes) : lanes, part = h > 1 ? lanes - full : 0;
     view out = lay(dest, ADJACENT, 1, vectors, rows * lanes, NULL);
     ptrdiff_t apart = out.row / size;
     const double *flat = (const double *)x;
-    EACH(v, vectors) EACH(j, rows * lanes) {
-        cell c = {0};
-        EACH(a, h) EACH(t, a < h - 1 ? lanes : full) add_product(&c, flat[v * apart + j + a * lanes + t], k[0][0][t * h + a]);
-        want[0][v][j] = c;
-    }
+    EACH(v, vectors)
+        EACH(j, rows * lanes) {
+            cell c = {0};
+            EACH(a, h)
+                EACH(t, a < h - 1 ? lanes : full)
+                    add_product(&c, flat[v * apart + j + a * lanes + t], k[0][0][t * h + a]);
+            want[0][v][j] = c;
+        }
     view vx = lay(source[0], ADJACENT, 1, 1, (vectors - 1) * apart + (rows + h - 1) * lanes + full - 1, x);
     view vk = lay(source[1], ADJACENT, 1, 1, h * lanes, k);
     fc_taps taps = {h, full, part, side_by_side, vk.p, 0, apart, 0};
