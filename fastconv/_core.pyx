@@ -111,6 +111,15 @@ cdef void nothing_slides(fc_axis *a) noexcept:
     a.boundary = FC_CONSTANT
 
 
+cdef void of_pixels(fc_axis *a, ptrdiff_t unit) noexcept:
+    """Let every element of the axis, whose stride is 1, be a pixel of so many elements, side by side."""
+    a.unit = unit
+    if unit > 1:
+        a.n, a.out, a.whole, a.lead, a.start = a.n * unit, a.out * unit, a.whole * unit, a.lead * unit, a.start * unit
+        a.dilation = a.dilation * unit if a.k > 1 else 1  # of one tap, it may be huge
+        a.x_step, a.out_step = a.x_step // unit, a.out_step // unit
+
+
 cdef int describe_axes(fc_corr *g, axes) except -1:
     """The last axes of g from a tuple of arguments.Axis; the others do not slide."""
     cdef int i, first = 3 - len(axes)
@@ -119,10 +128,11 @@ cdef int describe_axes(fc_corr *g, axes) except -1:
         nothing_slides(&g.axis[i])
     for i, axis in enumerate(axes, first):
         a = &g.axis[i]
-        a.n, a.k, a.out, a.lead, stride, a.dilation, boundary, a.start, a.whole, _, a.unit = axis
+        a.n, a.k, a.out, a.lead, stride, a.dilation, boundary, a.start, a.whole, _, unit = axis
         a.stride = stride if a.out > 1 else 1
         a.boundary = BOUNDARY[boundary]
         a.x_step = a.k_step = a.out_step = 0
+        of_pixels(a, unit)
     return 0
 
 

@@ -189,13 +189,14 @@ cdef class CorrPlan(Plan):
         """
         cdef int a, axes = cnp.PyArray_NDIM(x) - cnp.PyArray_NDIM(self.arrays[0])
         cdef ptrdiff_t at[MOST_AXES]
-        cdef ptrdiff_t n
+        cdef ptrdiff_t n, elements = 1
         cdef const char *from_x = <const char *> cnp.PyArray_DATA(x)
         cdef const char *taps = <const char *> cnp.PyArray_DATA(k)
         cdef char *to = <char *> cnp.PyArray_DATA(out)
         for a in range(axes):
             at[a] = 0
-        for n in range(1 if axes == 0 else cnp.PyArray_SIZE(out) // max(cnp.PyArray_SIZE(out[(0,) * axes]), 1)):
+            elements *= cnp.PyArray_DIM(out, a)
+        for n in range(elements):
             if n % SIGNALS_EVERY == 0:
                 PyErr_CheckSignals()
             self.run(from_x, to, taps)

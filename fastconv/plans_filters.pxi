@@ -14,26 +14,19 @@ cdef ptrdiff_t behind(cnp.ndarray a, int axis) noexcept:
     return n if cnp.PyArray_STRIDE(a, axis) == n * cnp.PyArray_ITEMSIZE(a) else 0
 
 
-cdef void of_pixels(fc_axis *a, ptrdiff_t unit) noexcept:
-    """Let every element of the axis be a pixel of so many elements, side by side."""
-    a.unit = unit
-    if unit > 1:
-        a.n, a.out, a.whole, a.lead, a.start = a.n * unit, a.out * unit, a.whole * unit, a.lead * unit, a.start * unit
-        a.dilation *= unit
-        a.x_step, a.out_step = a.x_step // unit, a.out_step // unit
-
-
 cdef (int, int) lie(cnp.ndarray x, cnp.ndarray out, first, second, ptrdiff_t *unit):
     """Which axes of x are rows and columns (-1: none) for these passes, and how many elements of a column are a pixel.
 
     Columns are many, and side by side where that can be.
     """
-    cdef int last = cnp.PyArray_NDIM(x) - 1, axis = first[0], longest = 0, a
-    cdef ptrdiff_t pixel = min(behind(x, axis), behind(out, axis)), few
+    cdef int last = cnp.PyArray_NDIM(x) - 1, axis = first[0], rows = axis, longest = 0, a
+    cdef ptrdiff_t pixel, few
     if second is not None:
-        a = second[0]
-        unit[0] = max(min(behind(x, max(a, axis)), behind(out, max(a, axis))), 1)
-        return min(a, axis), max(a, axis)
+        rows, axis = min(axis, second[0]), max(axis, second[0])
+    pixel = min(behind(x, axis), behind(out, axis))
+    if second is not None:
+        unit[0] = max(pixel, 1)
+        return rows, axis
     if axis == last:
         for a in range(1, last):
             if cnp.PyArray_DIM(x, a) > cnp.PyArray_DIM(x, longest):

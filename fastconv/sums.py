@@ -252,12 +252,12 @@ def _as_rows(c: Correlation, choice: methods.Choice, x: NDArray[Any], result: ND
         channels == 1
         or choice.method not in ("direct", "separable")
         or c.axes[-1].stride > 1
-        or (max(c.axes[-1].out, 2 * halo) > c.axes[-1].n and halo * channels > 128)
+        or (max(c.axes[-1].out, 2 * halo) > c.axes[-1].n and halo * channels > costs.PIXELS_NARROW)
         or halo * channels > costs.PIXELS_HALO
         or not (lies_so(x) and lies_so(result))
     ):
         return _Rows(x, result, c.axes)
-    return _Rows(rows(x), rows(result), (*c.axes[:-1], c.axes[-1].of_pixels(channels)))
+    return _Rows(rows(x), rows(result), (*c.axes[:-1], c.axes[-1]._replace(unit=channels)))
 
 
 def _serving(

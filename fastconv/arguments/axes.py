@@ -36,7 +36,7 @@ class Axis(NamedTuple):
     start: int  # which output of the whole result the first one is
     whole: int  # how many outputs that has
     step: int = 1  # part of the stride that comes from the window
-    unit: int = 1  # elements that are a pixel: all other numbers count elements, and the boundary continues pixels
+    unit: int = 1  # elements of memory, side by side, that an element of the axis is
 
     def reach(self) -> tuple[int, int]:
         """First element that the outputs look at, and the one behind the last, as if x went on."""
@@ -69,12 +69,6 @@ class Axis(NamedTuple):
             dense = self._replace(stride=taps, step=1)
         elements = (np.arange(pieces)[:, None] * far + np.arange(each)).ravel() - self.lead
         return elements, dense._replace(n=elements.size, lead=0)
-
-    def of_pixels(self, channels: int) -> Axis:
-        """The same axis where every element is a pixel of so many, side by side; the stride is 1."""
-        n, out, lead, start, whole = (v * channels for v in (self.n, self.out, self.lead, self.start, self.whole))
-        dilation = self.dilation * channels if self.k > 1 else 1  # of one tap, it may be huge
-        return Axis(n, self.k, out, lead, 1, dilation, self.boundary, start, whole, 1, channels)
 
     def part(self, first: int, end: int) -> Axis:
         """Outputs first ... end of those that are asked for."""
