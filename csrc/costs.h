@@ -76,9 +76,11 @@ static const double CYCLES_PACK[6] = {0, 8, 9, 30, 11, 30}, CYCLES_PACK_ROW = 3;
 static const double CYCLES_FMA = 0.6, CYCLES_ALIGNED = 0.02, VECTORS_IDLE[3] = {0, 0.7, 0.3}, VECTORS_DOT = 0.16, CYCLES_GATHER = 2;
 static const double UNEVEN = 1.02;
 
-/* ---- one channel a group (taps.c, slides.c, lanes.c): CPU unknown */
+/* ---- one channel a group (taps.c, slides.c, lanes.c): CPU unknown; kernels a group with strides, and TAPS_MOST: Zen 4 */
 enum {
-    TAPS_MANY = 8,             /* kernels a group: of short rows, matrix products are then up to five times as fast */
+    TAPS_MANY = 8,             /* kernels a group: of short rows, matrix products are then up to five times as fast, and with strides
+                                  up to four times; */
+    TAPS_MOST = 64,            /* of long rows without a stride */
     TAPS_LONG = 24, TAPS_LONGER = 8, /* outputs of a row, and more for each column of taps, beyond which lanes are slower */
     SLIDES_BLOCK = 20 << 10,   /* bytes of packed rows: half of L1, */
     SLIDES_MOST = 1 << 20,     /* or more, if rows between distant taps are packed, too */

@@ -114,6 +114,7 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "depthwise, 3x4, strided": ((2, 17, 12, 30), (17, 1, 3, 4), {"groups": 17, "padding": (0, 1), "stride": (1, 2)}),
     "depthwise, 6x9, stride 3": ((1, 33, 16, 18), (33, 1, 6, 9), {"groups": 33, "padding": (3, 4), "stride": 3}),
     "one channel, many kernels": ((3, 1, 9, 8), (17, 1, 3, 3), {"padding": 1}),
+    "one channel, many kernels, strided": ((2, 1, 24, 75), (9, 1, 5, 3), {"stride": 2, "padding": 1}),
     "depthwise, two kernels each": ((2, 18, 9, 10), (36, 1, 3, 3), {"groups": 18, "padding": 1, "stride": 2}),
     "depthwise, dilated, strided": (
         (1, 18, 15, 17),
@@ -136,6 +137,7 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "depth multiplier, many groups": ((2, 20, 10, 9), (60, 1, 3, 3), {"groups": 20, "padding": 1, "stride": 2}),
     "one output": ((1, 20, 5, 5), (30, 20, 5, 5), {}),
     "one pixel": ((3, 40, 1, 1), (70, 40, 1, 1), {}),
+    "one output, groups": ((3, 76, 2, 3), (42, 38, 2, 3), {"groups": 2}),
     "leftover pixels": ((2, 80, 7, 7), (70, 80, 3, 3), {"padding": 1}),
     "kernel beyond the image": ((1, 2, 3, 3), (2, 2, 7, 7), {"padding": 3}),
     "large kernel": ((1, 1, 50, 60), (2, 1, 37, 41), {}),

@@ -67,11 +67,11 @@ typedef struct {
 typedef void fc_gemm_fn(const fc_gemm *g);
 
 /* K2, inner products (dot_tmpl.h):  c[m * cs + at[n]] = first + sum_{p<depth} a[m * as + p] * b[n * bs + p], n < cols;
- * first and clamp like K1's. b is read by whole vectors, and zero from depth on. */
+ * first and clamp like K1's. Every `part` products are summed apart, for which b begins b_part elements further on. */
 typedef struct {
     const void *a, *b, *bias;
     void *c;
-    ptrdiff_t as, bs, cs, rows, cols, depth;
+    ptrdiff_t as, bs, cs, rows, cols, depth, part, b_part;
     const ptrdiff_t *at;
     int add, clamp;
     double low, high;

@@ -3,7 +3,8 @@
  * What the drivers of convolution layers share. Each calls only those to its right:
  *
  *   conv.c                  taps.c      products.c  (blocks.c, phases.c)      pack.c
- *   a call; few outputs     which one   slides.c, lanes.c                     what outputs see, packed
+ *   a call; few outputs     which one   single.c    (blocks.c)                what outputs see, packed
+ *                                       slides.c, lanes.c
  *                                       weight.c
  *
  * fold.c stands alone. How an axis is packed: either every tap has a set of its own, the elements that the outputs of a block see
@@ -174,9 +175,11 @@ static inline void fc_run_or_plan(const fc_conv *g, fc_conv_plan plan, fc_task *
 
 /* taps.c: any layer or data gradient, by one of those below */
 FC_API int fc_taps_run(const layer *l);
-/* Matrix products of weights and pixels; one channel a group, all planes of which slide, or are lanes. fc_lanes_run returns 1 where
- * a block would be too large: nothing is done then. */
+/* Matrix products of weights and pixels, or inner products for one output; one channel a group, all planes of which slide, or are
+ * lanes. fc_single_run returns 1 where it is not made for the layer, fc_lanes_run where a block would be too large: nothing is
+ * done then. */
 FC_API int fc_products_run(const layer *l);
+FC_API int fc_single_run(const layer *l);
 FC_API int fc_slides_run(const layer *l);
 FC_API int fc_lanes_run(const layer *l);
 

@@ -173,7 +173,7 @@ static char *products_columns(const products *d, const tile *t, ptrdiff_t tap) /
     return t->columns + tap / d->y.part * t->dots * products_column(d) * d->l->size;
 }
 
-/* The columns under the dots of n taps, from `tap` on, which begin a part. They end in zeros, which inner products rely on. */
+/* The columns under the dots of n taps, from `tap` on, which begin a part */
 static void products_gather(const products *d, const tile *t, ptrdiff_t tap, ptrdiff_t n)
 {
     const ptrdiff_t *at = d->t.at + tap, pitch = products_column(d), size = d->l->size;
@@ -186,7 +186,6 @@ static void products_gather(const products *d, const tile *t, ptrdiff_t tap, ptr
         else
             for (ptrdiff_t p = 0; p < n; p++)
                 ((double *)(void *)to)[p] = ((const double *)(const void *)from)[at[p]];
-        memset(to + n * size, 0, (size_t)((pitch - n) * size));
     }
 }
 
@@ -204,25 +203,27 @@ static void products_multiply(const products *d, const tile *t, const phase *q, 
         m.add = first + tap > 0;
         m.clamp = clamps && tap + m.depth == taps;
         d->l->op->gemm(&m);
-        if (t->dots == 0)
-            continue;
-        fc_dot dots = {.a = (const char *)m.a + tap * l->size,
-                       .b = products_columns(d, t, tap),
-                       .bias = m.bias,
-                       .c = m.c,
-                       .as = m.as,
-                       .bs = products_column(d),
-                       .cs = m.cs,
-                       .rows = m.rows,
-                       .cols = t->dots,
-                       .depth = m.depth,
-                       .at = t->dot_c,
-                       .add = m.add,
-                       .clamp = m.clamp,
-                       .low = m.low,
-                       .high = m.high};
-        d->l->op->dot(&dots);
     }
+    if (t->dots == 0)
+        return;
+    fc_dot dots = {.a = m.a,
+                   .b = t->columns,
+                   .bias = m.bias,
+                   .c = m.c,
+                   .as = m.as,
+                   .bs = products_column(d),
+                   .b_part = t->dots * products_column(d),
+                   .cs = m.cs,
+                   .rows = m.rows,
+                   .cols = t->dots,
+                   .depth = taps,
+                   .part = q->part,
+                   .at = t->dot_c,
+                   .add = first > 0,
+                   .clamp = clamps,
+                   .low = m.low,
+                   .high = m.high};
+    l->op->dot(&dots);
 }
 
 /* The phases of some rows of weights to their places; out: of the first. Elements without taps are the bias, clamped. */

@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Layers and data gradients that are sums over taps: who computes them. With several channels a group they are products
- * (products.c). With one, every plane of outputs slides its own kernel over one plane of x (K3):
+ * (products.c; of one output that sees a dense image, single.c). With one, every plane of outputs slides its own kernel over
+ * one plane of x (K3):
  *
  *   lanes.c      many groups, a lane for each; but for long rows and no stride
  *   slides.c     others, plane by plane
- *   products.c   many kernels a group, and short rows
+ *   products.c   many kernels a group, and short rows or strides; or very many
  *
  * The choice decides bits, so it may depend on shapes and on the instruction set's vectors, and on nothing else.
  */
 #include "layers/layer.h"
 
+static int taps_stride(const layer *l) { return l->axis[ROWS].stride > 1 || l->axis[COLS].stride > 1; }
+
 /* Whether lanes.c is faster, as measured: a lane for each group pays if enough of them are used. How many are enough
  * depends on what the sliding kernel makes of the planes: it likes long rows, and no strides. */
 static int taps_suit_lanes(const layer *l)
 {
-    const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
+    const fc_axis *cols = &l->axis[COLS];
     ptrdiff_t groups = l->g->groups, all = round_up(groups, l->lanes);
-    if (rows->stride > 1 || cols->stride > 1)
+    if (taps_stride(l))
         return groups >= all / 4;
     ptrdiff_t longest = TAPS_LONG + TAPS_LONGER * cols->k;
     return cols->out < 2 * l->lanes ? groups >= all / 2 : cols->out <= longest && groups >= all / 4 * 3;
@@ -26,9 +29,11 @@ static int taps_suit_lanes(const layer *l)
 /* One channel a group, forward */
 static int taps_run_planes(const layer *l)
 {
-    if (l->g->kernels >= TAPS_MANY && l->axis[COLS].out < 2 * l->lanes)
+    const ptrdiff_t kernels = l->g->kernels;
+    const int lanes = taps_suit_lanes(l), short_rows = l->axis[COLS].out < 2 * l->lanes;
+    if (kernels >= TAPS_MANY && (short_rows || (!lanes && (taps_stride(l) || kernels >= TAPS_MOST))))
         return fc_products_run(l);
-    int status = taps_suit_lanes(l) ? fc_lanes_run(l) : 1;
+    int status = lanes ? fc_lanes_run(l) : 1;
     return status > 0 ? fc_slides_run(l) : status;
 }
 
@@ -72,7 +77,9 @@ static int taps_run_flipped(const layer *given)
 int fc_taps_run(const layer *l)
 {
     const fc_conv *g = l->g;
-    if (g->channels != 1 || l->taps == 1 || (g->gradient && g->kernels > 1))
-        return fc_products_run(l);
+    if (g->channels != 1 || l->taps == 1 || (g->gradient && g->kernels > 1)) {
+        int status = fc_single_run(l);
+        return status > 0 ? fc_products_run(l) : status;
+    }
     return g->gradient ? taps_run_flipped(l) : taps_run_planes(l);
 }

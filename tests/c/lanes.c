@@ -69,31 +69,38 @@ void check_dot(fc_dot_fn *dot)
     ptrdiff_t lanes = table->vector_bytes / size, at[9];
     for (int trial = 0; trial < 600; trial++) {
         randomize(trial % 2, type);
-        ptrdiff_t rows = up_to(9), cols = up_to(9), depth = up_to(50), full = (depth + lanes - 1) / lanes * lanes;
+        ptrdiff_t rows = up_to(40), cols = up_to(9), depth = up_to(50), part = up_to(2 * depth);
         view a = lay(source[0], ADJACENT, 1, rows, depth, k), c = lay(dest, ADJACENT, 1, rows, 2 * cols, NULL);
-        EACH(n, cols) for (ptrdiff_t p = depth; p < full; p++) x[0][n][p] = 0;
-        view b = lay(source[1], ADJACENT, 1, cols, full, x);
+        view b = lay(source[1], ADJACENT, 1, cols, depth, x);
         fc_gemm g = {.add = up_to(2) == 1, .clamp = up_to(2) == 1, .low = -0.25, .high = 0.5};
         fc_dot d = {.a = a.p, .as = a.row / size, .b = b.p, .bs = b.row / size, .at = at, .c = c.p, .cs = c.row / size,
-                    .rows = rows, .cols = cols, .depth = depth, .add = g.add, .clamp = g.clamp, .low = g.low, .high = g.high};
-        char bias[9 * sizeof(double)];
+                    .rows = rows, .cols = cols, .depth = depth, .part = part, .b_part = part, .add = g.add, .clamp = g.clamp, .low = g.low, .high = g.high};
+        char bias[40 * sizeof(double)];
         EACH(m, rows) put(bias + m * size, k[1][0][m], type);
         d.bias = up_to(2) == 1 ? bias : NULL;
         EACH(n, cols) at[n] = 2 * n;
         EACH(m, rows) EACH(n, 2 * cols) {
-            cell sum[16] = {{0}};
+            cell first = {0};
             want[0][m][n] = (cell){.sum = x[2][m][n], .wide = (long double)x[2][m][n], .mass = fabsl((long double)x[2][m][n])};
             if (g.add || n % 2)
                 put(element(c, 0, m, n), x[2][m][n], type);
             if (n % 2) /* between two results: stays */
                 continue;
-            EACH(p, depth) add_product(&sum[p % lanes], k[0][m][p], x[0][n / 2][p]);
-            for (ptrdiff_t half = lanes / 2; half > 0; half /= 2)
-                EACH(l, half) add_cell(&sum[l], &sum[l + half]);
-            finish(&sum[0], g.add ? x[2][m][n] : d.bias ? k[1][0][m] : 0, &g);
-            want[0][m][n] = sum[0];
+            double before = g.add ? x[2][m][n] : d.bias ? k[1][0][m] : 0;
+            first = (cell){.sum = before, .wide = (long double)before, .mass = fabsl((long double)before)};
+            for (ptrdiff_t from = 0; from < depth; from += part) {
+                cell sum[16] = {{0}};
+                for (ptrdiff_t p = from; p < depth && p < from + part; p++)
+                    add_product(&sum[(p - from) % lanes], k[0][m][p], x[0][n / 2][p]);
+                for (ptrdiff_t half = lanes / 2; half > 0; half /= 2)
+                    EACH(l, half) add_cell(&sum[l], &sum[l + half]);
+                add_cell(&first, &sum[0]);
+            }
+            finish(&first, 0, &g);
+            want[0][m][n] = first;
         }
-        say_case("trial %d: rows %td, cols %td, depth %td, add %d, clamp %d", trial, rows, cols, depth, d.add, d.clamp);
+        say_case("trial %d: rows %td, cols %td, depth %td in parts of %td, add %d, clamp %d", trial, rows, cols, depth, part,
+                 d.add, d.clamp);
         dot(&d);
         verify(c, 1, rows, 2 * cols);
     }
