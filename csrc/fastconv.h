@@ -86,6 +86,11 @@ FC_API void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan);
 FC_API double fc_direct_us(const fc_kernels *fc, int type, double outputs, double taps);
 FC_API int fc_corr_run(const fc_corr *g);
 
+/* each.c: an axis of elements that each have a kernel of their own. Steps in bytes; those of x and out keep them as aligned. */
+typedef struct { ptrdiff_t n, x_step, k_step, out_step; } fc_each;
+/* The correlation of every element of so many such axes; g is that of the first one. Not by FC_BOX and FC_SEPARABLE. */
+FC_API int fc_corr_each(const fc_corr *g, int axes, const fc_each *axis);
+
 /* A call that is made again and again with arrays of one layout, by the table of kernels that was in use when it was
  * prepared. Of x and out of g only the alignment counts; k and factors stay where they are until it is forgotten. It is
  * constant: any threads may share it. */
@@ -121,6 +126,7 @@ FC_API double fc_fft_size(const fc_kernels *fc, int type, const ptrdiff_t k[3], 
 /* NULL when memory is short or n is not a size that fc_fft_size could have chosen. taps: dense. */
 FC_API fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const ptrdiff_t k[3], const void *taps);
 FC_API void fc_fft_free(fc_fft *plan);
+FC_API void fc_fft_learn(fc_fft *plan, void *scratch, const void *taps); /* others, in a plan that nobody else has */
 FC_API size_t fc_fft_scratch(const fc_fft *plan); /* bytes, 64-byte aligned, of one thread */
 FC_API void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile tile[2], const ptrdiff_t x_stride[2],
                         const ptrdiff_t y_stride[2]);

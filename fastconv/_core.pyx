@@ -15,6 +15,7 @@ from numpy import dtype
 
 from fastconv import costs
 from fastconv.arguments.boundaries import CODES as BOUNDARY
+from fastconv.arguments.values import is_finite
 
 cnp.import_array()
 
@@ -65,6 +66,9 @@ cdef extern from "fastconv.h" nogil:
     int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM, FC_FFT_POINTS, KEEP_GIL_BELOW
     void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
     int fc_corr_run(const fc_corr *g)
+    ctypedef struct fc_each:
+        ptrdiff_t n, x_step, k_step, out_step
+    int fc_corr_each(const fc_corr *g, int axes, const fc_each *axis)
     ctypedef struct fc_prepared:
         pass
     fc_prepared *fc_corr_prepare(const fc_corr *g)

@@ -213,49 +213,40 @@ def batch_convolved(
     start: Sequence[int],
     out: Sequence[int],
     dtype: np.dtype[Any],
-) -> NDArray[Any]:
-    """`partly_convolved` for each element of the leading axes, which x and k are broadcast along."""
+    what: str,
+    asked: Any = None,
+    taps: Any = None,
+) -> Answer:
+    """`partly_convolved` for each element of the leading axes, which x and k are broadcast along.
+
+    asked, taps: what x and k are, or are a view of, if these may have other elements the next time.
+    """
     rank = len(out)
     if rank == 0:
-        product: NDArray[Any] = (x * k).astype(dtype)
-        return product
+        return Answer((x * k).astype(dtype))
     sizes = x.shape[x.ndim - rank :], k.shape[k.ndim - rank :]
     if k.size == math.prod(sizes[1]) and rank <= 3:
-        return _convolved(np.broadcast_to(x, (*batch, *sizes[0])), k.reshape(sizes[1]), start, out, dtype)
+        return Answer(_convolved(np.broadcast_to(x, (*batch, *sizes[0])), k.reshape(sizes[1]), start, out, dtype))
     one = x.size == math.prod(sizes[0]) and all(n <= m for n, m in zip(*sizes, strict=True)) and rank <= 3
     if one and is_finite(x) and is_finite(k):  # the smaller one is the kernel, as it is by itself
-        return _convolved(np.broadcast_to(k, (*batch, *sizes[1])), x.reshape(sizes[0]), start, out, dtype)
+        return Answer(_convolved(np.broadcast_to(k, (*batch, *sizes[1])), x.reshape(sizes[0]), start, out, dtype))
     x, k = (np.broadcast_to(a, (*batch, *a.shape[a.ndim - rank :])) for a in (x, k))
+    if _is_one_correlation(x, k, out, dtype):
+        lead = [m - 1 - first for m, first in zip(sizes[1], start, strict=True)]
+        c = placed(x, np.flip(k, tuple(range(-rank, 0))), lead, out, dtype)
+        return answered(c, "auto", None, what, asked, taps, flips=True, finite=True)
     result = np.empty((*batch, *out), dtype)
-    plan = _plan_of_each(x, k, start, result)
-    if plan is not None:
-        flipped = np.flip(k, tuple(range(k.ndim - rank, k.ndim)))
-        once = tuple(slice(1 if step == 0 else None) for step in k.strides[: k.ndim - rank])
-        dense = np.ascontiguousarray(flipped[once])
-        plan.each(x, np.broadcast_to(dense, k.shape), result)
-        return result
     for at in np.ndindex(batch):
         result[at] = partly_convolved(x[at], k[at], start, out, dtype).result
-    return result
+    return Answer(result)
 
 
-def _plan_of_each(x: NDArray[Any], k: NDArray[Any], start: Sequence[int], result: NDArray[Any]) -> Any:
-    """The plan by which every element of the leading axes of x and k is convolved, with the bits that it has by itself;
-    None: what it is depends on the elements, or they have to be converted."""
-    rank, dtype = len(start), result.dtype
-    if not (dtype.char in "fd" and x.dtype == k.dtype == dtype and result.size and x.size and k.size):
-        return None
-    if _core is None or checking.get() or rank > 3 or not (x.flags.aligned and is_finite(k)):
-        return None
-    first = (0,) * (x.ndim - rank)
-    one, taps = x[first], np.flip(k[first]).copy()
-    is_little = one.size * taps.size < costs.PLAIN_BELOW
-    if not is_little and any(n < m for n, m in zip(one.shape, taps.shape, strict=True)):
-        return None
-    lead = [m - 1 - first for m, first in zip(taps.shape, start, strict=True)]
-    c = placed(one, taps, lead, result.shape[result.ndim - rank :], dtype)
-    choice = methods.choose(c, "auto")
-    transforms = choice.method == "fft" and not choice.whole and rank == 1 and taps.size < costs.CROSSOVERS["box taps"]
-    if not (choice.any_taps or transforms):
-        return None
-    return _core.CorrPlan(one, taps, result[first], c.axes, 0, _core.METHOD[choice.method], get_num_threads())
+def _is_one_correlation(x: NDArray[Any], k: NDArray[Any], out: Sequence[int], dtype: np.dtype[Any]) -> bool:
+    """Whether each element of the leading axes of x and k is convolved as `partly_convolved` would, if it is done so at
+    once."""
+    rank = len(out)
+    if not (dtype.char in "fd" and x.dtype == k.dtype == dtype and x.size and k.size and 0 not in out and rank <= 3):
+        return False
+    products = math.prod(x.shape[-rank:]) * math.prod(k.shape[-rank:])
+    fits = all(n >= m for n, m in zip(x.shape[-rank:], k.shape[-rank:], strict=True))
+    return (fits or products < costs.PLAIN_BELOW) and is_finite(k)

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import methods
 from fastconv.arguments.correlation import Options, OuterProduct, correlation_arguments
+from fastconv.arguments.values import as_count
 from fastconv.plans import planned
 from fastconv.runtime import _core, get_num_threads, thread_count
 from fastconv.sums import answered
@@ -62,7 +63,7 @@ def corr1d(
     Parameters
     ----------
     x : array_like, shape (..., N)
-    k : array_like, shape (n,)
+    k : array_like, shape (n,) or (..., n)
     mode : {"valid", "same", "full"}
     boundary : {"constant", "edge", "reflect", "symmetric", "wrap"}
     fillvalue : scalar
@@ -89,6 +90,9 @@ def corr1d(
            [4, 4]])
     >>> corr1d(range(1000), range(10), "full", window=slice(500, 503))  # three of 1009 lags
     array([22380, 22425, 22470])
+    >>> corr1d([[1, 2, 4], [8, 16, 32]], [[-1, 1], [1, 1]])  # a kernel for each signal
+    array([[ 1,  2],
+           [24, 48]])
     """
     how = stride, dilation, window, dtype, overflow, out, nan, mask, return_weight
     return _correlate(1, False, x, k, mode, boundary, fillvalue, axis, how, method, threads, "corr1d")
@@ -123,7 +127,7 @@ def convolve1d(
     Parameters
     ----------
     x : array_like, shape (..., N)
-    k : array_like, shape (n,)
+    k : array_like, shape (n,) or (..., n)
     mode : {"valid", "same", "full"}
     boundary : {"constant", "edge", "reflect", "symmetric", "wrap"}
     fillvalue : scalar
@@ -181,8 +185,10 @@ def corr2d(
     x : array_like, shape (..., H, W)
         Image, or images: leading axes are a batch. Any strides; never copied as a whole, but for float16 and
         byte-swapped data, and by transforms where elements are missing.
-    k : array_like, shape (h, w)
-        Kernel, used as it is (`convolve2d` flips it); a complex one is conjugated, as SciPy does.
+    k : array_like, shape (h, w) or (..., h, w)
+        Kernel, used as it is (`convolve2d` flips it); a complex one is conjugated, as SciPy does. Leading axes are a
+        batch of kernels. They broadcast against the axes of x that no kernel slides over, by NumPy's rules: each
+        element has a kernel of its own.
     mode : {"valid", "same", "full"}
         Which outputs: those whose window lies inside x, shape (H-h+1, W-w+1); as many as x has
         pixels, (H, W), centred as in SciPy; all that meet x, (H+h-1, W+w-1).
@@ -215,7 +221,7 @@ def corr2d(
         count, `weight` being the sum of their ``|k|``; NaN where no weight remains. Where nothing is
         missing the result is the plain one. Integers become float64.
     mask : array_like of bool, optional
-        Broadcasts to x; True where an element counts. The others are left out in the same way.
+        Broadcasts to x, as it is given; True where an element counts. The others are left out in the same way.
     return_weight : bool
         Return ``(y, weight)``.
     method : {"auto", "direct", "im2col", "separable", "box", "fft", "numpy"}
@@ -239,9 +245,10 @@ def corr2d(
     Raises
     ------
     ValueError
-        Unknown names, wrong dimensions, an empty kernel, a kernel larger than x in mode "valid", `axes` out
-        of range or repeated, stride or dilation below 1, an unfit `fillvalue`, `out` of another shape or read-only,
-        NaN that is to become an integer, `overflow` for a float result, a result too large to address.
+        Unknown names, wrong dimensions, an empty kernel, one larger than x in mode "valid", a batch of kernels that
+        does not broadcast, `axes` out of range or repeated, stride or dilation below 1, an unfit `fillvalue`, `out` of
+        another shape or read-only, NaN that is to become an integer, `overflow` for a float result, a result too large
+        to address.
     TypeError
         Dtypes other than bool, integers, float16, float32, float64, complex64 and complex128; masked arrays;
         `out` of another dtype; stride or dilation that is no integer.
@@ -273,6 +280,9 @@ def corr2d(
     >>> corr2d(image, np.array([[1, 1]]), dtype=np.uint8, overflow="saturate")
     array([[255, 255],
            [255, 255]], dtype=uint8)
+    >>> colours = np.arange(12.0).reshape(2, 2, 3)
+    >>> corr2d(colours, np.array([1.0, 10.0, 100.0]).reshape(3, 1, 1), axes=(0, 1))[0, 1]  # each has its own
+    array([  3.,  40., 500.])
     """
     how = stride, dilation, window, dtype, overflow, out, nan, mask, return_weight
     return _correlate(2, False, x, k, mode, boundary, fillvalue, axes, how, method, threads, "corr2d")
@@ -308,7 +318,7 @@ def convolve2d(
     Parameters
     ----------
     x : array_like, shape (..., H, W)
-    k : array_like, shape (h, w)
+    k : array_like, shape (h, w) or (..., h, w)
     mode : {"valid", "same", "full"}
     boundary : {"constant", "edge", "reflect", "symmetric", "wrap"} or a tuple of one for each axis
     fillvalue : scalar
@@ -427,7 +437,7 @@ def corr3d(
     Parameters
     ----------
     x : array_like, shape (..., D, H, W)
-    k : array_like, shape (d, h, w)
+    k : array_like, shape (d, h, w) or (..., d, h, w)
     mode : {"valid", "same", "full"}
     boundary : {"constant", "edge", "reflect", "symmetric", "wrap"} or a tuple of one for each axis
     fillvalue : scalar
@@ -483,7 +493,7 @@ def convolve3d(
     Parameters
     ----------
     x : array_like, shape (..., D, H, W)
-    k : array_like, shape (d, h, w)
+    k : array_like, shape (d, h, w) or (..., d, h, w)
     mode : {"valid", "same", "full"}
     boundary : {"constant", "edge", "reflect", "symmetric", "wrap"} or a tuple of one for each axis
     fillvalue : scalar
@@ -527,7 +537,7 @@ def _correlate(
 ) -> Any:
     """What all the functions above do."""
     c = correlation_arguments(rank, x, k, Options(mode, boundary, fillvalue, axes, *how), convolve=convolve)
-    return answered(c, method, threads, what, x, k)
+    return answered(c, method, threads, what, x, k, flips=convolve)
 
 
 class Explanation(NamedTuple):
@@ -568,6 +578,7 @@ def explain(
     dtype: DTypeLike = np.float32,
     method: Method = "auto",
     threads: int | None = None,
+    rank: int | None = None,
 ) -> Explanation:
     """Say how `corr1d`, `corr2d` or `corr3d` would compute, and why, without computing.
 
@@ -576,11 +587,14 @@ def explain(
     x_shape : tuple of int
         (..., N), (..., H, W) or (..., D, H, W).
     k : tuple of int or ndarray
-        The kernel, or the shape of one that has no structure to use. Its dimensions choose the function.
+        The kernel, or the shape of one that has no structure to use. Its dimensions choose the function, unless rank
+        does. If kernels differ in what is fastest for them, what is told is true of the first one.
     mode, boundary, stride, dilation, method, threads
         As for `corr2d`.
     dtype : dtype
         Of x, and of k if that is a shape.
+    rank : int, optional
+        How many axes k slides over; those before are a batch of kernels.
 
     Returns
     -------
@@ -609,10 +623,16 @@ def explain(
     known = isinstance(k, np.ndarray)
     x, taps = np.broadcast_to(zero, x_shape), k if isinstance(k, np.ndarray) else np.broadcast_to(zero, k)
     options = Options(mode, boundary, stride=stride, dilation=dilation)
-    if taps.ndim > 3:
+    if rank is None and taps.ndim > 3:
         raise ValueError(f"k must have 1 to 3 dimensions; got shape {taps.shape}; of layers, fastconv.nn.explain tells")
-    c = correlation_arguments(taps.ndim or 2, x, taps, options)
-    choice = methods.choose(c, method, any_kernel=not known)
+    if rank is not None and as_count(rank, "rank") > 3:
+        raise ValueError(f"rank must be 1, 2 or 3; got {rank!r}")
+    c = correlation_arguments(rank or taps.ndim or 2, x, taps, options)
+    choice, apart = methods.choose_for_all(c, method, any_kernel=not known), ""
+    if choice is None:
+        c = c.with_kernel((0,) * len(c.kernel_axes()))
+        choice, apart = methods.choose(c, method, any_kernel=not known), "each kernel by itself; the first: "
+    choice = choice._replace(why=apart + choice.why)
     threads = get_num_threads() if threads is None else thread_count(threads, "threads")
     if choice.method == "numpy":
         return Explanation(choice.method, choice.why, c.dtype, c.shape, "", "", 1, 1, math.nan)

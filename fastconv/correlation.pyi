@@ -321,4 +321,5 @@ def explain(
     dtype: DTypeLike = ...,
     method: Method = "auto",
     threads: int | None = None,
+    rank: int | None = None,
 ) -> Explanation: ...

@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.conversion import converted
-from fastconv.arguments.correlation import Correlation, Options, correlation_arguments
+from fastconv.arguments.correlation import Options, correlation_arguments
 from fastconv.arguments.layer_geometry import check_size
+from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import (
     as_amount,
     as_count,
@@ -279,6 +280,8 @@ def dense_matrix(
 def _correlation(k: ArrayLike, shape: tuple[int, int], mode: Mode, boundary: Boundaries) -> Correlation:
     """The correlation of a picture of that shape with k in the dtype of the weights."""
     ka = as_numbers(k, "k")
+    if ka.ndim != 2:
+        raise ValueError(f"k must have 2 dimensions (h, w); got shape {ka.shape}")
     sizes = per_axis(_shape(shape), 2, "shape")
     check_size(sizes, "it is the argument shape")
     dtype = dtype_of_sums(ka.dtype, ka.dtype)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import costs, spectrum
-from fastconv.arguments.correlation import Correlation
-from fastconv.arguments.values import real_dtype, unrepeated
+from fastconv.arguments.prepared import Correlation
+from fastconv.arguments.values import is_finite, real_dtype, unrepeated
 from fastconv.caches import remembered
 from fastconv.costs import CROSSOVERS
 from fastconv.reference.correlation import largest_sum
@@ -95,6 +95,25 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
             raise ValueError(f"method 'fft' is not possible: {reason}")
         return Choice("direct", f"the fastest here; {why_not}")
     return Choice(method, "asked for", any_taps=True)
+
+
+def choose_for_all(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice | None:
+    """As `choose`, for all kernels of c alike; None: what is fastest, or possible, differs from kernel to kernel."""
+    if not c.has_own_kernels:
+        return choose(c, method, any_kernel=any_kernel)
+    first = c.with_kernel((0,) * len(c.kernel_axes()))
+    if method in ("numpy", "direct", "im2col"):
+        return choose(c, method)
+    if method not in METHODS or _core is None or method in ("box", "separable"):
+        return None if method in METHODS and _core is not None else choose(first, method)
+    few = first.k.size < CROSSOVERS["fft taps"] and _has_few_taps(first)
+    if c.sum_dtype.kind in "iu":
+        fits = c.overflow == "wrap" or largest_sum(c.seen()) <= np.iinfo(c.sum_dtype).max
+        return choose(first, method, any_kernel=True) if few and fits and method == "auto" else None
+    if not (few or any_kernel) and (not is_finite(c.k) or (method == "auto" and _may_have_structure(c))):
+        return None
+    choice = choose(first, method, any_kernel=not few)
+    return None if choice.whole else choice
 
 
 def choose_for_weights(c: Correlation, choice: Choice) -> Choice:
@@ -314,15 +333,42 @@ def _cross_factors(k: NDArray[Any]) -> Factors:
 
 
 def _may_be_outer_product(k: NDArray[Any]) -> bool:
-    """False only where `_low_rank` finds no single term, which takes far longer to find out.
+    """False only where `_low_rank` finds no single term, which takes far longer to find out."""
+    return bool(_may_be_outer_products(k[None], k.dtype)[0])
 
-    That is where a tap is not that of the cross through the largest one.
-    """
+
+def _may_be_outer_products(k: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[np.bool]:
+    """Of kernels one after the other: False where a tap is not that of the cross through the largest one."""
     wide = k.astype(np.float64)
-    i, j = np.unravel_index(np.argmax(np.abs(wide)), k.shape)
-    eps, least = float(np.finfo(k.dtype).eps), float(np.finfo(k.dtype).smallest_subnormal)
-    room = 16 * (eps * np.abs(wide) + eps * float(np.linalg.norm(wide)) + least)
-    return bool((np.abs(wide - np.outer(wide[:, j], wide[i] / wide[i, j])) <= room).all())
+    shape, each = wide.shape[1:], np.arange(len(wide))
+    pivot = np.unravel_index(np.argmax(np.abs(wide).reshape(len(wide), -1), 1), shape)
+    largest = wide[(each, *pivot)].reshape(-1, *(1,) * len(shape))
+    product = largest
+    for axis, n in enumerate(shape):
+        at = [p[:, None] for p in pivot]
+        at[axis] = np.arange(n)[None]
+        line = wide[(each[:, None], *at)]
+        product = product * (line.reshape(-1, *(n if a == axis else 1 for a in range(len(shape)))) / largest)
+    eps, least = float(np.finfo(dtype).eps), float(np.finfo(dtype).smallest_subnormal)
+    over = tuple(range(1, wide.ndim))
+    norm = np.sqrt((wide**2).sum(over, keepdims=True))
+    close = np.abs(product - wide) <= 16 * (eps * np.abs(wide) + eps * norm + least)
+    return np.asarray(close.all(over))
+
+
+def _may_have_structure(c: Correlation) -> bool:
+    """Whether some of its kernels may have all taps the same, or be an outer product."""
+    kernels = unrepeated(c.k)
+    if kernels.shape[kernels.ndim - c.rank :] != tuple(a.k for a in c.axes):  # one element for several taps
+        return True
+    kernels = kernels.reshape(-1, *kernels.shape[kernels.ndim - c.rank :])
+    flat = kernels.reshape(len(kernels), -1)
+    if c.taps >= CROSSOVERS["box taps"] and (flat == flat[:, :1]).all(1).any():
+        return True
+    if c.rank == 1 or c.sum_dtype.kind != "f" or _has_few_taps(c.with_kernel((0,) * len(c.kernel_axes()))):
+        return False
+    with np.errstate(all="ignore"):
+        return bool(_may_be_outer_products(kernels, c.compute_dtype).any())
 
 
 def _low_rank(k: NDArray[Any], most: int) -> Factors:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from fastconv import costs, methods
 from fastconv.arguments.boundaries import BY_NAME
-from fastconv.arguments.correlation import Correlation, placed
+from fastconv.arguments.correlation import placed
 from fastconv.arguments.filters import ONES, Pass, real
+from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import is_finite, native
 from fastconv.plans import Answer
 from fastconv.reference.correlation import extended, slide

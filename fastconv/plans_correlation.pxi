@@ -42,8 +42,7 @@ cdef bint within(cnp.ndarray x, int64_t most):
 
 
 cdef enum:
-    MOST_AXES = 64  # of an array
-    SIGNALS_EVERY = 1024  # calls
+    EACH_PRODUCTS = 1 << 30  # of elements with kernels of their own, until Ctrl-C is heard
     ELEMENT = 8  # bytes of the largest one
     ALIGNMENT = 64
 
@@ -55,8 +54,9 @@ cdef class CorrPlan(Plan):
     Parameters
     ----------
     x : ndarray, shape (..., n of each axis)
-    k : ndarray, shape (taps of each axis)
-        Of the type of the arithmetic.
+    k : ndarray, shape (taps of each axis), or (..., taps of each axis)
+        Of the type of the arithmetic. Leading axes are the first ones of x and out, whose elements each have a kernel of
+        their own; x and out are then aligned.
     out : ndarray
         With leading axes as x. x and out are asked for their dtypes, shapes and strides only. Floats are stored as
         whatever type out has, unless the method is fft.
@@ -75,19 +75,21 @@ cdef class CorrPlan(Plan):
     cdef int threads  # that were the default then
     cdef tuple arrays  # what g points to
     cdef double products
+    cdef int owns  # leading axes of k
+    cdef fc_each own[FC_BATCHES]
     # for calls: where x begins in the array that the user gave, and what becomes of the sums
     cdef int cast
     cdef ptrdiff_t first
     cdef int64_t most
     cdef cnp.ndarray taps  # as the user gave them, if they may be others the next time,
-    cdef bint flips  # and whether the plan has them from the last one
+    cdef bint flips, finite  # whether the plan has them from the last one; whether it holds for finite ones only
 
     def __init__(self, cnp.ndarray x, cnp.ndarray k, cnp.ndarray out, axes, fill, int method, int threads, tuple factors=(),
                  int rounding=FC_TRUNCATED):
         cdef fc_corr *g = &self.g
-        cdef int i, first = 3 - len(axes)
+        cdef int i, rank = len(axes), first = 3 - rank, owns = cnp.PyArray_NDIM(k) - rank
         cdef cnp.ndarray factor
-        self.arrays = k, *factors
+        self.arrays, self.owns = (k, *factors), owns
         g.type, g.x_type, g.out_type = stored(k), stored(x), stored(out)
         is_float = g.type == FC_F32 or g.type == FC_F64
         if g.out_type == FC_U64 and not is_float:
@@ -98,14 +100,19 @@ cdef class CorrPlan(Plan):
         for i in range(first, 3):
             g.axis[i].x_step = cnp.PyArray_STRIDE(x, cnp.PyArray_NDIM(x) - 3 + i)
             g.axis[i].out_step = cnp.PyArray_STRIDE(out, cnp.PyArray_NDIM(out) - 3 + i)
-        describe_batch(g, len(axes), cnp.PyArray_NDIM(x) - len(axes), cnp.PyArray_DIMS(x), cnp.PyArray_STRIDES(x),
-                       cnp.PyArray_STRIDES(out))
+        describe_batch(g, rank, cnp.PyArray_NDIM(x) - rank - owns, cnp.PyArray_DIMS(x) + owns, cnp.PyArray_STRIDES(x) + owns,
+                       cnp.PyArray_STRIDES(out) + owns)
+        for i in range(owns):
+            self.own[i].n = cnp.PyArray_DIM(k, i)
+            self.own[i].x_step, self.own[i].out_step = cnp.PyArray_STRIDE(x, i), cnp.PyArray_STRIDE(out, i)
         self.point()
         g.terms = 0
         for i, array in enumerate(factors, first):
             factor = array
             g.terms = cnp.PyArray_DIM(factor, 0)
-        self.products = <double> cnp.PyArray_SIZE(out) * <double> cnp.PyArray_SIZE(k)
+        self.products = <double> cnp.PyArray_SIZE(out)
+        for i in range(rank):
+            self.products *= <double> cnp.PyArray_DIM(k, owns + i)
         self.align(x, out)
 
     def __dealloc__(self):
@@ -124,7 +131,7 @@ cdef class CorrPlan(Plan):
         if any_threads:
             self.g.threads = default_threads
         fc_corr_forget(self.prepared)
-        self.prepared = fc_corr_prepare(&self.g)
+        self.prepared = fc_corr_prepare(&self.g) if self.owns == 0 else NULL
         if any_threads:
             self.g.threads = 0
         self.nbytes = sum([a.nbytes for a in self.arrays if a is not None]) + sizeof(fc_corr)
@@ -134,10 +141,12 @@ cdef class CorrPlan(Plan):
     cdef point(self):
         """g has the addresses and steps of the taps."""
         cdef cnp.ndarray array = self.arrays[0]
-        cdef int i, rank = cnp.PyArray_NDIM(array)
+        cdef int i, rank = cnp.PyArray_NDIM(array) - self.owns
         self.g.k = <const char *> cnp.PyArray_DATA(array)
         for i in range(rank):
-            self.g.axis[3 - rank + i].k_step = cnp.PyArray_STRIDE(array, i)
+            self.g.axis[3 - rank + i].k_step = cnp.PyArray_STRIDE(array, self.owns + i)
+        for i in range(self.owns):
+            self.own[i].k_step = cnp.PyArray_STRIDE(array, i)
         for i in range(1, len(self.arrays)):
             array = self.arrays[i]
             self.g.factor[4 - len(self.arrays) + i - 1] = <const char *> cnp.PyArray_DATA(array)
@@ -161,7 +170,9 @@ cdef class CorrPlan(Plan):
                     if self.flips:
                         g.k += (g.axis[i].k - 1) * g.axis[i].k_step
                         g.axis[i].k_step = -g.axis[i].k_step
-        if self.products < KEEP_GIL_BELOW:
+        if self.owns > 0:
+            status = self.run_each(&g)
+        elif self.products < KEEP_GIL_BELOW:
             status = fc_corr_again(self.prepared, x, out, &doubtful) if again else fc_corr_run(&g)
         else:
             with nogil:
@@ -170,9 +181,10 @@ cdef class CorrPlan(Plan):
             raise MemoryError("no memory for the scratch tiles of a correlation")
         return doubtful
 
-    def with_any(self, cnp.ndarray taps, bint flips):
-        """Let it hold for other taps, too, laid out and of the type as these; flips: they are seen from the last one."""
-        self.taps, self.flips = taps.copy(), flips
+    def with_any(self, cnp.ndarray taps, bint flips, bint finite=False):
+        """Let it hold for other taps, too, laid out and of the type as these; flips: they are seen from the last one;
+        finite: if they are."""
+        self.taps, self.flips, self.finite = taps.copy(), flips, finite
         self.any_taps = True
         self.nbytes += self.taps.nbytes
         return self
@@ -182,35 +194,27 @@ cdef class CorrPlan(Plan):
         does not fit into the type of out as `rounding` says."""
         return bool(self.run(<const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out)))
 
-    def each(self, cnp.ndarray x, cnp.ndarray k, cnp.ndarray out):
-        """Carry it out for every element of the leading axes, which all have alike, with the taps of that element.
-
-        The plan is one for x, k and out of a single element. k is of its type, and dense but for the leading axes.
-        """
-        cdef int a, axes = cnp.PyArray_NDIM(x) - cnp.PyArray_NDIM(self.arrays[0])
-        cdef ptrdiff_t at[MOST_AXES]
-        cdef ptrdiff_t n, elements = 1
-        cdef const char *from_x = <const char *> cnp.PyArray_DATA(x)
-        cdef const char *taps = <const char *> cnp.PyArray_DATA(k)
-        cdef char *to = <char *> cnp.PyArray_DATA(out)
-        for a in range(axes):
-            at[a] = 0
-            elements *= cnp.PyArray_DIM(out, a)
-        for n in range(elements):
-            if n % SIGNALS_EVERY == 0:
+    cdef int run_each(self, fc_corr *g) except -2:
+        """For every element of the leading axes, so many of the first of them at a time. Returns 0, or -1."""
+        cdef fc_each own[FC_BATCHES]
+        cdef ptrdiff_t at = 0, rows = self.own[0].n, some = rows
+        cdef int status = 0
+        if self.products > EACH_PRODUCTS:
+            some = <ptrdiff_t> max(1, <double> rows * EACH_PRODUCTS / self.products)
+        memcpy(own, self.own, sizeof(own))
+        while at < rows and status == 0:
+            own[0].n = min(some, rows - at)
+            if self.products < KEEP_GIL_BELOW:
+                status = fc_corr_each(g, self.owns, own)
+            else:
+                with nogil:
+                    status = fc_corr_each(g, self.owns, own)
                 PyErr_CheckSignals()
-            self.run(from_x, to, taps)
-            for a in range(axes - 1, -1, -1):
-                at[a] += 1
-                from_x += cnp.PyArray_STRIDE(x, a)
-                taps += cnp.PyArray_STRIDE(k, a)
-                to += cnp.PyArray_STRIDE(out, a)
-                if at[a] < cnp.PyArray_DIM(out, a):
-                    break
-                from_x -= at[a] * cnp.PyArray_STRIDE(x, a)
-                taps -= at[a] * cnp.PyArray_STRIDE(k, a)
-                to -= at[a] * cnp.PyArray_STRIDE(out, a)
-                at[a] = 0
+            at += some
+            g.x += some * own[0].x_step
+            g.k += some * own[0].k_step
+            g.out += some * own[0].out_step
+        return status
 
     def serve(self, cnp.ndarray asked, cnp.ndarray x, cnp.ndarray result, finish=None, cast=None, most=None,
               bint any_threads=True):
@@ -235,6 +239,8 @@ cdef class CorrPlan(Plan):
             taps = <const char *> cnp.PyArray_DATA(<cnp.ndarray> s.tap[0])
             if memcmp(taps, cnp.PyArray_DATA(self.taps), cnp.PyArray_NBYTES(self.taps)) == 0:
                 taps = NULL
+            elif self.finite and not is_finite(<cnp.ndarray> s.tap[0]):
+                return None
         if self.cast >= 0:
             x = cnp.PyArray_FROMANY(x, self.cast, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
         if self.most >= 0 and not within(x, self.most):

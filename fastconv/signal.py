@@ -19,9 +19,11 @@ Results differ from SciPy's only where that loses data or does what C leaves und
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -380,13 +382,20 @@ def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: IntOr
     batch = [a for a in range(x.ndim) if a not in along]
     shape = np.broadcast_shapes([x.shape[a] for a in batch], [k.shape[a] for a in batch])
     start, out = outputs(mode, [x.shape[a] for a in along], [k.shape[a] for a in along])
-    result = batch_convolved(x.transpose(*batch, *along), k.transpose(*batch, *along), shape, start, out, dtype)
-    result = result.transpose(np.argsort([*batch, *along]))
-    if mode == "same":  # an axis that only one of them has keeps the length of in1
-        result = result[
-            tuple(slice((m - n) // 2, (m - n) // 2 + n) for n, m in zip(x.shape, result.shape, strict=True))
-        ]
-    return result
+    order = [*batch, *along]
+    taps = k if (k is in1 or k is in2) and order == sorted(order) else None
+    arrays = x.transpose(order), k.transpose(order)
+    answer = batch_convolved(*arrays, shape, start, out, dtype, "fftconvolve", asked, taps)
+    back = functools.partial(_placed_back, order=np.argsort(order), shape=x.shape if mode == "same" else None)
+    return answer.then(back)
+
+
+def _placed_back(result: NDArray[Any], order: Sequence[int], shape: tuple[int, ...] | None) -> NDArray[Any]:
+    """The result with its axes in this order; axes that only one array has keep the length that in1 has, if given."""
+    result = result.transpose(order)
+    if shape is None or result.shape == shape:
+        return result
+    return result[tuple([slice((m - n) // 2, (m - n) // 2 + n) for n, m in zip(shape, result.shape, strict=True)])]
 
 
 @planned(in1="either")

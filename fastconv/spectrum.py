@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import costs
-from fastconv.arguments.correlation import Correlation
+from fastconv.arguments.prepared import Correlation
 from fastconv.reference.correlation import extended
 
 

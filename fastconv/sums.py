@@ -18,7 +18,7 @@ from fastconv import costs, methods, reference, spectrum
 from fastconv.arguments.axes import Axis
 from fastconv.arguments.boundaries import source_index
 from fastconv.arguments.conversion import converted
-from fastconv.arguments.correlation import Correlation
+from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import native, real_dtype
 from fastconv.plans import Answer
 from fastconv.reference.correlation import largest_element
@@ -30,13 +30,23 @@ def run(c: Correlation, method: str, threads: int | None, what: str) -> Any:
 
 
 def answered(
-    c: Correlation, method: str, threads: int | None, what: str, asked: Any = None, taps: Any = None
+    c: Correlation,
+    method: str,
+    threads: int | None,
+    what: str,
+    asked: Any = None,
+    taps: Any = None,
+    *,
+    flips: bool = False,
+    finite: bool = False,
 ) -> Answer:
     """The result of c; and the plan for calls with arrays like `asked`: c.x is a view of it, or a copy in its dtype.
 
-    taps: what c.k is, or is the flip of.
+    taps: what c.k is, or, if it flips, is the flip of; finite: as plans hold for finite ones only.
     """
-    choice = methods.choose(c, method)
+    choice = methods.choose_for_all(c, method)
+    if choice is None or (c.has_own_kernels and c.is_weighted and choice.method == "fft"):
+        return _kernel_by_kernel(c, method, threads, what)
     n = get_num_threads() if threads is None else thread_count(threads, "threads")
     if choice.method == "numpy":
         return Answer(reference.run(c))
@@ -52,7 +62,7 @@ def answered(
         sums, plan = _as_stored(c, choice, n, asked, threads is None)
         plain = type(taps) is np.ndarray and taps.dtype == c.compute_dtype and taps.flags.c_contiguous
         if plan is not None and choice.any_taps and c.sum_dtype.kind == "f" and plain and taps.flags.aligned:
-            plan.with_any(taps, c.k is not taps)
+            plan.with_any(taps, flips, finite)
     result = c.deliver(sums)
     if check:
         check_result(result, right[0] if c.return_weight else right, bound, what)
@@ -64,6 +74,20 @@ def answered(
             check_result(weight, right[1], bound, f"weights of {what}")
         return Answer((c.as_asked(result), c._replace(asked_out=None).as_asked(weight)))
     return Answer(c.as_asked(result), plan)
+
+
+def _kernel_by_kernel(c: Correlation, method: str, threads: int | None, what: str) -> Answer:
+    """As `answered`, for kernels that each want a method of their own."""
+    result, weight = c.room(c.dtype), c.room(real_dtype(c.compute_dtype)) if c.return_weight else None
+    axes = c.kernel_axes()
+    made = [result] if weight is None else [result, weight]
+    made = [np.moveaxis(a, axes, range(len(axes))) for a in made]
+    for at in np.ndindex(made[0].shape[: len(axes)]):
+        parts = run(c.with_kernel(at), method, threads, what)
+        for a, part in zip(made, parts if c.return_weight else [parts], strict=True):
+            a[at] = part
+    delivered = c.as_asked(c.deliver(result))
+    return Answer(delivered if weight is None else (delivered, c._replace(asked_out=None).as_asked(weight)))
 
 
 def run_into(c: Correlation, choice: methods.Choice, what: str) -> None:
@@ -108,10 +132,11 @@ def _band_normalised(c: Correlation, choice: methods.Choice, threads: int) -> tu
     weighing = methods.choose_for_weights(parts.weights, choice)
     direct = methods.Choice("direct", "")
     weight = _sums(parts.weights, weighing, threads)
-    total = _sums(parts.window, direct if choice.method == "fft" else weighing, threads).reshape(())
+    total = _sums(parts.window, direct if choice.method == "fft" else weighing, threads)
     above = _sums(parts.above, choice, threads)
     if methods.keeps_faint_sums(parts.weights, choice):
         return reference.made_up(above, weight, total), weight
+    total = total.reshape(())  # there is one kernel
     # Counting is exact, and noise decides nothing: neither what is missing or whole, nor what is faint.
     present = parts.weights._replace(
         k=(c.k != 0).astype(np.uint8), factors=(), sum_dtype=np.dtype(np.int64), dtype=np.dtype(np.int64)
@@ -199,11 +224,15 @@ def summed(
         c = narrowed(c)
     arithmetic = methods.arithmetic(c)
     x, k = _readable(c.x, c), c.k.astype(arithmetic, copy=False)
+    own = c.kernel_axes() if c.has_own_kernels else ()
+    if own:
+        k = np.moveaxis(k, own, range(len(own)))[(slice(None),) * len(own) + (0,) * (k.ndim - c.rank - len(own))]
+        x = x if x.flags.aligned else x.copy()
     result_dtype = c.sum_dtype if c.sum_dtype.kind in "iu" else c.compute_dtype
     casts = bool(choice.casts) or (c.out is not None and c.out.dtype.char in "fd" and choice.method != "fft")
     fits = c.out is not None and (c.out.dtype == result_dtype or (casts and arithmetic.kind == "f"))
     is_free = c.out is not None and fits and not _may_share_memory(c.out, x, k)
-    result = c.out if c.out is not None and is_free else c.room(result_dtype)
+    result = c.out if c.out is not None and is_free and (c.out.flags.aligned or not own) else c.room(result_dtype)
     if not result.size:
         return result, None
     assert _core is not None
@@ -214,7 +243,10 @@ def summed(
     factors = tuple([np.ascontiguousarray(f, arithmetic) for f in choice.factors])
     method = _core.METHOD[choice.method]
     rounding = _core.ROUNDING[choice.casts or "cast"]
-    lain = _as_rows(c, choice, x, result)
+    if own:  # elements with kernels of their own come first
+        lain = _Rows(np.moveaxis(x, own, range(len(own))), np.moveaxis(result, own, range(len(own))), c.axes)
+    else:
+        lain = _as_rows(c, choice, x, result)
     plan = _core.CorrPlan(lain.x, taps, lain.result, lain.axes, fill, method, threads, factors, rounding)
     if plan(x, result):
         if rounding:
@@ -277,7 +309,7 @@ def _serving(
         cast = x.dtype
     most = None
     if c.sum_dtype.kind in "iu":
-        if c.k.size >= costs.CROSSOVERS["fft taps"]:  # what suits these depends on the elements of x
+        if c.taps >= costs.CROSSOVERS["fft taps"]:  # what suits these depends on the elements of x
             return None
         if c.overflow != "wrap":
             most = largest_element(c)

@@ -15,7 +15,8 @@ import fastconv
 from fastconv import methods, reference
 from fastconv.arguments.axes import MODES
 from fastconv.arguments.boundaries import BOUNDARIES
-from fastconv.arguments.correlation import NANS, OVERFLOWS, Correlation, Options, OuterProduct, correlation_arguments
+from fastconv.arguments.correlation import NANS, OVERFLOWS, Options, OuterProduct, correlation_arguments
+from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import is_supported
 
 WORK = 200_000  # products of one call at most
@@ -52,6 +53,10 @@ def random_call(rng: Rng) -> Call:
     types = pick(rng, [DTYPES, "fd", "fd"])
     x, k = array(rng, (*batch, *size), pick(rng, types), kind), _kernel(rng, kernel, pick(rng, types), kind)
     a: dict[str, Any] = {"x": x, "k": k}
+    if batch and rarely(rng, 0.3):  # kernels of their own
+        own = tuple(pick(rng, [n, n, 1]) for n in batch)[pick(rng, [0, 0, len(batch) - 1]) :]
+        kernels = [_kernel(rng, kernel, k.dtype, kind) for _ in range(math.prod(own))]
+        a["k"] = k = np.array(kernels, k.dtype).reshape(*own, *kernel)
     if FUNCTIONS[name].factors:
         k0, k1 = (array(rng, (n,), k.dtype, kind) for n in kernel)
         a = {"x": x, "ky": k0, "kx": k1}
@@ -124,15 +129,23 @@ class Oracle(NamedTuple):
         k = OuterProduct(a["ky"], a["kx"]) if factors else a["k"]
         return correlation_arguments(rank, a["x"], k, self.options(a), convolve=convolve)
 
+    def each(self, a: dict[str, Any]) -> list[Correlation]:
+        """Those that have a kernel of their own."""
+        c = self.asked(a)
+        return [c.plane(at) for at in np.ndindex(c.shape[: -c.rank])] if c.has_own_kernels else [c]
+
     def of_reference(self, **a: Any) -> Any:
         if a.get("method", "auto") not in ("auto", "numpy"):
-            methods.choose(self.asked(a), a["method"])  # not every method can do all
+            for c in self.each(a):
+                methods.choose(c, a["method"])  # not every method can do all
         return getattr(reference, self.name)(**{n: v for n, v in a.items() if n != "method"})
 
     def result(self, **a: Any) -> Any:
         """By brute force, where the reference has a result."""
         known = self.of_reference(**a)
         rank, convolve, factors = FUNCTIONS[self.name]
+        if not factors and a["k"].ndim > rank:
+            return self.apart(a)
         k = _outer(a["x"], a["ky"], a["kx"]) if factors else wide(a["k"])
         k = np.flip(k) if convolve else np.conj(k) if k.dtype != object else k
         dtype = (known[0] if isinstance(known, tuple) else known).dtype
@@ -161,6 +174,28 @@ class Oracle(NamedTuple):
             return (y, weight.astype(known[1].dtype)) if a.get("return_weight") else y
         return np.moveaxis(_cast(_sums(x, k, slides, fill), dtype, a.get("overflow", "raise")), range(-rank, 0), moved)
 
+    def apart(self, a: dict[str, Any]) -> Any:
+        """Kernel by kernel."""
+        rank = FUNCTIONS[self.name].rank
+        moved = a.get("axes", a.get("axis", tuple(range(-rank, 0))))
+        x, mask = (np.moveaxis(v, moved, range(-rank, 0)) for v in (a["x"], a.get("mask", np.full(a["x"].shape, True))))
+        batch = np.broadcast_shapes(x.shape[:-rank], a["k"].shape[:-rank])
+        x, mask, k = (np.broadcast_to(v, (*batch, *v.shape[v.ndim - rank :])) for v in (x, mask, a["k"]))
+        rest = {n: v for n, v in a.items() if n not in ("axes", "axis")}
+        made = []
+        for at in np.ndindex(batch):
+            of_one = {**rest, "x": x[at], "k": k[at]} | ({"mask": mask[at]} if "mask" in a else {})
+            made.append(self.result(**of_one))
+        if not made:
+            return self.of_reference(**a)
+        back = np.atleast_1d(moved) % a["x"].ndim + len(batch) + rank - a["x"].ndim
+
+        def together(parts: Any) -> Array:
+            whole = np.stack(parts)
+            return np.moveaxis(whole.reshape(*batch, *whole.shape[1:]), range(-rank, 0), back)
+
+        return tuple(map(together, zip(*made, strict=True))) if isinstance(made[0], tuple) else together(made)
+
     def slides(self, a: dict[str, Any], size: Any, kernel: Any) -> list[Slide]:
         rank, convolve, _ = FUNCTIONS[self.name]
         every = [np.broadcast_to(a.get(name, 1), rank).tolist() for name in ("stride", "dilation")]
@@ -179,20 +214,24 @@ class Oracle(NamedTuple):
 
     def bound(self, a: dict[str, Any], kind: str) -> Any:
         def bound(got: Any) -> Any:
-            c = self.asked(a)
-            choice = methods.choose(c, a.get("method", "auto"))
-            exact = kind == "whole" and choice.method in ("direct", "im2col", "numpy", "box") and not c.is_weighted
-            if exact and a["fillvalue"] in (0, 1, -2, 3):
+            c, each = self.asked(a), self.each(a)
+            choices = [methods.choose(one, a.get("method", "auto")) for one in each]
+            exact = all(choice.method in ("direct", "im2col", "numpy", "box") for choice in choices)
+            if exact and kind == "whole" and not c.is_weighted and a["fillvalue"] in (0, 1, -2, 3):
                 return 0
             if c.dtype.kind in "iu" and c.sum_dtype.kind == "f" and c.overflow == "wrap":
                 return np.inf  # of large sums a small error is seen in all that is left
-            most = reference.error_bound(c, choice.factors, transformed=choice.points)
+            most = [
+                reference.error_bound(one, choice.factors, transformed=choice.points)
+                for one, choice in zip(each, choices, strict=True)
+            ]
+            most = np.stack(most).reshape(c.shape) if most else np.zeros(c.shape)
             most = c._replace(out=None, asked_out=None).as_asked(most)
             if not c.return_weight:
                 return most
             info = np.finfo(got[1].dtype)
             taps = np.abs(np.where(np.isfinite(c.k), c.k, 0)).astype(float).sum()
-            return most, (c.k.size + 1) * (float(info.eps) * taps + float(info.smallest_subnormal))
+            return most, (c.taps + 1) * (float(info.eps) * taps + float(info.smallest_subnormal))
 
         return bound
 

@@ -55,7 +55,7 @@ def c_sizes() -> dict[str, int]:
 def cuts() -> tuple[tuple[Shape, Shape], ...]:
     """(image, kernel) around the sizes at which the driver cuts: blocks of columns, scratch tiles of 64 x 512, bands of
     rows, taps that do not fit on the stack, panels of im2col."""
-    block, band, stack = (c_sizes()[n] for n in ("costs.h CORR_COLS", "costs.h FC_BAND_ROWS", "corr.c SMALL"))
+    block, band, stack = (c_sizes()[n] for n in ("costs.h CORR_COLS", "costs.h FC_BAND_ROWS", "call.h FC_SMALL"))
     return (
         ((3, block + 3), (2, 3)),
         ((5, block), (1, 1)),

@@ -32,9 +32,13 @@ BAD = {
     # x and k
     "x of rank 0": ({"x": 3.0}, ValueError, r"x must have at least 2 dimensions .*got shape \(\)"),
     "x of rank 1": ({"x": X[0]}, ValueError, r"x must have at least 2 dimensions .*got shape \(6,\)"),
-    "k of rank 0": ({"k": 3.0}, ValueError, r"k must have 2 dimensions .*got shape \(\)"),
-    "k of rank 1": ({"k": K[0]}, ValueError, r"k must have 2 dimensions .*got shape \(2,\)"),
-    "k of rank 3": ({"k": K[None]}, ValueError, r"k must have 2 dimensions .*got shape \(1, 3, 2\)"),
+    "k of rank 0": ({"k": 3.0}, ValueError, r"k must have at least 2 dimensions .*got shape \(\)"),
+    "k of rank 1": ({"k": K[0]}, ValueError, r"k must have at least 2 dimensions .*got shape \(2,\)"),
+    "a batch of k": (
+        {"x": np.ones((4, 5, 6)), "k": np.ones((3, 3, 2))},
+        ValueError,
+        r"k has shape \(3, 3, 2\), .* leading axes \(3,\), which do not broadcast against those of x .*, \(4,\)",
+    ),
     "k without rows": ({"k": K[:0]}, ValueError, r"k must not be empty; got shape \(0, 2\)"),
     "k without columns": ({"k": K[:, :0]}, ValueError, r"k must not be empty; got shape \(3, 0\)"),
     "k without rows, full": ({"k": K[:0], "mode": "full"}, ValueError, r"k must not be empty"),
@@ -233,7 +237,7 @@ def test_results_that_no_memory_can_hold(package, mode):
     [
         (((5,), (3, 3)), ValueError, "x must have at least 2 dimensions"),
         (((), (3,)), ValueError, "x must have at least 1 dimension "),
-        (((5, 5), ()), ValueError, "k must have 2 dimensions"),
+        (((5, 5), ()), ValueError, "k must have at least 2 dimensions"),
         (((5, 5, 5, 5), (3, 3, 3, 3)), ValueError, "k must have 1 to 3 dimensions.*layers"),
         (((5, 5), (6, 1)), ValueError, "k of shape"),
         (((5, 5), (3, 3), "half"), ValueError, "mode must be"),

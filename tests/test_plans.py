@@ -470,8 +470,8 @@ def test_taps_that_another_thread_changes_meanwhile(rng, monkeypatch):
     x, k = rng.standard_normal((9, 9)), rng.standard_normal((3, 3)).astype("f4")
     answered = correlation.answered
 
-    def interrupted(*args):
-        answer = answered(*args)
+    def interrupted(*args, **how):
+        answer = answered(*args, **how)
         k[0, 0] += 1
         return answer
 

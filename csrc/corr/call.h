@@ -2,6 +2,7 @@
  *
  * What the files of the driver of correlation share: one call, and what a method is. The floors, from the top:
  *
+ *      each.c                                       calls with a kernel of their own for each element of some axes
  *      corr.c                                       a call: the plan, the method, chunks for the threads
  *      overlap.c                                    pairs of tiles, transformed by fft.c
  *      boxes.c                                      boxes of outputs, in x or gathered, by the method of the call
@@ -48,6 +49,7 @@ typedef struct {
     int (*prepare)(call *c);                              /* what sizes depend on; 0, or -1 */
     void (*tables)(call *c, fc_room *r);                  /* of taps: counted, or placed and filled */
     void (*parts)(const call *c, fc_room *r, scratch *s); /* its part of scratch */
+    void (*retap)(call *c, char *scratch);                /* tables with other taps; scratch: of a thread */
     void (*compute)(const call *c, const scratch *s, const patch *p);
     void (*chunk)(const job *j, ptrdiff_t index); /* the index-th share of a plane; NULL: in boxes */
 } method;
@@ -118,6 +120,12 @@ static inline char *out_at(const job *j, ptrdiff_t z, ptrdiff_t row, ptrdiff_t c
     return j->out + z * axis[DEPTH].out_step + row * axis[ROWS].out_step + col * axis[COLS].out_step;
 }
 
+/* corr.c. What does not depend on the elements of x: 0, or -1. small: room of FC_SMALL for tables that fit there, or NULL */
+enum { FC_SMALL = 4096 };
+FC_API int fc_call_prepare(call *c, const fc_corr *g, char *small);
+FC_API void fc_call_carry_out(const call *c, const char *x, char *out, int *doubtful, char *scratch); /* for all its threads */
+FC_API void fc_call_forget(call *c, const char *small);
+
 /* boxes.c */
 FC_API void fc_lay_boxes(call *c); /* tiles, and whether there are any */
 FC_API void fc_boxes_parts(const call *c, fc_room *r, scratch *s);
@@ -136,6 +144,7 @@ FC_API void fc_overlap_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *pla
 /* direct.c, for im2col.c and overlap.c */
 FC_API int fc_direct_prepare(call *c);
 FC_API void fc_direct_tables(call *c, fc_room *r);
+FC_API void fc_direct_retap(call *c, char *unused);
 FC_API void fc_direct_compute(const call *c, const scratch *s, const patch *p);
 
 /* box.c, for lines.c, too: sums of `w` neighbours along rows by way of s->sums, which read and write whole squares */

@@ -10,8 +10,6 @@
  */
 #include "corr/call.h"
 
-enum { SMALL = 4096 /* bytes of tables, and of scratch, that live on the stack */ };
-
 static ptrdiff_t band_rows = FC_BAND_ROWS;
 static double stream_from = FC_STREAM_FROM;
 
@@ -134,8 +132,7 @@ static void corr_chunk(void *context, ptrdiff_t index, int slot)
     fc_close(&r);
 }
 
-/* What does not depend on the elements of x. Returns 0, or -1. small: room for tables that fit there, or NULL */
-static int corr_prepare(call *c, const fc_corr *g, char *small)
+int fc_call_prepare(call *c, const fc_corr *g, char *small)
 {
     const fc_kernels *fc = fc_in_use();
     *c = (call){
@@ -163,29 +160,36 @@ static int corr_prepare(call *c, const fc_corr *g, char *small)
         return 0;
     r = (fc_room){0};
     c->method->tables(c, &r);
-    c->tables.block = small && r.bytes <= SMALL ? small : fc_alloc(1, (size_t)r.bytes);
+    c->tables.block = small && r.bytes <= FC_SMALL ? small : fc_alloc(1, (size_t)r.bytes);
     if (!c->tables.block)
         return -1;
     c->method->tables(c, &c->tables);
     return 0;
 }
 
+void fc_call_carry_out(const call *c, const char *x, char *out, int *doubtful, char *scratch)
+{
+    corr_arrays run = {c, x, out, doubtful, scratch};
+    fc_pool_run(c->plan.threads, c->plan.planes * c->plan.parts[DEPTH] * c->plan.parts[ROWS] * c->plan.parts[COLS], corr_chunk,
+                &run);
+}
+
+/* The same with scratch of its own. Returns 0, or -1 */
 static int corr_carry_out(const call *c, const char *x, char *out, int *doubtful)
 {
-    _Alignas(LINE) char small[SMALL];
-    corr_arrays run = {c, x, out, doubtful, times(c->plan.threads, c->thread_bytes) <= SMALL ? small : NULL};
-    ptrdiff_t chunks = c->plan.planes * c->plan.parts[DEPTH] * c->plan.parts[ROWS] * c->plan.parts[COLS];
+    _Alignas(LINE) char small[FC_SMALL];
+    char *scratch = times(c->plan.threads, c->thread_bytes) <= FC_SMALL ? small : NULL;
     if (c->plan.planes == 0)
         return 0;
-    if (!run.scratch && !(run.scratch = fc_alloc((size_t)c->plan.threads, (size_t)c->thread_bytes)))
+    if (!scratch && !(scratch = fc_alloc((size_t)c->plan.threads, (size_t)c->thread_bytes)))
         return -1;
-    fc_pool_run(c->plan.threads, chunks, corr_chunk, &run);
-    if (run.scratch != small)
-        fc_free(run.scratch);
+    fc_call_carry_out(c, x, out, doubtful, scratch);
+    if (scratch != small)
+        fc_free(scratch);
     return 0;
 }
 
-static void corr_forget(call *c, const char *small)
+void fc_call_forget(call *c, const char *small)
 {
     fc_close(&c->tables);
     if (c->tables.block != small)
@@ -195,10 +199,10 @@ static void corr_forget(call *c, const char *small)
 
 int fc_corr_run(const fc_corr *g)
 {
-    _Alignas(LINE) char small[SMALL];
+    _Alignas(LINE) char small[FC_SMALL];
     call c;
-    int failed = corr_prepare(&c, g, small) != 0 || corr_carry_out(&c, g->x, g->out, g->doubtful) != 0;
-    corr_forget(&c, small);
+    int failed = fc_call_prepare(&c, g, small) != 0 || corr_carry_out(&c, g->x, g->out, g->doubtful) != 0;
+    fc_call_forget(&c, small);
     return failed ? -1 : 0;
 }
 
@@ -215,7 +219,7 @@ fc_prepared *fc_corr_prepare(const fc_corr *g)
     if (!p)
         return NULL;
     p->g = *g;
-    if (corr_prepare(&p->c, &p->g, NULL) == 0)
+    if (fc_call_prepare(&p->c, &p->g, NULL) == 0)
         return p;
     fc_corr_forget(p);
     return NULL;
@@ -235,6 +239,6 @@ ptrdiff_t fc_corr_bytes(const fc_prepared *p)
 void fc_corr_forget(fc_prepared *p)
 {
     if (p)
-        corr_forget(&p->c, NULL);
+        fc_call_forget(&p->c, NULL);
     fc_free(p);
 }

@@ -59,26 +59,49 @@ static ptrdiff_t direct_offset(const call *c, const rows_of *r, ptrdiff_t a, ptr
 /* Where tap columns lie, and their taps (kernels.h, K3), from the user's strides */
 void fc_direct_tables(call *c, fc_room *r)
 {
-    const fc_axis *axis = c->g->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
+    const fc_axis *axis = c->g->axis, *cols = &axis[COLS];
     ptrdiff_t full = c->direct.taps.full, columns = full + c->direct.taps.part, h = c->direct.taps.h;
     ptrdiff_t *user = fc_part(r, "taps in x", columns, sizeof *user),
               *tile = fc_part(r, "taps in tiles", columns, sizeof *tile);
-    char *taps = fc_part(r, "taps", times(columns, h), c->size); /* k may be broadcast from one element */
+    c->direct.taps.k = fc_part(r, "taps", times(columns, h), c->size);
     if (!r->block)
         return;
-    ptrdiff_t step = c->direct.fold ? columns * cols->k_step : rows->stride * rows->k_step, a = 0, z = 0, b = 0;
+    ptrdiff_t a = 0, z = 0, b = 0;
     for (ptrdiff_t t = 0; t < columns; t++) {
         /* of places that nobody looks at, the sizes need not fit */
         user[t] = c->direct.fold ? t : is_empty(&c->inner) ? 0 : direct_offset(c, &c->user, a, z, b);
         tile[t] = c->direct.fold ? t : c->is_tiled ? direct_offset(c, &c->tile, a, z, b) : 0;
-        fc_copy_row(taps + t * h * c->size, c->size, c->g->k + a * rows->k_step + z * axis[DEPTH].k_step + b * cols->k_step,
-                    step, t < full ? h : h - 1, c->size);
         if (++b == cols->k)
             b = 0, z++;
         if (z == axis[DEPTH].k)
             z = 0, a++;
     }
-    c->user.at = user, c->tile.at = tile, c->direct.taps.k = taps;
+    c->user.at = user, c->tile.at = tile;
+    fc_direct_retap(c, NULL);
+}
+
+/* The taps, of k that may be broadcast from one element: h in each column, the tap rows; where h is 1, a row of them at once */
+void fc_direct_retap(call *c, char *unused)
+{
+    (void)unused;
+    const fc_axis *axis = c->g->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
+    const fc_taps *taps = &c->direct.taps;
+    const ptrdiff_t h = taps->h, columns = taps->full + taps->part, at_once = h == 1 ? cols->k : 1;
+    const ptrdiff_t step = h == 1 ? cols->k_step : c->direct.fold ? columns * cols->k_step : rows->stride * rows->k_step;
+    char *to = (char *)taps->k;
+    ptrdiff_t a = 0, z = 0, b = 0;
+    for (ptrdiff_t t = 0; t < columns; t += at_once, to += at_once * h * c->size) {
+        fc_copy_row(to, c->size, c->g->k + a * rows->k_step + z * axis[DEPTH].k_step + b * cols->k_step, step,
+                    h == 1           ? at_once
+                    : t < taps->full ? h
+                                     : h - 1,
+                    c->size);
+        b += at_once;
+        if (b == cols->k)
+            b = 0, z++;
+        if (z == axis[DEPTH].k)
+            z = 0, a++;
+    }
 }
 
 /* A signal: V parts of as many rows side by side; then the rows that are left, and the end of a row */
@@ -122,7 +145,8 @@ void fc_direct_compute(const call *c, const scratch *s, const patch *p)
                     images * p->out_row, parts_of(p->rows - i, images), p->cols);
 }
 
-const method fc_direct = {.prepare = fc_direct_prepare, .tables = fc_direct_tables, .compute = fc_direct_compute};
+const method fc_direct = {
+    .prepare = fc_direct_prepare, .tables = fc_direct_tables, .retap = fc_direct_retap, .compute = fc_direct_compute};
 
 /* ---- ordered ----------------------------------------------------------------------------------- */
 

@@ -154,8 +154,6 @@ static int fft_set_axes(fc_fft *plan, const ptrdiff_t n[3], const ptrdiff_t k[3]
     return 1;
 }
 
-static void fft_learn(fc_fft *plan, void *scratch, const void *taps);
-
 /* The plan and its tables; returns where it lies. factors: of each axis */
 static fc_fft *fft_lay_plan(fc_fft *head, fc_room *r, char *factors[3])
 {
@@ -204,7 +202,7 @@ fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const p
         fft_fill_factors(&plan->axis[i], i > 0 ? &plan->axis[i - 1] : NULL, factors[i], plan->size);
     if (plan->flat)
         fft_fill_twist(plan, (long double *)(void *)(scratch + bytes));
-    fft_learn(plan, scratch, taps);
+    fc_fft_learn(plan, scratch, taps);
     fc_close(&room);
     fc_free(scratch);
     return plan;
@@ -311,7 +309,7 @@ static void fft_run(const fc_fft *plan, void *scratch, const fc_fft_tile tile[2]
     fc_close(&r);
 }
 
-static void fft_learn(fc_fft *plan, void *scratch, const void *taps)
+void fc_fft_learn(fc_fft *plan, void *scratch, const void *taps)
 {
     fc_fft_tile tile[2] = {{.x = taps, .out = {1, 1, 1}}};
     ptrdiff_t stride[2] = {plan->k[1] * plan->k[2], plan->k[2]};

@@ -80,12 +80,16 @@ static void gather_row(const source *x, const gather_room *s, char *to, const ch
         fc_copy_row(to, x->size, x->fill, 0, n, x->size);
         return;
     }
-    if (n > GATHER_NARROW) /* unlike most rows of a tile at the left or right edge */
+    if (n > GATHER_NARROW || cols->boundary == FC_CONSTANT) /* unlike most rows of a tile at the left or right edge */
         inside(cols->n, 1, first, n, &from, &end);
-    gather_named(x, to, row, s->column, from);
+    if (cols->boundary == FC_CONSTANT)
+        fc_put_fill(x, to, first, n);
+    else
+        gather_named(x, to, row, s->column, from);
     if (end > from)
         gather_adjacent(x, s, to + from * x->size, row + (first + from) * cols->x_step, cols->x_step, end - from);
-    gather_named(x, to + end * x->size, row, s->column + end, n - end);
+    if (cols->boundary != FC_CONSTANT)
+        gather_named(x, to + end * x->size, row, s->column + end, n - end);
 }
 
 /* Fetch a row into cache while the one before is being gathered: hardware stops at every new page, which a row of a
@@ -126,7 +130,7 @@ void fc_gather(const source *x, const gather_room *s, char *tile, const rows_of 
     }
     int is_inside = from[COLS] >= 0 && from[COLS] + count[COLS] <= cols->n;
     ptrdiff_t phases = min(cols->stride, count[COLS]); /* the others are empty, and may be many */
-    for (ptrdiff_t q = 0; q < count[COLS]; q++)
+    for (ptrdiff_t q = 0; q < count[COLS] && cols->boundary != FC_CONSTANT; q++)
         if (from[COLS] + q < 0 || from[COLS] + q >= cols->n || count[COLS] <= GATHER_NARROW)
             s->column[q] = gather_column(cols, from[COLS] + q);
     for (ptrdiff_t z = 0; z < count[DEPTH]; z++) {

@@ -33,5 +33,8 @@ static void im2col_compute(const call *c, const scratch *s, const patch *p)
         }
 }
 
-const method fc_im2col = {
-    .prepare = fc_direct_prepare, .tables = fc_direct_tables, .parts = im2col_parts, .compute = im2col_compute};
+const method fc_im2col = {.prepare = fc_direct_prepare,
+                          .tables = fc_direct_tables,
+                          .retap = fc_direct_retap,
+                          .parts = im2col_parts,
+                          .compute = im2col_compute};

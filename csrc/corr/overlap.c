@@ -75,6 +75,14 @@ void fc_overlap_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
     plan->threads = fc_threads_for(plan->serial_us, g->threads);
 }
 
+static void overlap_copy_taps(const call *c, char *to)
+{
+    const fc_axis *axis = c->g->axis, *cols = &axis[COLS];
+    for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++)
+        for (ptrdiff_t a = 0; a < axis[ROWS].k; a++, to += cols->k * c->size)
+            fc_copy_row(to, c->size, c->g->k + z * axis[DEPTH].k_step + a * axis[ROWS].k_step, cols->k_step, cols->k, c->size);
+}
+
 static int overlap_prepare(call *c)
 {
     const fc_corr *g = c->g;
@@ -84,13 +92,10 @@ static int overlap_prepare(call *c)
     if (t->n[COLS] == 0) /* no tile is large enough */
         return -1;
     ptrdiff_t k[FC_AXES] = {axis[DEPTH].k, axis[ROWS].k, axis[COLS].k};
-    char *taps = fc_alloc((size_t)(k[DEPTH] * k[ROWS] * k[COLS]), (size_t)c->size), *to = taps;
+    char *taps = fc_alloc((size_t)(k[DEPTH] * k[ROWS] * k[COLS]), (size_t)c->size);
     if (!taps)
         return -1;
-    for (ptrdiff_t z = 0; z < k[DEPTH]; z++)
-        for (ptrdiff_t a = 0; a < k[ROWS]; a++, to += k[COLS] * c->size)
-            fc_copy_row(to, c->size, g->k + z * axis[DEPTH].k_step + a * axis[ROWS].k_step, axis[COLS].k_step, k[COLS],
-                        c->size);
+    overlap_copy_taps(c, taps);
     c->overlap.fft = fc_fft_new(c->fc, g->type, t->n, k, taps);
     fc_free(taps);
     c->is_tiled = 1;
@@ -102,6 +107,19 @@ static void overlap_parts(const call *c, fc_room *r, scratch *s)
 {
     s->second = fc_part(r, "second tile of a pair", c->overlap.grid.n[DEPTH] * c->tile.plane, c->size);
     s->transforms = fc_part(r, "transforms", (ptrdiff_t)fc_fft_scratch(c->overlap.fft), 1);
+}
+
+/* The kernel is where a tile will be, which has room for it. */
+static void overlap_retap(call *c, char *scratch_of_one)
+{
+    scratch s;
+    fc_room r = {.block = scratch_of_one};
+    fc_boxes_parts(c, &r, &s);
+    overlap_parts(c, &r, &s);
+    overlap_copy_taps(c, s.second);
+    fc_fft_learn(c->overlap.fft, s.transforms, s.second);
+    fc_direct_retap(c, scratch_of_one);
+    fc_close(&r);
 }
 
 /* Outputs of a tile, and those of them that are asked for. A tile beyond the last one has none. */
@@ -190,6 +208,7 @@ static void overlap_chunk(const job *j, ptrdiff_t index)
 /* What transforms cannot do, direct.c does. */
 const method fc_overlap = {.prepare = overlap_prepare,
                            .tables = fc_direct_tables,
+                           .retap = overlap_retap,
                            .parts = overlap_parts,
                            .compute = fc_direct_compute,
                            .chunk = overlap_chunk};

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The arguments of a correlation: what corr1d, 2d, 3d and convolve* take, what they come to, and results as asked."""
+"""The arguments of a correlation: what corr1d, 2d, 3d and convolve* take, and what they come to."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.axes import MODES, Axis, as_users, geometry, windowed
-from fastconv.arguments.boundaries import BOUNDARIES, BY_NAME
-from fastconv.arguments.conversion import converted
+from fastconv.arguments.boundaries import BOUNDARIES
+from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import (
     as_numbers,
     as_out,
     as_word,
-    compute_dtype,
     dtype_of_sums,
     is_supported,
     largest_of,
@@ -36,7 +35,7 @@ NANS: tuple[str, ...] = get_args(Nan)
 
 # How shapes are written in messages, by rank.
 X_AXES = {1: "(..., N)", 2: "(..., H, W)", 3: "(..., D, H, W)"}
-K_AXES = {1: "(n,)", 2: "(h, w)", 3: "(d, h, w)"}
+K_AXES = {1: "(..., n)", 2: "(..., h, w)", 3: "(..., d, h, w)"}
 
 MOST_CHANNELS = 4  # that a last axis is taken for
 
@@ -66,144 +65,6 @@ class Options(NamedTuple):
     return_weight: bool = False
 
 
-class Correlation(NamedTuple):
-    """One correlation, ready to be computed; arrays have the axes that the kernel slides over last."""
-
-    x: NDArray[Any]
-    k: NDArray[Any]  # already flipped for a convolution, conjugated for a correlation
-    factors: tuple[NDArray[Any], ...]  # k as an outer product of one vector per axis; (): not known to be one
-    axes: tuple[Axis, ...]
-    shape: tuple[int, ...]
-    sum_dtype: np.dtype[Any]  # what x, k and the exact sums have in common
-    dtype: np.dtype[Any]  # of the result
-    overflow: str
-    fillvalue: int | float | complex
-    moved: tuple[int, ...]  # where the last axes are in the user's arrays; (): last
-    out: NDArray[Any] | None
-    asked_out: NDArray[Any] | None  # out with the user's axes
-    mask: NDArray[np.bool] | None = None  # of x: True where an element counts
-    ignore_nan: bool = False
-    return_weight: bool = False
-
-    @property
-    def rank(self) -> int:
-        return len(self.axes)
-
-    @property
-    def is_weighted(self) -> bool:
-        """Whether elements may be missing, so that results are normalised by the weight of those that are there."""
-        return self.mask is not None or self.ignore_nan or self.return_weight
-
-    @property
-    def compute_dtype(self) -> np.dtype[Any]:
-        """What the sums are made in: float16 is computed in float32."""
-        return compute_dtype(self.sum_dtype)
-
-    def room(self, dtype: np.dtype[Any]) -> NDArray[Any]:
-        """An array for the result, which lies as the user's axes do."""
-        if not self.moved:
-            return np.empty(self.shape, dtype)
-        return np.moveaxis(
-            np.empty(as_users(self.shape, self.moved, self.rank), dtype), self.moved, range(-self.rank, 0)
-        )
-
-    def deliver(self, sums: NDArray[Any]) -> NDArray[Any]:
-        """The result in its own dtype, in `out` when there is one.
-
-        Raises
-        ------
-        OverflowError, ValueError
-            If a sum does not fit into the dtype, and that is to be an error. `out` is untouched.
-        """
-        result = converted(sums, self.dtype, self.overflow)
-        if self.out is None:
-            return result
-        if result is not self.out:
-            self.out[...] = result
-        return self.out
-
-    def with_axes(self, axes: tuple[Axis, ...]) -> Correlation:
-        shape = (*self.shape[: len(self.shape) - self.rank], *(a.out for a in axes))
-        return self._replace(axes=axes, shape=shape, out=None, asked_out=None)
-
-    def whole(self) -> Correlation:
-        """Without the window."""
-        if not [a for a in self.axes if a.out != a.whole or a.step != 1]:
-            return self
-        return self.with_axes(
-            tuple(
-                a._replace(
-                    out=a.whole, stride=a.stride // a.step, lead=a.lead + a.start * a.stride // a.step, start=0, step=1
-                )
-                for a in self.axes
-            )
-        )
-
-    def without_steps(self) -> Correlation:
-        """With all that the window's steps leave out."""
-        return self.with_axes(
-            tuple(
-                a._replace(out=max(a.out - 1, 0) * a.step + min(a.out, 1), stride=a.stride // a.step, step=1)
-                for a in self.axes
-            )
-        )
-
-    def seen(self) -> Correlation:
-        """With no more of x than the outputs look at, along axes where that lies inside it."""
-        axes = tuple([a.seen() for a in self.axes])
-        if axes == self.axes:
-            return self
-        pairs = zip(self.axes, axes, strict=True)
-        cut: list[Any] = [slice(None) if new is a else slice(-a.lead, new.n - a.lead) for a, new in pairs]
-        return self._replace(x=self.x[(..., *cut)], axes=axes)
-
-    def plane(self, index: tuple[int, ...]) -> Correlation:
-        """One element of the leading axes."""
-        return self._replace(
-            x=self.x[index],
-            mask=None if self.mask is None else self.mask[index],
-            shape=self.shape[len(self.shape) - self.rank :],
-            out=None,
-            asked_out=None,
-            moved=(),
-        )
-
-    def band(self, first: int, end: int) -> Correlation:
-        """Outputs first ... end of the first axis that the kernel slides over, from no more of x than they look at."""
-        axis = self.axes[0]
-        part = axis.part(first, end)
-        low, high = part.reach()
-        beyond = max(-low, high - axis.n, 0)  # how far the windows reach beyond x: as far inside a boundary may look
-        low, high = max(low, 0), min(high, axis.n)
-        if beyond:
-            if beyond >= axis.n or not BY_NAME[axis.boundary].is_near:
-                low, high = 0, axis.n
-            else:
-                low, high = (0, max(high, beyond + 1)) if part.lead > 0 else (min(low, axis.n - beyond - 1), axis.n)
-                if part.reach()[0] < 0 and part.reach()[1] > axis.n:
-                    low, high = 0, axis.n
-        part = part._replace(n=high - low, lead=part.lead + low)
-        cut: tuple[Any, ...] = (..., slice(low, high), *(slice(None),) * (self.rank - 1))
-        rows: tuple[Any, ...] = (..., slice(first, end), *(slice(None),) * (self.rank - 1))
-        return self._replace(
-            x=self.x[cut],
-            mask=None if self.mask is None else self.mask[cut],
-            axes=(part, *self.axes[1:]),
-            shape=(*self.shape[: -self.rank], end - first, *self.shape[len(self.shape) - self.rank + 1 :]),
-            out=None if self.out is None else self.out[rows],
-            asked_out=None,
-            moved=(),
-        )
-
-    def as_asked(self, result: NDArray[Any]) -> NDArray[Any]:
-        """The delivered result with the user's axes, which it lies in memory in the order of."""
-        if self.asked_out is not None:
-            return self.asked_out
-        if not self.moved:
-            return result
-        return np.ascontiguousarray(result.transpose(as_users(range(result.ndim), self.moved, self.rank)))
-
-
 # ---- the whole -----------------------------------------------------------------------------------
 
 
@@ -230,31 +91,27 @@ def correlation_arguments(
         ka = as_numbers(k, "k")
     if xa.ndim < rank:
         raise ValueError(f"x must have at least {rank} dimension{'s'[: rank > 1]} {X_AXES[rank]}; got shape {xa.shape}")
-    if ka.ndim != rank:
-        raise ValueError(f"k must have {rank} dimension{'s'[: rank > 1]} {K_AXES[rank]}; got shape {ka.shape}")
+    if ka.ndim < rank:
+        raise ValueError(f"k must have at least {rank} dimension{'s'[: rank > 1]} {K_AXES[rank]}; got shape {ka.shape}")
     moved = _axes(options.axes, rank, xa.ndim)
     mask = _mask(options.mask, xa.shape)
     if moved:
         moved_last = (*[i for i in range(xa.ndim) if i not in moved], *moved)
         xa = xa.transpose(moved_last)
         mask = mask.transpose(moved_last) if mask is not None else None
-    batch = xa.shape[: xa.ndim - rank]
-    stride, dilation = per_axis(options.stride, rank, "stride"), per_axis(options.dilation, rank, "dilation")
-    try:
-        axes = geometry(xa.shape[-rank:], ka.shape, options.mode, boundaries, stride, dilation, convolve)
-    except ValueError as error:
-        if (
-            options.axes is None
-            and xa.ndim > rank
-            and 1 <= xa.shape[-1] <= MOST_CHANNELS
-            and ka.shape[-1] > xa.shape[-1]
-        ):
-            where = tuple(range(xa.ndim - 1 - rank, xa.ndim - 1))
-            how = f"axis={where[0]}" if rank == 1 else f"axes={where}"
-            raise ValueError(f"{error}; if the last axis of x is its channels, pass {how}") from None
-        raise
+    taps, batch = ka.shape[ka.ndim - rank :], xa.shape[: xa.ndim - rank]
+    axes = _geometry(xa.shape, taps, options, boundaries, convolve)
     if options.window is not None:
         axes = windowed(axes, options.window)
+    if ka.ndim > rank:
+        batch = _common_batch(batch, ka.shape, rank)
+        moved = tuple(a + len(batch) + rank - xa.ndim for a in moved)
+        xa = np.broadcast_to(xa, (*batch, *xa.shape[-rank:]))
+        mask = np.broadcast_to(mask, xa.shape) if mask is not None else None
+        if math.prod(ka.shape[:-rank]) > 1:
+            ka = np.broadcast_to(ka, (*batch, *taps))
+        else:  # one for all, or for none
+            ka = ka.reshape(taps) if ka.size else np.zeros(taps, ka.dtype)
     shape = (*batch, *[a.out for a in axes])
 
     weighted = mask is not None or options.nan == "ignore" or options.return_weight
@@ -269,14 +126,14 @@ def correlation_arguments(
                 f"k has shape {ka.shape}, mode is {options.mode!r}"
             )
     if convolve:
-        ka, factors = np.flip(ka), tuple(np.flip(f) for f in factors)
+        ka, factors = np.flip(ka, tuple(range(-rank, 0))), tuple(np.flip(f) for f in factors)
     elif ka.dtype.kind == "c":
         ka, factors = np.broadcast_to(unrepeated(ka).conj(), ka.shape), tuple(f.conj() for f in factors)
     fillvalue = _fillvalue(options.fillvalue, sum_dtype)
     if fillvalue.imag and xa.dtype.kind != "c":  # continued, x is complex
         xa = xa.astype(sum_dtype)
     asked_out = as_out(options.out, as_users(shape, moved, rank), dtype)
-    out = asked_out.transpose(moved_last) if asked_out is not None and moved else asked_out
+    out = asked_out if asked_out is None or not moved else np.moveaxis(asked_out, moved, range(-rank, 0))
     return Correlation(
         xa,
         ka,
@@ -307,13 +164,15 @@ def placed(
 ) -> Correlation:
     """The correlation of x (..., n of each axis) with k, whose outputs are where the caller says; nothing is checked.
 
-    Output o meets tap t at element ``o - lead + t`` of x. Integer sums that do not fit into `dtype` wrap.
+    k has the leading axes of x, or none. Output o meets tap t at element ``o - lead + t`` of x. Integer sums that do
+    not fit into `dtype` wrap.
     """
-    rank = k.ndim
+    rank = len(out)
     names = boundaries or ("constant",) * rank
+    sizes = x.shape[x.ndim - rank :], k.shape[k.ndim - rank :]
     axes = tuple(
         Axis(n, taps, size, first, 1, 1, name, 0, size)
-        for n, taps, size, first, name in zip(x.shape[x.ndim - rank :], k.shape, out, lead, names, strict=True)
+        for n, taps, size, first, name in zip(*sizes, out, lead, names, strict=True)
     )
     shape = (*x.shape[: x.ndim - rank], *out)
     sum_dtype = dtype_of_sums(x.dtype, k.dtype)
@@ -340,6 +199,33 @@ def _outer(factors: tuple[NDArray[Any], ...], x: np.dtype[Any]) -> NDArray[Any]:
     except OverflowError:
         raise OverflowError(
             f"the product of the factors does not fit into {dtype}; pass one of them as float64"
+        ) from None
+
+
+def _geometry(
+    x_shape: tuple[int, ...], taps: tuple[int, ...], options: Options, boundaries: tuple[str, ...], convolve: bool
+) -> tuple[Axis, ...]:
+    rank = len(taps)
+    stride, dilation = per_axis(options.stride, rank, "stride"), per_axis(options.dilation, rank, "dilation")
+    try:
+        return geometry(x_shape[-rank:], taps, options.mode, boundaries, stride, dilation, convolve)
+    except ValueError as error:
+        has_channels = len(x_shape) > rank and 1 <= x_shape[-1] <= MOST_CHANNELS and taps[-1] > x_shape[-1]
+        if options.axes is None and has_channels:
+            where = tuple(range(len(x_shape) - 1 - rank, len(x_shape) - 1))
+            how = f"axis={where[0]}" if rank == 1 else f"axes={where}"
+            raise ValueError(f"{error}; if the last axis of x is its channels, pass {how}") from None
+        raise
+
+
+def _common_batch(batch: tuple[int, ...], k_shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """The leading axes of the result, from those of x, which are `batch`, and of k."""
+    try:
+        return np.broadcast_shapes(batch, k_shape[:-rank])
+    except ValueError:
+        raise ValueError(
+            f"k has shape {k_shape}, a kernel for each element of its leading axes {k_shape[:-rank]}, which do not "
+            f"broadcast against those of x that it does not slide over, {batch}"
         ) from None
 
 

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastconv.arguments.correlation import Correlation, Options, OuterProduct, correlation_arguments
+from fastconv.arguments.correlation import Options, OuterProduct, correlation_arguments
+from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import real_dtype, unrepeated
 
 
@@ -156,7 +158,9 @@ def slide(c: Correlation, x: NDArray[Any], k: NDArray[Any], dtype: np.dtype[Any]
     """The formula: one shifted, weighted copy of the continued array per tap."""
     X = extended(c, x.astype(dtype, copy=False))
     y = np.zeros(c.shape, dtype)
-    for at, tap in np.ndenumerate(k.astype(dtype)):
+    k = k.astype(dtype)
+    for at in np.ndindex(k.shape[k.ndim - c.rank :]):
+        tap = k[(..., *at, *(None,) * c.rank)]  # or one for each element of the leading axes
         under: list[Any] = [
             slice(t * a.dilation, t * a.dilation + (a.out - 1) * a.stride + 1 if a.out else 0, a.stride)
             for t, a in zip(at, c.axes, strict=True)
@@ -204,7 +208,8 @@ def largest_element(c: Correlation) -> int | None:
 def _weights(c: Correlation) -> tuple[int, int, int]:
     """Of integers: (sum of |k|, the largest magnitude that the dtype of x holds, |fillvalue| or 1)"""
     taps = unrepeated(c.k)
-    heaviest: int = sum(abs(tap) for tap in taps.ravel().tolist()) * (c.k.size // taps.size)  # in Python's integers
+    times = c.taps // math.prod(taps.shape[taps.ndim - c.rank :])  # in Python's integers
+    heaviest = max(sum(map(abs, one)) * times for one in taps.reshape(-1, c.taps // times).tolist())
     fill = max(abs(int(c.fillvalue.real)), 1)
     allowed = 1 if c.x.dtype.kind == "b" else max(-int(np.iinfo(c.x.dtype).min), int(np.iinfo(c.x.dtype).max))
     return heaviest, allowed, fill
@@ -235,15 +240,15 @@ def counted(c: Correlation) -> Counted:
     real = real_dtype(dtype)
     weights = plain._replace(
         x=valid,
-        k=np.abs(c.k.astype(dtype)),
+        k=np.broadcast_to(np.abs(unrepeated(c.k).astype(dtype)), c.k.shape),
         factors=tuple(np.abs(f.astype(dtype)) for f in c.factors),
         sum_dtype=real,
         dtype=real,
         fillvalue=float(fill_counts),
     )
     axes = tuple(a._replace(n=a.k, out=1, lead=0, stride=1, dilation=1, start=0, whole=1, step=1) for a in c.axes)
-    ones = np.ones(c.k.shape, np.bool)
-    return Counted(above, weights, weights._replace(x=ones, axes=axes, shape=(1,) * c.rank, moved=()))
+    shape = (*c.k.shape[: c.k.ndim - c.rank], *(1,) * c.rank)
+    return Counted(above, weights, weights._replace(x=np.ones(c.k.shape, np.bool), axes=axes, shape=shape, moved=()))
 
 
 def normalised(c: Correlation, sums: Callable[[Correlation], NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -255,12 +260,15 @@ def normalised(c: Correlation, sums: Callable[[Correlation], NDArray[Any]]) -> t
     1993).
     """
     parts = counted(c)
-    weight, total = sums(parts.weights), sums(parts.window).reshape(())
+    weight, total = sums(parts.weights), sums(parts.window)
     return made_up(sums(parts.above), weight, total), weight.astype(parts.weights.sum_dtype, copy=False)
 
 
 def made_up(above: NDArray[Any], weight: NDArray[Any], total: NDArray[Any]) -> NDArray[Any]:
-    """above * total / weight; above itself, to the bit, where the weight is that of a whole window."""
+    """above * total / weight; above itself, to the bit, where the weight is that of a whole window.
+
+    total: broadcasts to the others.
+    """
     if above.dtype.kind == "c":  # part by part: times a complex number infinity would be NaN
         result = np.empty_like(above)
         result.real, result.imag = made_up(above.real, weight, total), made_up(above.imag, weight, total)
@@ -268,6 +276,7 @@ def made_up(above: NDArray[Any], weight: NDArray[Any], total: NDArray[Any]) -> N
     partial = ~((weight == total) & (weight > 0))
     if not partial.any():
         return above
+    total = np.broadcast_to(total, weight.shape)[partial]
     result, above, weight = above.copy(), above[partial], weight[partial]
     with np.errstate(all="ignore"):
         ratio = total.astype(np.float64) / weight

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv.arguments.correlation import Correlation
+from fastconv.arguments.prepared import Correlation
 from fastconv.reference.correlation import counted, extended, made_up, slide, wide_sums
 
 TILE_POINTS = 1 << 20  # the most that csrc/corr/fft.c transforms together
@@ -47,6 +47,11 @@ def error_bound(c: Correlation, factors: tuple[NDArray[Any], ...] = (), *, trans
     """
     if c.sum_dtype.kind in "iu":
         return np.zeros(c.shape)
+    if c.has_own_kernels:
+        bounds = np.empty(c.shape)
+        for at in np.ndindex(c.shape[: -c.rank]):
+            bounds[at] = error_bound(c.plane(at), factors, transformed=transformed)
+        return bounds
     if c.is_weighted:
         return _normalised_error_bound(c, factors, transformed)
     K = absolute(c.k)
@@ -88,7 +93,7 @@ def _normalised_error_bound(c: Correlation, factors: tuple[NDArray[Any], ...], t
     above, weights, window = counted(c)
     absolute = tuple(np.abs(f) for f in factors if f.shape[0] == 1)  # with several, weights are summed directly
     with np.errstate(all="ignore"):
-        weight, total = wide_sums(weights), wide_sums(window).reshape(())
+        weight, total = wide_sums(weights), wide_sums(window)
         y = np.abs(made_up(wide_sums(above), weight, total))
         y[~np.isfinite(y)] = 0
 

@@ -6,6 +6,7 @@
  *   fftcorr_f32 ...  correlation by FFT, for one, two and three axes, one tile and two
  *   driver_f32 ...   the driver, for random axes, boundaries, methods, stored types, memory layouts, on one
  *                    thread and on three
+ *   each_f32 ...     elements with kernels of their own, beside each by itself
  *   conv_driver ...  convolution layers, likewise
  *   gradients ...    of their input and of their weights, likewise
  *   folds ...        columns of windows, and columns added back
@@ -105,6 +106,7 @@ void check_match(void);
 /* drivers.c */
 ptrdiff_t folded(ptrdiff_t i, ptrdiff_t n, int boundary);
 void check_driver(void);
+void check_each(void);
 void check_lines(void);
 
 /* layers.c */

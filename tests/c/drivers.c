@@ -135,6 +135,50 @@ void check_driver(void)
     fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
 }
 
+/* Elements with kernels of their own: what each is by itself. Rows of images are elements, or images. */
+void check_each(void)
+{
+    fc_tune(8, 0, 0);
+    for (int trial = 0; trial < 200; trial++) {
+        const int signals = trial % 2, layout = trial / 2 % 2 ? MIRRORED : ADJACENT, out_layout = trial / 4 % 2 ? MIRRORED : ADJACENT;
+        const int method = !is_float(type) ? FC_DIRECT : trial % 5 == 0 ? FC_IM2COL : trial % 5 < 3 ? FC_FFT : FC_DIRECT;
+        const ptrdiff_t planes = up_to(PLANES), rows = up_to(24);
+        fc_axis one = {.n = 1, .k = 1, .out = 1, .whole = 1, .stride = 1, .dilation = 1, .boundary = FC_EDGE};
+        fc_corr g = {.type = type, .x_type = type, .out_type = type, .method = method, .fill = 0.75, .integer_fill = 3};
+        g.axis[DEPTH] = g.axis[ROWS] = g.axis[COLS] = one;
+        for (int a = signals ? COLS : ROWS; a <= COLS; a++) {
+            random_axis(&g.axis[a], a == COLS ? 60 : 24, method == FC_FFT);
+            g.axis[a].dilation = method == FC_FFT ? 1 : g.axis[a].dilation;
+            g.axis[a].whole = g.axis[a].out;
+        }
+        const ptrdiff_t tall = signals ? rows : g.axis[ROWS].n, out_tall = signals ? rows : g.axis[ROWS].out;
+        randomize(trial % 3 == 0, type);
+        view vx = lay_as(type, source[0], layout, planes, tall, g.axis[COLS].n, x);
+        view vk = lay(source[1], trial % LAYOUTS, planes, signals ? rows : g.axis[ROWS].k, g.axis[COLS].k, k);
+        view out = lay_as(type, dest, out_layout, planes, out_tall, g.axis[COLS].out, NULL), to[2] = {out, out};
+        to[1].p += areas[3] - dest;
+        g.axis[COLS].x_step = vx.col, g.axis[COLS].k_step = vk.col, g.axis[COLS].out_step = to[0].col;
+        if (!signals)
+            g.axis[ROWS].x_step = vx.row, g.axis[ROWS].k_step = vk.row, g.axis[ROWS].out_step = to[0].row;
+        const fc_each own[2] = {{planes, vx.plane, vk.plane, to[0].plane}, {rows, vx.row, vk.row, to[0].row}};
+        for (g.threads = 1; g.threads <= 3; g.threads += 2) {
+            say_case("trial %d: method %d, threads %d, %td elements, x %tdx%td, k %tdx%td", trial, method, g.threads,
+                     signals ? planes * rows : planes, g.axis[ROWS].n, g.axis[COLS].n, g.axis[ROWS].k, g.axis[COLS].k);
+            memset(areas[3], POISON, AREA), memset(dest, POISON, AREA);
+            int failed = 0;
+            EACH(n, planes) EACH(i, signals ? rows : 1) {
+                g.x = vx.p + n * vx.plane + i * vx.row, g.k = vk.p + n * vk.plane + i * vk.row;
+                g.out = to[1].p + n * to[1].plane + i * to[1].row;
+                failed |= fc_corr_run(&g);
+            }
+            g.x = vx.p, g.k = vk.p, g.out = to[0].p;
+            failed |= fc_corr_each(&g, signals ? 2 : 1, own);
+            verdict(failed ? "memory is short" : memcmp(dest, areas[3], AREA) ? "elements differ from what they are alone" : "");
+        }
+    }
+    fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
+}
+
 /* One pass of FC_LINES over v[rows][cols], of which only a frame beyond the edges is left out: lines.c has the order */
 static void pass_along(const fc_corr *g, int axis, const double *w, const grid from, grid to, ptrdiff_t rows, ptrdiff_t cols)
 {
