@@ -19,7 +19,7 @@ from fastconv.typing import Measure, PadMode
 __all__ = ["match_template"]
 
 
-@planned(image="data", template="taps", mask="taps")
+@planned(image="data", template="taps", mask="taps", out="out")
 def match_template(
     image: ArrayLike,
     template: ArrayLike,
@@ -30,6 +30,7 @@ def match_template(
     method: Measure = "ccoeff_normed",
     mask: ArrayLike | None = None,
     dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
     threads: int | None = None,
 ) -> Any:
     """How well a template matches the image, at every place.
@@ -72,6 +73,8 @@ def match_template(
     dtype : dtype, optional
         Of result and arithmetic, float32 or float64; by default float32 for float16 and float32 images, else
         float64, as in scikit-image. float32 halves the time for images of small integers.
+    out : ndarray, optional
+        Where to put the result: of its shape and dtype, any strides. May overlap image, template and mask.
     threads : int, optional
         At most so many; default `get_num_threads()`. The result has the same bits for any number.
 
@@ -87,11 +90,12 @@ def match_template(
     Raises
     ------
     ValueError
-        Unknown names, wrong dimensions, a template larger than the image, an unfit mask.
+        Unknown names, wrong dimensions, a template larger than the image, an unfit mask, `out` of another shape or
+        read-only.
     TypeError
-        Dtypes that are not real numbers of at most 64 bits; masked arrays.
+        Dtypes that are not real numbers of at most 64 bits; masked arrays; `out` of another dtype.
     MemoryError
-        No memory for the result or for scratch.
+        No memory for the result or for scratch; `out` is untouched.
 
     Notes
     -----
@@ -125,25 +129,28 @@ def match_template(
     array([[  6.,  41., 147., 102.],
            [  6., 296., 516., 246.]])
     """
-    m = matching_arguments(image, template, pad_input, mode, constant_values, method=method, mask=mask, dtype=dtype)
+    how: Any = {"method": method, "mask": mask, "dtype": dtype, "out": out}
+    m = matching_arguments(image, template, pad_input, mode, constant_values, **how)
     n = 0 if threads is None else thread_count(threads, "threads")
     if _core is None:
         return exact.match(m)
-    answer = _run(m, n, image)
     if checking.get():
-        check_result(answer.result, exact.match(m), exact.match_error_bound(m), "match_template")
-        return answer.result
-    return answer
+        alone = m._replace(out=None)  # which may overlap the image
+        result = _run(alone, n, None).result
+        check_result(result, exact.match(alone), exact.match_error_bound(m), "match_template")
+        return m.delivered(result)
+    return _run(m, n, image)
 
 
 def _run(m: Matching, threads: int, asked: Any) -> Answer:
     """threads: 0 for the default. asked: the image that was given."""
     assert _core is not None
-    result = np.empty(m.shape, m.dtype)
+    is_free = m.out is not None and not np.may_share_memory(m.out, m.image)
+    result = m.out if m.out is not None and is_free else np.empty(m.shape, m.dtype)
     counts = np.True_ if m.weights is None else m.weights > 0
     if not np.isfinite(m.template[counts].ravel()).all():
         result.fill(math.nan)
-        return Answer(result)
+        return Answer(m.delivered(result))
     image = native(m.image)
     if image.dtype == np.float16:
         image = image.astype(np.float32)
@@ -185,6 +192,8 @@ def _run(m: Matching, threads: int, asked: Any) -> Answer:
         (shift / scale, scale, float(by.sum()), float(energies.sum()), spread, square, power),
     )
     plan((image,), result)
+    if result is not m.out and m.out is not None:
+        return Answer(m.delivered(result))
     return Answer(result, plan.serve((asked,), (image,), result))
 
 

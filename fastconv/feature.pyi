@@ -17,6 +17,7 @@ class _How(TypedDict, total=False):
 
     method: Measure
     mask: ArrayLike | None
+    out: NDArray[Any] | None
     threads: int | None
 
 class _MatchTemplate(Protocol):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import oracles
 from calls_corr import DTYPES
-from fuzz import Array, Call, Rng, array, length, pick, rarely, spoilt
+from fuzz import Also, Array, Call, Rng, array, length, pick, rarely, room, spoilt
 from oracles import Slide
 
 from fastconv import feature, reference
@@ -58,7 +58,9 @@ def random_call(rng: Rng) -> Call:
     call = Call("feature.match_template", feature.match_template, a, _expected, bound)
     if rarely(rng, 0.1):
         return spoilt(rng, call, reference.match_template, [*a])
-    return call
+    m = matching.matching_arguments(**a)
+    out = room(rng, m.shape, m.dtype)
+    return call._replace(also=(Also(f"out of strides {out.strides}", {"out": out}),))
 
 
 def _expected(image: Array, template: Array, **how: Any) -> Array:

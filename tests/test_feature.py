@@ -12,7 +12,7 @@ from conftest import only_deep
 
 import fastconv
 from fastconv import _core, reference
-from fastconv.arguments.matching import MEASURES, PAD_MODES
+from fastconv.arguments.matching import MEASURES, PAD_MODES, matching_arguments
 from fastconv.feature import match_template
 from fastconv.plans import Answer
 
@@ -155,6 +155,61 @@ def test_layouts(isa, rng, dtype):
     packed = np.zeros(x.size * x.itemsize + 1, np.uint8)[1:].view(dtype).reshape(x.shape)
     packed[...] = x
     cases.assert_same_bits(match_template(packed, t), match_template(x, t))
+
+
+def rooms(shape, dtype):
+    """Where results may go: dense, rows and columns apart, backwards, columns first, at odd addresses; filled."""
+    yield np.full(shape, 7, dtype)
+    yield np.full(tuple(2 * n for n in shape), 7, dtype)[tuple(slice(None, None, 2) for _ in shape)]
+    yield np.full(shape, 7, dtype)[..., ::-1, ::-1]
+    yield np.full(shape[::-1], 7, dtype).T
+    packed = np.zeros(np.prod(shape) * np.dtype(dtype).itemsize + 1, np.uint8)[1:]
+    yield packed.view(dtype).reshape(shape)
+
+
+@shapes
+@pytest.mark.parametrize("options", [{}, {"pad_input": True, "mode": "edge"}, {"dtype": "float32", "method": "sqdiff"}])
+def test_out(rng, isa, image, template, options):
+    x, t = textured(rng, image), textured(rng, template)
+    expected = match_template(x, t, **options)
+    for out in rooms(expected.shape, expected.dtype):
+        for _ in range(2):  # the second one by its plan
+            out[...] = 7
+            assert match_template(x, t, **options, out=out) is out
+            cases.assert_same_bits(out, expected)
+    out = np.empty_like(expected)
+    assert reference.match_template(x, t, **options, out=out) is out
+    cases.assert_same_bits(out, reference.match_template(x, t, **options))
+    with fastconv.checked():
+        assert match_template(x, t, **options, out=out) is out
+    cases.assert_same_bits(out, expected)
+
+
+def test_out_leaves_its_surroundings_alone(rng):
+    x, t = textured(rng, (40, 50)), textured(rng, (4, 5))
+    room = np.full((39, 48), 7.0)
+    match_template(x, t, out=room[1:-1, 1:-1])
+    assert (room[[0, -1]] == 7).all() and (room[:, [0, -1]] == 7).all()
+
+
+def test_out_may_overlap_what_is_read(rng):
+    for _ in range(2):
+        x, t, mask = textured(rng, (40, 50)), textured(rng, (40, 50)), np.ones((40, 50))
+        small = np.ones((37, 46))
+        expected = match_template(x, t[:4, :5])
+        cases.assert_same_bits(match_template(x, t[:4, :5], out=t[1:38, 1:47]), expected)
+        t = textured(rng, (40, 50))
+        expected = match_template(x, t[:4, :5], mask=small[:4, :5])
+        cases.assert_same_bits(match_template(x, t[:4, :5], mask=small[:4, :5], out=small), expected)
+        expected = match_template(x, t[:4, :5], True)
+        with fastconv.checked():
+            match_template(x.copy(), t[:4, :5], True, out=mask)
+            cases.assert_same_bits(match_template(x.copy(), t[:4, :5], True, out=mask), expected)
+        whole = x[::-1].copy()
+        cases.assert_same_bits(match_template(whole[::-1], t[:4, :5], True, out=whole), expected)
+        cases.assert_same_bits(match_template(x, t[:4, :5], True, out=x), expected)
+    t[1, 1] = np.nan
+    assert np.isnan(match_template(x, t[:4, :5], True, out=x)).all() and np.isnan(x).all()
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "int16"])
@@ -304,6 +359,9 @@ def test_missing_pixels_without_weight_do_not_matter(rng):
     y = check(x, t, mask=mask)
     assert np.isfinite(y[10, 10]) and np.isnan(y[10, 11]) and np.isnan(y).sum() == 29
     assert np.isfinite(match_template(x[:9], t, mask=mask)).all()
+    for method in MEASURES:
+        bound = reference.match_error_bound(matching_arguments(x, t, method=method, mask=mask))
+        assert np.isfinite(bound).all()
 
 
 @pytest.mark.parametrize("at", [(0, 0), (0, 37), (41, 0), (41, 37), (20, 20)])
@@ -323,14 +381,15 @@ def test_out_of_memory(rng, template):
     image = (60, 70) if len(template) == 2 else (4, 20, 30)
     x, t = textured(rng, image, "float32"), textured(rng, template, "float32")
     y = match_template(x, t)
-    failures = 0
+    out, failures = np.full_like(y, 7), 0
     try:
         for allocations in range(60):
             _core.alloc_fail_after(allocations)
             try:
-                cases.assert_same_bits(match_template(x, t), y)
+                cases.assert_same_bits(match_template(x, t, out=out), y)
                 break
             except MemoryError as error:
+                assert (out == 7).all()
                 failures += 1
                 assert "match_template" in str(error)
     finally:
@@ -394,6 +453,17 @@ ERRORS = {
     "mask NaN": ((IMAGE, TEMPLATE), {"mask": TEMPLATE * np.nan}, ValueError, "mask must hold weights from 0"),
     "mask zero": ((IMAGE, TEMPLATE), {"mask": TEMPLATE * 0}, ValueError, "mask must have a weight above 0"),
     "dtype": ((IMAGE, TEMPLATE), {"dtype": int}, TypeError, "dtype must be float32 or float64; got int64"),
+    "out": ((IMAGE, TEMPLATE), {"out": [[1.0]]}, TypeError, "out must be a numpy.ndarray; got list"),
+    "out dtype": ((IMAGE, TEMPLATE), {"out": np.ones((4, 4), "f4")}, TypeError, "out has dtype float32; .* float64"),
+    "out order": ((IMAGE, TEMPLATE), {"out": np.ones((4, 4), ">f8")}, TypeError, "out has dtype >f8; .* float64"),
+    "out shape": ((IMAGE, TEMPLATE), {"out": np.ones((5, 6))}, ValueError, r"out has shape \(5, 6\); .* \(4, 4\)"),
+    "out padded": ((IMAGE, TEMPLATE, True), {"out": np.ones((4, 4))}, ValueError, r"the result has shape \(5, 6\)"),
+    "out read-only": (
+        (IMAGE, TEMPLATE),
+        {"out": np.broadcast_to(np.ones(4), (4, 4))},
+        ValueError,
+        "out is read-only",
+    ),
     "value": ((IMAGE, TEMPLATE, True), {"constant_values": "1"}, TypeError, "constant_values must be a real number"),
     "values": ((IMAGE, TEMPLATE, True), {"constant_values": (1, 2, 3)}, ValueError, "constant_values must be a number"),
 }

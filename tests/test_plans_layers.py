@@ -307,6 +307,21 @@ def test_matching_finds_its_plan(rng, isa, options, dtype):
     np.testing.assert_array_equal(match_template(other, template, **options), again, strict=True)
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_scores_go_where_they_are_to(rng, dtype):
+    image, template = rng.integers(0, 9, (9, 8)).astype(dtype), rng.integers(0, 9, (3, 3)).astype(dtype)
+    out = np.empty((7, 6), dtype)
+    assert hits(lambda: match_template(image, template, out=out)) == 1
+    expected = match_template(image, template)
+    for place in (np.empty((7, 6), dtype), np.empty((6, 7), dtype).T, np.empty((7, 12), dtype)[:, ::2], image[2:, 2:]):
+        before = image.copy()
+        assert match_template(image, template, out=place) is place
+        np.testing.assert_array_equal(place, expected, strict=True)
+        image[...] = before
+    with pytest.raises(ValueError, match="out has shape"):
+        match_template(image, template, out=np.empty((6, 7), dtype))
+
+
 def test_volumes_and_views_are_matched(rng):
     image, template = rng.standard_normal((6, 9, 8)), rng.standard_normal((2, 3, 3))
     assert hits(lambda: match_template(image, template)) == 1

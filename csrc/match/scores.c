@@ -122,7 +122,12 @@ static void score_put(const tile *t, ptrdiff_t i, ptrdiff_t j, int type, const v
     char *to = g->result;
     for (int a = 0; a < FC_AXES; a++)
         to += at[a] * g->out_step[a];
-    t->m->fc->op[g->out_type]->widen(to, type, scores, n);
+    const ptrdiff_t step = g->out_step[COLS], size = fc_stored_size(g->out_type);
+    const int adjacent = step == size && (ptrdiff_t)to % size == 0;
+    char *row = adjacent ? to : (char *)(t->buffer[OUT] + t->m->row);
+    t->m->fc->op[g->out_type]->widen(row, type, scores, n);
+    if (!adjacent)
+        fc_copy_row(to, step, row, size, n, size);
 }
 
 /* A row of scores; marks what is in doubt and returns whether anything is. */

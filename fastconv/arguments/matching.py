@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.boundaries import NAMES
-from fastconv.arguments.values import as_even_array
+from fastconv.arguments.values import as_even_array, as_out
 from fastconv.typing import Measure, PadMode
 
 MEASURES: tuple[str, ...] = get_args(Measure)
@@ -33,10 +33,19 @@ class Matching(NamedTuple):
     boundary: str
     fillvalue: float
     whole: bool  # image, template and weights are integers, and float64 holds their sums exactly
+    out: NDArray[Any] | None  # where the result goes
 
     @property
     def is_normed(self) -> bool:
         return self.measure.endswith("_normed")
+
+    def delivered(self, result: NDArray[Any]) -> NDArray[Any]:
+        """The result in its own dtype, in `out` if there is one."""
+        if self.out is None:
+            return result.astype(self.dtype, copy=False)
+        if result is not self.out:
+            self.out[...] = result
+        return self.out
 
 
 def matching_arguments(
@@ -49,6 +58,7 @@ def matching_arguments(
     method: Measure = "ccoeff_normed",
     mask: ArrayLike | None = None,
     dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
 ) -> Matching:
     """Check the arguments of match_template and derive geometry and dtype.
 
@@ -77,6 +87,7 @@ def matching_arguments(
     whole = binary and picture.dtype.kind in "biu" and figure.dtype.kind in "biu" and result == np.float64
 
     shape = tuple(n - k + 1 for n, k in zip(picture.shape, figure.shape, strict=True))
+    into = as_out(out, picture.shape if pad_input else shape, result)
     lead, boundary, fillvalue = (0,) * picture.ndim, "constant", 0.0
     if pad_input:
         shape, lead = picture.shape, tuple(k // 2 for k in figure.shape)
@@ -93,7 +104,17 @@ def matching_arguments(
             lead = tuple(k // 2 - k for k in figure.shape)
             whole = False
     return Matching(
-        picture, figure.astype(np.float64, order="C"), weights, method, result, shape, lead, boundary, fillvalue, whole
+        picture,
+        figure.astype(np.float64, order="C"),
+        weights,
+        method,
+        result,
+        shape,
+        lead,
+        boundary,
+        fillvalue,
+        whole,
+        into,
     )
 
 

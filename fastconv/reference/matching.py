@@ -16,7 +16,8 @@ from fastconv.reference.rounding import TILE_POINTS, transform_error
 
 
 def match_template(image: ArrayLike, template: ArrayLike, *where: Any, **how: Any) -> NDArray[Any]:
-    """`fastconv.feature.match_template` in plain NumPy; `where` and `how` are its arguments that change the result.
+    """`fastconv.feature.match_template` in plain NumPy; `where` and `how` are its arguments that change the result, and
+    `out`.
 
     Examples
     --------
@@ -34,7 +35,7 @@ def match(m: Matching) -> NDArray[Any]:
     with np.errstate(all="ignore"):
         for row, windows in _rows_of_windows(m):
             result[row] = _scores(m, windows)
-    return result.astype(m.dtype)
+    return m.delivered(result)
 
 
 def _rows_of_windows(m: Matching) -> Iterator[tuple[tuple[int, ...], NDArray[np.float64]]]:
@@ -135,7 +136,8 @@ def match_error_bound(m: Matching) -> NDArray[np.float64]:
             t, i, R = np.sqrt((T**2).sum()), np.sqrt((X**2).sum(1)), np.ptp(values) * of_windows
             error = 2 * (u * K + 16 * wide * n) * t * R * np.sqrt(V)
             if not m.measure.startswith("ccoeff"):
-                most_of = np.abs(m.template).max() * of_template + np.abs(values).max() * of_windows
+                counted = m.template if m.weights is None else m.template[m.weights > 0]
+                most_of = np.abs(counted).max() * of_template + np.abs(values).max() * of_windows
                 error += 16 * wide * n * V * most_of**2
             error += (4 * heaviest * np.abs(T).sum() + 2 * n) * float(np.finfo(np.float64).smallest_subnormal)
             scores = np.abs(_scores(m, windows))
