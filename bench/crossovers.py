@@ -133,8 +133,9 @@ def choices() -> Calls:
 
 
 def matches() -> Calls:
-    x = floats(512, 512)
-    return {f"match_template {n}x{n}": partial(fastconv.feature.match_template, x, x[:n, :n]) for n in (8, 12, 24, 64)}
+    x, volume, match = floats(512, 512), floats(200, 200, 20), fastconv.feature.match_template
+    calls: Calls = {f"match_template {n}x{n}": partial(match, x, x[:n, :n]) for n in (8, 12, 24, 64)}
+    return calls | {f"match_template, rows of {21 - n}": partial(match, volume, volume[:5, :5, :n]) for n in (2, 8, 17)}
 
 
 def filters() -> Calls:

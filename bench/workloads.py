@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any, NamedTuple
 
 import cases
@@ -157,18 +158,17 @@ def steps(dtypes: list[str]) -> Iterator[Case]:
 
 
 def match(dtypes: list[str]) -> Iterator[Case]:
-    """Template matching on a picture by the normed correlation coefficient, result of float32."""
-    for dtype in ("float32", "uint8"):
+    """Template matching on pictures of one channel or three by the normed correlation coefficient, in float32."""
+    for dtype, channels in product(("float32", "uint8"), ((), (3,))):
         for size in cases.TEMPLATES:
-            x = _data(cases.PICTURE, dtype)
+            x, how = _data(cases.PICTURE + channels, dtype), {"dtype": "float32", "axes": (0, 1)}
             t = x[100 : 100 + size, 200 : 200 + size].copy()
             peers = _only(
                 cv2_matchTemplate=(cv2, lambda x=x, t=t: cv2.matchTemplate(x, t, cv2.TM_CCOEFF_NORMED)),
-                skimage_match_template=(feature, lambda x=x, t=t: feature.match_template(x, t)),
+                skimage_match_template=(None if channels else feature, lambda x=x, t=t: feature.match_template(x, t)),
             )
-            yield Case(
-                f"{dtype} {size}x{size}", lambda x=x, t=t: match_template(x, t, dtype="float32"), peers, tolerance=1e-2
-            )
+            name = f"{dtype} {size}x{size}{'x3' if channels else ''}"
+            yield Case(name, lambda x=x, t=t, how=how: match_template(x, t, **how), peers, tolerance=1e-2)
 
 
 def missing(dtypes: list[str]) -> Iterator[Case]:

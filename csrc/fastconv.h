@@ -219,6 +219,7 @@ typedef struct {
     int out_type;               /* type, or FC_F32 */
     int measure, normed, whole; /* whole: x and T - shift are integers, and sums are to be exact */
     int boundary, threads;
+    int by_plane; /* of FC_CCOEFF: means are those of each plane of T and window, and spread adds them up; one output deep */
     double fill;
     ptrdiff_t n[3], k[3], out[3], lead[3], x_step[3], out_step[3];
     const char *x;

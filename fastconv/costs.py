@@ -37,6 +37,9 @@ ORDERED_TAPS = 27  # taps: kernels of up to so many are summed in SciPy's order 
 ORDERED_PRODUCTS = 50000  # products: as are so few, where the choice of a method would take longer
 WIDE_MEAN = 48  # elements: means over more along two axes are taken one after the other: their halo is most of a tile
 
+# Template matching (feature.py)
+MATCH_SHORT = 32  # scores of a row (Zen 4): fewer lie across columns, as do channels that come last
+
 # Full convolution (signal.py)
 PLAIN_BELOW = 10000  # products: fewer take no longer than finding out which are needed
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from fastconv import costs
 from fastconv.arguments.matching import Matching, matching_arguments
 from fastconv.arguments.values import native
 from fastconv.plans import Answer, planned
@@ -29,6 +30,7 @@ def match_template(
     *,
     method: Measure = "ccoeff_normed",
     mask: ArrayLike | None = None,
+    axes: tuple[int, ...] | None = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
     threads: int | None = None,
@@ -55,8 +57,9 @@ def match_template(
     Parameters
     ----------
     image : array_like, 2-D or 3-D
-        Bool, integers, float16, float32 or float64; any strides. Never copied as a whole, but for float16, a
-        foreign byte order, and padding by rules that look at a whole axis (`mode`).
+        A picture, a volume, or a picture with channels (`axes`). Bool, integers, float16, float32 or float64; any
+        strides. Never copied as a whole, but for float16, a foreign byte order, and padding by rules that look at a
+        whole axis (`mode`).
     template : array_like
         As many dimensions, in none of them larger.
     pad_input : bool
@@ -69,7 +72,14 @@ def match_template(
     method : str
         One of the table.
     mask : array_like, optional
-        Of the template's shape. Bool and uint8: pixels where it is not 0 count. Other dtypes: weights, at least 0.
+        Of the template's shape, or of one channel of it. Bool and uint8: pixels where it is not 0 count. Other dtypes:
+        weights, at least 0.
+    axes : tuple of int, optional
+        Which axes of the image the template slides over; by default all. Of three, two are those of a picture with
+        channels, of which the template has as many: ``axes=(0, 1)`` if they come last, (H, W, C). The result then has
+        one score for every place, shape (H-h+1, W-w+1): all sums go over the channels, and means (of "ccoeff") are
+        those of each channel, as in OpenCV. By default they are a third axis of the result, of one score where image
+        and template have as many of them, and means are those of all, as in scikit-image.
     dtype : dtype, optional
         Of result and arithmetic, float32 or float64; by default float32 for float16 and float32 images, else
         float64, as in scikit-image. float32 halves the time for images of small integers.
@@ -128,14 +138,17 @@ def match_template(
     >>> match_template(image, template, method="sqdiff")
     array([[  6.,  41., 147., 102.],
            [  6., 296., 516., 246.]])
+    >>> colours = np.stack([image, image, -image], axis=-1)  # (H, W, 3)
+    >>> match_template(colours, colours[1:, 2:4], axes=(0, 1)).shape
+    (2, 4)
     """
-    how: Any = {"method": method, "mask": mask, "dtype": dtype, "out": out}
+    how: Any = {"method": method, "mask": mask, "axes": axes, "dtype": dtype, "out": out}
     m = matching_arguments(image, template, pad_input, mode, constant_values, **how)
     n = 0 if threads is None else thread_count(threads, "threads")
     if _core is None:
         return exact.match(m)
     if checking.get():
-        alone = m._replace(out=None)  # which may overlap the image
+        alone = m._replace(asked_out=None, out=None)  # which may overlap the image
         result = _run(alone, n, None).result
         check_result(result, exact.match(alone), exact.match_error_bound(m), "match_template")
         return m.delivered(result)
@@ -159,44 +172,70 @@ def _run(m: Matching, threads: int, asked: Any) -> Answer:
     energies = weights**2
     template = np.where(counts, m.template, 0)
     # Without the mean, by a power of two about one: nothing overflows, and integers stay integers.
-    counted = template[weights > 0]
-    most = float(np.abs(counted).max())
+    most = float(np.abs(template[weights > 0]).max())
     scale = 1.0 if m.whole or most == 0 else math.ldexp(1, -max(min(math.frexp(most)[1], 1000), -1000))
-    scaled, first = template * scale, float(counted[0]) * scale
-    is_flat = bool((counted == counted[0]).all())
+    scaled = template * scale
     about_mean = m.measure.startswith("ccoeff")
     by = weights if about_mean else energies
-    beyond = 0.0 if is_flat else float((by * (scaled - first)).sum()) / float(by.sum())
-    mean = first + beyond
-    shift = float(round(mean)) if m.whole else mean / scale * scale  # as exact without the scale, however small
-    spread = 0.0 if is_flat else float((energies * (scaled - first - beyond) ** 2).sum())
-    square = float((energies * (scaled - shift) ** 2).sum())
+    by_plane = about_mean and m.has_channels
+    shifts, spread = np.zeros(template.shape), 0.0
+    for part in range(len(template)) if by_plane else (slice(None),):
+        if weights[part].any():
+            shifts[part], of_part = _centre(scaled[part], by[part], energies[part], scale, m.whole)
+            spread += of_part
+    shift = float(shifts.flat[0])
+    square = float((energies * (scaled - shifts) ** 2).sum())
     power = float((energies * scaled**2).sum())
-    t = energies * (scaled - shift)
+    t = energies * (scaled - shifts)
 
     masks: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     if m.weights is not None:
         binary = bool((weights == energies).all())
         masks = (energies if binary or not about_mean else weights), energies
+    order = _order(m)
     plan = _core.MatchPlan(
-        image,
-        result,
-        _solid(t),
-        None if masks is None else tuple(_solid(a) for a in masks) if masks[0] is not masks[1] else (_solid(masks[0]),),
-        m.lead,
+        _laid(image, order),
+        _laid(result, order),
+        np.ascontiguousarray(_laid(t, order)),
+        masks and tuple([np.ascontiguousarray(_laid(a, order)) for a in masks[masks[0] is masks[1] :]]),
+        [m.lead[axis] if axis >= 0 else 0 for axis in order],
         m.measure,
         m.boundary,
         m.fillvalue,
         threads,
         m.whole,
+        by_plane,
         (shift / scale, scale, float(by.sum()), float(energies.sum()), spread, square, power),
     )
     plan((image,), result)
-    if result is not m.out and m.out is not None:
+    if m.out is not None and result is not m.out:
         return Answer(m.delivered(result))
-    return Answer(result, plan.serve((asked,), (image,), result))
+    delivered = m.delivered(result)
+    return Answer(delivered, plan.serve((asked,), (image,), delivered))
 
 
-def _solid(a: NDArray[np.float64]) -> NDArray[np.float64]:
-    """a as (depth, rows, columns), contiguous."""
-    return np.ascontiguousarray(a).reshape((1,) * (3 - a.ndim) + a.shape)
+def _centre(
+    scaled: NDArray[np.float64], by: NDArray[np.float64], energies: NDArray[np.float64], scale: float, whole: bool
+) -> tuple[float, float]:
+    """What is taken from a template that was multiplied by scale, its mean as near as that can be, and its spread about
+    the mean."""
+    counted = scaled[by > 0]
+    first = float(counted[0])
+    is_flat = bool((counted == first).all())
+    beyond = 0.0 if is_flat else float((by * (scaled - first)).sum()) / float(by.sum())
+    mean = first + beyond
+    shift = float(round(mean)) if whole else mean / scale * scale  # as exact without the scale, however small
+    return shift, 0.0 if is_flat else float((energies * (scaled - first - beyond) ** 2).sum())
+
+
+def _order(m: Matching) -> tuple[int, int, int]:
+    """Which axes are depth, rows and columns of compiled code, whose vectors lie along columns; -1: an axis of one."""
+    depth, rows, columns = (0, 1, 2) if len(m.shape) == 3 else (-1, 0, 1)
+    if m.shape[-1] >= min(costs.MATCH_SHORT, max(m.shape)):
+        return depth, rows, columns
+    return (depth, columns, rows) if m.has_channels or depth < 0 else (columns, depth, rows)
+
+
+def _laid(a: NDArray[Any], order: tuple[int, int, int]) -> NDArray[Any]:
+    moved = a.transpose([axis for axis in order if axis >= 0])
+    return moved if moved.ndim == 3 else moved[None]

@@ -17,6 +17,7 @@ class _How(TypedDict, total=False):
 
     method: Measure
     mask: ArrayLike | None
+    axes: tuple[int, ...] | None
     out: NDArray[Any] | None
     threads: int | None
 

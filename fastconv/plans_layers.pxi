@@ -224,7 +224,7 @@ cdef class FoldPlan(ArraysPlan):
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_match:
-        int type, x_type, out_type, measure, normed, whole, boundary, threads
+        int type, x_type, out_type, measure, normed, whole, boundary, threads, by_plane
         double fill
         ptrdiff_t n[3]
         ptrdiff_t k[3]
@@ -248,29 +248,25 @@ MEASURE = {"ccoeff": FC_CCOEFF, "ccorr": FC_CCORR, "sqdiff": FC_SQDIFF}
 cdef class MatchPlan(ArraysPlan):
     """Scores of the template t (d, h, w), float64 and C-contiguous, in an image; see fc_match in fastconv.h.
 
-    masks: None, (v,) or (M, v), of t's shape. numbers: the last fields of fc_match. What t and masks hold must not change.
+    image, result: (depth, rows, columns). masks: None, (v,) or (M, v), of t's shape. numbers: the last fields of fc_match.
+    What t and masks hold must not change.
     """
 
     cdef fc_match g
     cdef tuple arrays  # what g points to
 
     def __init__(self, cnp.ndarray image, cnp.ndarray result, cnp.ndarray t, tuple masks, lead, measure, boundary,
-                 double fill, int threads, bint whole, numbers):
+                 double fill, int threads, bint whole, bint by_plane, numbers):
         cdef fc_match *g = &self.g
-        cdef int i, rank = cnp.PyArray_NDIM(image), first = 3 - rank
+        cdef int i
         cdef cnp.ndarray weights, energies
         g.x_type, g.out_type = stored(image), stored(result)
         g.type = g.out_type if masks is None else FC_F64
         g.measure, g.normed = MEASURE[measure.removesuffix("_normed")], measure.endswith("_normed")
-        g.boundary, g.fill, g.whole = BOUNDARY[boundary], fill, whole
+        g.boundary, g.fill, g.whole, g.by_plane = BOUNDARY[boundary], fill, whole, by_plane
         for i in range(3):
-            g.n[i] = g.out[i] = 1
-            g.lead[i] = g.x_step[i] = g.out_step[i] = 0
-            g.k[i] = cnp.PyArray_DIM(t, i)
-        for i in range(rank):
-            g.n[first + i], g.out[first + i] = cnp.PyArray_DIM(image, i), cnp.PyArray_DIM(result, i)
-            g.x_step[first + i], g.out_step[first + i] = cnp.PyArray_STRIDE(image, i), cnp.PyArray_STRIDE(result, i)
-            g.lead[first + i] = lead[i]
+            g.n[i], g.k[i], g.out[i] = cnp.PyArray_DIM(image, i), cnp.PyArray_DIM(t, i), cnp.PyArray_DIM(result, i)
+            g.x_step[i], g.out_step[i], g.lead[i] = cnp.PyArray_STRIDE(image, i), cnp.PyArray_STRIDE(result, i), lead[i]
         g.t = <const double *> cnp.PyArray_DATA(t)
         if masks is not None:
             weights, energies = masks[0], masks[len(masks) - 1]

@@ -56,10 +56,19 @@ def random_call(rng: Rng) -> Call:
         return reference.match_error_bound(matching.matching_arguments(**a))
 
     call = Call("feature.match_template", feature.match_template, a, _expected, bound)
+    if ndim == 3 and rarely(rng, 0.6):
+        a["axes"] = pick(rng, [(0, 1), (1, 2), (2, 0)])
+        (channels,) = {0, 1, 2} - {*a["axes"]}
+        cut = (slice(None),) * channels + (slice(template[channels]),)
+        a["image"] = x[cut]
+        if "mask" in a and rarely(rng, 0.3):
+            a["mask"] = a["mask"].take(0, channels)
+            a["mask"].flat[0] = 1
+
     if rarely(rng, 0.1):
         return spoilt(rng, call, reference.match_template, [*a])
     m = matching.matching_arguments(**a)
-    out = room(rng, m.shape, m.dtype)
+    out = room(rng, m.shape[m.has_channels :], m.dtype)
     return call._replace(also=(Also(f"out of strides {out.strides}", {"out": out}),))
 
 
@@ -71,32 +80,41 @@ def _expected(image: Array, template: Array, **how: Any) -> Array:
         [0] * image.ndim,
     )
     pad, fill, x = "constant", 0, image.astype(np.longdouble)
+    channels = next(iter({*range(image.ndim)} - {*how.get("axes", range(image.ndim))}), None)
     if how.get("pad_input"):
         out, lead = list(size), [m // 2 for m in template.shape]
         pad, fill = how["mode"], how.get("constant_values", 0)
+        if channels is not None:
+            out[channels], lead[channels] = 1, 0
         if pad not in BOUNDARIES:
-            sides = [(m, m) for m in template.shape]
+            sides = [(0 if axis == channels else m,) * 2 for axis, m in enumerate(template.shape)]
             x = np.pad(image.astype(dtype.newbyteorder("=")), sides, pad).astype(np.longdouble)
-            lead, pad = [m // 2 - m for m in template.shape], "constant"
+            lead, pad = [p - m for p, (m, _) in zip(lead, sides, strict=True)], "constant"
     slides = [Slide(n, m, o, p, 1, 1, pad) for n, m, o, p in zip(x.shape, template.shape, out, lead, strict=True)]
     X, T = oracles.with_nothing(x, x.ndim, fill)[oracles.seen(slides)], template.astype(np.longdouble).ravel()
     mask = how.get("mask", np.ones(template.shape))
+    if mask.ndim < template.ndim and channels is not None:
+        mask = np.broadcast_to(np.expand_dims(mask, channels), template.shape)
     M = mask.astype(np.longdouble).ravel()
-    X, T, M = X[:, M > 0], T[M > 0], M[M > 0]
-    scores = _scores(X, T, M, how.get("method", "ccoeff_normed"))
+    part = np.zeros(template.shape, int) if channels is None else np.indices(template.shape)[channels]
+    X, T, part, M = X[:, M > 0], T[M > 0], part.ravel()[M > 0], M[M > 0]
     spoilt = ~(np.isfinite(X).all(1) & np.isfinite(T).all())
+    scores = _scores(X, T, M, part, how.get("method", "ccoeff_normed"))
+    if channels is not None:
+        del out[channels]
     return np.where(spoilt, np.nan, scores).reshape(out).astype(dtype.newbyteorder("="))
 
 
-def _scores(X: Array, T: Array, M: Array, measure: str) -> Array:
+def _scores(X: Array, T: Array, M: Array, part: Array, measure: str) -> Array:
+    """Of windows X, which are overwritten, as T is. part: which pixels have a mean of their own."""
     name, _, normed = measure.partition("_")
     with np.errstate(all="ignore"):
-        even = (X[:, :1] == X).all(1), (T[0] == T).all()
-        if name == "ccoeff":
-            X = X - (X * M).sum(1, keepdims=True) / M.sum()
-            T = T - (T * M).sum() / M.sum()
-            X[even[0]] = 0
-            T = T * 0 if even[1] else T
+        for p in np.unique(part) if name == "ccoeff" else ():
+            of = np.flatnonzero(part == p)
+            for a in X, T[None]:
+                even = (a[:, of[:1]] == a[:, of]).all(1)
+                a[:, of] -= (a[:, of] * M[of]).sum(1, keepdims=True) / M[of].sum()
+                a[np.ix_(even, of)] = 0
         X, T = M * X, M * T
         scores = ((T - X) ** 2).sum(1) if name == "sqdiff" else (T * X).sum(1)
         if normed:

@@ -31,6 +31,7 @@ SHAPES = (
     ((70, 600), (13, 12)),
     ((9, 10, 40), (3, 4, 5)),
     ((6, 31, 36), (2, 14, 15)),
+    ((30, 41, 3), (4, 5, 3)),
 )
 shapes = pytest.mark.parametrize(("image", "template"), SHAPES)
 
@@ -223,6 +224,126 @@ def test_foreign_byte_order_and_strides_of_all_arrays(rng, dtype, options):
         y = match_template(x, t, mask=m, **options)
         cases.assert_same_bits(match_template(foreign[0], foreign[1], mask=other, **options), y)
     cases.assert_same_bits(match_template(x, t, dtype=">f4"), match_template(x, t, dtype="f4"))
+
+
+# channels -----------------------------------------------------------------------------
+
+# (image, template), both (H, W, C): direct and by transform, thin, short rows, one channel
+PICTURES = (
+    ((30, 41, 3), (4, 5, 3)),
+    ((120, 90, 3), (20, 30, 3)),
+    ((40, 9, 4), (3, 2, 4)),
+    ((7, 60, 2), (7, 1, 2)),
+    ((20, 30, 1), (5, 6, 1)),
+)
+pictures = pytest.mark.parametrize(("image", "template"), PICTURES)
+
+
+def in_colours(rng, shape, dtype="float64"):
+    """Channels of other brightness and contrast."""
+    channels = np.arange(shape[-1])
+    high = 60 if dtype == "uint8" else 1
+    return (high * (rng.random(shape) * (1 + channels % 2) + channels % 3)).astype(dtype)
+
+
+def test_channels_by_hand():
+    x = np.array([[[1, 5], [2, 5], [4, 9]]])
+    t = np.array([[[1, 0], [3, 4]]])
+    expected = {
+        "ccorr": [[1 + 6 + 0 + 20, 2 + 12 + 0 + 36]],
+        "sqdiff": [[0 + 25 + 1 + 1, 1 + 25 + 1 + 25]],
+        "ccoeff": [[1 * 1 + 0, 1 * 2 + 2 * 4]],  # means 2, 2 of the template
+        "ccoeff_normed": [[1 / np.sqrt(10 * 0.5), 10 / np.sqrt(10 * 10)]],
+    }
+    for method, scores in expected.items():
+        for function in (match_template, reference.match_template):
+            np.testing.assert_allclose(function(x, t, method=method, axes=(0, 1)), scores, atol=1e-14, err_msg=method)
+
+
+@measures
+@pictures
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+def test_channels(isa, rng, image, template, dtype, method):
+    x, t = in_colours(rng, image, dtype), in_colours(rng, template, dtype)
+    mask = rng.random(template)
+    mask[..., 0] = mask[..., -1] if template[-1] == 1 else 0  # a channel that does not count
+    for options in ({}, {"pad_input": True, "mode": "wrap"}, {"mask": mask > 0.3}, {"mask": mask}):
+        y = check(x, t, method=method, axes=(0, 1), **options)
+        assert y.shape == (image[:2] if "mode" in options else tuple(np.subtract(image, template)[:2] + 1))
+        if "mask" in options:
+            options = {"mask": np.moveaxis(options["mask"], 2, 0)}
+        planes = np.moveaxis(x, 2, 0).copy(), np.moveaxis(t, 2, 0).copy()
+        cases.assert_same_bits(match_template(*planes, method=method, axes=(1, 2), **options), y)
+
+
+@pictures
+@pytest.mark.parametrize("mode", ["median", "linear_ramp", "constant", "reflect"])
+def test_channels_are_not_padded(rng, image, template, mode):
+    x, t = in_colours(rng, image), in_colours(rng, template)
+    values = {"constant_values": ((1, 2), (3, 4))} if mode == "constant" else {}
+    y = match_template(x, t, True, mode, axes=(1, 0), method="ccorr", **values)
+    each = [match_template(x[..., c], t[..., c], True, mode, method="ccorr", **values) for c in range(image[-1])]
+    np.testing.assert_allclose(y, sum(each), rtol=1e-10)
+
+
+def test_all_axes_and_one_mask_for_all_channels(rng):
+    x, t = in_colours(rng, (30, 40, 3)), in_colours(rng, (5, 6, 3))
+    cases.assert_same_bits(match_template(x, t, axes=(0, 1, 2)), match_template(x, t))
+    cases.assert_same_bits(match_template(x[..., 0], t[..., 0], axes=[-1, -2]), match_template(x[..., 0], t[..., 0]))
+    for mask in (rng.random((5, 6)), rng.random((5, 6)) < 0.5):
+        alike = np.repeat(mask[..., None], 3, 2)
+        y = match_template(x, t, axes=(0, 1), mask=alike)
+        cases.assert_same_bits(match_template(x, t, axes=(0, 1), mask=mask), y)
+    square, figure = in_colours(rng, (9, 9, 9)), in_colours(rng, (3, 9, 3))
+    mask = rng.random((3, 3))
+    middle = np.repeat(mask[:, None], 9, 1)
+    expected = match_template(square, figure, axes=(0, 2), mask=middle)
+    cases.assert_same_bits(match_template(square, figure, axes=(0, 2), mask=mask), expected)
+
+
+@floats
+@pytest.mark.parametrize("template", [(4, 5, 3), (16, 15, 3)])
+def test_channels_may_be_flat_or_missing(isa, rng, dtype, template):
+    x = in_colours(rng, (50, 60, 3), dtype)
+    t = x[: template[0], : template[1]].copy()
+    x[..., 1] = 0.1
+    x[10:40, 20:50, 0], x[10:40, 20:50, 2] = 1 / 3, 7e5
+    y = check(x, t, axes=(0, 1))
+    h, w = template[:2]
+    assert (y[10 : 41 - h, 20 : 51 - w] == 0).all() and (y[0] != 0).all()
+    x[45, 55, 2] = np.nan
+    y = check(x, t, axes=(0, 1))
+    assert np.isnan(y).sum() == np.isnan(y[46 - h : 46, 56 - w : 56]).sum() > 0
+    assert np.isnan(match_template(x, np.where(t == t.max(), np.inf, t), axes=(0, 1))).all()
+    assert (match_template(x[:30], np.full(template, [1.0, 2, 3]), axes=(0, 1)) == 0).all()
+
+
+@pytest.mark.parametrize("offset", [1e5, 1e9])
+def test_channels_far_apart(isa, rng, offset):
+    x = in_colours(rng, (60, 70, 3)) + np.array([0, offset, -3 * offset])
+    for h, w in ((5, 6), (20, 16)):
+        y = check(x, x[7 : 7 + h, 9 : 9 + w], axes=(0, 1))
+        assert y[7, 9] == pytest.approx(1, abs=1e-9)
+        check(x.astype("float32"), x[7 : 7 + h, 9 : 9 + w], axes=(0, 1))
+
+
+@pytest.mark.parametrize("out", [None, np.empty((27, 36))])
+def test_threads_and_out_of_channels(rng, out):
+    x, t = in_colours(rng, (30, 41, 3)), in_colours(rng, (4, 6, 3))
+    y = match_template(x, t, axes=(0, 1), threads=1)
+    for _ in range(2):
+        got = match_template(x, t, axes=(0, 1), threads=3, out=out)
+        assert out is None or got is out
+        cases.assert_same_bits(got, y)
+    with fastconv.checked():
+        got = match_template(x, t, axes=(0, 1), out=out)
+        assert out is None or got is out
+        cases.assert_same_bits(got, y)
+    room = np.zeros((40, 36, 2))
+    room[:30, :, 0] = x[:, :36, 0]
+    shared, figure = np.moveaxis(room[:30], 2, 0), np.moveaxis(t[..., :2], 2, 0)
+    y = match_template(shared.copy(), figure, axes=(1, 2))
+    cases.assert_same_bits(match_template(shared, figure, axes=(1, 2), out=room[2:29, :31, 1]), y)
 
 
 # what it promises ---------------------------------------------------------------------
@@ -429,7 +550,7 @@ def test_without_the_extension(monkeypatch, rng):
 
 # errors -------------------------------------------------------------------------------
 
-IMAGE, TEMPLATE = np.ones((5, 6)), np.ones((2, 3))
+IMAGE, TEMPLATE, COLOURS = np.ones((5, 6)), np.ones((2, 3)), np.ones((5, 6, 3))
 ERRORS = {
     "template larger": ((IMAGE, np.ones((6, 2))), {}, ValueError, r"\(6, 2\) must not be larger than .*\(5, 6\)"),
     "1-D": ((np.ones(5), np.ones(2)), {}, ValueError, r"image must have 2 or 3 dimensions; got shape \(5,\)"),
@@ -453,6 +574,34 @@ ERRORS = {
     "mask NaN": ((IMAGE, TEMPLATE), {"mask": TEMPLATE * np.nan}, ValueError, "mask must hold weights from 0"),
     "mask zero": ((IMAGE, TEMPLATE), {"mask": TEMPLATE * 0}, ValueError, "mask must have a weight above 0"),
     "dtype": ((IMAGE, TEMPLATE), {"dtype": int}, TypeError, "dtype must be float32 or float64; got int64"),
+    "axes": ((IMAGE, TEMPLATE), {"axes": (0, 2)}, ValueError, r"axes must lie from -2 to 1 .* got \(0, 2\)"),
+    "axes, one": ((IMAGE, TEMPLATE), {"axes": 0}, ValueError, "axes must be 2 integers; got 0"),
+    "axes, none": ((COLOURS, COLOURS), {"axes": ()}, ValueError, "axes must be 2 integers, .* or 3; got"),
+    "axes, one of three": ((COLOURS, COLOURS), {"axes": (1,)}, ValueError, "axes must be 2 integers, .* or 3; got"),
+    "axes, twice": ((COLOURS, COLOURS), {"axes": (0, -3)}, ValueError, "axes must not repeat an axis; got"),
+    "axes, real": ((COLOURS, COLOURS), {"axes": (0, 1.0)}, TypeError, "axes must be 2 integers, .* or 3; got"),
+    "axes, word": ((COLOURS, COLOURS), {"axes": "01"}, TypeError, "axes must be 2 integers, .* or 3; got"),
+    "channels": (
+        (COLOURS, COLOURS[..., :2]),
+        {"axes": (0, 1)},
+        ValueError,
+        r"template must have as many channels as image, along axis 2; got shapes \(5, 6, 2\) and \(5, 6, 3\)",
+    ),
+    "channels of a plane": ((COLOURS, TEMPLATE), {"axes": (0, 1)}, ValueError, "as many dimensions as image"),
+    "mask of channels": (
+        (COLOURS, COLOURS[:2]),
+        {"axes": (0, 1), "mask": np.ones((2, 3))},
+        ValueError,
+        r"mask must have .* \(2, 6, 3\), or \(2, 6\) for all channels; got \(2, 3\)",
+    ),
+    "mask of a plane": ((COLOURS, COLOURS), {"mask": IMAGE}, ValueError, r"mask must have .* \(5, 6, 3\); got"),
+    "out of channels": ((COLOURS, COLOURS), {"axes": (0, 1), "out": np.ones((1, 1, 1))}, ValueError, "out has shape"),
+    "values of channels": (
+        (COLOURS, COLOURS, True),
+        {"axes": (0, 1), "constant_values": ((1, 2), (3, 4), (5, 6))},
+        ValueError,
+        "constant_values must be .* each of 2 axes",
+    ),
     "out": ((IMAGE, TEMPLATE), {"out": [[1.0]]}, TypeError, "out must be a numpy.ndarray; got list"),
     "out dtype": ((IMAGE, TEMPLATE), {"out": np.ones((4, 4), "f4")}, TypeError, "out has dtype float32; .* float64"),
     "out order": ((IMAGE, TEMPLATE), {"out": np.ones((4, 4), ">f8")}, TypeError, "out has dtype >f8; .* float64"),
@@ -514,18 +663,13 @@ def test_opencv(rng, dtype, method):
         scores = cv2.matchTemplate(x, t, getattr(cv2, f"TM_{method.upper()}"), mask=mask)
         return np.minimum(scores, 1) if method == "sqdiff_normed" else scores  # with a mask they forget to
 
-    for image, template in (((40, 50), (5, 7)), ((120, 90), (20, 30))):
-        high = 250 if dtype == "uint8" else 1
-        x, t = textured(rng, image, dtype, contrast=high), textured(rng, template, dtype, contrast=high)
-        binary = (rng.random(template) < 0.6).astype(np.uint8) * 7
-        expected = theirs(x, t)
-        rtol = 2e-4 * abs(expected).max()
-        np.testing.assert_allclose(match_template(x, t, method=method), expected, atol=rtol)
-        expected = theirs(x, t, binary)
-        ours = match_template(x, t, method=method, mask=binary)
-        np.testing.assert_allclose(ours, expected, atol=2e-4 * abs(expected).max())
-        if dtype == "float32":
-            weights = rng.random(template).astype("float32")
-            expected = theirs(x, t, weights)
-            ours = match_template(x, t, method=method, mask=weights)
+    sizes = ((40, 50), (5, 7)), ((120, 90), (20, 30))
+    for (image, template), channels in product(sizes, ((), (3,), (4,))):
+        high, how = 250 if dtype == "uint8" else 1, {"method": method, "axes": (0, 1)}
+        x, t = (textured(rng, shape + channels, dtype, contrast=high) for shape in (image, template))
+        masks = [None, (rng.random(template) < 0.6).astype(np.uint8) * 7]
+        masks += [rng.random(template + channels).astype("float32")] if dtype == "float32" else []
+        for mask in masks:
+            expected = theirs(x, t, mask)
+            ours = match_template(x, t, mask=mask, **how)
             np.testing.assert_allclose(ours, expected, atol=2e-4 * abs(expected).max())

@@ -326,6 +326,9 @@ def test_volumes_and_views_are_matched(rng):
     image, template = rng.standard_normal((6, 9, 8)), rng.standard_normal((2, 3, 3))
     assert hits(lambda: match_template(image, template)) == 1
     assert hits(lambda: match_template(image[:, ::-1, ::2], template)) == 1
+    assert hits(lambda: match_template(image[:2], template, axes=(1, 2))) == 1
+    out = np.empty((5, 7))
+    assert hits(lambda: match_template(image[..., 3:6], template, axes=(0, 1), out=out)) == 1
 
 
 def test_templates_and_masks_that_change_change_the_plan(rng):

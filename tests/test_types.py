@@ -151,7 +151,7 @@ def test_match_template() -> None:
     assert_type(exact, NDArray[np.float64])
     assert exact.dtype == np.float64
     assert_type(match_template(pixels, k, dtype=np.float32), NDArray[np.float32])
-    assert_type(match_template(x, k, out=scores), NDArray[np.float32])
+    assert_type(match_template(x, k, out=scores, axes=(0, 1)), NDArray[np.float32])
     assert_type(match_template([[1, 2]], [[1]]), NDArray[Any])
     with pytest.raises(ValueError, match="method"):
         match_template(x, k, method="ncc")  # type: ignore[call-overload]

@@ -18,7 +18,7 @@
     X(split) X(join)                                                     \
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
     X(ordered) X(narrow) X(settle) X(peak)
-#define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread)
+#define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread) X(match_join)
 
 /* How elements are stored; arithmetic is done in the first four. Integers wrap. */
 enum { FC_F32, FC_F64, FC_I32, FC_I64, FC_TYPES, FC_U8 = FC_TYPES, FC_I8, FC_U16, FC_I16, FC_U32, FC_U64, FC_STORED_TYPES };
@@ -232,14 +232,19 @@ typedef void fc_match_spread_fn(double *s, double *spread, double *room, double 
 /* With mean = s1 per_weight (and if `spreads`, s2 is a spread about it: then s2 + mean sv is used instead)
  *   out = gain (constant + of_num num + of_sum sv + of_squares s2 + of_mean mean)           / sqrt(e) if normed
  *   e   = s2 - mean (2 sv - mean energy) + of_level (centre + sv per_energy)^2
- * then clipped to low ... high; NaN stays. Returns whether any e is not above doubt * s2 + floor. */
+ * then clipped to low ... high; NaN stays. Returns whether any e is not above doubt * s2 + floor.
+ *
+ * joined: s1, sv and s2 are what match_join has made, of which mean is s1 per_weight, s2 is sv, and e is s2. */
 typedef struct {
-    int normed, spreads;
+    int normed, spreads, joined;
     double gain, constant, of_num, of_sum, of_squares, of_mean, per_weight, energy, of_level, centre, per_energy;
     double doubt, floor, low, high;
 } fc_score;
 typedef int fc_match_score_fn(void *out, void *energy, const void *num, const double *s1, const double *sv, const double *s2,
                               ptrdiff_t n, const fc_score *c);
+/* Windows whose parts have means of their own: adds of one part of_mean mean, s2 and e (without level), all as above */
+typedef void fc_match_join_fn(double *mean_to, double *squares_to, double *spread_to, const double *s1, const double *sv,
+                              const double *s2, ptrdiff_t n, const fc_score *c);
 
 /* The arithmetic limit (peak_tmpl.h): `rounds` passes over independent chains of fma; returns the
  * number of floating-point operations done (two per fma and lane). */

@@ -13,6 +13,7 @@
  *                 square of that. (Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for
  *                 computing sample variances, 1979.)
  *   match_score   numerators and sums into scores
+ *   match_join    sums of the planes of a window, each about its own mean, into sums of the window
  *
  * Multiplications and additions round separately here: the same bits on every instruction set.
  */
@@ -71,6 +72,18 @@ static void NAME(match_add)(double *to, double *squares_to, const double *from, 
         wstore(squares_to + i, wload(squares_from + i) + v * v);
     }
 }
+
+/* Squares and their sum about the mean, from the one of them that there is in both */
+#ifndef WIDE_SPREAD
+#define WIDE_SPREAD
+FC_INLINE void wide_spread(const fc_score *c, WT mean, WT weighted, WT *squares, WT *spread)
+{
+    if (c->spreads)
+        *squares += mean * weighted;
+    else
+        *spread -= mean * (2 * weighted - mean * c->energy);
+}
+#endif
 
 #if FC_SIZE == 8
 static void NAME(match_grow)(double *to, double *spread_to, const double *from, const double *spread_from, const void *xv,
@@ -140,6 +153,20 @@ static void NAME(match_spread)(double *s, double *spread, double *room, double *
 }
 #endif
 
+#if FC_SIZE == 8
+static void NAME(match_join)(double *mean_to, double *squares_to, double *spread_to, const double *s1, const double *sv,
+                             const double *s2, ptrdiff_t n, const fc_score *c)
+{
+    for (ptrdiff_t j = 0; j < n; j += WIDE) {
+        WT mean = wload(s1 + j) * c->per_weight, squares = wload(s2 + j), spread = squares;
+        wide_spread(c, mean, wload(sv + j), &squares, &spread);
+        wstore(mean_to + j, wload(mean_to + j) + c->of_mean * mean);
+        wstore(squares_to + j, wload(squares_to + j) + squares);
+        wstore(spread_to + j, wload(spread_to + j) + spread);
+    }
+}
+#endif
+
 static int NAME(match_score)(void *outv, void *energyv, const void *numv, const double *s1, const double *sv, const double *s2,
                              ptrdiff_t n, const fc_score *c)
 {
@@ -150,10 +177,10 @@ static int NAME(match_score)(void *outv, void *energyv, const void *numv, const 
     for (ptrdiff_t j = 0; j < n; j += WIDE) {
         WT one = wload(s1 + j), weighted = wload(sv + j), two = wload(s2 + j), mean = one * c->per_weight;
         WT spread = two;
-        if (c->spreads)
-            two += mean * weighted;
+        if (c->joined)
+            two = weighted;
         else
-            spread -= mean * (2 * weighted - mean * c->energy);
+            wide_spread(c, mean, weighted, &two, &spread);
         WT raw = c->constant + c->of_num * wtake(num + j) + c->of_sum * weighted + c->of_squares * two;
         raw += c->of_mean * mean;
         wgive(out + j, raw * c->gain);

@@ -41,6 +41,7 @@ static void match_lay_tables(match *m, fc_room *r)
                 continue;
             k->dense = fc_part(r, "taps", times(columns, h), fc_stored_size(type));
             k->columns = fc_part(r, "columns of taps", times(columns, h), fc_stored_size(type));
+            k->plane = fc_part(r, "sums of planes", d, sizeof *k->plane);
             k->fft = m->fft[COLS] ? fc_part(r, "transforms", d, sizeof *k->fft) : NULL;
             k->taps = (fc_taps){.h = h, .full = columns, .at = at, .k = k->columns};
             for (ptrdiff_t z = 0; r->block && k->fft && z < d; z++)
@@ -54,8 +55,10 @@ static int match_prepare(const match *m, int type, correlator *k)
     ptrdiff_t d = m->g->k[DEPTH], h = m->g->k[ROWS], w = m->g->k[COLS], size = fc_stored_size(type);
     const ptrdiff_t plane[FC_AXES] = {1, h, w};
     m->fc->op[type]->widen(k->dense, FC_F64, k->from, d * h * w);
+    memset(k->plane, 0, (size_t)d * sizeof *k->plane);
     for (ptrdiff_t e = 0; e < d * h * w; e++) {
-        k->sum += float_at(type, k->dense + e * size);
+        double rounded = float_at(type, k->dense + e * size);
+        k->sum += rounded, k->plane[e / (h * w)] += rounded;
         k->square += k->from[e] * k->from[e];
     }
     for (ptrdiff_t t = 0; t < d * w; t++)
@@ -101,8 +104,12 @@ static void match_parts(const match *m, fc_room *r, tile *t)
         t->s1 = fc_part(r, "s1", grid, wide);
         t->sv = fc_part(r, "sv", grid, wide);
         t->s2 = fc_part(r, "s2", grid, wide);
-    } else
-        t->suffix = fc_part(r, "suffix", times(2 * min(g->k[ROWS], rows), m->row), wide);
+        t->joined = g->by_plane ? fc_part(r, "joined", times(3, grid), wide) : NULL;
+    } else {
+        ptrdiff_t apart = g->by_plane ? g->k[DEPTH] : 1;
+        t->suffix = fc_part(r, "suffix", times(times(2 * min(g->k[ROWS], rows), m->row), apart), wide);
+        t->prefix = fc_part(r, "prefix", times(2 * m->row, apart), wide);
+    }
     for (int l = 0; l < BUFFERS; l++)
         t->buffer[l] = fc_part(r, "buffer", 2 * m->row, wide);
     t->window = fc_part(r, "window", times(times(g->k[DEPTH], g->k[ROWS]), g->k[COLS]), wide);
@@ -135,7 +142,7 @@ static void match_tile(void *context, ptrdiff_t index, int slot)
             match_mark_missing(&t);
         if (t.missing)
             fc_match_gather(&t, t.centre, t.scale, 0);
-        fc_match_correlate(&t, TEMPLATE, t.x, t.most, t.num);
+        fc_match_correlate(&t, TEMPLATE, 0, g->k[DEPTH], t.x, t.most, t.num);
         if (t.missing && !g->weights) /* the sums are to see them */
             fc_match_gather(&t, t.centre, t.scale, NAN);
         again = fc_match_resolve(&t, fc_match_windows(&t));

@@ -19,13 +19,15 @@ void fc_match_constants(tile *t)
                     .of_num = 1,
                     .gain = g->normed ? 1 / norm : 1 / s / g->scale,
                     .spreads = g->normed && !g->weights && t->type == FC_F64,
+                    .joined = g->by_plane,
                     .per_weight = 1 / g->weight,
                     .energy = V,
                     .per_energy = 1 / V,
                     .low = g->normed ? -1 : -INFINITY,
                     .high = g->normed ? 1 : INFINITY};
     if (g->measure == FC_CCOEFF) {
-        f->of_mean = -r;
+        f->of_mean = g->by_plane ? -1 : -r; /* by plane, they were multiplied by r */
+        f->per_weight = g->by_plane ? 1 : f->per_weight;
     } else if (g->measure == FC_CCORR) {
         f->of_sum = shifted, f->constant = s * c * (r + shifted * V);
     } else {
@@ -73,35 +75,47 @@ static double score_flat(const tile *t, double X)
 
 static double score_weight(const double *weights, ptrdiff_t e) { return weights ? weights[e] : 1; }
 
+/* Takes its mean, or that of each plane, from the elements of a window that count; returns whether they all are that. */
+static int score_centre(const tile *t, double *x)
+{
+    const fc_match *g = t->m->g;
+    ptrdiff_t taps = g->k[ROWS] * g->k[COLS] * (g->by_plane ? 1 : g->k[DEPTH]), all = g->k[ROWS] * g->k[COLS] * g->k[DEPTH];
+    int even = 1;
+    for (ptrdiff_t from = 0; from < all; from += taps) {
+        double first = NAN, mean = 0, sum = 0;
+        for (ptrdiff_t e = from; e < from + taps; e++) {
+            double weight = score_weight(g->weights, e);
+            if (weight == 0)
+                continue;
+            first = sum == 0 ? x[e] : first;
+            even &= x[e] == first;
+            mean += weight * (x[e] - first); /* from the first element on, as an offset may be much larger */
+            sum += weight;
+        }
+        mean /= g->by_plane ? sum : g->weight;
+        for (ptrdiff_t e = from; e < from + taps; e++)
+            x[e] = x[e] - first - mean;
+    }
+    return even;
+}
+
 /* The score of a window by itself, in a tile of float64, x its elements times s */
 static double score_alone(const tile *t, ptrdiff_t i, ptrdiff_t j)
 {
     const fc_match *g = t->m->g;
-    ptrdiff_t h = g->k[ROWS], w = g->k[COLS], rows = g->k[DEPTH] * h, weighed = 0;
-    double s = t->scale, q = s / g->scale, first = NAN, mean = 0, cross = 0, power = 0, difference = 0, *x = t->window;
+    ptrdiff_t h = g->k[ROWS], w = g->k[COLS], rows = g->k[DEPTH] * h;
+    double s = t->scale, q = s / g->scale, cross = 0, power = 0, difference = 0, *x = t->window;
     for (ptrdiff_t r = 0; r < rows; r++)
         memcpy(x + r * w, tile_row(t, r / h, i + r % h) + j * (ptrdiff_t)sizeof *x, (size_t)w * sizeof *x);
-    if (g->measure == FC_CCOEFF) {
-        int equal = 1;
-        for (ptrdiff_t e = 0; e < rows * w; e++) {
-            double weight = score_weight(g->weights, e);
-            if (weight == 0)
-                continue;
-            first = weighed++ == 0 ? x[e] : first;
-            equal &= x[e] == first;
-            mean += weight * (x[e] - first);
-        }
-        if (equal || g->spread == 0)
-            return 0;
-        mean /= g->weight; /* from the first element on, as an offset may be much larger */
-    }
+    if (g->measure == FC_CCOEFF && (score_centre(t, x) || g->spread == 0))
+        return 0;
     for (ptrdiff_t e = 0; e < rows * w; e++) {
-        double energy = score_weight(g->energies, e), off = x[e] - first - mean;
+        double energy = score_weight(g->energies, e);
         if (energy == 0)
             continue;
         if (g->measure == FC_CCOEFF) {
-            cross += g->t[e] * off;
-            power += energy * off * off;
+            cross += g->t[e] * x[e];
+            power += energy * x[e] * x[e];
             continue;
         }
         double template = g->t[e] / energy * q + g->shift * s;
@@ -142,8 +156,8 @@ int fc_match_scores(const tile *t, ptrdiff_t i, const double *s1, const double *
     char *mark = t->mark + i * m->tile[COLS];
     for (ptrdiff_t j = 0; doubt && j < n; j++) { /* as match_score has it */
         double mean = s1[j] * f->per_weight, level = f->centre + sv[j] * f->per_energy;
-        double spread = f->spreads ? s2[j] : s2[j] - mean * (2 * sv[j] - mean * f->energy);
-        double two = f->spreads ? s2[j] + mean * sv[j] : s2[j], e = spread + f->of_level * (level * level);
+        double spread = f->spreads || f->joined ? s2[j] : s2[j] - mean * (2 * sv[j] - mean * f->energy);
+        double two = f->joined ? sv[j] : f->spreads ? s2[j] + mean * sv[j] : s2[j], e = spread + f->of_level * (level * level);
         if (e <= f->doubt * two + f->floor && !mark[j])
             mark[j] = DOUBTFUL;
     }
@@ -163,9 +177,9 @@ static void score_find_flat(const tile *t)
         memset(down, 0, (size_t)cols * sizeof *down);
         for (ptrdiff_t i = rows + h - 2; i >= 0; i--) {
             double *x = t->buffer[ROOM] + i % 2 * m->row, *below = t->buffer[ROOM] + (i + 1) % 2 * m->row;
-            double *first = z > 0 ? t->buffer[PREFIX] : x;
+            double *first = z > 0 && !m->g->by_plane ? t->buffer[PREFIX] : x;
             m->fc->op[FC_F64]->widen(x, t->type, tile_row(t, z, i), t->seen);
-            if (z > 0)
+            if (first != x)
                 m->fc->op[FC_F64]->widen(first, t->type, tile_row(t, 0, i), cols);
             for (ptrdiff_t last = t->seen - 1, j = last, run = 1; j >= 0; j--) {
                 run = j < last && x[j] == x[j + 1] ? run + 1 : 1;

@@ -10,7 +10,7 @@
 
 enum { TYPES = 2 };                                     /* of the arithmetic: FC_F32, FC_F64 */
 enum { TEMPLATE, WEIGHTS, ENERGIES, SETS };             /* what is correlated with */
-enum { PREFIX, SUM, ROOM, ZERO, OUT, ENERGY, BUFFERS }; /* two rows each */
+enum { PREFIX, SUM, ROOM, ZERO, OUT, ENERGY, JOINED, MORE, BUFFERS }; /* two rows each; JOINED runs on into MORE */
 enum { CERTAIN, DOUBTFUL, FLAT, MISSING };              /* marks of a window */
 
 /* One set of weights, ready to be correlated with */
@@ -20,6 +20,7 @@ typedef struct {
     fc_taps taps;
     fc_fft **fft;       /* one for each depth; NULL: directly */
     double sum, square; /* of the weights as they are rounded; of their squares */
+    double *plane;      /* the sum of each plane of them */
 } correlator;
 
 typedef struct {
@@ -43,8 +44,9 @@ typedef struct {
     int type;
     const fc_ops *op;                            /* of this type */
     char *x, *squares, *num, *part, *fft, *mark; /* part: of num, one plane's */
-    double *s1, *sv, *s2;                        /* with weights: sums of the whole tile */
-    double *suffix, *buffer[BUFFERS], *window;
+    double *s1, *sv, *s2;                        /* with weights: sums of the whole tile, */
+    double *joined;                              /* and by plane what they come to, like one row of them in JOINED */
+    double *suffix, *prefix, *buffer[BUFFERS], *window;
     ptrdiff_t from[FC_AXES], count[FC_AXES]; /* outputs */
     ptrdiff_t rows, seen;                    /* of x: rows of a plane, and elements of a row, that they look at */
     double centre, scale, most;              /* of x'; its largest magnitude at most */
@@ -64,8 +66,8 @@ static inline double tile_element(const tile *t, const char *row, ptrdiff_t j)
 /* tiles.c: steps 1 to 3 */
 FC_API void fc_match_centre(tile *t); /* chooses centre and scale; x' is gathered, NaN where elements are not finite */
 FC_API void fc_match_gather(const tile *t, double centre, double scale, double other); /* again; other: in place of NaN */
-/* to[rows][wide] = the windows of x (of the tile) with this set. most: the largest magnitude of x */
-FC_API void fc_match_correlate(const tile *t, int which, const char *x, double most, char *to);
+/* to[rows][wide] = the windows of x (of the tile) with so many planes of this set, from z on. most: the largest magnitude of x */
+FC_API void fc_match_correlate(const tile *t, int which, ptrdiff_t z, ptrdiff_t planes, const char *x, double most, char *to);
 
 /* windows.c: step 4; returns whether anything is in doubt */
 FC_API int fc_match_windows(const tile *t);

@@ -67,8 +67,8 @@ void fc_match_centre(tile *t)
 
 /* ---- correlate ---------------------------------------------------------------------------------- */
 
-/* By transforms: planes one after the other, two tiles of a transform at once */
-static void tile_transform(const tile *t, const correlator *k, const char *x, char *to)
+/* By transforms: so many planes from z on, one after the other, two tiles of a transform at once */
+static void tile_transform(const tile *t, const correlator *k, ptrdiff_t from, ptrdiff_t planes, const char *x, char *to)
 {
     const match *m = t->m;
     ptrdiff_t size = fc_stored_size(t->type), rows = t->count[ROWS], cols = t->count[COLS];
@@ -76,16 +76,16 @@ static void tile_transform(const tile *t, const correlator *k, const char *x, ch
     const ptrdiff_t of_x[2] = {m->plane, m->row}, of_out[2] = {0, m->wide};
     for (ptrdiff_t i = 0; i < rows; i += tall)
         for (ptrdiff_t j = 0; j < cols; j += 2 * broad)
-            for (ptrdiff_t z = 0; z < m->g->k[DEPTH]; z++) {
+            for (ptrdiff_t z = from; z < from + planes; z++) {
                 fc_fft_tile pair[2];
                 for (int side = 0; side < 2; side++) {
                     ptrdiff_t left = j + side * broad, at = i * m->wide + left;
                     pair[side] = (fc_fft_tile){x + (z * m->plane + i * m->row + left) * size,
-                                               (z ? t->part : to) + at * size,
+                                               (z > from ? t->part : to) + at * size,
                                                {1, min(tall, rows - i), clamp(cols - left, 0, broad)}};
                 }
                 fc_fft_corr(k->fft[z], t->fft, pair, of_x, of_out);
-                for (ptrdiff_t r = 0; r < pair[0].out[ROWS] && z > 0; r++) {
+                for (ptrdiff_t r = 0; r < pair[0].out[ROWS] && z > from; r++) {
                     ptrdiff_t at = ((i + r) * m->wide + j) * size;
                     t->op->add(to + at, to + at, t->part + at, pair[0].out[COLS] + pair[1].out[COLS]);
                 }
@@ -108,14 +108,17 @@ static void tile_make_whole(const tile *t, int which, double most, char *grid)
         }
 }
 
-void fc_match_correlate(const tile *t, int which, const char *x, double most, char *to)
+void fc_match_correlate(const tile *t, int which, ptrdiff_t z, ptrdiff_t planes, const char *x, double most, char *to)
 {
     const match *m = t->m;
     const correlator *k = &m->set[t->type][which];
     if (k->fft) {
-        tile_transform(t, k, x, to);
+        tile_transform(t, k, z, planes, x, to);
         tile_make_whole(t, which, most, to);
     } else {
-        t->op->corr(x, m->row, &k->taps, to, m->wide, t->count[ROWS], t->count[COLS]);
+        ptrdiff_t w = m->g->k[COLS], size = fc_stored_size(t->type);
+        fc_taps taps = k->taps;
+        taps.full = planes * w, taps.k = k->columns + z * w * taps.h * size;
+        t->op->corr(x + z * m->plane * size, m->row, &taps, to, m->wide, t->count[ROWS], t->count[COLS]);
     }
 }

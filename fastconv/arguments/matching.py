@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -20,7 +21,7 @@ class Matching(NamedTuple):
     """One template matching, ready to be computed.
 
     The score at o compares the template with ``X[o - lead : o - lead + size]`` in each axis, X being the image
-    continued by `boundary`.
+    continued by `boundary`. Channels are the first axis of three, along which there is one score.
     """
 
     image: NDArray[Any]
@@ -28,24 +29,26 @@ class Matching(NamedTuple):
     weights: NDArray[np.float64] | None
     measure: str
     dtype: np.dtype[Any]  # of the result
-    shape: tuple[int, ...]  # of the result
+    shape: tuple[int, ...]  # of the result, with one channel
     lead: tuple[int, ...]
     boundary: str
     fillvalue: float
     whole: bool  # image, template and weights are integers, and float64 holds their sums exactly
-    out: NDArray[Any] | None  # where the result goes
+    has_channels: bool
+    asked_out: NDArray[Any] | None  # where the result goes,
+    out: NDArray[Any] | None  # with one channel
 
     @property
     def is_normed(self) -> bool:
         return self.measure.endswith("_normed")
 
     def delivered(self, result: NDArray[Any]) -> NDArray[Any]:
-        """The result in its own dtype, in `out` if there is one."""
-        if self.out is None:
-            return result.astype(self.dtype, copy=False)
+        """The result in its own dtype, as the user has it: in `out` if there is one."""
+        if self.asked_out is None:
+            return result.reshape(self.shape[self.has_channels :]).astype(self.dtype, copy=False)
         if result is not self.out:
             self.out[...] = result
-        return self.out
+        return self.asked_out
 
 
 def matching_arguments(
@@ -58,6 +61,7 @@ def matching_arguments(
     method: Measure = "ccoeff_normed",
     mask: ArrayLike | None = None,
     dtype: DTypeLike | None = None,
+    axes: tuple[int, ...] | None = None,
     out: NDArray[Any] | None = None,
 ) -> Matching:
     """Check the arguments of match_template and derive geometry and dtype.
@@ -82,15 +86,29 @@ def matching_arguments(
         raise ValueError(f"template must not be empty; got shape {figure.shape}")
     if any(k > n for k, n in zip(figure.shape, picture.shape, strict=True)):
         raise ValueError(f"template of shape {figure.shape} must not be larger than image of shape {picture.shape}")
+    slid = _axes(axes, picture.ndim)
+    has_channels = len(slid) < picture.ndim
     result = _result_dtype(picture.dtype, dtype)
-    weights, binary = _weights(mask, figure.shape)
+    weights, binary = _weights(mask, figure.shape, slid)
+    if has_channels:
+        (channels,) = set(range(3)) - {*slid}
+        if figure.shape[channels] != picture.shape[channels]:
+            raise ValueError(
+                f"template must have as many channels as image, along axis {channels}; got shapes {figure.shape} and "
+                f"{picture.shape}"
+            )
+        picture, figure = np.moveaxis(picture, channels, 0), np.moveaxis(figure, channels, 0)
+        weights = None if weights is None else np.ascontiguousarray(np.moveaxis(weights, channels, 0))
     whole = binary and picture.dtype.kind in "biu" and figure.dtype.kind in "biu" and result == np.float64
 
     shape = tuple(n - k + 1 for n, k in zip(picture.shape, figure.shape, strict=True))
-    into = as_out(out, picture.shape if pad_input else shape, result)
     lead, boundary, fillvalue = (0,) * picture.ndim, "constant", 0.0
     if pad_input:
         shape, lead = picture.shape, tuple(k // 2 for k in figure.shape)
+        if has_channels:
+            shape, lead = (1, *shape[1:]), (0, *lead[1:])
+    asked_out = as_out(out, shape[1:] if has_channels else shape, result)
+    if pad_input:
         if mode in NAMES and (mode != "constant" or np.ndim(constant_values) == 0):
             boundary = mode
             if mode == "constant":
@@ -98,10 +116,12 @@ def matching_arguments(
                 whole = whole and fillvalue == int(fillvalue) if np.isfinite(fillvalue) else False
         else:  # numpy.pad's other rules look at a whole axis, and so need a copy
             more: dict[str, Any] = {}
+            margins = [0 if has_channels and axis == 0 else k for axis, k in enumerate(figure.shape)]
             if mode == "constant":
-                more["constant_values"] = _fillvalues(constant_values, picture.ndim)
-            picture = np.pad(picture.astype(result, order="C"), [(k, k) for k in figure.shape], mode=mode, **more)
-            lead = tuple(k // 2 - k for k in figure.shape)
+                values = _fillvalues(constant_values, len(slid))
+                more["constant_values"] = np.pad(values, ((picture.ndim - len(slid), 0), (0, 0)))
+            picture = np.pad(picture.astype(result, order="C"), [(k, k) for k in margins], mode=mode, **more)
+            lead = tuple(first - k for first, k in zip(lead, margins, strict=True))
             whole = False
     return Matching(
         picture,
@@ -114,7 +134,9 @@ def matching_arguments(
         boundary,
         fillvalue,
         whole,
-        into,
+        has_channels,
+        asked_out,
+        asked_out[None] if has_channels and asked_out is not None else asked_out,
     )
 
 
@@ -138,13 +160,40 @@ def _result_dtype(image: np.dtype[Any], dtype: DTypeLike | None) -> np.dtype[Any
     return asked
 
 
-def _weights(mask: ArrayLike | None, shape: tuple[int, ...]) -> tuple[NDArray[np.float64] | None, bool]:
+def _axes(axes: Any, ndim: int) -> tuple[int, ...]:
+    """Those that the template slides over, in order, as indices from 0: all, or all but that of the channels."""
+    if axes is None:
+        return tuple(range(ndim))
+    numbers = tuple(axes) if isinstance(axes, (tuple, list, np.ndarray)) else (axes,)
+    some = f"{ndim} integers" if ndim == 2 else "2 integers, and leave out the channels, or 3"
+    try:
+        slid = {index(a) for a in numbers}
+    except TypeError:
+        raise TypeError(f"axes must be {some}; got {axes!r}") from None
+    if any(not -ndim <= a < ndim for a in slid):
+        raise ValueError(f"axes must lie from {-ndim} to {ndim - 1} for image of {ndim} dimensions; got {axes!r}")
+    slid = {a % ndim for a in slid}
+    if len(slid) < len(numbers):
+        raise ValueError(f"axes must not repeat an axis; got {axes!r}")
+    if len(slid) not in (2, ndim):
+        raise ValueError(f"axes must be {some}; got {axes!r}")
+    return tuple(sorted(slid))
+
+
+def _weights(
+    mask: ArrayLike | None, shape: tuple[int, ...], slid: tuple[int, ...]
+) -> tuple[NDArray[np.float64] | None, bool]:
     """Weights, and whether they are all 0 or 1; as in OpenCV, bool and uint8 only say which pixels count."""
     if mask is None:
         return None, True
     array = np.ascontiguousarray(_real(mask, "mask"))
+    of_channel = tuple(shape[axis] for axis in slid)
+    if array.shape == of_channel and array.shape != shape:
+        (channels,) = set(range(len(shape))) - {*slid}
+        array = np.repeat(np.expand_dims(array, channels), shape[channels], channels)
     if array.shape != shape:
-        raise ValueError(f"mask must have the template's shape {shape}; got {array.shape}")
+        or_one = f", or {of_channel} for all channels" if of_channel != shape else ""
+        raise ValueError(f"mask must have the template's shape {shape}{or_one}; got {array.shape}")
     weights = (array != 0 if array.dtype in (np.bool, np.uint8) else array).astype(np.float64)
     if not ((weights >= 0) & (weights <= 1e100)).all():
         raise ValueError(f"mask must hold weights from 0 to 1e100; it goes from {weights.min()} to {weights.max()}")

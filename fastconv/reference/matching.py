@@ -80,19 +80,29 @@ def _scores(m: Matching, windows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _vectors(m: Matching, X: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
-    """What a score compares: template and windows (n, pixels) with their weights, for ccoeff without their means.
+    """What a score compares: template and windows (n, pixels) with their weights, for ccoeff without their means,
+    or those of each channel.
     And whether a window holds what is not finite."""
     M = np.ones(m.template.size) if m.weights is None else m.weights.ravel()
     of_template, of_windows = _scales(m, X)
-    T, X, M = m.template.ravel()[M > 0] * of_template, X[:, M > 0] * of_windows, M[M > 0]
+    channels = len(m.template) if m.has_channels else 1
+    part = np.repeat(np.arange(channels), M.size // channels)
+    T, X, part, M = m.template.ravel()[M > 0] * of_template, X[:, M > 0] * of_windows, part[M > 0], M[M > 0]
     missing = ~np.asarray((np.isfinite(X) & np.isfinite(T)).all(1))
     if m.measure.startswith("ccoeff"):
-        flat, even = np.ptp(X, axis=1) == 0, np.ptp(T) == 0
-        T, X = (a - a[..., :1] for a in (T, X))
-        T, X = (a - (a * M).sum(-1, keepdims=True) / M.sum() for a in (T, X))
-        X[flat] = 0
-        T = T * 0 if even else T
+        for channel in np.unique(part):
+            of = np.flatnonzero(part == channel)
+            X[:, of], T[of] = _centred(X[:, of], M[of]), _centred(T[None, of], M[of])[0]
     return M * T, M * X, missing
+
+
+def _centred(X: NDArray[Any], M: NDArray[Any]) -> NDArray[Any]:
+    """Windows (n, pixels) without their means; exactly 0 where all elements are equal."""
+    flat = np.ptp(X, axis=1) == 0
+    X = X - X[:, :1]
+    X = X - (X * M).sum(1, keepdims=True) / M.sum()
+    X[flat] = 0
+    return X
 
 
 def match_error_bound(m: Matching) -> NDArray[np.float64]:
@@ -149,4 +159,4 @@ def match_error_bound(m: Matching) -> NDArray[np.float64]:
                 error = np.where(t * i > 0, error, 0)  # what is flat is known exactly
             error = error + 4 * final * scores + 2 * float(np.finfo(m.dtype).smallest_subnormal)
             bound[row] = np.where(missing, 0, error)
-    return bound
+    return bound.reshape(m.shape[m.has_channels :])

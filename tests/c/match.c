@@ -162,24 +162,48 @@ void check_match_spread(fc_match_spread_fn *spread)
     }
 }
 
+void check_match_join(fc_match_join_fn *join)
+{
+    for (ptrdiff_t n = 1; n <= 70; n++) {
+        const char *wrong = "";
+        fc_score c = {.spreads = n % 2, .of_mean = -2, .per_weight = 0.5, .energy = 3};
+        double mean[70], squares[70], spread[70];
+        make_rows(6, n, FC_F64);
+        EACH(j, n) {
+            double m = wide(3)[j] / 2, sv = wide(4)[j], s2 = wide(5)[j];
+            mean[j] = wide(0)[j] - 2 * m;
+            squares[j] = wide(1)[j] + (c.spreads ? s2 + m * sv : s2);
+            spread[j] = wide(2)[j] + (c.spreads ? s2 : s2 - m * (2 * sv - 3 * m));
+        }
+        say_case("%td sums, spreads %d", n, c.spreads);
+        join(wide(0), wide(1), wide(2), wide(3), wide(4), wide(5), n, &c);
+        EACH(j, n) {
+            wrong = differ(wide(0)[j], mean[j], 1e-13) ? "another mean" : wrong;
+            wrong = differ(wide(1)[j], squares[j], 1e-13) ? "other squares" : wrong;
+            wrong = differ(wide(2)[j], spread[j], 1e-13) ? "another spread" : wrong;
+        }
+        verdict(wrong);
+    }
+}
+
 void check_match_score(fc_match_score_fn *score)
 {
     for (ptrdiff_t n = 1; n <= 70; n++)
-        for (int kind = 0; kind < 4; kind++) {
+        for (int kind = 0; kind < 6; kind++) {
             const char *wrong = "";
-            fc_score c = {.normed = kind & 1, .spreads = kind >> 1, .gain = 0.5, .constant = 3, .of_num = 2, .of_sum = -1,
+            fc_score c = {.normed = kind & 1, .spreads = kind >> 1 & 1, .joined = kind >> 2, .gain = 0.5, .constant = 3, .of_num = 2, .of_sum = -1,
                           .of_squares = 0.25, .of_mean = 4, .per_weight = 0.125, .energy = 8, .of_level = 8, .centre = 100,
                           .per_energy = 0.125, .doubt = 0x1p-20, .floor = n % 3 ? 0 : 1e9, .low = -5, .high = 5};
             make_rows(6, n, FC_F64);
             EACH(j, n) put(rows[5] + j * size, wide(5)[j], type), wide(4)[j] = 1000 + wide(4)[j];
             if (n % 5 == 0)
                 wide(2)[n - 1] = NAN;
-            say_case("%td scores, normed %d, from spreads %d", n, c.normed, c.spreads);
+            say_case("%td scores, normed %d, from spreads %d, joined %d", n, c.normed, c.spreads, c.joined);
             int doubt = score(rows[0], rows[1], rows[5], wide(2), wide(3), wide(4), n, &c), doubtful = 0;
             EACH(j, n) {
                 double mean = wide(2)[j] / 8, sum = wide(3)[j], given = wide(4)[j], level = c.centre + sum / 8;
-                double two = c.spreads ? given + mean * sum : given;
-                double e = (c.spreads ? given : given - mean * (2 * sum - mean * 8)) + 8 * level * level;
+                double two = c.joined ? sum : c.spreads ? given + mean * sum : given;
+                double e = (c.spreads || c.joined ? given : given - mean * (2 * sum - mean * 8)) + 8 * level * level;
                 double v = (3 + 2 * at(5, j) - sum + two / 4 + 4 * mean) / 2 / (c.normed ? sqrt(e) : 1);
                 doubtful |= c.normed && !(e > c.doubt * two + c.floor);
                 v = v < -5 ? -5 : v > 5 ? 5 : v;
@@ -195,7 +219,7 @@ static double score_of(const fc_match *g, const double *t, const double *weights
     static double X[PLANES * TALL * WIDE];
     const ptrdiff_t o[FC_AXES] = {z, i, j};
     ptrdiff_t taps = 0;
-    double mean_t = 0, mean_x = 0, all = 0, cross = 0, square = 0, power_t = 0, power_x = 0;
+    double mean_t[PLANES] = {0}, mean_x[PLANES] = {0}, all[PLANES] = {0}, cross = 0, square = 0, power_t = 0, power_x = 0;
     EACH(d, g->k[DEPTH]) EACH(a, g->k[ROWS]) EACH(b, g->k[COLS]) {
         const ptrdiff_t tap[FC_AXES] = {d, a, b};
         ptrdiff_t from[FC_AXES], outside = 0;
@@ -204,13 +228,15 @@ static double score_of(const fc_match *g, const double *t, const double *weights
             outside |= from[q] < 0;
         }
         X[taps] = outside ? g->fill : x[from[DEPTH]][from[ROWS]][from[COLS]];
-        all += weights[taps], mean_t += weights[taps] * t[taps], mean_x += weights[taps] * X[taps];
+        ptrdiff_t p = g->by_plane ? d : 0;
+        all[p] += weights[taps], mean_t[p] += weights[taps] * t[taps], mean_x[p] += weights[taps] * X[taps];
         taps++;
     }
     int about_mean = g->measure == FC_CCOEFF;
     EACH(e, taps) {
         double v = weights[e] * weights[e];
-        double T = t[e] - (about_mean ? mean_t / all : 0), x = X[e] - (about_mean ? mean_x / all : 0);
+        ptrdiff_t p = g->by_plane ? e / (g->k[ROWS] * g->k[COLS]) : 0;
+        double T = t[e] - (about_mean ? mean_t[p] / all[p] : 0), x = X[e] - (about_mean ? mean_x[p] / all[p] : 0);
         cross += v * T * x, square += v * (T - x) * (T - x), power_t += v * T * T, power_x += v * x * x;
     }
     double score = g->measure == FC_SQDIFF ? square : cross, norm = sqrt(power_t * power_x);
@@ -225,8 +251,8 @@ void check_match(void)
     fc_tune(8, 0, 0);
     for (int trial = 0; trial < 70; trial++) {
         int deep = trial % 5 == 4, layout = trial % LAYOUTS, large = trial % 4 == 3 && !deep, masked = trial % 3 == 2;
-        fc_match g = {.x_type = trial % 2 ? FC_U8 : type, .out_type = trial % 7 ? type : FC_F32, .measure = trial / 2 % 3,
-                      .normed = trial / 6 % 2, .boundary = (int)up_to(5) - 1, .fill = 2, .scale = 0.5};
+        fc_match g = {.x_type = trial % 2 ? FC_U8 : type, .out_type = trial % 7 ? type : FC_F32, .measure = trial / 3 % 3,
+                      .normed = trial / 9 % 2, .boundary = (int)up_to(5) - 1, .fill = 2, .scale = 0.5};
         g.type = masked ? FC_F64 : type;
         g.whole = g.type == FC_F64 && g.x_type == FC_U8 && trial / 3 % 2;
         const ptrdiff_t most[FC_AXES] = {deep ? PLANES : 1, large ? TALL : 24, large ? 200 : 40};
@@ -236,21 +262,26 @@ void check_match(void)
             g.k[a] = min(g.k[a], g.n[a]);
             g.out[a] = g.n[a], g.lead[a] = a == DEPTH && !deep ? 0 : up_to(5) - 3;
         }
+        g.by_plane = deep && g.measure == FC_CCOEFF;
+        if (g.by_plane)
+            g.n[DEPTH] = g.k[DEPTH], g.out[DEPTH] = 1, g.lead[DEPTH] = 0;
         if (g.whole)
             g.scale = 1;
         randomize(1, FC_U8);
-        ptrdiff_t taps = g.k[DEPTH] * g.k[ROWS] * g.k[COLS];
-        double sum = 0, mass = 0;
+        ptrdiff_t of_plane = g.k[ROWS] * g.k[COLS], taps = g.k[DEPTH] * of_plane;
+        double sum[PLANES] = {0}, mass[PLANES] = {0};
         EACH(e, taps) {
-            t[e] = (double)(random64() % 9), weights[e] = masked ? (double)(random64() % 3) / (g.whole ? 1 : 2) : 1;
-            weights[e] = e == 0 ? 1 : weights[e];
+            t[e] = (double)(random64() % 9), weights[e] = !masked ? 1 : g.whole ? (double)(random64() % 2) : (double)(random64() % 3) / 2;
+            weights[e] = e % of_plane == 0 ? 1 : weights[e];
             double m = g.measure == FC_CCOEFF ? weights[e] : weights[e] * weights[e];
-            sum += m * t[e], mass += m;
+            ptrdiff_t p = g.by_plane ? e / of_plane : 0;
+            sum[p] += m * t[e], mass[p] += m, g.weight += m;
         }
-        g.shift = g.whole ? rint(sum / mass) : sum / mass;
-        g.weight = mass;
         EACH(e, taps) {
-            double v = weights[e] * weights[e], off = (t[e] - g.shift) * g.scale, far = (t[e] - sum / mass) * g.scale;
+            ptrdiff_t p = g.by_plane ? e / of_plane : 0;
+            double mean = sum[p] / mass[p];
+            g.shift = g.whole ? rint(mean) : mean;
+            double v = weights[e] * weights[e], off = (t[e] - g.shift) * g.scale, far = (t[e] - mean) * g.scale;
             g.energy += v, g.spread += v * far * far, g.square += v * off * off, g.power += v * t[e] * t[e] * g.scale * g.scale;
             stored[0][e] = v * off, stored[1][e] = v;
         }
@@ -262,8 +293,8 @@ void check_match(void)
         for (g.threads = 1; g.threads <= 3; g.threads += 2) {
             view out = lay_as(g.out_type, dest, ADJACENT, g.out[DEPTH], g.out[ROWS], g.out[COLS], NULL);
             g.result = out.p, g.out_step[DEPTH] = out.plane, g.out_step[ROWS] = out.row, g.out_step[COLS] = out.col;
-            say_case("trial %d: measure %d, normed %d, masked %d, whole %d, x type %d, threads %d, x %tdx%tdx%td, k %tdx%tdx%td",
-                     trial, g.measure, g.normed, masked, g.whole, g.x_type, g.threads, g.n[DEPTH], g.n[ROWS], g.n[COLS],
+            say_case("trial %d: measure %d, normed %d, masked %d, whole %d, by plane %d, x type %d, threads %d, x %tdx%tdx%td, k %tdx%tdx%td",
+                     trial, g.measure, g.normed, masked, g.whole, g.by_plane, g.x_type, g.threads, g.n[DEPTH], g.n[ROWS], g.n[COLS],
                      g.k[DEPTH], g.k[ROWS], g.k[COLS]);
             if (fc_match_run(&g) != 0) {
                 verdict("memory is short");
