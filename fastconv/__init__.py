@@ -19,6 +19,7 @@ from fastconv.correlation import (
     explain,
     sepcorr2d,
 )
+from fastconv.lags import xcorr
 from fastconv.patching import fallbacks, patch, patched, unpatch
 from fastconv.plans import CacheInfo, cache_info, clear_cache, set_cache_limit
 from fastconv.runtime import (
@@ -70,6 +71,7 @@ __all__ = [
     "signal",
     "unpatch",
     "use_isa",
+    "xcorr",
 ]
 
 MODULES = {"dense", "feature", "kernels", "learning", "ndimage", "nn", "reference", "signal", "torch"}

@@ -225,9 +225,12 @@ def _why_not_fft(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tupl
         if any_kernel or not _is_exact_transformed(c):
             return "integers are summed exactly", False
         transformed = c._replace(sum_dtype=np.dtype(np.float64))
-    tiles, whole = (plan(transformed, Choice("fft", "", whole=w), 1)[2] for w in (False, True))
+    tiles, whole = plan(transformed, Choice("fft", ""), 1)[2], math.inf
     # The choice decides bits, so it is the same for every instruction set; estimates of tiles are of the one in use.
-    by_numpy = whole * CROSSOVERS["whole gain"] < tiles * (_core.table()["vector_bytes"] / 64 if _core else 1)
+    most = tiles * (_core.table()["vector_bytes"] / 64 if _core else 1) / CROSSOVERS["whole gain"]
+    if most > costs.TRANSFORM_CALL_US:  # else the estimate, which takes long, can be no less
+        whole = plan(transformed, Choice("fft", "", whole=True), 1)[2]
+    by_numpy = whole < most
     if by_numpy and not np.isfinite(unrepeated(c.k)).all():
         by_numpy = False
         if math.isinf(tiles):

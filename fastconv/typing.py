@@ -32,6 +32,7 @@ __all__ = [
     "Method",
     "Mode",
     "Nan",
+    "Normalize",
     "Overflow",
     "PadMode",
     "Padding",
@@ -49,6 +50,7 @@ Boundaries: TypeAlias = Boundary | tuple[Boundary, ...]
 Window: TypeAlias = slice | Sequence[slice]
 Overflow: TypeAlias = Literal["raise", "saturate", "wrap"]
 Nan: TypeAlias = Literal["propagate", "ignore"]
+Normalize: TypeAlias = Literal["none", "coeff", "pearson"]
 Method: TypeAlias = Literal["auto", "direct", "im2col", "separable", "box", "fft", "numpy"]
 
 # signal and ndimage, in SciPy's words

@@ -56,26 +56,33 @@ static ptrdiff_t direct_offset(const call *c, const rows_of *r, ptrdiff_t a, ptr
     return a * axis[ROWS].dilation * r->row + z * axis[DEPTH].dilation * r->plane + column;
 }
 
+/* Where all tap columns lie in rows of this layout; of a fold, the first ones */
+static void direct_lay_columns(const call *c, const rows_of *r, ptrdiff_t *at, ptrdiff_t columns)
+{
+    const fc_axis *axis = c->g->axis, *cols = &axis[COLS];
+    ptrdiff_t a = 0, z = 0;
+    for (ptrdiff_t t = 0; t < columns; t += cols->k) {
+        const ptrdiff_t first = direct_offset(c, r, a, z, 0);
+        for (ptrdiff_t b = 0; b < min(cols->k, columns - t); b++)
+            at[t + b] = cols->stride == 1 ? first + b * cols->dilation : direct_offset(c, r, a, z, b);
+        if (++z == axis[DEPTH].k)
+            z = 0, a++;
+    }
+}
+
 /* Where tap columns lie, and their taps (kernels.h, K3), from the user's strides */
 void fc_direct_tables(call *c, fc_room *r)
 {
-    const fc_axis *axis = c->g->axis, *cols = &axis[COLS];
-    ptrdiff_t full = c->direct.taps.full, columns = full + c->direct.taps.part, h = c->direct.taps.h;
+    ptrdiff_t columns = c->direct.taps.full + c->direct.taps.part;
     ptrdiff_t *user = fc_part(r, "taps in x", columns, sizeof *user),
               *tile = fc_part(r, "taps in tiles", columns, sizeof *tile);
-    c->direct.taps.k = fc_part(r, "taps", times(columns, h), c->size);
+    c->direct.taps.k = fc_part(r, "taps", times(columns, c->direct.taps.h), c->size);
     if (!r->block)
         return;
-    ptrdiff_t a = 0, z = 0, b = 0;
-    for (ptrdiff_t t = 0; t < columns; t++) {
-        /* of places that nobody looks at, the sizes need not fit */
-        user[t] = c->direct.fold ? t : is_empty(&c->inner) ? 0 : direct_offset(c, &c->user, a, z, b);
-        tile[t] = c->direct.fold ? t : c->is_tiled ? direct_offset(c, &c->tile, a, z, b) : 0;
-        if (++b == cols->k)
-            b = 0, z++;
-        if (z == axis[DEPTH].k)
-            z = 0, a++;
-    }
+    if (!is_empty(&c->inner)) /* of places that nobody looks at, the sizes need not fit */
+        direct_lay_columns(c, &c->user, user, columns);
+    if (c->is_tiled)
+        direct_lay_columns(c, &c->tile, tile, columns);
     c->user.at = user, c->tile.at = tile;
     fc_direct_retap(c, NULL);
 }
