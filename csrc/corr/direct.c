@@ -25,7 +25,7 @@ static ptrdiff_t direct_fold(const call *c)
     ptrdiff_t lanes = c->fc->vector_bytes / c->size, rows = parts_of(cols->k, lanes);
     if (c->g->type > FC_F64 || c->g->axis[DEPTH].k > 1 || c->g->axis[ROWS].k > 1 || cols->stride > 1 || cols->dilation > 1)
         return 0;
-    return rows > 1 && cols->out >= 4 * rows * lanes ? lanes : 0;
+    return rows >= c->fc->fold_from && cols->out >= 4 * rows * lanes ? lanes : 0;
 }
 
 /* Shape of the taps as K3 takes them */

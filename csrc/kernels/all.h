@@ -68,6 +68,7 @@ const fc_kernels FC_WITH(fc_kernels, FC_ISA) = {
     .fma = (FC_HAS & FC_FMA) != 0,
     .vector_bytes = FC_VECTOR_BYTES,
     .block = {{FC_TALL, FC_WIDE(FC_TALL)}, {FC_LOW, FC_WIDE(FC_LOW)}, {1, FC_WIDE(1)}},
+    .fold_from = FC_FOLD_FROM,
     .rows = FC_ROWS,
     .cols_of = {0, FC_COLS_OF(1), FC_COLS_OF(2), FC_COLS_OF(3), FC_COLS_OF(4), FC_COLS_OF(5), FC_COLS_OF(6), FC_COLS_OF(7),
                 FC_COLS_OF(8)},

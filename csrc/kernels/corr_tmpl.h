@@ -31,10 +31,12 @@
 
 enum { NAME(CORR_MOST) = 8 }; /* rows, and vectors, of a block at most */
 
-/* One input row meets output rows first ... last, in `columns` columns; k: the tap of row 0 in the first of them */
-FC_INLINE void NAME(corr_row)(VT acc[][NAME(CORR_MOST)], const int first, const int last, const int V, const int whole,
-                              const int dense, const T *x, ptrdiff_t step, const ptrdiff_t *at, const T *k, ptrdiff_t ks,
-                              VMASK lanes, ptrdiff_t columns)
+/* One input row meets output rows first ... last, in `columns` columns; k: the tap of row 0 in the first of them. Where the block is
+ * a single row, every load serves a single fma, and takes twice as long where it crosses cache lines: so that every second column
+ * of them is made from the one before, if the instruction set can. */
+FC_INLINE void NAME(corr_row)(VT acc[][NAME(CORR_MOST)], const int alone, const int first, const int last, const int V,
+                              const int whole, const int dense, const T *x, ptrdiff_t step, const ptrdiff_t *at, const T *k,
+                              ptrdiff_t ks, VMASK lanes, ptrdiff_t columns)
 {
     do {
         VT s[NAME(CORR_MOST)];
@@ -49,6 +51,16 @@ FC_INLINE void NAME(corr_row)(VT acc[][NAME(CORR_MOST)], const int first, const 
                 acc[first + i][v] = vfma(tap, s[v], acc[first + i][v]);
         }
         k += ks;
+#if FC_HAS & FC_MASK_REGISTERS
+        if (alone && dense && V > 1 && --columns > 0) {
+            const VT tap = vsplat(*k), end = vloadm(x++ + V * VLEN - 1, 1);
+            EACH(v, V)
+                acc[0][v] = vfma(tap, vnext(s[v], v < V - 1 ? s[v + 1] : end), acc[0][v]);
+            k += ks;
+        }
+#else
+        (void)alone;
+#endif
     } while (--columns > 0);
 }
 
@@ -67,14 +79,14 @@ FC_INLINE void NAME(corr_block)(const int R, const int M, const int V, const int
             acc[r][v] = start;
 
 #define FC_OPAQUE(pointer) __asm__("" : "+r"(pointer))
-#define FC_INPUT_ROW(first, last, ends)                                                                                  \
-    {                                                                                                                    \
-        NAME(corr_row)(acc, first, last, V, whole, dense, x, step, at, k, h, lanes, (ends) ? full : full + part);        \
-        if ((ends) && (first) < (last) && part > 0)                                                                      \
-            NAME(corr_row)(acc, (first) + 1, last, V, whole, dense, x, step, at + full, k + full * h, h, lanes, part);   \
-        x += xs, k++;                                                                                                    \
-        FC_OPAQUE(x);                                                                                                    \
-        FC_OPAQUE(k);                                                                                                    \
+#define FC_INPUT_ROW(first, last, ends)                                                                                   \
+    {                                                                                                                     \
+        NAME(corr_row)(acc, R == 1, first, last, V, whole, dense, x, step, at, k, h, lanes, (ends) ? full : full + part); \
+        if ((ends) && (first) < (last) && part > 0)                                                                       \
+            NAME(corr_row)(acc, 0, (first) + 1, last, V, whole, dense, x, step, at + full, k + full * h, h, lanes, part); \
+        x += xs, k++;                                                                                                     \
+        FC_OPAQUE(x);                                                                                                     \
+        FC_OPAQUE(k);                                                                                                     \
     }
 /* input rows before all output rows are met; and those that are the last of output row R-M+i */
 #define FC_BEFORE(q) if (q < R) FC_INPUT_ROW(q > M ? q - M : 0, q - 1, q >= M && M < R)

@@ -264,6 +264,7 @@ typedef struct {
     int fma;                /* multiply and add round once: all such tables give the same bits */
     int vector_bytes;
     fc_block block[3];          /* of outputs of K3, the tallest first; tiles.h */
+    int fold_from;              /* tiles.h: FC_FOLD_FROM */
     int rows, cols_of[9];       /* tiles.h: FC_ROWS, FC_COLS_OF */
     const fc_ops *op[FC_TYPES]; /* by type */
 } fc_kernels;

@@ -2,7 +2,8 @@
  *
  * How large the tiles of the micro-kernels are, by the number of vector registers. No result depends on it.
  *
- *   K3       blocks of FC_TALL, FC_LOW or 1 rows, of FC_WIDE(rows) vectors
+ *   K3       blocks of FC_TALL, FC_LOW or 1 rows, of FC_WIDE(rows) vectors;
+ *            signals of FC_FOLD_FROM vectors of taps and more are folded
  *   K1       M <= FC_ROWS rows, of FC_COLS_OF(M) vectors
  *   K2       4 rows x FC_DOT_COLS
  *   lanes    FC_PIXELS outputs of a row; of gradients, FC_TAP_ROWS rows of taps
@@ -29,6 +30,7 @@
 #define FC_LOW 2
 #define FC_WIDE(R) ((R) == 4 ? 3 : (R) == 2 ? 4 : 6)
 #endif
+#define FC_FOLD_FROM (FC_HAS & FC_MASK_REGISTERS ? 6 : 2) /* where columns are made from each other, loads bind no more */
 #define FC_COLS_MAX FC_COLS_OF(1)
 
 /* FC_UP_TO(n, X) is X(1) X(2) ... X(n), and with arguments behind X, X(1, them) ... */

@@ -22,6 +22,7 @@
  *   vevens vodds(a, b) of every 16 bytes: elements 0, 2, ... of a's and then of b's; 1, 3, ...; of floats
  *   vziplow(a, b)      a's and b's elements in turn: of their first halves; vziphigh: of their second; of floats
  *   vpick(a, i, b)     lane l is lane i[l] of a and b joined; only where that is one instruction. i: VBITS
+ *   vnext(a, b)        a's lanes but the first, and b's first; likewise
  *   VBITS              as many integers of the size of T; of floats
  *   FC_INTEGER         T is an integer
  *   vpin(v)            v stays in its register: gcc 12 otherwise repeats a load as the memory operand of
@@ -177,6 +178,9 @@ typedef FC_WITH(FC_BITS, FC_SIZE) NAME(bits) __attribute__((vector_size(FC_VECTO
 #if FC_HAS & FC_MASK_REGISTERS
 typedef long long FC_INDEX __attribute__((vector_size(FC_VECTOR_BYTES)));
 #define vpick(a, lanes, b) VOP(permutex2var)(a, (FC_INDEX)(lanes), b)
+#define FC_ALIGNR_4 epi32
+#define FC_ALIGNR_8 epi64
+#define vnext(a, b) ((VT)FC_JOIN(FC_WITH(FC_X86, FC_VECTOR_BYTES), alignr, FC_WITH(FC_ALIGNR, FC_SIZE))((FC_INDEX)(b), (FC_INDEX)(a), 1))
 #endif
 
 /* (A block of half a vector at most; a larger one compiles, for code that is never reached.) */
