@@ -152,9 +152,6 @@ def filters() -> Calls:
         "correlate 7x7, small": partial(nd.correlate, small, k),
         "corr2d 7x7, elements missing": partial(fastconv.corr2d, lost, k, nan="ignore"),
         "signal.convolve, small": partial(fastconv.signal.convolve, small, k),
-        "depthwise, channels last": partial(
-            fastconv.nn.conv2d, floats(1, 30, 30, 64), floats(64, 1, 3, 3), groups=64, layout="NHWC"
-        ),
         "corr2d, rows far apart": partial(fastconv.corr2d, x, floats(3, 3), stride=(200, 1)),
     }
 
@@ -178,7 +175,6 @@ def threads() -> Calls:
 # Numbers, and the calls that they decide
 GROUPS: dict[str, Callable[[], Calls]] = {
     "PRODUCTS_*": products, "CYCLES_*": products, "VECTORS_*": products, "UNEVEN": products,
-    "LANES_BELOW": filters,
     "TAPS_*": planes, "SLIDES_*": planes, "LANES_*": planes, "EXCHANGE_*": few_outputs, "WEIGHT_*": weights,
     "FOLD_*": folds, "FFT_*": transforms, "TRANSFORM_*": choices, "PART_*": choices, "RATE_DIRECT": choices,
     "RATE_INTEGERS": choices, "PREPARE_US": choices, "GATHER_*_US": choices, "CROSSOVERS": choices, "BOX_*": choices,

@@ -153,6 +153,7 @@ typedef struct {
     ptrdiff_t images, groups, channels, kernels;
     fc_axis axis[FC_AXES];        /* x_step counts; out_step, k_step, start and whole do not */
     ptrdiff_t x_image, x_channel; /* bytes */
+    int last;                     /* of out, which is else dense as above, the channels come last */
     const char *x, *w, *bias;
     char *out;
     double low, high;
@@ -161,7 +162,7 @@ typedef struct {
     fc_conv_plan
         *plan; /* of a layer that is not a gradient: what would be done is said there, and out is left alone; or NULL */
 } fc_conv;
-FC_API int fc_conv_run(const fc_conv *g);
+FC_API int fc_conv_run(const fc_conv *g); /* 1: `last` cannot be done for this layer, and nothing was done */
 
 /* weight.c: the gradient of w, which is written to out. x is the layer's, continued by its boundary; dy is what its output
  * would be. At least one image. */

@@ -84,7 +84,9 @@ class LayerPlan(ArraysPlan):
         clamp: tuple[float, float] | None,
         threads: int,
         adjoint: bool = ...,
+        last: bool = ...,
     ) -> None: ...
+    def takes_last(self, x: NDArray[Any], w: NDArray[Any]) -> bool: ...
     def explain(self, x: NDArray[Any], w: NDArray[Any]) -> tuple[str, int, int, int]: ...
 
 class WeightPlan(LayerPlan):

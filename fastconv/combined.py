@@ -63,7 +63,7 @@ def sum_over_axes(
         parts.append(None)
     for i, (a, m) in enumerate(zip(over, modes, strict=True)):
         made = derivative(x, a, out if i == 0 else out.dtype, m, cval, *arguments, **(keywords or {}))
-        part, plan = made if type(made) is Answer else (made, None)
+        part, plan = made[:2] if type(made) is Answer else (made, None)
         parts.append(plan)
         if i == 0:
             part = out

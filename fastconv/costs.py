@@ -51,7 +51,6 @@ PASSES_BAND = 2**21  # results of which all passes are done before others: what 
 PASSES_PRODUCTS = 2**29  # products: and so many, a fraction of a second
 FLOAT32_FROM = 4096  # elements: below, finding out whether float32 would do takes longer than it saves
 SHORT_LINE = 32  # elements of a line of a filter: shorter ones lie across columns, or are pixels side by side
-LANES_BELOW = 32  # outputs in a row up to which depthwise layers like channels last as they are; others, a copy
 FAR = 4  # times as long as what outputs look at has what lies between to be, for that to be copied instead
 PIXELS_HALO = 1 << 15  # elements beside a tile of pixels that is gathered, at most,
 PIXELS_NARROW = 128  # or where outputs or windows reach beyond the row

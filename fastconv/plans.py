@@ -25,6 +25,7 @@ class Answer(NamedTuple):
 
     result: Any
     plan: Any = None  # _core.Plan; None: the next call has to work it out again
+    done: bool = False  # what the plan makes is as it was asked for
 
     def then(self, function: Callable[[Any], Any]) -> Answer:
         """The same with a result that goes through a function."""

@@ -85,6 +85,7 @@ cdef extern from "fastconv.h" nogil:
         ptrdiff_t images, groups, channels, kernels
         fc_axis axis[3]
         ptrdiff_t x_image, x_channel
+        int last
         const char *x
         const char *w
         const char *bias
@@ -131,13 +132,16 @@ cdef class LayerPlan(ArraysPlan):
     adjoint : bool
         The adjoint: x is (images, kernels, ...), bias (channels,), the result (images, channels, ...) of the sizes n of
         the axes. Beyond it lie zeros.
+    last : bool
+        The result is (images, ..., kernels), if `takes_last` says that this can be done.
     """
 
     cdef fc_conv g
 
-    def __init__(self, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, clamp, int threads, bint adjoint=False):
+    def __init__(self, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, clamp, int threads, bint adjoint=False,
+                 bint last=False):
         self.describe(x, w, axes, groups, threads)
-        self.g.gradient, self.g.clamp = adjoint, clamp is not None
+        self.g.gradient, self.g.clamp, self.g.last = adjoint, clamp is not None, last
         self.g.low, self.g.high = clamp if clamp is not None else (0, 0)
         self.scratch = "blocks of a convolution layer"
 
@@ -156,14 +160,24 @@ cdef class LayerPlan(ArraysPlan):
         g.x, g.w, g.bias, g.out, g.threads = read[0], read[1], read[2], out, threads
         return fc_conv_run(&g)
 
+    cdef int ask(self, cnp.ndarray x, cnp.ndarray w, fc_conv_plan *plan) except -1:
+        cdef fc_conv g = self.g
+        g.x, g.w = <const char *> cnp.PyArray_DATA(x), <const char *> cnp.PyArray_DATA(w)
+        g.plan, g.threads = plan, self.threads if self.threads > 0 else default_threads
+        cdef int status = fc_conv_run(&g)
+        if status < 0:
+            raise MemoryError(f"no memory for the scratch {self.scratch}")
+        return status
+
+    def takes_last(self, cnp.ndarray x, cnp.ndarray w):
+        """Whether a plan that was made with `last` can be carried out."""
+        cdef fc_conv_plan plan
+        return self.ask(x, w, &plan) == 0
+
     def explain(self, cnp.ndarray x, cnp.ndarray w):
         """How a layer of these arrays would run: (kind, threads, chunks, taps that are summed in one go)."""
-        cdef fc_conv g = self.g
         cdef fc_conv_plan plan
-        g.x, g.w = <const char *> cnp.PyArray_DATA(x), <const char *> cnp.PyArray_DATA(w)
-        g.plan, g.threads = &plan, self.threads if self.threads > 0 else default_threads
-        if fc_conv_run(&g) != 0:
-            raise MemoryError(f"no memory for the scratch {self.scratch}")
+        self.ask(x, w, &plan)
         kind = {FC_PRODUCTS: "products", FC_LANES: "lanes", FC_SLIDES: "slides"}[plan.kind]
         return kind, plan.threads, plan.chunks, plan.part
 

@@ -180,6 +180,50 @@ def test_channels_last(isa, rng, rank, dtype):
     np.testing.assert_array_equal(out[0], expected[0])
 
 
+LAST = {  # images, channels, kernels, size; kernel; how
+    "one tap": ((2, 37, 70, 9, 7), (1, 1), {}),
+    "one tap, strided": ((1, 19, 33, 40, 23), (1, 1), {"stride": (2, 3)}),
+    "one tap, few pixels, parts": ((2, 300, 90, 7, 7), (1, 1), {}),
+    "one tap, many pixels": ((1, 3, 5, 70, 30), (1, 1), {"activation": "relu"}),
+    "one pixel": ((3, 40, 50, 1, 1), (1, 1), {}),
+    "one channel": ((2, 1, 3, 5, 6), (1, 1), {}),
+    "depthwise": ((2, 21, 21, 9, 12), (3, 3), {"padding": 1}),
+    "depthwise, long rows": ((1, 33, 33, 5, 90), (3, 5), {"padding": (1, 2), "activation": "relu6"}),
+    "depthwise, strided": ((2, 32, 32, 11, 14), (5, 3), {"padding": (2, 0), "stride": 2}),
+    "depthwise, many taps": ((1, 18, 18, 30, 90), (17, 18), {"padding": 4, "dilation": 2}),
+    "depthwise, reflected": ((1, 16, 16, 8, 60), (3, 3), {"padding": 2, "padding_mode": "reflect"}),
+}
+
+
+@pytest.mark.parametrize("name", LAST)
+@floats
+def test_channels_last_bits(isa, rng, name, dtype):
+    """Those of channels second, whatever is between the pixels, and whoever is asked."""
+    (images, channels, kernels, *size), taps, how = LAST[name]
+    depthwise = taps != (1, 1)
+    how = how | {"groups": channels if depthwise else 1}
+    x, w = (
+        reals(rng, (images, channels, *size), dtype),
+        reals(rng, (kernels, 1 if depthwise else channels, *taps), dtype),
+    )
+    bias = reals(rng, (kernels,), dtype)
+    expected = np.moveaxis(nn.conv2d(x, w, bias, **how), 1, -1).copy()
+    wide = np.zeros((images, *size, channels + 3), dtype)[..., 1 : 1 + channels]
+    wide[...] = np.moveaxis(x, 1, -1)
+    for last in (wide.copy(), wide, wide[:, ::-1].copy()[:, ::-1]):
+        for threads in (None, None, 3):  # planned; by its plan; by threads
+            y = nn.conv2d(last, w, bias, **how, layout="NHWC", threads=threads)
+            assert y.flags.c_contiguous
+            cases.assert_same_bits(y, expected)
+        one = nn.conv2d(last[-1], w, bias, **how, layout="NHWC")
+        cases.assert_same_bits(one, expected[-1])
+    out = np.empty_like(expected)
+    for _ in range(2):
+        out[...] = 7
+        assert nn.conv2d(wide, w, bias, **how, layout="NHWC", out=out) is out
+        cases.assert_same_bits(out, expected)
+
+
 @pytest.mark.parametrize("channels", [5, 16, 21])
 @floats
 def test_channels_last_depthwise(isa, rng, channels, dtype):

@@ -26,6 +26,13 @@ FC_INLINE void NAME(gemm_finish)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, cons
                 T *to = c + panel->c[v] + m * cs;
                 acc[m][v] += panel->whole ? vload(to) : vloadm(to, vlanes(panel->lanes[v]));
             }
+    } else if (g->lane_bias) {
+        EACH(v, V) {
+            const T *from = (const T *)g->lane_bias + panel->c[v];
+            VT first = panel->whole ? vload(from) : vloadm(from, vlanes(panel->lanes[v]));
+            EACH(m, M)
+                acc[m][v] += first;
+        }
     } else if (bias) {
         EACH(m, M) {
             VT first = vsplat(bias[m]);

@@ -48,15 +48,15 @@ typedef void fc_corr_fn(const void *x, ptrdiff_t xs, const fc_taps *taps, void *
 /* K1, outer product (gemm_tmpl.h):  c[m][n] = first + sum_{p<depth} a[m * as + a_at[p]] * b[b_at[p] + n]
  *
  * The n are given as panels of vectors, each of which lies somewhere in b and c. fc->cols_of[rows] vectors are a whole
- * panel; 1, 2 and cols_of[rows + 1] are allowed, too. b is read by whole vectors, of c only `lanes` are touched. first: what is in c if
- * `add`, else bias[m], or zero. clamp: the result is brought between low and high; a NaN stays. */
+ * panel; 1, 2 and cols_of[rows + 1] are allowed, too. b is read by whole vectors, of c only `lanes` are touched. first: what is in
+ * c if `add`, else lane_bias[n], bias[m], or zero. clamp: the result is brought between low and high; a NaN stays. */
 enum { FC_PANEL = 8 };
 typedef struct {
     ptrdiff_t b[FC_PANEL], c[FC_PANEL], lanes[FC_PANEL]; /* elements from g->b and g->c on */
     int vectors, whole;                                  /* whole: every vector has all its lanes */
 } fc_panel;
 typedef struct {
-    const void *a, *b, *bias;
+    const void *a, *b, *bias, *lane_bias;
     void *c;
     ptrdiff_t as, cs, rows, depth, panels;
     const ptrdiff_t *a_at, *b_at;
@@ -96,24 +96,25 @@ typedef void fc_pack_fn(void *to, const void *x, const fc_runs *r);
  *
  * lanes_in: pixels from planes `channel` elements apart,  to[i*ts + j*VLEN + l] = x[l*channel + i*xs + j*step],  i < rows,
  * j < cols. step is 1, or channel is. Lanes from `lanes` on are zero, and their x is not read.
- * lanes_rows: correlation,  out[i*cols + j] = bias + sum_{first[i] <= a < first[i+1]} sum_{t < taps}
+ * lanes_rows: correlation,  out[i*out_row + j*out_step + l] = bias + sum_{first[i] <= a < first[i+1]} sum_{t < taps}
  * w[tap[a].w + t*VLEN] * x[tap[a].x + j*step + t*dilation],  clamped between low and high if asked for; a NaN stays. Of the
- * rows of taps, `skip` are left out, and those behind `most` more. add: to what is in out. bias: NULL for none.
+ * rows of taps, `skip` are left out, and those behind `most` more. add: to what is in out. bias: NULL for none; added last, or
+ * bias_first.
  * lanes_grad: gradients of kernels,  sums[(r*taps + t)*VLEN] += sum_{i < rows} sum_{j < cols} dy[i*dy_row + j*VLEN] *
  * x[i*x_row + j*x_step + r*tap_row + t*dilation],  r < tap_rows, t < taps; i and j ascend, one fma each, from zero.
- * lanes_out: pixels back to planes,  out[l*channel + q] = from[q*VLEN + l],  q < n, l < lanes. Up to VLEN - 1 pixels more
- * are read. */
+ * lanes_out: pixels back to planes,  out[l*channel + q*step] = from[q*VLEN + l],  q < n, l < lanes. step is 1, or channel is. Up
+ * to VLEN - 1 pixels more are read. */
 typedef void fc_lanes_in_fn(void *to, ptrdiff_t ts, const void *x, ptrdiff_t channel, ptrdiff_t xs, ptrdiff_t step,
                             ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes);
 typedef struct { ptrdiff_t x, w; /* where a row of taps meets a row of outputs, and its first weight */ } fc_tap_row;
 typedef struct {
     const void *x, *w, *bias;
     void *out;
-    ptrdiff_t rows, cols, taps, step, dilation; /* all strides count elements */
+    ptrdiff_t rows, cols, taps, step, dilation, out_row, out_step; /* all strides count elements */
     const ptrdiff_t *first;
     const fc_tap_row *tap;
     ptrdiff_t skip, most;
-    int add, clamp;
+    int add, bias_first, clamp;
     double low, high;
 } fc_lanes;
 typedef void fc_lanes_rows_fn(const fc_lanes *g);
@@ -124,7 +125,7 @@ typedef struct {
     ptrdiff_t tap_rows, taps, tap_row, dilation;
 } fc_lanes_grads;
 typedef void fc_lanes_grad_fn(const fc_lanes_grads *g);
-typedef void fc_lanes_out_fn(void *out, ptrdiff_t channel, const void *from, ptrdiff_t n, ptrdiff_t lanes);
+typedef void fc_lanes_out_fn(void *out, ptrdiff_t channel, ptrdiff_t step, const void *from, ptrdiff_t n, ptrdiff_t lanes);
 
 /* A row of n elements brought between low and high; NaN stays (lanes_tmpl.h) */
 typedef void fc_clamp_fn(void *x, ptrdiff_t n, double low, double high);

@@ -112,9 +112,9 @@ FC_INLINE void NAME(lanes_taps)(const int K, const int P, const int step, VT acc
 FC_INLINE void NAME(lanes_tile)(const int P, const int step, const fc_lanes *g, const fc_tap_row *from, const fc_tap_row *end,
                                 const T *x, T *out)
 {
-    VT acc[FC_PIXELS];
+    VT acc[FC_PIXELS], first = g->bias && g->bias_first ? vload(g->bias) : vzero();
     EACH(j, P)
-        acc[j] = vzero();
+        acc[j] = first;
     for (; from < end; from++) {
         const T *under = x + from->x, *w = (const T *)g->w + from->w;
         ptrdiff_t t = g->taps;
@@ -139,8 +139,8 @@ FC_INLINE void NAME(lanes_tile)(const int P, const int step, const fc_lanes *g, 
     }
     if (g->add)
         EACH(j, P)
-            acc[j] += vload(out + j * VLEN);
-    if (g->bias) { /* last: what small sums lose to it is lost once */
+            acc[j] += vload(out + j * g->out_step);
+    if (g->bias && !g->bias_first) { /* last: what small sums lose to it is lost once */
         VT bias = vload(g->bias);
         EACH(j, P)
             acc[j] += bias;
@@ -150,8 +150,9 @@ FC_INLINE void NAME(lanes_tile)(const int P, const int step, const fc_lanes *g, 
         EACH(j, P)
             acc[j] = vmin(high, vmax(low, acc[j]));
     }
-    EACH(j, P)
-        vstore(out + j * VLEN, acc[j]);
+#pragma GCC unroll 16
+    for (int j = 0; j < P; j++, out += g->out_step)
+        vstore(out, acc[j]);
 }
 
 typedef void (*NAME(lanes_fn))(const fc_lanes *g, const fc_tap_row *from, const fc_tap_row *end, const T *x, T *out);
@@ -176,12 +177,12 @@ static void NAME(lanes_rows)(const fc_lanes *g)
     const int which = g->dilation != VLEN ? 0 : g->step == VLEN ? 1 : g->step == 2 * VLEN ? 2 : 0;
     const T *x = g->x;
     T *out = g->out;
-    for (ptrdiff_t piece = 0, P; piece < pieces; piece++, x += P * g->step, out += P * VLEN) {
+    for (ptrdiff_t piece = 0, P; piece < pieces; piece++, x += P * g->step, out += P * g->out_step) {
         P = small + (piece < larger);
         for (ptrdiff_t i = 0; i < g->rows; i++) { /* down the piece, whose pixels are then in L1 for the next row */
             const ptrdiff_t there = g->first[i + 1] - g->first[i], from = g->skip < there ? g->skip : there;
             const fc_tap_row *tap = g->tap + g->first[i] + from;
-            tiles[P][which](g, tap, tap + (g->most < there - from ? g->most : there - from), x, out + i * g->cols * VLEN);
+            tiles[P][which](g, tap, tap + (g->most < there - from ? g->most : there - from), x, out + i * g->out_row);
         }
     }
 }
@@ -249,10 +250,16 @@ static void NAME(lanes_grad)(const fc_lanes_grads *g)
 
 /* ---- pixels to planes -------------------------------------------------------------------------- */
 
-static void NAME(lanes_out)(void *outv, ptrdiff_t channel, const void *fromv, ptrdiff_t n, ptrdiff_t lanes)
+static void NAME(lanes_out)(void *outv, ptrdiff_t channel, ptrdiff_t step, const void *fromv, ptrdiff_t n, ptrdiff_t lanes)
 {
     T *out = outv;
     const T *from = fromv;
+    if (step != 1) {
+        const VMASK some = vlanes(lanes);
+        for (ptrdiff_t q = 0; q < n; q++)
+            vstorem(out + q * step, vload(from + q * VLEN), some);
+        return;
+    }
     for (ptrdiff_t l = 0; l < lanes; l += NAME(PIECE)) /* a few planes at a time: all at once may share L1 sets */
         for (ptrdiff_t q = 0; q < n; q += VLEN) {
             T *to = out + l * channel + q;

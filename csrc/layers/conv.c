@@ -139,5 +139,5 @@ int fc_conv_run(const fc_conv *g)
     const layer l = fc_describe(g, fc_in_use());
     if (g->images * g->groups * l.kernels * l.whole[DEPTH] * l.whole[ROWS] * l.whole[COLS] == 0)
         return 0;
-    return g->gradient && exchange_pays(&l) ? exchange_run(&l) : fc_taps_run(&l);
+    return g->gradient && !g->last && exchange_pays(&l) ? exchange_run(&l) : fc_taps_run(&l);
 }

@@ -19,6 +19,7 @@
 typedef struct {
     const layer *l;
     packing pack;
+    int bias_first;
     ptrdiff_t strip;            /* rows of outputs */
     ptrdiff_t sets_chunk, sets; /* sets of VLEN groups: of a chunk, of all */
     ptrdiff_t wide, tall;       /* columns and rows of taps of a part */
@@ -47,13 +48,15 @@ static int lanes_choose_blocks(lanes *d)
     split columns;
     if (least > largest || depth->k > largest)
         return 0;
+    /* Where channels come last, what all sets see of a block is in the lines that one sees: these stay in L2 */
+    const ptrdiff_t most = LANES_BLOCK / (l->g->last ? d->sets : 1);
     for (ptrdiff_t pieces = 1;; pieces *= 2) {
         wide = parts_of(cols->out, min(pieces, cols->out));
         columns = fc_split_axis(cols, wide, 1, SHARED);
         if (wide == cols->out && l->spread[COLS] == 1) /* whole rows of x, from one to the next */
             columns.count = max(columns.count, cols->lead + cols->n);
         pitch = columns.count | 1; /* odd: rows do not share L1 sets */
-        fit = LANES_BLOCK / (l->lanes * l->size) / depth->k / pitch;
+        fit = most / (l->lanes * l->size) / depth->k / pitch;
         if (fit >= least || wide <= LANES_NARROW)
             break;
     }
@@ -137,26 +140,32 @@ static void lanes_correlate(const lanes *d, const block *b, ptrdiff_t group, ptr
         l->op->lanes_in(b->bias, 0, g->bias + kernel * size, g->kernels, 1, 1, 1, 1, used);
     else
         memset(b->bias, 0, LINE);
-    const ptrdiff_t image = b->plane / axis[DEPTH].out, z = b->plane % axis[DEPTH].out;
-    char *to = g->out + ((image * g->groups * g->kernels + kernel) * plane + z * wide * axis[ROWS].out) * size;
-    to += (a->row * wide + a->col) * size;
-    fc_lanes k = {.out = b->out,
+    const ptrdiff_t image = b->plane / axis[DEPTH].out, z = b->plane % axis[DEPTH].out, all = g->groups * g->kernels;
+    const ptrdiff_t channel = g->last ? 1 : g->kernels * plane, step = g->last ? all : 1;
+    const int in_place = g->last && used == l->lanes;
+    const ptrdiff_t strip = in_place ? a->rows : d->strip;
+    char *to = g->out + (image * all * plane + (g->last ? kernel : kernel * plane)) * size;
+    to += (z * wide * axis[ROWS].out + a->row * wide + a->col) * step * size;
+    fc_lanes k = {.out = in_place ? to : b->out,
                   .cols = a->cols,
+                  .out_row = in_place ? wide * step : a->cols * l->lanes,
+                  .out_step = in_place ? step : l->lanes,
+                  .bias_first = d->bias_first,
                   .step = axis[COLS].stride * l->lanes,
                   .dilation = axis[COLS].dilation * l->lanes,
                   .tap = b->tap,
                   .low = g->low,
                   .high = g->high};
-    for (ptrdiff_t i = 0; i < a->rows; i += d->strip, to += d->strip * wide * size) {
+    for (ptrdiff_t i = 0; i < a->rows; i += strip, to += strip * wide * step * size) {
         k.first = b->first + i;
-        k.rows = min(d->strip, a->rows - i);
+        k.rows = min(strip, a->rows - i);
         lanes_sum(d, b, k);
-        if (a->cols == wide)
-            l->op->lanes_out(to, g->kernels * plane, b->out, k.rows * wide, used);
-        else
-            for (ptrdiff_t r = 0; r < k.rows; r++)
-                l->op->lanes_out(to + r * wide * size, g->kernels * plane, b->out + r * a->cols * l->lanes * size, a->cols,
-                                 used);
+        if (in_place)
+            continue;
+        const ptrdiff_t adjoin = a->cols == wide ? k.rows : 1; /* rows of out */
+        for (ptrdiff_t r = 0; r < k.rows; r += adjoin)
+            l->op->lanes_out(to + r * wide * step * size, channel, step, b->out + r * a->cols * l->lanes * size,
+                             adjoin * a->cols, used);
     }
 }
 
@@ -184,15 +193,15 @@ static void lanes_chunk(void *context, ptrdiff_t index, int slot)
     fc_close(&room);
 }
 
-int fc_lanes_run(const layer *l)
+int fc_lanes_run(const layer *l, int bias_first)
 {
     const fc_conv *g = l->g;
     const fc_axis *axis = l->axis;
-    lanes d = {.l = l};
+    lanes d = {.l = l, .bias_first = bias_first, .sets = parts_of(g->groups, l->lanes)};
     if (!lanes_choose_blocks(&d))
         return 1;
-    d.pack.leaves_out = l->op->finite(g->w, g->groups * g->kernels * l->taps);
-    d.sets = parts_of(g->groups, l->lanes);
+    /* (A bias of -0 that is met by nothing but zeros becomes 0 where these are summed.) */
+    d.pack.leaves_out = !bias_first && l->op->finite(g->w, g->groups * g->kernels * l->taps);
     d.wide = even_part(axis[COLS].k, LONGEST_PART);
     d.tall = even_part(axis[DEPTH].k * axis[ROWS].k, LONGEST_PART / d.wide);
     fc_room parts = {0};

@@ -4,7 +4,7 @@
  *
  *   conv.c                  taps.c      products.c  (blocks.c, phases.c)      pack.c
  *   a call; few outputs     which one   single.c    (blocks.c)                what outputs see, packed
- *                                       slides.c, lanes.c
+ *                                       slides.c, lanes.c, points.c
  *                                       weight.c
  *
  * fold.c stands alone. How an axis is packed: either every tap has a set of its own, the elements that the outputs of a block see
@@ -181,6 +181,9 @@ FC_API int fc_taps_run(const layer *l);
 FC_API int fc_products_run(const layer *l);
 FC_API int fc_single_run(const layer *l);
 FC_API int fc_slides_run(const layer *l);
-FC_API int fc_lanes_run(const layer *l);
+/* bias_first: sums begin with it, as in slides.c; else it comes last */
+FC_API int fc_lanes_run(const layer *l, int bias_first);
+/* Channels last: one tap; returns 1 where x is otherwise */
+FC_API int fc_points_run(const layer *l);
 
 #endif

@@ -33,7 +33,7 @@ static int taps_run_planes(const layer *l)
     const int lanes = taps_suit_lanes(l), short_rows = l->axis[COLS].out < 2 * l->lanes;
     if (kernels >= TAPS_MANY && (short_rows || (!lanes && (taps_stride(l) || kernels >= TAPS_MOST))))
         return fc_products_run(l);
-    int status = lanes ? fc_lanes_run(l) : 1;
+    int status = lanes ? fc_lanes_run(l, 0) : 1;
     return status > 0 ? fc_slides_run(l) : status;
 }
 
@@ -69,14 +69,29 @@ static int taps_run_flipped(const layer *given)
     for (ptrdiff_t i = 0; i < g->groups; i++)
         fc_copy_row(w + i * l.taps * l.size, l.size, g->w + ((i + 1) * l.taps - 1) * l.size, -l.size, l.taps, l.size);
     flipped.w = w;
-    int status = is_spread ? fc_lanes_run(&l) : taps_run_planes(&l);
+    int status = is_spread ? fc_lanes_run(&l, 0) : taps_run_planes(&l);
     fc_return(w);
     return status > 0 ? fc_products_run(given) : status;
+}
+
+/* Channels last, with the sums of the other layout: with a kernel for each channel, pixels are lanes as they lie, whatever rows are
+ * like. What slides sums in another order, in parts or depths, it does not take. */
+static int taps_run_last(const layer *l)
+{
+    const fc_conv *g = l->g;
+    const int lanes = taps_suit_lanes(l);
+    if (l->taps == 1)
+        return fc_points_run(l);
+    if (g->gradient || g->channels != 1 || g->kernels != 1 || (!lanes && (l->taps > LONGEST_PART || l->axis[DEPTH].k > 1)))
+        return 1;
+    return fc_lanes_run(l, !lanes);
 }
 
 int fc_taps_run(const layer *l)
 {
     const fc_conv *g = l->g;
+    if (g->last)
+        return taps_run_last(l);
     if (g->channels != 1 || l->taps == 1 || (g->gradient && g->kernels > 1)) {
         int status = fc_single_run(l);
         return status > 0 ? fc_products_run(l) : status;

@@ -266,7 +266,7 @@ static void weight_deliver(const weight *d, const share *s, const char *sums)
         (s->group * g->kernels + (d->lanes_of_x ? s->row : s->lane)) * n + (d->lanes_of_x ? s->lane * apart : 0);
     for (ptrdiff_t i = 0; i < (d->lanes_of_x ? s->rows : 1); i++)
         for (ptrdiff_t v = 0; v < s->vectors; v++, sums += count * vlen * size)
-            d->l->op->lanes_out(g->out + (first + i * n + v * vlen * apart) * size, apart, sums, count,
+            d->l->op->lanes_out(g->out + (first + i * n + v * vlen * apart) * size, apart, 1, sums, count,
                                 min(s->lanes - v * vlen, vlen));
 }
 

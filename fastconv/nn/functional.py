@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv import costs
 from fastconv.arguments.axes import Axis
 from fastconv.arguments.layer_geometry import LAYOUTS, NAMES, Names, Options, layer_geometry
 from fastconv.arguments.layers import (
@@ -137,8 +137,9 @@ def conv2d(
     activation : {None, "relu", "relu6"} or (low, high)
         Bring every result between two numbers, at no cost: NaN stays NaN.
     layout : {"NCHW", "NHWC"}, optional
-        Where the channels are in x and in the result; w stays as it is. Depthwise layers of short rows read NHWC as it
-        is, others make a copy with the channels first, which is faster.
+        Where the channels are in x and in the result; w stays as it is. Depthwise layers with one kernel a channel, and
+        layers of one tap without padding or groups, read and write NHWC as it is; others make copies with the channels
+        second.
     dtype : dtype, optional
         float16, float32 or float64: what x, w and bias are converted to. Without it they must be of one such dtype.
     out : ndarray, optional
@@ -370,12 +371,12 @@ def computed(c: Asked, method: str, ways: Ways[Asked], what: str) -> Answer:
         return Answer(c.deliver(np.zeros(c.shape, c.dtype)))
     if method == "numpy" or _core is None:
         return Answer(c.deliver(ways.exact(c)))
-    result, plan = Answer(ways.im2col(c)) if method == "im2col" else ways.direct(c)
+    result, plan, done = Answer(ways.im2col(c)) if method == "im2col" else ways.direct(c)
     if checking.get():
         check_result(result.astype(c.dtype), ways.exact(c).astype(c.dtype), ways.error_bound(c), what)
         plan = None
     delivered = c.deliver(result)
-    if plan and c.out is None and delivered is not result:
+    if plan and c.out is None and not done and delivered is not result:
         plan.then(c.without_arrays().deliver)
     return Answer(delivered, plan)
 
@@ -406,15 +407,22 @@ def engine(method: str, threads: int | None) -> int:
 def _direct(
     layer: Layer, threads: int, wide: tuple[NDArray[Any], NDArray[Any] | None] | None, asked: tuple[Any, ...]
 ) -> Answer:
-    """In the compute dtype, with images first and channels second."""
+    """In the compute dtype, with images first; channels second, or last where x is so and the extension can."""
     assert _core is not None
     dtype = layer.compute_dtype
     x = layer.x.astype(dtype, copy=False)
-    if layer.channels_last and (layer.w.shape[1] > 1 or layer.axes[-1].out > costs.LANES_BELOW):
-        x = np.ascontiguousarray(x)
     w, bias = wide or (layer.w, layer.bias)
     w = readable(w, dtype)
     bias = None if bias is None else readable(bias, dtype)
+    if layer.channels_last:
+        x = readable(x, dtype, dense=False)
+        plan = _core.LayerPlan(x, w, layer.axes, layer.groups, layer.clamp, threads, last=True)
+        if plan.takes_last(x, w):
+            result, made, _ = carried_out(plan, (x, w, bias), room_for(layer, last=True), layer.out, asked)
+            if made and not layer.batched:
+                made.then(operator.itemgetter(0))
+            return Answer(np.moveaxis(result, -1, 1), made, done=True)
+        x = np.ascontiguousarray(x)
     plan = _core.LayerPlan(x, w, layer.axes, layer.groups, layer.clamp, threads)
     return carried_out(plan, (x, w, bias), room_for(layer), layer.out, asked)
 
@@ -426,10 +434,11 @@ def readable(a: NDArray[Any], dtype: np.dtype[Any], dense: bool = True) -> NDArr
     return np.require(a, dtype, ["C", "A"] if dense else ["A"])
 
 
-def room_for(layer: Layer) -> NDArray[Any]:
-    """Where the extension puts the result: `out` itself, if it can be filled directly."""
-    if layer.out is None or layer.channels_last or not fillable(layer.out, layer.compute_dtype, layer[:3]):
-        return np.empty(layer.shape, layer.compute_dtype)
+def room_for(layer: Layer, last: bool = False) -> NDArray[Any]:
+    """Where the extension puts the result, with channels second or last: `out` itself, if it can be filled directly."""
+    if layer.out is None or layer.channels_last != last or not fillable(layer.out, layer.compute_dtype, layer[:3]):
+        images, kernels, *outputs = layer.shape
+        return np.empty((images, *outputs, kernels) if last else layer.shape, layer.compute_dtype)
     return layer.out if layer.batched else layer.out[None]
 
 

@@ -49,12 +49,15 @@ void check_gemm(fc_gemm_fn *gemm)
         char bias[17 * sizeof(double)];
         EACH(m, rows) put(bias + m * size, k[1][0][m], type);
         g.bias = up_to(2) == 1 ? bias : NULL;
+        char lane_bias[WIDE * sizeof(double)];
+        EACH(j, cols) put(lane_bias + j * size, k[2][0][j], type);
+        g.lane_bias = up_to(3) == 1 ? lane_bias : NULL;
         EACH(m, rows) EACH(j, cols) {
             cell sum = {0};
             EACH(p, depth) add_product(&sum, k[0][m][a_at[p]], x[0][p][lane_of[j]]);
             if (g.add)
                 put(element(c, 0, m, j), x[1][m][j], type);
-            finish(&sum, g.add ? x[1][m][j] : g.bias ? k[1][0][m] : 0, &g);
+            finish(&sum, g.add ? x[1][m][j] : g.lane_bias ? k[2][0][j] : g.bias ? k[1][0][m] : 0, &g);
             want[0][m][j] = sum;
         }
         say_case("trial %d: rows %td, depth %td, panels of %d and %d vectors, add %d, clamp %d", trial, rows, depth,
@@ -178,14 +181,15 @@ void check_lanes_rows(fc_lanes_rows_fn *correlate)
     ptrdiff_t lanes = table->vector_bytes / size, first[ROWS + 1];
     fc_tap_row tap[ROWS * TAP_ROWS];
     for (int trial = 0; trial < 900; trial++) {
-        ptrdiff_t rows = up_to(ROWS), cols = up_to(20), taps = up_to(9), kernel_rows = up_to(TAP_ROWS), step = up_to(3);
+        ptrdiff_t rows = up_to(ROWS), cols = up_to(18), taps = up_to(9), kernel_rows = up_to(TAP_ROWS), step = up_to(3);
         ptrdiff_t dilation = up_to(2) == 1 ? 1 : up_to(3), seen = (cols - 1) * step + (taps - 1) * dilation + 1, n = 0;
         ptrdiff_t row_of[ROWS * TAP_ROWS], kernel_row_of[ROWS * TAP_ROWS];
         randomize(trial % 2, type);
         view vx = lay(source[0], ADJACENT, 1, PIXEL_ROWS, seen * lanes, x);
         view vw = lay(source[1], ADJACENT, 1, 1, kernel_rows * taps * lanes, k);
-        view out = lay(dest, ADJACENT, 1, 1, rows * cols * lanes, NULL);
-        out.row = cols * lanes * size;
+        const ptrdiff_t apart = lanes + up_to(2) - 1; /* pixels of out */
+        view out = lay(dest, ADJACENT, 1, 1, rows * cols * apart, NULL);
+        out.row = cols * apart * size;
         EACH(i, rows) {
             first[i] = n;
             EACH(r, kernel_rows) if (up_to(4) > 1) {
@@ -199,31 +203,41 @@ void check_lanes_rows(fc_lanes_rows_fn *correlate)
         EACH(l, lanes) put(bias + l * size, k[1][0][l], type);
         fc_lanes g = {.x = vx.p, .w = vw.p, .bias = bias, .out = out.p, .rows = rows, .cols = cols, .taps = taps,
                       .step = step * lanes, .dilation = dilation * lanes, .first = first, .tap = tap, .most = TAP_ROWS,
+                      .out_row = out.row / size, .out_step = apart,
                       .clamp = up_to(2) == 1, .low = -0.25, .high = 0.5};
         fc_lanes head = g; /* some rows of taps are summed before the others */
         head.bias = NULL, head.clamp = 0;
         head.most = g.skip = up_to(TAP_ROWS + 1) - 1;
         g.add = g.skip > 0;
-        EACH(i, rows) EACH(j, cols) EACH(l, lanes) {
+        g.bias_first = !g.add && up_to(2) == 1;
+        EACH(i, rows) EACH(j, cols) EACH(l, apart) {
+            if (l == lanes) { /* stays */
+                put(element(out, 0, i, j * apart + l), x[1][i][l], type);
+                want[0][i][j * apart + l] = copied(x[1][i][l]);
+                continue;
+            }
             cell c = {0}, before = {0}, last = copied(k[1][0][l]);
             last.mass = fabsl(last.wide);
+            if (g.bias_first)
+                add_cell(&c, &last);
             for (ptrdiff_t a = first[i]; a < first[i + 1]; a++)
                 EACH(t, taps)
                     add_product(a - first[i] < g.skip ? &before : &c, weights[(kernel_row_of[a] * taps + t) * lanes + l],
                                 flat[row_of[a] * WIDE + (j * step + t * dilation) * lanes + l]);
             if (g.add)
                 add_cell(&c, &before);
-            add_cell(&c, &last);
+            if (!g.bias_first)
+                add_cell(&c, &last);
             if (g.clamp)
                 c.sum = fmin(fmax(c.sum, g.low), g.high), c.wide = fminl(fmaxl(c.wide, -0.25L), 0.5L);
-            want[0][i][j * lanes + l] = c;
+            want[0][i][j * apart + l] = c;
         }
         say_case("trial %d: rows %td, cols %td, taps %td, step %td, dilation %td, clamp %d, skip %td", trial, rows, cols,
                  taps, step, dilation, g.clamp, g.skip);
         if (g.add)
             correlate(&head);
         correlate(&g);
-        verify(out, 1, rows, cols * lanes);
+        verify(out, 1, rows, cols * apart);
     }
 }
 
@@ -266,13 +280,14 @@ void check_lanes_out(fc_lanes_out_fn *out)
     const double *flat = (const double *)x;
     ptrdiff_t most = table->vector_bytes / size;
     for (int trial = 0; trial < 300; trial++) {
-        ptrdiff_t lanes = up_to(2) == 1 ? most : up_to(most), n = up_to(70);
+        ptrdiff_t lanes = up_to(2) == 1 ? most : up_to(most), n = up_to(TALL);
         randomize(0, type);
         view from = lay(source[0], ADJACENT, 1, 1, (n + most - 1) / most * most * most, x);
-        view to = lay(dest, ADJACENT, 1, lanes, n, NULL);
-        EACH(l, lanes) EACH(q, n) want[0][l][q] = copied(flat[q * most + l]);
-        say_case("trial %d: lanes %td, outputs %td", trial, lanes, n);
-        out(to.p, to.row / size, from.p, n, lanes);
-        verify(to, 1, lanes, n);
+        const int pixels = up_to(2) == 1;
+        view to = pixels ? lay(dest, ADJACENT, 1, n, lanes, NULL) : lay(dest, ADJACENT, 1, lanes, n, NULL);
+        EACH(l, lanes) EACH(q, n) want[0][pixels ? q : l][pixels ? l : q] = copied(flat[q * most + l]);
+        say_case("trial %d: lanes %td, outputs %td, pixels %d", trial, lanes, n, pixels);
+        out(to.p, pixels ? 1 : to.row / size, pixels ? to.row / size : 1, from.p, n, lanes);
+        verify(to, 1, pixels ? n : lanes, pixels ? lanes : n);
     }
 }
