@@ -31,10 +31,10 @@ typedef int64_t WTRUTH __attribute__((vector_size(FC_VECTOR_BYTES), aligned(8), 
 #endif
 typedef T NAME(part) __attribute__((vector_size(FC_VECTOR_BYTES / 8 * sizeof(T)), aligned(sizeof(T)), may_alias));
 
-static void NAME(match_look)(const void *xv, ptrdiff_t n, fc_look *look)
+/* Elements that may not be finite */
+static void NAME(match_look_some)(const T *x, ptrdiff_t n, fc_look *look)
 {
     static const int64_t count[8] = {0, 1, 2, 3, 4, 5, 6, 7};
-    const T *x = xv;
     WTRUTH lane = *(const WTRUTH *)count, other = {0};
     WT sum = {0}, low = wsplat(look->low), high = wsplat(look->high);
     for (ptrdiff_t i = 0; i < n; i += WIDE) {
@@ -52,6 +52,34 @@ static void NAME(match_look)(const void *xv, ptrdiff_t n, fc_look *look)
         look->high = high[l] > look->high ? high[l] : look->high;
         look->not_finite += other[l] < 0 ? -other[l] : other[l];
     }
+}
+
+static void NAME(match_look)(const void *xv, ptrdiff_t n, fc_look *look)
+{
+    const T *x = xv;
+    ptrdiff_t i = 0;
+    WT sum[FC_MATCH_LANES / WIDE] = {{0}};
+    VT low = vsplat((T)__builtin_inf()), high = -low, nothing = {0}; /* nothing: NaN where something is not finite */
+    for (; i + FC_MATCH_LANES <= n; i += FC_MATCH_LANES) {
+        for (ptrdiff_t l = 0; l < FC_MATCH_LANES / WIDE; l++)
+            sum[l] += wtake(x + i + l * WIDE);
+        for (ptrdiff_t l = 0; l < FC_MATCH_LANES; l += VLEN) {
+            VT v = vload(x + i + l);
+            low = vmin(v, low), high = vmax(v, high), nothing += v - v;
+        }
+    }
+    T none = 0;
+    for (int l = 0; l < VLEN; l++)
+        none += nothing[l];
+    if (none != none)
+        i = 0;
+    for (int l = 0; l < FC_MATCH_LANES && i > 0; l++) /* in one order, whatever the vectors */
+        look->sum += sum[l / WIDE][l % WIDE];
+    for (int l = 0; l < VLEN && i > 0; l++) {
+        look->low = low[l] < look->low ? low[l] : look->low;
+        look->high = high[l] > look->high ? high[l] : look->high;
+    }
+    NAME(match_look_some)(x + i, n - i, look);
 }
 
 static void NAME(match_shift)(void *xv, ptrdiff_t n, double centre, double scale)
@@ -116,12 +144,13 @@ static void NAME(match_merge)(double *to, double *spread_to, const double *a, co
     NAME(match_both)(1, to, spread_to, a, spread_a, b, spread_b, n, count_a, count_b);
 }
 
-/* Sums of 2^b neighbours, b = 0, 1, ...; those of w are sums over the bits of w, the lowest first. */
-FC_INLINE void NAME(match_double)(const int spreads, double *s, double *spread, double *room, double *spread_room, ptrdiff_t n,
-                                  ptrdiff_t w, double count)
+/* Sums of b neighbours, b = 1, 2, 4, ...; those of w are sums over the bits of w, the lowest first. from: the b that s
+ * has, room having those of the lower bits of w. */
+FC_INLINE void NAME(match_double)(const int spreads, ptrdiff_t from, double *s, double *spread, double *room,
+                                  double *spread_room, ptrdiff_t n, ptrdiff_t w, double count)
 {
-    ptrdiff_t at = 0; /* w's bits so far: what room sums over */
-    for (ptrdiff_t b = 1; b <= w; b *= 2) {
+    ptrdiff_t at = w & (from - 1); /* w's bits so far: what room sums over */
+    for (ptrdiff_t b = from; b <= w; b *= 2) {
         int last = 2 * b > w; /* w's highest bit comes last */
         if (w & b) {
             double *to = last ? s : room, *spread_to = last ? spread : spread_room;
@@ -141,15 +170,59 @@ FC_INLINE void NAME(match_double)(const int spreads, double *s, double *spread, 
     }
 }
 
+#if FC_VLEN >= 4
+/* The same of the lowest three bits of w in registers, of n elements from the last on, with what lies behind: their sums
+ * to `some`, and those of 8 to s if it is not that. */
+FC_INLINE void NAME(match_octets)(const int bits, double *s, double *some, ptrdiff_t n)
+{
+    VT behind[3] = {{0}};
+    for (ptrdiff_t j = (n - 1) / VLEN * VLEN; j >= 0; j -= VLEN) {
+        VT one = vload(s + j), two = one + vahead(one, behind[0], 1), four = two + vahead(two, behind[1], 2);
+        VT sum = bits & 1 ? one : bits & 2 ? two : four;
+        if ((bits & 3) == 3)
+            sum += vahead(two, behind[1], 1);
+        if (bits > 4)
+            sum += bits == 5   ? vahead(four, behind[2], 1)
+                   : bits == 6 ? vahead(four, behind[2], 2)
+                               : vahead(four, behind[2], 3);
+        if (s != some)
+            vstore(s + j, four + vahead(four, behind[2], 4));
+        if (bits > 0)
+            vstore(some + j, sum);
+        behind[0] = one, behind[1] = two, behind[2] = four;
+    }
+}
+#endif
+
 static void NAME(match_window)(double *s, double *room, ptrdiff_t n, ptrdiff_t w)
 {
-    NAME(match_double)(0, s, s, room, room, n, w, 1);
+    ptrdiff_t from = 1;
+#if FC_VLEN >= 4
+    double *some = w < 8 ? s : room;
+    switch (w % 8) {
+#define OCTETS(bits)                                     \
+    case bits:                                           \
+        NAME(match_octets)(bits, s, some, n + w - 1); \
+        break
+        OCTETS(0);
+        OCTETS(1);
+        OCTETS(2);
+        OCTETS(3);
+        OCTETS(4);
+        OCTETS(5);
+        OCTETS(6);
+        OCTETS(7);
+#undef OCTETS
+    }
+    from = 8;
+#endif
+    NAME(match_double)(0, from, s, s, room, room, n, w, 1);
 }
 
 static void NAME(match_spread)(double *s, double *spread, double *room, double *spread_room, ptrdiff_t n, ptrdiff_t w,
                                double count)
 {
-    NAME(match_double)(1, s, spread, room, spread_room, n, w, count);
+    NAME(match_double)(1, 1, s, spread, room, spread_room, n, w, count);
 }
 #endif
 
@@ -167,34 +240,38 @@ static void NAME(match_join)(double *mean_to, double *squares_to, double *spread
 }
 #endif
 
-static int NAME(match_score)(void *outv, void *energyv, const void *numv, const double *s1, const double *sv, const double *s2,
-                             ptrdiff_t n, const fc_score *c)
+/* plain: scores of FC_CCOEFF from sums, of which nothing but num and mean is asked for */
+FC_INLINE int NAME(match_scores)(const int plain, T *out, T *energy, const T *num, const double *s1, const double *sv,
+                                 const double *s2, ptrdiff_t n, const fc_score *c)
 {
     static const int64_t count[8] = {0, 1, 2, 3, 4, 5, 6, 7};
-    const T *num = numv;
-    T *out = outv, *energy = energyv;
     WTRUTH lane = *(const WTRUTH *)count, doubt = {0};
     for (ptrdiff_t j = 0; j < n; j += WIDE) {
         WT one = wload(s1 + j), weighted = wload(sv + j), two = wload(s2 + j), mean = one * c->per_weight;
-        WT spread = two;
-        if (c->joined)
+        WT spread = two, raw = c->constant + c->of_num * wtake(num + j);
+        if (!plain && c->joined)
             two = weighted;
+        else if (plain)
+            spread -= mean * (2 * weighted - mean * c->energy);
         else
             wide_spread(c, mean, weighted, &two, &spread);
-        WT raw = c->constant + c->of_num * wtake(num + j) + c->of_sum * weighted + c->of_squares * two;
+        if (!plain)
+            raw = raw + c->of_sum * weighted + c->of_squares * two;
         raw += c->of_mean * mean;
         wgive(out + j, raw * c->gain);
-        if (!c->normed)
+        if (!plain && !c->normed)
             continue;
         WT level = c->centre + weighted * c->per_energy;
-        WT e = spread + c->of_level * (level * level);
+        WT e = spread;
+        if (!plain)
+            e += c->of_level * (level * level);
         doubt |= ~(e > c->doubt * two + c->floor) & (lane < n - j);
         wgive(energy + j, e);
     }
     VT low = vsplat((T)c->low), high = vsplat((T)c->high);
     for (ptrdiff_t j = 0; j < n; j += VLEN) {
         VT v = vload(out + j);
-        if (c->normed)
+        if (plain || c->normed)
             v = v / vsqrt(vload(energy + j));
         vstore(out + j, vmin(high, vmax(low, v)));
     }
@@ -202,4 +279,12 @@ static int NAME(match_score)(void *outv, void *energyv, const void *numv, const 
     for (int l = 0; l < WIDE; l++)
         any |= doubt[l] != 0;
     return any;
+}
+
+static int NAME(match_score)(void *out, void *energy, const void *num, const double *s1, const double *sv, const double *s2,
+                             ptrdiff_t n, const fc_score *c)
+{
+    if (c->normed && !c->joined && !c->spreads && c->of_sum == 0 && c->of_squares == 0 && c->of_level == 0)
+        return NAME(match_scores)(1, out, energy, num, s1, sv, s2, n, c);
+    return NAME(match_scores)(0, out, energy, num, s1, sv, s2, n, c);
 }

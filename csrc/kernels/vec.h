@@ -20,6 +20,7 @@
  *   vupper vlower(a, b, n)   exchange of blocks of n lanes, a constant: of every pair of blocks upper takes a's
  *                      first and, in place of its second, b's first; lower a's second and b's second
  *   vevens vodds(a, b) of every 16 bytes: elements 0, 2, ... of a's and then of b's; 1, 3, ...; of floats
+ *   vahead(a, b, n)    a's elements from n on, and then b's
  *   vziplow(a, b)      a's and b's elements in turn: of their first halves; vziphigh: of their second; of floats
  *   vpick(a, i, b)     lane l is lane i[l] of a and b joined; only where that is one instruction. i: VBITS
  *   vnext(a, b)        a's lanes but the first, and b's first; likewise
@@ -193,6 +194,8 @@ typedef long long FC_INDEX __attribute__((vector_size(FC_VECTOR_BYTES)));
 #define FC_ALL_LANES(index, ...) FC_WITH(FC_LANES, FC_VLEN)(index, 0, __VA_ARGS__)
 #define vupper(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_UPPER, n))
 #define vlower(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_LOWER, n))
+#define FC_AHEAD(l, n) ((l) + (n))
+#define vahead(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_AHEAD, n))
 #define FC_ZIP(l, from) ((from) + (l) / 2 + (l) % 2 * (int)VLEN)
 #define vziplow(a, b) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_ZIP, 0))
 #define vziphigh(a, b) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_ZIP, (int)VLEN / 2))
