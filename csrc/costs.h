@@ -52,7 +52,8 @@ enum { BOX_ROWS = 64, BOX_COLS = 256 };
 /* ---- template matching (match.c): CPU unknown */
 enum {
     MATCH_ROWS = 96, MATCH_COLS = 512, /* outputs of a tile, where windows are correlated directly; */
-    MATCH_FFT_COLS = 256,              /* by transforms, as many of them as give so many columns; MATCH_ROWS likewise */
+    MATCH_FFT_COLS = 512,              /* by transforms, as many of them as give so many columns (Zen 4); MATCH_ROWS likewise */
+    MATCH_FFT_PLAN = 1,                /* tiles: what a plan costs (Zen 4) */
     MATCH_BYTES = 1 << 24,             /* of a tile of x, at most */
     MATCH_FFT_TAPS = 144, MATCH_FFT_SIDE = 4, /* taps, and rows and columns of them, from which on transforms may pay */
 };

@@ -121,13 +121,14 @@ typedef struct {
 
 enum { FC_FFT_POINTS = 1 << 20 /* of a tile, at most: the error bounds of reference.py rely on it */ };
 /* The tile that suits a kernel of k and an output of out >= 1 elements; returns the estimated time in us per output,
- * on one thread, plan included. */
-FC_API double fc_fft_size(const fc_kernels *fc, int type, const ptrdiff_t k[3], const ptrdiff_t out[3], ptrdiff_t n[3]);
-/* NULL when memory is short or n is not a size that fc_fft_size could have chosen. taps: dense. */
+ * on one thread. in_rows: only tiles side by side are computed two at once. plan: tiles that it costs, which is included. */
+FC_API double fc_fft_size(const fc_kernels *fc, int type, const ptrdiff_t k[3], const ptrdiff_t out[3], int in_rows,
+                          double plan, ptrdiff_t n[3]);
+/* NULL when memory is short or n is not a size that fc_fft_size could have chosen. taps: dense; NULL: to be learnt later. */
 FC_API fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const ptrdiff_t k[3], const void *taps);
 FC_API void fc_fft_free(fc_fft *plan);
 FC_API void fc_fft_learn(fc_fft *plan, void *scratch, const void *taps); /* others, in a plan that nobody else has */
-FC_API size_t fc_fft_scratch(const fc_fft *plan); /* bytes, 64-byte aligned, of one thread */
+FC_API size_t fc_fft_scratch(const fc_fft *plan);                        /* bytes, 64-byte aligned, of one thread */
 FC_API void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile tile[2], const ptrdiff_t x_stride[2],
                         const ptrdiff_t y_stride[2]);
 

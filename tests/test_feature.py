@@ -434,6 +434,19 @@ def test_flat_windows_score_zero(isa, rng, dtype, template, value):
     assert (check(nearly, x[:h, :w])[31 - h : 31, 41 - w : 41] != 0).all()
 
 
+@pytest.mark.parametrize("method", NORMED)
+@pytest.mark.parametrize("value", [0, 1e-7, 3e-5])
+@pytest.mark.parametrize("template", [(4, 5), (16, 15)])
+@floats
+def test_flat_windows_beside_large_values(rng, dtype, template, value, method):
+    x = 1000 + textured(rng, (60, 50), dtype)
+    x[:30, :30] = value
+    t = x[40 : 40 + template[0], 20 : 20 + template[1]]
+    y = check(x, t, method=method)
+    undefined = {"ccoeff_normed": 0, "ccorr_normed": float(value > 0), "sqdiff_normed": 1}
+    assert y[0, 0] == pytest.approx(undefined[method], abs=1e-6)
+
+
 def test_flat_in_every_way(rng):
     x, even, zero = textured(rng, (20, 30)), np.full((4, 5), 0.3), np.zeros((4, 5))
     assert (match_template(x, even) == 0).all()

@@ -202,7 +202,8 @@ fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const p
         fft_fill_factors(&plan->axis[i], i > 0 ? &plan->axis[i - 1] : NULL, factors[i], plan->size);
     if (plan->flat)
         fft_fill_twist(plan, (long double *)(void *)(scratch + bytes));
-    fc_fft_learn(plan, scratch, taps);
+    if (taps)
+        fc_fft_learn(plan, scratch, taps);
     fc_close(&room);
     fc_free(scratch);
     return plan;

@@ -90,7 +90,8 @@ static ptrdiff_t fft_next_candidate(int a, const ptrdiff_t k[3], const ptrdiff_t
     return n;
 }
 
-double fc_fft_size(const fc_kernels *fc, int type, const ptrdiff_t k[3], const ptrdiff_t out[3], ptrdiff_t n[3])
+double fc_fft_size(const fc_kernels *fc, int type, const ptrdiff_t k[3], const ptrdiff_t out[3], int in_rows, double plan,
+                   ptrdiff_t n[3])
 {
     double outputs = (double)out[0] * (double)out[1] * (double)out[2], least = 1e300;
     double size = type == FC_F32 ? 4 : 8;
@@ -101,13 +102,16 @@ double fc_fft_size(const fc_kernels *fc, int type, const ptrdiff_t k[3], const p
     while ((m[0] = fft_next_candidate(0, k, out, m[0])) != 0)
         for (m[1] = 0; (m[1] = fft_next_candidate(1, k, out, m[1])) != 0;)
             for (m[2] = 0; (m[2] = fft_next_candidate(2, k, out, m[2])) != 0;) {
-                double tiles = 1, us;
+                double calls = 1, us;
                 if ((double)m[0] * (double)m[1] * (double)m[2] > FC_FFT_POINTS)
                     continue;
-                for (int a = 0; a < 3; a++)
-                    tiles *= (double)((out[a] - 1) / (m[a] - k[a] + 1) + 1);
-                double calls = tiles > 1 ? tiles / 2 : 1;
-                us = (calls + FFT_PLAN) * fft_tile_us(fc, type, m, k);
+                for (int a = 0; a < 3; a++) {
+                    ptrdiff_t tiles = (out[a] - 1) / (m[a] - k[a] + 1) + 1;
+                    calls *= (double)(in_rows && a == 2 ? (tiles + 1) / 2 : tiles);
+                }
+                if (!in_rows)
+                    calls = calls > 1 ? calls / 2 : 1;
+                us = (calls + plan) * fft_tile_us(fc, type, m, k);
                 us += calls * memory * (double)m[0] * (double)m[1] * (double)m[2];
                 if (us < least) {
                     least = us;

@@ -23,7 +23,7 @@ static double overlap_grid(const fc_kernels *fc, const fc_corr *g, tile_grid *t)
     ptrdiff_t k[FC_AXES], whole[FC_AXES];
     for (int a = 0; a < FC_AXES; a++)
         k[a] = g->axis[a].k, whole[a] = g->axis[a].whole;
-    double us = fc_fft_size(fc, g->type, k, whole, t->n);
+    double us = fc_fft_size(fc, g->type, k, whole, 0, FFT_PLAN, t->n);
     for (int a = 0; a < FC_AXES; a++) {
         t->out[a] = t->n[a] - k[a] + 1;
         t->count[a] = t->n[a] == 0 ? 0 : (whole[a] - 1) / t->out[a] + 1;

@@ -182,9 +182,7 @@ FC_INLINE void NAME(match_octets)(const int bits, double *s, double *some, ptrdi
         if ((bits & 3) == 3)
             sum += vahead(two, behind[1], 1);
         if (bits > 4)
-            sum += bits == 5   ? vahead(four, behind[2], 1)
-                   : bits == 6 ? vahead(four, behind[2], 2)
-                               : vahead(four, behind[2], 3);
+            sum += bits == 5 ? vahead(four, behind[2], 1) : bits == 6 ? vahead(four, behind[2], 2) : vahead(four, behind[2], 3);
         if (s != some)
             vstore(s + j, four + vahead(four, behind[2], 4));
         if (bits > 0)

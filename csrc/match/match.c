@@ -25,7 +25,8 @@ static void match_release(match *m)
                 fc_fft_free(m->set[type][i].fft[z]);
     fc_close(&m->tables);
     fc_free(m->tables.block);
-    fc_free(m->scratch);
+    if (m->scratch)
+        fc_return(m->scratch);
 }
 
 /* Where taps lie in x; of each set, taps as they are, and column by column; room for transforms, of which there are none yet */
@@ -33,6 +34,7 @@ static void match_lay_tables(match *m, fc_room *r)
 {
     ptrdiff_t d = m->g->k[DEPTH], h = m->g->k[ROWS], w = m->g->k[COLS], columns = times(d, w);
     ptrdiff_t *at = fc_part(r, "taps in x", columns, sizeof *at);
+    m->again = fc_part(r, "tiles to be done again", m->tiles[DEPTH] * m->tiles[ROWS] * m->tiles[COLS], 1);
     for (ptrdiff_t t = 0; r->block && t < columns; t++)
         at[t] = t / w * m->plane + t % w;
     for (int type = m->g->type; type < TYPES; type++)
@@ -49,26 +51,34 @@ static void match_lay_tables(match *m, fc_room *r)
         }
 }
 
-/* Returns 0, or -1 when memory is short. */
-static int match_prepare(const match *m, int type, correlator *k)
+/* Memory for transforms. Returns 0, or -1 when it is short. */
+static int match_reserve(const match *m, int type, correlator *k)
 {
-    ptrdiff_t d = m->g->k[DEPTH], h = m->g->k[ROWS], w = m->g->k[COLS], size = fc_stored_size(type);
-    const ptrdiff_t plane[FC_AXES] = {1, h, w};
-    m->fc->op[type]->widen(k->dense, FC_F64, k->from, d * h * w);
-    memset(k->plane, 0, (size_t)d * sizeof *k->plane);
-    for (ptrdiff_t e = 0; e < d * h * w; e++) {
-        double rounded = float_at(type, k->dense + e * size);
-        k->sum += rounded, k->plane[e / (h * w)] += rounded;
-        k->square += k->from[e] * k->from[e];
-    }
-    for (ptrdiff_t t = 0; t < d * w; t++)
-        fc_copy_row(k->columns + t * h * size, size, k->dense + (t / w * h * w + t % w) * size, w * size, h, size);
+    const ptrdiff_t plane[FC_AXES] = {1, m->g->k[ROWS], m->g->k[COLS]};
     int failed = 0;
-    for (ptrdiff_t z = 0; k->fft && z < d; z++) {
-        k->fft[z] = fc_fft_new(m->fc, type, m->fft, plane, k->dense + z * h * w * size);
+    for (ptrdiff_t z = 0; k->from && k->fft && z < m->g->k[DEPTH]; z++) {
+        k->fft[z] = fc_fft_new(m->fc, type, m->fft, plane, NULL);
         failed |= !k->fft[z];
     }
     return failed ? -1 : 0;
+}
+
+/* scratch: of a thread's transforms */
+static void match_prepare(const match *m, int type, correlator *k, char *scratch)
+{
+    ptrdiff_t d = m->g->k[DEPTH], h = m->g->k[ROWS], w = m->g->k[COLS], size = fc_stored_size(type);
+    m->fc->op[type]->widen(k->dense, FC_F64, k->from, d * h * w);
+    memset(k->plane, 0, (size_t)d * sizeof *k->plane);
+    for (ptrdiff_t z = 0; z < d; z++)
+        for (ptrdiff_t e = z * h * w; e < (z + 1) * h * w; e++) {
+            double rounded = float_at(type, k->dense + e * size);
+            k->sum += rounded, k->plane[z] += rounded;
+            k->square += k->from[e] * k->from[e];
+        }
+    for (ptrdiff_t t = 0; t < d * w; t++)
+        fc_copy_row(k->columns + t * h * size, size, k->dense + (t / w * h * w + t % w) * size, w * size, h, size);
+    for (ptrdiff_t z = 0; k->fft && z < d; z++)
+        fc_fft_learn(k->fft[z], scratch, k->dense + z * h * w * size);
 }
 
 /* ---- a tile, and all of them -------------------------------------------------------------------- */
@@ -124,7 +134,9 @@ static void match_tile(void *context, ptrdiff_t index, int slot)
 {
     const match *m = context;
     const fc_match *g = m->g;
-    tile t = {.m = m, .type = g->type};
+    tile t = {.m = m, .type = m->type, .op = m->fc->op[m->type]};
+    if (m->type > g->type && !m->again[index])
+        return;
     fc_room room = fc_room_at(m->scratch, m->thread_bytes, slot);
     match_parts(m, &room, &t);
     unravel(index, m->tiles, t.from);
@@ -133,20 +145,17 @@ static void match_tile(void *context, ptrdiff_t index, int slot)
         t.count[a] = min(m->tile[a], g->out[a] - t.from[a]);
     }
     t.rows = t.count[ROWS] + g->k[ROWS] - 1, t.seen = t.count[COLS] + g->k[COLS] - 1;
-    for (int again = 1; again; t.type = FC_F64) {
-        t.op = m->fc->op[t.type];
-        fc_match_centre(&t);
-        memset(t.mark, 0, (size_t)(m->tile[ROWS] * m->tile[COLS]));
-        fc_match_constants(&t);
-        if (t.missing && g->weights)
-            match_mark_missing(&t);
-        if (t.missing)
-            fc_match_gather(&t, t.centre, t.scale, 0);
-        fc_match_correlate(&t, TEMPLATE, 0, g->k[DEPTH], t.x, t.most, t.num);
-        if (t.missing && !g->weights) /* the sums are to see them */
-            fc_match_gather(&t, t.centre, t.scale, NAN);
-        again = fc_match_resolve(&t, fc_match_windows(&t));
-    }
+    fc_match_centre(&t);
+    memset(t.mark, 0, (size_t)(m->tile[ROWS] * m->tile[COLS]));
+    fc_match_constants(&t);
+    if (t.missing && g->weights)
+        match_mark_missing(&t);
+    if (t.missing)
+        fc_match_gather(&t, t.centre, t.scale, 0);
+    fc_match_correlate(&t, TEMPLATE, 0, g->k[DEPTH], t.x, t.most, t.num);
+    if (t.missing && !g->weights) /* the sums are to see them */
+        fc_match_gather(&t, t.centre, t.scale, NAN);
+    m->again[index] = (char)fc_match_resolve(&t, fc_match_windows(&t));
     fc_close(&room);
 }
 
@@ -159,7 +168,7 @@ static void match_size_tiles(match *m)
     ptrdiff_t plane[FC_AXES] = {1, h, w}, outputs[FC_AXES] = {1, g->out[ROWS], g->out[COLS]};
     double all = (double)g->out[ROWS] * (double)g->out[COLS],
            direct_us = fc_time_us(RATE_MATCH, (double)h * (double)w * all, 1, 0);
-    double fft_us = fc_fft_size(m->fc, g->type, plane, outputs, m->fft) * m->fc->vector_bytes / 64 * all;
+    double fft_us = fc_fft_size(m->fc, g->type, plane, outputs, 1, MATCH_FFT_PLAN, m->fft) * m->fc->vector_bytes / 64 * all;
     if (m->fft[COLS] && h >= MATCH_FFT_SIDE && w >= MATCH_FFT_SIDE && h * w >= MATCH_FFT_TAPS && fft_us < direct_us) {
         ptrdiff_t tall = m->fft[ROWS] - h + 1, broad = 2 * (m->fft[COLS] - w + 1);
         rows = tall, cols = broad;
@@ -207,11 +216,14 @@ int fc_match_run(const fc_match *g)
                               .x_step = g->x_step[a]};
         outputs *= (double)g->out[a], taps *= (double)g->k[a];
     }
+    for (ptrdiff_t e = 0; e < g->k[DEPTH] * g->k[ROWS] * g->k[COLS]; e++)
+        m.sum += g->t[e];
     for (int type = g->type; type < TYPES; type++) { /* float32 may give way to float64 */
         fc_describe_source(&m.x[type], m.fc, m.axis, type, g->x_type, g->fill, 0);
         for (int i = 0; i < SETS; i++)
             m.set[type][i].from = sets[i];
     }
+    const ptrdiff_t chunks = m.tiles[DEPTH] * m.tiles[ROWS] * m.tiles[COLS];
     fc_room counted = {0};
     match_lay_tables(&m, &counted);
     m.tables.block = fc_alloc(1, (size_t)counted.bytes);
@@ -220,19 +232,30 @@ int fc_match_run(const fc_match *g)
         match_lay_tables(&m, &m.tables);
     for (int type = g->type; type < TYPES; type++)
         for (int i = 0; i < SETS; i++)
-            failed = failed || (sets[i] && match_prepare(&m, type, &m.set[type][i]) != 0);
-    ptrdiff_t chunks = m.tiles[DEPTH] * m.tiles[ROWS] * m.tiles[COLS];
+            failed = failed || match_reserve(&m, type, &m.set[type][i]) != 0;
     int threads = fc_threads_for(fc_direct_us(m.fc, g->type, outputs, taps), g->threads);
     threads = (int)min(threads, chunks);
+    tile first = {0};
     if (!failed) {
         fc_room r = {0};
-        match_parts(&m, &r, &(tile){0});
+        match_parts(&m, &r, &first);
         m.thread_bytes = r.bytes;
-        m.scratch = fc_alloc((size_t)threads, (size_t)r.bytes);
+        m.scratch = fc_borrow((size_t)times(threads, r.bytes));
         failed = !m.scratch;
     }
-    if (!failed)
+    if (!failed) {
+        fc_room r = fc_room_at(m.scratch, m.thread_bytes, 0);
+        match_parts(&m, &r, &first);
+    }
+    /* tiles that float32 leaves in doubt again; all memory is there by now, for nothing may fail once there are results */
+    for (m.type = g->type; !failed && m.type < TYPES; m.type++) {
+        if (m.type > g->type && !memchr(m.again, 1, (size_t)chunks))
+            break;
+        for (int i = 0; i < SETS; i++)
+            if (sets[i])
+                match_prepare(&m, m.type, &m.set[m.type][i], first.fft);
         fc_pool_run(threads, chunks, match_tile, &m);
+    }
     match_release(&m);
     return failed ? -1 : 0;
 }

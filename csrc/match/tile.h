@@ -8,10 +8,10 @@
 
 #include "corr/gather.h"
 
-enum { TYPES = 2 };                                     /* of the arithmetic: FC_F32, FC_F64 */
-enum { TEMPLATE, WEIGHTS, ENERGIES, SETS };             /* what is correlated with */
+enum { TYPES = 2 };                                                   /* of the arithmetic: FC_F32, FC_F64 */
+enum { TEMPLATE, WEIGHTS, ENERGIES, SETS };                           /* what is correlated with */
 enum { PREFIX, SUM, ROOM, ZERO, OUT, ENERGY, JOINED, MORE, BUFFERS }; /* two rows each; JOINED runs on into MORE */
-enum { CERTAIN, DOUBTFUL, FLAT, MISSING };              /* marks of a window */
+enum { CERTAIN, DOUBTFUL, FLAT, MISSING };                            /* marks of a window */
 
 /* One set of weights, ready to be correlated with */
 typedef struct {
@@ -26,6 +26,9 @@ typedef struct {
 typedef struct {
     const fc_match *g;
     const fc_kernels *fc; /* of the whole call */
+    int type;             /* of the arithmetic now */
+    double sum;           /* of g->t */
+    char *again;          /* of each tile, whether it is to be done again in the next */
     fc_axis axis[FC_AXES];
     source x[TYPES]; /* how to gather, with this type of the arithmetic */
     correlator set[TYPES][SETS];
