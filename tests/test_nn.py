@@ -15,6 +15,7 @@ import fastconv
 from fastconv import nn, reference
 from fastconv.arguments import layers
 from fastconv.arguments.boundaries import PADDING_MODES
+from fastconv.halves import recast
 from fastconv.nn import functional
 from fastconv.plans import Answer
 
@@ -234,6 +235,32 @@ def test_channels_last_depthwise(isa, rng, channels, dtype):
     np.testing.assert_array_equal(nn.conv2d(last, w, **how, layout="NHWC"), expected)
     expected = np.moveaxis(nn.conv2d(x[..., ::-1], w, **how), 1, -1)
     np.testing.assert_array_equal(nn.conv2d(last[:, :, ::-1], w, **how, layout="NHWC"), expected)
+
+
+def test_float16_is_cast_as_by_numpy(isa, rng):
+    """All numbers there are, what lies half way between them and beside that, and any axes."""
+    half, single = np.dtype(np.float16), np.dtype(np.float32)
+    every = np.arange(1 << 16, dtype=np.uint16).view(half)
+    wide = recast(every, single)
+    is_nan = np.isnan(every)
+    assert (np.isnan(wide) == is_nan).all()
+    cases.assert_same_bits(wide[~is_nan], every.astype(single)[~is_nan])
+    finite = np.sort(np.append(np.abs(wide[np.isfinite(wide)]), np.float32(65536)))
+    between = (finite[:-1] + finite[1:]) / 2
+    x = np.concatenate(
+        [between, np.nextafter(between, np.float32(0)), np.nextafter(between, np.float32(1e9)), wide, -between]
+    )
+    any_bits = rng.integers(0, 1 << 32, 5001, np.uint64).astype(np.uint32).view(single)
+    x = np.concatenate([x, any_bits])
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = x.astype(half)
+    is_nan = np.isnan(x)
+    narrow = recast(x, half)
+    assert (np.isnan(narrow) == is_nan).all()
+    cases.assert_same_bits(narrow[~is_nan], expected[~is_nan])
+    a = reals(rng, (3, 4, 5, 2), "float16")
+    for one in (a.transpose(2, 0, 3, 1), a[:, ::2], a[::-1], a[:0], a[0, 0], np.broadcast_to(a[0], (2, 4, 5, 2))):
+        cases.assert_same_bits(recast(one, single), np.asarray(one).astype(single))
 
 
 def test_float16(isa, rng):

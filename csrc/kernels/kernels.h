@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * THE LISTS of micro-kernels: of those for every type of the arithmetic, for floats, for double alone. The table of function
+ * THE LISTS of micro-kernels: of those for every type of the arithmetic, for floats, for float alone, for double alone. The table of function
  * pointers, every instruction set's instance of it, the C-level check and the names `<op>_<dtype>_<isa>` that a debugger
  * or profiler shows are all made from these lists.
  */
@@ -18,6 +18,7 @@
     X(split) X(join)                                                     \
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
     X(ordered) X(narrow) X(settle) X(peak)
+#define FC_SINGLE_OPS(X) X(half_in) X(half_out)
 #define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread) X(match_join)
 
 /* How elements are stored; arithmetic is done in the first four. Integers wrap. */
@@ -140,6 +141,10 @@ typedef int fc_narrow_fn(void *to, int stored, const void *from, ptrdiff_t n, do
 /* Both, in place; returns 0 for types that it does not do: the wider integers */
 typedef int fc_settle_fn(void *x, int stored, ptrdiff_t n, double divisor);
 
+/* n adjacent elements of float16 to float32, and the nearest float16 of float32 (half_tmpl.h) */
+typedef void fc_half_in_fn(void *to, const void *from, ptrdiff_t n);
+typedef void fc_half_out_fn(void *to, const void *from, ptrdiff_t n);
+
 /* Sums in a given order, without fma (ordered_tmpl.h). Tap t, of weight w[t], lies at[t] * unit elements from the output's
  * place. taps >= 1; fold: 0, or +1 or -1 where taps are mirrored at the first; start: 0.0 or -0.0, which the first product
  * is added to: a sum of nothing but zeros has the sign that it has there */
@@ -254,7 +259,7 @@ typedef double fc_peak_fn(ptrdiff_t rounds);
 /* The kernels of one type; NULL is what it does not have. */
 typedef struct {
 #define FC_FIELD(op) fc_##op##_fn *op;
-    FC_OPS(FC_FIELD) FC_FLOAT_OPS(FC_FIELD) FC_DOUBLE_OPS(FC_FIELD)
+    FC_OPS(FC_FIELD) FC_FLOAT_OPS(FC_FIELD) FC_SINGLE_OPS(FC_FIELD) FC_DOUBLE_OPS(FC_FIELD)
 #undef FC_FIELD
 } fc_ops;
 

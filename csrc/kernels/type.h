@@ -16,13 +16,16 @@
 #include "kernels/ordered_tmpl.h"
 #include "kernels/narrow_tmpl.h"
 #include "kernels/peak_tmpl.h"
+#if FC_SIZE == 4
+#include "kernels/half_tmpl.h"
+#endif
 #endif
 
 #define FC_ENTRY(kernel) .kernel = NAME(kernel),
 #if defined FC_INTEGER
 static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY)};
 #elif FC_SIZE == 4
-static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY)};
+static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY) FC_SINGLE_OPS(FC_ENTRY)};
 #else
 static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY) FC_DOUBLE_OPS(FC_ENTRY)};
 #endif

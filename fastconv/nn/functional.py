@@ -22,6 +22,7 @@ from fastconv.arguments.layers import (
     layer_arguments,
 )
 from fastconv.arguments.values import as_word, compute_dtype, float_dtype
+from fastconv.halves import recast
 from fastconv.plans import Answer, planned
 from fastconv.reference import layers as exact
 from fastconv.reference.windows import continued
@@ -375,7 +376,7 @@ def computed(c: Asked, method: str, ways: Ways[Asked], what: str) -> Answer:
     if checking.get():
         check_result(result.astype(c.dtype), ways.exact(c).astype(c.dtype), ways.error_bound(c), what)
         plan = None
-    delivered = c.deliver(result)
+    delivered = c.deliver(recast(result, c.dtype))
     if plan and c.out is None and not done and delivered is not result:
         plan.then(c.without_arrays().deliver)
     return Answer(delivered, plan)
@@ -410,7 +411,7 @@ def _direct(
     """In the compute dtype, with images first; channels second, or last where x is so and the extension can."""
     assert _core is not None
     dtype = layer.compute_dtype
-    x = layer.x.astype(dtype, copy=False)
+    x = recast(layer.x, dtype)
     w, bias = wide or (layer.w, layer.bias)
     w = readable(w, dtype)
     bias = None if bias is None else readable(bias, dtype)
@@ -431,7 +432,7 @@ def readable(a: NDArray[Any], dtype: np.dtype[Any], dense: bool = True) -> NDArr
     """a as the extension reads it: of that dtype, aligned, and C-contiguous if it is to be dense."""
     if a.dtype == dtype and a.flags.aligned and (a.flags.c_contiguous or not dense):
         return a
-    return np.require(a, dtype, ["C", "A"] if dense else ["A"])
+    return np.require(recast(a, dtype), dtype, ["C", "A"] if dense else ["A"])
 
 
 def room_for(layer: Layer, last: bool = False) -> NDArray[Any]:

@@ -28,6 +28,7 @@ from fastconv.arguments.layers import (
     weight_gradient_arguments,
 )
 from fastconv.arguments.values import as_flag
+from fastconv.halves import recast
 from fastconv.nn.functional import Ways, carried_out, columns, computed, engine, fillable, readable
 from fastconv.nn.transposed import adjoint
 from fastconv.plans import Answer, planned
@@ -616,7 +617,7 @@ def backward(
         raise ValueError(f"needs must be three bools: of the input, the weights, the bias; got {needs!r}")
     of_x, of_w, of_bias = (as_flag(one, "needs") for one in needs)
     of_input, of_weight = backward_arguments(rank, grad_output, input, weight, options, names)
-    grad = of_input.x.astype(of_input.compute_dtype, copy=False)  # once for all
+    grad = recast(of_input.x, of_input.compute_dtype)  # once for all
     what = f"nn.conv{rank}d_backward"
     return Gradients(
         adjoint(of_input._replace(x=grad), method, n, what).result if of_x else None,

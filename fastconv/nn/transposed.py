@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.layer_geometry import Options
 from fastconv.arguments.layers import Layer, transposed_arguments
+from fastconv.halves import recast
 from fastconv.nn.functional import Ways, carried_out, computed, engine, readable, room_for
 from fastconv.plans import Answer, planned
 from fastconv.reference import adjoints, windows
@@ -226,7 +227,7 @@ def _direct(layer: Layer, threads: int, asked: tuple[Any, ...], slots: tuple[int
     """In the compute dtype, with images first and channels second."""
     assert _core is not None
     dtype = layer.compute_dtype
-    x = layer.x.astype(dtype, copy=False)
+    x = recast(layer.x, dtype)
     x = np.ascontiguousarray(x) if layer.channels_last else x
     w = readable(layer.w, dtype)
     bias = None if layer.bias is None else readable(layer.bias, dtype)

@@ -21,6 +21,45 @@ void check_widen(fc_widen_fn *widen)
     }
 }
 
+/* Of numbers; tests/test_nn.py has all float16, and what lies between them */
+void check_half_in(fc_half_in_fn *in)
+{
+    for (ptrdiff_t n = 1; n <= 70; n++) {
+        randomize(1, FC_I16);
+        EACH(j, n) x[0][0][j] = (double)(int)(random64() % 0x7c00) * (up_to(2) == 1 ? 1 : -1);
+        EACH(j, n) {
+            const int h = (int)fabs(x[0][0][j]), e = h >> 10;
+            const double v = e ? ldexp(1024 + (h & 1023), e - 25) : ldexp(h, -24);
+            want[0][0][j] = (cell){.sum = x[0][0][j] < 0 ? -v : v, .wide = x[0][0][j] < 0 ? -v : v};
+            x[0][0][j] = x[0][0][j] < 0 ? h - 32768 : h; /* as int16 */
+        }
+        view from = lay_as(FC_I16, source[0], ADJACENT, 1, 1, n, x), to = lay(dest, ADJACENT, 1, 1, n, NULL);
+        say_case("%td elements", n);
+        in(to.p, from.p, n);
+        verify(to, 1, 1, n);
+    }
+}
+
+void check_half_out(fc_half_out_fn *out)
+{
+    for (ptrdiff_t n = 1; n <= 70; n++) {
+        randomize(1, type);
+        EACH(j, n) {
+            const double v = (double)(float)ldexp(1 + (double)(random64() % 0x4000) / 0x4000, (int)(random64() % 45) - 27);
+            const int e = v < 0x1p-14 ? -14 : ilogb(v), q = (int)rint(ldexp(v, 10 - e)) + ((e + 14) << 10);
+            const int h = q < 0x7c00 ? q : 0x7c00, minus = up_to(2) == 1;
+            x[0][0][j] = minus ? -v : v;
+            want[0][0][j] = (cell){.sum = minus ? h - 32768 : h, .wrapped = (uint64_t)(minus ? h - 32768 : h)};
+        }
+        view from = lay(source[0], ADJACENT, 1, 1, n, x), to = lay_as(FC_I16, dest, ADJACENT, 1, 1, n, NULL);
+        say_case("%td elements", n);
+        out(to.p, from.p, n);
+        type = FC_I16, size = 2; /* their bits */
+        verify(to, 1, 1, n);
+        type = FC_F32, size = 4;
+    }
+}
+
 void check_join(fc_join_fn *join)
 {
     for (ptrdiff_t n = 1; n <= 150; n += n > 40 ? 7 : 1) {
