@@ -221,7 +221,7 @@ typedef struct { /* added to; of the finite elements */
 } fc_look;
 typedef void fc_match_look_fn(const void *x, ptrdiff_t n, fc_look *look);
 typedef void fc_match_shift_fn(void *x, ptrdiff_t n, double centre, double scale);
-/* to = from + x, squares_to = squares_from + x*x */
+/* to = from + x, squares_to = squares_from + x*x; the latter unless squares_to is NULL */
 typedef void fc_match_add_fn(double *to, double *squares_to, const double *from, const double *squares_from, const void *x,
                              ptrdiff_t n);
 /* s[j] = s[j] + ... + s[j+w-1], j < n. s: room for n+w-1, and both buffers a vector more; room: overwritten */

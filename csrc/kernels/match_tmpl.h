@@ -90,15 +90,24 @@ static void NAME(match_shift)(void *xv, ptrdiff_t n, double centre, double scale
         vstore(x + i, (vload(x + i) - c) * s);
 }
 
-static void NAME(match_add)(double *to, double *squares_to, const double *from, const double *squares_from, const void *xv,
-                            ptrdiff_t n)
+FC_INLINE void NAME(match_adds)(const int squares, double *to, double *squares_to, const double *from,
+                                const double *squares_from, const T *x, ptrdiff_t n)
 {
-    const T *x = xv;
     for (ptrdiff_t i = 0; i < n; i += WIDE) {
         WT v = wtake(x + i);
         wstore(to + i, wload(from + i) + v);
-        wstore(squares_to + i, wload(squares_from + i) + v * v);
+        if (squares)
+            wstore(squares_to + i, wload(squares_from + i) + v * v);
     }
+}
+
+static void NAME(match_add)(double *to, double *squares_to, const double *from, const double *squares_from, const void *x,
+                            ptrdiff_t n)
+{
+    if (squares_to)
+        NAME(match_adds)(1, to, squares_to, from, squares_from, x, n);
+    else
+        NAME(match_adds)(0, to, NULL, from, NULL, x, n);
 }
 
 /* Squares and their sum about the mean, from the one of them that there is in both */

@@ -11,17 +11,20 @@
 #include <math.h>
 #include <string.h>
 
+static int windows_need_squares(const tile *t) { return t->m->g->normed || t->m->g->measure == FC_SQDIFF; }
+
 /* Two rows, of sums and of sums of squares or spreads, m->row apart: to = from and row i of the tile, of so many planes
  * from z on. from: of so many rows */
 static void windows_add_row(const tile *t, double *to, const double *from, ptrdiff_t rows, ptrdiff_t z, ptrdiff_t planes,
                             ptrdiff_t i)
 {
-    ptrdiff_t row = t->m->row;
+    const ptrdiff_t row = t->m->row;
+    const int squares = windows_need_squares(t);
     for (ptrdiff_t p = 0; p < planes; p++, from = to)
         if (t->score.spreads)
             t->op->match_grow(to, to + row, from, from + row, tile_row(t, z + p, i), t->seen, (double)(rows * planes + p));
         else
-            t->op->match_add(to, to + row, from, from + row, tile_row(t, z + p, i), t->seen);
+            t->op->match_add(to, squares ? to + row : NULL, from, from + row, tile_row(t, z + p, i), t->seen);
 }
 
 /* Window sums of a row of outputs: from the suffix of so many rows, and the prefix of the others, of so many planes */
@@ -31,8 +34,9 @@ static void windows_sum_row(const tile *t, const double *suffix, const double *p
     const fc_ops *op = t->m->fc->op[FC_F64];
     ptrdiff_t h = g->k[ROWS], w = g->k[COLS], cols = t->count[COLS], row = t->m->row;
     double deep = (double)planes, *sum = t->buffer[SUM], *room = t->buffer[ROOM];
+    const int squares = windows_need_squares(t);
     if (rows == h)
-        memcpy(sum, suffix, (size_t)(2 * row) * sizeof *sum);
+        memcpy(sum, suffix, (size_t)(row + (squares ? row : 0)) * sizeof *sum);
     if (t->score.spreads) {
         if (rows < h)
             op->match_merge(sum, sum + row, suffix, suffix + row, prefix, prefix + row, t->seen, (double)rows * deep,
@@ -41,9 +45,10 @@ static void windows_sum_row(const tile *t, const double *suffix, const double *p
         return;
     }
     if (rows < h)
-        op->add(sum, suffix, prefix, row + t->seen);
+        op->add(sum, suffix, prefix, t->seen + (squares ? row : 0));
     op->match_window(sum, room, cols, w);
-    op->match_window(sum + row, room, cols, w);
+    if (squares)
+        op->match_window(sum + row, room, cols, w);
 }
 
 /* By plane: adds to the three rows, `apart` elements apart, of `all` what the sums of plane z come to. They begin with the
@@ -74,6 +79,7 @@ static int windows_sums(const tile *t)
     ptrdiff_t h = g->k[ROWS], row = m->row, at_once = g->by_plane ? 1 : g->k[DEPTH], pair = 2 * row;
     ptrdiff_t all_suffixes = pair * min(h, m->tile[ROWS]);
     double *zero = t->buffer[ZERO], *sum = t->buffer[SUM], *joined = t->buffer[JOINED];
+    const double *squares = windows_need_squares(t) ? sum + row : sum; /* sum: they do not count */
     int doubt = 0;
     memset(zero, 0, (size_t)pair * sizeof *zero);
     for (ptrdiff_t block = 0; block < t->count[ROWS]; block += h) {
@@ -93,10 +99,10 @@ static int windows_sums(const tile *t)
                     windows_add_row(t, prefix, r == 1 ? zero : prefix, r - 1, z, at_once, block + h + r - 1);
                 windows_sum_row(t, t->suffix + z * all_suffixes + pair * r, prefix, h - r, at_once);
                 if (g->by_plane)
-                    windows_join(t, joined, row, z, sum, sum, sum + row);
+                    windows_join(t, joined, row, z, sum, sum, squares);
             }
             doubt |= g->by_plane ? fc_match_scores(t, block + r, joined, joined + row, joined + pair)
-                                 : fc_match_scores(t, block + r, sum, sum, sum + row);
+                                 : fc_match_scores(t, block + r, sum, sum, squares);
         }
     }
     return doubt;

@@ -79,6 +79,8 @@ void check_match_add(fc_match_add_fn *add)
             double v = at(4, j);
             wrong = wide(0)[j] != wide(2)[j] + v || wide(1)[j] != wide(3)[j] + v * v ? "other values" : wrong;
         }
+        add(wide(0), NULL, wide(0), NULL, own, n);
+        EACH(j, n) wrong = wide(0)[j] != wide(2)[j] + 2 * at(4, j) ? "other values without squares" : wrong;
         verdict(wrong);
     }
 }
