@@ -72,10 +72,10 @@ static void match_prepare(const match *m, int type, correlator *k, char *scratch
     for (ptrdiff_t z = 0; z < d; z++)
         for (ptrdiff_t e = z * h * w; e < (z + 1) * h * w; e++) {
             double rounded = float_at(type, k->dense + e * size);
-            k->sum += rounded, k->plane[z] += rounded;
+            k->exact += k->from[e], k->sum += rounded, k->plane[z] += rounded;
             k->square += k->from[e] * k->from[e];
         }
-    for (ptrdiff_t t = 0; t < d * w; t++)
+    for (ptrdiff_t t = 0; t < d * w && !k->fft; t++)
         fc_copy_row(k->columns + t * h * size, size, k->dense + (t / w * h * w + t % w) * size, w * size, h, size);
     for (ptrdiff_t z = 0; k->fft && z < d; z++)
         fc_fft_learn(k->fft[z], scratch, k->dense + z * h * w * size);
@@ -216,8 +216,6 @@ int fc_match_run(const fc_match *g)
                               .x_step = g->x_step[a]};
         outputs *= (double)g->out[a], taps *= (double)g->k[a];
     }
-    for (ptrdiff_t e = 0; e < g->k[DEPTH] * g->k[ROWS] * g->k[COLS]; e++)
-        m.sum += g->t[e];
     for (int type = g->type; type < TYPES; type++) { /* float32 may give way to float64 */
         fc_describe_source(&m.x[type], m.fc, m.axis, type, g->x_type, g->fill, 0);
         for (int i = 0; i < SETS; i++)

@@ -68,7 +68,7 @@ static double score_ratio(const tile *t, double cross, double power, double diff
 static double score_flat(const tile *t, double X)
 {
     const fc_match *g = t->m->g;
-    double q = t->scale / g->scale, cross = X * q * (t->m->sum + g->shift * g->scale * g->energy);
+    double q = t->scale / g->scale, cross = X * q * (t->m->set[t->type][TEMPLATE].exact + g->shift * g->scale * g->energy);
     double power = X * X * g->energy, difference = power - 2 * cross + q * q * g->power;
     return g->measure == FC_CCOEFF ? 0 : score_ratio(t, cross, power, difference > 0 ? difference : 0);
 }

@@ -18,16 +18,15 @@ typedef struct {
     const double *from;    /* NULL: there is no such set */
     char *dense, *columns; /* as they are rounded; column by column */
     fc_taps taps;
-    fc_fft **fft;       /* one for each depth; NULL: directly */
-    double sum, square; /* of the weights as they are rounded; of their squares */
-    double *plane;      /* the sum of each plane of them */
+    fc_fft **fft;              /* one for each depth; NULL: directly */
+    double exact, sum, square; /* of the weights as they are; as they are rounded; of their squares */
+    double *plane;             /* the sum of each plane of them, as they are rounded */
 } correlator;
 
 typedef struct {
     const fc_match *g;
     const fc_kernels *fc; /* of the whole call */
     int type;             /* of the arithmetic now */
-    double sum;           /* of g->t */
     char *again;          /* of each tile, whether it is to be done again in the next */
     fc_axis axis[FC_AXES];
     source x[TYPES]; /* how to gather, with this type of the arithmetic */
