@@ -216,6 +216,7 @@ FC_API void fc_tune(ptrdiff_t band_rows, double threads_from_us, double stream_f
  *
  * (Lewis, Fast Normalized Cross-Correlation, 1995; the documentation of OpenCV's matchTemplate.) */
 enum { FC_CCOEFF, FC_CCORR, FC_SQDIFF };
+typedef struct fc_learnt fc_learnt;
 typedef struct {
     int type, x_type;           /* of the arithmetic and of out: FC_F32 or FC_F64 (with weights: FC_F64); as x is stored */
     int out_type;               /* type, or FC_F32 */
@@ -233,7 +234,13 @@ typedef struct {
     /* sum of `weights`, sum v; and of the template, times scale^2: sum v (T - mean T)^2, sum v (T - shift)^2,
      * sum v T^2 */
     double weight, energy, spread, square, power;
+    const fc_learnt *learnt; /* what fc_match_learn has made for a call like this; or NULL */
 } fc_match;
 FC_API int fc_match_run(const fc_match *g);
+/* The transforms of T, for calls that are made again and again; the array of T may not go before them. NULL: there are none,
+ * or no memory. By a call with another table of kernels in use they are left alone. */
+FC_API fc_learnt *fc_match_learn(const fc_match *g);
+FC_API ptrdiff_t fc_match_learnt_bytes(const fc_match *g); /* that they would take; 0: there are none */
+FC_API void fc_match_forget(fc_learnt *learnt);
 
 #endif

@@ -237,6 +237,8 @@ cdef class FoldPlan(ArraysPlan):
 # ---- template matching -----------------------------------------------------------------------------
 
 cdef extern from "fastconv.h" nogil:
+    ctypedef struct fc_learnt:
+        pass
     ctypedef struct fc_match:
         int type, x_type, out_type, measure, normed, whole, boundary, threads, by_plane
         double fill
@@ -252,8 +254,12 @@ cdef extern from "fastconv.h" nogil:
         const double *weights
         const double *energies
         double shift, scale, weight, energy, spread, square, power
+        const fc_learnt *learnt
     int FC_CCOEFF, FC_CCORR, FC_SQDIFF
     int fc_match_run(const fc_match *g)
+    fc_learnt *fc_match_learn(const fc_match *g)
+    ptrdiff_t fc_match_learnt_bytes(const fc_match *g)
+    void fc_match_forget(fc_learnt *learnt)
 
 MEASURE = {"ccoeff": FC_CCOEFF, "ccorr": FC_CCORR, "sqdiff": FC_SQDIFF}
 
@@ -268,6 +274,8 @@ cdef class MatchPlan(ArraysPlan):
 
     cdef fc_match g
     cdef tuple arrays  # what g points to
+    cdef fc_learnt *learnt
+    cdef bint learns  # it will, when it is found, as it then is likely to be found again
 
     def __init__(self, cnp.ndarray image, cnp.ndarray result, cnp.ndarray t, tuple masks, lead, measure, boundary,
                  double fill, int threads, bint whole, bint by_plane, numbers):
@@ -290,8 +298,20 @@ cdef class MatchPlan(ArraysPlan):
         self.products = <double> cnp.PyArray_SIZE(result) * <double> cnp.PyArray_SIZE(t)
         self.threads, self.scratch = threads, "tiles of match_template"
         self.nbytes = sizeof(fc_match) + sum([a.nbytes for a in self.arrays])
+        learnt = fc_match_learnt_bytes(g)
+        self.learns = 0 < learnt <= most_kept // 4
+        self.nbytes += learnt if self.learns else 0
+
+    def __dealloc__(self):
+        fc_match_forget(self.learnt)
+
+    cdef object carry_out(self, const glance *s):
+        if self.learns:
+            self.learns = False
+            self.learnt = fc_match_learn(&self.g)
+        return ArraysPlan.carry_out(self, s)
 
     cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
         cdef fc_match g = self.g
-        g.x, g.result, g.threads = read[0], out, threads
+        g.x, g.result, g.threads, g.learnt = read[0], out, threads, self.learnt
         return fc_match_run(&g)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import nn, reference
+from fastconv import _core, nn, reference
 from fastconv.feature import match_template
 
 pytestmark = pytest.mark.skipif(not fastconv.isas(), reason="plans are those of compiled code")
@@ -320,6 +320,42 @@ def test_scores_go_where_they_are_to(rng, dtype):
         image[...] = before
     with pytest.raises(ValueError, match="out has shape"):
         match_template(image, template, out=np.empty((6, 7), dtype))
+
+
+@pytest.mark.parametrize("shape", [(30, 30), (2, 20, 24)])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "u1"])
+def test_transforms_of_templates_are_kept(rng, isa, dtype, shape):
+    """Whether they are made for the call, or were by the one before; by each instruction set its own."""
+    image = rng.integers(0, 99, (3, 150, 160)[-len(shape) :]).astype(dtype)
+    template, out = rng.integers(0, 99, shape).astype(dtype), None
+    expected = match_template(image, template)
+    for _ in range(3):
+        np.testing.assert_array_equal(match_template(image, template), expected, strict=True)
+        with fastconv.use_isa("base"):
+            again = match_template(image, template)
+            assert out is None or (again == out).all()
+            out = again
+    image[..., :80] = 3  # in doubt
+    image[..., 100:, 90:] *= 0
+    flat = match_template(image, template)
+    fastconv.clear_cache()
+    np.testing.assert_array_equal(match_template(image, template), flat, strict=True)
+
+
+def test_transforms_of_templates_are_made_again_where_memory_is_short(rng):
+    image, template = rng.standard_normal((150, 160)), rng.standard_normal((30, 30))
+    expected = match_template(image, template)
+    for allocations in range(4):
+        fastconv.clear_cache()
+        match_template(image, template)
+        _core.alloc_fail_after(allocations)
+        try:
+            with pytest.raises(MemoryError, match="match_template"):
+                match_template(image, template)
+        finally:
+            _core.alloc_fail_after(-1)
+        for _ in range(2):
+            np.testing.assert_array_equal(match_template(image, template), expected, strict=True)
 
 
 def test_volumes_and_views_are_matched(rng):

@@ -15,13 +15,19 @@
 #include <math.h>
 #include <string.h>
 
+struct fc_learnt {
+    const fc_kernels *fc; /* whose transforms they are */
+    ptrdiff_t planes;
+    fc_fft *fft[];
+};
+
 /* ---- sets of weights ----------------------------------------------------------------------------- */
 
 static void match_release(match *m)
 {
     for (int type = 0; type < TYPES; type++)
         for (int i = 0; i < SETS; i++)
-            for (ptrdiff_t z = 0; m->set[type][i].fft && z < m->g->k[DEPTH]; z++)
+            for (ptrdiff_t z = 0; m->set[type][i].fft && !m->set[type][i].learnt && z < m->g->k[DEPTH]; z++)
                 fc_fft_free(m->set[type][i].fft[z]);
     fc_close(&m->tables);
     fc_free(m->tables.block);
@@ -55,9 +61,11 @@ static void match_lay_tables(match *m, fc_room *r)
 static int match_reserve(const match *m, int type, correlator *k)
 {
     const ptrdiff_t plane[FC_AXES] = {1, m->g->k[ROWS], m->g->k[COLS]};
+    const fc_learnt *learnt = k == &m->set[m->g->type][TEMPLATE] ? m->g->learnt : NULL;
     int failed = 0;
+    k->learnt = k->fft && learnt && learnt->fc == m->fc;
     for (ptrdiff_t z = 0; k->from && k->fft && z < m->g->k[DEPTH]; z++) {
-        k->fft[z] = fc_fft_new(m->fc, type, m->fft, plane, NULL);
+        k->fft[z] = k->learnt ? learnt->fft[z] : fc_fft_new(m->fc, type, m->fft, plane, NULL);
         failed |= !k->fft[z];
     }
     return failed ? -1 : 0;
@@ -77,7 +85,7 @@ static void match_prepare(const match *m, int type, correlator *k, char *scratch
         }
     for (ptrdiff_t t = 0; t < d * w && !k->fft; t++)
         fc_copy_row(k->columns + t * h * size, size, k->dense + (t / w * h * w + t % w) * size, w * size, h, size);
-    for (ptrdiff_t z = 0; k->fft && z < d; z++)
+    for (ptrdiff_t z = 0; k->fft && !k->learnt && z < d; z++)
         fc_fft_learn(k->fft[z], scratch, k->dense + z * h * w * size);
 }
 
@@ -256,4 +264,49 @@ int fc_match_run(const fc_match *g)
     }
     match_release(&m);
     return failed ? -1 : 0;
+}
+
+/* ---- the template's transforms, for many calls ---------------------------------------------------- */
+
+ptrdiff_t fc_match_learnt_bytes(const fc_match *g)
+{
+    match m = {.g = g, .fc = fc_in_use()};
+    if (g->out[DEPTH] == 0 || g->out[ROWS] == 0 || g->out[COLS] == 0)
+        return 0;
+    match_size_tiles(&m);
+    return times(times(m.fft[ROWS], m.fft[COLS]), 2 * fc_stored_size(g->type) * g->k[DEPTH]);
+}
+
+fc_learnt *fc_match_learn(const fc_match *g)
+{
+    match m = {.g = g, .fc = fc_in_use()};
+    ptrdiff_t d = g->k[DEPTH], h = g->k[ROWS], w = g->k[COLS], size = fc_stored_size(g->type);
+    const ptrdiff_t plane[FC_AXES] = {1, h, w};
+    if (fc_match_learnt_bytes(g) == 0)
+        return NULL;
+    match_size_tiles(&m);
+    char *dense = fc_alloc((size_t)(d * h * w), (size_t)size);
+    fc_learnt *learnt = dense ? fc_alloc(1, sizeof *learnt + (size_t)d * sizeof *learnt->fft) : NULL;
+    int failed = !learnt;
+    if (!failed) {
+        m.fc->op[g->type]->widen(dense, FC_F64, g->t, d * h * w);
+        *learnt = (fc_learnt){.fc = m.fc, .planes = d};
+    }
+    for (ptrdiff_t z = 0; learnt && z < d; z++) {
+        learnt->fft[z] = fc_fft_new(m.fc, g->type, m.fft, plane, dense + z * h * w * size);
+        failed |= !learnt->fft[z];
+    }
+    fc_free(dense);
+    if (failed) {
+        fc_match_forget(learnt);
+        return NULL;
+    }
+    return learnt;
+}
+
+void fc_match_forget(fc_learnt *learnt)
+{
+    for (ptrdiff_t z = 0; learnt && z < learnt->planes; z++)
+        fc_fft_free(learnt->fft[z]);
+    fc_free(learnt);
 }

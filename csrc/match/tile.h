@@ -19,6 +19,7 @@ typedef struct {
     char *dense, *columns; /* as they are rounded; column by column */
     fc_taps taps;
     fc_fft **fft;              /* one for each depth; NULL: directly */
+    int learnt;                /* they are those of fc_match_learn */
     double exact, sum, square; /* of the weights as they are; as they are rounded; of their squares */
     double *plane;             /* the sum of each plane of them, as they are rounded */
 } correlator;
