@@ -35,6 +35,11 @@ class Plan:
 class JointPlan(Plan):
     def __init__(self, parts: list[Plan], join: Callable[[list[NDArray[Any]]], Any]) -> None: ...
 
+def present(
+    x: NDArray[Any], there: NDArray[np.bool] | None, ignores_nan: bool, above: NDArray[Any], counts: NDArray[Any]
+) -> int: ...
+def make_up(sums: NDArray[Any], weight: NDArray[Any], totals: NDArray[np.float64]) -> None: ...
+
 @disjoint_base
 class CorrPlan(Plan):
     def __init__(

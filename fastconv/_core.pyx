@@ -24,6 +24,8 @@ cdef extern from "fastconv.h" nogil:
         double (*peak)(ptrdiff_t) noexcept
         void (*half_in)(void *, const void *, ptrdiff_t) noexcept nogil
         void (*half_out)(void *, const void *, ptrdiff_t) noexcept nogil
+        ptrdiff_t (*present)(const void *, const unsigned char *, int, ptrdiff_t, void *, void *) noexcept nogil
+        void (*make_up)(void *, const void *, ptrdiff_t, double) noexcept nogil
     ctypedef struct fc_block:
         int rows, vectors
     ctypedef struct fc_kernels:

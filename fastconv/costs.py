@@ -45,7 +45,7 @@ PLAIN_BELOW = 10000  # products: fewer take no longer than finding out which are
 
 # ==== numbers that decide no bits =================================================================
 
-MISSING_BAND = 1 << 16  # elements of a band where x is prepared first: with what is made of them, they stay in cache
+MISSING_BAND = 1 << 17  # elements of a band where x is prepared first: what is made of them stays in L2, or L3 (Zen 4)
 BOX_LINES = 16  # lines: sums of integers along fewer of them at a time do not fill vectors
 PASSES_BAND = 2**21  # results of which all passes are done before others: what is in between takes 16 MB at most,
 PASSES_PRODUCTS = 2**29  # products: and so many, a fraction of a second

@@ -47,6 +47,33 @@ cdef enum:
     ALIGNMENT = 64
 
 
+def present(cnp.ndarray x, cnp.ndarray there, bint ignores_nan, cnp.ndarray above, cnp.ndarray counts):
+    """Put x, where it counts, into above, and 1 into counts; else 0 into both. Returns how many do not count.
+
+    there: bool, False where x does not; or None. All have one shape and, but for `there`, one type; C-contiguous.
+    """
+    cdef const fc_ops *op = fc_in_use().op[stored(x)]
+    cdef const unsigned char *marks = NULL if there is None else <const unsigned char *> cnp.PyArray_DATA(there)
+    cdef const void *given = cnp.PyArray_DATA(x)
+    cdef void *to = cnp.PyArray_DATA(above)
+    cdef void *number = cnp.PyArray_DATA(counts)
+    cdef ptrdiff_t n = cnp.PyArray_SIZE(x), missing
+    with nogil:
+        missing = op.present(given, marks, ignores_nan, n, to, number)
+    return missing
+
+
+def make_up(cnp.ndarray sums, cnp.ndarray weight, double[::1] totals):
+    """sums = sums * total / weight, in place; totals: of so many equal parts of them. C-contiguous, of one type."""
+    cdef const fc_ops *op = fc_in_use().op[stored(sums)]
+    cdef ptrdiff_t part, each = cnp.PyArray_SIZE(sums) // totals.shape[0], size = each * cnp.PyArray_ITEMSIZE(sums)
+    cdef char *to = <char *> cnp.PyArray_DATA(sums)
+    cdef const char *by = <const char *> cnp.PyArray_DATA(weight)
+    with nogil:
+        for part in range(totals.shape[0]):
+            op.make_up(to + part * size, by + part * size, each, totals[part])
+
+
 @cython.auto_pickle(False)
 cdef class CorrPlan(Plan):
     """One correlation by compiled code, whatever the values of x.

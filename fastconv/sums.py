@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv import costs, methods, reference, spectrum
+from fastconv import costs, methods, missing, reference, spectrum
 from fastconv.arguments.axes import Axis
 from fastconv.arguments.boundaries import source_index
 from fastconv.arguments.conversion import converted
@@ -56,7 +54,7 @@ def answered(
         bound = reference.error_bound(c, choice.factors, transformed=choice.points)
     weight = None
     if c.is_weighted:
-        sums, weight = _normalised(c, choice, n)
+        sums, weight = missing.normalised(c, choice, lambda part, how: _sums(part, how, n))
         plan = None
     else:
         sums, plan = _as_stored(c, choice, n, asked, threads is None)
@@ -100,72 +98,6 @@ def run_into(c: Correlation, choice: methods.Choice, what: str) -> None:
     if check:
         probe = _sums(c._replace(x=x, out=None), choice, get_num_threads())
         check_result(probe, reference.run(c._replace(out=None)), reference.error_bound(c, choice.factors), what)
-
-
-def _normalised(c: Correlation, choice: methods.Choice, threads: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Sums over the elements that count, and their weights, band by band: x is never copied as a whole.
-
-    But for transforms, whose tiles would not be those of the whole.
-    """
-    result = np.empty(c.shape, c.compute_dtype)
-    weight = np.empty(c.shape, result.real.dtype)
-    if not result.size:
-        return result, weight
-    if choice.method == "fft":
-        return _band_normalised(c, choice, threads)
-    for at, part in _bands(c):
-        result[at], weight[at] = _band_normalised(part, choice, threads)
-    return result, weight
-
-
-def _bands(c: Correlation) -> Iterator[tuple[tuple[Any, ...], Correlation]]:
-    """Where each band of outputs is, and the correlation that it is."""
-    outputs = c.axes[0].out
-    rows = max(costs.MISSING_BAND * outputs // math.prod(c.shape), 1)
-    for first in range(0, outputs, rows):
-        end = min(first + rows, outputs)
-        yield (..., slice(first, end), *(slice(None),) * (c.rank - 1)), c.band(first, end)
-
-
-def _band_normalised(c: Correlation, choice: methods.Choice, threads: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    parts = reference.counted(c)
-    weighing = methods.choose_for_weights(parts.weights, choice)
-    direct = methods.Choice("direct", "")
-    weight = _sums(parts.weights, weighing, threads)
-    total = _sums(parts.window, direct if choice.method == "fft" else weighing, threads)
-    above = _sums(parts.above, choice, threads)
-    if methods.keeps_faint_sums(parts.weights, choice):
-        return reference.made_up(above, weight, total), weight
-    total = total.reshape(())  # there is one kernel
-    # Counting is exact, and noise decides nothing: neither what is missing or whole, nor what is faint.
-    present = parts.weights._replace(
-        k=(c.k != 0).astype(np.uint8), factors=(), sum_dtype=np.dtype(np.int64), dtype=np.dtype(np.int64)
-    )
-    present = present._replace(fillvalue=int(present.fillvalue.real))
-    count = _sums(present, methods.choose(present, "auto"), threads)
-    weight[count == 0] = 0
-    weight[count == np.count_nonzero(c.k)] = total
-    result = reference.made_up(above, weight, total)
-    faint = (count > 0) & (weight <= reference.FAINT * total)
-    for plane in np.argwhere(faint.any(tuple(range(-c.rank, 0)))):
-        _redo(c.plane(tuple(plane)), faint[tuple(plane)], result[tuple(plane)], weight[tuple(plane)], threads)
-    return result, weight
-
-
-def _redo(c: Correlation, faint: NDArray[np.bool], result: NDArray[Any], weight: NDArray[Any], threads: int) -> None:
-    """Put into result and weight, where `faint`, what the direct method makes of it."""
-
-    def sums(part: Correlation) -> NDArray[Any]:
-        return _sums(part, methods.Choice("direct", ""), threads)
-
-    for at, band in _bands(c):
-        if faint[at].any():
-            ends = [np.flatnonzero(faint[at].any(tuple(set(range(c.rank)) - {i})))[[0, -1]] for i in range(c.rank)]
-            cut: tuple[Any, ...] = tuple(slice(int(first), int(last) + 1) for first, last in ends)
-            part = band.with_axes(tuple(a.part(w.start, w.stop) for a, w in zip(band.axes, cut, strict=True)))
-            y, w = reference.normalised(part, sums)
-            asked = faint[at][cut]
-            result[at][cut][asked], weight[at][cut][asked] = y[asked], w[asked]
 
 
 def _as_stored(
@@ -225,7 +157,7 @@ def summed(
     arithmetic = methods.arithmetic(c)
     x, k = _readable(c.x, c), c.k.astype(arithmetic, copy=False)
     own = c.kernel_axes() if c.has_own_kernels else ()
-    if own:
+    if c.has_own_kernels:
         k = np.moveaxis(k, own, range(len(own)))[(slice(None),) * len(own) + (0,) * (k.ndim - c.rank - len(own))]
         x = x if x.flags.aligned else x.copy()
     result_dtype = c.sum_dtype if c.sum_dtype.kind in "iu" else c.compute_dtype

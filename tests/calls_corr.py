@@ -132,7 +132,7 @@ class Oracle(NamedTuple):
     def each(self, a: dict[str, Any]) -> list[Correlation]:
         """Those that have a kernel of their own."""
         c = self.asked(a)
-        return [c.plane(at) for at in np.ndindex(c.shape[: -c.rank])] if c.has_own_kernels else [c]
+        return [c.leading(at) for at in np.ndindex(c.shape[: -c.rank])] if c.has_own_kernels else [c]
 
     def of_reference(self, **a: Any) -> Any:
         if a.get("method", "auto") not in ("auto", "numpy"):

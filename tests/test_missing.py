@@ -264,6 +264,12 @@ def test_weights_that_underflow_in_transforms(isa, rng):
             assert (np.isnan(y) == np.isnan(expected)).all()
 
 
+def test_a_kernel_of_zeros_has_no_weight():
+    for x in ([1.0, 2.0, 3.0], [1.0, np.nan, 3.0], [1, 2, 3]):
+        y, weight = fastconv.corr1d(np.array(x), np.zeros(2), nan="ignore", return_weight=True)
+        assert np.isnan(y).all() and (weight == 0).all()
+
+
 def test_integers_become_floats():
     y = fastconv.corr1d(np.array([1, 2, 4]), np.array([1, 1]), mask=[True, False, True])
     assert (y.dtype, y.tolist()) == (np.float64, [2, 8])

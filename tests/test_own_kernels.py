@@ -71,7 +71,8 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_options(tiny_chunks, rng, option):
+def test_options(tiny_chunks, monkeypatch, rng, option):
+    monkeypatch.setattr("fastconv.costs.MISSING_BAND", int(rng.choice([50, 400, 10000])))
     x, k = cases.reals(rng, (2, 1, 12, 15), "float32"), 20 * cases.reals(rng, (3, 4, 5), "float32")
     x[rng.random(x.shape) < 0.1] = np.nan if "nan" in option else 0
     how = OPTIONS[option]

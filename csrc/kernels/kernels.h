@@ -17,7 +17,7 @@
     X(fft) X(ifft) X(fftmul) X(transpose) X(add) X(finite)               \
     X(split) X(join)                                                     \
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
-    X(ordered) X(narrow) X(settle) X(peak)
+    X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
 #define FC_SINGLE_OPS(X) X(half_in) X(half_out)
 #define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread) X(match_join)
 
@@ -251,6 +251,12 @@ typedef int fc_match_score_fn(void *out, void *energy, const void *num, const do
 /* Windows whose parts have means of their own: adds of one part of_mean mean, s2 and e (without level), all as above */
 typedef void fc_match_join_fn(double *mean_to, double *squares_to, double *spread_to, const double *s1, const double *sv,
                               const double *s2, ptrdiff_t n, const fc_score *c);
+
+/* n elements of x that count, the others as 0, and counts: 1 or 0 (missing_tmpl.h). x counts where `there` is not 0 (NULL:
+ * everywhere), but for NaN, if these are ignored. Returns how many do not. */
+typedef ptrdiff_t fc_present_fn(const void *x, const uint8_t *there, int ignores_nan, ptrdiff_t n, void *above, void *counts);
+/* sum = sum * total / weight, n of them; sum where weight is total, NaN where it is not above 0 */
+typedef void fc_make_up_fn(void *sum, const void *weight, ptrdiff_t n, double total);
 
 /* The arithmetic limit (peak_tmpl.h): `rounds` passes over independent chains of fma; returns the
  * number of floating-point operations done (two per fma and lane). */

@@ -15,6 +15,7 @@
 #include "kernels/match_tmpl.h"
 #include "kernels/ordered_tmpl.h"
 #include "kernels/narrow_tmpl.h"
+#include "kernels/missing_tmpl.h"
 #include "kernels/peak_tmpl.h"
 #if FC_SIZE == 4
 #include "kernels/half_tmpl.h"

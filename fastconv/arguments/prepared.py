@@ -128,8 +128,8 @@ class Correlation(NamedTuple):
             at[axis] = i
         return self._part(tuple(at), self.k[tuple(0 if i == slice(None) else i for i in at)])
 
-    def plane(self, index: tuple[int, ...]) -> Correlation:
-        """One element of the leading axes."""
+    def leading(self, index: tuple[Any, ...]) -> Correlation:
+        """Some elements of the leading axes, or one."""
         return self._part(index, self.k[index] if self.has_own_kernels else self.k)
 
     def _part(self, index: tuple[Any, ...], k: NDArray[Any]) -> Correlation:

@@ -18,11 +18,13 @@ from fastconv.reference.adjoints import (
     transposed_error_bound,
     weight_error_bound,
 )
+from fastconv.reference.correlation import Counted as Counted
 from fastconv.reference.correlation import convolve1d, convolve2d, convolve3d, corr1d, corr2d, corr3d, sepcorr2d
 from fastconv.reference.correlation import counted as counted
 from fastconv.reference.correlation import made_up as made_up
 from fastconv.reference.correlation import normalised as normalised
 from fastconv.reference.correlation import run as run
+from fastconv.reference.correlation import taken_apart as taken_apart
 from fastconv.reference.layers import conv1d, conv2d, conv3d, layer_error_bound
 from fastconv.reference.matching import match_error_bound, match_template
 from fastconv.reference.rounding import FAINT as FAINT

@@ -230,12 +230,16 @@ def counted(c: Correlation) -> Counted:
     valid = np.ones(c.x.shape, np.bool) if c.mask is None else c.mask
     if c.ignore_nan and c.x.dtype.kind in "fc":
         valid = valid & ~np.isnan(c.x)
+    return taken_apart(c, np.where(valid, c.x, c.x.dtype.type(0)), valid)
+
+
+def taken_apart(c: Correlation, x: NDArray[Any], valid: NDArray[Any]) -> Counted:
+    """As `counted`, from x with zeros for what does not count, and 1 or 0 for each of its elements."""
     fill_counts = not (c.ignore_nan and np.isnan(c.fillvalue))
     dtype = c.compute_dtype
     plain = c._replace(
         mask=None, ignore_nan=False, return_weight=False, out=None, sum_dtype=dtype, dtype=dtype, overflow="raise"
     )
-    x = np.where(valid, c.x, c.x.dtype.type(0))
     above = plain._replace(x=x, fillvalue=c.fillvalue if fill_counts else 0.0)
     real = real_dtype(dtype)
     weights = plain._replace(

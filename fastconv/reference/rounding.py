@@ -50,7 +50,7 @@ def error_bound(c: Correlation, factors: tuple[NDArray[Any], ...] = (), *, trans
     if c.has_own_kernels:
         bounds = np.empty(c.shape)
         for at in np.ndindex(c.shape[: -c.rank]):
-            bounds[at] = error_bound(c.plane(at), factors, transformed=transformed)
+            bounds[at] = error_bound(c.leading(at), factors, transformed=transformed)
         return bounds
     if c.is_weighted:
         return _normalised_error_bound(c, factors, transformed)
