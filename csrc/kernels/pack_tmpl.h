@@ -49,6 +49,18 @@ FC_INLINE VT NAME(pack_edge)(const T *x, ptrdiff_t step, ptrdiff_t j, ptrdiff_t 
 FC_INLINE void NAME(pack_run)(T *to, const T *x, const fc_run *r, ptrdiff_t ts, const ptrdiff_t step, ptrdiff_t ahead)
 {
     const ptrdiff_t n = r->n, from = r->from, end = r->end;
+#if FC_HAS & FC_MASK_REGISTERS
+    if (step == 1 && n <= 2 * VLEN) { /* short rows, all of which have the same ends */
+        const VMASK first = (VMASK)(vlanes(end) & ~vlanes(from)), second = (VMASK)(vlanes(end - VLEN) & ~vlanes(from - VLEN));
+        for (ptrdiff_t i = r->rows; i > 0; i--, to += ts, x += r->xs) {
+            __builtin_prefetch(x + ahead, 0, 2);
+            vstore(to, vloadm(x, first));
+            if (n > VLEN)
+                vstore(to + VLEN, vloadm(x + VLEN, second));
+        }
+        return;
+    }
+#endif
     for (ptrdiff_t i = r->rows; i > 0; i--, to += ts, x += r->xs) {
         ptrdiff_t j = 0;
         if (from > 0) {
