@@ -143,7 +143,9 @@ enum {
     CORR_DEEP = 4,               /* planes of it */
     GATHER_AHEAD = 2,            /* rows that are fetched before they are gathered */
     GATHER_NARROW = 32,          /* columns that are picked one by one */
-    SEPARABLE_ROWS = 32, SEPARABLE_COLS = 1024, /* outputs between whose two passes sums stay in cache */
+    /* separable.c: Zen 4. Outputs of a block between whose passes sums stay in cache: rows and columns, at least; all; and bytes
+     * of x that the rows look at, at most */
+    SEPARABLE_ROWS = 8, SEPARABLE_COLS = 1024, SEPARABLE_AREA = 1 << 15, SEPARABLE_BYTES = 1 << 19,
     PRODUCTS_AHEAD = 4,          /* channels that are fetched before they are packed */
     LANES_STRIP = 96,            /* outputs turned back at a time, at least */
     FOLD_CHUNK = 1 << 16,        /* bytes written by a chunk, about */

@@ -15,7 +15,7 @@ timed, with the number halved, as it is, and doubled, by
 # Where one method overtakes another (methods.py)
 CROSSOVERS = {
     # taps of the kernel per tap of its factors, from which two passes are faster than one
-    "separable": 3.5,
+    "separable": 2.5,
     # taps of a kernel whose taps are all the same, from which running sums are faster than two passes
     "box taps": 900,
     # taps of the kernel below which transforms are not considered, and how many times as fast as the direct method they

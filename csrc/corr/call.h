@@ -85,6 +85,7 @@ struct call {
             ptrdiff_t fold;
         } direct; /* fold: columns of a row that a signal is folded into, or 0 */
         fc_order ordered, lines[FC_AXES];
+        struct { ptrdiff_t rows, cols, row; } separable; /* outputs of a block; elements of a row of their sums */
         struct {
             ptrdiff_t rows, cols, down, back;
         } box; /* outputs of a block; rows of sums down, and of both: elements apart */
