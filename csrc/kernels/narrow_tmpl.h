@@ -32,56 +32,74 @@ FC_INLINE VT NAME(narrow_quotient)(VT v, VT by, VT inverse, int divides)
 #endif
 }
 
-/* v rounded, half to even, and held between low and high; unfit: lanes that are NaN or, if checked, beyond. The sum with
- * `whole`, whose last bit is worth 1, has no place for a fraction. */
-FC_INLINE VT NAME(narrow_round)(VT v, T low, T high, int rounding, VBITS *unfit)
+/* Lanes brought between low and high. seen: NaN if one was, and if checked, the lowest and highest of all */
+typedef struct { VT nan, lowest, highest; } NAME(narrow_seen);
+
+FC_INLINE VT NAME(narrow_hold)(VT v, T low, T high, int checked, NAME(narrow_seen) * seen)
 {
-    const VT whole = vsplat(sizeof(T) == 4 ? 0x1.8p23 : 0x1.8p52);
-    VT r = vmin(vsplat(high + 1), vmax(vsplat(low - 1), v));
-    r = (r + whole) - whole;
-    const VT held = vmin(vsplat(high), vmax(vsplat(low), r));
-    *unfit |= (VBITS)((rounding == FC_CHECKED ? held : r) != r);
+    const VT held = vmin(vsplat(high), vmax(vsplat(low), v));
+    seen->nan = vfma(held, vzero(), seen->nan);
+    if (checked) {
+        seen->lowest = vmin(v, seen->lowest);
+        seen->highest = vmax(v, seen->highest);
+    }
     return held;
 }
 
-/* One case of the switch. A, B: steps in between, as gcc 12 converts doubles to bytes lane by lane. ROUND, CLAMP: what becomes
- * of v before. */
-#define FC_NARROW(stored, F, A, B, ROUND, CLAMP)                                                                         \
-    case stored: {                                                                                                       \
-        typedef A first __attribute__((vector_size(FC_VLEN * sizeof(A))));                                               \
-        typedef B second __attribute__((vector_size(FC_VLEN * sizeof(B))));                                              \
-        typedef F target __attribute__((vector_size(FC_VLEN * sizeof(F))));                                              \
-        for (; n > 0; n -= VLEN, from += VLEN, to += VLEN * (ptrdiff_t)sizeof(F)) {                                      \
-            VT v = NAME(narrow_quotient)(n >= VLEN ? vload(from) : vloadm(from, vlanes(n)), by, inverse, divides);       \
-            if (rounding != FC_TRUNCATED)                                                                                \
-                v = ROUND;                                                                                               \
-            first a = __builtin_convertvector(CLAMP(v), first);                                                          \
-            target t = __builtin_convertvector(__builtin_convertvector(a, second), target);                              \
-            if (n >= VLEN)                                                                                               \
-                __builtin_memcpy(to, &t, sizeof t);                                                                      \
-            else                                                                                                         \
-                __builtin_memcpy(to, &t, (size_t)n * sizeof(F));                                                         \
+/* Whether one was NaN, or is rounded half to even to less than low or more than high: these are even and odd */
+FC_INLINE int NAME(narrow_is_unfit)(NAME(narrow_seen) seen, T low, T high)
+{
+    T lowest[FC_VLEN], highest[FC_VLEN], nan[FC_VLEN];
+    int unfit = 0;
+    vstore(lowest, seen.lowest), vstore(highest, seen.highest), vstore(nan, seen.nan);
+    for (int i = 0; i < FC_VLEN; i++)
+        unfit |= nan[i] != 0 || !(lowest[i] >= low - (T)0.5 && highest[i] < high + (T)0.5);
+    return unfit;
+}
+
+/* One case of the switch. WHOLE: v as integers of 32 bits, or as it is. SHRINK: these as F. LOW, HIGH: what integers are brought
+ * between if they are rounded. */
+#define FC_NARROW_ALL(F, WHOLE, SHRINK)                                                                                  \
+    for (; n > 0; n -= VLEN, from += VLEN, to += VLEN * (ptrdiff_t)sizeof(F)) {                                          \
+        const VT v = NAME(narrow_quotient)(n >= VLEN ? vload(from) : vloadm(from, vlanes(n)), by, inverse, divides);     \
+        const __typeof__(SHRINK(WHOLE)) t = SHRINK(WHOLE);                                                               \
+        if (n >= VLEN)                                                                                                   \
+            __builtin_memcpy(to, &t, (size_t)VLEN * sizeof(F));                                                          \
+        else {                                                                                                           \
+            const __typeof__(t) rest = t; /* t stays in its register */                                                  \
+            __builtin_memcpy(to, &rest, (size_t)n * sizeof(F));                                                          \
         }                                                                                                                \
-        break;                                                                                                           \
     }
+#define FC_NARROW(stored, F, WHOLE)                                                                                      \
+    case stored:                                                                                                         \
+        FC_NARROW_ALL(F, WHOLE, FC_AS_IS)                                                                                \
+        return 0;
+#define FC_NARROW_INTEGERS(stored, F, LOW, HIGH)                                                                         \
+    case stored:                                                                                                         \
+        if (rounding == FC_TRUNCATED)                                                                                    \
+            FC_NARROW_ALL(F, FC_CONVERT(NAME(narrow_clamp)(v), int32_t), FC_WITH(vshrink, F))                            \
+        else if (rounding == FC_SATURATED)                                                                               \
+            FC_NARROW_ALL(F, vround(NAME(narrow_hold)(v, LOW, HIGH, 0, &seen)), FC_WITH(vshrink, F))                     \
+        else                                                                                                             \
+            FC_NARROW_ALL(F, vround(NAME(narrow_hold)(v, LOW, HIGH, 1, &seen)), FC_WITH(vshrink, F))                     \
+        return NAME(narrow_is_unfit)(seen, LOW, HIGH);
 #define FC_AS_IS(v) (v)
-#define FC_NEAREST(low, high) NAME(narrow_round)(v, low, high, rounding, &unfit)
 
 static int NAME(narrow)(void *tov, int stored, const void *fromv, ptrdiff_t n, double divisor, int rounding)
 {
     char *to = tov;
     const T *from = fromv;
     VT by = vsplat((T)divisor), inverse = vsplat((T)1 / (T)divisor);
-    VBITS unfit = {0};
+    NAME(narrow_seen) seen = {vzero(), vzero(), vzero()};
     const int divides = divisor != 1;
     switch (stored) {
-        FC_NARROW(FC_F64, double, double, double, v, FC_AS_IS)
-        FC_NARROW(FC_F32, float, float, float, v, FC_AS_IS)
-        FC_NARROW(FC_U8, uint8_t, int32_t, int16_t, FC_NEAREST(0, 255), NAME(narrow_clamp))
-        FC_NARROW(FC_I8, int8_t, int32_t, int16_t, FC_NEAREST(-128, 127), NAME(narrow_clamp))
-        FC_NARROW(FC_U16, uint16_t, int32_t, int32_t, FC_NEAREST(0, 65535), NAME(narrow_clamp))
-        FC_NARROW(FC_I16, int16_t, int32_t, int32_t, FC_NEAREST(-32768, 32767), NAME(narrow_clamp))
-        FC_NARROW(FC_I32, int32_t, int32_t, int32_t, v, NAME(narrow_clamp))
+        FC_NARROW(FC_F64, double, FC_CONVERT(v, double))
+        FC_NARROW(FC_F32, float, FC_CONVERT(v, float))
+        FC_NARROW_INTEGERS(FC_U8, uint8_t, 0, 255)
+        FC_NARROW_INTEGERS(FC_I8, int8_t, -128, 127)
+        FC_NARROW_INTEGERS(FC_U16, uint16_t, 0, 65535)
+        FC_NARROW_INTEGERS(FC_I16, int16_t, -32768, 32767)
+        FC_NARROW(FC_I32, int32_t, FC_CONVERT(NAME(narrow_clamp)(v), int32_t))
     default:
         for (; n > 0; n--, from++, to += stored == FC_U32 ? 4 : 8) {
             double v = (double)(*from / (T)divisor);
@@ -93,12 +111,8 @@ static int NAME(narrow)(void *tov, int stored, const void *fromv, ptrdiff_t n, d
             else
                 __builtin_memcpy(to, &whole, sizeof whole);
         }
+        return 0;
     }
-    T lane[FC_VLEN], any = 0;
-    vstore(lane, (VT)(unfit & (VBITS)vsplat(1)));
-    for (int i = 0; i < FC_VLEN; i++)
-        any += lane[i];
-    return any != 0;
 }
 
 /* What a row would be if it were stored and read again:  x[i] = (T)(stored)(x[i] / divisor)  */
@@ -135,6 +149,7 @@ static int NAME(settle)(void *xv, int stored, ptrdiff_t n, double divisor)
 }
 
 #undef FC_SETTLE
+#undef FC_NARROW_INTEGERS
 #undef FC_NARROW
-#undef FC_NEAREST
+#undef FC_NARROW_ALL
 #undef FC_AS_IS

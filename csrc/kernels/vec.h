@@ -24,6 +24,9 @@
  *   vziplow(a, b)      a's and b's elements in turn: of their first halves; vziphigh: of their second; of floats
  *   vpick(a, i, b)     lane l is lane i[l] of a and b joined; only where that is one instruction. i: VBITS
  *   vnext(a, b)        a's lanes but the first, and b's first; likewise
+ *   vraw_F(p)          VLEN elements of type F from p, which need not be aligned
+ *   vgrow_F(p)         likewise of 8 or 16 bits, as int32; vshrink_F(a): back, modulo 2^bits, into at least as many bytes
+ *   vround(v)          int32, half to even; of floats that these hold, and NaN becomes any
  *   VBITS              as many integers of the size of T; of floats
  *   FC_INTEGER         T is an integer
  *   vpin(v)            v stays in its register: gcc 12 otherwise repeats a load as the memory operand of
@@ -158,6 +161,82 @@ static __attribute__((noinline, unused)) void NAME(storen)(T *p, VT v, ptrdiff_t
 #define FC_FULL(n) (__builtin_constant_p((n) >= VLEN) && (n) >= VLEN)
 #define vloadn(p, n) (FC_FULL(n) ? vload(p) : vloadm(p, vlanes(n)))
 #define vstoren(p, v, n) (FC_FULL(n) ? (void)vstore(p, v) : (void)vstorem(p, v, vlanes(n)))
+
+/* ---- elements of other sizes. (gcc 12 converts many of them lane by lane.) */
+
+#define FC_RAW(F)                                                                                                        \
+    typedef F NAME(of_##F) __attribute__((vector_size(FC_VLEN * sizeof(F))));                                            \
+    typedef F NAME(raw_##F) __attribute__((vector_size(FC_VLEN * sizeof(F)), aligned(1), may_alias));
+FC_RAW(uint8_t)
+FC_RAW(int8_t)
+FC_RAW(uint16_t)
+FC_RAW(int16_t)
+FC_RAW(uint32_t)
+FC_RAW(int32_t)
+FC_RAW(uint64_t)
+FC_RAW(int64_t)
+FC_RAW(float)
+FC_RAW(double)
+#define FC_LOAD(F, p) ((NAME(of_##F)) * (const NAME(raw_##F) *)(p))
+#define vraw_uint32_t(p) FC_LOAD(uint32_t, p)
+#define vraw_int32_t(p) FC_LOAD(int32_t, p)
+#define vraw_uint64_t(p) FC_LOAD(uint64_t, p)
+#define vraw_int64_t(p) FC_LOAD(int64_t, p)
+#define vraw_float(p) FC_LOAD(float, p)
+#define vraw_double(p) FC_LOAD(double, p)
+
+#define FC_CONVERT(v, F) __builtin_convertvector(v, NAME(of_##F))
+#if defined __x86_64__ && FC_VECTOR_BYTES > 16
+#define FC_X86_LANES_4 _mm
+#define FC_X86_LANES_8 _mm256
+#define FC_X86_LANES_16 _mm512
+#define FC_X86_INTS_4 __m128i
+#define FC_X86_INTS_8 __m256i
+#define FC_X86_INTS_16 __m512i
+#define FC_X86_HALF_4 __m128i
+#define FC_X86_HALF_8 __m128i
+#define FC_X86_HALF_16 __m256i
+#define FC_OF_LANES(op, to) FC_JOIN(FC_WITH(FC_X86_LANES, FC_VLEN), op, to)
+#define FC_GROW(F, op, source)                                                                                           \
+    FC_INLINE __attribute__((unused)) NAME(of_int32_t) NAME(grow_##F)(const char *p)                                     \
+    {                                                                                                                    \
+        source s = {0};                                                                                                  \
+        __builtin_memcpy(&s, p, FC_VLEN * sizeof(F));                                                                    \
+        return (NAME(of_int32_t))FC_OF_LANES(op, epi32)(s);                                                              \
+    }
+FC_GROW(uint8_t, cvtepu8, __m128i)
+FC_GROW(int8_t, cvtepi8, __m128i)
+FC_GROW(uint16_t, cvtepu16, FC_WITH(FC_X86_HALF, FC_VLEN))
+FC_GROW(int16_t, cvtepi16, FC_WITH(FC_X86_HALF, FC_VLEN))
+#define vgrow_uint8_t(p) NAME(grow_uint8_t)(p)
+#define vgrow_int8_t(p) NAME(grow_int8_t)(p)
+#define vgrow_uint16_t(p) NAME(grow_uint16_t)(p)
+#define vgrow_int16_t(p) NAME(grow_int16_t)(p)
+#else
+#define vgrow_uint8_t(p) FC_CONVERT(FC_CONVERT(FC_LOAD(uint8_t, p), int16_t), int32_t)
+#define vgrow_int8_t(p) FC_CONVERT(FC_CONVERT(FC_LOAD(int8_t, p), int16_t), int32_t)
+#define vgrow_uint16_t(p) FC_CONVERT(FC_LOAD(uint16_t, p), int32_t)
+#define vgrow_int16_t(p) FC_CONVERT(FC_LOAD(int16_t, p), int32_t)
+#endif
+#if FC_HAS & FC_MASK_REGISTERS
+#define FC_SHRINK(a, to) FC_OF_LANES(cvtepi32, to)((FC_WITH(FC_X86_INTS, FC_VLEN))(a))
+#define vshrink_uint8_t(a) FC_SHRINK(a, epi8)
+#define vshrink_uint16_t(a) FC_SHRINK(a, epi16)
+#else
+#define vshrink_uint8_t(a) FC_CONVERT(FC_CONVERT(a, int16_t), uint8_t)
+#define vshrink_uint16_t(a) FC_CONVERT(a, uint16_t)
+#endif
+#if defined __x86_64__ && FC_VECTOR_BYTES > 16
+#define FC_X86_CVT_4 cvtps
+#define FC_X86_CVT_8 cvtpd
+#define vround(v) ((NAME(of_int32_t))FC_JOIN(FC_WITH(FC_X86, FC_VECTOR_BYTES), FC_WITH(FC_X86_CVT, FC_SIZE), epi32)(v))
+#else /* the last bit of a sum with such a number is worth 1 */
+#define FC_WHOLE_4 0x1.8p23f
+#define FC_WHOLE_8 0x1.8p52
+#define vround(v) FC_CONVERT(((v) + FC_WITH(FC_WHOLE, FC_SIZE)) - FC_WITH(FC_WHOLE, FC_SIZE), int32_t)
+#endif
+#define vshrink_int8_t(a) vshrink_uint8_t(a)
+#define vshrink_int16_t(a) vshrink_uint16_t(a)
 
 /* ---- exchange of lanes: index l of (a, b), for a vector of up to 16 lanes */
 
