@@ -122,12 +122,12 @@ static void match_parts(const match *m, fc_room *r, tile *t)
         t->s1 = fc_part(r, "s1", grid, wide);
         t->sv = fc_part(r, "sv", grid, wide);
         t->s2 = fc_part(r, "s2", grid, wide);
-        t->joined = g->by_plane ? fc_part(r, "joined", times(3, grid), wide) : NULL;
     } else {
         ptrdiff_t apart = g->by_plane ? g->k[DEPTH] : 1;
         t->suffix = fc_part(r, "suffix", times(times(2 * min(g->k[ROWS], rows), m->row), apart), wide);
         t->prefix = fc_part(r, "prefix", times(2 * m->row, apart), wide);
     }
+    t->joined = g->by_plane ? fc_part(r, "joined", times(3, g->weights ? grid : m->row), wide) : NULL;
     for (int l = 0; l < BUFFERS; l++)
         t->buffer[l] = fc_part(r, "buffer", 2 * m->row, wide);
     t->window = fc_part(r, "window", times(times(g->k[DEPTH], g->k[ROWS]), g->k[COLS]), wide);

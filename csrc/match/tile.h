@@ -8,10 +8,10 @@
 
 #include "corr/gather.h"
 
-enum { TYPES = 2 };                                                   /* of the arithmetic: FC_F32, FC_F64 */
-enum { TEMPLATE, WEIGHTS, ENERGIES, SETS };                           /* what is correlated with */
-enum { PREFIX, SUM, ROOM, ZERO, OUT, ENERGY, JOINED, MORE, BUFFERS }; /* two rows each; JOINED runs on into MORE */
-enum { CERTAIN, DOUBTFUL, FLAT, MISSING };                            /* marks of a window */
+enum { TYPES = 2 };                                     /* of the arithmetic: FC_F32, FC_F64 */
+enum { TEMPLATE, WEIGHTS, ENERGIES, SETS };             /* what is correlated with */
+enum { PREFIX, SUM, ROOM, ZERO, OUT, ENERGY, BUFFERS }; /* two rows each */
+enum { CERTAIN, DOUBTFUL, FLAT, MISSING };              /* marks of a window */
 
 /* One set of weights, ready to be correlated with */
 typedef struct {
@@ -47,8 +47,8 @@ typedef struct {
     int type;
     const fc_ops *op;                            /* of this type */
     char *x, *squares, *num, *part, *fft, *mark; /* part: of num, one plane's */
-    double *s1, *sv, *s2;                        /* with weights: sums of the whole tile, */
-    double *joined;                              /* and by plane what they come to, like one row of them in JOINED */
+    double *s1, *sv, *s2;                        /* with weights: sums of the whole tile */
+    double *joined; /* by plane: the three that these come to, of the whole tile; without weights, of a row */
     double *suffix, *prefix, *buffer[BUFFERS], *window;
     ptrdiff_t from[FC_AXES], count[FC_AXES]; /* outputs */
     ptrdiff_t rows, seen;                    /* of x: rows of a plane, and elements of a row, that they look at */

@@ -78,7 +78,7 @@ static int windows_sums(const tile *t)
     const fc_match *g = m->g;
     ptrdiff_t h = g->k[ROWS], row = m->row, at_once = g->by_plane ? 1 : g->k[DEPTH], pair = 2 * row;
     ptrdiff_t all_suffixes = pair * min(h, m->tile[ROWS]);
-    double *zero = t->buffer[ZERO], *sum = t->buffer[SUM], *joined = t->buffer[JOINED];
+    double *zero = t->buffer[ZERO], *sum = t->buffer[SUM], *joined = t->joined;
     const double *squares = windows_need_squares(t) ? sum + row : sum; /* sum: they do not count */
     int doubt = 0;
     memset(zero, 0, (size_t)pair * sizeof *zero);
