@@ -213,7 +213,7 @@ def corr2d(
         rounding half to even.
     overflow : {"raise", "saturate", "wrap"}
         What becomes of a sum that does not fit into an integer result: an `OverflowError`, the nearest
-        number that fits, or the sum modulo 2**bits.
+        number that fits, or the sum modulo 2**bits. NaN is no number: a `ValueError`, "saturate" or not.
     out : ndarray, optional
         Where to put the result: of its shape and dtype, any strides. May overlap x and k.
     nan : {"propagate", "ignore"}
@@ -262,6 +262,24 @@ def corr2d(
     convolve2d : the same with the kernel flipped.
     sepcorr2d : the same with a kernel that is given as two factors.
     explain : which method, instruction set, threads and tile would run.
+
+    Notes
+    -----
+    What OpenCV and IPP have arguments for. Their `anchor`, the tap (a, b) that lies over an output, is a window of the
+    "full" result, which begins at ``(h-1-a, w-1-b)`` and is as large as x; "same" has that of ``(h-1)//2, (w-1)//2``.
+    Their `divisor` is ``k / divisor``; of 0 that is not finite, and NumPy warns. Their `delta` is added to a float
+    result, before it is rounded:
+
+    >>> import numpy as np
+    >>> from fastconv import corr2d
+    >>> x, k, divisor, (a, b), delta = np.full((3, 4), 9, np.uint8), np.ones((2, 3), np.float32), 2, (0, 2), 240
+    >>> window = tuple(slice(m - 1 - at, m - 1 - at + n) for m, at, n in zip(k.shape, (a, b), x.shape))
+    >>> y = corr2d(x, k / divisor, "full", "reflect", window=window, dtype=np.float32)
+    >>> y += delta
+    >>> y.round().clip(0, 255).astype(np.uint8)  # cv2.filter2D(x, -1, k / divisor, anchor=(b, a), delta=delta)
+    array([[255, 255, 255, 255],
+           [255, 255, 255, 255],
+           [255, 255, 255, 255]], dtype=uint8)
 
     Examples
     --------
