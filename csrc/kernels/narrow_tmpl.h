@@ -57,8 +57,7 @@ FC_INLINE int NAME(narrow_is_unfit)(NAME(narrow_seen) seen, T low, T high)
     return unfit;
 }
 
-/* One case of the switch. WHOLE: v as integers of 32 bits, or as it is. SHRINK: these as F. LOW, HIGH: what integers are brought
- * between if they are rounded. */
+/* One case of the switch. WHOLE: v as integers of 32 bits, or as it is. SHRINK: these as F. */
 #define FC_NARROW_ALL(F, WHOLE, SHRINK)                                                                                  \
     for (; n > 0; n -= VLEN, from += VLEN, to += VLEN * (ptrdiff_t)sizeof(F)) {                                          \
         const VT v = NAME(narrow_quotient)(n >= VLEN ? vload(from) : vloadm(from, vlanes(n)), by, inverse, divides);     \
@@ -74,15 +73,18 @@ FC_INLINE int NAME(narrow_is_unfit)(NAME(narrow_seen) seen, T low, T high)
     case stored:                                                                                                         \
         FC_NARROW_ALL(F, WHOLE, FC_AS_IS)                                                                                \
         return 0;
-#define FC_NARROW_INTEGERS(stored, F, LOW, HIGH)                                                                         \
-    case stored:                                                                                                         \
+#define FC_NARROW_INTEGERS(SIGNED, UNSIGNED, F)                                                                          \
+    case SIGNED:                                                                                                         \
+    case UNSIGNED: {                                                                                                     \
+        const T high = (T)((1 << (8 * sizeof(F) - (stored == SIGNED))) - 1), low = stored == SIGNED ? -high - 1 : 0;     \
         if (rounding == FC_TRUNCATED)                                                                                    \
             FC_NARROW_ALL(F, FC_CONVERT(NAME(narrow_clamp)(v), int32_t), FC_WITH(vshrink, F))                            \
         else if (rounding == FC_SATURATED)                                                                               \
-            FC_NARROW_ALL(F, vround(NAME(narrow_hold)(v, LOW, HIGH, 0, &seen)), FC_WITH(vshrink, F))                     \
+            FC_NARROW_ALL(F, vround(NAME(narrow_hold)(v, low, high, 0, &seen)), FC_WITH(vshrink, F))                     \
         else                                                                                                             \
-            FC_NARROW_ALL(F, vround(NAME(narrow_hold)(v, LOW, HIGH, 1, &seen)), FC_WITH(vshrink, F))                     \
-        return NAME(narrow_is_unfit)(seen, LOW, HIGH);
+            FC_NARROW_ALL(F, vround(NAME(narrow_hold)(v, low, high, 1, &seen)), FC_WITH(vshrink, F))                     \
+        return NAME(narrow_is_unfit)(seen, low, high);                                                                   \
+    }
 #define FC_AS_IS(v) (v)
 
 static int NAME(narrow)(void *tov, int stored, const void *fromv, ptrdiff_t n, double divisor, int rounding)
@@ -95,10 +97,8 @@ static int NAME(narrow)(void *tov, int stored, const void *fromv, ptrdiff_t n, d
     switch (stored) {
         FC_NARROW(FC_F64, double, FC_CONVERT(v, double))
         FC_NARROW(FC_F32, float, FC_CONVERT(v, float))
-        FC_NARROW_INTEGERS(FC_U8, uint8_t, 0, 255)
-        FC_NARROW_INTEGERS(FC_I8, int8_t, -128, 127)
-        FC_NARROW_INTEGERS(FC_U16, uint16_t, 0, 65535)
-        FC_NARROW_INTEGERS(FC_I16, int16_t, -32768, 32767)
+        FC_NARROW_INTEGERS(FC_I8, FC_U8, uint8_t)
+        FC_NARROW_INTEGERS(FC_I16, FC_U16, uint16_t)
         FC_NARROW(FC_I32, int32_t, FC_CONVERT(NAME(narrow_clamp)(v), int32_t))
     default:
         for (; n > 0; n--, from++, to += stored == FC_U32 ? 4 : 8) {

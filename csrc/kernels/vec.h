@@ -25,7 +25,8 @@
  *   vpick(a, i, b)     lane l is lane i[l] of a and b joined; only where that is one instruction. i: VBITS
  *   vnext(a, b)        a's lanes but the first, and b's first; likewise
  *   vraw_F(p)          VLEN elements of type F from p, which need not be aligned
- *   vgrow_F(p)         likewise of 8 or 16 bits, as int32; vshrink_F(a): back, modulo 2^bits, into at least as many bytes
+ *   vgrow_F(p)         likewise of 8 or 16 bits, as int32; vshrink_uint8_t, _uint16_t(a): back, modulo
+ *                      2^bits, into at least as many bytes
  *   vround(v)          int32, half to even; of floats that these hold, and NaN becomes any
  *   VBITS              as many integers of the size of T; of floats
  *   FC_INTEGER         T is an integer
@@ -235,8 +236,6 @@ FC_GROW(int16_t, cvtepi16, FC_WITH(FC_X86_HALF, FC_VLEN))
 #define FC_WHOLE_8 0x1.8p52
 #define vround(v) FC_CONVERT(((v) + FC_WITH(FC_WHOLE, FC_SIZE)) - FC_WITH(FC_WHOLE, FC_SIZE), int32_t)
 #endif
-#define vshrink_int8_t(a) vshrink_uint8_t(a)
-#define vshrink_int16_t(a) vshrink_uint16_t(a)
 
 /* ---- exchange of lanes: index l of (a, b), for a vector of up to 16 lanes */
 

@@ -44,7 +44,7 @@ class Matching(NamedTuple):
 
     def delivered(self, result: NDArray[Any]) -> NDArray[Any]:
         """The result in its own dtype, as the user has it: in `out` if there is one."""
-        if self.asked_out is None:
+        if self.asked_out is None or self.out is None:
             return result.reshape(self.shape[self.has_channels :]).astype(self.dtype, copy=False)
         if result is not self.out:
             self.out[...] = result
