@@ -386,7 +386,7 @@ def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: IntOr
     taps = k if (k is in1 or k is in2) and order == sorted(order) else None
     arrays = x.transpose(order), k.transpose(order)
     answer = batch_convolved(*arrays, shape, start, out, dtype, "fftconvolve", asked, taps)
-    back = functools.partial(_placed_back, order=np.argsort(order), shape=x.shape if mode == "same" else None)
+    back = functools.partial(_placed_back, order=np.argsort(order).tolist(), shape=x.shape if mode == "same" else None)
     return answer.then(back)
 
 
