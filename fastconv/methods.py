@@ -166,9 +166,23 @@ def stored(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
         return None
     if floats is None:
         return None
-    is_sure = c.sum_dtype.kind in "iu" and c.overflow != "raise"
+    is_sure = c.overflow != "raise" and (c.sum_dtype.kind in "iu" or _is_always_finite(c, choice))
     out = c.out if is_sure and c.out is not None else c.room(c.dtype)
     return floats._replace(out=out), choice._replace(casts="cast" if c.overflow == "wrap" else c.overflow)
+
+
+def _is_always_finite(c: Correlation, choice: Choice) -> bool:
+    """Whether no sum of floats, partial or whole, can be NaN or infinite, whatever integers are in x."""
+    if c.x.dtype.kind not in "biu":
+        return False
+    ends = (1,) if c.x.dtype.kind == "b" else (np.iinfo(c.x.dtype).min, np.iinfo(c.x.dtype).max)
+    largest = max(abs(float(v)) for v in (*ends, c.fillvalue.real))
+    limit = float(np.finfo(c.sum_dtype).max) / 2
+    for taps in choice.factors or (unrepeated(c.k),):
+        largest *= max(c.taps, taps.size) * float(np.abs(taps).max(initial=0))
+        if not largest < limit:  # or NaN
+            return False
+    return True
 
 
 def arithmetic(c: Correlation) -> np.dtype[Any]:

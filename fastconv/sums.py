@@ -59,7 +59,8 @@ def answered(
     else:
         sums, plan = _as_stored(c, choice, n, asked, threads is None)
         plain = type(taps) is np.ndarray and taps.dtype == c.compute_dtype and taps.flags.c_contiguous
-        if plan is not None and choice.any_taps and c.sum_dtype.kind == "f" and plain and taps.flags.aligned:
+        any_taps = choice.any_taps and (c.asked_out is None or c.dtype.kind == "f")  # into out only what can be stored
+        if plan is not None and any_taps and c.sum_dtype.kind == "f" and plain and taps.flags.aligned:
             plan.with_any(taps, flips, finite)
     result = c.deliver(sums)
     if check:

@@ -197,6 +197,20 @@ def test_out_is_untouched_when_a_sum_does_not_fit():
     assert out == 7
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_out_is_untouched_by_taps_that_earlier_calls_did_not_have(rng, bad):
+    x, k = rng.integers(0, 256, (20, 30), dtype=np.uint8), rng.random((3, 3), dtype=np.float32)
+    how = {"dtype": np.uint8, "overflow": "saturate", "out": np.empty((18, 28), np.uint8)}
+    expected = np.rint(fastconv.corr2d(x, k)).clip(0, 255).astype(np.uint8)
+    for _ in range(3):
+        cases.assert_same_bits(fastconv.corr2d(x, k, **how), expected)
+    k[1, 1], k[2, 2] = bad, -bad  # whose sum is NaN
+    how["out"][...] = 7
+    with pytest.raises(ValueError, match="NaN"):
+        fastconv.corr2d(x, k, **how)
+    assert (how["out"] == 7).all()
+
+
 @pytest.mark.parametrize("overflow", ["raise", "saturate", "wrap"])
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
 @pytest.mark.parametrize("k_dtype", ["int64", "float32", "float64"])
