@@ -303,10 +303,11 @@ def factorize(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], most: i
     k = np.frombuffer(data, dtype).reshape(shape)
     if not k.any() or not np.isfinite(k).all():
         return ()
-    factors = _integer_factors(k) if dtype.kind in "iu" else _cross_factors(k)
-    if not factors and dtype.kind == "f" and k.ndim == 2 and (most > 1 or _may_be_outer_product(k)):
-        factors = _low_rank(k, most)
-    return factors
+    if dtype.kind in "iu":
+        return _integer_factors(k)
+    is_near = _may_be_outer_product(k)
+    factors = (_binary_factors(k) if is_near else ()) or _cross_factors(k)
+    return factors or (_low_rank(k, most) if k.ndim == 2 and (most > 1 or is_near) else ())
 
 
 def _lines(k: NDArray[Any], pivot: tuple[int, ...]) -> list[NDArray[Any]]:
@@ -329,6 +330,27 @@ def _integer_factors(k: NDArray[Any]) -> Factors:
     if not fits or (functools.reduce(np.multiply.outer, factors) != k).any():
         return ()
     return tuple(f.astype(k.dtype)[None] for f in factors)
+
+
+def _binary_factors(k: NDArray[Any]) -> Factors:
+    """Of whole numbers times a power of two: factors that are such numbers, too, so that sums that were exact stay so.
+
+    All but the last sum to at most one in absolute value, as in `_cross_factors`; single ones are 1.
+    """
+    mantissas, exponents = np.frexp(k.astype(np.float64))
+    whole = np.ldexp(mantissas, 53).astype(np.int64)
+    there = whole != 0
+    unit = int((exponents + np.frexp((whole & -whole).astype(np.float64))[1] - 54)[there].min())
+    if exponents[there].max() - unit > 53:
+        return ()
+    exact: Factors = ()
+    for factor in _integer_factors(np.ldexp(k.astype(np.float64), -unit).astype(np.int64)):
+        is_last = len(exact) == k.ndim - 1
+        shift = unit if is_last else -math.ceil(math.log2(sum(abs(int(f)) for f in factor[0])))
+        exact += (np.ldexp(factor.astype(np.float64), shift),)
+        unit -= 0 if is_last else shift
+    rounded = tuple(f.astype(k.dtype) for f in exact)
+    return rounded if all((r == f).all() for r, f in zip(rounded, exact, strict=True)) else ()
 
 
 def _cross_factors(k: NDArray[Any]) -> Factors:

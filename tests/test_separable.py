@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import cases
@@ -129,6 +130,22 @@ def test_within_the_bound(isa, rng, name, mode, dtype):
     assert (error <= reference.error_bound(c, methods.choose(c, "separable").factors)).all()
     with fastconv.checked():
         corr(x, k, mode, "reflect")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 5, 5), (1, 23, 3), (2, 9, 4), (3, 3, 3)])
+def test_sums_of_whole_numbers_are_exact_in_floats(isa, rng, shape, dtype):
+    """As they are by the direct method: factors of whole numbers, and of these times a power of two, are such, too."""
+    for power in (0, -8, 40):
+        lines = [rng.integers(1, 7, n) * rng.choice([-1, 1], n) for n in shape]
+        k = functools.reduce(np.multiply.outer, lines) * 2.0**power
+        x = rng.integers(-20, 20, (4, 30, 25)).astype(dtype)
+        how = {"mode": "full", "method": "separable"}
+        result = fastconv.corr3d(x, k.astype(dtype), **how)
+        expected = fastconv.corr3d(
+            x.astype(np.int64), np.rint(k / 2.0**power).astype(np.int64), "full", method="direct"
+        )
+        np.testing.assert_array_equal(result / 2.0**power, expected)
 
 
 def test_integers_are_exact(isa, rng):
