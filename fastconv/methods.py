@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastconv import costs, spectrum
 from fastconv.arguments.prepared import Correlation
-from fastconv.arguments.values import is_finite, real_dtype, unrepeated
+from fastconv.arguments.values import is_finite, largest_of, real_dtype, unrepeated
 from fastconv.caches import remembered
 from fastconv.costs import CROSSOVERS
 from fastconv.reference.correlation import largest_sum
@@ -166,8 +166,9 @@ def stored(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
         return None
     if floats is None:
         return None
-    is_sure = c.overflow != "raise" and (c.sum_dtype.kind in "iu" or _is_always_finite(c, choice))
-    out = c.out if is_sure and c.out is not None else c.room(c.dtype)
+    out = c.out
+    if out is None or c.overflow == "raise" or not (c.sum_dtype.kind in "iu" or _is_always_finite(c, choice)):
+        out = c.room(c.dtype)
     return floats._replace(out=out), choice._replace(casts="cast" if c.overflow == "wrap" else c.overflow)
 
 
@@ -177,7 +178,7 @@ def _is_always_finite(c: Correlation, choice: Choice) -> bool:
         return False
     ends = (1,) if c.x.dtype.kind == "b" else (np.iinfo(c.x.dtype).min, np.iinfo(c.x.dtype).max)
     largest = max(abs(float(v)) for v in (*ends, c.fillvalue.real))
-    limit = float(np.finfo(c.sum_dtype).max) / 2
+    limit = largest_of(c.sum_dtype) / 2
     for taps in choice.factors or (unrepeated(c.k),):
         largest *= max(c.taps, taps.size) * float(np.abs(taps).max(initial=0))
         if not largest < limit:  # or NaN
@@ -305,9 +306,10 @@ def factorize(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], most: i
         return ()
     if dtype.kind in "iu":
         return _integer_factors(k)
-    is_near = _may_be_outer_product(k)
-    factors = (_binary_factors(k) if is_near else ()) or _cross_factors(k)
-    return factors or (_low_rank(k, most) if k.ndim == 2 and (most > 1 or is_near) else ())
+    factors = _cross_factors(k)
+    if factors:
+        return _binary_factors(k) or factors
+    return _low_rank(k, most) if k.ndim == 2 and (most > 1 or _may_be_outer_product(k)) else ()
 
 
 def _lines(k: NDArray[Any], pivot: tuple[int, ...]) -> list[NDArray[Any]]:
