@@ -24,7 +24,7 @@
  *   vziplow(a, b)      a's and b's elements in turn: of their first halves; vziphigh: of their second; of floats
  *   vpick(a, i, b)     lane l is lane i[l] of a and b joined; only where that is one instruction. i: VBITS
  *   vnext(a, b)        a's lanes but the first, and b's first; likewise
- *   vraw_F(p)          VLEN elements of type F from p, which need not be aligned
+ *   vraw(F, p)         VLEN elements of type F from p, which need not be aligned
  *   vgrow_F(p)         likewise of 8 or 16 bits, as int32; vshrink_uint8_t, _uint16_t(a): back, modulo
  *                      2^bits, into at least as many bytes
  *   vround(v)          int32, half to even; of floats that these hold, and NaN becomes any
@@ -178,13 +178,7 @@ FC_RAW(uint64_t)
 FC_RAW(int64_t)
 FC_RAW(float)
 FC_RAW(double)
-#define FC_LOAD(F, p) ((NAME(of_##F)) * (const NAME(raw_##F) *)(p))
-#define vraw_uint32_t(p) FC_LOAD(uint32_t, p)
-#define vraw_int32_t(p) FC_LOAD(int32_t, p)
-#define vraw_uint64_t(p) FC_LOAD(uint64_t, p)
-#define vraw_int64_t(p) FC_LOAD(int64_t, p)
-#define vraw_float(p) FC_LOAD(float, p)
-#define vraw_double(p) FC_LOAD(double, p)
+#define vraw(F, p) ((NAME(of_##F)) * (const NAME(raw_##F) *)(p))
 
 #define FC_CONVERT(v, F) __builtin_convertvector(v, NAME(of_##F))
 #if defined __x86_64__ && FC_VECTOR_BYTES > 16
@@ -214,10 +208,10 @@ FC_GROW(int16_t, cvtepi16, FC_WITH(FC_X86_HALF, FC_VLEN))
 #define vgrow_uint16_t(p) NAME(grow_uint16_t)(p)
 #define vgrow_int16_t(p) NAME(grow_int16_t)(p)
 #else
-#define vgrow_uint8_t(p) FC_CONVERT(FC_CONVERT(FC_LOAD(uint8_t, p), int16_t), int32_t)
-#define vgrow_int8_t(p) FC_CONVERT(FC_CONVERT(FC_LOAD(int8_t, p), int16_t), int32_t)
-#define vgrow_uint16_t(p) FC_CONVERT(FC_LOAD(uint16_t, p), int32_t)
-#define vgrow_int16_t(p) FC_CONVERT(FC_LOAD(int16_t, p), int32_t)
+#define vgrow_uint8_t(p) FC_CONVERT(FC_CONVERT(vraw(uint8_t, p), int16_t), int32_t)
+#define vgrow_int8_t(p) FC_CONVERT(FC_CONVERT(vraw(int8_t, p), int16_t), int32_t)
+#define vgrow_uint16_t(p) FC_CONVERT(vraw(uint16_t, p), int32_t)
+#define vgrow_int16_t(p) FC_CONVERT(vraw(int16_t, p), int32_t)
 #endif
 #if FC_HAS & FC_MASK_REGISTERS
 #define FC_SHRINK(a, to) FC_OF_LANES(cvtepi32, to)((FC_WITH(FC_X86_INTS, FC_VLEN))(a))

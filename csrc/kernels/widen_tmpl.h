@@ -4,11 +4,11 @@
  * Integers keep their value modulo 2^bits, floats are rounded once.
  */
 
-/* One case of the switch: whole vectors, then what is left one by one. GROW: from a place in memory to a vector that is converted */
-#define FC_WIDEN(stored, F, GROW)                                                                            \
+/* One case of the switch: whole vectors, then what is left one by one. GROWN: a vector of them, which is converted */
+#define FC_WIDEN(stored, F, GROWN)                                                                            \
     case stored: {                                                                                           \
         for (; n >= VLEN; n -= VLEN, from += VLEN * (ptrdiff_t)sizeof(F), to += VLEN)                        \
-            vstore(to, __builtin_convertvector(GROW(from), VT));                                             \
+            vstore(to, __builtin_convertvector(GROWN, VT));                                             \
         for (; n > 0; n--, from += sizeof(F), to++) {                                                        \
             F s;                                                                                             \
             __builtin_memcpy(&s, from, sizeof s);                                                            \
@@ -22,17 +22,17 @@ static void NAME(widen)(void *tov, int stored, const void *fromv, ptrdiff_t n)
     const char *from = fromv;
     T *to = tov;
     switch (stored) {
-        FC_WIDEN(FC_U8, uint8_t, vgrow_uint8_t)
-        FC_WIDEN(FC_I8, int8_t, vgrow_int8_t)
-        FC_WIDEN(FC_U16, uint16_t, vgrow_uint16_t)
-        FC_WIDEN(FC_I16, int16_t, vgrow_int16_t)
-        FC_WIDEN(FC_U32, uint32_t, vraw_uint32_t)
-        FC_WIDEN(FC_I32, int32_t, vraw_int32_t)
-        FC_WIDEN(FC_U64, uint64_t, vraw_uint64_t)
-        FC_WIDEN(FC_I64, int64_t, vraw_int64_t)
+        FC_WIDEN(FC_U8, uint8_t, vgrow_uint8_t(from))
+        FC_WIDEN(FC_I8, int8_t, vgrow_int8_t(from))
+        FC_WIDEN(FC_U16, uint16_t, vgrow_uint16_t(from))
+        FC_WIDEN(FC_I16, int16_t, vgrow_int16_t(from))
+        FC_WIDEN(FC_U32, uint32_t, vraw(uint32_t, from))
+        FC_WIDEN(FC_I32, int32_t, vraw(int32_t, from))
+        FC_WIDEN(FC_U64, uint64_t, vraw(uint64_t, from))
+        FC_WIDEN(FC_I64, int64_t, vraw(int64_t, from))
 #ifndef FC_INTEGER
-        FC_WIDEN(FC_F32, float, vraw_float)
-        FC_WIDEN(FC_F64, double, vraw_double)
+        FC_WIDEN(FC_F32, float, vraw(float, from))
+        FC_WIDEN(FC_F64, double, vraw(double, from))
 #endif
     }
 }

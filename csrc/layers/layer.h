@@ -173,6 +173,16 @@ static inline void fc_run_or_plan(const fc_conv *g, fc_conv_plan plan, fc_task *
         fc_pool_run(plan.threads, plan.chunks, run, (void *)context);
 }
 
+/* Memory for `tables`, which are then placed there, and behind them the scratch of so many threads; NULL: there is none */
+static inline char *fc_borrow_rooms(fc_room *tables, int threads, ptrdiff_t thread_bytes, char **scratch)
+{
+    const ptrdiff_t bytes = tables->bytes;
+    char *memory = fc_borrow((size_t)plus(bytes, times(threads, thread_bytes)));
+    *tables = (fc_room){.block = memory};
+    *scratch = memory ? memory + bytes : NULL;
+    return memory;
+}
+
 /* taps.c: any layer or data gradient, by one of those below */
 FC_API int fc_taps_run(const layer *l);
 /* Matrix products of weights and pixels, or inner products for one output; one channel a group, all planes of which slide, or are

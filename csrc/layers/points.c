@@ -256,11 +256,9 @@ int fc_points_run(const layer *l)
     points_lay_parts(&d, &parts, &(set){0});
     points_lay_tables(&d, &tables);
     d.thread_bytes = parts.bytes;
-    char *memory = fc_borrow((size_t)plus(tables.bytes, times(threads, parts.bytes)));
+    char *memory = fc_borrow_rooms(&tables, threads, parts.bytes, &d.scratch);
     if (memory == NULL)
         return -1;
-    d.scratch = memory + tables.bytes;
-    tables = (fc_room){.block = memory};
     points_lay_tables(&d, &tables);
     fc_run_or_plan(g, (fc_conv_plan){FC_PRODUCTS, threads, chunks, d.y.part}, points_chunk, &d);
     fc_close(&tables);

@@ -314,11 +314,9 @@ int fc_products_run(const layer *l)
     products_lay_parts(&d, &parts, &(tile){0});
     products_lay_tables(&d, &tables);
     d.thread_bytes = parts.bytes;
-    char *memory = fc_borrow((size_t)plus(tables.bytes, times(threads, parts.bytes)));
+    char *memory = fc_borrow_rooms(&tables, threads, parts.bytes, &d.scratch);
     if (memory == NULL)
         return -1;
-    d.scratch = memory + tables.bytes;
-    tables = (fc_room){.block = memory};
     products_lay_tables(&d, &tables);
     fc_make_phases(&d.pack, &d.t);
     for (phase *q = d.t.phase; q < d.t.phase + fc_phases(l); q++)

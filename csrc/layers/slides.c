@@ -157,11 +157,9 @@ int fc_slides_run(const layer *l)
     int threads = fc_threads_for(plane_us * (double)(all * l->planes), g->threads);
     d.kernels_chunk = clamp((ptrdiff_t)(LAYER_CHUNK_US / plane_us), 1, all);
     fc_part(&tables, "taps in packed", l->taps, sizeof(ptrdiff_t));
-    char *memory = fc_borrow((size_t)plus(tables.bytes, times(threads, parts.bytes)));
+    char *memory = fc_borrow_rooms(&tables, threads, parts.bytes, &d.scratch);
     if (memory == NULL)
         return -1;
-    d.scratch = memory + tables.bytes;
-    tables = (fc_room){.block = memory};
     ptrdiff_t *at = fc_part(&tables, "taps in packed", l->taps, sizeof *at);
     phase whole;
     for (int i = DEPTH; i <= COLS; i++)
