@@ -73,6 +73,11 @@ def products() -> Calls:
     return dict([*calls, layer("conv2d_input", (1, 64, 56, 56), (128, 64, 3, 3), padding=1, stride=2)])
 
 
+def zones() -> Calls:
+    sides = ((256, 28, 2), (256, 28, 4), (256, 33, 12), (64, 56, 2), (32, 112, 4), (16, 16, 8))
+    return dict(layer("conv2d", (1, c, n, n), (c, c, 3, 3), padding=d, dilation=d) for c, n, d in sides)
+
+
 def planes() -> Calls:
     sides = ((32, 112), (96, 56), (256, 14), (512, 7), (6, 300))
     calls = [layer("conv2d", (1, c, n, n), (c, 1, 3, 3), padding=1, groups=c) for c, n in sides]
@@ -174,7 +179,7 @@ def threads() -> Calls:
 
 # Numbers, and the calls that they decide
 GROUPS: dict[str, Callable[[], Calls]] = {
-    "PRODUCTS_*": products, "CYCLES_*": products, "VECTORS_*": products, "UNEVEN": products,
+    "PRODUCTS_*": products, "CYCLES_*": products, "VECTORS_*": products, "UNEVEN": products, "ZONES_*": zones,
     "TAPS_*": planes, "SLIDES_*": planes, "LANES_*": planes, "EXCHANGE_*": few_outputs, "WEIGHT_*": weights,
     "FOLD_*": folds, "FFT_*": transforms, "TRANSFORM_*": choices, "PART_*": choices, "RATE_DIRECT": choices,
     "RATE_INTEGERS": choices, "PREPARE_US": choices, "GATHER_*_US": choices, "CROSSOVERS": choices, "BOX_*": choices,

@@ -70,6 +70,11 @@ enum {
     PRODUCTS_DOT_ROWS = 16,       /* rows of weights, at least, for inner products */
     PRODUCTS_WEIGHTS = 8,         /* bytes of weights in a cycle, read once for every block */
 };
+/* ---- zones of padding (zones.c): Zen 4 */
+enum { ZONES_CALL = 20000, ZONES_COPY = 12 }; /* products of vectors: what a zone costs more, and a vector of results; */
+static const double ZONES_READ = 0.5;         /* vectors: reading the weights once more; */
+static const double ZONES_MOST = 0.97;        /* what zones take, of the whole, where they are worth it */
+
 /* In cycles: packing a vector, by the stride of columns, and a row; a product of two vectors, and what is saved where all loads are
  * aligned; a panel of one vector or two keeps the fma units waiting; an inner product, and gathering for it. Blocks that are not
  * even leave threads idle at the end. */

@@ -94,6 +94,7 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "patches": ((1, 3, 16, 16), (7, 3, 4, 4), {"stride": 4}),
     "stride beyond the kernel": ((1, 3, 17, 16), (7, 3, 2, 2), {"stride": (3, 5)}),
     "dilated": ((1, 4, 15, 14), (5, 4, 3, 3), {"dilation": (2, 3), "padding": (2, 1)}),
+    "dilated into wide padding": ((2, 40, 17, 30), (48, 40, 3, 3), {"dilation": (9, 12), "padding": (9, 12)}),
     "dilated and strided": ((1, 4, 25, 24), (5, 4, 3, 3), {"dilation": (2, 3), "stride": (2, 3)}),
     "strides far beyond the kernel": ((2, 3, 42, 89), (7, 3, 2, 3), {"stride": (33, 40), "padding": 3}),
     "1-D, a step of a megabyte": ((1, 5, 2**18 + 3), (4, 5, 3), {"stride": 2**18, "padding": 1}),

@@ -148,6 +148,11 @@ def test_zeros_times_what_is_not_finite(isa, rng, odd):
     how = {"groups": 19, "padding": 2}
     with np.errstate(invalid="ignore"):
         np.testing.assert_array_equal(nn.conv2d(x, w, **how), reference.conv2d(x, w, **how))
+    x_shape, w_shape, how = cases.LAYERS["dilated into wide padding"]
+    x, w = integers(rng, x_shape, "float32"), integers(rng, w_shape, "float32")
+    w[47, 39, 0, 2] = odd
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(nn.conv2d(x, w, **how), reference.conv2d(x, w, **how))
 
 
 @pytest.mark.parametrize("activation", [None, "relu", "relu6", (-3, 5.5), (2, 2)])

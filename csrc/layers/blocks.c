@@ -11,10 +11,10 @@
 
 static const double NO_FIT = 1e100; /* cycles, for every byte of a block that does not fit */
 
-/* For a quarter of a vector they are faster. */
+/* For a quarter of a vector they are faster, where weights lie as the taps do: not in a zone. */
 ptrdiff_t fc_dots_of(const layer *l, const layout *y, ptrdiff_t length)
 {
-    int pays = !l->g->gradient && l->kernels >= PRODUCTS_DOT_ROWS && y->part >= 2 * l->lanes && l->taps <= LONGEST_PART;
+    int pays = !l->g->gradient && l->w_channel == l->taps && l->kernels >= PRODUCTS_DOT_ROWS && y->part >= 2 * l->lanes && l->taps <= LONGEST_PART;
     ptrdiff_t left = length % l->lanes;
     return pays && left <= l->lanes / 4 ? left : 0;
 }
@@ -105,7 +105,7 @@ layout fc_choose_layout(const layer *l)
     const fc_axis *ra = &l->axis[ROWS], *ca = &l->axis[COLS];
     const ptrdiff_t panel = 3 * l->lanes, most = blocks_most_pixels(l), widest[] = {most, 480, 192, 96, 48};
     layout y = {.part_channels =
-                    parts_of(l->channels, clamp(parts_of(l->channels * l->most_taps, PRODUCTS_PART), 1, l->channels))};
+                    parts_of(l->channels, clamp(parts_of(l->channels * l->cut_as, PRODUCTS_PART), 1, l->channels))};
     y.part = y.part_channels == 1 ? even_part(l->most_taps, LONGEST_PART) : y.part_channels * l->most_taps;
     double least = INFINITY;
     for (int w = 0; w < 5; w++) {

@@ -2,8 +2,8 @@
  *
  * What the drivers of convolution layers share. Each calls only those to its right:
  *
- *   conv.c                  taps.c      products.c  (blocks.c, phases.c)      pack.c
- *   a call; few outputs     which one   single.c    (blocks.c)                what outputs see, packed
+ *   conv.c                  taps.c      zones.c     products.c (blocks.c, phases.c)      pack.c
+ *   a call; few outputs     which one   single.c    (blocks.c)                           what outputs see, packed
  *                                       slides.c, lanes.c, points.c
  *                                       weight.c
  *
@@ -48,9 +48,11 @@ typedef struct {
     fc_axis given[FC_AXES];                  /* the call's, those that something slides along last */
     fc_axis axis[FC_AXES];                   /* what is read, and the outputs of a phase */
     ptrdiff_t spread[FC_AXES];               /* elements of x lie so far apart, amid zeros; but for lanes.c: 1 */
-    ptrdiff_t size, lanes, taps;             /* bytes of an element; elements of a vector; taps of a kernel */
+    ptrdiff_t size, lanes, taps;             /* bytes of an element; elements of a vector; taps of a kernel, */
+    ptrdiff_t cut_as;                        /* and of one whose parts are cut alike: of a zone, of the whole layer (zones.c) */
+    ptrdiff_t first[FC_AXES], left[FC_AXES]; /* of a zone, else 0: the first output; taps of the kernel before its own */
     ptrdiff_t channels, kernels;             /* of a group: read, and written */
-    ptrdiff_t w_row, w_channel;              /* weights from one written, one read channel to the next */
+    ptrdiff_t w_row, w_channel, w_group;     /* weights from one written, one read channel, one group to the next */
     ptrdiff_t planes;                        /* of outputs of a phase: images x depths */
     ptrdiff_t whole[FC_AXES], step[FC_AXES]; /* elements written; from output to output of a phase */
     ptrdiff_t phases[FC_AXES], most_taps;    /* phases that have taps; taps of the largest */
@@ -189,6 +191,11 @@ FC_API int fc_taps_run(const layer *l);
  * lanes. fc_single_run returns 1 where it is not made for the layer, fc_lanes_run where a block would be too large: nothing is
  * done then. */
 FC_API int fc_products_run(const layer *l);
+/* The same in so many bytes of memory that are there */
+FC_API ptrdiff_t fc_products_bytes(const layer *l);
+FC_API void fc_products_run_in(const layer *l, char *memory);
+/* zones.c: products without the taps that meet nothing but zeros; returns 1 where few do */
+FC_API int fc_zones_run(const layer *l);
 FC_API int fc_single_run(const layer *l);
 FC_API int fc_slides_run(const layer *l);
 /* bias_first: sums begin with it, as in slides.c; else it comes last */

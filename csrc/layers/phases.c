@@ -57,11 +57,13 @@ layer fc_describe(const fc_conv *g, const fc_kernels *table)
     l.kernels = g->gradient ? g->channels : g->kernels;
     l.w_row = g->gradient ? l.taps : g->channels * l.taps;
     l.w_channel = g->gradient ? g->channels * l.taps : l.taps;
+    l.w_group = g->kernels * g->channels * l.taps;
     for (int i = DEPTH; i <= COLS; i++) {
         const fc_axis *a = &l.given[i];
         fc_axis *to = &l.axis[i];
         *to = *a;
         l.step[i] = l.phases[i] = l.spread[i] = 1;
+        l.first[i] = l.left[i] = 0;
         l.whole[i] = g->gradient ? a->n : a->out;
         if (!g->gradient) {
             l.most_taps *= a->k;
@@ -84,6 +86,7 @@ layer fc_describe(const fc_conv *g, const fc_kernels *table)
         l.phases[i] = min(apart, a->k);
         l.most_taps *= parts_of(a->k, apart);
     }
+    l.cut_as = l.most_taps;
     l.planes = g->images * l.axis[DEPTH].out;
     return l;
 }
@@ -94,8 +97,14 @@ ptrdiff_t fc_phases(const layer *l) { return l->phases[DEPTH] * l->phases[ROWS] 
 static axis_phase phases_axis(const layer *l, int i, ptrdiff_t index)
 {
     const fc_axis *a = &l->given[i];
-    if (!l->g->gradient)
-        return (axis_phase){.count = a->out, .taps = a->k, .tap_step = 1, .at_step = 1};
+    if (l->step[i] == 1) { /* all outputs and taps, or those of a zone; a gradient flips the kernel */
+        const int back = l->g->gradient;
+        return (axis_phase){.count = l->axis[i].out,
+                            .taps = l->axis[i].k,
+                            .tap_first = back ? a->k - 1 - l->left[i] : l->left[i],
+                            .tap_step = back ? -1 : 1,
+                            .at_step = 1};
+    }
     ptrdiff_t step = l->step[i], divisor = common_divisor(step, a->dilation), apart = step / divisor;
     ptrdiff_t taps = parts_of(a->k - index, apart), last = index + (taps - 1) * apart, first = phases_first(a, step, last);
     return (axis_phase){.first = first,
@@ -103,8 +112,8 @@ static axis_phase phases_axis(const layer *l, int i, ptrdiff_t index)
                         .taps = taps,
                         .tap_first = last,
                         .tap_step = -apart,
-                        .at_first = step == 1 ? 0 : phases_output(a, step, last) + l->axis[i].lead,
-                        .at_step = step == 1 ? 1 : a->dilation / divisor};
+                        .at_first = phases_output(a, step, last) + l->axis[i].lead,
+                        .at_step = a->dilation / divisor};
 }
 
 void fc_make_phases(const packing *packed, const phase_tables *t)
@@ -133,13 +142,16 @@ static area phases_area(const phase *p, const area *block)
 }
 
 /* Blocks of whole rows are cut into phases as a whole, others row by row */
-static int phases_is_wide(const layer *l, const area *block) { return block->cols == l->axis[COLS].out; }
+static int phases_is_wide(const layer *l, const area *block)
+{
+    return block->cols == parts_of(l->whole[COLS], l->step[COLS]);
+}
 
 ptrdiff_t fc_phase_area(const layer *l, const phase *all, ptrdiff_t index, area *b, ptrdiff_t *pitch, ptrdiff_t *stored)
 {
     const ptrdiff_t rows = l->step[ROWS], width = l->whole[COLS], of_row = l->phases[COLS];
     const int wide = phases_is_wide(l, b);
-    ptrdiff_t at = rows * b->row * width + l->step[COLS] * b->col;
+    ptrdiff_t at = (l->first[ROWS] + rows * b->row) * width + l->first[COLS] + l->step[COLS] * b->col;
     if (index % (wide ? l->phases[ROWS] * of_row : of_row) == 0)
         *stored = 0;
     *b = phases_area(&all[index], b);

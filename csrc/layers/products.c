@@ -13,6 +13,9 @@
  * the end of one. Else every row is a run of its own. A few outputs left over at the end of a run, a quarter of
  * a vector or less, are inner products instead: 7x7 outputs are three vectors and one dot.
  *
+ * Where rows of outputs would adjoin if they did not have others between them (zones.c), their sums do, in scratch, from where they
+ * are copied to their places.
+ *
  * Blocks are handed to threads; where there are few, rows of weights are split, too. What is summed in which order
  * depends on neither, so the bits are the same for any number of threads and any batch.
  */
@@ -29,7 +32,10 @@ typedef struct {
     ptrdiff_t most_spans;              /* parts, at most, whose channels a part of few taps spans */
     ptrdiff_t most_vectors, most_dots; /* of a block: vectors of a phase, and dots, at most */
     ptrdiff_t shares;                  /* of the rows of weights */
-    ptrdiff_t thread_bytes;
+    int apart;                         /* sums of a block are in scratch: */
+    ptrdiff_t sums_row, sums_rows;     /* elements of a row of weights; such rows */
+    int threads;
+    ptrdiff_t chunks, thread_bytes;
     char *scratch;
 } products;
 
@@ -79,12 +85,14 @@ static products products_plan(const layer *l)
     ptrdiff_t parts = products_parts_packed(&d, d.planes_block) / d.most_spans * d.most_spans;
     d.t.channels = min(y->part_channels * parts, l->channels);
     d.packed_plane = times(d.t.channels, d.pack.plane);
+    d.apart = y->flat && y->rows.block > 1 && y->cols.block < parts_of(l->whole[COLS], l->step[COLS]);
+    d.sums_row = d.apart ? d.planes_block * y->rows.block * y->cols.block : 0;
     return d;
 }
 
 /* What a thread works on */
 typedef struct {
-    char *packed, *columns, *room; /* columns: for the dots, their pixels by taps; room: for fc_interleave */
+    char *packed, *columns, *sums, *room; /* columns: for the dots, their pixels by taps; room: for fc_interleave */
     fc_run *run;
     fc_panel *panel;                /* of all phases, */
     ptrdiff_t *panels;              /* so many of each */
@@ -98,6 +106,7 @@ static void products_lay_parts(const products *d, fc_room *r, tile *t)
 {
     const layer *l = d->l;
     ptrdiff_t phases = fc_phases(l), parts = parts_of(times(d->t.channels, l->taps), d->y.part);
+    t->sums = fc_part(r, "sums", times(d->sums_rows, d->sums_row), l->size);
     t->packed = fc_part(r, "packed", plus(times(d->planes_block, d->packed_plane), 2 * l->lanes), l->size); /* read beyond */
     t->run = fc_part(r, "runs", d->pack.most_runs, sizeof *t->run);
     t->panel = fc_part(r, "panels", plus(times(phases, d->most_vectors), 1), sizeof *t->panel);
@@ -146,7 +155,9 @@ static fc_panel *products_make_panels(const products *d, tile *t, ptrdiff_t inde
     const layer *l = d->l;
     area a = t->area;
     ptrdiff_t c_pitch, first = fc_phase_area(l, d->t.phase, index, &a, &c_pitch, &t->stored), there = 0;
-    const ptrdiff_t whole = l->whole[ROWS] * l->whole[COLS];
+    ptrdiff_t whole = l->whole[ROWS] * l->whole[COLS];
+    if (d->apart)
+        first = 0, c_pitch = a.cols, whole = a.rows * a.cols;
     const runs r = products_runs(d, a.rows, a.cols, d->y.flat && (a.rows <= 1 || a.cols == t->area.cols));
     const ptrdiff_t z = d->t.phase[index].axis[DEPTH].first;
     const fc_panel *from = to;
@@ -157,7 +168,8 @@ static fc_panel *products_make_panels(const products *d, tile *t, ptrdiff_t inde
     for (ptrdiff_t p = 0; p < t->planes; p++) {
         ptrdiff_t out = products_plane(l, z, t->plane + p);
         for (ptrdiff_t i = 0; out >= 0 && i < r.count; i++) {
-            ptrdiff_t b = p * d->packed_plane + i * d->pack.pitch, c = out * whole + first + i * c_pitch, j = 0;
+            ptrdiff_t b = p * d->packed_plane + i * d->pack.pitch, j = 0;
+            ptrdiff_t c = (d->apart ? p : out) * whole + first + i * c_pitch;
             for (; j < r.length - r.dots; j += l->lanes)
                 to = add_vector(to, &n, vectors--, widest, b + j, c + j, min(l->lanes, r.length - r.dots - j), l->lanes);
             for (j = r.length - r.dots; j < r.length; j++, t->dots++)
@@ -253,6 +265,22 @@ static void products_place(const products *d, const tile *t, const fc_gemm *m)
     }
 }
 
+/* The sums of some rows of weights, from kernel `kernel` on, to their places */
+static void products_store(const products *d, const tile *t, const fc_gemm *m, ptrdiff_t kernel)
+{
+    const layer *l = d->l;
+    const area *a = &t->area;
+    const ptrdiff_t width = l->whole[COLS], plane = l->whole[ROWS] * width, row = a->cols * l->size;
+    const ptrdiff_t at = (l->first[ROWS] + a->row) * width + l->first[COLS] + a->col;
+    for (ptrdiff_t i = 0; i < m->rows; i++)
+        for (ptrdiff_t p = 0; p < t->planes; p++) {
+            const char *from = (const char *)m->c + (i * m->cs + p * a->rows * a->cols) * l->size;
+            const ptrdiff_t out = (kernel + i) * l->whole[DEPTH] * plane + products_plane(l, 0, t->plane + p) * plane + at;
+            for (ptrdiff_t r = 0; r < a->rows; r++, from += row)
+                memcpy(l->g->out + (out + r * width) * l->size, from, (size_t)row);
+        }
+}
+
 /* One block: index counts (planes, rows, columns, group, share of the rows of weights) */
 static void products_block(void *context, ptrdiff_t index, int slot)
 {
@@ -273,8 +301,9 @@ static void products_block(void *context, ptrdiff_t index, int slot)
     for (ptrdiff_t q = 0; q < fc_phases(l); q++)
         panel = products_make_panels(d, &t, q, panel, widest);
     ptrdiff_t volume = l->whole[DEPTH] * l->whole[ROWS] * l->whole[COLS], kernel = group * l->kernels + from;
-    fc_gemm m = {.as = l->w_row, .cs = volume, .b = t.packed, .low = g->low, .high = g->high};
-    const char *w = g->w + (group * g->kernels * g->channels * l->taps + from * l->w_row) * l->size;
+    const int at_once = d->sums_rows < to - from; /* sums of a tile are complete when the next one begins */
+    fc_gemm m = {.as = l->w_row, .cs = d->apart ? d->sums_row : volume, .b = t.packed, .low = g->low, .high = g->high};
+    const char *w = g->w + (group * l->w_group + from * l->w_row) * l->size;
     for (ptrdiff_t first = 0; first < l->channels; first += d->t.channels) {
         ptrdiff_t channels = min(d->t.channels, l->channels - first), taps = channels * l->taps;
         products_pack(d, &t, g->x + (group * l->channels + first) * g->x_channel, channels);
@@ -284,20 +313,25 @@ static void products_block(void *context, ptrdiff_t index, int slot)
             m.rows = even_part(left, l->fc->rows); /* a tile */
             m.a = w + (i * l->w_row + first * l->w_channel) * l->size;
             m.bias = g->bias ? g->bias + (kernel + i) * l->size : NULL;
-            m.c = g->out + (kernel + i) * volume * l->size;
+            m.c = d->apart ? t.sums + (at_once ? 0 : i * m.cs) * l->size : g->out + (kernel + i) * volume * l->size;
             m.panel = t.panel;
             for (ptrdiff_t q = 0; q < fc_phases(l); m.panel += t.panels[q++]) {
                 m.panels = t.panels[q];
                 products_multiply(d, &t, d->t.phase + q, m, first, channels);
             }
-            if (first + channels == l->channels)
+            if (first + channels < l->channels)
+                continue;
+            if (d->apart)
+                products_store(d, &t, &m, kernel + i);
+            else
                 products_place(d, &t, &m);
         }
     }
     fc_close(&room);
 }
 
-int fc_products_run(const layer *l)
+/* All but the memory; tables: bytes alone */
+static products products_prepare(const layer *l, fc_room *tables)
 {
     const fc_conv *g = l->g;
     products d = products_plan(l);
@@ -309,20 +343,52 @@ int fc_products_run(const layer *l)
     d.shares = 1; /* as many as make the chunks even, or many; each packs the block anew, and has at least two tiles of rows */
     while (chunks * d.shares % threads != 0 && chunks * d.shares < 4 * threads && d.shares < l->kernels / (2 * l->fc->rows))
         d.shares++;
-    threads = (int)min(threads, chunks * d.shares);
-    fc_room parts = {0}, tables = {0};
+    d.chunks = chunks * d.shares;
+    d.threads = (int)min(threads, d.chunks);
+    if (d.apart)
+        d.sums_rows = d.t.channels < l->channels ? parts_of(l->kernels, d.shares) : min(l->kernels, l->fc->rows);
+    fc_room parts = {0};
     products_lay_parts(&d, &parts, &(tile){0});
-    products_lay_tables(&d, &tables);
+    products_lay_tables(&d, tables);
     d.thread_bytes = parts.bytes;
-    char *memory = fc_borrow_rooms(&tables, threads, parts.bytes, &d.scratch);
+    return d;
+}
+
+ptrdiff_t fc_products_bytes(const layer *l)
+{
+    fc_room tables = {0};
+    const products d = products_prepare(l, &tables);
+    return plus(tables.bytes, times(d.threads, d.thread_bytes));
+}
+
+static void products_run(products *d, fc_room *tables)
+{
+    const layer *l = d->l;
+    products_lay_tables(d, tables);
+    fc_make_phases(&d->pack, &d->t);
+    for (phase *q = d->t.phase; q < d->t.phase + fc_phases(l); q++)
+        q->part = min(d->y.part_channels * power_of_two(min(l->most_taps / q->taps, d->most_spans)) * q->taps, d->y.part);
+    fc_run_or_plan(l->g, (fc_conv_plan){FC_PRODUCTS, d->threads, d->chunks, d->t.phase->part}, products_block, d);
+    fc_close(tables);
+}
+
+void fc_products_run_in(const layer *l, char *memory)
+{
+    fc_room tables = {0};
+    products d = products_prepare(l, &tables);
+    d.scratch = memory + tables.bytes;
+    tables = (fc_room){.block = memory};
+    products_run(&d, &tables);
+}
+
+int fc_products_run(const layer *l)
+{
+    fc_room tables = {0};
+    products d = products_prepare(l, &tables);
+    char *memory = fc_borrow_rooms(&tables, d.threads, d.thread_bytes, &d.scratch);
     if (memory == NULL)
         return -1;
-    products_lay_tables(&d, &tables);
-    fc_make_phases(&d.pack, &d.t);
-    for (phase *q = d.t.phase; q < d.t.phase + fc_phases(l); q++)
-        q->part = min(d.y.part_channels * power_of_two(min(l->most_taps / q->taps, d.most_spans)) * q->taps, d.y.part);
-    fc_run_or_plan(g, (fc_conv_plan){FC_PRODUCTS, threads, chunks * d.shares, d.t.phase->part}, products_block, &d);
-    fc_close(&tables);
+    products_run(&d, &tables);
     fc_return(memory);
     return 0;
 }
