@@ -116,6 +116,7 @@ def pictures() -> Calls:
             f"corr2d {n}x{n} of every third column": partial(fastconv.corr2d, x[:, ::3], k, boundary="reflect"),
             f"corr2d {n}x{n} stride 2": partial(fastconv.corr2d, x, k, stride=2),
             f"corr2d {n}x{n} separable": partial(fastconv.corr2d, x, outer, method="separable"),
+            f"corr2d {n}x{n} narrow": partial(fastconv.corr2d, x[:250, :200], k, "same", "reflect"),
             f"corr2d {n}x{n} small": partial(fastconv.corr2d, small, k, boundary="edge"),
         }
     return calls
@@ -188,7 +189,7 @@ GROUPS: dict[str, Callable[[], Calls]] = {
     "PLAIN_BELOW": filters, "MISSING_BAND": filters, "FLOAT32_FROM": filters, "FAR": filters,
     "FC_THREADS_FROM_US": threads, "KEEP_GIL_BELOW": threads, "SPIN_US": threads, "*_CHUNK_US": threads,
     "RATE_*": threads, "FC_*": pictures, "CORR_*": pictures, "GATHER_*": pictures, "SEPARABLE_*": pictures,
-    "KEPT_*": pictures,
+    "STRIP_*": pictures, "KEPT_*": pictures,
 }  # fmt: skip
 
 

@@ -135,12 +135,15 @@ static const fc_rate RATE_SLIDES = {7e3, 3e4};   /* bytes */
 static const fc_rate RATE_FOLDS = {1, 8e3};      /* bytes of columns; no multiply-adds */
 
 /* ---- bands and rows (corr.c, boxes.c, gather.c, separable.c, lines.c, fold.c): CPU unknown */
+/* Turned strips, in bytes of a row that are gathered meanwhile: a tap of a vector, less what the row takes besides (Zen 4) */
+static const double STRIP_TAP = 80, STRIP_ROW = 320;
 enum {
     FC_BAND_ROWS = 256,          /* rows of outputs */
     FC_STREAM_FROM = 15 << 20,   /* bytes of a result that goes past the caches: half of an L3 of 32 MB, where a later reader finds none */
     CORR_COLS = 8192,            /* columns of a chunk; of a single row, 8 times that */
     CORR_LEAST_ROWS = 32,        /* rows of a band that is made for threads */
-    CORR_NARROW = 256,           /* outputs across: below, gathering all costs less than strips of the border alone */
+    CORR_NARROW = 256,           /* outputs across: below, gathering all costs less than strips of the border alone, if these are not turned; */
+    CORR_STRIP = 256,            /* rows of strips that are */
     CORR_AREA = 32768,           /* outputs of a gathered tile, which stays in L2 with its halo and that of the separable method; */
     CORR_TALL = 64, CORR_WIDE = 128, /* rows and columns of it, at least, */
     CORR_WIDEST = 8192,          /* and columns at most */

@@ -13,6 +13,7 @@ from itertools import pairwise
 import cases
 import numpy as np
 import pytest
+from conftest import only_deep
 
 import fastconv
 
@@ -116,6 +117,23 @@ def test_layout(isa, rng, layout, dtype):
             cases.assert_same_bits(fastconv.corr2d(laid_x, laid_k, *where), y, where)
             cases.assert_same_bits(fastconv.corr2d(x, k, *where, out=out), y, where)
             cases.assert_same_bits(fastconv.corr2d(laid_x, k, *where, out=out), y, where)
+
+
+@pytest.mark.parametrize("dtype", [*cases.FLOATS, *only_deep("int64")])
+def test_sides_of_tall_images(isa, rng, dtype):
+    """Left and right, where vectors run down, outputs are those of an image that goes on."""
+    make = cases.reals if dtype in cases.FLOATS else cases.integers
+    for kernel, dilation in (((3, 3), 1), ((5, 4), (2, 3)), ((1, 9), 1), ((2, 3, 2), (1, 2, 1))):
+        x = make(rng, (4, 270, 41)[-len(kernel) :], dtype)
+        k, corr = make(rng, kernel, dtype), fastconv.corr2d if len(kernel) == 2 else fastconv.corr3d
+        reach = (np.array(kernel) - 1) * dilation
+        for boundary in ("constant", "edge", "reflect", "symmetric", "wrap"):
+            more = np.pad(x, [(n, n) for n in reach], boundary)
+            inside = corr(more, k, dilation=dilation, method="direct")
+            y = corr(x, k, "full", boundary, dilation=dilation, method="direct")
+            cases.assert_same_bits(y, inside, (kernel, boundary))
+            out = np.zeros((*y.shape, 2), y.dtype)[..., 0]
+            cases.assert_same_bits(corr(x, k, "full", boundary, dilation=dilation, method="direct", out=out), y)
 
 
 @floats

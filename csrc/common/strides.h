@@ -87,5 +87,8 @@ static inline void inside(ptrdiff_t n, ptrdiff_t step, ptrdiff_t first, ptrdiff_
 FC_API ptrdiff_t fc_source_index(ptrdiff_t i, ptrdiff_t n, int boundary);
 /* n elements of 1, 2, 4 or 8 bytes from and to any strides, in bytes */
 FC_API void fc_copy_row(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t n, ptrdiff_t size);
+/* to[j][i] = from[i][j], elements of 4 or 8 bytes; from row to row, bytes. There are few rows, or few columns. */
+FC_API void fc_copy_turned(char *to, ptrdiff_t to_row, const char *from, ptrdiff_t from_row, ptrdiff_t rows, ptrdiff_t cols,
+                           ptrdiff_t size);
 
 #endif

@@ -12,7 +12,9 @@
  *        i1  +--------------------------------------+
  *
  * Interior: the method reads the user's array as it is. Bordered: a tile and its halo are gathered into scratch with the
- * boundary applied and the same method reads that, so the cost is that of the perimeter and no kernel knows of boundaries.
+ * boundary applied and the same method reads that, so the cost is that of the perimeter and no kernel knows of boundaries. Left and
+ * right, where few outputs lie side by side, the tile is turned if the method can: its rows are columns of x, and vectors run
+ * down them.
  * An array that cannot be read where it is (columns not adjacent or not aligned, another element type, a column stride)
  * is gathered tile by tile throughout. Likewise out: tiles go through scratch only where it cannot be written. No image is
  * ever copied as a whole.
@@ -34,6 +36,32 @@ static void boxes_size_tile(call *c)
     out[COLS] = clamp(max(wide, least) / axis[COLS].stride, 1, axis[COLS].out);
 }
 
+/* Whether strips at the left and right edges, `cols` outputs across, are turned: that takes enough rows for a block of vectors,
+ * and fewer vectors than rows would; and in a narrow image, less time than to gather all of it */
+static int boxes_turns(const call *c, ptrdiff_t rows, ptrdiff_t cols)
+{
+    const fc_axis *axis = c->g->axis;
+    const ptrdiff_t lanes = c->x.lanes, vectors = parts_of(rows, lanes);
+    const double taps = (double)axis[DEPTH].k * (double)axis[ROWS].k * (double)axis[COLS].k;
+    if (!c->method->turned || !c->x_adjacent || axis[ROWS].stride > 1 || is_empty(&c->inner) || cols == 0)
+        return 0;
+    return vectors >= c->fc->block[2].vectors && times(cols, vectors) <= times(rows, parts_of(cols, lanes)) &&
+           (axis[COLS].out > CORR_NARROW ||
+            STRIP_TAP * taps * (double)cols / (double)lanes <= STRIP_ROW + (double)(axis[COLS].out * c->size));
+}
+
+static void boxes_lay_strips(call *c)
+{
+    const fc_axis *axis = c->g->axis;
+    const ptrdiff_t rows = min(axis[ROWS].out, CORR_STRIP);
+    const ptrdiff_t cols = max(c->inner.from[COLS], axis[COLS].out - c->inner.to[COLS]);
+    if (!boxes_turns(c, rows, cols))
+        return;
+    c->strip_out[DEPTH] = c->tile_out[DEPTH], c->strip_out[ROWS] = rows, c->strip_out[COLS] = cols;
+    c->strip.row = odd_lines(reach(&axis[ROWS], rows), c->size);
+    c->strip.plane = times(c->strip.row, plus(reach(&axis[COLS], cols), 2 * c->x.lanes));
+}
+
 void fc_lay_boxes(call *c)
 {
     const fc_axis *axis = c->g->axis;
@@ -53,6 +81,7 @@ void fc_lay_boxes(call *c)
     c->tile.phase = whole_lines(times(parts_of(cols, phases), c->size)) / c->size;
     c->tile.row = odd_lines(times(phases, c->tile.phase), c->size);
     c->tile.plane = times(c->tile.row, reach(&axis[ROWS], c->tile_out[ROWS]));
+    boxes_lay_strips(c);
 }
 
 void fc_boxes_parts(const call *c, fc_room *r, scratch *s)
@@ -65,17 +94,23 @@ void fc_boxes_parts(const call *c, fc_room *r, scratch *s)
     }
     if (!c->out_adjacent) {
         s->out = fc_part(r, "out", times(c->tile_out[ROWS] + c->more, c->out_row), c->size);
-        s->stored = fc_part(r, "stored", c->tile_out[COLS], sizeof(int64_t)); /* whatever type results are stored as */
+        /* whatever type results are stored as */
+        s->stored = fc_part(r, "stored", max(c->tile_out[COLS], c->strip_out[ROWS]), sizeof(int64_t));
+    }
+    if (c->strip_out[COLS] > 0) {
+        char *const strip = fc_part(r, "strip", times(reach(&axis[DEPTH], c->strip_out[DEPTH]), c->strip.plane), c->size);
+        s->strip = strip ? strip + c->x.lanes * c->strip.row * c->size : NULL; /* behind what fc_gather_turned may overwrite */
+        s->strip_sums = fc_part(r, "sums of a strip", times(c->strip_out[COLS], c->strip.row), c->size);
     }
 }
 
 /* ---- outputs ----------------------------------------------------------------------------------- */
 
-/* A row of n results to `to`, converted if out has another type, and divided */
-static void boxes_store(const job *j, char *to, char *result, ptrdiff_t n)
+/* n adjacent results to `to`, `step` bytes apart, converted if out has another type, and divided */
+static void boxes_store(const job *j, char *to, ptrdiff_t step, char *result, ptrdiff_t n)
 {
     const call *c = j->c;
-    ptrdiff_t step = c->g->axis[COLS].out_step, size = fc_stored_size(c->g->out_type);
+    const ptrdiff_t size = fc_stored_size(c->g->out_type);
     char *row = result;
     if (c->op->narrow && (c->g->out_type != c->g->type || c->divisor != 1)) {
         row = step == size || n == 1 ? to : j->s.stored;
@@ -97,10 +132,23 @@ static void boxes_compute(const job *j, ptrdiff_t z, patch *p)
     p->out_row = c->out_adjacent ? c->g->axis[ROWS].out_step / c->size : c->out_row;
     c->method->compute(c, &j->s, p);
     for (ptrdiff_t i = 0; i < p->rows && !c->out_adjacent; i++)
-        boxes_store(j, out_at(j, z, p->row + i, p->col), p->out + i * p->out_row * c->size, p->cols);
+        boxes_store(j, out_at(j, z, p->row + i, p->col), c->g->axis[COLS].out_step, p->out + i * p->out_row * c->size, p->cols);
 }
 
-void fc_boxes_compute(const job *j, const box *b, int gathers)
+/* Likewise of a turned tile: rows of its sums are columns of out */
+static void boxes_compute_turned(const job *j, ptrdiff_t z, patch *p)
+{
+    const call *c = j->c;
+    const ptrdiff_t step = c->g->axis[ROWS].out_step;
+    p->out = j->s.strip_sums, p->out_row = c->strip.row;
+    c->method->turned(c, &j->s, p);
+    if (c->out_adjacent)
+        fc_copy_turned(out_at(j, z, p->row, p->col), step, p->out, p->out_row * c->size, p->cols, p->rows, c->size);
+    for (ptrdiff_t i = 0; i < p->cols && !c->out_adjacent; i++)
+        boxes_store(j, out_at(j, z, p->row, p->col + i), step, p->out + i * p->out_row * c->size, p->rows);
+}
+
+void fc_boxes_compute(const job *j, const box *b, int how)
 {
     const call *c = j->c;
     const fc_axis *axis = c->g->axis;
@@ -108,20 +156,26 @@ void fc_boxes_compute(const job *j, const box *b, int gathers)
     if (is_empty(b))
         return;
     for (int a = 0; a < FC_AXES; a++)
-        most[a] = gathers || !c->out_adjacent ? c->tile_out[a] : b->to[a] - b->from[a];
+        most[a] = how == TURNED                         ? c->strip_out[a]
+                  : how == GATHERED || !c->out_adjacent ? c->tile_out[a]
+                                                        : b->to[a] - b->from[a];
     for (at[DEPTH] = b->from[DEPTH]; at[DEPTH] < b->to[DEPTH]; at[DEPTH] += most[DEPTH])
         for (at[ROWS] = b->from[ROWS]; at[ROWS] < b->to[ROWS]; at[ROWS] += most[ROWS])
             for (at[COLS] = b->from[COLS]; at[COLS] < b->to[COLS]; at[COLS] += most[COLS]) {
                 for (int a = 0; a < FC_AXES; a++)
                     n[a] = min(most[a], b->to[a] - at[a]);
                 patch p = {.r = &c->user, .row = at[ROWS], .col = at[COLS], .rows = n[ROWS], .cols = n[COLS]};
-                if (gathers) {
+                if (how == GATHERED) {
                     fc_gather(&c->x, &j->s.gather, j->s.tile, &c->tile, j->x, at, n);
-                    p.r = &c->tile;
+                    p.r = &c->tile, p.src = j->s.tile;
+                } else if (how == TURNED) {
+                    fc_gather_turned(&c->x, j->s.strip, &c->strip, j->x, at, n);
+                    p.r = &c->strip, p.src = j->s.strip;
+                } else {
+                    p.src = x_at(j, at);
                 }
-                p.src = gathers ? j->s.tile : x_at(j, at);
                 for (ptrdiff_t z = 0; z < n[DEPTH]; z++, p.src += axis[DEPTH].stride * p.r->plane * c->size)
-                    boxes_compute(j, at[DEPTH] + z, &p);
+                    (how == TURNED ? boxes_compute_turned : boxes_compute)(j, at[DEPTH] + z, &p);
             }
 }
 
@@ -148,16 +202,18 @@ void fc_boxes(const job *j, ptrdiff_t index)
         inner.to[a] = clamp(c->inner.to[a], inner.from[a], whole.to[a]);
     }
     int peeled = inner.from[COLS] > whole.from[COLS] || inner.to[COLS] < whole.to[COLS];
-    if (!c->x_adjacent || is_empty(&inner) || (peeled && whole.to[COLS] - whole.from[COLS] <= CORR_NARROW)) {
-        fc_boxes_compute(j, &whole, 1);
+    if (!c->x_adjacent || is_empty(&inner) ||
+        (peeled && c->strip_out[COLS] == 0 && whole.to[COLS] - whole.from[COLS] <= CORR_NARROW)) {
+        fc_boxes_compute(j, &whole, GATHERED);
         return;
     }
     for (int a = 0; a < FC_AXES; a++) { /* peel off what lies before and behind the interior */
         box before = whole, behind = whole;
         before.to[a] = whole.from[a] = inner.from[a];
         behind.from[a] = whole.to[a] = inner.to[a];
-        fc_boxes_compute(j, &before, 1);
-        fc_boxes_compute(j, &behind, 1);
+        const int how = a == COLS && c->strip_out[COLS] > 0 ? TURNED : GATHERED;
+        fc_boxes_compute(j, &before, how);
+        fc_boxes_compute(j, &behind, how);
     }
-    fc_boxes_compute(j, &inner, 0);
+    fc_boxes_compute(j, &inner, IN_PLACE);
 }

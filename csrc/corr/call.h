@@ -35,7 +35,7 @@ typedef struct {
 /* One thread's scratch: what is gathered, outputs of a tile, a row of them as stored; and what the method needs */
 typedef struct {
     gather_room gather;
-    char *tile, *out, *stored;
+    char *tile, *out, *stored, *strip, *strip_sums;
     ptrdiff_t *at;                                         /* im2col.c, separable.c */
     char *panel, *sums, *planes;                           /* the first is im2col.c's */
     char *down, *turned, *across, *boxes, *ring, *between; /* box.c, lines.c */
@@ -51,7 +51,8 @@ typedef struct {
     void (*parts)(const call *c, fc_room *r, scratch *s); /* its part of scratch */
     void (*retap)(call *c, char *scratch);                /* tables with other taps; scratch: of a thread */
     void (*compute)(const call *c, const scratch *s, const patch *p);
-    void (*chunk)(const job *j, ptrdiff_t index); /* the index-th share of a plane; NULL: in boxes */
+    void (*turned)(const call *c, const scratch *s, const patch *p); /* of src and out, rows are columns; NULL: cannot */
+    void (*chunk)(const job *j, ptrdiff_t index);                    /* the index-th share of a plane; NULL: in boxes */
 } method;
 
 /* FC_FFT: the elements a tile looks at, its outputs, and how many tiles there are, along each axis */
@@ -77,13 +78,15 @@ struct call {
     ptrdiff_t tile_out[FC_AXES], more;
     ptrdiff_t out_row; /* elements from row to row of outputs in scratch */
     rows_of user, tile;
+    rows_of strip; /* of a turned tile; its outputs, none if there are no such tiles */
+    ptrdiff_t strip_out[FC_AXES];
 
     /* the method's */
     union {
         struct {
-            fc_taps taps;
+            fc_taps taps, turned;
             ptrdiff_t fold;
-        } direct; /* fold: columns of a row that a signal is folded into, or 0 */
+        } direct; /* turned: of turned tiles; fold: columns of a row that a signal is folded into, or 0 */
         fc_order ordered, lines[FC_AXES];
         struct { ptrdiff_t rows, cols, row; } separable; /* outputs of a block; elements of a row of their sums */
         struct {
@@ -131,7 +134,8 @@ FC_API void fc_call_forget(call *c, const char *small);
 FC_API void fc_lay_boxes(call *c); /* tiles, and whether there are any */
 FC_API void fc_boxes_parts(const call *c, fc_room *r, scratch *s);
 FC_API void fc_boxes(const job *j, ptrdiff_t index);
-FC_API void fc_boxes_compute(const job *j, const box *b, int gathers); /* gathers: by way of tiles in scratch */
+enum { IN_PLACE, GATHERED, TURNED }; /* windows lie in x, or are brought into tiles whose rows are rows, or columns, of x */
+FC_API void fc_boxes_compute(const job *j, const box *b, int how);
 static inline int is_empty(const box *b)
 {
     return b->from[DEPTH] >= b->to[DEPTH] || b->from[ROWS] >= b->to[ROWS] || b->from[COLS] >= b->to[COLS];

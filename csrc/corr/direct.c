@@ -70,6 +70,28 @@ static void direct_lay_columns(const call *c, const rows_of *r, ptrdiff_t *at, p
     }
 }
 
+/* Tables of turned tiles: all taps are one row of K3, in the same order */
+static void direct_turned_tables(call *c, fc_room *r)
+{
+    const fc_axis *axis = c->g->axis;
+    const ptrdiff_t all = times(times(axis[DEPTH].k, axis[ROWS].k), axis[COLS].k);
+    ptrdiff_t *at = fc_part(r, "taps in turned tiles", all, sizeof *at);
+    c->direct.turned = (fc_taps){.h = 1, .full = all, .at = at, .k = fc_part(r, "turned taps", all, c->size)};
+    for (ptrdiff_t t = 0; t < all && r->block; t++) {
+        ptrdiff_t b = t % axis[COLS].k, z = t / axis[COLS].k % axis[DEPTH].k, a = t / axis[COLS].k / axis[DEPTH].k;
+        at[t] = a * axis[ROWS].dilation + z * axis[DEPTH].dilation * c->strip.plane + b * axis[COLS].dilation * c->strip.row;
+    }
+}
+
+static void direct_turned_retap(call *c)
+{
+    const fc_axis *axis = c->g->axis, *cols = &axis[COLS];
+    char *to = (char *)c->direct.turned.k;
+    for (ptrdiff_t a = 0; a < axis[ROWS].k; a++)
+        for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++, to += cols->k * c->size)
+            fc_copy_row(to, c->size, c->g->k + a * axis[ROWS].k_step + z * axis[DEPTH].k_step, cols->k_step, cols->k, c->size);
+}
+
 /* Where tap columns lie, and their taps (kernels.h, K3), from the user's strides */
 void fc_direct_tables(call *c, fc_room *r)
 {
@@ -77,6 +99,8 @@ void fc_direct_tables(call *c, fc_room *r)
     ptrdiff_t *user = fc_part(r, "taps in x", columns, sizeof *user),
               *tile = fc_part(r, "taps in tiles", columns, sizeof *tile);
     c->direct.taps.k = fc_part(r, "taps", times(columns, c->direct.taps.h), c->size);
+    if (c->strip_out[COLS] > 0)
+        direct_turned_tables(c, r);
     if (!r->block)
         return;
     if (!is_empty(&c->inner)) /* of places that nobody looks at, the sizes need not fit */
@@ -96,6 +120,8 @@ void fc_direct_retap(call *c, char *unused)
     const ptrdiff_t h = taps->h, columns = taps->full + taps->part, at_once = h == 1 ? cols->k : 1;
     const ptrdiff_t step = h == 1 ? cols->k_step : c->direct.fold ? columns * cols->k_step : rows->stride * rows->k_step;
     char *to = (char *)taps->k;
+    if (c->strip_out[COLS] > 0)
+        direct_turned_retap(c);
     ptrdiff_t a = 0, z = 0, b = 0;
     for (ptrdiff_t t = 0; t < columns; t += at_once, to += at_once * h * c->size) {
         fc_copy_row(to, c->size, c->g->k + a * rows->k_step + z * axis[DEPTH].k_step + b * cols->k_step, step,
@@ -152,8 +178,17 @@ void fc_direct_compute(const call *c, const scratch *s, const patch *p)
                     images * p->out_row, parts_of(p->rows - i, images), p->cols);
 }
 
-const method fc_direct = {
-    .prepare = fc_direct_prepare, .tables = fc_direct_tables, .retap = fc_direct_retap, .compute = fc_direct_compute};
+static void direct_compute_turned(const call *c, const scratch *s, const patch *p)
+{
+    (void)s;
+    c->op->corr(p->src, p->r->row, &c->direct.turned, p->out, p->out_row, p->cols, p->rows);
+}
+
+const method fc_direct = {.prepare = fc_direct_prepare,
+                          .tables = fc_direct_tables,
+                          .retap = fc_direct_retap,
+                          .compute = fc_direct_compute,
+                          .turned = direct_compute_turned};
 
 /* ---- ordered ----------------------------------------------------------------------------------- */
 

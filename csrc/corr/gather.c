@@ -14,6 +14,7 @@ void fc_describe_source(source *x, const fc_kernels *fc, const fc_axis *axis, in
 {
     x->axis = axis;
     x->type = type, x->size = fc_stored_size(type);
+    x->lanes = fc->vector_bytes / x->size;
     x->x_type = x_type, x->stored = fc_stored_size(x_type);
     x->op = fc->op[type], x->moves = fc->op[x->size == 4 ? FC_F32 : FC_F64];
     if (type <= FC_F64)
@@ -153,6 +154,50 @@ void fc_gather(const source *x, const gather_room *s, char *tile, const rows_of 
                 gather_row(x, s, s->row, row, from[COLS], count[COLS]);
                 x->moves->split(to, layout->phase, s->row, count[COLS], phases);
             }
+        }
+    }
+}
+
+/* Columns from `low` to `high`, which lie in x, of adjacent rows from `row` on, to rows of the tile: in whole squares, so that up to
+ * a vector of rows before or behind them is overwritten, too */
+static void gather_turn(const source *x, char *to, ptrdiff_t to_row, const char *row, ptrdiff_t rows, ptrdiff_t low,
+                        ptrdiff_t high)
+{
+    const ptrdiff_t size = x->size, step = x->axis[ROWS].x_step, wide = round_up(high - low, x->lanes);
+    if (rows < x->lanes || wide > x->axis[COLS].n) {
+        fc_copy_turned(to, to_row * size, row + low * size, step, rows, high - low, size);
+        return;
+    }
+    const ptrdiff_t before = max(low + wide - x->axis[COLS].n, 0), whole = rows / x->lanes * x->lanes;
+    to -= before * to_row * size, row += (low - before) * size;
+    x->moves->transpose(to, to_row, row, step / size, whole, wide);
+    if (whole < rows)
+        x->moves->transpose(to + (rows - x->lanes) * size, to_row, row + (rows - x->lanes) * step, step / size, x->lanes, wide);
+}
+
+void fc_gather_turned(const source *x, char *tile, const rows_of *layout, const char *plane, const ptrdiff_t first[FC_AXES],
+                      const ptrdiff_t outputs[FC_AXES])
+{
+    const fc_axis *axis = x->axis, *cols = &axis[COLS];
+    const ptrdiff_t rows = reach(&axis[ROWS], outputs[ROWS]), count = reach(cols, outputs[COLS]),
+                    from = first[COLS] - cols->lead;
+    const char *row = plane + (first[DEPTH] * axis[DEPTH].stride - axis[DEPTH].lead) * axis[DEPTH].x_step +
+                      (first[ROWS] - axis[ROWS].lead) * axis[ROWS].x_step;
+    ptrdiff_t low, high;
+    inside(cols->n, 1, from, count, &low, &high);
+    for (ptrdiff_t z = 0; z < reach(&axis[DEPTH], outputs[DEPTH]); z++, row += axis[DEPTH].x_step) {
+        char *const to = tile + z * layout->plane * x->size;
+        if (low < high)
+            gather_turn(x, to + low * layout->row * x->size, layout->row, row, rows, from + low, from + high);
+        for (ptrdiff_t q = low > 0 ? 0 : high; q < count; q = q + 1 == low ? high : q + 1) { /* those beyond the edges */
+            const ptrdiff_t column = gather_column(cols, from + q), there = column - from;
+            char *const here = to + q * layout->row * x->size;
+            if (column < 0)
+                fc_copy_row(here, x->size, x->fill, 0, rows, x->size);
+            else if (there >= low && there < high)
+                memcpy(here, to + there * layout->row * x->size, (size_t)(rows * x->size));
+            else
+                fc_copy_row(here, x->size, row + column * x->size, axis[ROWS].x_step, rows, x->size);
         }
     }
 }

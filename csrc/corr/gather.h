@@ -13,6 +13,7 @@ typedef struct {
     const fc_ops *op, *moves; /* of the type of the arithmetic; of floats of its size */
     int type, x_type;
     ptrdiff_t size, stored;                       /* bytes of an element of them */
+    ptrdiff_t lanes;                              /* of a vector, of the arithmetic */
     int readable;                                 /* columns are adjacent aligned elements of the type of the arithmetic */
     _Alignas(int64_t) char fill[sizeof(int64_t)]; /* an element of the type of the arithmetic */
 } source;
@@ -39,5 +40,9 @@ FC_API void fc_put_fill(const source *x, char *row, ptrdiff_t first, ptrdiff_t n
 /* Everything that `outputs` outputs from `first` on look at. plane: that of x */
 FC_API void fc_gather(const source *x, const gather_room *s, char *tile, const rows_of *layout, const char *plane,
                       const ptrdiff_t first[FC_AXES], const ptrdiff_t outputs[FC_AXES]);
+/* The same into a tile whose rows are columns of x, with room for a vector of rows before and behind it. x is readable, has no
+ * strides, and holds all planes and rows that are looked at. */
+FC_API void fc_gather_turned(const source *x, char *tile, const rows_of *layout, const char *plane,
+                             const ptrdiff_t first[FC_AXES], const ptrdiff_t outputs[FC_AXES]);
 
 #endif

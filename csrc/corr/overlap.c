@@ -200,7 +200,7 @@ static void overlap_chunk(const job *j, ptrdiff_t index)
     int finite = overlap_is_finite(c, p, tile, to);
     for (int i = 0; i < 2; i++)
         if (!finite)
-            fc_boxes_compute(j, &p[i].asked, 1);
+            fc_boxes_compute(j, &p[i].asked, GATHERED);
         else if (!writes)
             overlap_deliver(j, &p[i], tile[i].y);
 }
