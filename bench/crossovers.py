@@ -183,7 +183,7 @@ GROUPS: dict[str, Callable[[], Calls]] = {
     "PRODUCTS_*": products, "CYCLES_*": products, "VECTORS_*": products, "UNEVEN": products, "ZONES_*": zones,
     "TAPS_*": planes, "SLIDES_*": planes, "LANES_*": planes, "EXCHANGE_*": few_outputs, "WEIGHT_*": weights,
     "FOLD_*": folds, "FFT_*": transforms, "TRANSFORM_*": choices, "PART_*": choices, "RATE_DIRECT": choices,
-    "RATE_INTEGERS": choices, "PREPARE_US": choices, "GATHER_*_US": choices, "CROSSOVERS": choices, "BOX_*": choices,
+    "RATE_INTEGERS": choices, "GATHER_*_US": choices, "CROSSOVERS": choices, "BOX_*": choices,
     "MATCH_*": matches, "RATE_MATCH": matches, "LINES_*": filters,
     "ORDERED_*": filters, "PASSES_*": filters, "WIDE_MEAN": filters, "SHORT_LINE": filters, "PIXELS_*": colours,
     "PLAIN_BELOW": filters, "MISSING_BAND": filters, "FLOAT32_FROM": filters, "FAR": filters,

@@ -30,7 +30,6 @@ static const fc_rate RATE_DIRECT = {7e3, 3e4};   /* floats: two fma a cycle at 3
 static const fc_rate RATE_INTEGERS = {2e3, 3e4}; /* integers: no fma, and multiplied in several steps */
 static const double BOX_FMA = 24;                /* fma: of an output of running sums, whatever the size of the box */
 static const double GATHER_ROW_US = 0.015, GATHER_BYTE_US = 2e-5; /* us: a row, and a byte, of a tile that looks beyond x */
-enum { PREPARE_US = 8 };                         /* us: allocations, and the first steps of a plan of transforms */
 
 /* ---- tiles of transforms (fft_sizes.c): fitted to AVX-512, 16x16 to 512x512 and 256 to 262144 points, within 10 %; AVX2 takes 0.85
  * of it; CPU unknown */
@@ -43,7 +42,6 @@ enum { FFT_LONG = 256 };                 /* columns, from which on they do not *
 static const double FFT_L2_NS[3] = {2, 4, 8}; /* ns: beyond so many bytes of blocks, spectrum and twist: */
 static const double FFT_L2_BYTES[3] = {1 << 19, 1 << 20, 1 << 22};
 enum { FFT_CALL_NS = 20 };               /* ns: a tile */
-enum { FFT_PLAN = 2 };                   /* tiles: what a plan costs */
 static const double FFT_MEMORY_FROM = 1 << 23, FFT_MEMORY_US = 8e-5; /* bytes of x and y from which on they come from memory; us a byte */
 
 /* ---- sums of boxes (box.c): CPU unknown. Outputs of a block, at least; a block sums its first rows anew */

@@ -81,9 +81,9 @@ typedef struct {
 
 #define FC_API __attribute__((visibility("hidden")))
 
-FC_API void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan);
+FC_API void fc_corr_plan(int vector_bytes, const fc_corr *g, fc_plan *plan);
 /* Estimated time of so many outputs, each the sum of so many taps, on one thread */
-FC_API double fc_direct_us(const fc_kernels *fc, int type, double outputs, double taps);
+FC_API double fc_direct_us(int vector_bytes, int type, double outputs, double taps);
 FC_API int fc_corr_run(const fc_corr *g);
 
 /* each.c: an axis of elements that each have a kernel of their own. Steps in bytes; those of x and out keep them as aligned. */
@@ -121,9 +121,8 @@ typedef struct {
 
 enum { FC_FFT_POINTS = 1 << 20 /* of a tile, at most: the error bounds of reference.py rely on it */ };
 /* The tile that suits a kernel of k and an output of out >= 1 elements; returns the estimated time in us per output,
- * on one thread. in_rows: only tiles side by side are computed two at once. plan: tiles that it costs, which is included. */
-FC_API double fc_fft_size(const fc_kernels *fc, int type, const ptrdiff_t k[3], const ptrdiff_t out[3], int in_rows,
-                          double plan, ptrdiff_t n[3]);
+ * on one thread, with vectors of 64 bytes. in_rows: only tiles side by side are computed two at once. plan: tiles that it costs, which is included. */
+FC_API double fc_fft_size(int type, const ptrdiff_t k[3], const ptrdiff_t out[3], int in_rows, double plan, ptrdiff_t n[3]);
 /* NULL when memory is short or n is not a size that fc_fft_size could have chosen. taps: dense; NULL: to be learnt later. */
 FC_API fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const ptrdiff_t k[3], const void *taps);
 FC_API void fc_fft_free(fc_fft *plan);

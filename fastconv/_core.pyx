@@ -68,7 +68,7 @@ cdef extern from "fastconv.h" nogil:
     int FC_ORDERED, FC_LINES
     int FC_TRUNCATED, FC_SATURATED, FC_CHECKED
     int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM, FC_FFT_POINTS, KEEP_GIL_BELOW
-    void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
+    void fc_corr_plan(int vector_bytes, const fc_corr *g, fc_plan *plan)
     int fc_corr_run(const fc_corr *g)
     ctypedef struct fc_each:
         ptrdiff_t n, x_step, k_step, out_step
@@ -146,9 +146,10 @@ cdef int describe_axes(fc_corr *g, axes) except -1:
 
 cdef void describe_batch(fc_corr *g, int rank, int batches, const cnp.npy_intp *shape, const cnp.npy_intp *x_strides,
                          const cnp.npy_intp *out_strides) noexcept:
-    """The leading axes; of 1-D data the last of them are rows of one image, which saves a chunk for each."""
+    """The leading axes; of 1-D data the last of them are rows of one image, which saves a chunk for each. (Not of tiles: a row
+    that makes a pair with another has other bits than by itself.)"""
     cdef int i
-    if rank == 1 and batches > 0:
+    if rank == 1 and batches > 0 and g.method != FC_FFT:
         batches -= 1
         g.axis[1].n = g.axis[1].out = g.axis[1].whole = shape[batches]
         g.axis[1].x_step, g.axis[1].out_step = x_strides[batches], out_strides[batches]
@@ -175,8 +176,8 @@ cdef void spans(fc_axis *a, cnp.ndarray x, cnp.ndarray out, int axis) noexcept:
     a.x_step, a.out_step = cnp.PyArray_STRIDE(x, axis), cnp.PyArray_STRIDE(out, axis)
 
 
-def corr_plan(int type, batch, axes, int method, ptrdiff_t terms, int threads):
-    """(threads, chunks, microseconds expected on one thread) of a call of these sizes."""
+def corr_plan(int type, batch, axes, int method, ptrdiff_t terms, int threads, int vector_bytes):
+    """(threads, chunks, microseconds expected on one thread) of a call of these sizes, with vectors of so many bytes."""
     cdef fc_corr g
     cdef fc_plan plan
     cdef cnp.npy_intp shape[FC_BATCHES]
@@ -187,7 +188,7 @@ def corr_plan(int type, batch, axes, int method, ptrdiff_t terms, int threads):
     g.method, g.terms, g.threads = method, terms, threads
     describe_axes(&g, axes)
     describe_batch(&g, len(axes), batches, shape, shape, shape)  # which strides does not count
-    fc_corr_plan(fc_in_use(), &g, &plan)
+    fc_corr_plan(vector_bytes, &g, &plan)
     return plan.threads, plan.planes * plan.parts[0] * plan.parts[1] * plan.parts[2], plan.serial_us
 
 

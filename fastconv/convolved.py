@@ -38,7 +38,9 @@ def partly_convolved(
     *,
     may_be_little: bool = True,
 ) -> Answer:
-    """Outputs `start` ... of the whole convolution of x and k, `out` along each axis; leading axes of x are a batch.
+    """Outputs `start` ... of the whole convolution of x and k, `out` along each axis; leading axes of x are a batch, of
+    which each element has the bits that it has by itself. (Of those that are smaller than k, `batch_convolved` sees to
+    that.)
 
     asked: what x is, or a copy of as floats; it may have any elements the next time.
     """
@@ -49,11 +51,12 @@ def partly_convolved(
         return Answer(
             _convolved(x.astype(np.uint8), k.astype(np.uint8), start, out, np.dtype(np.int64), method).astype(bool)
         )
-    is_little = may_be_little and x.size * k.size < costs.PLAIN_BELOW and x.ndim == k.ndim <= 3 and is_fast(dtype)
+    products = math.prod(x.shape[x.ndim - k.ndim :]) * k.size
+    is_little = may_be_little and _is_little(products, k.ndim) and is_fast(dtype)
     if is_little and boundaries is None:
         is_little = is_finite(k)  # products with the zeros around are zero
     lead = tuple(m - 1 - first for m, first in zip(k.shape, start, strict=True))
-    if is_little and dtype.kind == "c" and fill == 0 and k.ndim < 3 and _core is not None and not checking.get():
+    if is_little and fill == 0 and _fits_complex(dtype, k.ndim):
         return _complex_at_once(x, np.flip(k), lead, out, dtype, boundaries, asked)
     if dtype.kind in "fc" and is_fast(dtype):  # 64-bit integers of both signs have a float in common
         x, k = (a.astype(dtype) if a.dtype.kind in "iu" and a.dtype.itemsize == 8 else a for a in (x, k))
@@ -78,7 +81,10 @@ def partly_convolved(
     if floats is not None:
         floats = floats._replace(out=np.empty(c.shape, dtype))
         return Answer(*summed(floats, methods.Choice("direct", "", casts="cast"), get_num_threads(), asked, True))
-    return answered(c, method, None, what, asked)
+    answer = answered(c, method, None, what, asked)
+    if answer.plan and dtype.kind == "c" and x.dtype.kind != k.dtype.kind:
+        return answer._replace(plan=answer.plan.if_finite())  # what is not finite makes complex numbers of reals
+    return answer
 
 
 def _convolved(
@@ -140,19 +146,22 @@ def _complex_at_once(
     lead: Sequence[int],
     out: Sequence[int],
     dtype: np.dtype[Any],
-    boundaries: tuple[str, ...] | None,
-    asked: Any,
+    boundaries: tuple[str, ...] | None = None,
+    asked: Any = None,
 ) -> Answer:
     """A correlation of complex numbers, which are an axis of two elements that a kernel of three slides over.
+
+    x has leading axes that are a batch, or x and k have the same.
 
     out[re] = re * k[re] - im * k[im]                  elements      0  re  im   0
     out[im] = re * k[im] + im * k[re]                  taps          im  re -im    and one further
     """
     assert _core is not None
-    y, k = np.empty(tuple(out), dtype), k.astype(dtype)
-    parts = [np.moveaxis(a[..., None].view(y.real.dtype), -1, 0) for a in (np.ascontiguousarray(x, dtype), y)]
-    taps = np.stack((k.imag, k.real, -k.imag))
-    names = ("constant", *(boundaries or ("constant",) * k.ndim))
+    y, k = np.empty((*x.shape[: x.ndim - len(out)], *out), dtype), k.astype(dtype)
+    pair = -1 - len(out)  # the axis of two
+    parts = [np.moveaxis(a[..., None].view(y.real.dtype), -1, pair) for a in (np.ascontiguousarray(x, dtype), y)]
+    taps = np.stack((k.imag, k.real, -k.imag), pair)
+    names = ("constant", *(boundaries or ("constant",) * len(out)))
     c = placed(parts[0], taps, (1, *lead), (2, *out), y.real.dtype, names)
     plan = _core.CorrPlan(parts[0], taps, parts[1], c.axes, 0, _core.METHOD["direct"], 1)
     plan(*parts)
@@ -160,26 +169,36 @@ def _complex_at_once(
     return Answer(y, plan.serve(asked, parts[0], y) if serves else None)
 
 
+def _fits_complex(dtype: np.dtype[Any], rank: int) -> bool:
+    """Whether little work may be done by `_complex_at_once`."""
+    return dtype.kind == "c" and is_fast(dtype) and rank < 3 and _core is not None and not checking.get()
+
+
 def fewest_taps(
     x: NDArray[Any], k: NDArray[Any], start: Sequence[int], out: Sequence[int], *, multiplies_zeros: bool
 ) -> tuple[NDArray[Any], NDArray[Any], tuple[int, ...]]:
     """x and k without what no output meets, zeros being around x, and the smaller one as the kernel: (x, k, start).
 
+    Leading axes of either are a batch; where only x has some, k remains the kernel.
     multiplies_zeros: NaN among the taps makes NaN of those zeros, too, as in SciPy's functions that have a boundary.
     """
-    sizes = x.shape[x.ndim - k.ndim :]
-    if all(n >= m for n, m in zip(sizes, k.shape, strict=True)):
+    rank = len(out)
+    sizes, taps = x.shape[x.ndim - rank :], k.shape[k.ndim - rank :]
+    if all(n >= m for n, m in zip(sizes, taps, strict=True)):
         return x, k, tuple(start)
     if multiplies_zeros and not (is_finite(x) and is_finite(k)):
         return x, k, tuple(start)
-    cuts = [_met(n, m, first, last) for n, m, first, last in zip(sizes, k.shape, start, out, strict=True)]
-    start = tuple(first - cut.start for first, cut in zip(start, cuts, strict=True))
-    k = k[tuple(cuts)]
-    cuts = [_met(m, n, first, last) for n, m, first, last in zip(sizes, k.shape, start, out, strict=True)]
+    cuts = [_met(n, m, first, last) for n, m, first, last in zip(sizes, taps, start, out, strict=True)]
     start = tuple(first - cut.start for first, cut in zip(start, cuts, strict=True))
     within: tuple[Any, ...] = (..., *cuts)
+    k = k[within]
+    taps = k.shape[k.ndim - rank :]
+    cuts = [_met(m, n, first, last) for n, m, first, last in zip(sizes, taps, start, out, strict=True)]
+    start = tuple(first - cut.start for first, cut in zip(start, cuts, strict=True))
+    within = (..., *cuts)
     x = x[within]
-    return (k, x, start) if x.ndim == k.ndim and x.size < k.size else (x, k, start)
+    swaps = x.ndim == k.ndim and math.prod(x.shape[x.ndim - rank :]) < math.prod(taps)
+    return (k, x, start) if swaps else (x, k, start)
 
 
 def _met(n: int, m: int, start: int, out: int) -> slice:
@@ -223,30 +242,58 @@ def batch_convolved(
     """
     rank = len(out)
     if rank == 0:
-        return Answer((x * k).astype(dtype))
+        return Answer(_products(x, k).astype(dtype))
     sizes = x.shape[x.ndim - rank :], k.shape[k.ndim - rank :]
-    if k.size == math.prod(sizes[1]) and rank <= 3:
-        return Answer(_convolved(np.broadcast_to(x, (*batch, *sizes[0])), k.reshape(sizes[1]), start, out, dtype))
-    one = x.size == math.prod(sizes[0]) and all(n <= m for n, m in zip(*sizes, strict=True)) and rank <= 3
-    if one and is_finite(x) and is_finite(k):  # the smaller one is the kernel, as it is by itself
-        return Answer(_convolved(np.broadcast_to(k, (*batch, *sizes[1])), x.reshape(sizes[0]), start, out, dtype))
+    is_little = _is_little(math.prod(sizes[0]) * math.prod(sizes[1]), rank)
+    if (
+        rank <= 3 and is_finite(k) and (dtype.kind != "c" or is_finite(x))
+    ):  # else it depends on the element how it is done
+        a, b, first = (x, k, tuple(start)) if is_little else fewest_taps(x, k, start, out, multiplies_zeros=False)
+        a = np.broadcast_to(a, (*batch, *a.shape[a.ndim - rank :]))
+        if b.size == math.prod(b.shape[b.ndim - rank :]):
+            b = b.reshape(b.shape[b.ndim - rank :])
+            return partly_convolved(a, b, first, out, dtype, may_be_little=is_little)
+        b = np.broadcast_to(b, (*batch, *b.shape[b.ndim - rank :]))
+        if is_little and _fits_complex(dtype, rank):
+            lead = [m - 1 - by for m, by in zip(sizes[1], first, strict=True)]
+            return _complex_at_once(a, np.flip(b, tuple(range(-rank, 0))), lead, out, dtype)
+        if _is_one_correlation(a, b, out, dtype, is_little=is_little):
+            lead = [m - 1 - by for m, by in zip(b.shape[b.ndim - rank :], first, strict=True)]
+            if a.shape[a.ndim - rank :] != sizes[0] or b.shape[b.ndim - rank :] != sizes[1]:
+                asked = taps = None
+            c = placed(a, np.flip(b, tuple(range(-rank, 0))), lead, out, dtype)
+            return answered(c, "auto", None, what, asked, taps, flips=True, finite=True)
     x, k = (np.broadcast_to(a, (*batch, *a.shape[a.ndim - rank :])) for a in (x, k))
-    if _is_one_correlation(x, k, out, dtype):
-        lead = [m - 1 - first for m, first in zip(sizes[1], start, strict=True)]
-        c = placed(x, np.flip(k, tuple(range(-rank, 0))), lead, out, dtype)
-        return answered(c, "auto", None, what, asked, taps, flips=True, finite=True)
     result = np.empty((*batch, *out), dtype)
     for at in np.ndindex(batch):
         result[at] = partly_convolved(x[at], k[at], start, out, dtype).result
     return Answer(result)
 
 
-def _is_one_correlation(x: NDArray[Any], k: NDArray[Any], out: Sequence[int], dtype: np.dtype[Any]) -> bool:
+def _is_little(products: int, rank: int) -> bool:
+    """Whether to find out which taps and elements no output meets would take longer than to multiply them."""
+    return products < costs.PLAIN_BELOW and rank <= 3
+
+
+def _products(x: NDArray[Any], k: NDArray[Any]) -> NDArray[Any]:
+    """x * k, of whose complex numbers NumPy has other bits where they lie otherwise."""
+    products: NDArray[Any] = np.empty(np.broadcast_shapes(x.shape, k.shape), np.result_type(x, k))
+    if x.dtype.kind != "c" or k.dtype.kind != "c":
+        np.multiply(x, k, out=products)
+        return products
+    with np.errstate(all="ignore"):
+        products.real = x.real * k.real - x.imag * k.imag
+        products.imag = x.real * k.imag + x.imag * k.real
+    return products
+
+
+def _is_one_correlation(
+    x: NDArray[Any], k: NDArray[Any], out: Sequence[int], dtype: np.dtype[Any], *, is_little: bool
+) -> bool:
     """Whether each element of the leading axes of x and k is convolved as `partly_convolved` would, if it is done so at
     once."""
-    rank = len(out)
-    if not (dtype.char in "fd" and x.dtype == k.dtype == dtype and x.size and k.size and 0 not in out and rank <= 3):
+    if not (is_fast(dtype) and x.size and k.size and 0 not in out and is_finite(k)):
         return False
-    products = math.prod(x.shape[-rank:]) * math.prod(k.shape[-rank:])
-    fits = all(n >= m for n, m in zip(x.shape[-rank:], k.shape[-rank:], strict=True))
-    return (fits or products < costs.PLAIN_BELOW) and is_finite(k)
+    if is_little:
+        return dtype.kind == "f" and x.dtype == k.dtype == dtype
+    return dtype.kind in "fc"

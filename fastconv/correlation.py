@@ -238,9 +238,9 @@ def corr2d(
     ndarray
         The dtype of the sums is NumPy's promotion for floats and complex numbers (float16 is computed in
         float32). Like `numpy.sum`, bool and integers are summed exactly, in int64, or in uint64 if both x and k
-        are. Every method gives the same bits for any number of threads; "direct" for any crop, alignment
-        and FMA-capable instruction set, too. Every method is within `fastconv.reference.error_bound`, for
-        "direct" n u sum|x||k| with n taps and unit roundoff u.
+        are. Every method gives the same bits for any number of threads, and of an element whatever batch it is in;
+        "direct" for any crop, alignment and FMA-capable instruction set, too. Every method is within
+        `fastconv.reference.error_bound`, for "direct" n u sum|x||k| with n taps and unit roundoff u.
 
     Raises
     ------

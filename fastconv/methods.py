@@ -194,14 +194,19 @@ def arithmetic(c: Correlation) -> np.dtype[Any]:
     return np.dtype(np.int32 if small else np.int64)
 
 
-def plan(c: Correlation, choice: Choice, threads: int) -> tuple[int, int, float]:
-    """(threads, chunks, microseconds expected on one thread)"""
+def plan(c: Correlation, choice: Choice, threads: int, vector_bytes: int = 0) -> tuple[int, int, float]:
+    """(threads, chunks, microseconds expected on one thread); vector_bytes: 0, as the instruction set in use has."""
     assert _core is not None
     if choice.whole:
         return 1, 1, spectrum.expected_us(c)
     terms = choice.factors[0].shape[0] if choice.factors else 0
     stored = _core.STORED[arithmetic(c).str[1:]]
-    used, chunks, us = _core.corr_plan(stored, c.shape[: -c.rank], c.axes, _core.METHOD[choice.method], terms, threads)
+    batch, method, vector_bytes = (
+        c.shape[: -c.rank],
+        _core.METHOD[choice.method],
+        vector_bytes or _core.table()["vector_bytes"],
+    )
+    used, chunks, us = _core.corr_plan(stored, batch, c.axes, method, terms, threads, vector_bytes)
     return used, chunks, us * (2 if c.x.dtype.kind == "c" else 1) * (2 if c.k.dtype.kind == "c" else 1)
 
 
@@ -235,25 +240,31 @@ def _why_not_fft(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tupl
         return f"{c.k.size} taps are few", False
     if any(a.stride > 1 or a.dilation > 1 for a in c.axes):
         return "stride and dilation must be 1", False
+    if c.sum_dtype.kind in "iu" and (any_kernel or not _is_exact_transformed(c)):
+        return "integers are summed exactly", False
     transformed = c
     if c.sum_dtype.kind in "iu":
-        if any_kernel or not _is_exact_transformed(c):
-            return "integers are summed exactly", False
         transformed = c._replace(sum_dtype=np.dtype(np.float64))
-    tiles, whole = plan(transformed, Choice("fft", ""), 1)[2], math.inf
-    # The choice decides bits, so it is the same for every instruction set; estimates of tiles are of the one in use.
-    most = tiles * (_core.table()["vector_bytes"] / 64 if _core else 1) / CROSSOVERS["whole gain"]
+    tiles, whole = _element_us(transformed, Choice("fft", "")), math.inf
+    most = tiles / CROSSOVERS["whole gain"]
     if most > costs.TRANSFORM_CALL_US:  # else the estimate, which takes long, can be no less
-        whole = plan(transformed, Choice("fft", "", whole=True), 1)[2]
+        whole = _element_us(transformed, Choice("fft", "", whole=True))
     by_numpy = whole < most
     if by_numpy and not np.isfinite(unrepeated(c.k)).all():
         by_numpy = False
         if math.isinf(tiles):
             return f"k of shape {c.k.shape} is too large for tiles, and not finite", False
     us = whole if by_numpy else tiles
-    if only_if_faster and us * CROSSOVERS["fft gain"] > plan(c, Choice("direct", ""), 1)[2]:
+    if only_if_faster and us * CROSSOVERS["fft gain"] > _element_us(c, Choice("direct", "")):
         return "transforms would take longer", False
     return "", by_numpy
+
+
+def _element_us(c: Correlation, choice: Choice) -> float:
+    """Estimated time of an element of the batch. A choice by it decides bits, which neither the batch nor the
+    instruction set do.
+    """
+    return plan(c._replace(shape=c.shape[len(c.shape) - c.rank :]), choice, 1, vector_bytes=64)[2]
 
 
 def _is_exact_transformed(c: Correlation) -> bool:

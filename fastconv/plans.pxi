@@ -46,10 +46,16 @@ cdef class JointPlan(Plan):
 
     cdef list parts
     cdef object join
+    cdef bint finite  # whether it holds for results only that are
 
     def __init__(self, list parts, join):
         self.parts, self.join = parts, join
         self.nbytes = sum([part.nbytes for part in parts])
+
+    def if_finite(self):
+        """Let it hold for finite results only."""
+        self.finite = True
+        return self
 
     cdef object carry_out(self, const glance *s):
         cdef list made = []
@@ -61,6 +67,8 @@ cdef class JointPlan(Plan):
                 return None
             made.append(result)
         result = self.join(made)
+        if self.finite and not is_finite(result):
+            return None
         return result if self.finish is None else self.finish(result)
 
 

@@ -58,6 +58,27 @@ def test_checked(rng):
         fastconv.corr2d(x, k, "same", method="fft")
 
 
+@pytest.mark.parametrize(
+    ("shape", "kernel", "method"),
+    [
+        ((4, 5104), (255,), "fft"),
+        ((2, 3, 120), (9,), "fft"),
+        ((3, 2090), (1104,), "auto"),
+        ((40, 1000), (128,), "auto"),
+        ((5, 70, 60), (20, 9), "fft"),
+        ((30, 90, 40), (13, 12), "auto"),
+    ],
+)
+def test_batch(rng, shape, kernel, method):
+    """An element has the bits that it has by itself, whatever lies beside it, and it is computed by the same method."""
+    x, k = cases.reals(rng, shape, "float32"), cases.reals(rng, kernel, "float32")
+    for taps in (k, np.broadcast_to(k, (*shape[: -k.ndim], *kernel)).copy()):
+        if taps is k or shape[0] < 6:
+            y = corr(k)(x, taps, "same", "edge", method=method)
+            for at in np.ndindex(shape[: -k.ndim]):
+                cases.assert_same_bits(y[at], corr(k)(x[at], k, "same", "edge", method=method), at)
+
+
 @pytest.mark.parametrize(("shape", "kernel"), SHAPES, ids=str)
 def test_bits(isa, tiny_chunks, rng, shape, kernel):
     """Threads, layout and windows change nothing: tiles are those of the whole result."""

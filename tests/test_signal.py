@@ -64,6 +64,28 @@ def test_batches_on_both_sides(rng, dtype):
                         np.testing.assert_allclose(got, expected, atol=1e-4 if dtype == "float32" else 1e-11)
 
 
+@pytest.mark.parametrize("dtype", ["f", "D", "h"])
+@pytest.mark.parametrize(
+    ("n", "m"),
+    [((40,), (60,)), ((1500,), (2800,)), ((2000,), (94,)), ((3, 40), (30, 4)), ((5, 6), (7, 8)), ((9,), (4,))],
+)
+def test_elements_by_themselves(rng, n, m, dtype):
+    """The smaller one is the kernel, in a batch as without one; what is not finite makes no difference to its
+    neighbours, or to the next call."""
+    for batch_x, batch_k in (((3,), (3,)), ((1,), (1,)), ((3,), (1,)), ((1,), (3,))):
+        x, k = cases.reals(rng, (*batch_x, *n), "float64") * 9, cases.reals(rng, (*batch_k, *m), "float64") * 9
+        x = (x * (1 + 1j) if dtype == "D" else x).astype(dtype)
+        k = k.astype("f" if dtype == "D" and batch_k == (1,) and len(n) == 1 else dtype)
+        for value in (None, np.nan) if dtype != "h" else (None,):
+            if value is not None:
+                x.flat[1] = value
+            for mode in ("full", "same"):
+                y = signal.fftconvolve(x, k, mode, axes=tuple(range(-len(n), 0)))
+                for i in range(max(len(x), len(k)) if y.shape[0] == max(len(x), len(k)) else 0):
+                    one = signal.fftconvolve(x[min(i, len(x) - 1)], k[min(i, len(k) - 1)], mode)
+                    cases.assert_same_bits(y[i], one, (batch_x, batch_k, mode, value, i))
+
+
 @pytest.mark.parametrize("name", ["correlate2d", "convolve2d"])
 def test_two_dimensions(rng, name):
     for _ in range(400):

@@ -144,7 +144,7 @@ static inline int is_empty(const box *b)
 extern FC_API const method fc_direct, fc_im2col, fc_separable, fc_overlap, fc_box, fc_ordered, fc_lines;
 
 /* overlap.c */
-FC_API void fc_overlap_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan);
+FC_API void fc_overlap_plan(int vector_bytes, const fc_corr *g, fc_plan *plan);
 
 /* direct.c, for im2col.c and overlap.c */
 FC_API int fc_direct_prepare(call *c);

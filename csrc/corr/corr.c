@@ -25,15 +25,15 @@ void fc_tune(ptrdiff_t rows, double us, double bytes)
 static ptrdiff_t corr_cols(const fc_corr *g) { return g->axis[ROWS].out == 1 ? 8 * CORR_COLS : CORR_COLS; }
 
 /* Arithmetic and memory overlap. The estimate only has to tell microseconds from milliseconds. */
-double fc_direct_us(const fc_kernels *fc, int type, double outputs, double taps)
+double fc_direct_us(int vector_bytes, int type, double outputs, double taps)
 {
     const fc_rate rate = type <= FC_F64 ? RATE_DIRECT : RATE_INTEGERS;
     double bytes = outputs * (double)fc_stored_size(type);
-    return __builtin_fmax(fc_time_us(rate, bytes * taps, fc->vector_bytes, 0), fc_time_us(rate, 0, 1, 2 * bytes));
+    return __builtin_fmax(fc_time_us(rate, bytes * taps, vector_bytes, 0), fc_time_us(rate, 0, 1, 2 * bytes));
 }
 
 /* Bands of so many rows; two chunks a thread where there are fewer planes, and the same number for each */
-static void corr_plan_boxes(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
+static void corr_plan_boxes(int vector_bytes, const fc_corr *g, fc_plan *plan)
 {
     const fc_axis *depth = &g->axis[DEPTH], *rows = &g->axis[ROWS], *cols = &g->axis[COLS];
     double taps = (double)depth->k * (double)rows->k * (double)cols->k;
@@ -44,7 +44,7 @@ static void corr_plan_boxes(const fc_kernels *fc, const fc_corr *g, fc_plan *pla
         taps = BOX_FMA;
     if (g->method == FC_ORDERED || g->method == FC_LINES)
         taps = g->method == FC_ORDERED ? 2 * taps : 2.0 * (double)(rows->k + cols->k); /* no fma */
-    plan->serial_us = fc_direct_us(fc, g->type, out, taps);
+    plan->serial_us = fc_direct_us(vector_bytes, g->type, out, taps);
     plan->threads = fc_threads_for(plan->serial_us, g->threads);
 
     plan->parts[COLS] = parts_of(cols->out, corr_cols(g));
@@ -59,12 +59,12 @@ static void corr_plan_boxes(const fc_kernels *fc, const fc_corr *g, fc_plan *pla
     }
 }
 
-void fc_corr_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
+void fc_corr_plan(int vector_bytes, const fc_corr *g, fc_plan *plan)
 {
     plan->planes = 1;
     for (int b = 0; b < g->batches; b++)
         plan->planes *= g->batch[b].n;
-    (g->method == FC_FFT ? fc_overlap_plan : corr_plan_boxes)(fc, g, plan);
+    (g->method == FC_FFT ? fc_overlap_plan : corr_plan_boxes)(vector_bytes, g, plan);
     double chunks = (double)plan->planes;
     for (int a = 0; a < FC_AXES; a++)
         chunks *= (double)plan->parts[a];
@@ -137,7 +137,7 @@ int fc_call_prepare(call *c, const fc_corr *g, char *small)
     const fc_kernels *fc = fc_in_use();
     *c = (call){
         .g = g, .fc = fc, .op = fc->op[g->type], .method = methods[g->method], .size = fc_stored_size(g->type), .divisor = 1};
-    fc_corr_plan(fc, g, &c->plan);
+    fc_corr_plan(fc->vector_bytes, g, &c->plan);
     if (g->axis[DEPTH].out == 0 || g->axis[ROWS].out == 0 || g->axis[COLS].out == 0)
         c->plan.planes = 0;
     if (c->plan.planes == 0)

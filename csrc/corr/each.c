@@ -59,7 +59,7 @@ int fc_corr_each(const fc_corr *g, int axes, const fc_each *axis)
     fc_plan plan;
     for (int a = 0; a < axes; a++)
         e.elements = times(e.elements, axis[a].n);
-    fc_corr_plan(fc_in_use(), g, &plan);
+    fc_corr_plan(fc_in_use()->vector_bytes, g, &plan);
     if (e.elements == 0 || plan.planes == 0 || g->axis[DEPTH].out == 0 || g->axis[ROWS].out == 0 || g->axis[COLS].out == 0)
         return 0;
     const int shared = e.elements >= (ptrdiff_t)EACH_SHARES * g->threads;

@@ -56,9 +56,9 @@ ptrdiff_t fc_fft_rows(ptrdiff_t n)
     }
 }
 
-/* Estimated time of a tile in us, with x and y in cache (costs.h). What it depends on but the number of vectors must be the same for
- * every instruction set, for the size decides the bits. */
-static double fft_tile_us(const fc_kernels *fc, int type, const ptrdiff_t n[3], const ptrdiff_t k[3])
+/* Estimated time of a tile in us, with x and y in cache and vectors of 64 bytes (costs.h), whatever the instruction set, for the size
+ * decides the bits */
+static double fft_tile_us(int type, const ptrdiff_t n[3], const ptrdiff_t k[3])
 {
     double size = type == FC_F32 ? 4 : 8, points = (double)n[0] * (double)n[1] * (double)n[2], ns = FFT_NS;
     for (int a = 0; a < 3; a++)
@@ -73,7 +73,7 @@ static double fft_tile_us(const fc_kernels *fc, int type, const ptrdiff_t n[3], 
             ns += FFT_L2_NS[i];
             break;
         }
-    return (FFT_CALL_NS + points * size / fc->vector_bytes * ns) * 1e-3;
+    return (FFT_CALL_NS + points * size / 64 * ns) * 1e-3;
 }
 
 /* The next candidate for axis a after n (0: the first); 0: no more */
@@ -90,8 +90,7 @@ static ptrdiff_t fft_next_candidate(int a, const ptrdiff_t k[3], const ptrdiff_t
     return n;
 }
 
-double fc_fft_size(const fc_kernels *fc, int type, const ptrdiff_t k[3], const ptrdiff_t out[3], int in_rows, double plan,
-                   ptrdiff_t n[3])
+double fc_fft_size(int type, const ptrdiff_t k[3], const ptrdiff_t out[3], int in_rows, double plan, ptrdiff_t n[3])
 {
     double outputs = (double)out[0] * (double)out[1] * (double)out[2], least = 1e300;
     double size = type == FC_F32 ? 4 : 8;
@@ -110,8 +109,8 @@ double fc_fft_size(const fc_kernels *fc, int type, const ptrdiff_t k[3], const p
                     calls *= (double)(in_rows && a == 2 ? (tiles + 1) / 2 : tiles);
                 }
                 if (!in_rows)
-                    calls = calls > 1 ? calls / 2 : 1;
-                us = (calls + plan) * fft_tile_us(fc, type, m, k);
+                    calls = __builtin_ceil(calls / 2);
+                us = (calls + plan) * fft_tile_us(type, m, k);
                 us += calls * memory * (double)m[0] * (double)m[1] * (double)m[2];
                 if (us < least) {
                     least = us;

@@ -17,13 +17,14 @@
 #include "corr/call.h"
 #include <math.h>
 
-/* Returns the us of an output. */
-static double overlap_grid(const fc_kernels *fc, const fc_corr *g, tile_grid *t)
+/* Returns the us of an output, with vectors of 64 bytes. What making ready takes has no say in the tiles: it is done once for a
+ * batch, or for many calls, and an element has the bits that it has by itself. */
+static double overlap_grid(const fc_corr *g, tile_grid *t)
 {
     ptrdiff_t k[FC_AXES], whole[FC_AXES];
     for (int a = 0; a < FC_AXES; a++)
         k[a] = g->axis[a].k, whole[a] = g->axis[a].whole;
-    double us = fc_fft_size(fc, g->type, k, whole, 0, FFT_PLAN, t->n);
+    double us = fc_fft_size(g->type, k, whole, 0, 0, t->n);
     for (int a = 0; a < FC_AXES; a++) {
         t->out[a] = t->n[a] - k[a] + 1;
         t->count[a] = t->n[a] == 0 ? 0 : (whole[a] - 1) / t->out[a] + 1;
@@ -56,10 +57,10 @@ static ptrdiff_t overlap_pair(const fc_corr *g, const tile_grid *t, int last)
     return tile / 2;
 }
 
-void fc_overlap_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
+void fc_overlap_plan(int vector_bytes, const fc_corr *g, fc_plan *plan)
 {
     tile_grid t;
-    double us = overlap_grid(fc, g, &t);
+    double us = overlap_grid(g, &t) * 64 / vector_bytes;
     plan->parts[DEPTH] = plan->parts[ROWS] = plan->parts[COLS] = plan->threads = 1;
     plan->serial_us = INFINITY;
     if (t.n[COLS] == 0) /* no tile is large enough */
@@ -71,7 +72,7 @@ void fc_overlap_plan(const fc_kernels *fc, const fc_corr *g, fc_plan *plan)
         plan->serial_us *= (double)g->axis[a].out;
         share *= (double)g->axis[a].out / (double)g->axis[a].whole;
     }
-    plan->serial_us += overlap_gather_us(g, &t) * share * (double)plan->planes + PREPARE_US;
+    plan->serial_us += overlap_gather_us(g, &t) * share * (double)plan->planes;
     plan->threads = fc_threads_for(plan->serial_us, g->threads);
 }
 
@@ -88,7 +89,7 @@ static int overlap_prepare(call *c)
     const fc_corr *g = c->g;
     const fc_axis *axis = g->axis;
     tile_grid *t = &c->overlap.grid;
-    overlap_grid(c->fc, g, t);
+    overlap_grid(g, t);
     if (t->n[COLS] == 0) /* no tile is large enough */
         return -1;
     ptrdiff_t k[FC_AXES] = {axis[DEPTH].k, axis[ROWS].k, axis[COLS].k};

@@ -176,7 +176,7 @@ static void match_size_tiles(match *m)
     ptrdiff_t plane[FC_AXES] = {1, h, w}, outputs[FC_AXES] = {1, g->out[ROWS], g->out[COLS]};
     double all = (double)g->out[ROWS] * (double)g->out[COLS],
            direct_us = fc_time_us(RATE_MATCH, (double)h * (double)w * all, 1, 0);
-    double fft_us = fc_fft_size(m->fc, g->type, plane, outputs, 1, MATCH_FFT_PLAN, m->fft) * m->fc->vector_bytes / 64 * all;
+    double fft_us = fc_fft_size(g->type, plane, outputs, 1, MATCH_FFT_PLAN, m->fft) * all;
     if (m->fft[COLS] && h >= MATCH_FFT_SIDE && w >= MATCH_FFT_SIDE && h * w >= MATCH_FFT_TAPS && fft_us < direct_us) {
         ptrdiff_t tall = m->fft[ROWS] - h + 1, broad = 2 * (m->fft[COLS] - w + 1);
         rows = tall, cols = broad;
@@ -239,7 +239,7 @@ int fc_match_run(const fc_match *g)
     for (int type = g->type; type < TYPES; type++)
         for (int i = 0; i < SETS; i++)
             failed = failed || match_reserve(&m, type, &m.set[type][i]) != 0;
-    int threads = fc_threads_for(fc_direct_us(m.fc, g->type, outputs, taps), g->threads);
+    int threads = fc_threads_for(fc_direct_us(m.fc->vector_bytes, g->type, outputs, taps), g->threads);
     threads = (int)min(threads, chunks);
     tile first = {0};
     if (!failed) {

@@ -345,7 +345,7 @@ void check_fftcorr(void)
         ptrdiff_t most[3];
         char wrong[200] = "";
         long double tap_squares = lay_taps(&t, rank, most_taps[rank - 1]);
-        double us = fc_fft_size(table, type, t.k, most_out[rank - 1], (int)up_to(2) - 1, FFT_PLAN, t.n);
+        double us = fc_fft_size(type, t.k, most_out[rank - 1], (int)up_to(2) - 1, up_to(3) - 1, t.n);
         say_case("n %tdx%tdx%td, k %tdx%tdx%td", t.n[0], t.n[1], t.n[2], t.k[0], t.k[1], t.k[2]);
         verdict(us > 0 && us < 1e4 ? "" : "no sensible estimate");
         fc_fft *plan = plan_for(&t);
