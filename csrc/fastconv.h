@@ -63,6 +63,8 @@ typedef struct {
     /* FC_BOX: all taps are the one that k points to. FC_SEPARABLE: k = sum over terms of depth x rows x columns; factor[axis]: terms x k adjacent elements */
     ptrdiff_t terms;
     const char *factor[FC_AXES];
+    int combine;           /* of FC_SEPARABLE: FC_ADDED ... FC_APART, what out has of the terms; apart, result after result, */
+    ptrdiff_t result_step; /* so many bytes from one to the next */
     int rounding;  /* of floats to out_type: FC_TRUNCATED ... */
     int *doubtful; /* set to 1 if a result of FC_BOX is not finite, or one does not fit as `rounding` says; or NULL */
     /* FC_LINES, in lines.c: a pass along rows and one along columns, either of which may be missing (k = 1) */

@@ -19,6 +19,7 @@ from fastconv.correlation import (
     explain,
     sepcorr2d,
 )
+from fastconv.derivatives import gradient
 from fastconv.lags import xcorr
 from fastconv.patching import fallbacks, patch, patched, unpatch
 from fastconv.plans import CacheInfo, cache_info, clear_cache, set_cache_limit
@@ -55,6 +56,7 @@ __all__ = [
     "fallbacks",
     "feature",
     "get_num_threads",
+    "gradient",
     "halo",
     "isas",
     "kernels",

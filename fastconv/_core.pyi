@@ -21,6 +21,7 @@ class _Table(TypedDict):
 BOUNDARY: dict[str, int]
 METHOD: dict[str, int]
 ROUNDING: dict[str, int]
+COMBINE: dict[str, int]
 STORED: dict[str, int]
 STORED_BY_NUMBER: dict[int, int]
 MEASURE: dict[str, int]
@@ -54,6 +55,8 @@ class CorrPlan(Plan):
         threads: int,
         factors: tuple[NDArray[Any], ...] = ...,
         rounding: int = ...,
+        combine: int = ...,
+        result_step: int = ...,
     ) -> None: ...
     def __call__(self, x: NDArray[Any], out: NDArray[Any]) -> bool: ...
     def serve(

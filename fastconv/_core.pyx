@@ -51,6 +51,8 @@ cdef extern from "fastconv.h" nogil:
         char *out
         ptrdiff_t terms
         const char *factor[3]
+        int combine
+        ptrdiff_t result_step
         int rounding
         int *doubtful
         fc_line line[3]
@@ -67,6 +69,7 @@ cdef extern from "fastconv.h" nogil:
     int FC_CONSTANT, FC_DIRECT, FC_IM2COL, FC_SEPARABLE, FC_FFT, FC_BOX
     int FC_ORDERED, FC_LINES
     int FC_TRUNCATED, FC_SATURATED, FC_CHECKED
+    int FC_ADDED, FC_L1, FC_L2, FC_APART
     int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM, FC_FFT_POINTS, KEEP_GIL_BELOW
     void fc_corr_plan(int vector_bytes, const fc_corr *g, fc_plan *plan)
     int fc_corr_run(const fc_corr *g)
@@ -96,6 +99,8 @@ METHOD = {
 }
 # How floats become integers: as C casts them, or to the nearest, by what happens to those that do not fit.
 ROUNDING = {"cast": FC_TRUNCATED, "saturate": FC_SATURATED, "raise": FC_CHECKED}
+# What results have of the terms of a kernel that is given by factors.
+COMBINE = {"sum": FC_ADDED, "l1": FC_L1, "l2": FC_L2, "apart": FC_APART}
 # How arrays may be stored: by kind and size of the element.
 STORED = {
     "f4": FC_F32, "f8": FC_F64, "i1": FC_I8, "i2": FC_I16, "i4": FC_I32, "i8": FC_I64,
@@ -164,6 +169,7 @@ cdef int describe_filter(fc_corr *g, cnp.ndarray x, cnp.ndarray out, int method,
     g.type, g.x_type, g.out_type = FC_F64, stored(x), stored(out)
     g.method, g.threads, g.terms, g.batches, g.fill, g.integer_fill = method, threads, 0, 0, fill, 0
     g.rounding = FC_TRUNCATED
+    g.combine = FC_ADDED
     for i in range(3):
         nothing_slides(&g.axis[i])
     return 0

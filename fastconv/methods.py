@@ -35,6 +35,7 @@ class Choice(NamedTuple):
     whole: bool = False  # of method "fft": by NumPy, in parts as large as the kernel needs them
     casts: str = ""  # sums go into `out` of any type: as C casts them, "cast", or rounded: "saturate", "raise"
     any_taps: bool = False  # it is the same for other taps
+    combine: str = "sum"  # what becomes of the terms of factors: a norm of them, or each is a result, "apart"
 
 
 AS_IT_IS = Choice("direct", "a kernel of one tap")

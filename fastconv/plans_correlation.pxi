@@ -95,6 +95,10 @@ cdef class CorrPlan(Plan):
         For the separable method, of depth, rows and columns.
     rounding : int
         One of ROUNDING; all but "cast" are for results of up to 16 bits.
+    combine : int
+        One of COMBINE, of the terms of the separable method.
+    result_step : int
+        Of terms that are not combined: bytes from `out`, which is the first result, to the second.
     """
 
     cdef fc_corr g
@@ -112,7 +116,7 @@ cdef class CorrPlan(Plan):
     cdef bint flips, finite  # whether the plan has them from the last one; whether it holds for finite ones only
 
     def __init__(self, cnp.ndarray x, cnp.ndarray k, cnp.ndarray out, axes, fill, int method, int threads, tuple factors=(),
-                 int rounding=FC_TRUNCATED):
+                 int rounding=FC_TRUNCATED, int combine=FC_ADDED, ptrdiff_t result_step=0):
         cdef fc_corr *g = &self.g
         cdef int i, rank = len(axes), first = 3 - rank, owns = cnp.PyArray_NDIM(k) - rank
         cdef cnp.ndarray factor
@@ -133,7 +137,7 @@ cdef class CorrPlan(Plan):
             self.own[i].n = cnp.PyArray_DIM(k, i)
             self.own[i].x_step, self.own[i].out_step = cnp.PyArray_STRIDE(x, i), cnp.PyArray_STRIDE(out, i)
         self.point()
-        g.terms = 0
+        g.terms, g.combine, g.result_step = 0, combine, result_step
         for i, array in enumerate(factors, first):
             factor = array
             g.terms = cnp.PyArray_DIM(factor, 0)

@@ -75,6 +75,13 @@ def answered(
     return Answer(c.as_asked(result), plan)
 
 
+def answered_by(c: Correlation, choice: methods.Choice, threads: int | None, asked: Any) -> Answer:
+    """As `answered`, by this choice, unchecked."""
+    n = get_num_threads() if threads is None else thread_count(threads, "threads")
+    sums, plan = _as_stored(c, choice, n, asked, threads is None)
+    return Answer(c.as_asked(c.deliver(sums)), plan)
+
+
 def _kernel_by_kernel(c: Correlation, method: str, threads: int | None, what: str) -> Answer:
     """As `answered`, for kernels that each want a method of their own."""
     result, weight = c.room(c.dtype), c.room(real_dtype(c.compute_dtype)) if c.return_weight else None
@@ -155,10 +162,11 @@ def summed(
     given = c.x
     if choice.method != "fft":  # whose tiles are those of the whole
         c = narrowed(c)
-    arithmetic = methods.arithmetic(c)
-    x, k = _readable(c.x, c), c.k.astype(arithmetic, copy=False)
-    own = c.kernel_axes() if c.has_own_kernels else ()
-    if c.has_own_kernels:
+    arithmetic, apart = methods.arithmetic(c), choice.combine == "apart"
+    one = c.leading((0,)) if apart else c
+    x, k = _readable(one.x, one), one.k.astype(arithmetic, copy=False)
+    own = one.kernel_axes() if one.has_own_kernels else ()
+    if one.has_own_kernels:
         k = np.moveaxis(k, own, range(len(own)))[(slice(None),) * len(own) + (0,) * (k.ndim - c.rank - len(own))]
         x = x if x.flags.aligned else x.copy()
     result_dtype = c.sum_dtype if c.sum_dtype.kind in "iu" else c.compute_dtype
@@ -179,8 +187,9 @@ def summed(
     if own:  # elements with kernels of their own come first
         lain = _Rows(np.moveaxis(x, own, range(len(own))), np.moveaxis(result, own, range(len(own))), c.axes)
     else:
-        lain = _as_rows(c, choice, x, result)
-    plan = _core.CorrPlan(lain.x, taps, lain.result, lain.axes, fill, method, threads, factors, rounding)
+        lain = _as_rows(one, choice, x, result[0] if apart else result)
+    terms = _core.COMBINE[choice.combine], result.strides[0] if apart else 0
+    plan = _core.CorrPlan(lain.x, taps, lain.result, lain.axes, fill, method, threads, factors, rounding, *terms)
     if plan(x, result):
         if rounding:
             raise OverflowError("a sum does not fit")

@@ -20,6 +20,7 @@ __all__ = [
     "Boundaries",
     "Boundary",
     "ConvMethod",
+    "Derivative",
     "FilterMode",
     "FilterModes",
     "IntOrTuple",
@@ -32,6 +33,7 @@ __all__ = [
     "Method",
     "Mode",
     "Nan",
+    "Norm",
     "Normalize",
     "Overflow",
     "PadMode",
@@ -50,6 +52,8 @@ Boundaries: TypeAlias = Boundary | tuple[Boundary, ...]
 Window: TypeAlias = slice | Sequence[slice]
 Overflow: TypeAlias = Literal["raise", "saturate", "wrap"]
 Nan: TypeAlias = Literal["propagate", "ignore"]
+Derivative: TypeAlias = Literal["sobel", "scharr", "prewitt"]
+Norm: TypeAlias = Literal["l1", "l2"]
 Normalize: TypeAlias = Literal["none", "coeff", "pearson"]
 Method: TypeAlias = Literal["auto", "direct", "im2col", "separable", "box", "fft", "numpy"]
 

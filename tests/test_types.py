@@ -56,6 +56,15 @@ def test_sums_of_integers() -> None:
     assert mean.dtype == np.float64
 
 
+def test_gradients() -> None:
+    y = fastconv.gradient(x, norm="l2")
+    assert_type(y, NDArray[np.float32])
+    assert y.dtype == np.float32
+    derivatives = fastconv.gradient(pixels, "scharr", dtype=np.int16)
+    assert_type(derivatives, NDArray[np.int16])
+    assert derivatives.dtype == np.int16
+
+
 def test_words() -> None:
     """Words that no function takes are errors for a type checker, as they are when they are called."""
     with pytest.raises(ValueError, match="mode"):

@@ -93,7 +93,7 @@ void fc_boxes_parts(const call *c, fc_room *r, scratch *s)
         fc_gather_parts(&c->x, r, &s->gather, reach(&axis[COLS], c->tile_out[COLS]));
     }
     if (!c->out_adjacent) {
-        s->out = fc_part(r, "out", times(c->tile_out[ROWS] + c->more, c->out_row), c->size);
+        s->out = fc_part(r, "out", times(c->results, times(c->tile_out[ROWS] + c->more, c->out_row)), c->size);
         /* whatever type results are stored as */
         s->stored = fc_part(r, "stored", max(c->tile_out[COLS], c->strip_out[ROWS]), sizeof(int64_t));
     }
@@ -130,9 +130,12 @@ static void boxes_compute(const job *j, ptrdiff_t z, patch *p)
     const call *c = j->c;
     p->out = c->out_adjacent ? out_at(j, z, p->row, p->col) : j->s.out;
     p->out_row = c->out_adjacent ? c->g->axis[ROWS].out_step / c->size : c->out_row;
+    p->out_result = c->out_adjacent ? c->g->result_step : (c->tile_out[ROWS] + c->more) * c->out_row * c->size;
     c->method->compute(c, &j->s, p);
-    for (ptrdiff_t i = 0; i < p->rows && !c->out_adjacent; i++)
-        boxes_store(j, out_at(j, z, p->row + i, p->col), c->g->axis[COLS].out_step, p->out + i * p->out_row * c->size, p->cols);
+    for (ptrdiff_t r = 0; r < c->results && !c->out_adjacent; r++)
+        for (ptrdiff_t i = 0; i < p->rows; i++)
+            boxes_store(j, out_at(j, z, p->row + i, p->col) + r * c->g->result_step, c->g->axis[COLS].out_step,
+                        p->out + r * p->out_result + i * p->out_row * c->size, p->cols);
 }
 
 /* Likewise of a turned tile: rows of its sums are columns of out */

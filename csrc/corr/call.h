@@ -30,6 +30,7 @@ typedef struct {
     ptrdiff_t row, col;
     char *out;
     ptrdiff_t out_row, rows, cols; /* out_row: elements */
+    ptrdiff_t out_result;          /* bytes from result to result */
 } patch;
 
 /* One thread's scratch: what is gathered, outputs of a tile, a row of them as stored; and what the method needs */
@@ -68,6 +69,7 @@ struct call {
     ptrdiff_t size;   /* bytes of an element of the arithmetic */
     int x_adjacent;   /* rows of x can be read where they are, */
     int out_adjacent; /* and outputs be written */
+    ptrdiff_t results; /* of a place: terms that are not combined */
     int streams;      /* out is so large that it goes past the caches */
     double divisor;   /* of what is stored; 1: none */
 

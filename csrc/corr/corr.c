@@ -94,6 +94,7 @@ static int corr_is_adjacent(const fc_corr *g, const char *p, int of_x)
             ptrdiff_t step = of_x ? g->axis[a].x_step : g->axis[a].out_step;
             odd |= a == COLS ? step != size : (uintptr_t)step % (uintptr_t)size;
         }
+    odd |= of_x ? 0 : (uintptr_t)g->result_step % (uintptr_t)size;
     return odd == 0 && (of_x ? g->x_type : g->out_type) == g->type;
 }
 
@@ -146,7 +147,8 @@ int fc_call_prepare(call *c, const fc_corr *g, char *small)
     c->x.readable = corr_is_adjacent(g, g->x, 1);
     c->x_adjacent = c->x.readable && g->axis[COLS].stride == 1 && !c->method->reads_tiles;
     c->out_adjacent = corr_is_adjacent(g, g->out, 0);
-    double bytes = (double)c->plan.planes * (double)c->size;
+    c->results = g->combine == FC_APART ? g->terms : 1;
+    double bytes = (double)c->plan.planes * (double)c->size * (double)c->results;
     for (int a = 0; a < FC_AXES; a++)
         bytes *= (double)g->axis[a].out;
     c->streams = c->out_adjacent && bytes >= stream_from;

@@ -9,7 +9,8 @@
  *      |  halo   | ---> |         |   v     +---------+                |     |   all terms in one pass of K3, whose
  *      +---------+      +---------+  --->   +---------+  next term     +-----+   tap columns are (term, column)
  *
- * (Planes only where there is depth.)
+ * (Planes only where there is depth.) Terms may be something else than parts of one sum: derivatives, of which the norm is
+ * asked for, or each by itself. Both are made of one look at x.
  */
 #include "corr/call.h"
 
@@ -43,39 +44,55 @@ static void separable_pass(const call *c, const fc_taps *taps, const char *src, 
                     parts_of(rows - i, images), cols);
 }
 
-/* A block of outputs */
-static void separable_block(const call *c, const scratch *s, const rows_of *r, const char *src, char *out, ptrdiff_t out_row,
-                            ptrdiff_t rows, ptrdiff_t cols)
+/* The pass across, from sums of all terms `term` elements apart; out_result: as in patch */
+static void separable_across(const call *c, const scratch *s, ptrdiff_t term, char *out, ptrdiff_t out_row,
+                             ptrdiff_t out_result, ptrdiff_t rows, ptrdiff_t cols)
+{
+    const ptrdiff_t w = c->g->axis[COLS].k, terms = c->g->terms, work = c->separable.row;
+    const int combine = c->g->combine;
+    for (ptrdiff_t t = 0; t < terms * w; t++)
+        s->at[t] = t / w * term + t % w * c->g->axis[COLS].dilation;
+    fc_taps across = {
+        .h = 1, .full = combine == FC_ADDED ? terms * w : w, .at = s->at, .k = c->g->factor[COLS], .stream = c->streams};
+    if (combine == FC_L1 || combine == FC_L2) {
+        fc_norms norms = {combine, c->streams, terms, term, w, s->at, across.k};
+        c->op->norms(s->sums, work, &norms, out, out_row, rows, cols);
+        return;
+    }
+    for (ptrdiff_t t = 0; t < (combine == FC_ADDED ? 1 : terms); t++) {
+        across.k = c->g->factor[COLS] + t * w * c->size;
+        separable_pass(c, &across, s->sums + t * term * c->size, work, out + t * out_result, out_row, rows, cols);
+    }
+}
+
+/* A block of outputs of p, from (i, j) on */
+static void separable_block(const call *c, const scratch *s, const patch *p, ptrdiff_t i, ptrdiff_t j)
 {
     static const ptrdiff_t here[] = {0};
     const fc_axis *axis = c->g->axis;
-    ptrdiff_t depth = axis[DEPTH].k, h = axis[ROWS].k, w = axis[COLS].k, terms = c->g->terms, work = c->separable.row;
-    ptrdiff_t *at = s->at, row = r->row, tall = rows + reach(&axis[ROWS], 1) - 1, broad = cols + reach(&axis[COLS], 1) - 1;
-    const char *from = src;
-    for (ptrdiff_t t = 0; t < terms; t++) {
+    ptrdiff_t depth = axis[DEPTH].k, h = axis[ROWS].k, work = c->separable.row, term = c->separable.rows * work;
+    ptrdiff_t rows = min(c->separable.rows, p->rows - i), cols = min(c->separable.cols, p->cols - j), row = p->r->row;
+    ptrdiff_t tall = rows + reach(&axis[ROWS], 1) - 1, broad = cols + reach(&axis[COLS], 1) - 1;
+    const char *src = p->src + (i * row + j) * c->size, *from = src;
+    for (ptrdiff_t t = 0; t < c->g->terms; t++) {
         if (depth > 1) {
             for (ptrdiff_t z = 0; z < depth; z++)
-                at[z] = z * axis[DEPTH].dilation * r->plane;
-            fc_taps deep = {.h = 1, .full = depth, .at = at, .k = c->g->factor[DEPTH] + t * depth * c->size};
-            separable_pass(c, &deep, src, r->row, s->planes, work, tall, broad);
+                s->at[z] = z * axis[DEPTH].dilation * p->r->plane;
+            fc_taps deep = {.h = 1, .full = depth, .at = s->at, .k = c->g->factor[DEPTH] + t * depth * c->size};
+            separable_pass(c, &deep, src, p->r->row, s->planes, work, tall, broad);
             from = s->planes, row = work;
         }
         fc_taps down = {.h = h, .full = 1, .at = here, .k = c->g->factor[ROWS] + t * h * c->size};
-        separable_pass(c, &down, from, row, s->sums + t * c->separable.rows * work * c->size, work, rows, broad);
+        separable_pass(c, &down, from, row, s->sums + t * term * c->size, work, rows, broad);
     }
-    for (ptrdiff_t t = 0; t < terms * w; t++)
-        at[t] = t / w * c->separable.rows * work + t % w * axis[COLS].dilation;
-    fc_taps across = {.h = 1, .full = terms * w, .at = at, .k = c->g->factor[COLS], .stream = c->streams};
-    separable_pass(c, &across, s->sums, work, out, out_row, rows, cols);
+    separable_across(c, s, term, p->out + (i * p->out_row + j) * c->size, p->out_row, p->out_result, rows, cols);
 }
 
 static void separable_compute(const call *c, const scratch *s, const patch *p)
 {
-    const ptrdiff_t rows = c->separable.rows, cols = c->separable.cols;
-    for (ptrdiff_t i = 0; i < p->rows; i += rows)
-        for (ptrdiff_t j = 0; j < p->cols; j += cols)
-            separable_block(c, s, p->r, p->src + (i * p->r->row + j) * c->size, p->out + (i * p->out_row + j) * c->size,
-                            p->out_row, min(rows, p->rows - i), min(cols, p->cols - j));
+    for (ptrdiff_t i = 0; i < p->rows; i += c->separable.rows)
+        for (ptrdiff_t j = 0; j < p->cols; j += c->separable.cols)
+            separable_block(c, s, p, i, j);
 }
 
 const method fc_separable = {.prepare = separable_prepare, .parts = separable_parts, .compute = separable_compute};

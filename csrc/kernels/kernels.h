@@ -17,7 +17,7 @@
     X(fft) X(ifft) X(fftmul) X(transpose) X(add) X(finite)               \
     X(split) X(join)                                                     \
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
-    X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
+    X(norms) X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
 #define FC_SINGLE_OPS(X) X(half_in) X(half_out)
 #define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread) X(match_join)
 
@@ -45,6 +45,19 @@ typedef struct {
  * h, full, rows, cols >= 1; part >= 0, and 0 where h is 1. Nothing but the elements in the sum is read. */
 typedef void fc_corr_fn(const void *x, ptrdiff_t xs, const fc_taps *taps, void *out, ptrdiff_t os, ptrdiff_t rows,
                         ptrdiff_t cols);
+
+/* Norms of sums that share a place (norms_tmpl.h). The rows of term t lie t * term elements from x:
+ *   out[i][j] = norm over t < terms of  sum_{b<w} x[i*xs + t*term + at[b] + j] * k[t*w + b],  0 <= i < rows, 0 <= j < cols
+ * terms, w, rows, cols >= 1. Nothing but the elements in the sums is read. stream: as in fc_taps */
+enum { FC_ADDED, FC_L1, FC_L2, FC_APART }; /* what becomes of terms: their sum, a norm of them, or each by itself */
+typedef struct {
+    int norm, stream;
+    ptrdiff_t terms, term, w;
+    const ptrdiff_t *at;
+    const void *k;
+} fc_norms;
+typedef void fc_norms_fn(const void *x, ptrdiff_t xs, const fc_norms *g, void *out, ptrdiff_t os, ptrdiff_t rows,
+                         ptrdiff_t cols);
 
 /* K1, outer product (gemm_tmpl.h):  c[m][n] = first + sum_{p<depth} a[m * as + a_at[p]] * b[b_at[p] + n]
  *

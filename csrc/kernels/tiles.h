@@ -8,6 +8,7 @@
  *   K2       4 rows x FC_DOT_COLS
  *   lanes    FC_PIXELS outputs of a row; of gradients, FC_TAP_ROWS rows of taps
  *   ordered  FC_ORDERED vectors
+ *   norms    FC_NORMS vectors of a row
  */
 #if FC_HAS & FC_32_REGISTERS /* 24 accumulators, 4 vectors of the row and the tap */
 #define FC_ROWS 8
@@ -16,6 +17,7 @@
 #define FC_PIXELS 14
 #define FC_TAP_ROWS 3
 #define FC_ORDERED 8
+#define FC_NORMS 8
 #define FC_TALL 8
 #define FC_LOW 4
 #define FC_WIDE(R) ((R) == 8 ? 2 : (R) == 4 ? 4 : 8)
@@ -26,6 +28,7 @@
 #define FC_PIXELS 10
 #define FC_TAP_ROWS 2
 #define FC_ORDERED 4
+#define FC_NORMS 4
 #define FC_TALL 4
 #define FC_LOW 2
 #define FC_WIDE(R) ((R) == 4 ? 3 : (R) == 2 ? 4 : 6)

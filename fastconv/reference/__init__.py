@@ -25,6 +25,8 @@ from fastconv.reference.correlation import made_up as made_up
 from fastconv.reference.correlation import normalised as normalised
 from fastconv.reference.correlation import run as run
 from fastconv.reference.correlation import taken_apart as taken_apart
+from fastconv.reference.derivatives import differentiated as differentiated
+from fastconv.reference.derivatives import gradient, gradient_error_bound
 from fastconv.reference.layers import conv1d, conv2d, conv3d, layer_error_bound
 from fastconv.reference.matching import match_error_bound, match_template
 from fastconv.reference.rounding import FAINT as FAINT
@@ -50,6 +52,8 @@ __all__ = [
     "corr2d",
     "corr3d",
     "error_bound",
+    "gradient",
+    "gradient_error_bound",
     "layer_error_bound",
     "match_error_bound",
     "match_template",

@@ -6,6 +6,7 @@
  *   fftcorr_f32 ...  correlation by FFT, for one, two and three axes, one tile and two
  *   driver_f32 ...   the driver, for random axes, boundaries, methods, stored types, memory layouts, on one
  *                    thread and on three
+ *   combined_f32 ... norms of two sums, and results side by side, likewise
  *   each_f32 ...     elements with kernels of their own, beside each by itself
  *   conv_driver ...  convolution layers, likewise
  *   gradients ...    of their input and of their weights, likewise
@@ -103,10 +104,14 @@ void store_cast(char *p, double v, double divisor, int stored);
 void check_fftcorr(void);
 void check_match(void);
 
+/* sliding.c */
+cell combined(int norm, const cell *s, ptrdiff_t n);
+
 /* drivers.c */
 ptrdiff_t folded(ptrdiff_t i, ptrdiff_t n, int boundary);
 void check_driver(void);
 void check_each(void);
+void check_combined(void);
 void check_lines(void);
 
 /* layers.c */

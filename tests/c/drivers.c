@@ -135,6 +135,57 @@ void check_driver(void)
     fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
 }
 
+/* Two outer products: norms of their sums, and both results side by side */
+void check_combined(void)
+{
+    static double factor[FC_AXES][16];
+    static char stored[FC_AXES][16 * 8];
+    fc_tune(8, 0, 0);
+    EACH(trial, 200) {
+        int out_layout = (int)up_to(LAYOUTS) - 1;
+        fc_corr g = {.type = type, .x_type = trial % 2 ? FC_U8 : type, .out_type = type, .method = FC_SEPARABLE, .fill = 3, .terms = 2};
+        g.combine = FC_L1 + (int)trial % 3;
+        g.axis[DEPTH] = (fc_axis){.n = 1, .k = 1, .out = 1, .whole = 1, .stride = 1, .dilation = 1};
+        random_axis(&g.axis[ROWS], 20, 1);
+        random_axis(&g.axis[COLS], 160, 1);
+        randomize(1, g.x_type);
+        EACH(a, FC_AXES) {
+            EACH(t, 2 * g.axis[a].k) {
+                factor[a][t] = a == DEPTH ? 1 : (double)(random64() % 5) - 2;
+                put(stored[a] + t * size, factor[a][t], type);
+            }
+            g.factor[a] = stored[a];
+            g.axis[a].whole = g.axis[a].out;
+        }
+        const ptrdiff_t results = g.combine == FC_APART ? 2 : 1, rows = g.axis[ROWS].out, cols = g.axis[COLS].out;
+        EACH(i, rows) EACH(j, cols) {
+            cell s[2];
+            EACH(t, 2) {
+                EACH(a, g.axis[ROWS].k) EACH(b, g.axis[COLS].k)
+                    k[0][a][b] = factor[ROWS][t * g.axis[ROWS].k + a] * factor[COLS][t * g.axis[COLS].k + b];
+                s[t] = window(&g, 0, 0, i, j);
+                want[t][i][j] = s[t];
+            }
+            if (results == 1)
+                want[0][i][j] = combined(g.combine, s, 2);
+        }
+        view vx = lay_as(g.x_type, source[0], (int)up_to(LAYOUTS) - 1, 1, g.axis[ROWS].n, g.axis[COLS].n, x);
+        g.x = vx.p, g.axis[ROWS].x_step = vx.row, g.axis[COLS].x_step = vx.col, g.k = stored[ROWS];
+        for (g.threads = 1; g.threads <= 3; g.threads += 2) {
+            view out = lay(dest, out_layout, results, rows, cols, NULL);
+            g.out = out.p, g.axis[ROWS].out_step = out.row, g.axis[COLS].out_step = out.col;
+            g.result_step = results > 1 ? out.plane : 0;
+            say_case("trial %td: combine %d, x type %d, threads %d, x %tdx%td, k %tdx%td", trial, g.combine, g.x_type,
+                     g.threads, g.axis[ROWS].n, g.axis[COLS].n, g.axis[ROWS].k, g.axis[COLS].k);
+            if (fc_corr_run(&g) != 0)
+                verdict("memory is short");
+            else
+                verify(out, results, rows, cols);
+        }
+    }
+    fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
+}
+
 /* Elements with kernels of their own: what each is by itself. Rows of images are elements, or images. */
 void check_each(void)
 {

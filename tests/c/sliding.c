@@ -110,3 +110,44 @@ void check_corr(fc_corr_fn *corr)
         }
     }
 }
+
+static double fused(double a, double b, double c)
+{
+    return !table->fma ? rounded(rounded(a * b) + c) : type == FC_F32 ? (double)fmaf((float)a, (float)b, (float)c) : fma(a, b, c);
+}
+
+/* The norm of n sums */
+cell combined(int norm, const cell *s, ptrdiff_t n)
+{
+    double total = 0;
+    EACH(t, n)
+        total = norm == FC_L2 ? fused(s[t].sum, s[t].sum, total) : rounded(total + fabs(s[t].sum));
+    if (norm == FC_L2)
+        total = type == FC_F32 ? (double)sqrtf((float)total) : sqrt(total);
+    return (cell){.sum = total, .wide = total};
+}
+
+void check_norms(fc_norms_fn *norms)
+{
+    EACH(trial, 400) {
+        ptrdiff_t lanes = table->vector_bytes / size, rows = up_to(5), cols = up_to(10 * lanes + 1), w = up_to(9);
+        ptrdiff_t step = up_to(2) == 1 ? 1 : up_to(3), terms = up_to(3), at[9];
+        fc_norms g = {up_to(2) == 1 ? FC_L1 : FC_L2, (int)up_to(2) - 1, terms, 0, w, at, NULL};
+        EACH(b, w) at[b] = b * step;
+        randomize(trial % 2, type);
+        EACH(i, rows)
+            EACH(j, cols) {
+                cell s[3] = {{0}};
+                EACH(t, terms)
+                    EACH(b, w)
+                        add_product(&s[t], x[0][t * rows + i][j + at[b]], k[0][0][t * w + b]);
+                want[0][i][j] = combined(g.norm, s, terms);
+            }
+        view vx = lay(source[0], ADJACENT, 1, terms * rows, cols + at[w - 1], x);
+        view vk = lay(source[1], ADJACENT, 1, 1, terms * w, k), out = lay(dest, ADJACENT, 1, rows, cols, NULL);
+        g.term = rows * (vx.row / size), g.k = vk.p;
+        say_case("norm %d, terms %td, w %td, step %td, rows %td, cols %td", g.norm, terms, w, step, rows, cols);
+        norms(vx.p, vx.row / size, &g, out.p, out.row / size, rows, cols);
+        verify(out, 1, rows, cols);
+    }
+}
