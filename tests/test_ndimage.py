@@ -305,6 +305,15 @@ def test_flat_areas_keep_their_value():
     assert_alike("correlate", x, np.full((7, 7), 1 / 49))
 
 
+@pytest.mark.usefixtures("isa")
+def test_means_of_subnormal_numbers(rng):
+    """Whose sums are exact: each mean is their quotient, rounded once."""
+    x = rng.integers(-50, 50, (7, 83)) * 5e-324
+    for size in (2, 6, 10):
+        assert_alike("uniform_filter1d", x, size)
+        assert_alike("uniform_filter", x, size, mode="constant")
+
+
 def test_tiny_weights_count():
     """SciPy drops them from kernels of several dimensions, and takes them for symmetric in those of one."""
     x = np.arange(5.0)

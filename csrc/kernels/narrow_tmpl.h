@@ -17,19 +17,20 @@ FC_INLINE VT NAME(narrow_clamp)(VT v)
 }
 
 /* v / by, rounded as a division rounds it. A division takes as long as six other instructions; where there is fma, q by
- * multiplication is put right by its exact remainder (Markstein 1990). What is not finite has no such remainder. */
+ * multiplication is put right by its exact remainder (Markstein 1990). That holds for finite normal quotients; subnormal
+ * ones lie half way between two others too often. */
 FC_INLINE VT NAME(narrow_quotient)(VT v, VT by, VT inverse, int divides)
 {
     if (!divides)
         return v;
 #if FC_HAS & FC_FMA
     VT q = v * inverse, exact = vfma(vfnma(q, by, v), inverse, q);
-    VBITS right = (VBITS)(exact - exact == 0) & (VBITS)(q != 0); /* 0 may have a sign */
-    return (VT)(((VBITS)exact & right) | ((VBITS)q & ~right));
+    if (!vbelow((VT)((VBITS)exact & ~(VBITS)vsplat(-0.0)), vsplat(FC_SIZE == 4 ? (T)0x1p-125 : (T)0x1p-1021)))
+        return exact;
 #else
     (void)inverse;
-    return v / by;
 #endif
+    return v / by;
 }
 
 /* Lanes brought between low and high. seen: NaN if one was, and if checked, the lowest and highest of all */

@@ -29,6 +29,7 @@
  *                      2^bits, into at least as many bytes
  *   vround(v)          int32, half to even; of floats that these hold, and NaN becomes any
  *   VBITS              as many integers of the size of T; of floats
+ *   vbelow(a, b)       whether any lane of a is less than b's, or NaN; of floats
  *   FC_INTEGER         T is an integer
  *   vpin(v)            v stays in its register: gcc 12 otherwise repeats a load as the memory operand of
  *                      every fma that uses it (3x3 filters: half the speed)
@@ -248,6 +249,15 @@ FC_GROW(int16_t, cvtepi16, FC_WITH(FC_X86_HALF, FC_VLEN))
 #define FC_BITS_8 int64_t
 typedef FC_WITH(FC_BITS, FC_SIZE) NAME(bits) __attribute__((vector_size(FC_VECTOR_BYTES)));
 #define VBITS NAME(bits)
+#if defined __ARM_NEON
+#define vbelow(a, b) (vmaxvq_u32((uint32x4_t)~(VBITS)((a) >= (b))) != 0)
+#elif FC_HAS & FC_MASK_REGISTERS
+#define FC_CMP_4 ps_mask
+#define FC_CMP_8 pd_mask
+#define vbelow(a, b) (FC_JOIN(FC_WITH(FC_X86, FC_VECTOR_BYTES), cmp, FC_WITH(FC_CMP, FC_SIZE))((VX)(a), (VX)(b), _CMP_NGE_UQ) != 0)
+#else
+#define vbelow(a, b) (VOP(movemask)((VX)~(VBITS)((a) >= (b))) != 0)
+#endif
 #if FC_HAS & FC_MASK_REGISTERS
 typedef long long FC_INDEX __attribute__((vector_size(FC_VECTOR_BYTES)));
 #define vpick(a, lanes, b) VOP(permutex2var)(a, (FC_INDEX)(lanes), b)

@@ -217,8 +217,9 @@ void store_cast(char *p, double v, double divisor, int stored)
 
 static double divided(ptrdiff_t j) /* what is to be cast: numbers of all sizes, halves, wholes, and the odd ones */
 {
-    static const double odd[] = {0.0,    -0.0,   255,     256,    -1,   -0.5,  0x1p31,   -0x1p31,   0x1p31 - 1, -0x1p31 - 1,
-                                 0x1p32, 0x1p63, -0x1p63, 0x1p64, 1e30, -1e30, INFINITY, -INFINITY, NAN};
+    static const double odd[] = {0.0,        -0.0,        255,    256,       -1,         -0.5,        0x1p31, -0x1p31,
+                                 0x1p31 - 1, -0x1p31 - 1, 0x1p32, 0x1p63,    -0x1p63,    0x1p64,      1e30,   -1e30,
+                                 INFINITY,   -INFINITY,   NAN,    0x9p-1074, -0x7p-1074, 0x1.23p-1019};
     if (up_to(4) == 1)
         return rounded(odd[(size_t)up_to(sizeof odd / sizeof *odd) - 1]);
     return rounded(ldexp((double)((int64_t)random64() >> (j % 40 + 10)), -(int)up_to(12)));
