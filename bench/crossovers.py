@@ -122,6 +122,13 @@ def pictures() -> Calls:
     return calls
 
 
+def images_of_bytes() -> Calls:
+    k, how = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256, {"dtype": np.uint8, "overflow": "saturate"}
+    call = partial(fastconv.corr2d, k=k, mode="same", boundary="reflect", **how)
+    shapes = (250, 333), (512, 512), (1080, 1920), (2160, 3840)
+    return {f"corr2d, binomial 5 of bytes {shape}": partial(call, np.zeros(shape, np.uint8)) for shape in shapes}
+
+
 def transforms() -> Calls:
     calls: Calls = {}
     for x, k in (((512, 512), (31, 31)), ((1080, 1920), (15, 15)), ((10**5,), (1000,)), ((64, 64, 64), (9, 9, 9))):
@@ -189,7 +196,7 @@ GROUPS: dict[str, Callable[[], Calls]] = {
     "PLAIN_BELOW": filters, "MISSING_BAND": filters, "FLOAT32_FROM": filters, "FAR": filters,
     "FC_THREADS_FROM_US": threads, "KEEP_GIL_BELOW": threads, "SPIN_US": threads, "*_CHUNK_US": threads,
     "RATE_*": threads, "FC_*": pictures, "CORR_*": pictures, "GATHER_*": pictures, "SEPARABLE_*": pictures,
-    "STRIP_*": pictures, "KEPT_*": pictures,
+    "STRIP_*": pictures, "KEPT_*": pictures, "BYTES_*": images_of_bytes,
 }  # fmt: skip
 
 

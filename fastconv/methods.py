@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which way is fastest? The methods, when each pays, and kernels taken apart into factors."""
+"""Which way is fastest? The methods, and when each pays."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ import math
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastconv import costs, spectrum
 from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import is_finite, largest_of, real_dtype, unrepeated
-from fastconv.caches import remembered
 from fastconv.costs import CROSSOVERS
+from fastconv.factors import Factors, as_whole, factorize, may_be_outer_products
 from fastconv.reference.correlation import largest_sum
 from fastconv.reference.rounding import TILE_POINTS
 from fastconv.runtime import _core
 from fastconv.typing import Method
 
 METHODS: tuple[str, ...] = get_args(Method)
-
-Factors = tuple[NDArray[Any], ...]  # per axis: terms x taps
 
 
 class Choice(NamedTuple):
@@ -36,6 +33,7 @@ class Choice(NamedTuple):
     casts: str = ""  # sums go into `out` of any type: as C casts them, "cast", or rounded: "saturate", "raise"
     any_taps: bool = False  # it is the same for other taps
     combine: str = "sum"  # what becomes of the terms of factors: a norm of them, or each is a result, "apart"
+    divisor: int = 1  # of sums in 16 bits: results are these divided by it
 
 
 AS_IT_IS = Choice("direct", "a kernel of one tap")
@@ -153,13 +151,16 @@ def as_floats(c: Correlation) -> Correlation | None:
 
 
 def stored(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
-    """c and choice by which compiled code makes sums of floats and stores them as integers of up to 16 bits.
+    """c and choice by which compiled code stores sums of floats, or exact ones of 16 bits, as integers of up to 16.
 
     Into the user's array only where nothing can be wrong with a sum: else into another. None: there is no such way.
     """
     small = c.dtype.kind in "iu" and c.dtype.itemsize <= 2
     if not small or c.is_weighted or choice.method == "fft" or any(a.step > 1 for a in c.axes):
         return None
+    shorts = _in_shorts(c, choice)
+    if shorts is not None:
+        return shorts
     floats: Correlation | None = c
     if c.sum_dtype.kind in "iu":
         floats = as_floats(c)
@@ -171,6 +172,38 @@ def stored(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
     if out is None or c.overflow == "raise" or not (c.sum_dtype.kind in "iu" or _is_always_finite(c, choice)):
         out = c.room(c.dtype)
     return floats._replace(out=out), choice._replace(casts="cast" if c.overflow == "wrap" else c.overflow)
+
+
+def _in_shorts(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
+    """As `stored`, by whole sums of 16 bits, if no sum can be larger. Which method makes them decides no bits."""
+    if (
+        _core is None
+        or choice.combine != "sum"
+        or c.has_own_kernels
+        or c.x.dtype.kind not in "iu"
+        or c.x.dtype.itemsize > 2
+        or c.sum_dtype.kind == "c"
+        or any(a.stride > 1 for a in c.axes)
+        or int(c.fillvalue.real) != c.fillvalue
+    ):
+        return None
+    k, divisor = as_whole(c.k)
+    if k is None:
+        return None
+    info, stored, fill = np.iinfo(c.x.dtype), np.iinfo(c.dtype), int(c.fillvalue.real)
+    low, high = min(int(info.min), fill), max(int(info.max), fill)
+    above, below = int(k[k > 0].sum()), int(k[k < 0].sum())
+    least, most = low * above + high * below, high * above + low * below
+    if not (divisor == 1 and c.dtype.itemsize == 2 and stored.min <= least and most <= stored.max):
+        if least < 0 or (divisor == 1 and c.dtype.itemsize == 2) or not _core.divides(divisor, most):
+            return None
+        if (most + divisor // 2) // divisor > stored.max and c.overflow != "saturate":
+            return None
+    factors = factorize(k.tobytes(), k.dtype, k.shape, 1) if sum(n > 1 for n in k.shape) > 1 else ()
+    method = "separable" if factors else "direct"
+    out = c.room(c.dtype) if c.out is None else c.out
+    sums = c._replace(k=k.astype(np.int16), sum_dtype=np.dtype(np.int16), fillvalue=fill, out=out)
+    return sums, Choice(method, choice.why, factors, casts="saturate", divisor=divisor)
 
 
 def _is_always_finite(c: Correlation, choice: Choice) -> bool:
@@ -188,9 +221,11 @@ def _is_always_finite(c: Correlation, choice: Choice) -> bool:
 
 
 def arithmetic(c: Correlation) -> np.dtype[Any]:
-    """The dtype of the arithmetic in C: for integers int32 where no sum can be larger, else int64."""
+    """The dtype of the arithmetic in C: for integers int32 where no sum can be larger, else int64; or what is asked."""
     if c.sum_dtype.kind not in "iu":
         return real_dtype(c.compute_dtype)
+    if c.sum_dtype.itemsize == 2:
+        return c.sum_dtype
     small = c.x.dtype.itemsize <= 2 and largest_sum(c) <= np.iinfo(np.int32).max
     return np.dtype(np.int32 if small else np.int64)
 
@@ -310,105 +345,6 @@ def _separable(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tuple[
     return ("", factors) if factors else nothing
 
 
-@remembered(2**20)
-def factorize(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], most: int) -> Factors:
-    """k as a sum of at most `most` outer products (of rank 3: one), as exact as k itself; () if it is none."""
-    k = np.frombuffer(data, dtype).reshape(shape)
-    if not k.any() or not np.isfinite(k).all():
-        return ()
-    if dtype.kind in "iu":
-        return _integer_factors(k)
-    factors = _cross_factors(k)
-    if factors:
-        return _binary_factors(k) or factors
-    return _low_rank(k, most) if k.ndim == 2 and (most > 1 or _may_be_outer_product(k)) else ()
-
-
-def _lines(k: NDArray[Any], pivot: tuple[int, ...]) -> list[NDArray[Any]]:
-    """The vector along each axis through one element."""
-    return [np.moveaxis(k, a, -1)[(*pivot[:a], *pivot[a + 1 :])] for a in range(k.ndim)]
-
-
-def _integer_factors(k: NDArray[Any]) -> Factors:
-    """The vectors through a nonzero element; all but the last without their common divisor, single ones as 1.
-
-    In Python's integers: of a kernel that is no outer product, products of its taps fit into no dtype.
-    """
-    pivot = tuple(int(i[0]) for i in np.nonzero(k))
-    lines = [line.astype(object) for line in _lines(k, pivot)]
-    factors = [line // (math.gcd(*line) if line.size > 1 else line) for line in lines[:-1]]
-    scale = math.prod(f[i] for f, i in zip(factors, pivot, strict=False))
-    factors.append(lines[-1] // scale)
-    info = np.iinfo(k.dtype)
-    fits = all(info.min <= f.min() and f.max() <= info.max for f in factors)
-    if not fits or (functools.reduce(np.multiply.outer, factors) != k).any():
-        return ()
-    return tuple(f.astype(k.dtype)[None] for f in factors)
-
-
-def _binary_factors(k: NDArray[Any]) -> Factors:
-    """Of whole numbers times a power of two: factors that are such numbers, too, so that sums that were exact stay so.
-
-    All but the last sum to at most one in absolute value, as in `_cross_factors`; single ones are 1.
-    """
-    mantissas, exponents = np.frexp(k.astype(np.float64))
-    whole = np.ldexp(mantissas, 53).astype(np.int64)
-    there = whole != 0
-    unit = int((exponents + np.frexp((whole & -whole).astype(np.float64))[1] - 54)[there].min())
-    if exponents[there].max() - unit > 53:
-        return ()
-    exact: Factors = ()
-    for factor in _integer_factors(np.ldexp(k.astype(np.float64), -unit).astype(np.int64)):
-        is_last = len(exact) == k.ndim - 1
-        shift = unit if is_last else -math.ceil(math.log2(sum(abs(int(f)) for f in factor[0])))
-        exact += (np.ldexp(factor.astype(np.float64), shift),)
-        unit -= 0 if is_last else shift
-    rounded = tuple(f.astype(k.dtype) for f in exact)
-    return rounded if all((r == f).all() for r, f in zip(rounded, exact, strict=True)) else ()
-
-
-def _cross_factors(k: NDArray[Any]) -> Factors:
-    """The vectors through the largest element: of an outer product each has its rounding and no more.
-
-    Every element of their product must agree with k to 8 units in the last place. All but the last sum to one in
-    absolute value, so that no intermediate result is larger than x; single ones are 1.
-    """
-    wide = k.astype(np.float64)
-    pivot = tuple(int(i) for i in np.unravel_index(np.argmax(np.abs(wide)), k.shape))
-    lines = _lines(wide, pivot)
-    factors = [line / (np.abs(line).sum() if line.size > 1 else line) for line in lines[:-1]]
-    scale = math.prod(float(f[i]) for f, i in zip(factors, pivot, strict=False))
-    rounded = [f.astype(k.dtype) for f in (*factors, lines[-1] / scale)]
-    product = functools.reduce(np.multiply.outer, [f.astype(np.float64) for f in rounded])
-    info = np.finfo(k.dtype)
-    close = np.abs(product - wide) <= 8 * float(info.eps) * np.abs(wide) + 4 * float(info.smallest_subnormal)
-    return tuple(f[None] for f in rounded) if close.all() else ()
-
-
-def _may_be_outer_product(k: NDArray[Any]) -> bool:
-    """False only where `_low_rank` finds no single term, which takes far longer to find out."""
-    return bool(_may_be_outer_products(k[None], k.dtype)[0])
-
-
-def _may_be_outer_products(k: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[np.bool]:
-    """Of kernels one after the other: False where a tap is not that of the cross through the largest one."""
-    wide = k.astype(np.float64)
-    shape, each = wide.shape[1:], np.arange(len(wide))
-    pivot = np.unravel_index(np.argmax(np.abs(wide).reshape(len(wide), -1), 1), shape)
-    largest = wide[(each, *pivot)].reshape(-1, *(1,) * len(shape))
-    product = largest
-    for axis, n in enumerate(shape):
-        at = [p[:, None] for p in pivot]
-        at[axis] = np.arange(n)[None]
-        line = wide[(each[:, None], *at)]
-        product = product * (line.reshape(-1, *(n if a == axis else 1 for a in range(len(shape)))) / largest)
-    eps, least = float(np.finfo(dtype).eps), float(np.finfo(dtype).smallest_subnormal)
-    over = tuple(range(1, wide.ndim))
-    norm = np.sqrt((wide**2).sum(over, keepdims=True))
-    close = np.abs(product - wide) <= 16 * (eps * np.abs(wide) + eps * norm + least)
-    return np.asarray(close.all(over))
-
-
 def _may_have_structure(c: Correlation) -> bool:
     """Whether some of its kernels may have all taps the same, or be an outer product."""
     kernels = unrepeated(c.k)
@@ -421,26 +357,4 @@ def _may_have_structure(c: Correlation) -> bool:
     if c.rank == 1 or c.sum_dtype.kind != "f" or _has_few_taps(c.with_kernel((0,) * len(c.kernel_axes()))):
         return False
     with np.errstate(all="ignore"):
-        return bool(_may_be_outer_products(kernels, c.compute_dtype).any())
-
-
-def _low_rank(k: NDArray[Any], most: int) -> Factors:
-    """The first terms of the singular value decomposition, if what they leave out is rounding.
-
-    That is, if the bound of the error (`fastconv.reference.error_bound`) for an image of one brightness is not
-    larger than that of the direct method. (For a single bright pixel it may be.)
-    """
-    wide = k.astype(np.float64)
-    u, s, v = np.linalg.svd(wide, full_matrices=False)
-    eps = float(np.finfo(k.dtype).eps)
-    terms = int((s > 2 * eps * s[0]).sum())
-    if terms > most:
-        return ()
-    scale = np.abs(u[:, :terms]).sum(0)
-    rows, cols = (u[:, :terms] / scale).T.astype(k.dtype), (v[:terms].T * s[:terms] * scale).T.astype(k.dtype)
-    weight = (np.abs(rows[:, :, None], dtype=np.float64) * np.abs(cols[:, None, :])).sum()
-    left_out = np.abs(np.einsum("th,tw->hw", rows.astype(float), cols.astype(float)) - wide).sum()
-    taps = terms * sum(k.shape)
-    if (taps + 16) * eps / 2 * weight + left_out > k.size * eps / 2 * np.abs(wide).sum():
-        return ()
-    return np.ascontiguousarray(rows), np.ascontiguousarray(cols)
+        return bool(may_be_outer_products(kernels, c.compute_dtype).any())

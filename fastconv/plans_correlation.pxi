@@ -47,6 +47,11 @@ cdef enum:
     ALIGNMENT = 64
 
 
+def divides(divisor, most):
+    """Whether compiled code divides sums 0 ... most, of 16 bits, by divisor exactly."""
+    return 0 < divisor <= 65535 and 0 <= most <= 65535 and bool(fc_divides(divisor, most))
+
+
 def present(cnp.ndarray x, cnp.ndarray there, bint ignores_nan, cnp.ndarray above, cnp.ndarray counts):
     """Put x, where it counts, into above, and 1 into counts; else 0 into both. Returns how many do not count.
 
@@ -99,6 +104,8 @@ cdef class CorrPlan(Plan):
         One of COMBINE, of the terms of the separable method.
     result_step : int
         Of terms that are not combined: bytes from `out`, which is the first result, to the second.
+    divisor : int
+        What sums of 16 bits are divided by, as `divides` allows.
     """
 
     cdef fc_corr g
@@ -116,7 +123,8 @@ cdef class CorrPlan(Plan):
     cdef bint flips, finite  # whether the plan has them from the last one; whether it holds for finite ones only
 
     def __init__(self, cnp.ndarray x, cnp.ndarray k, cnp.ndarray out, axes, fill, int method, int threads, tuple factors=(),
-                 int rounding=FC_TRUNCATED, int combine=FC_ADDED, ptrdiff_t result_step=0):
+                 int rounding=FC_TRUNCATED, int combine=FC_ADDED, ptrdiff_t result_step=0,
+                 unsigned divisor=1):
         cdef fc_corr *g = &self.g
         cdef int i, rank = len(axes), first = 3 - rank, owns = cnp.PyArray_NDIM(k) - rank
         cdef cnp.ndarray factor
@@ -125,6 +133,9 @@ cdef class CorrPlan(Plan):
         is_float = g.type == FC_F32 or g.type == FC_F64
         if g.out_type == FC_U64 and not is_float:
             g.out_type = FC_I64  # the same bits
+        if g.type == FC_I16 and g.out_type == FC_U16 and divisor == 1:
+            g.out_type = FC_I16  # likewise
+        g.divisor = divisor
         g.method, g.threads, g.rounding = method, threads, rounding
         g.fill, g.integer_fill = (fill, 0) if is_float else (0, fill)
         describe_axes(g, axes)

@@ -57,9 +57,9 @@ def answered(
         sums, weight = missing.normalised(c, choice, lambda part, how: _sums(part, how, n))
         plan = None
     else:
-        sums, plan = _as_stored(c, choice, n, asked, threads is None)
+        sums, plan, used = _as_stored(c, choice, n, asked, threads is None)
         plain = type(taps) is np.ndarray and taps.dtype == c.compute_dtype and taps.flags.c_contiguous
-        any_taps = choice.any_taps and (c.asked_out is None or c.dtype.kind == "f")  # into out only what can be stored
+        any_taps = used.any_taps and (c.asked_out is None or c.dtype.kind == "f")  # into out only what can be stored
         if plan is not None and any_taps and c.sum_dtype.kind == "f" and plain and taps.flags.aligned:
             plan.with_any(taps, flips, finite)
     result = c.deliver(sums)
@@ -78,7 +78,7 @@ def answered(
 def answered_by(c: Correlation, choice: methods.Choice, threads: int | None, asked: Any) -> Answer:
     """As `answered`, by this choice, unchecked."""
     n = get_num_threads() if threads is None else thread_count(threads, "threads")
-    sums, plan = _as_stored(c, choice, n, asked, threads is None)
+    sums, plan, _ = _as_stored(c, choice, n, asked, threads is None)
     return Answer(c.as_asked(c.deliver(sums)), plan)
 
 
@@ -110,14 +110,14 @@ def run_into(c: Correlation, choice: methods.Choice, what: str) -> None:
 
 def _as_stored(
     c: Correlation, choice: methods.Choice, threads: int, asked: Any, default_threads: bool
-) -> tuple[NDArray[Any], Any]:
-    """As `summed`; in the dtype of the result where compiled code can store it so, and every sum fits."""
+) -> tuple[NDArray[Any], Any, methods.Choice]:
+    """As `summed`; in the dtype of the result where compiled code can store it so, and every sum fits. And how."""
     ways = methods.stored(c, choice)
     if ways is not None:
         if c.asked_out is not None and ways[0].out is not c.out:
             asked = None  # a plan would write to it before it is known whether all sums fit
         with contextlib.suppress(OverflowError):
-            return summed(*ways, threads, asked, default_threads)
+            return *summed(*ways, threads, asked, default_threads), ways[1]
     sums, plan = summed(c, choice, threads, asked, default_threads)
     if choice.method == "fft" and sums.dtype.kind == "f" and c.dtype.kind in "iu":
         axes = tuple(Axis(a.out, 1, a.out, 0, 1, 1, "constant", 0, a.out) for a in c.axes)
@@ -125,8 +125,8 @@ def _as_stored(
         ways = methods.stored(c._replace(x=sums, k=one, axes=axes, sum_dtype=sums.dtype, fillvalue=0), methods.AS_IT_IS)
         if ways is not None:
             with contextlib.suppress(OverflowError):
-                return summed(*ways, threads)[0], None
-    return sums, plan
+                return summed(*ways, threads)[0], None, choice
+    return sums, plan, choice
 
 
 def _sums(c: Correlation, choice: methods.Choice, threads: int) -> NDArray[Any]:
@@ -171,7 +171,8 @@ def summed(
         x = x if x.flags.aligned else x.copy()
     result_dtype = c.sum_dtype if c.sum_dtype.kind in "iu" else c.compute_dtype
     casts = bool(choice.casts) or (c.out is not None and c.out.dtype.char in "fd" and choice.method != "fft")
-    fits = c.out is not None and (c.out.dtype == result_dtype or (casts and arithmetic.kind == "f"))
+    casts &= arithmetic.kind == "f" or arithmetic.itemsize == 2
+    fits = c.out is not None and (casts or c.out.dtype == result_dtype)
     is_free = c.out is not None and fits and not _may_share_memory(c.out, x, k)
     result = c.out if c.out is not None and is_free and (c.out.flags.aligned or not own) else c.room(result_dtype)
     if not result.size:
@@ -188,8 +189,8 @@ def summed(
         lain = _Rows(np.moveaxis(x, own, range(len(own))), np.moveaxis(result, own, range(len(own))), c.axes)
     else:
         lain = _as_rows(one, choice, x, result[0] if apart else result)
-    terms = _core.COMBINE[choice.combine], result.strides[0] if apart else 0
-    plan = _core.CorrPlan(lain.x, taps, lain.result, lain.axes, fill, method, threads, factors, rounding, *terms)
+    stores = rounding, _core.COMBINE[choice.combine], result.strides[0] if apart else 0, choice.divisor
+    plan = _core.CorrPlan(lain.x, taps, lain.result, lain.axes, fill, method, threads, factors, *stores)
     if plan(x, result):
         if rounding:
             raise OverflowError("a sum does not fit")
@@ -250,7 +251,7 @@ def _serving(
             return None
         cast = x.dtype
     most = None
-    if c.sum_dtype.kind in "iu":
+    if c.sum_dtype.kind in "iu" and c.sum_dtype.itemsize > 2:  # those of 16 bits hold whatever is in x
         if c.taps >= costs.CROSSOVERS["fft taps"]:  # what suits these depends on the elements of x
             return None
         if c.overflow != "wrap":

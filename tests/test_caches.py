@@ -12,7 +12,7 @@ import pytest
 from conftest import only_deep
 
 import fastconv
-from fastconv import methods, ndimage, nn, signal
+from fastconv import factors, ndimage, nn, signal
 from fastconv.caches import ENTRY, remembered
 
 A_FEW_MB = 6 << 20
@@ -36,7 +36,7 @@ def kept_after(calls):
 def kernels_of_many_sizes(rng):
     for n in range(40):
         k = np.outer(rng.random(300 + n), rng.random(300)) + (n % 2) * np.eye(300 + n, 300)
-        yield lambda k=k: methods.factorize(k.tobytes(), k.dtype, k.shape, 1)
+        yield lambda k=k: factors.factorize(k.tobytes(), k.dtype, k.shape, 1)
 
 
 def signals_and_kernels(rng):
@@ -71,7 +71,7 @@ def test_memory_that_is_kept_does_not_grow_with_arguments(rng, calls):
 
 def test_kernels_of_several_megabytes_are_remembered_by_their_factors(rng):
     k = np.outer(rng.random(800), rng.random(800))
-    first, again = (methods.factorize(k.tobytes(), k.dtype, k.shape, 1) for _ in range(2))
+    first, again = (factors.factorize(k.tobytes(), k.dtype, k.shape, 1) for _ in range(2))
     assert first and first is again
 
 

@@ -9,7 +9,7 @@ import pytest
 import scipy.signal
 
 import fastconv
-from fastconv import methods, reference
+from fastconv import factors, methods, reference
 from fastconv.arguments.correlation import Options, correlation_arguments
 
 # leading axes of (x, k)
@@ -119,10 +119,10 @@ def test_outer_products_are_found_among_others(rng, shape):
     for dtype in ("float32", "float64"):
         k = cases.reals(rng, (40, *shape), dtype)
         for i in range(0, 40, 2):
-            factors = [rng.standard_normal(n) * 10.0 ** rng.integers(-9, 9) for n in shape]
-            k[i] = np.multiply.outer(factors[0], factors[1] if len(shape) == 2 else np.multiply.outer(*factors[1:]))
-        found = methods._may_be_outer_products(k, k.dtype)
-        taken = [bool(methods.factorize(one.tobytes(), one.dtype, one.shape, 1)) for one in k]
+            vectors = [rng.standard_normal(n) * 10.0 ** rng.integers(-9, 9) for n in shape]
+            k[i] = np.multiply.outer(vectors[0], vectors[1] if len(shape) == 2 else np.multiply.outer(*vectors[1:]))
+        found = factors.may_be_outer_products(k, k.dtype)
+        taken = [bool(factors.factorize(one.tobytes(), one.dtype, one.shape, 1)) for one in k]
         assert (found == (np.arange(40) % 2 == 0)).all() and (found | ~np.array(taken)).all() and sum(taken) > 10
 
 

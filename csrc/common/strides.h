@@ -53,11 +53,11 @@ static inline double float_at(int type, const void *p)
     return memcpy(&f32, p, sizeof f32), (double)f32;
 }
 
-/* Elements of `size` bytes, 4 or 8, from row to row, for at least so many: an odd number of whole cache lines, for rows a power
+/* Elements of `size` bytes, 2, 4 or 8, from row to row, for at least so many: an odd number of whole cache lines, for rows a power
  * of two apart would share cache sets */
 static inline ptrdiff_t odd_lines(ptrdiff_t cols, ptrdiff_t size)
 {
-    return size == 4 ? times(parts_of(cols, LINE / 4) | 1, LINE / 4) : times(parts_of(cols, LINE / 8) | 1, LINE / 8);
+    return times(parts_of(cols, LINE / size) | 1, LINE / size);
 }
 
 /* Element number `index` of an array of n[0] x n[1] x n[2], in every axis; returns how many such arrays come before */

@@ -43,7 +43,7 @@ static int boxes_turns(const call *c, ptrdiff_t rows, ptrdiff_t cols)
     const fc_axis *axis = c->g->axis;
     const ptrdiff_t lanes = c->x.lanes, vectors = parts_of(rows, lanes);
     const double taps = (double)axis[DEPTH].k * (double)axis[ROWS].k * (double)axis[COLS].k;
-    if (!c->method->turned || !c->x_adjacent || axis[ROWS].stride > 1 || is_empty(&c->inner) || cols == 0)
+    if (!c->method->turned || c->size < 4 || !c->x_adjacent || axis[ROWS].stride > 1 || is_empty(&c->inner) || cols == 0)
         return 0;
     return vectors >= c->fc->block[2].vectors && times(cols, vectors) <= times(rows, parts_of(cols, lanes)) &&
            (axis[COLS].out > CORR_NARROW ||
@@ -71,15 +71,21 @@ void fc_lay_boxes(call *c)
                &c->inner.to[a]);
         c->is_tiled |= c->inner.to[a] - c->inner.from[a] < axis[a].out;
     }
-    c->user = (rows_of){.plane = axis[DEPTH].x_step / c->size, .row = axis[ROWS].x_step / c->size};
+    if (c->method->as_stored) { /* kernels that take vectors of outputs, not some lanes, without detours */
+        const ptrdiff_t lanes = c->fc->vector_bytes / c->size, n = axis[COLS].out;
+        ptrdiff_t *from = &c->inner.from[COLS], *to = &c->inner.to[COLS];
+        *from = *from > 0 ? max(*from, min(lanes, n)) : 0;
+        *to = max(*from, *to < n ? min(*to, n - lanes) : n);
+    }
+    c->user = (rows_of){.plane = axis[DEPTH].x_step / c->x.size, .row = axis[ROWS].x_step / c->x.size};
     if (!c->is_tiled && c->out_adjacent)
         return;
     if (c->tile_out[DEPTH] == 0)
         boxes_size_tile(c);
-    c->out_row = c->more > 0 ? odd_lines(plus(c->tile_out[COLS], c->more), c->size) : c->tile_out[COLS];
+    c->out_row = c->more > 0 ? odd_lines(plus(c->tile_out[COLS], c->more), c->made_size) : c->tile_out[COLS];
     ptrdiff_t cols = reach(&axis[COLS], c->tile_out[COLS]), phases = min(axis[COLS].stride, cols);
-    c->tile.phase = whole_lines(times(parts_of(cols, phases), c->size)) / c->size;
-    c->tile.row = odd_lines(times(phases, c->tile.phase), c->size);
+    c->tile.phase = whole_lines(times(parts_of(cols, phases), c->x.size)) / c->x.size;
+    c->tile.row = odd_lines(times(phases, c->tile.phase), c->x.size);
     c->tile.plane = times(c->tile.row, reach(&axis[ROWS], c->tile_out[ROWS]));
     boxes_lay_strips(c);
 }
@@ -89,17 +95,17 @@ void fc_boxes_parts(const call *c, fc_room *r, scratch *s)
     const fc_axis *axis = c->g->axis;
     if (c->is_tiled) {
         ptrdiff_t planes = reach(&axis[DEPTH], c->tile_out[DEPTH]), rows = plus(reach(&axis[ROWS], c->tile_out[ROWS]), c->more);
-        s->tile = fc_part(r, "tile", times(times(planes, rows), c->tile.row), c->size);
+        s->tile = fc_part(r, "tile", times(times(planes, rows), c->tile.row), c->x.size);
         fc_gather_parts(&c->x, r, &s->gather, reach(&axis[COLS], c->tile_out[COLS]));
     }
     if (!c->out_adjacent) {
-        s->out = fc_part(r, "out", times(c->results, times(c->tile_out[ROWS] + c->more, c->out_row)), c->size);
+        s->out = fc_part(r, "out", times(c->results, times(c->tile_out[ROWS] + c->more, c->out_row)), c->made_size);
         /* whatever type results are stored as */
         s->stored = fc_part(r, "stored", max(c->tile_out[COLS], c->strip_out[ROWS]), sizeof(int64_t));
     }
     if (c->strip_out[COLS] > 0) {
-        char *const strip = fc_part(r, "strip", times(reach(&axis[DEPTH], c->strip_out[DEPTH]), c->strip.plane), c->size);
-        s->strip = strip ? strip + c->x.lanes * c->strip.row * c->size : NULL; /* behind what fc_gather_turned may overwrite */
+        char *const strip = fc_part(r, "strip", times(reach(&axis[DEPTH], c->strip_out[DEPTH]), c->strip.plane), c->x.size);
+        s->strip = strip ? strip + c->x.lanes * c->strip.row * c->x.size : NULL; /* behind what fc_gather_turned may overwrite */
         s->strip_sums = fc_part(r, "sums of a strip", times(c->strip_out[COLS], c->strip.row), c->size);
     }
 }
@@ -112,11 +118,11 @@ static void boxes_store(const job *j, char *to, ptrdiff_t step, char *result, pt
     const call *c = j->c;
     const ptrdiff_t size = fc_stored_size(c->g->out_type);
     char *row = result;
-    if (c->op->narrow && (c->g->out_type != c->g->type || c->divisor != 1)) {
+    if (c->op->narrow && (c->g->out_type != c->made || (c->divisor != 1 && !c->method->as_stored))) {
         row = step == size || n == 1 ? to : j->s.stored;
         if (c->op->narrow(row, c->g->out_type, result, n, c->divisor, c->g->rounding) && j->s.doubtful)
             __atomic_store_n(j->s.doubtful, 1, __ATOMIC_RELAXED);
-    } else if (c->g->out_type != c->g->type) {
+    } else if (c->g->out_type != c->made) {
         row = j->s.stored;
         c->fc->op[FC_I64]->widen(row, c->g->type, result, n);
     }
@@ -129,13 +135,13 @@ static void boxes_compute(const job *j, ptrdiff_t z, patch *p)
 {
     const call *c = j->c;
     p->out = c->out_adjacent ? out_at(j, z, p->row, p->col) : j->s.out;
-    p->out_row = c->out_adjacent ? c->g->axis[ROWS].out_step / c->size : c->out_row;
-    p->out_result = c->out_adjacent ? c->g->result_step : (c->tile_out[ROWS] + c->more) * c->out_row * c->size;
+    p->out_row = c->out_adjacent ? c->g->axis[ROWS].out_step / c->made_size : c->out_row;
+    p->out_result = c->out_adjacent ? c->g->result_step : (c->tile_out[ROWS] + c->more) * c->out_row * c->made_size;
     c->method->compute(c, &j->s, p);
     for (ptrdiff_t r = 0; r < c->results && !c->out_adjacent; r++)
         for (ptrdiff_t i = 0; i < p->rows; i++)
             boxes_store(j, out_at(j, z, p->row + i, p->col) + r * c->g->result_step, c->g->axis[COLS].out_step,
-                        p->out + r * p->out_result + i * p->out_row * c->size, p->cols);
+                        p->out + r * p->out_result + i * p->out_row * c->made_size, p->cols);
 }
 
 /* Likewise of a turned tile: rows of its sums are columns of out */
@@ -177,7 +183,7 @@ void fc_boxes_compute(const job *j, const box *b, int how)
                 } else {
                     p.src = x_at(j, at);
                 }
-                for (ptrdiff_t z = 0; z < n[DEPTH]; z++, p.src += axis[DEPTH].stride * p.r->plane * c->size)
+                for (ptrdiff_t z = 0; z < n[DEPTH]; z++, p.src += axis[DEPTH].stride * p.r->plane * c->x.size)
                     (how == TURNED ? boxes_compute_turned : boxes_compute)(j, at[DEPTH] + z, &p);
             }
 }
@@ -206,7 +212,7 @@ void fc_boxes(const job *j, ptrdiff_t index)
     }
     int peeled = inner.from[COLS] > whole.from[COLS] || inner.to[COLS] < whole.to[COLS];
     if (!c->x_adjacent || is_empty(&inner) ||
-        (peeled && c->strip_out[COLS] == 0 && whole.to[COLS] - whole.from[COLS] <= CORR_NARROW)) {
+        (peeled && c->strip_out[COLS] == 0 && whole.to[COLS] - whole.from[COLS] <= (c->method->as_stored ? BYTES_NARROW : CORR_NARROW))) {
         fc_boxes_compute(j, &whole, GATHERED);
         return;
     }

@@ -6,7 +6,7 @@
  *      corr.c                                       a call: the plan, the method, chunks for the threads
  *      overlap.c                                    pairs of tiles, transformed by fft.c
  *      boxes.c                                      boxes of outputs, in x or gathered, by the method of the call
- *      direct.c im2col.c separable.c box.c lines.c  methods: a patch of outputs from rows whose columns are adjacent
+ *      direct.c im2col.c separable.c bytes.c box.c lines.c  methods: a patch of outputs from rows whose columns are adjacent
  *      gather.c, common/strides.c                   elements of x into scratch
  *
  * A call is constant while its chunks are computed. It may be begun again with other arrays of the same alignment: of fc_corr
@@ -47,6 +47,7 @@ typedef struct {
 /* A method. What is NULL has nothing to do. */
 typedef struct {
     int reads_tiles;                                      /* only: x is gathered throughout */
+    int as_stored;                                        /* it reads x, and writes out, in the types that they have */
     int (*prepare)(call *c);                              /* what sizes depend on; 0, or -1 */
     void (*tables)(call *c, fc_room *r);                  /* of taps: counted, or placed and filled */
     void (*parts)(const call *c, fc_room *r, scratch *s); /* its part of scratch */
@@ -66,7 +67,9 @@ struct call {
     const method *method;
     fc_plan plan;
     source x;
-    ptrdiff_t size;   /* bytes of an element of the arithmetic */
+    ptrdiff_t size;   /* bytes of an element of the arithmetic, */
+    int made;         /* the type of what the method makes, */
+    ptrdiff_t made_size; /* and its bytes; of what it reads: x.size */
     int x_adjacent;   /* rows of x can be read where they are, */
     int out_adjacent; /* and outputs be written */
     ptrdiff_t results; /* of a place: terms that are not combined */
@@ -90,7 +93,7 @@ struct call {
             ptrdiff_t fold;
         } direct; /* turned: of turned tiles; fold: columns of a row that a signal is folded into, or 0 */
         fc_order ordered, lines[FC_AXES];
-        struct { ptrdiff_t rows, cols, row; } separable; /* outputs of a block; elements of a row of their sums */
+        struct { ptrdiff_t rows, cols, row; } separable; /* bytes.c, too: outputs of a block; elements of a row of their sums */
         struct {
             ptrdiff_t rows, cols, down, back;
         } box; /* outputs of a block; rows of sums down, and of both: elements apart */
@@ -143,7 +146,7 @@ static inline int is_empty(const box *b)
     return b->from[DEPTH] >= b->to[DEPTH] || b->from[ROWS] >= b->to[ROWS] || b->from[COLS] >= b->to[COLS];
 }
 
-extern FC_API const method fc_direct, fc_im2col, fc_separable, fc_overlap, fc_box, fc_ordered, fc_lines;
+extern FC_API const method fc_direct, fc_im2col, fc_separable, fc_overlap, fc_box, fc_ordered, fc_lines, fc_bytes;
 
 /* overlap.c */
 FC_API void fc_overlap_plan(int vector_bytes, const fc_corr *g, fc_plan *plan);

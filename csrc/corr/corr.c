@@ -78,13 +78,19 @@ static const method *const methods[] = {
     [FC_BOX] = &fc_box,       [FC_ORDERED] = &fc_ordered, [FC_LINES] = &fc_lines,
 };
 
+static const method *corr_method(const fc_corr *g)
+{
+    const int of_bytes = g->type == FC_I16 && g->method == FC_SEPARABLE && fc_stored_size(g->x_type) == 1;
+    return of_bytes && g->axis[DEPTH].k == 1 ? &fc_bytes : methods[g->method];
+}
+
 /* ---- call -------------------------------------------------------------------------------------- */
 
 /* Columns are adjacent aligned elements, so a micro-kernel can read or write the array itself. (The
  * stride of an axis of length one means nothing.) */
-static int corr_is_adjacent(const fc_corr *g, const char *p, int of_x)
+static int corr_is_adjacent(const fc_corr *g, const char *p, int of_x, int type)
 {
-    ptrdiff_t size = fc_stored_size(g->type);
+    ptrdiff_t size = fc_stored_size(type);
     uintptr_t odd = (uintptr_t)p % (uintptr_t)size;
     for (int b = 0; b < g->batches; b++)
         if (g->batch[b].n > 1)
@@ -95,7 +101,7 @@ static int corr_is_adjacent(const fc_corr *g, const char *p, int of_x)
             odd |= a == COLS ? step != size : (uintptr_t)step % (uintptr_t)size;
         }
     odd |= of_x ? 0 : (uintptr_t)g->result_step % (uintptr_t)size;
-    return odd == 0 && (of_x ? g->x_type : g->out_type) == g->type;
+    return odd == 0 && (of_x ? g->x_type : g->out_type) == type;
 }
 
 static void corr_parts(const call *c, fc_room *r, scratch *s)
@@ -137,16 +143,19 @@ int fc_call_prepare(call *c, const fc_corr *g, char *small)
 {
     const fc_kernels *fc = fc_in_use();
     *c = (call){
-        .g = g, .fc = fc, .op = fc->op[g->type], .method = methods[g->method], .size = fc_stored_size(g->type), .divisor = 1};
+        .g = g, .fc = fc, .op = fc->op[g->type], .method = corr_method(g), .size = fc_stored_size(g->type),
+        .divisor = g->divisor > 1 ? g->divisor : 1};
     fc_corr_plan(fc->vector_bytes, g, &c->plan);
     if (g->axis[DEPTH].out == 0 || g->axis[ROWS].out == 0 || g->axis[COLS].out == 0)
         c->plan.planes = 0;
     if (c->plan.planes == 0)
         return 0;
-    fc_describe_source(&c->x, c->fc, g->axis, g->type, g->x_type, g->fill, g->integer_fill);
-    c->x.readable = corr_is_adjacent(g, g->x, 1);
+    const int read = c->method->as_stored ? g->x_type : g->type;
+    c->made = c->method->as_stored ? g->out_type : g->type, c->made_size = fc_stored_size(c->made);
+    fc_describe_source(&c->x, c->fc, g->axis, read, g->x_type, g->fill, g->integer_fill);
+    c->x.readable = corr_is_adjacent(g, g->x, 1, read);
     c->x_adjacent = c->x.readable && g->axis[COLS].stride == 1 && !c->method->reads_tiles;
-    c->out_adjacent = corr_is_adjacent(g, g->out, 0);
+    c->out_adjacent = corr_is_adjacent(g, g->out, 0, c->made) && (c->method->as_stored || c->divisor == 1);
     c->results = g->combine == FC_APART ? g->terms : 1;
     double bytes = (double)c->plan.planes * (double)c->size * (double)c->results;
     for (int a = 0; a < FC_AXES; a++)

@@ -16,9 +16,11 @@ void fc_describe_source(source *x, const fc_kernels *fc, const fc_axis *axis, in
     x->type = type, x->size = fc_stored_size(type);
     x->lanes = fc->vector_bytes / x->size;
     x->x_type = x_type, x->stored = fc_stored_size(x_type);
-    x->op = fc->op[type], x->moves = fc->op[x->size == 4 ? FC_F32 : FC_F64];
+    x->op = type < FC_TYPES ? fc->op[type] : NULL, x->moves = fc->op[x->size == 4 ? FC_F32 : FC_F64];
     if (type <= FC_F64)
         x->op->widen(x->fill, FC_F64, &fill, 1);
+    else if (x->size == 1)
+        x->fill[0] = (char)integer_fill;
     else
         x->op->widen(x->fill, FC_I64, &integer_fill, 1);
 }
@@ -66,6 +68,10 @@ static void gather_named(const source *x, char *to, const char *row, const ptrdi
     }
     if (x->x_type != x->type) /* the first of these loops leaves nothing to the others */
         PICK(x->op->widen(to, x->x_type, row + *column * step, 1));
+    if (x->size == 1)
+        PICK(*to = row[*column * step]);
+    if (x->size == 2)
+        PICK(memcpy(to, row + *column * step, 2));
     if (x->size == 4)
         PICK(memcpy(to, row + *column * step, 4));
     PICK(memcpy(to, row + *column * step, 8));

@@ -52,6 +52,8 @@ FC_PRAGMA(GCC target(FC_TARGET))
 #include "kernels/type.h"
 #define FC_TYPE i64
 #include "kernels/type.h"
+#define FC_TYPE i16
+#include "kernels/type.h"
 
 #ifdef FC_TARGET
 #ifdef __clang__
@@ -72,5 +74,6 @@ const fc_kernels FC_WITH(fc_kernels, FC_ISA) = {
     .rows = FC_ROWS,
     .cols_of = {0, FC_COLS_OF(1), FC_COLS_OF(2), FC_COLS_OF(3), FC_COLS_OF(4), FC_COLS_OF(5), FC_COLS_OF(6), FC_COLS_OF(7),
                 FC_COLS_OF(8)},
-    .op = {&FC_WITH(ops_f32, FC_ISA), &FC_WITH(ops_f64, FC_ISA), &FC_WITH(ops_i32, FC_ISA), &FC_WITH(ops_i64, FC_ISA)},
+    .op = {&FC_WITH(ops_f32, FC_ISA), &FC_WITH(ops_f64, FC_ISA), &FC_WITH(ops_i32, FC_ISA), &FC_WITH(ops_i64, FC_ISA),
+           &FC_WITH(ops_i16, FC_ISA)},
 };

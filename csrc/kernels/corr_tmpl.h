@@ -51,7 +51,7 @@ FC_INLINE void NAME(corr_row)(VT acc[][NAME(CORR_MOST)], const int alone, const 
                 acc[first + i][v] = vfma(tap, s[v], acc[first + i][v]);
         }
         k += ks;
-#if FC_HAS & FC_MASK_REGISTERS
+#if FC_HAS & FC_MASK_REGISTERS && !defined FC_INTEGER
         if (alone && dense && V > 1 && --columns > 0) {
             const VT tap = vsplat(*k), end = vloadm(x++ + V * VLEN - 1, 1);
             EACH(v, V)

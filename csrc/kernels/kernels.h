@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * THE LISTS of micro-kernels: of those for every type of the arithmetic, for floats, for float alone, for double alone. The table of function
- * pointers, every instruction set's instance of it, the C-level check and the names `<op>_<dtype>_<isa>` that a debugger
+ * THE LISTS of micro-kernels: of those for every type of the arithmetic, for integers of 16 bits, for all others, for floats, for
+ * float alone, for double alone. The table of function pointers, every instruction set's instance of it, the C-level check and the names `<op>_<dtype>_<isa>` that a debugger
  * or profiler shows are all made from these lists.
  */
 #ifndef FC_KERNELS_H
@@ -10,7 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FC_OPS(X) X(corr) X(sums) X(scale) X(widen)
+#define FC_OPS(X) X(corr) X(widen)
+#define FC_SHORT_OPS(X) X(across) X(down)
+#define FC_WIDE_OPS(X) X(sums) X(scale)
 #define FC_FLOAT_OPS(X)                                                  \
     X(gemm) X(dot) X(pack)                                               \
     X(lanes_in) X(lanes_rows) X(lanes_grad) X(lanes_out) X(clamp)        \
@@ -21,8 +23,8 @@
 #define FC_SINGLE_OPS(X) X(half_in) X(half_out)
 #define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread) X(match_join)
 
-/* How elements are stored; arithmetic is done in the first four. Integers wrap. */
-enum { FC_F32, FC_F64, FC_I32, FC_I64, FC_TYPES, FC_U8 = FC_TYPES, FC_I8, FC_U16, FC_I16, FC_U32, FC_U64, FC_STORED_TYPES };
+/* How elements are stored; arithmetic is done in the first five. Integers wrap. */
+enum { FC_F32, FC_F64, FC_I32, FC_I64, FC_I16, FC_TYPES, FC_U8 = FC_TYPES, FC_I8, FC_U16, FC_U32, FC_U64, FC_STORED_TYPES };
 
 /* Strides count elements. Pointers need the alignment of one element only. */
 
@@ -58,6 +60,15 @@ typedef struct {
 } fc_norms;
 typedef void fc_norms_fn(const void *x, ptrdiff_t xs, const fc_norms *g, void *out, ptrdiff_t os, ptrdiff_t rows,
                          ptrdiff_t cols);
+/* Rows of FC_U8 or FC_I8, correlated in 16 bits (across_tmpl.h):  out[i][j] = sum_{t < full} x[i*xs + at[t] + j] * k[t]; of the
+ * taps only these three count. */
+typedef void fc_across_fn(const void *x, int stored, ptrdiff_t xs, const fc_taps *taps, void *out, ptrdiff_t os, ptrdiff_t rows,
+                          ptrdiff_t cols);
+/* A row of what they are down the columns, divided, and stored as any type of up to 16 bits (quotient_tmpl.h):
+ *   to[j] = sum_{a < h} x[a*xs + j] * k[a] / divisor,  j < n, to the nearest, half to even
+ * x is read up to the next whole two vectors. */
+typedef void fc_down_fn(void *to, int stored, const void *x, ptrdiff_t xs, const void *k, ptrdiff_t h, ptrdiff_t n,
+                        unsigned divisor);
 
 /* K1, outer product (gemm_tmpl.h):  c[m][n] = first + sum_{p<depth} a[m * as + a_at[p]] * b[b_at[p] + n]
  *
@@ -144,13 +155,36 @@ typedef void fc_lanes_out_fn(void *out, ptrdiff_t channel, ptrdiff_t step, const
 /* A row of n elements brought between low and high; NaN stays (lanes_tmpl.h) */
 typedef void fc_clamp_fn(void *x, ptrdiff_t n, double low, double high);
 
-/* Conversion of n adjacent elements (widen_tmpl.h); from need not be aligned. Not from floats to integers. */
+/* Conversion of n adjacent elements (widen_tmpl.h); from need not be aligned. Not from floats to integers; to
+ * integers of 16 bits from those of up to 16, and from a single one of 64. */
 typedef void fc_widen_fn(void *to, int stored, const void *from, ptrdiff_t n);
 
 /* The other way, from floats that are divided before (narrow_tmpl.h); to need not be aligned. Returns whether a sum does not
  * fit: is NaN, or if FC_CHECKED, too large. All but FC_TRUNCATED are for integers of up to 16 bits. */
 enum { FC_TRUNCATED /* as C casts */, FC_SATURATED /* nearest, half to even */, FC_CHECKED /* likewise */ };
 typedef int fc_narrow_fn(void *to, int stored, const void *from, ptrdiff_t n, double divisor, int rounding);
+/* Of sums of 16 bits (quotient_tmpl.h): a quotient is (sum + add [+ 1 if sum / divisor is odd]) * inverse / 2^(16 + shift). */
+typedef struct {
+    uint16_t add, inverse, shift;
+    int has_ties;
+} fc_quotient;
+static inline fc_quotient fc_quotient_of(unsigned divisor)
+{
+    const int shift = 31 - __builtin_clz(divisor), is_power = divisor == 1u << shift;
+    return (fc_quotient){.add = (uint16_t)(divisor / 2 - (is_power && divisor > 1)),
+                         .inverse = (uint16_t)(is_power ? 1u << (16 - shift) : ((1u << (16 + shift)) + divisor - 1) / divisor),
+                         .shift = (uint16_t)(is_power ? 0 : shift),
+                         .has_ties = is_power};
+}
+/* Whether those of sums 0 ... most are exact. Divisors are odd, or powers of two. */
+static inline int fc_divides(unsigned divisor, unsigned most)
+{
+    if (divisor == 0 || divisor > 1 << 15 || most > 65535 - divisor / 2)
+        return 0;
+    const fc_quotient q = fc_quotient_of(divisor);
+    const uint64_t one = 1ull << (16 + q.shift), excess = (uint64_t)q.inverse * divisor - one;
+    return q.has_ties || (divisor % 2 == 1 && excess * (most + q.add) < one);
+}
 /* Both, in place; returns 0 for types that it does not do: the wider integers */
 typedef int fc_settle_fn(void *x, int stored, ptrdiff_t n, double divisor);
 
@@ -278,7 +312,7 @@ typedef double fc_peak_fn(ptrdiff_t rounds);
 /* The kernels of one type; NULL is what it does not have. */
 typedef struct {
 #define FC_FIELD(op) fc_##op##_fn *op;
-    FC_OPS(FC_FIELD) FC_FLOAT_OPS(FC_FIELD) FC_SINGLE_OPS(FC_FIELD) FC_DOUBLE_OPS(FC_FIELD)
+    FC_OPS(FC_FIELD) FC_SHORT_OPS(FC_FIELD) FC_WIDE_OPS(FC_FIELD) FC_FLOAT_OPS(FC_FIELD) FC_SINGLE_OPS(FC_FIELD) FC_DOUBLE_OPS(FC_FIELD)
 #undef FC_FIELD
 } fc_ops;
 

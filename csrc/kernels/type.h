@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Every micro-kernel of one type, and its row of the table: all.h includes this with FC_TYPE defined: f32, f64, i32 or i64. */
+ * Every micro-kernel of one type, and its row of the table: all.h includes this with FC_TYPE defined: f32, f64, i32, i64 or i16. */
 #include "kernels/vec.h"
 #include "kernels/corr_tmpl.h"
 #include "kernels/widen_tmpl.h"
+#if FC_SIZE == 2
+#include "kernels/across_tmpl.h"
+#include "kernels/quotient_tmpl.h"
+#else
 #include "kernels/box_tmpl.h"
+#endif
 #ifndef FC_INTEGER
 #include "kernels/gemm_tmpl.h"
 #include "kernels/dot_tmpl.h"
@@ -24,12 +29,14 @@
 #endif
 
 #define FC_ENTRY(kernel) .kernel = NAME(kernel),
-#if defined FC_INTEGER
-static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY)};
+#if FC_SIZE == 2
+static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_SHORT_OPS(FC_ENTRY) FC_ENTRY(narrow)};
+#elif defined FC_INTEGER
+static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_WIDE_OPS(FC_ENTRY)};
 #elif FC_SIZE == 4
-static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY) FC_SINGLE_OPS(FC_ENTRY)};
+static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_WIDE_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY) FC_SINGLE_OPS(FC_ENTRY)};
 #else
-static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY) FC_DOUBLE_OPS(FC_ENTRY)};
+static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_WIDE_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY) FC_DOUBLE_OPS(FC_ENTRY)};
 #endif
 #undef FC_ENTRY
 #undef FC_TYPE

@@ -17,6 +17,7 @@
  *   vfma(a, b, c)      a * b + c, rounded once where the instruction set has FC_FMA
  *   vfnma(a, b, c)     c - a * b, likewise; of floats
  *   vsqrt vmin vmax    of floats; min and max of (a, NaN) are NaN
+ *   vless(a, b)        a - b, or 0 where that is negative; vhigh(a, b): a * b / 2^16; of 16 bits
  *   vupper vlower(a, b, n)   exchange of blocks of n lanes, a constant: of every pair of blocks upper takes a's
  *                      first and, in place of its second, b's first; lower a's second and b's second
  *   vevens vodds(a, b) of every 16 bytes: elements 0, 2, ... of a's and then of b's; 1, 3, ...; of floats
@@ -25,8 +26,9 @@
  *   vpick(a, i, b)     lane l is lane i[l] of a and b joined; only where that is one instruction. i: VBITS
  *   vnext(a, b)        a's lanes but the first, and b's first; likewise
  *   vraw(F, p)         VLEN elements of type F from p, which need not be aligned
- *   vgrow_F(p)         likewise of 8 or 16 bits, as int32; vshrink_uint8_t, _uint16_t(a): back, modulo
- *                      2^bits, into at least as many bytes
+ *   vgrow_F(p)         likewise of 8 or 16 bits, as int32, or int16 if T has 16 bits; vshrink_uint8_t, _uint16_t(a): back,
+ *                      modulo 2^bits, into at least as many bytes
+ *   vpack(a, b)        bytes of a and then of b, which are of 16 bits and 0 ... 32767; more than 255 is 255
  *   vround(v)          int32, half to even; of floats that these hold, and NaN becomes any
  *   VBITS              as many integers of the size of T; of floats
  *   vbelow(a, b)       whether any lane of a is less than b's, or NaN; of floats
@@ -42,12 +44,17 @@
 #define FC_T_f64 double
 #define FC_T_i32 uint32_t /* integers wrap, so they are unsigned: the same bits, and no undefined behaviour */
 #define FC_T_i64 uint64_t
+#define FC_T_i16 uint16_t
 #define T FC_WITH(FC_T, FC_TYPE)
 #define FC_SIZE_f32 4
 #define FC_SIZE_f64 8
 #define FC_SIZE_i32 4
 #define FC_SIZE_i64 8
+#define FC_SIZE_i16 2
 #define FC_SIZE FC_WITH(FC_SIZE, FC_TYPE)
+#define FC_VLEN_16_2 8
+#define FC_VLEN_32_2 16
+#define FC_VLEN_64_2 32
 #define FC_VLEN_16_4 4
 #define FC_VLEN_16_8 2
 #define FC_VLEN_32_4 8
@@ -69,9 +76,17 @@
 #define FC_X86_16 _mm
 #define FC_X86_32 _mm256
 #define FC_X86_64 _mm512
+#if FC_VECTOR_BYTES == 16
+#define FC_X86_OF_2 si128
+#elif FC_VECTOR_BYTES == 32
+#define FC_X86_OF_2 si256
+#else
+#define FC_X86_OF_2 si512
+#endif
 #define FC_X86_OF_4 ps
 #define FC_X86_OF_8 pd
-#define VOP(op) FC_JOIN(FC_WITH(FC_X86, FC_VECTOR_BYTES), op, FC_WITH(FC_X86_OF, FC_SIZE))
+#define FC_X86(op, lanes) FC_JOIN(FC_WITH(FC_X86, FC_VECTOR_BYTES), op, lanes)
+#define VOP(op) FC_X86(op, FC_WITH(FC_X86_OF, FC_SIZE))
 #define VX __typeof__(VOP(setzero)())
 #endif
 
@@ -95,6 +110,14 @@ typedef T NAME(unaligned) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(F
 #define vstream(p, v) VOP(stream)((void *)(p), (VX)(v))
 #define vfence() _mm_sfence()
 #endif
+#if defined __ARM_NEON
+#define vless(a, b) ((VT)vqsubq_u16(a, b))
+#define vhigh(a, b)                                                                                                      \
+    ((VT)vuzp2q_u16((uint16x8_t)vmull_u16(vget_low_u16(a), vget_low_u16(b)), (uint16x8_t)vmull_high_u16(a, b)))
+#else
+#define vless(a, b) ((VT)FC_X86(subs, epu16)((VX)(a), (VX)(b)))
+#define vhigh(a, b) ((VT)FC_X86(mulhi, epu16)((VX)(a), (VX)(b)))
+#endif
 #undef vfma
 #if defined FC_INTEGER
 #define vfma(a, b, c) ((a) * (b) + (c))
@@ -111,13 +134,23 @@ typedef T NAME(unaligned) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(F
 
 /* ---- some lanes */
 
+#undef VMASK
+#undef vlanes
+#undef vloadm
+#undef vstorem
 #if FC_HAS & FC_MASK_REGISTERS
-#define VMASK __mmask16
-#define vlanes(n) ((VMASK)((n) <= 0 ? 0u : (n) >= VLEN ? (1u << VLEN) - 1 : (1u << (n)) - 1))
-#define vloadm(p, m) ((VT)VOP(maskz_loadu)(m, p))
-#define vstorem(p, v, m) VOP(mask_storeu)(p, m, (VX)(v))
+#define FC_MASK_2 __mmask32
+#define FC_MASK_4 __mmask16
+#define FC_MASK_8 __mmask16
+#define FC_MASKED_2 epi16
+#define FC_MASKED_4 ps
+#define FC_MASKED_8 pd
+#define VMASK FC_WITH(FC_MASK, FC_SIZE)
+#define vlanes(n) ((VMASK)((n) <= 0 ? 0u : (n) >= VLEN ? (1ull << VLEN) - 1 : (1ull << (n)) - 1))
+#define vloadm(p, m) ((VT)FC_X86(maskz_loadu, FC_WITH(FC_MASKED, FC_SIZE))(m, p))
+#define vstorem(p, v, m) FC_X86(mask_storeu, FC_WITH(FC_MASKED, FC_SIZE))(p, m, (VX)(v))
 
-#elif FC_HAS & FC_MASKED_MEMORY
+#elif FC_HAS & FC_MASKED_MEMORY && FC_SIZE > 2
 #define VMASK __m256i
 #define vlanes(n) NAME(lanes)(n)
 #define vloadm(p, m) ((VT)VOP(maskload)((const void *)(p), m))
@@ -182,7 +215,26 @@ FC_RAW(double)
 #define vraw(F, p) ((NAME(of_##F)) * (const NAME(raw_##F) *)(p))
 
 #define FC_CONVERT(v, F) __builtin_convertvector(v, NAME(of_##F))
+#undef vgrow_uint8_t
+#undef vgrow_int8_t
+#undef vgrow_uint16_t
+#undef vgrow_int16_t
+#if FC_SIZE == 2
 #if defined __x86_64__ && FC_VECTOR_BYTES > 16
+#define vgrow_uint8_t(p) ((NAME(of_int16_t))FC_X86(cvtepu8, epi16)(FC_HALF_VECTOR(p)))
+#define vgrow_int8_t(p) ((NAME(of_int16_t))FC_X86(cvtepi8, epi16)(FC_HALF_VECTOR(p)))
+#if FC_VECTOR_BYTES == 32
+#define FC_HALF_VECTOR(p) _mm_loadu_si128((const __m128i *)(p))
+#else
+#define FC_HALF_VECTOR(p) _mm256_loadu_si256((const __m256i *)(p))
+#endif
+#else
+#define vgrow_uint8_t(p) FC_CONVERT(vraw(uint8_t, p), int16_t)
+#define vgrow_int8_t(p) FC_CONVERT(vraw(int8_t, p), int16_t)
+#endif
+#define vgrow_uint16_t(p) vraw(uint16_t, p)
+#define vgrow_int16_t(p) vraw(int16_t, p)
+#elif defined __x86_64__ && FC_VECTOR_BYTES > 16
 #define FC_X86_LANES_4 _mm
 #define FC_X86_LANES_8 _mm256
 #define FC_X86_LANES_16 _mm512
@@ -232,6 +284,19 @@ FC_GROW(int16_t, cvtepi16, FC_WITH(FC_X86_HALF, FC_VLEN))
 #define vround(v) FC_CONVERT(((v) + FC_WITH(FC_WHOLE, FC_SIZE)) - FC_WITH(FC_WHOLE, FC_SIZE), int32_t)
 #endif
 
+#if FC_SIZE == 2
+#if defined __ARM_NEON
+#define vpack(a, b) vcombine_u8(vqmovn_u16((uint16x8_t)(a)), vqmovn_u16((uint16x8_t)(b)))
+#elif FC_VECTOR_BYTES == 16
+#define vpack(a, b) _mm_packus_epi16((VX)(a), (VX)(b))
+#elif FC_VECTOR_BYTES == 32
+#define vpack(a, b) _mm256_permute4x64_epi64(_mm256_packus_epi16((VX)(a), (VX)(b)), 0xd8)
+#else
+#define vpack(a, b)                                                                                                      \
+    _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), _mm512_packus_epi16((VX)(a), (VX)(b)))
+#endif
+#endif
+
 /* ---- exchange of lanes: index l of (a, b), for a vector of up to 16 lanes */
 
 #define FC_PIECE(p) _mm_loadu_ps((const float *)(p))
@@ -245,6 +310,7 @@ FC_GROW(int16_t, cvtepi16, FC_WITH(FC_X86_HALF, FC_VLEN))
 #define vpieces(p, n) ((VT)FC_INSERT(FC_INSERT2(_mm512_castps128_ps512(FC_PIECE(p)), p, n), (p) + 3 * (n), 3))
 #endif
 
+#define FC_BITS_2 int16_t
 #define FC_BITS_4 int32_t
 #define FC_BITS_8 int64_t
 typedef FC_WITH(FC_BITS, FC_SIZE) NAME(bits) __attribute__((vector_size(FC_VECTOR_BYTES)));

@@ -26,10 +26,18 @@ static void NAME(widen)(void *tov, int stored, const void *fromv, ptrdiff_t n)
         FC_WIDEN(FC_I8, int8_t, vgrow_int8_t(from))
         FC_WIDEN(FC_U16, uint16_t, vgrow_uint16_t(from))
         FC_WIDEN(FC_I16, int16_t, vgrow_int16_t(from))
+#if FC_SIZE == 2 /* a single one */
+    case FC_I64: {
+        int64_t s;
+        __builtin_memcpy(&s, from, sizeof s);
+        *to = (T)s;
+    }
+#else
         FC_WIDEN(FC_U32, uint32_t, vraw(uint32_t, from))
         FC_WIDEN(FC_I32, int32_t, vraw(int32_t, from))
         FC_WIDEN(FC_U64, uint64_t, vraw(uint64_t, from))
         FC_WIDEN(FC_I64, int64_t, vraw(int64_t, from))
+#endif
 #ifndef FC_INTEGER
         FC_WIDEN(FC_F32, float, vraw(float, from))
         FC_WIDEN(FC_F64, double, vraw(double, from))

@@ -144,7 +144,7 @@ static void put_cell(char *p, const cell *c, int out_type)
     else if (type == FC_I32 && out_type == FC_I64)
         put(p, (double)(int32_t)c->wrapped, FC_I64);
     else
-        memcpy(p, &c->wrapped, (size_t)size); /* the low bytes come first */
+        memcpy(p, &c->wrapped, (size_t)fc_stored_size(out_type)); /* the low bytes come first */
 }
 
 /* ---- memory ----------------------------------------------------------------------------------- */

@@ -59,12 +59,38 @@ static void make_separable(fc_corr *g, double factor[FC_AXES][8], char stored[FC
         k[d][a][b] = factor[DEPTH][d] * factor[ROWS][a] * factor[COLS][b];
 }
 
+/* Its taps, and factors, without their signs */
+static void make_positive(fc_corr *g, char stored[FC_AXES][8 * 8])
+{
+    EACH(d, g->axis[DEPTH].k) EACH(a, g->axis[ROWS].k) EACH(b, g->axis[COLS].k) k[d][a][b] = fabs(k[d][a][b]);
+    EACH(a, FC_AXES) EACH(t, g->method == FC_SEPARABLE ? g->axis[a].k : 0)
+        put(stored[a] + t * size, fabs(get(stored[a] + t * size, type)), type);
+}
+
+/* Some method that suits the type. Sums of 16 bits may be divided, and stored as others. */
+static int random_method(fc_corr *g, int trial, int small)
+{
+    static const int short_types[] = {FC_U8, FC_I8, FC_U16, FC_I16};
+    if (type != FC_I16)
+        return trial % 5 == 0 && is_float(type)          ? FC_IM2COL
+               : trial % 5 == 1 && small                 ? FC_SEPARABLE
+               : trial % 5 == 2 && small && is_float(type) ? FC_FFT
+               : trial % 5 == 3 && small                 ? FC_BOX
+                                                         : FC_DIRECT;
+    if (g->x_type == FC_U8 && trial / 16 % 2) {
+        g->out_type = short_types[trial / 32 % 4];
+        g->divisor = divisor_for(0x8000);
+    }
+    return trial % 3 == 0 ? FC_DIRECT : FC_SEPARABLE;
+}
+
 void check_driver(void)
 {
-    static const int stored_types[4][4] = {[FC_F32] = {FC_F32, FC_U8, FC_I16, FC_F32},
+    static const int stored_types[FC_TYPES][4] = {[FC_F32] = {FC_F32, FC_U8, FC_I16, FC_F32},
                                            [FC_F64] = {FC_F64, FC_F32, FC_U16, FC_I64},
                                            [FC_I32] = {FC_U8, FC_I8, FC_U16, FC_I16},
-                                           [FC_I64] = {FC_I64, FC_U64, FC_U32, FC_I32}};
+                                           [FC_I64] = {FC_I64, FC_U64, FC_U32, FC_I32},
+                                           [FC_I16] = {FC_U8, FC_I8, FC_U8, FC_I16}};
     static double factor[FC_AXES][8];
     static char stored[FC_AXES][8 * 8];
     fc_tune(8, 0, 0); /* bands of 8 rows; threads and stores past the caches, however small the call */
@@ -73,11 +99,8 @@ void check_driver(void)
         fc_corr g = {.type = type, .x_type = stored_types[type][trial / 4 % 4], .fill = 0.75, .integer_fill = 3};
         g.out_type = type == FC_I32 && trial % 3 ? FC_I64 : type;
         small |= g.x_type != type;
-        int method = trial % 5 == 0 && is_float(type) ? FC_IM2COL : trial % 5 == 1 && small ? FC_SEPARABLE
-                     : trial % 5 == 2 && small && is_float(type) ? FC_FFT
-                     : trial % 5 == 3 && small ? FC_BOX : FC_DIRECT;
-        int dense = method != FC_DIRECT && method != FC_IM2COL, flat = method == FC_BOX;
-        g.method = method;
+        const int method = g.method = random_method(&g, trial, small);
+        int dense = type == FC_I16 || (method != FC_DIRECT && method != FC_IM2COL), flat = method == FC_BOX;
         fc_axis one = {.n = 1, .k = 1, .out = 1, .whole = 1, .stride = 1, .dilation = 1, .boundary = FC_EDGE};
         g.axis[DEPTH] = one;
         if (deep)
@@ -106,8 +129,10 @@ void check_driver(void)
         }
         if (method == FC_BOX)
             EACH(a, g.axis[ROWS].k) EACH(b, g.axis[COLS].k) k[0][a][b] = k[0][0][0];
+        if (g.divisor > 0)
+            make_positive(&g, stored);
         EACH(n, out_planes) EACH(i, g.axis[ROWS].out) EACH(j, g.axis[COLS].out)
-            want[n][i][j] = window(&g, deep ? 0 : n, deep ? n : 0, i, j);
+            want[n][i][j] = window(&g, deep ? 0 : n, deep ? n : 0, i, j), divide(&want[n][i][j], g.divisor, g.out_type);
         view vx = lay_as(g.x_type, source[0], layout, planes, g.axis[ROWS].n, g.axis[COLS].n, x);
         view vk = lay(source[1], layout, g.axis[DEPTH].k, g.axis[ROWS].k, g.axis[COLS].k, k);
         g.x = vx.p, g.axis[ROWS].x_step = vx.row, g.axis[COLS].x_step = vx.col;

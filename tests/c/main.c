@@ -10,7 +10,7 @@ static void report(const char *isa)
     alarm(TIMEOUT);
 }
 
-enum { f32 = FC_F32, f64 = FC_F64, i32 = FC_I32, i64 = FC_I64 };
+enum { f32 = FC_F32, f64 = FC_F64, i32 = FC_I32, i64 = FC_I64, i16 = FC_I16 };
 #define CHECK(name, of, call) \
     if (strstr(name, only))   \
         unit = name, type = of, size = fc_stored_size(of), call, report(table->isa);
@@ -18,7 +18,9 @@ enum { f32 = FC_F32, f64 = FC_F64, i32 = FC_I32, i64 = FC_I64 };
 #define CHECK_SINGLE(kernel) CHECK_KERNEL(kernel, f32)
 #define CHECK_DOUBLE(kernel) CHECK_KERNEL(kernel, f64)
 #define CHECK_FLOATS(kernel) CHECK_KERNEL(kernel, f32) CHECK_DOUBLE(kernel)
-#define CHECK_TYPES(kernel) CHECK_FLOATS(kernel) CHECK_KERNEL(kernel, i32) CHECK_KERNEL(kernel, i64)
+#define CHECK_WIDE(kernel) CHECK_FLOATS(kernel) CHECK_KERNEL(kernel, i32) CHECK_KERNEL(kernel, i64)
+#define CHECK_SHORT(kernel) CHECK_KERNEL(kernel, i16)
+#define CHECK_TYPES(kernel) CHECK_WIDE(kernel) CHECK_SHORT(kernel)
 
 int main(int argc, char **argv)
 {
@@ -39,7 +41,7 @@ int main(int argc, char **argv)
     report("the");
     for (int i = 0; (table = fc_isa(i)); i++) {
         fc_use(table);
-        FC_OPS(CHECK_TYPES) FC_FLOAT_OPS(CHECK_FLOATS) FC_SINGLE_OPS(CHECK_SINGLE) FC_DOUBLE_OPS(CHECK_DOUBLE)
+        FC_OPS(CHECK_TYPES) FC_SHORT_OPS(CHECK_SHORT) FC_WIDE_OPS(CHECK_WIDE) CHECK_SHORT(narrow) FC_FLOAT_OPS(CHECK_FLOATS) FC_SINGLE_OPS(CHECK_SINGLE) FC_DOUBLE_OPS(CHECK_DOUBLE)
         CHECK("fftcorr_f32", f32, check_fftcorr())
         CHECK("fftcorr_f64", f64, check_fftcorr())
         CHECK("driver_f32", f32, check_driver())
@@ -48,6 +50,7 @@ int main(int argc, char **argv)
         CHECK("driver_i64", i64, check_driver())
         CHECK("combined_f32", f32, check_combined())
         CHECK("combined_f64", f64, check_combined())
+        CHECK("driver_i16", i16, check_driver())
         CHECK("each_f32", f32, check_each())
         CHECK("each_f64", f64, check_each())
         CHECK("each_i32", i32, check_each())

@@ -14,9 +14,10 @@ static ptrdiff_t next_width(ptrdiff_t n, ptrdiff_t lanes)
 /* Tap columns side by side: a dense kernel. */
 static void check_dense(fc_corr_fn *corr, ptrdiff_t h, ptrdiff_t w)
 {
-    static const ptrdiff_t side_by_side[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+    static ptrdiff_t side_by_side[33];
     ptrdiff_t lanes = table->vector_bytes / size, widest = 9 * lanes + 1, tallest = 20, rows = 0;
     double start = is_float(type) && up_to(2) == 1 ? k[1][0][0] : 0;
+    EACH(t, w) side_by_side[t] = t;
     EACH(i, tallest)
         EACH(j, widest) {
             cell c = {.sum = start, .wide = (long double)start, .mass = fabsl((long double)start)};

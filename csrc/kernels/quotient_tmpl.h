@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Sums of 16 bits to what they are stored as, divided by a whole number; and sums down columns that are stored so at once:
+ *
+ *   to[i] = the whole number nearest to sum[i] / divisor, half to even, and no more than the type holds
+ *
+ * By multiplication with the inverse, which is exact as far as fc_divides says (Granlund and Montgomery, Division by invariant
+ * integers using multiplication, 1994). Sums are unsigned; those that are stored in 16 bits and not divided are stored as
+ * they are.
+ */
+
+/* How a row is stored. What is constant where this is inlined costs nothing. */
+typedef struct {
+    int divides, has_ties, of_bytes, clamps;
+    T high;
+    fc_quotient by;
+} NAME(storing);
+
+FC_INLINE VT NAME(quotient)(VT v, NAME(storing) s)
+{
+    const VT inverse = vsplat(s.by.inverse);
+    if (s.has_ties)
+        v += (vhigh(v, inverse) & vsplat(1));
+    if (s.divides)
+        v = vhigh(v + vsplat(s.by.add), inverse) >> s.by.shift;
+    if (s.clamps)
+        v -= vless(v, vsplat(s.high));
+    return v;
+}
+
+/* Two vectors, of which n elements are stored */
+FC_INLINE char *NAME(put_quotients)(char *to, VT a, VT b, NAME(storing) s, ptrdiff_t n)
+{
+    const VT words[2] = {NAME(quotient)(a, s), NAME(quotient)(b, s)};
+    const __typeof__(vpack(a, b)) bytes = vpack(words[0], words[1]);
+    const size_t size = (size_t)(n < 2 * VLEN ? n : 2 * VLEN);
+    if (n >= 2 * VLEN && s.of_bytes)
+        __builtin_memcpy(to, &bytes, sizeof bytes);
+    else if (n >= 2 * VLEN)
+        __builtin_memcpy(to, words, sizeof words);
+    else
+        __builtin_memcpy(to, s.of_bytes ? (const void *)&bytes : (const void *)words, size * (s.of_bytes ? 1 : sizeof(T)));
+    return to + size * (s.of_bytes ? 1 : sizeof(T));
+}
+
+/* V vectors of sums down columns, of rows xs apart. n: elements that may be read */
+FC_INLINE void NAME(down_sums)(const int V, VT *sum, const T *x, ptrdiff_t xs, const T *k, ptrdiff_t h, ptrdiff_t n)
+{
+    EACH(v, V)
+        sum[v] = vzero();
+    for (ptrdiff_t a = 0; a < h; a++, x += xs) {
+        const VT tap = vsplat(k[a]);
+        EACH(v, V)
+            sum[v] += tap * vloadn(x + v * VLEN, n - v * VLEN);
+    }
+}
+
+FC_INLINE void NAME(down_row)(char *to, const T *x, ptrdiff_t xs, const T *k, ptrdiff_t h, ptrdiff_t n, NAME(storing) s,
+                              const int is_padded)
+{
+    VT sum[4];
+    for (; n >= 4 * VLEN; n -= 4 * VLEN, x += 4 * VLEN) {
+        NAME(down_sums)(4, sum, x, xs, k, h, 4 * VLEN);
+        to = NAME(put_quotients)(to, sum[0], sum[1], s, 2 * VLEN);
+        to = NAME(put_quotients)(to, sum[2], sum[3], s, 2 * VLEN);
+    }
+    for (; n > 0; n -= 2 * VLEN, x += 2 * VLEN) {
+        NAME(down_sums)(2, sum, x, xs, k, h, is_padded ? 2 * VLEN : n);
+        to = NAME(put_quotients)(to, sum[0], sum[1], s, n);
+    }
+}
+
+FC_INLINE void NAME(down_stored)(char *to, int stored, const T *x, ptrdiff_t xs, const T *k, ptrdiff_t h, ptrdiff_t n,
+                                 unsigned divisor, const int is_padded)
+{
+    const fc_quotient by = fc_quotient_of(divisor);
+    const int is_small = stored == FC_I8;
+#define FC_STORED(bytes, divided, ties, clamped)                                                                         \
+    NAME(down_row)(to, x, xs, k, h, n,                                                                                   \
+                   (NAME(storing)){.of_bytes = bytes, .divides = divided, .has_ties = ties, .clamps = clamped,           \
+                                   .high = is_small ? 127 : 255, .by = by},                                              \
+                   is_padded)
+    if (stored == FC_U8 || stored == FC_I8) {
+        if (divisor == 1)
+            FC_STORED(1, 0, 0, 1);
+        else if (by.has_ties)
+            FC_STORED(1, 1, 1, is_small);
+        else
+            FC_STORED(1, 1, 0, is_small);
+    } else if (divisor == 1)
+        FC_STORED(0, 0, 0, 0);
+    else if (by.has_ties)
+        FC_STORED(0, 1, 1, 0);
+    else
+        FC_STORED(0, 1, 0, 0);
+#undef FC_STORED
+}
+
+static void NAME(down)(void *to, int stored, const void *x, ptrdiff_t xs, const void *k, ptrdiff_t h, ptrdiff_t n,
+                       unsigned divisor)
+{
+    NAME(down_stored)(to, stored, x, xs, k, h, n, divisor, 1);
+}
+
+static int NAME(narrow)(void *to, int stored, const void *from, ptrdiff_t n, double divisor, int rounding)
+{
+    static const T one = 1;
+    (void)rounding;
+    NAME(down_stored)(to, stored, from, 0, &one, 1, n, (unsigned)divisor, 0);
+    return 0;
+}

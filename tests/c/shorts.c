@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Checks of sums of 16 bits: rows of bytes, columns that are stored as quotients, and every quotient that is said to be exact. */
+#include "check.h"
+
+void check_across(fc_across_fn *across)
+{
+    EACH(trial, 300) {
+        const int stored = trial % 2 ? FC_I8 : FC_U8;
+        ptrdiff_t taps = up_to(9), reach = up_to(2) == 1 ? taps : 60, rows = up_to(9), at[9];
+        ptrdiff_t cols = up_to(trial % 3 ? 40 : 6 * table->vector_bytes / size);
+        EACH(t, taps) at[t] = reach == taps ? t : up_to(reach) - 1;
+        randomize(1, stored);
+        EACH(i, rows) EACH(j, cols) {
+            cell c = {0};
+            EACH(t, taps) add_product(&c, x[0][i][j + at[t]], k[0][0][t]);
+            want[0][i][j] = c;
+        }
+        ptrdiff_t end = 0;
+        EACH(t, taps) end = end > at[t] + cols ? end : at[t] + cols;
+        view vx = lay_as(stored, source[0], ADJACENT, 1, rows, end, x), vk = lay(source[1], ADJACENT, 1, 1, taps, k);
+        view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
+        fc_taps asked = {.full = taps, .at = at, .k = vk.p};
+        say_case("type %d, %td taps, rows %td, cols %td", stored, taps, rows, cols);
+        across(vx.p, stored, vx.row, &asked, out.p, out.row / size, rows, cols);
+        verify(out, 1, rows, cols);
+    }
+}
+
+/* (If there is a divisor.) The nearest whole number, half to even, that the type holds; as it is where it has 16 bits and is not divided */
+void divide(cell *c, unsigned divisor, int stored)
+{
+    const double high = stored == FC_I8 ? 127 : stored == FC_U8 ? 255 : stored == FC_I16 ? 32767 : 65535;
+    const double quotient = nearbyint((double)(uint16_t)c->wrapped / divisor);
+    if (divisor > 1 || (divisor == 1 && fc_stored_size(stored) == 1))
+        c->wrapped = (uint64_t)(quotient < high ? quotient : high);
+}
+
+unsigned divisor_for(unsigned most)
+{
+    unsigned divisor = 1;
+    do
+        divisor = up_to(3) == 1 ? 1u << (up_to(16) - 1) : (unsigned)up_to(300);
+    while (!fc_divides(divisor, most));
+    return divisor;
+}
+
+void check_down(fc_down_fn *down)
+{
+    static const int types[] = {FC_U8, FC_I8, FC_I16, FC_U16};
+    EACH(trial, 300) {
+        const int stored = types[trial % 4];
+        const unsigned divisor = divisor_for(9 * 8 * 8);
+        ptrdiff_t h = up_to(9), cols = up_to(trial % 3 ? 40 : 9 * table->vector_bytes / size), room = 10 * table->vector_bytes / size;
+        randomize(1, FC_U8);
+        EACH(a, h) k[0][0][a] = fabs(k[0][0][a]);
+        EACH(j, cols) {
+            cell c = {0};
+            EACH(a, h) add_product(&c, x[0][a][j], k[0][0][a]);
+            divide(&c, divisor, stored);
+            want[0][0][j] = c;
+        }
+        view vx = lay(source[0], ADJACENT, 1, h, room, x), vk = lay(source[1], ADJACENT, 1, 1, h, k);
+        view out = lay_as(stored, dest, ADJACENT, 1, 1, cols, NULL);
+        say_case("to type %d, divided by %u, %td taps, %td columns", stored, divisor, h, cols);
+        down(out.p, stored, vx.p, vx.row / size, vk.p, h, cols, divisor);
+        verify_as(stored, out, 1, 1, cols);
+    }
+}
+
+/* All sums up to what is said to be exact, and no more: by every odd divisor up to 300, and every power of two */
+void check_quotients(fc_narrow_fn *narrow)
+{
+    static uint16_t sum[1 << 16], quotient[1 << 16];
+    EACH(i, 1 << 16) sum[i] = (uint16_t)i;
+    for (unsigned divisor = 2; divisor <= 1 << 15; divisor = divisor < 300 ? divisor + 1 : 2 * (1u << (31 - __builtin_clz(divisor)))) {
+        unsigned most = 0;
+        char wrong[80] = "";
+        for (unsigned step = 1 << 15; step > 0; step /= 2)
+            most += fc_divides(divisor, most + step) ? step : 0;
+        say_case("by %u, up to %u", divisor, most);
+        narrow(quotient, FC_U16, sum, most + 1, divisor, FC_SATURATED);
+        for (unsigned i = 0; i <= most && fc_divides(divisor, most); i++)
+            if (quotient[i] != nearbyint((double)i / divisor))
+                snprintf(wrong, sizeof wrong, "%u became %u", i, quotient[i]);
+        for (unsigned side = 1; side <= 15; side++)
+            if (divisor == side * side && most < 255 * divisor)
+                snprintf(wrong, sizeof wrong, "boxes of bytes are not exact");
+        verdict(wrong);
+    }
+    for (ptrdiff_t n = 1; n <= 150; n++)
+        EACH(of_bytes, 2) {
+            const int stored = of_bytes ? FC_I8 : FC_I16;
+            const unsigned divisor = divisor_for(2000);
+            EACH(j, n) {
+                x[0][0][j] = (double)(up_to(2000) - 1);
+                want[0][0][j] = (cell){.wrapped = (uint64_t)x[0][0][j]};
+                divide(&want[0][0][j], divisor, stored);
+            }
+            view from = lay(source[0], ADJACENT, 1, 1, n, x), to = lay_as(stored, dest, ADJACENT, 1, 1, n, NULL);
+            say_case("to type %d, divided by %u, %td elements", stored, divisor, n);
+            narrow(to.p, stored, from.p, n, divisor, FC_SATURATED);
+            verify_as(stored, to, 1, 1, n);
+        }
+}

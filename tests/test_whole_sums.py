@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Images of bytes to small integers, by kernels whose sums are whole numbers of 16 bits, exact and divided exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import methods
+from fastconv.arguments.correlation import Options, correlation_arguments
+
+PADS = {"reflect": "reflect", "symmetric": "symmetric", "edge": "edge", "wrap": "wrap", "constant": "constant"}
+BINOMIAL = np.array([1, 4, 6, 4, 1])
+# taps as whole numbers, and what they are divided by
+KERNELS = {
+    "binomial 3": (np.outer([1, 2, 1], [1, 2, 1]), 16),
+    "binomial 5": (np.outer(BINOMIAL, BINOMIAL), 256),
+    "binomial 1x5": (BINOMIAL[None], 16),
+    "box 3": (np.ones((3, 3), int), 9),
+    "box 5x3": (np.ones((5, 3), int), 15),
+    "box 15": (np.ones((15, 15), int), 225),
+    "box 4": (np.ones((4, 4), int), 16),
+    "no outer product": (np.array([[1, 0, 2], [0, 3, 1], [5, 1, 0]]), 16),
+    "tent, brighter": (np.outer([1, 2, 1], [1, 2, 1]), 9),
+    "one tap": (np.array([[3]]), 2),
+}
+
+
+def pixels(rng, shape, dtype="uint8"):
+    """All values that the dtype has."""
+    info = np.iinfo(dtype)
+    return rng.integers(info.min, info.max + 1, shape, dtype)
+
+
+def exact(x, k, divisor, boundary="constant", fill=0, dtype=np.uint8):
+    """Sums over windows of the padded image, in Python's order of magnitude; half to even."""
+    pads = [((n - 1) // 2, n - 1 - (n - 1) // 2) for n in k.shape]
+    more = {"constant_values": fill} if boundary == "constant" else {}
+    wide = np.pad(x.astype(np.int64), pads, mode=PADS[boundary], **more)
+    windows = np.lib.stride_tricks.sliding_window_view(wide, k.shape)
+    info = np.iinfo(dtype)
+    return np.rint((windows * k).sum((-2, -1)) / divisor).clip(info.min, info.max).astype(dtype)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_quotients(isa, rng, name):
+    k, divisor = KERNELS[name]
+    for (h, w), boundary in zip([(17, 40), (33, 70), (16, 131), (20, 1100)], PADS, strict=False):
+        x = pixels(rng, (h, w))
+        for dtype in ("uint8", "int8", "uint16", "int16"):
+            y = fastconv.corr2d(x, k / divisor, "same", boundary, 7, dtype=dtype, overflow="saturate")
+            np.testing.assert_array_equal(y, exact(x, k, divisor, boundary, 7, dtype), f"{name} {x.shape} {dtype}")
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_float32_taps_and_every_width(isa, rng, name):
+    k, divisor = KERNELS[name]
+    x = pixels(rng, (19, 80))
+    for width in (*range(16, 36), 63, 64, 65, 80):
+        part = x[:, 80 - width :]
+        taps = (k / divisor).astype("float32")
+        y = fastconv.corr2d(part, taps, "same", "reflect", dtype="uint8", overflow="saturate")
+        np.testing.assert_array_equal(y, exact(part, k, divisor, "reflect"), f"{name} {width}")
+
+
+@pytest.mark.parametrize("x_dtype", ["uint8", "int8"])
+def test_derivatives(isa, rng, x_dtype):
+    """Signed sums, which are stored as they are."""
+    x = pixels(rng, (23, 90), x_dtype)
+    for k in (fastconv.kernels.sobel(axis=0), fastconv.kernels.scharr(axis=1), fastconv.kernels.laplacian()):
+        for boundary in PADS:
+            y = fastconv.corr2d(x, k.astype(int), "same", boundary, 5, dtype=np.int16)
+            np.testing.assert_array_equal(y, exact(x, k.astype(int), 1, boundary, 5, np.int16))
+
+
+def test_layouts(isa, rng, tiny_chunks):
+    """Colours, batches, views, windows, out=, threads: the same as planes."""
+    k, divisor = KERNELS["binomial 5"]
+    image = pixels(rng, (40, 33, 3))
+    how = {"dtype": np.uint8, "overflow": "saturate"}
+    colours = fastconv.corr2d(image, k / divisor, "same", "reflect", axes=(0, 1), threads=3, **how)
+    for c in range(3):
+        plane = exact(image[..., c], k, divisor, "reflect")
+        np.testing.assert_array_equal(colours[..., c], plane)
+        np.testing.assert_array_equal(fastconv.corr2d(image[..., c], k / divisor, "same", "reflect", **how), plane)
+        upside = fastconv.corr2d(image[::-1, ::-1, c], k / divisor, "same", "reflect", **how)
+        np.testing.assert_array_equal(upside, exact(image[::-1, ::-1, c], k, divisor, "reflect"))
+        out = np.zeros((40, 66), np.uint8)
+        fastconv.corr2d(image[..., c], k / divisor, "same", "reflect", out=out[:, ::2], **how)
+        np.testing.assert_array_equal(out[:, ::2], plane)
+        assert not out[:, 1::2].any()
+        part = slice(3, 30), slice(5, 9)
+        window = fastconv.corr2d(image[..., c], k / divisor, "same", "reflect", window=part, **how)
+        np.testing.assert_array_equal(window, plane[part])
+    batch = fastconv.corr2d(np.moveaxis(image, -1, 0), k / divisor, "same", "reflect", threads=2, **how)
+    np.testing.assert_array_equal(batch, np.moveaxis(colours, -1, 0))
+    apart = fastconv.corr2d(image[..., 0], k / divisor, "same", dilation=(3, 2), **how)
+    spread = np.zeros((13, 9), int)
+    spread[::3, ::2] = k
+    np.testing.assert_array_equal(apart, exact(image[..., 0], spread, divisor))
+
+
+def test_three_axes(isa, rng):
+    x = pixels(rng, (5, 9, 40))
+    k = np.ones((3, 3, 3)) / 27
+    wide = np.lib.stride_tricks.sliding_window_view(x.astype(int), k.shape).sum((-3, -2, -1))
+    np.testing.assert_array_equal(fastconv.corr3d(x, k, dtype=np.uint8), np.rint(wide / 27))
+
+
+def asked(x, k, dtype, overflow="saturate", fill=0):
+    c = correlation_arguments(2, x, k, Options("same", fillvalue=fill, dtype=dtype, overflow=overflow))
+    return methods.stored(c, methods.choose(c, "auto"))
+
+
+def test_only_where_16_bits_hold_all_sums(rng):
+    x = pixels(rng, (20, 50))
+    for k, dtype, overflow, is_short in (
+        (np.ones((3, 3)) / 9, np.uint8, "raise", True),
+        (np.ones((3, 3)) / 8, np.uint8, "saturate", True),
+        (np.ones((3, 3)) / 8, np.uint8, "raise", False),  # some may not fit
+        (np.ones((3, 3)) / 10, np.uint8, "saturate", False),  # ties, and no power of two
+        (np.ones((17, 17)) / 289, np.uint8, "saturate", False),  # 289 * 255 is more than 65535
+        (np.full((3, 3), 0.1234), np.uint8, "saturate", False),
+        (np.array([[1, -1]]), np.int16, "raise", True),
+        (np.array([[1, -1]]) / 2, np.int16, "raise", False),  # negative, and divided
+        (np.array([[100, 100]]), np.int16, "saturate", False),
+        (np.array([[100, 100]]), np.uint16, "raise", True),
+        (np.array([[np.nan, 1]]), np.uint8, "saturate", False),
+        (np.array([[0, 0]]) / 1, np.uint8, "saturate", False),
+    ):
+        ways = asked(x, k, dtype, overflow)
+        assert (ways is not None and ways[0].sum_dtype == np.int16) == is_short, (k, dtype, overflow)
+    assert asked(x, np.ones((3, 3)) / 9, np.uint8, fill=0.5)[0].sum_dtype != np.int16
+    assert asked(x.astype(np.int16), np.ones((3, 3)) / 9, np.uint8)[0].sum_dtype != np.int16
+
+
+def test_a_plan_serves_no_other_taps(rng):
+    x = pixels(rng, (30, 40))
+    for _ in range(3):
+        for k in (np.ones((3, 3)) / 9, np.full((3, 3), 0.1234), np.outer([1, 2, 1], [1, 2, 1]) / 16):
+            y = fastconv.corr2d(x, k, "same", dtype=np.uint8, overflow="saturate")
+            expected = fastconv.corr2d(x, k, "same", dtype=np.uint8, overflow="saturate", method="numpy")
+            np.testing.assert_array_equal(y, expected)
