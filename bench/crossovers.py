@@ -14,6 +14,7 @@ beside the times.)
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -145,6 +146,14 @@ def choices() -> Calls:
                     for n in (300, 600, 900)}  # fmt: skip
 
 
+def lags() -> Calls:
+    calls: Calls = {}
+    for n in (300, 700, 1500):
+        x, ys = floats(n).astype(float), itertools.cycle(floats(40, n).astype(float))
+        calls[f"xcorr {n}, a new y in every call"] = lambda x=x, ys=ys: fastconv.xcorr(x, next(ys))
+    return calls
+
+
 def matches() -> Calls:
     x, volume, match = floats(512, 512), floats(200, 200, 20), fastconv.feature.match_template
     calls: Calls = {f"match_template {n}x{n}": partial(match, x, x[:n, :n]) for n in (8, 12, 24, 64)}
@@ -193,7 +202,7 @@ GROUPS: dict[str, Callable[[], Calls]] = {
     "RATE_INTEGERS": choices, "GATHER_*_US": choices, "CROSSOVERS": choices, "BOX_*": choices,
     "MATCH_*": matches, "RATE_MATCH": matches, "LINES_*": filters,
     "ORDERED_*": filters, "PASSES_*": filters, "WIDE_MEAN": filters, "SHORT_LINE": filters, "PIXELS_*": colours,
-    "PLAIN_BELOW": filters, "MISSING_BAND": filters, "FLOAT32_FROM": filters, "FAR": filters,
+    "PLAIN_BELOW": filters, "LAGS_PRODUCTS": lags, "MISSING_BAND": filters, "FLOAT32_FROM": filters, "FAR": filters,
     "FC_THREADS_FROM_US": threads, "KEEP_GIL_BELOW": threads, "SPIN_US": threads, "*_CHUNK_US": threads,
     "RATE_*": threads, "FC_*": pictures, "CORR_*": pictures, "GATHER_*": pictures, "SEPARABLE_*": pictures,
     "STRIP_*": pictures, "KEPT_*": pictures, "BYTES_*": images_of_bytes,

@@ -25,6 +25,7 @@ cdef extern from "fastconv.h" nogil:
         void (*half_in)(void *, const void *, ptrdiff_t) noexcept nogil
         void (*half_out)(void *, const void *, ptrdiff_t) noexcept nogil
         ptrdiff_t (*present)(const void *, const unsigned char *, int, ptrdiff_t, void *, void *) noexcept nogil
+        int (*finite)(const void *, ptrdiff_t) noexcept nogil
         void (*make_up)(void *, const void *, ptrdiff_t, double) noexcept nogil
     ctypedef struct fc_block:
         int rows, vectors

@@ -40,6 +40,9 @@ WIDE_MEAN = 48  # elements: means over more along two axes are taken one after t
 # Template matching (feature.py)
 MATCH_SHORT = 32  # scores of a row (Zen 4): fewer lie across columns, as do channels that come last
 
+# Signals at limited lags (lags.py)
+LAGS_PRODUCTS = 1 << 20  # products (Zen 4): of fewer, transforms of taps that are new take longer than the sums
+
 # Full convolution (signal.py)
 PLAIN_BELOW = 10000  # products: fewer take no longer than finding out which are needed
 

@@ -8,9 +8,12 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastconv.arguments.correlation import NANS
-from fastconv.arguments.values import as_count, as_index, as_numbers, as_word
+from fastconv import costs
+from fastconv.arguments.correlation import NANS, placed
+from fastconv.arguments.values import as_count, as_index, as_numbers, as_word, is_finite
 from fastconv.convolved import batch_convolved, partly_convolved
+from fastconv.plans import Answer, planned
+from fastconv.sums import answered
 from fastconv.typing import Nan, Normalize
 
 __all__ = ["xcorr"]
@@ -22,6 +25,7 @@ NORMALIZE: tuple[str, ...] = get_args(Normalize)
 DOUBTFUL = 1e-4
 
 
+@planned(x="data", y="taps")
 def xcorr(
     x: ArrayLike,
     y: ArrayLike,
@@ -103,6 +107,11 @@ def xcorr(
         dtype = np.dtype(np.complex128 if "c" in (a.dtype.kind, b.dtype.kind) else np.float64)
     computed = np.dtype(np.complex128 if dtype.kind == "c" else np.float64)
     a, b = a.astype(computed, copy=False), b.astype(computed, copy=False)
+    in_place = axis in (-1, len(batch)) and normalize == "none" and nan == "propagate"
+    if in_place and _is_short(a, b, lags, batch) and is_finite(b):
+        answer: Any = _directly(a, b, lags, batch, dtype, x, y)
+        return answer  # type: ignore[no-any-return]
+    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)  # whose sums have the same bits however they lay
     with np.errstate(all="ignore"):
         if normalize == "pearson":
             made = _pearson(a, b, lags, batch, ignores=nan == "ignore")
@@ -153,6 +162,14 @@ def _energy(v: NDArray[Any]) -> NDArray[np.float64]:
 def _sums(x: NDArray[Any], y: NDArray[Any], lags: int, batch: tuple[int, ...]) -> NDArray[Any]:
     """r[..., lags + l] = sum of x[..., t + l] conj(y[..., t]) over the pairs that overlap; 0 where there are none."""
     n, m = x.shape[-1], y.shape[-1]
+    if _is_short(x, y, lags, batch):
+        if is_finite(y):
+            sums: NDArray[Any] = _planned(x, y, lags, batch)
+            return sums
+        if batch:  # what is not finite makes no difference to its neighbours
+            pairs = [np.broadcast_to(v, (*batch, v.shape[-1])).reshape(-1, v.shape[-1]) for v in (x, y)]
+            each = [_sums(a, b, lags, ()) for a, b in zip(*pairs, strict=True)]
+            return np.reshape(each, (*batch, 2 * lags + 1)).astype(x.dtype, copy=False)
     if n < m:  # the longer one slides
         return np.flip(_sums(y, x, lags, batch).conj(), -1)
     low, high = max(-lags, 1 - m), min(lags, n - 1)  # of the lags at which some do
@@ -167,6 +184,33 @@ def _sums(x: NDArray[Any], y: NDArray[Any], lags: int, batch: tuple[int, ...]) -
     )
     result[..., lags + low : lags + high + 1] = made.result
     return result
+
+
+def _is_short(x: NDArray[Any], y: NDArray[Any], lags: int, batch: tuple[int, ...]) -> bool:
+    """Whether there is so little to sum that transforms of signals that are new in every call would take longer."""
+    products = (2 * lags + 1) * y.shape[-1]
+    return x.dtype.kind == "f" and 0 not in batch and products <= costs.LAGS_PRODUCTS
+
+
+def _directly(
+    x: NDArray[Any],
+    y: NDArray[Any],
+    lags: int,
+    batch: tuple[int, ...],
+    dtype: np.dtype[Any],
+    asked: Any = None,
+    taps: Any = None,
+) -> Answer:
+    """As `_sums`, tap by tap, of finite y. asked, taps: what x and y are, or copies of in float64."""
+    x = np.broadcast_to(x, (*batch, x.shape[-1]))
+    y = y.reshape(y.shape[-1]) if y.size == y.shape[-1] else np.broadcast_to(y, (*batch, y.shape[-1]))
+    c = placed(x, y, (lags,), (2 * lags + 1,), dtype)
+    return answered(c, "direct", None, "xcorr", asked, taps, finite=True)
+
+
+@planned(x="data", y="taps")
+def _planned(x: NDArray[Any], y: NDArray[Any], lags: int, batch: tuple[int, ...]) -> Any:
+    return _directly(x, y, lags, batch, x.dtype, x, y)
 
 
 # ---- the coefficient of each lag -----------------------------------------------------------------

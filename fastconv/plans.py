@@ -32,7 +32,7 @@ class Answer(NamedTuple):
         return Answer(function(self.result), self.plan and self.plan.then(function))
 
 
-def planned(**roles: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+def planned(**roles: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Remember the plans of a function that returns an `Answer`, or just a result.
 
     Parameters
@@ -41,9 +41,9 @@ def planned(**roles: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
         Of parameters that are no options, by name: see `plans_words.pxi`.
     """
 
-    def decorate(function: Callable[P, Any]) -> Callable[P, Any]:
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-            answer = function(*args, **kwargs)
+            answer: Any = function(*args, **kwargs)
             return answer.result if type(answer) is Answer else answer
 
         return functools.update_wrapper(_core.Function(function, roles, Answer) if _core else call, function)

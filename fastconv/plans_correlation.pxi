@@ -281,7 +281,7 @@ cdef class CorrPlan(Plan):
             taps = <const char *> cnp.PyArray_DATA(<cnp.ndarray> s.tap[0])
             if memcmp(taps, cnp.PyArray_DATA(self.taps), cnp.PyArray_NBYTES(self.taps)) == 0:
                 taps = NULL
-            elif self.finite and not is_finite(<cnp.ndarray> s.tap[0]):
+            elif self.finite and not fc_in_use().op[self.g.type].finite(taps, cnp.PyArray_SIZE(self.taps)):
                 return None
         if self.cast >= 0:
             x = cnp.PyArray_FROMANY(x, self.cast, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)

@@ -77,7 +77,7 @@ def test_beside_others(rng):
     for lag in (-30, -1, 0, 17):
         np.testing.assert_allclose(part[lag + 30], np.corrcoef(*pairs(x, y, lag))[0, 1], atol=1e-13)
     for normalize in ("coeff", "pearson"):
-        np.testing.assert_allclose(fastconv.xcorr(x, x, 0, normalize=normalize), [1], rtol=1e-15)
+        np.testing.assert_allclose(fastconv.xcorr(x, x, 0, normalize=normalize), [1], rtol=1e-14)
 
 
 def test_means_that_dwarf_what_varies(rng):
@@ -162,3 +162,31 @@ def test_refused(case):
     how, exception, message = BAD[case]
     with pytest.raises(exception, match=message):
         fastconv.xcorr(**{"x": np.ones((2, 5)), "y": np.ones((2, 5)), **how})
+
+
+@pytest.mark.parametrize("normalize", ["none", "coeff", "pearson"])
+@pytest.mark.parametrize(("n", "m", "lags"), [(40, 40, 7), (900, 300, 1100), (3000, 2000, None)])
+def test_bits(rng, normalize, n, m, lags):
+    """An element has the bits that it has by itself, however it lies, and whatever was called before."""
+    x, y = rng.standard_normal((3, n)), rng.standard_normal((3, m))
+    for lost in (None, (1, 5)):
+        if lost:
+            y[lost] = np.nan
+        r = fastconv.xcorr(x, y, lags, normalize=normalize)
+        apart = [np.moveaxis(np.repeat(v[..., None], 2, -1), 1, 0)[..., 0].T for v in (x[:, ::-1], y[:, ::-1])]
+        cases.assert_same_bits(fastconv.xcorr(*(v[:, ::-1] for v in apart), lags, normalize=normalize), r)
+        for i in (0, 2, 1, 0):
+            cases.assert_same_bits(fastconv.xcorr(x[i], y[i], lags, normalize=normalize), r[i], (lost, i))
+
+
+def test_the_next_call(rng):
+    """One plan serves other signals, but none that is not finite."""
+    x, y = rng.standard_normal((2, 5, 100))
+    fastconv.clear_cache()
+    for a, b in zip(x, y, strict=True):
+        np.testing.assert_allclose(fastconv.xcorr(a, b), np.correlate(a, b, "full"), atol=1e-12)
+    assert fastconv.cache_info().hits == 4
+    y[0, 3] = np.inf
+    np.testing.assert_array_equal(
+        np.isfinite(fastconv.xcorr(x[0], y[0])), np.isfinite(np.correlate(x[0], y[0], "full"))
+    )
