@@ -335,6 +335,8 @@ def _separable(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tuple[
         return "the stride is not 1", ()
     dtype = c.compute_dtype
     if c.factors:
+        if not np.isfinite(c.k).all():  # a factor of 0 would hide an infinite one, and what comes between may be finite
+            return "the products of the factors are not all finite", ()
         return "", tuple(f.astype(dtype)[None] for f in c.factors)
     nothing = f"k is no {'outer product' if only_if_faster else 'sum of few outer products'}", ()
     if any_kernel:

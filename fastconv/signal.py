@@ -10,7 +10,7 @@ Results differ from SciPy's only where that loses data or does what C leaves und
 - A fillvalue that does not fit is an error, also where SciPy wraps it.
 - Transforms never round integers.
 - What is not finite spoils only the outputs that have a product with it. (In `correlate2d` and `convolve2d` products
-  with the fill count, as in SciPy.)
+  with the fill count, as in SciPy.) Nor is it an error beside integers, which SciPy's choice of a method makes it.
 - float16 of two and more dimensions is taken whatever its size.
 - An empty image with boundary "wrap" is an error. `sepfir2d` with a filter longer than the image has a result.
 - A kernel as large as its image takes seconds, whatever the boundary.

@@ -76,6 +76,26 @@ def test_factors_that_do_not_sum_to_one(rng):
             fastconv.sepcorr2d(x, ky * np.ones(9, "f4"), kx * np.ones(11, "f4"), "same")
 
 
+def test_factors_whose_products_are_subnormal(rng):
+    """Their taps have few digits, and those of two passes all."""
+    x = rng.standard_normal((20, 30))
+    for ky, kx, scale in ((1e-160, 1e-160, 1), (1e-165, 1e-160, 1e290), (1e-30, 1e-290, 1e9)):
+        with fastconv.checked():
+            fastconv.sepcorr2d(x * scale, ky * rng.standard_normal(7), kx * rng.standard_normal(9), "same", "edge")
+
+
+@pytest.mark.parametrize("lost", [np.inf, np.nan, 1e200])
+def test_factors_that_are_not_finite(rng, lost):
+    """The kernel is their product, in which infinity times 0 is NaN; 1e200 times 1e200 is infinite."""
+    x, ky, kx = rng.standard_normal((20, 30)), rng.standard_normal(7), rng.standard_normal(9)
+    ky[2], kx[4:6] = lost, (0, 1e200)
+    with fastconv.checked(), np.errstate(all="ignore"):
+        y = fastconv.sepcorr2d(x, ky, kx, "same", "edge")
+        np.testing.assert_array_equal(np.isnan(y), np.isnan(fastconv.corr2d(x, np.outer(ky, kx), "same", "edge")))
+    with pytest.raises(ValueError, match="not all finite"):
+        fastconv.sepcorr2d(x, ky, kx, method="separable")
+
+
 @pytest.mark.parametrize("method", matching.MEASURES)
 @pytest.mark.parametrize("size", [5, 20])
 @pytest.mark.parametrize("scale", ["smallest_subnormal", "tiny"])

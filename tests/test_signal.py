@@ -271,6 +271,16 @@ def test_what_is_not_finite_stays_in_its_window():
     assert_alike("correlate2d", np.ones((3, 3)), np.array([[np.nan, 1], [1, 1]]))
 
 
+@pytest.mark.parametrize("lost", [np.nan, np.inf])
+def test_what_is_not_finite_beside_integers(lost):
+    """SciPy's choice of a method makes an integer of the largest element."""
+    for x, k in (([1, 2, 3], [lost, 1]), ([1.0, lost, 2], [1, 2])):
+        with pytest.raises((ValueError, OverflowError)):
+            original.correlate(x, k)
+        for name in ("correlate", "convolve"):
+            np.testing.assert_array_equal(getattr(signal, name)(x, k), getattr(original, name)(x, k, method="direct"))
+
+
 def test_empty():
     for shapes in (((0, 3), (2, 2)), ((2, 2), (0, 3)), ((0, 3), (0, 3))):
         for mode in ("full", "same", "valid"):

@@ -25,8 +25,9 @@ def error_bound(c: Correlation, factors: tuple[NDArray[Any], ...] = (), *, trans
     (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1). A kernel that is taken apart
     into `factors` (per axis, terms x taps) has the sum of their absolute outer products in place of ``|k|``, and
     for n the taps of all factors and 16 for their own rounding; what eta adds to one pass is multiplied by the sums of
-    the factors after it, and what the outer products differ from k by is an error, too. Where at most N = `transformed`
-    elements are transformed together (as a pair of tiles, say), the error is relative to all of them:
+    the factors after it. What the outer products differ from k by, and may be off by where they are subnormal, is an
+    error, too. Where at most N = `transformed` elements are transformed together (as a pair of tiles, say), the error
+    is relative to all of them:
     ``16 u log2(N) |x| |k|``, the norms being roots of sums of squares (ibid., theorem 24.2), and the bound of the
     direct sum is added. So is ``8 N eta (1 + sum|x| + sum|k|)``: every step may be off by eta, and each result is a sum
     of N products with spectra. To the bound of the compiled sum are added that of the reference's own float64 sum, and
@@ -65,6 +66,7 @@ def error_bound(c: Correlation, factors: tuple[NDArray[Any], ...] = (), *, trans
             terms = [*zip(*(f.astype(float) for f in factors), strict=True)]
             K = np.maximum(K, np.sum([reduce(np.multiply.outer, [np.abs(f) for f in term]) for term in terms], axis=0))
             left_out = np.abs(np.sum([reduce(np.multiply.outer, term) for term in terms], axis=0) - c.k)
+            left_out = left_out + _faint(terms) * float(float64.smallest_subnormal)
             etas = sum(reduce(lambda before, f: before * np.abs(f).sum() + f.size, term, 0.0) for term in terms)
         n *= parts
         u = (n * float(compute.eps) + c.k.size * float(float64.eps) + 2 * float(result.eps)) / 2
@@ -87,6 +89,16 @@ def error_bound(c: Correlation, factors: tuple[NDArray[Any], ...] = (), *, trans
         overflow = np.maximum(magnitude, between) >= float(min(compute.max, result.max)) * (1 - n * float(compute.eps))
         bound = np.where(overflow, np.inf, bound)
     return bound + 1 if c.dtype.kind in "iu" else bound
+
+
+def _faint(terms: list[tuple[NDArray[np.float64], ...]]) -> NDArray[np.int64]:
+    """How many of the outer products are too small at each tap to be known to the last place of a normal number."""
+    count = []
+    for term in terms:
+        product = np.abs(reduce(np.multiply.outer, term))
+        is_there = reduce(np.logical_and.outer, [f != 0 for f in term])
+        count.append(is_there & (product < np.finfo(np.float64).tiny))
+    return np.sum(count, axis=0, dtype=np.int64)
 
 
 def _normalised_error_bound(c: Correlation, factors: tuple[NDArray[Any], ...], transformed: int) -> NDArray[np.float64]:
