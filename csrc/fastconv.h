@@ -146,14 +146,14 @@ FC_API void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile til
  *
  *   out[image][c][i] = bias[c] + sum_{m < kernels} sum_{o * stride - lead + t * dilation = i} x[image][m][o] w[m][c][t]
  *
- * Beyond x lie zeros then. */
+ * Beyond x lie zeros then. halves: type is FC_F32, but all arrays are FC_F16. */
 enum { FC_PRODUCTS, FC_LANES, FC_SLIDES };
 typedef struct {
     int kind, threads;
     ptrdiff_t chunks, part; /* shares that threads take; taps summed in one go */
 } fc_conv_plan;
 typedef struct {
-    int type, threads, clamp, gradient; /* FC_F32 or FC_F64; threads: at most */
+    int type, threads, clamp, gradient, halves; /* FC_F32 or FC_F64; threads: at most */
     ptrdiff_t images, groups, channels, kernels;
     fc_axis axis[FC_AXES];        /* x_step counts; out_step, k_step, start and whole do not */
     ptrdiff_t x_image, x_channel; /* bytes */

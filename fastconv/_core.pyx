@@ -22,8 +22,6 @@ cnp.import_array()
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_ops:
         double (*peak)(ptrdiff_t) noexcept
-        void (*half_in)(void *, const void *, ptrdiff_t) noexcept nogil
-        void (*half_out)(void *, const void *, ptrdiff_t) noexcept nogil
         ptrdiff_t (*present)(const void *, const unsigned char *, int, ptrdiff_t, void *, void *) noexcept nogil
         int (*finite)(const void *, ptrdiff_t) noexcept nogil
         void (*make_up)(void *, const void *, ptrdiff_t, double) noexcept nogil
@@ -242,20 +240,6 @@ def use(int i):
 def fma_peak(is_float32, ptrdiff_t rounds):
     """Do `rounds` rounds of nothing but fma in registers; returns the floating-point operations done."""
     return fc_in_use().op[FC_F32 if is_float32 else FC_F64].peak(rounds)
-
-
-def recast(cnp.ndarray to, cnp.ndarray a):
-    """Elements of float16 to float32, or back. Both are C-contiguous, aligned, and of one size."""
-    cdef const fc_kernels *table = fc_in_use()
-    cdef const char *x = cnp.PyArray_BYTES(a)
-    cdef char *y = cnp.PyArray_BYTES(to)
-    cdef ptrdiff_t n = cnp.PyArray_SIZE(a)
-    cdef bint narrows = cnp.PyArray_ITEMSIZE(to) == 2
-    with nogil:
-        if narrows:
-            table.op[FC_F32].half_out(y, x, n)
-        else:
-            table.op[FC_F32].half_in(y, x, n)
 
 
 def alloc_fail_after(long allocations):

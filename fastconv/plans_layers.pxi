@@ -81,7 +81,7 @@ cdef extern from "fastconv.h" nogil:
         int kind, threads
         ptrdiff_t chunks, part
     ctypedef struct fc_conv:
-        int type, threads, clamp, gradient
+        int type, threads, clamp, gradient, halves
         ptrdiff_t images, groups, channels, kernels
         fc_axis axis[3]
         ptrdiff_t x_image, x_channel
@@ -118,7 +118,7 @@ cdef double describe_windows(fc_axis *axis, axes, cnp.ndarray x) except -1:
 @cython.auto_pickle(False)
 cdef class LayerPlan(ArraysPlan):
     """A layer: of x (images, channels, ...), w (kernels, channels / groups, ...) and bias (kernels,) or None makes (images,
-    kernels, ...). All are of one float type, and all but x C-contiguous.
+    kernels, ...). All are of one float type, which may be float16, and all but x C-contiguous.
 
     Parameters
     ----------
@@ -147,7 +147,8 @@ cdef class LayerPlan(ArraysPlan):
 
     cdef describe(self, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, int threads):
         cdef fc_conv *g = &self.g
-        g.type = FC_F32 if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT else FC_F64
+        g.type = FC_F64 if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE else FC_F32
+        g.halves = cnp.PyArray_ITEMSIZE(x) == 2
         g.groups = groups
         g.images, g.channels = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(w, 1)
         g.kernels = cnp.PyArray_DIM(w, 0) // groups
@@ -185,7 +186,7 @@ cdef class LayerPlan(ArraysPlan):
 @cython.auto_pickle(False)
 cdef class WeightPlan(LayerPlan):
     """The gradient of a layer's weights: of x (images, channels, ...) and grad_output (images, kernels, ...) makes one of
-    the shape of w. All are of one float type and aligned."""
+    the shape of w. All are of one float type, which may be float16, and aligned."""
 
     def __init__(self, cnp.ndarray x, cnp.ndarray grad_output, cnp.ndarray w, axes, ptrdiff_t groups, int threads):
         cdef int i, first = 3 - len(axes)

@@ -12,9 +12,11 @@
 #define FC_MASKED_MEMORY 2  /* some lanes are loaded and stored by a vector of sign bits: AVX2 */
 #define FC_MASK_REGISTERS 4 /* the same at no cost, and picks from two vectors: AVX-512 */
 #define FC_32_REGISTERS 8   /* vectors; else 16 */
+#define FC_F16C 16          /* float16 to float32 and back: F16C */
 
 #include "kernels/kernels.h"
 #if defined __x86_64__
+#include <cpuid.h>
 #include <immintrin.h>
 #else
 #include <arm_neon.h>
@@ -27,6 +29,13 @@
 #include "kernels/tiles.h"
 
 #define FC_CPU(feature) (__builtin_cpu_supports(feature) != 0)
+#if defined __x86_64__ /* not every compiler's FC_CPU knows of it */
+static inline int fc_has_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+#endif
 /* Before the target: any CPU runs it. */
 static int FC_WITH(supported, FC_ISA)(void) { return FC_SUPPORTED; }
 

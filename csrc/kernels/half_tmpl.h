@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * float16 to float32 and back, VLEN elements at a time, to the same bits on every instruction set (Giesen, "Float->half conversion",
- * 2012).
+ * Verbs for float16, as 16 bits, of VLEN elements: to float32 and back, to the same bits on every instruction set (Giesen,
+ * "Float->half conversion", 2012).
+ *
+ *   vhalf(p)          from p, which need not be aligned
+ *   vhalfm(p, mask)   some of them, where masks are in registers; the others are zero
+ *   vhalfn(p, n)      the first n; the others are zero
+ *   vhalve(v)         the nearest, as uint16_t
  *
  *              sign  exponent, bias     fraction
  *   float16       1         5,   15           10       moved by 13 bits, what is normal is float32 but for the bias
@@ -11,19 +16,28 @@
 #error "float16 is computed in float32"
 #endif
 
-typedef uint16_t NAME(half) __attribute__((vector_size(2 * FC_VLEN), aligned(2), may_alias));
+#if FC_HAS & FC_F16C
+#define vhalf(p) ((VT)FC_JOIN(FC_WITH(FC_X86, FC_VECTOR_BYTES), cvtph, ps)((FC_WITH(FC_X86_HALF, FC_VLEN))vraw(uint16_t, p)))
+#define vhalve(v) ((NAME(of_uint16_t))FC_JOIN(FC_WITH(FC_X86, FC_VECTOR_BYTES), cvtps, ph)((VX)(v), 0 /* half to even */))
+#if FC_HAS & FC_MASK_REGISTERS
+#define FC_SOME_8 _mm_maskz_loadu_epi16
+#define FC_SOME_16 _mm256_maskz_loadu_epi16
+#define vhalfm(p, mask) ((VT)FC_JOIN(FC_WITH(FC_X86, FC_VECTOR_BYTES), cvtph, ps)(FC_WITH(FC_SOME, FC_VLEN)(mask, p)))
+#endif
+#else
 #define FC_PICK(mask, a, b) (((mask) & (a)) | (~(mask) & (b)))
 
-FC_INLINE VT NAME(half_to)(NAME(half) h)
+FC_INLINE VT NAME(half_to)(NAME(of_uint16_t) h)
 {
     const VBITS bits = __builtin_convertvector(h, VBITS), u = bits & 0x7fff;
     VBITS normal = (u << 13) + ((127 - 15) << 23);
-    normal += (VBITS)(u >= 0x7c00) & ((127 - 15) << 23); /* infinite or NaN */
+    normal += (VBITS)(u >= 0x7c00) & ((127 - 15) << 23); /* infinite or NaN, */
+    normal |= (VBITS)(u > 0x7c00) & (1 << 22);           /* which is a quiet one */
     const VBITS small = (VBITS)(__builtin_convertvector(u, VT) * 0x1p-24f);
     return (VT)(FC_PICK((VBITS)(u < 0x400), small, normal) | (bits & 0x8000) << 16);
 }
 
-FC_INLINE NAME(half) NAME(half_from)(VT v)
+FC_INLINE NAME(of_uint16_t) NAME(half_from)(VT v)
 {
     const VBITS bits = (VBITS)v, a = bits & 0x7fffffff, sign = (bits >> 16) & 0x8000;
     const VBITS normal = (a - ((127 - 15) << 23) + 0xfff + (a >> 13 & 1)) >> 13;
@@ -31,27 +45,21 @@ FC_INLINE NAME(half) NAME(half_from)(VT v)
     const VBITS beyond = FC_PICK((VBITS)(a > 0x7f800000), (a >> 13 & 0x3ff) | 0x7e00, (VBITS){0} + 0x7c00);
     VBITS h = FC_PICK((VBITS)(a < (127 - 14) << 23), small, normal);
     h = FC_PICK((VBITS)(a >= (127 + 16) << 23), beyond, h);
-    return __builtin_convertvector(h | sign, NAME(half));
-}
-
-static void NAME(half_in)(void *tov, const void *fromv, ptrdiff_t n)
-{
-    T *to = tov;
-    const char *from = fromv;
-    for (; n >= VLEN; n -= VLEN, to += VLEN, from += 2 * VLEN)
-        vstore(to, NAME(half_to)(*(const NAME(half) *)(const void *)from));
-    NAME(half) last = {0};
-    __builtin_memcpy(&last, from, 2 * (size_t)n);
-    vstorem(to, NAME(half_to)(last), vlanes(n));
-}
-
-static void NAME(half_out)(void *tov, const void *fromv, ptrdiff_t n)
-{
-    char *to = tov;
-    const T *from = fromv;
-    for (; n >= VLEN; n -= VLEN, from += VLEN, to += 2 * VLEN)
-        *(NAME(half) *)(void *)to = NAME(half_from)(vload(from));
-    const NAME(half) last = NAME(half_from)(vloadm(from, vlanes(n)));
-    __builtin_memcpy(to, &last, 2 * (size_t)n);
+    return __builtin_convertvector(h | sign, NAME(of_uint16_t));
 }
 #undef FC_PICK
+#define vhalf(p) NAME(half_to)(vraw(uint16_t, p))
+#define vhalve(v) NAME(half_from)(v)
+#endif
+#ifdef vhalfm
+#define vhalfn(p, n) vhalfm(p, vlanes(n))
+#else
+FC_INLINE VT NAME(half_first)(const char *p, ptrdiff_t n)
+{
+    uint16_t lane[FC_VLEN] = {0};
+    for (ptrdiff_t l = 0; l < n; l++)
+        __builtin_memcpy(lane + l, p + 2 * l, 2);
+    return vhalf(lane);
+}
+#define vhalfn(p, n) NAME(half_first)(p, n)
+#endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * THE LISTS of micro-kernels: of those for every type of the arithmetic, for integers of 16 bits, for all others, for floats, for
- * float alone, for double alone. The table of function pointers, every instruction set's instance of it, the C-level check and the names `<op>_<dtype>_<isa>` that a debugger
+ * double alone. The table of function pointers, every instruction set's instance of it, the C-level check and the names `<op>_<dtype>_<isa>` that a debugger
  * or profiler shows are all made from these lists.
  */
 #ifndef FC_KERNELS_H
@@ -20,11 +20,12 @@
     X(split) X(join)                                                     \
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
     X(norms) X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
-#define FC_SINGLE_OPS(X) X(half_in) X(half_out)
 #define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread) X(match_join)
 
-/* How elements are stored; arithmetic is done in the first five. Integers wrap. */
+/* How elements are stored; arithmetic is done in the first five. Integers wrap. FC_F16 is of layers alone (fc_conv), which are computed
+ * in FC_F32. */
 enum { FC_F32, FC_F64, FC_I32, FC_I64, FC_I16, FC_TYPES, FC_U8 = FC_TYPES, FC_I8, FC_U16, FC_U32, FC_U64, FC_STORED_TYPES };
+enum { FC_F16 = FC_STORED_TYPES };
 
 /* Strides count elements. Pointers need the alignment of one element only. */
 
@@ -105,7 +106,7 @@ typedef void fc_dot_fn(const fc_dot *g);
 
 /* Rows of a channel, side by side, for K1 to read (pack_tmpl.h): each run is `rows` rows of n elements,
  *   to[run->to + i*ts + j] = x[i*run->xs + j*step], run->x bytes on, where from <= j < end; else zero.
- * Runs are done in order; up to a vector behind every row is overwritten, too. ahead: elements from x to what will be packed
+ * half: x is FC_F16, and `to` FC_F32. Runs are done in order; up to a vector behind every row is overwritten, too. ahead: elements from x to what will be packed
  * soon; a hint. */
 typedef struct {
     ptrdiff_t to, x, xs, rows, n, from, end;
@@ -114,6 +115,7 @@ typedef struct {
 typedef struct {
     const fc_run *run;
     ptrdiff_t count, ts, step, ahead;
+    int half;
 } fc_runs;
 typedef void fc_pack_fn(void *to, const void *x, const fc_runs *r);
 
@@ -156,11 +158,12 @@ typedef void fc_lanes_out_fn(void *out, ptrdiff_t channel, ptrdiff_t step, const
 typedef void fc_clamp_fn(void *x, ptrdiff_t n, double low, double high);
 
 /* Conversion of n adjacent elements (widen_tmpl.h); from need not be aligned. Not from floats to integers; to
- * integers of 16 bits from those of up to 16, and from a single one of 64. */
+ * integers of 16 bits from those of up to 16, and from a single one of 64; FC_F16 to FC_F32. */
 typedef void fc_widen_fn(void *to, int stored, const void *from, ptrdiff_t n);
 
 /* The other way, from floats that are divided before (narrow_tmpl.h); to need not be aligned. Returns whether a sum does not
- * fit: is NaN, or if FC_CHECKED, too large. All but FC_TRUNCATED are for integers of up to 16 bits. */
+ * fit: is NaN, or if FC_CHECKED, too large. All but FC_TRUNCATED are for integers of up to 16 bits; FC_F16, from FC_F32, is
+ * the nearest, half to even. */
 enum { FC_TRUNCATED /* as C casts */, FC_SATURATED /* nearest, half to even */, FC_CHECKED /* likewise */ };
 typedef int fc_narrow_fn(void *to, int stored, const void *from, ptrdiff_t n, double divisor, int rounding);
 /* Of sums of 16 bits (quotient_tmpl.h): a quotient is (sum + add [+ 1 if sum / divisor is odd]) * inverse / 2^(16 + shift). */
@@ -187,10 +190,6 @@ static inline int fc_divides(unsigned divisor, unsigned most)
 }
 /* Both, in place; returns 0 for types that it does not do: the wider integers */
 typedef int fc_settle_fn(void *x, int stored, ptrdiff_t n, double divisor);
-
-/* n adjacent elements of float16 to float32, and the nearest float16 of float32 (half_tmpl.h) */
-typedef void fc_half_in_fn(void *to, const void *from, ptrdiff_t n);
-typedef void fc_half_out_fn(void *to, const void *from, ptrdiff_t n);
 
 /* Sums in a given order, without fma (ordered_tmpl.h). Tap t, of weight w[t], lies at[t] * unit elements from the output's
  * place. taps >= 1; fold: 0, or +1 or -1 where taps are mirrored at the first; start: 0.0 or -0.0, which the first product
@@ -312,7 +311,7 @@ typedef double fc_peak_fn(ptrdiff_t rounds);
 /* The kernels of one type; NULL is what it does not have. */
 typedef struct {
 #define FC_FIELD(op) fc_##op##_fn *op;
-    FC_OPS(FC_FIELD) FC_SHORT_OPS(FC_FIELD) FC_WIDE_OPS(FC_FIELD) FC_FLOAT_OPS(FC_FIELD) FC_SINGLE_OPS(FC_FIELD) FC_DOUBLE_OPS(FC_FIELD)
+    FC_OPS(FC_FIELD) FC_SHORT_OPS(FC_FIELD) FC_WIDE_OPS(FC_FIELD) FC_FLOAT_OPS(FC_FIELD) FC_DOUBLE_OPS(FC_FIELD)
 #undef FC_FIELD
 } fc_ops;
 

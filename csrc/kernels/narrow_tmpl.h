@@ -101,6 +101,9 @@ static int NAME(narrow)(void *tov, int stored, const void *fromv, ptrdiff_t n, d
         FC_NARROW_INTEGERS(FC_I8, FC_U8, uint8_t)
         FC_NARROW_INTEGERS(FC_I16, FC_U16, uint16_t)
         FC_NARROW(FC_I32, int32_t, FC_CONVERT(NAME(narrow_clamp)(v), int32_t))
+#ifdef vhalve
+        FC_NARROW(FC_F16, uint16_t, vhalve(v))
+#endif
     default:
         for (; n > 0; n--, from++, to += stored == FC_U32 ? 4 : 8) {
             double v = (double)(*from / (T)divisor);

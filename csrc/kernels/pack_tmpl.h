@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Rows of an image side by side, for the outer product to read:  to[i * ts + j] = x[i * xs + j * step]
+ * Rows of an image side by side, for the outer product to read:  to[i * ts + j] = x[i * xs + j * step]. With `half`, x is float16.
  *
  * for i < rows and from <= j < end; where j < from or end <= j < n it is zero and x is not read. Whole vectors are
  * stored, in ascending order: what lies up to a vector behind a row is overwritten, and by the next row once more.
@@ -13,74 +13,92 @@
 static const VBITS NAME(even) = {FC_ALL_LANES(FC_EVEN, FC_VLEN)};
 #endif
 
+#ifdef vhalf
+#define FC_PACKED(half, a, b) ((half) ? (a) : (b))
+#else
+#define FC_PACKED(half, a, b) (b)
+#endif
+#define FC_AT(i) (x + (i) * FC_PACKED(half, 2, (ptrdiff_t)sizeof(T)))
+#define FC_PACK_LOAD(p) FC_PACKED(half, vhalf(p), vload((const T *)(const void *)(p)))
+#define FC_PACK_LOADM(p, m) FC_PACKED(half, vhalfm(p, m), vloadm((const T *)(const void *)(p), m))
+
+/* Lanes from ... end of those at a step, one by one; the others are zero */
+FC_INLINE VT NAME(pack_lanes)(const char *x, ptrdiff_t step, ptrdiff_t from, ptrdiff_t end, const int half)
+{
+    T lane[FC_VLEN] = {0};
+    uint16_t of_half[FC_VLEN] = {0};
+    for (ptrdiff_t l = from; l < VLEN && l < end; l++)
+        if (half)
+            __builtin_memcpy(of_half + l, FC_AT(l * step), 2);
+        else
+            __builtin_memcpy(lane + l, FC_AT(l * step), sizeof(T));
+    return FC_PACK_LOAD(half ? (const char *)of_half : (const char *)lane);
+}
+
 /* A vector of elements at a step, n of which exist */
-FC_INLINE VT NAME(pack_steps)(const T *x, ptrdiff_t step, ptrdiff_t n)
+FC_INLINE VT NAME(pack_steps)(const char *x, ptrdiff_t step, ptrdiff_t n, const int half)
 {
 #ifdef vpick
     const ptrdiff_t last = (n - 1) * step + 1;
-    if (step == 2)
-        return vpick(vloadm(x, vlanes(last)), NAME(even), vloadm(x + VLEN, vlanes(last - VLEN)));
-    if (step == 4) {
-        VT low = vpick(vloadm(x, vlanes(last)), NAME(even), vloadm(x + VLEN, vlanes(last - VLEN)));
-        VT high =
-            vpick(vloadm(x + 2 * VLEN, vlanes(last - 2 * VLEN)), NAME(even), vloadm(x + 3 * VLEN, vlanes(last - 3 * VLEN)));
+    if (step == 2 || step == 4) {
+        VT low = vpick(FC_PACK_LOADM(x, vlanes(last)), NAME(even), FC_PACK_LOADM(FC_AT(VLEN), vlanes(last - VLEN)));
+        if (step == 2)
+            return low;
+        VT high = vpick(FC_PACK_LOADM(FC_AT(2 * VLEN), vlanes(last - 2 * VLEN)), NAME(even),
+                        FC_PACK_LOADM(FC_AT(3 * VLEN), vlanes(last - 3 * VLEN)));
         return vpick(low, NAME(even), high);
     }
 #endif
-    T lane[FC_VLEN] = {0};
-    for (ptrdiff_t l = 0; l < VLEN && l < n; l++)
-        lane[l] = x[l * step];
-    return vload(lane);
+    return NAME(pack_lanes)(x, step, 0, n, half);
 }
 
 /* A vector that begins at j, some lanes of which may lie outside */
-FC_INLINE VT NAME(pack_edge)(const T *x, ptrdiff_t step, ptrdiff_t j, ptrdiff_t from, ptrdiff_t end)
+FC_INLINE VT NAME(pack_edge)(const char *x, ptrdiff_t step, ptrdiff_t j, ptrdiff_t from, ptrdiff_t end, const int half)
 {
 #if FC_HAS & FC_MASK_REGISTERS
     if (step == 1)
-        return vloadm(x + j, (VMASK)(vlanes(end - j) & ~vlanes(from - j)));
+        return FC_PACK_LOADM(FC_AT(j), (VMASK)(vlanes(end - j) & ~vlanes(from - j)));
 #endif
-    T lane[FC_VLEN] = {0};
-    for (ptrdiff_t l = from > j ? from - j : 0; l < VLEN && j + l < end; l++)
-        lane[l] = x[(j + l) * step];
-    return vload(lane);
+    return NAME(pack_lanes)(FC_AT(j * step), step, from > j ? from - j : 0, end - j, half);
 }
 
-FC_INLINE void NAME(pack_run)(T *to, const T *x, const fc_run *r, ptrdiff_t ts, const ptrdiff_t step, ptrdiff_t ahead)
+FC_INLINE void NAME(pack_run)(T *to, const char *x, const fc_run *r, ptrdiff_t ts, const ptrdiff_t step, ptrdiff_t ahead,
+                              const int half)
 {
     const ptrdiff_t n = r->n, from = r->from, end = r->end;
 #if FC_HAS & FC_MASK_REGISTERS
     if (step == 1 && n <= 2 * VLEN) { /* short rows, all of which have the same ends */
         const VMASK first = (VMASK)(vlanes(end) & ~vlanes(from)), second = (VMASK)(vlanes(end - VLEN) & ~vlanes(from - VLEN));
-        for (ptrdiff_t i = r->rows; i > 0; i--, to += ts, x += r->xs) {
-            __builtin_prefetch(x + ahead, 0, 2);
-            vstore(to, vloadm(x, first));
+        for (ptrdiff_t i = r->rows; i > 0; i--, to += ts, x = FC_AT(r->xs)) {
+            __builtin_prefetch(FC_AT(ahead), 0, 2);
+            vstore(to, FC_PACK_LOADM(x, first));
             if (n > VLEN)
-                vstore(to + VLEN, vloadm(x + VLEN, second));
+                vstore(to + VLEN, FC_PACK_LOADM(FC_AT(VLEN), second));
         }
         return;
     }
 #endif
-    for (ptrdiff_t i = r->rows; i > 0; i--, to += ts, x += r->xs) {
+    for (ptrdiff_t i = r->rows; i > 0; i--, to += ts, x = FC_AT(r->xs)) {
         ptrdiff_t j = 0;
         if (from > 0) {
             for (; j + VLEN <= from; j += VLEN)
                 vstore(to + j, vzero());
             if (j < from) {
-                vstore(to + j, NAME(pack_edge)(x, step, j, from, end));
+                vstore(to + j, NAME(pack_edge)(x, step, j, from, end, half));
                 j += VLEN;
             }
         }
         if (step == 1)
             for (; j + VLEN <= end; j += VLEN) {
-                __builtin_prefetch(x + j + ahead, 0, 2);
-                vstore(to + j, vload(x + j));
+                __builtin_prefetch(FC_AT(j + ahead), 0, 2);
+                vstore(to + j, FC_PACK_LOAD(FC_AT(j)));
             }
         else
             for (; j + VLEN <= end; j += VLEN)
-                vstore(to + j, NAME(pack_steps)(x + j * step, step, end - j));
+                vstore(to + j, NAME(pack_steps)(FC_AT(j * step), step, end - j, half));
         if (j < end) {
-            vstore(to + j, step == 1 ? NAME(pack_edge)(x, 1, j, 0, end) : NAME(pack_steps)(x + j * step, step, end - j));
+            vstore(to + j,
+                   step == 1 ? NAME(pack_edge)(x, 1, j, 0, end, half) : NAME(pack_steps)(FC_AT(j * step), step, end - j, half));
             j += VLEN;
         }
         for (; j < n; j += VLEN)
@@ -88,18 +106,33 @@ FC_INLINE void NAME(pack_run)(T *to, const T *x, const fc_run *r, ptrdiff_t ts, 
     }
 }
 
-static void NAME(pack)(void *to, const void *x, const fc_runs *r)
+FC_INLINE void NAME(pack_runs)(T *to, const char *x, const fc_runs *r, const int half)
 {
     for (const fc_run *run = r->run, *last = run + r->count; run < last; run++) {
-        T *t = (T *)to + run->to;
-        const T *from = (const T *)(const void *)((const char *)x + run->x);
+        T *t = to + run->to;
+        const char *from = x + run->x;
         if (r->step == 1)
-            NAME(pack_run)(t, from, run, r->ts, 1, r->ahead);
+            NAME(pack_run)(t, from, run, r->ts, 1, r->ahead, half);
         else if (r->step == 2)
-            NAME(pack_run)(t, from, run, r->ts, 2, r->ahead);
+            NAME(pack_run)(t, from, run, r->ts, 2, r->ahead, half);
         else if (r->step == 4)
-            NAME(pack_run)(t, from, run, r->ts, 4, r->ahead);
+            NAME(pack_run)(t, from, run, r->ts, 4, r->ahead, half);
         else
-            NAME(pack_run)(t, from, run, r->ts, r->step, r->ahead);
+            NAME(pack_run)(t, from, run, r->ts, r->step, r->ahead, half);
     }
 }
+
+static void NAME(pack)(void *to, const void *x, const fc_runs *r)
+{
+#ifdef vhalf
+    if (r->half) {
+        NAME(pack_runs)(to, x, r, 1);
+        return;
+    }
+#endif
+    NAME(pack_runs)(to, x, r, 0);
+}
+#undef FC_PACKED
+#undef FC_AT
+#undef FC_PACK_LOAD
+#undef FC_PACK_LOADM

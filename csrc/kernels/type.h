@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Every micro-kernel of one type, and its row of the table: all.h includes this with FC_TYPE defined: f32, f64, i32, i64 or i16. */
 #include "kernels/vec.h"
+#if FC_SIZE == 4 && !defined FC_INTEGER
+#include "kernels/half_tmpl.h"
+#endif
 #include "kernels/corr_tmpl.h"
 #include "kernels/widen_tmpl.h"
 #if FC_SIZE == 2
@@ -23,9 +26,6 @@
 #include "kernels/narrow_tmpl.h"
 #include "kernels/missing_tmpl.h"
 #include "kernels/peak_tmpl.h"
-#if FC_SIZE == 4
-#include "kernels/half_tmpl.h"
-#endif
 #endif
 
 #define FC_ENTRY(kernel) .kernel = NAME(kernel),
@@ -34,9 +34,13 @@ static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_SHORT_OPS(FC_ENTRY) FC_ENTR
 #elif defined FC_INTEGER
 static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_WIDE_OPS(FC_ENTRY)};
 #elif FC_SIZE == 4
-static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_WIDE_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY) FC_SINGLE_OPS(FC_ENTRY)};
+static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_WIDE_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY)};
 #else
 static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_WIDE_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY) FC_DOUBLE_OPS(FC_ENTRY)};
 #endif
 #undef FC_ENTRY
+#undef vhalf
+#undef vhalfm
+#undef vhalfn
+#undef vhalve
 #undef FC_TYPE

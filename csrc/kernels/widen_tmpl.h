@@ -42,6 +42,13 @@ static void NAME(widen)(void *tov, int stored, const void *fromv, ptrdiff_t n)
         FC_WIDEN(FC_F32, float, vraw(float, from))
         FC_WIDEN(FC_F64, double, vraw(double, from))
 #endif
+#ifdef vhalf
+    case FC_F16:
+        for (; n >= VLEN; n -= VLEN, from += 2 * VLEN, to += VLEN)
+            vstore(to, vhalf(from));
+        if (n > 0)
+            vstorem(to, vhalfn(from, n), vlanes(n));
+#endif
     }
 }
 

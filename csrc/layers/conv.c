@@ -139,5 +139,7 @@ int fc_conv_run(const fc_conv *g)
     const layer l = fc_describe(g, fc_in_use());
     if (g->images * g->groups * l.kernels * l.whole[DEPTH] * l.whole[ROWS] * l.whole[COLS] == 0)
         return 0;
+    if (g->halves && !fc_taps_read_halves(&l))
+        return fc_halves_run(g, fc_conv_run);
     return g->gradient && !g->last && exchange_pays(&l) ? exchange_run(&l) : fc_taps_run(&l);
 }

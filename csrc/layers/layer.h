@@ -2,9 +2,9 @@
  *
  * What the drivers of convolution layers share. Each calls only those to its right:
  *
- *   conv.c                  taps.c      zones.c     products.c (blocks.c, phases.c)      pack.c
- *   a call; few outputs     which one   single.c    (blocks.c)                           what outputs see, packed
- *                                       slides.c, lanes.c, points.c
+ *   conv.c, halves.c        taps.c      zones.c     products.c (tile.c, blocks.c, phases.c)    pack.c
+ *   a call; few outputs;    which one   single.c    (blocks.c)                                 what outputs see, packed
+ *   float16                             slides.c, lanes.c, points.c
  *                                       weight.c
  *
  * fold.c stands alone. How an axis is packed: either every tap has a set of its own, the elements that the outputs of a block see
@@ -48,7 +48,8 @@ typedef struct {
     fc_axis given[FC_AXES];                  /* the call's, those that something slides along last */
     fc_axis axis[FC_AXES];                   /* what is read, and the outputs of a phase */
     ptrdiff_t spread[FC_AXES];               /* elements of x lie so far apart, amid zeros; but for lanes.c: 1 */
-    ptrdiff_t size, lanes, taps;             /* bytes of an element; elements of a vector; taps of a kernel, */
+    ptrdiff_t size, stored;                  /* bytes of an element, and of one of x, w, bias and out */
+    ptrdiff_t lanes, taps;                   /* elements of a vector; taps of a kernel, */
     ptrdiff_t cut_as;                        /* and of one whose parts are cut alike: of a zone, of the whole layer (zones.c) */
     ptrdiff_t first[FC_AXES], left[FC_AXES]; /* of a zone, else 0: the first output; taps of the kernel before its own */
     ptrdiff_t channels, kernels;             /* of a group: read, and written */
@@ -185,8 +186,11 @@ static inline char *fc_borrow_rooms(fc_room *tables, int threads, ptrdiff_t thre
     return memory;
 }
 
-/* taps.c: any layer or data gradient, by one of those below */
+/* halves.c: a call whose arrays are float16, by one (fc_conv_run, fc_conv_weight_run) whose arrays are not */
+FC_API int fc_halves_run(const fc_conv *g, int (*run)(const fc_conv *));
+/* taps.c: any layer or data gradient, by one of those below; and whether these read float16 */
 FC_API int fc_taps_run(const layer *l);
+FC_API int fc_taps_read_halves(const layer *l);
 /* Matrix products of weights and pixels, or inner products for one output; one channel a group, all planes of which slide, or are
  * lanes. fc_single_run returns 1 where it is not made for the layer, fc_lanes_run where a block would be too large: nothing is
  * done then. */

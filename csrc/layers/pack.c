@@ -34,14 +34,15 @@ packing fc_lay_out(const layer *l, split rows, split cols, ptrdiff_t pitch, int 
     p.depth_set = times(cols.sets, p.col_set);
     p.plane = times(axis[DEPTH].k, p.depth_set);
     const ptrdiff_t row = rows.line * axis[ROWS].x_step, col = cols.line * axis[COLS].x_step;
-    p.row_step = l->size == 4 ? row / 4 : row / 8, p.col_step = l->size == 4 ? col / 4 : col / 8;
+    p.row_step = l->stored == 2 ? row / 2 : l->stored == 4 ? row / 4 : row / 8;
+    p.col_step = l->stored == 2 ? col / 2 : l->stored == 4 ? col / 4 : col / 8;
     /* rows of a set: outside, inside, outside */
     ptrdiff_t runs = axis[ROWS].boundary == FC_CONSTANT && l->spread[ROWS] == 1 ? min(3, rows.count) : rows.count;
     p.most_runs = times(times(axis[DEPTH].k, cols.sets), times(rows.sets, runs));
     uintptr_t odd = (uintptr_t)l->g->x | (uintptr_t)l->g->x_image | (uintptr_t)l->g->x_channel;
     for (int a = DEPTH; a <= COLS; a++)
         odd |= (uintptr_t)axis[a].x_step;
-    p.readable = odd % (uintptr_t)l->size == 0;
+    p.readable = odd % (uintptr_t)l->stored == 0;
     return p;
 }
 
@@ -123,7 +124,7 @@ fc_runs fc_plan_runs(const packing *p, fc_run *run, ptrdiff_t plane, const area 
                 }
             }
     }
-    return (fc_runs){.run = run, .count = at - run, .ts = p->pitch, .step = p->col_step};
+    return (fc_runs){.run = run, .count = at - run, .ts = p->pitch, .step = p->col_step, .half = l->g->halves};
 }
 
 /* Elements of a run that the kernel left out: beyond the edge of x, or all of a channel that it cannot read; or pixels */
@@ -136,7 +137,9 @@ static void pack_border(const packing *p, char *to, const char *x, const fc_run 
         for (ptrdiff_t j = outside(0, run->from, run->end); j < run->n; j = outside(j + 1, run->from, run->end)) {
             ptrdiff_t source = fc_source_index(run->first + j * line, cols->n, cols->boundary), at = source - run->first;
             const char *from = x + at * cols->x_step;
-            if (source >= 0 && !p->of_pixels)
+            if (source >= 0 && l->g->halves)
+                l->op->widen(to + j * element, FC_F16, from, 1);
+            else if (source >= 0 && !p->of_pixels)
                 memcpy(to + j * element, from, (size_t)element);
             else if (source >= 0 && line == 1 && at >= run->from && at < run->end)
                 memcpy(to + j * element, to + at * element, (size_t)element);

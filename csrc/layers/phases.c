@@ -49,6 +49,7 @@ layer fc_describe(const fc_conv *g, const fc_kernels *table)
     layer l; /* all of which is set: to begin with zeros takes as long as the rest */
     l.g = g, l.fc = table, l.op = table->op[g->type];
     l.size = fc_stored_size(g->type);
+    l.stored = g->halves ? 2 : l.size;
     l.most_taps = 1;
     fc_sort_axes(l.given, g->axis);
     l.lanes = table->vector_bytes / l.size;
@@ -142,10 +143,7 @@ static area phases_area(const phase *p, const area *block)
 }
 
 /* Blocks of whole rows are cut into phases as a whole, others row by row */
-static int phases_is_wide(const layer *l, const area *block)
-{
-    return block->cols == parts_of(l->whole[COLS], l->step[COLS]);
-}
+static int phases_is_wide(const layer *l, const area *block) { return block->cols == parts_of(l->whole[COLS], l->step[COLS]); }
 
 ptrdiff_t fc_phase_area(const layer *l, const phase *all, ptrdiff_t index, area *b, ptrdiff_t *pitch, ptrdiff_t *stored)
 {

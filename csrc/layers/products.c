@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Layers and data gradients as matrix products of the weights, read as they are, and packed pixels (K1, K2).
+ * Layers and data gradients as matrix products of the weights, read as they are, and packed pixels (K1, K2); tile.c multiplies.
  *
  *   1. Outputs are cut into blocks (blocks.c): rows x cols of a plane, or several small planes (images; depths of 3-D data).
  *   2. Channels are cut into parts, which are summed apart, so that sums stay small. What a block sees of
@@ -19,36 +19,7 @@
  * Blocks are handed to threads; where there are few, rows of weights are split, too. What is summed in which order
  * depends on neither, so the bits are the same for any number of threads and any batch.
  */
-#include "layers/layer.h"
-#include <string.h>
-
-typedef struct {
-    const layer *l;
-    layout y;
-    packing pack;
-    phase_tables t;
-    ptrdiff_t planes_block;            /* planes of a block */
-    ptrdiff_t packed_plane;            /* elements from one packed plane to the next */
-    ptrdiff_t most_spans;              /* parts, at most, whose channels a part of few taps spans */
-    ptrdiff_t most_vectors, most_dots; /* of a block: vectors of a phase, and dots, at most */
-    ptrdiff_t shares;                  /* of the rows of weights */
-    int apart;                         /* sums of a block are in scratch: */
-    ptrdiff_t sums_row, sums_rows;     /* elements of a row of weights; such rows */
-    int threads;
-    ptrdiff_t chunks, thread_bytes;
-    char *scratch;
-} products;
-
-/* How outputs of a plane are summed, rows x cols of them: as one run of vectors, if flat, or row by row; and in dots */
-typedef struct { ptrdiff_t count, length, dots, vectors; /* runs; outputs of each, dots of each; vectors of all */ } runs;
-static runs products_runs(const products *d, ptrdiff_t rows, ptrdiff_t cols, int flat)
-{
-    ptrdiff_t count = flat ? min(rows, 1) : rows, length = flat ? rows * cols : cols, dots = fc_dots_of(d->l, &d->y, length);
-    return (runs){count, length, dots, count * parts_of(length - dots, d->l->lanes)};
-}
-
-/* Elements of a column of a part, for the inner products */
-static ptrdiff_t products_column(const products *d) { return round_up(d->y.part, d->l->lanes); }
+#include "layers/products.h"
 
 /* ---- plan ------------------------------------------------------------------------------------- */
 
@@ -85,28 +56,17 @@ static products products_plan(const layer *l)
     ptrdiff_t parts = products_parts_packed(&d, d.planes_block) / d.most_spans * d.most_spans;
     d.t.channels = min(y->part_channels * parts, l->channels);
     d.packed_plane = times(d.t.channels, d.pack.plane);
-    d.apart = y->flat && y->rows.block > 1 && y->cols.block < parts_of(l->whole[COLS], l->step[COLS]);
+    d.apart = l->g->halves || (y->flat && y->rows.block > 1 && y->cols.block < parts_of(l->whole[COLS], l->step[COLS]));
     d.sums_row = d.apart ? d.planes_block * y->rows.block * y->cols.block : 0;
     return d;
 }
-
-/* What a thread works on */
-typedef struct {
-    char *packed, *columns, *sums, *room; /* columns: for the dots, their pixels by taps; room: for fc_interleave */
-    fc_run *run;
-    fc_panel *panel;                /* of all phases, */
-    ptrdiff_t *panels;              /* so many of each */
-    ptrdiff_t dots, *dot_b, *dot_c; /* dots: their offsets in the packed block and in out */
-    ptrdiff_t plane, planes;        /* the block: planes, */
-    area area;                      /* rows and columns */
-    ptrdiff_t stored;               /* of the phases that have panels */
-} tile;
 
 static void products_lay_parts(const products *d, fc_room *r, tile *t)
 {
     const layer *l = d->l;
     ptrdiff_t phases = fc_phases(l), parts = parts_of(times(d->t.channels, l->taps), d->y.part);
     t->sums = fc_part(r, "sums", times(d->sums_rows, d->sums_row), l->size);
+    t->w = fc_part(r, "weights", l->g->halves ? times(l->fc->rows, products_weights(d)) : 0, l->size);
     t->packed = fc_part(r, "packed", plus(times(d->planes_block, d->packed_plane), 2 * l->lanes), l->size); /* read beyond */
     t->run = fc_part(r, "runs", d->pack.most_runs, sizeof *t->run);
     t->panel = fc_part(r, "panels", plus(times(phases, d->most_vectors), 1), sizeof *t->panel);
@@ -125,161 +85,14 @@ static void products_lay_tables(products *d, fc_room *r)
     d->t.phase = fc_part(r, "phases", fc_phases(d->l), sizeof *d->t.phase);
     d->t.at = fc_part(r, "taps in packed", taps, sizeof *d->t.at);
     d->t.weight_at = fc_part(r, "taps in weights", taps, sizeof *d->t.weight_at);
+    const ptrdiff_t biases = d->l->g->halves && d->l->g->bias ? d->l->g->groups * d->l->kernels : 0;
+    char *bias = fc_part(r, "bias", biases, d->l->size);
+    d->bias = biases ? bias : d->l->g->bias;
+    if (bias && biases)
+        d->l->op->widen(bias, FC_F16, d->l->g->bias, biases);
 }
 
-/* ---- products --------------------------------------------------------------------------------- */
-
-/* The plane of out that a phase writes, of plane `index` that is read; -1: none */
-static ptrdiff_t products_plane(const layer *l, ptrdiff_t first, ptrdiff_t index)
-{
-    ptrdiff_t depth = l->axis[DEPTH].out, z = index % depth * l->step[DEPTH] + first;
-    return z < l->whole[DEPTH] ? index / depth * l->g->groups * l->kernels * l->whole[DEPTH] + z : -1;
-}
-
-/* Some channels of a block's planes */
-static void products_pack(const products *d, const tile *t, const char *x, ptrdiff_t channels)
-{
-    const ptrdiff_t size = d->l->size, x_channel = d->l->g->x_channel;
-    for (ptrdiff_t p = 0; p < t->planes; p++) {
-        char *to = t->packed + p * d->packed_plane * size;
-        fc_runs runs = fc_plan_runs(&d->pack, t->run, t->plane + p, &t->area);
-        runs.ahead = PRODUCTS_AHEAD * x_channel / size;
-        for (ptrdiff_t c = 0; c < channels; c++)
-            fc_pack_channel(&d->pack, to + c * d->pack.plane * size, x + c * x_channel, &runs);
-    }
-}
-
-/* Vectors of a phase of a block, joined to panels; and its dots. Returns where those of the next phase may be. */
-static fc_panel *products_make_panels(const products *d, tile *t, ptrdiff_t index, fc_panel *to, ptrdiff_t widest)
-{
-    const layer *l = d->l;
-    area a = t->area;
-    ptrdiff_t c_pitch, first = fc_phase_area(l, d->t.phase, index, &a, &c_pitch, &t->stored), there = 0;
-    ptrdiff_t whole = l->whole[ROWS] * l->whole[COLS];
-    if (d->apart)
-        first = 0, c_pitch = a.cols, whole = a.rows * a.cols;
-    const runs r = products_runs(d, a.rows, a.cols, d->y.flat && (a.rows <= 1 || a.cols == t->area.cols));
-    const ptrdiff_t z = d->t.phase[index].axis[DEPTH].first;
-    const fc_panel *from = to;
-    int n = 0;
-    for (ptrdiff_t p = 0; p < t->planes; p++)
-        there += products_plane(l, z, t->plane + p) >= 0;
-    ptrdiff_t vectors = there * r.vectors;
-    for (ptrdiff_t p = 0; p < t->planes; p++) {
-        ptrdiff_t out = products_plane(l, z, t->plane + p);
-        for (ptrdiff_t i = 0; out >= 0 && i < r.count; i++) {
-            ptrdiff_t b = p * d->packed_plane + i * d->pack.pitch, j = 0;
-            ptrdiff_t c = (d->apart ? p : out) * whole + first + i * c_pitch;
-            for (; j < r.length - r.dots; j += l->lanes)
-                to = add_vector(to, &n, vectors--, widest, b + j, c + j, min(l->lanes, r.length - r.dots - j), l->lanes);
-            for (j = r.length - r.dots; j < r.length; j++, t->dots++)
-                t->dot_b[t->dots] = b + j, t->dot_c[t->dots] = c + j;
-        }
-    }
-    t->panels[index] = to - from;
-    return to;
-}
-
-static char *products_columns(const products *d, const tile *t, ptrdiff_t tap) /* of the part that begins there */
-{
-    return t->columns + tap / d->y.part * t->dots * products_column(d) * d->l->size;
-}
-
-/* The columns under the dots of n taps, from `tap` on, which begin a part */
-static void products_gather(const products *d, const tile *t, ptrdiff_t tap, ptrdiff_t n)
-{
-    const ptrdiff_t *at = d->t.at + tap, pitch = products_column(d), size = d->l->size;
-    char *to = products_columns(d, t, tap);
-    for (ptrdiff_t i = 0; i < t->dots; i++, to += pitch * size) {
-        const char *from = t->packed + t->dot_b[i] * size;
-        if (d->l->g->type == FC_F32)
-            for (ptrdiff_t p = 0; p < n; p++)
-                ((float *)(void *)to)[p] = ((const float *)(const void *)from)[at[p]];
-        else
-            for (ptrdiff_t p = 0; p < n; p++)
-                ((double *)(void *)to)[p] = ((const double *)(const void *)from)[at[p]];
-    }
-}
-
-/* Products of a tile's rows of weights and the taps of some channels that are packed, part by part: sums stay in L1.
- * `first` channels came before; they, and these, are a whole number of parts. */
-static void products_multiply(const products *d, const tile *t, const phase *q, fc_gemm m, ptrdiff_t first, ptrdiff_t channels)
-{
-    const layer *l = d->l;
-    const ptrdiff_t taps = channels * q->taps;
-    const int clamps = l->g->clamp && first + channels == l->channels;
-    for (ptrdiff_t tap = 0; tap < taps; tap += q->part) {
-        m.a_at = d->t.weight_at + q->at + tap;
-        m.b_at = d->t.at + q->at + tap;
-        m.depth = min(q->part, taps - tap);
-        m.add = first + tap > 0;
-        m.clamp = clamps && tap + m.depth == taps;
-        d->l->op->gemm(&m);
-    }
-    if (t->dots == 0)
-        return;
-    fc_dot dots = {.a = m.a,
-                   .b = t->columns,
-                   .bias = m.bias,
-                   .c = m.c,
-                   .as = m.as,
-                   .bs = products_column(d),
-                   .b_part = t->dots * products_column(d),
-                   .cs = m.cs,
-                   .rows = m.rows,
-                   .cols = t->dots,
-                   .depth = taps,
-                   .part = q->part,
-                   .at = t->dot_c,
-                   .add = first > 0,
-                   .clamp = clamps,
-                   .low = m.low,
-                   .high = m.high};
-    l->op->dot(&dots);
-}
-
-/* The phases of some rows of weights to their places; out: of the first. Elements without taps are the bias, clamped. */
-static void products_place(const products *d, const tile *t, const fc_gemm *m)
-{
-    const layer *l = d->l;
-    const fc_conv *g = l->g;
-    const ptrdiff_t of_z = l->phases[ROWS] * l->phases[COLS], whole = l->whole[ROWS] * l->whole[COLS];
-    if (l->step[DEPTH] * l->step[ROWS] * l->step[COLS] == 1)
-        return;
-    for (ptrdiff_t i = 0; i < m->rows; i++) {
-        double value = m->bias ? element_at(g->type, m->bias, i) : 0;
-        if (g->clamp) {
-            value = value < g->low ? g->low : value;
-            value = value > g->high ? g->high : value;
-        }
-        for (ptrdiff_t p = t->plane; p < t->plane + t->planes; p++)
-            for (ptrdiff_t z = 0; z < min(l->step[DEPTH], l->whole[DEPTH]); z++) {
-                ptrdiff_t out = products_plane(l, z, p);
-                int has_taps = 0;
-                for (ptrdiff_t q = 0; q < l->phases[DEPTH]; q++)
-                    has_taps |= d->t.phase[q * of_z].axis[DEPTH].first == z;
-                char *plane = (char *)m->c + (i * m->cs + out * whole) * l->size;
-                if (out >= 0)
-                    fc_interleave(l, d->t.phase, &t->area, plane, t->room, value, has_taps);
-            }
-    }
-}
-
-/* The sums of some rows of weights, from kernel `kernel` on, to their places */
-static void products_store(const products *d, const tile *t, const fc_gemm *m, ptrdiff_t kernel)
-{
-    const layer *l = d->l;
-    const area *a = &t->area;
-    const ptrdiff_t width = l->whole[COLS], plane = l->whole[ROWS] * width, row = a->cols * l->size;
-    const ptrdiff_t at = (l->first[ROWS] + a->row) * width + l->first[COLS] + a->col;
-    for (ptrdiff_t i = 0; i < m->rows; i++)
-        for (ptrdiff_t p = 0; p < t->planes; p++) {
-            const char *from = (const char *)m->c + (i * m->cs + p * a->rows * a->cols) * l->size;
-            const ptrdiff_t out = (kernel + i) * l->whole[DEPTH] * plane + products_plane(l, 0, t->plane + p) * plane + at;
-            for (ptrdiff_t r = 0; r < a->rows; r++, from += row)
-                memcpy(l->g->out + (out + r * width) * l->size, from, (size_t)row);
-        }
-}
+/* ---- one call ---------------------------------------------------------------------------------- */
 
 /* One block: index counts (planes, rows, columns, group, share of the rows of weights) */
 static void products_block(void *context, ptrdiff_t index, int slot)
@@ -299,32 +112,26 @@ static void products_block(void *context, ptrdiff_t index, int slot)
     ptrdiff_t tiles = parts_of(to - from, l->fc->rows), widest = l->fc->cols_of[parts_of(to - from, tiles)];
     fc_panel *panel = t.panel;
     for (ptrdiff_t q = 0; q < fc_phases(l); q++)
-        panel = products_make_panels(d, &t, q, panel, widest);
+        panel = fc_make_panels(d, &t, q, panel, widest);
     ptrdiff_t volume = l->whole[DEPTH] * l->whole[ROWS] * l->whole[COLS], kernel = group * l->kernels + from;
     const int at_once = d->sums_rows < to - from; /* sums of a tile are complete when the next one begins */
     fc_gemm m = {.as = l->w_row, .cs = d->apart ? d->sums_row : volume, .b = t.packed, .low = g->low, .high = g->high};
-    const char *w = g->w + (group * l->w_group + from * l->w_row) * l->size;
+    const char *w = g->w + (group * l->w_group + from * l->w_row) * l->stored;
     for (ptrdiff_t first = 0; first < l->channels; first += d->t.channels) {
-        ptrdiff_t channels = min(d->t.channels, l->channels - first), taps = channels * l->taps;
-        products_pack(d, &t, g->x + (group * l->channels + first) * g->x_channel, channels);
-        for (ptrdiff_t tap = 0; tap < taps && t.dots > 0; tap += d->y.part)
-            products_gather(d, &t, tap, min(d->y.part, taps - tap));
+        const ptrdiff_t channels = min(d->t.channels, l->channels - first);
+        fc_pack_block(d, &t, g->x + (group * l->channels + first) * g->x_channel, channels);
         for (ptrdiff_t i = 0, left; (left = to - from - i) > 0; i += m.rows) {
             m.rows = even_part(left, l->fc->rows); /* a tile */
-            m.a = w + (i * l->w_row + first * l->w_channel) * l->size;
-            m.bias = g->bias ? g->bias + (kernel + i) * l->size : NULL;
+            m.a = w + (i * l->w_row + first * l->w_channel) * l->stored;
+            m.bias = d->bias ? d->bias + (kernel + i) * l->size : NULL;
             m.c = d->apart ? t.sums + (at_once ? 0 : i * m.cs) * l->size : g->out + (kernel + i) * volume * l->size;
             m.panel = t.panel;
             for (ptrdiff_t q = 0; q < fc_phases(l); m.panel += t.panels[q++]) {
                 m.panels = t.panels[q];
-                products_multiply(d, &t, d->t.phase + q, m, first, channels);
+                fc_multiply(d, &t, d->t.phase + q, &m, first, channels);
             }
-            if (first + channels < l->channels)
-                continue;
-            if (d->apart)
-                products_store(d, &t, &m, kernel + i);
-            else
-                products_place(d, &t, &m);
+            if (first + channels == l->channels)
+                fc_place(d, &t, &m, kernel + i);
         }
     }
     fc_close(&room);

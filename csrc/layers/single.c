@@ -17,7 +17,7 @@ static int single_sees_all(const layer *l)
 {
     const fc_conv *g = l->g;
     ptrdiff_t step = l->size;
-    if (g->gradient)
+    if (g->gradient || g->halves)
         return 0;
     for (int i = COLS; i >= DEPTH; i--) {
         const fc_axis *a = &l->axis[i];

@@ -87,6 +87,8 @@ static int taps_run_last(const layer *l)
     return fc_lanes_run(l, !lanes);
 }
 
+int fc_taps_read_halves(const layer *l) { return !l->g->gradient && !l->g->last && (l->g->channels != 1 || l->taps == 1); }
+
 int fc_taps_run(const layer *l)
 {
     const fc_conv *g = l->g;

@@ -372,8 +372,9 @@ static void weight_chunk(void *context, ptrdiff_t index, int slot)
 
 int fc_conv_weight_run(const fc_conv *g)
 {
-    const fc_kernels *fc = fc_in_use();
-    layer l = fc_describe(g, fc);
+    if (g->halves)
+        return fc_halves_run(g, fc_conv_weight_run);
+    layer l = fc_describe(g, fc_in_use());
     memcpy(l.axis, g->axis, sizeof g->axis);
     l.planes = g->images * g->axis[DEPTH].out;
     weight d = {.l = &l, .inputs = 1, .outputs = 1};
@@ -386,7 +387,7 @@ int fc_conv_weight_run(const fc_conv *g)
     d.thread_bytes = parts.bytes;
     double products = (double)(g->channels * l.taps) * (double)(g->images * g->groups * g->kernels) * d.outputs;
     double turned = d.each ? (double)(g->images * g->groups) * d.inputs : 0;
-    int threads = fc_threads_for(fc_time_us(RATE_PRODUCTS, products * (double)l.size, fc->vector_bytes, turned), g->threads);
+    int threads = fc_threads_for(fc_time_us(RATE_PRODUCTS, products * (double)l.size, l.fc->vector_bytes, turned), g->threads);
     const ptrdiff_t rows = parts_of(d.rows, d.rows_chunk), lanes = parts_of(d.lanes, d.vectors * l.lanes);
     const ptrdiff_t chunks = (d.each ? 1 : g->groups) * rows * lanes;
     threads = (int)min(threads, chunks);

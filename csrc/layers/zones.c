@@ -81,6 +81,21 @@ static int zones_pay(const layer *l, const zone *rows, int n, const zone *cols, 
     return met < ZONES_MOST * all && zones_products(l) * (1 - met / all) > (double)(n * m * ZONES_CALL);
 }
 
+static int zones_weights_are_finite(const layer *l)
+{
+    enum { PIECE = 1024 };
+    const ptrdiff_t n = l->g->groups * l->w_group;
+    float wide[PIECE];
+    if (!l->g->halves)
+        return l->op->finite(l->g->w, n);
+    for (ptrdiff_t i = 0; i < n; i += PIECE) {
+        l->op->widen(wide, FC_F16, l->g->w + 2 * i, min(PIECE, n - i));
+        if (!l->op->finite(wide, min(PIECE, n - i)))
+            return 0;
+    }
+    return 1;
+}
+
 int fc_zones_run(const layer *l)
 {
     const fc_conv *g = l->g;
@@ -88,7 +103,7 @@ int fc_zones_run(const layer *l)
     if (l->taps > LONGEST_PART || l->step[DEPTH] * l->step[ROWS] * l->step[COLS] > 1 || zones_products(l) < ZONES_CALL)
         return 1;
     const int n = zones_of_axis(&l->axis[ROWS], rows), m = zones_of_axis(&l->axis[COLS], cols);
-    if (n * m == 1 || !zones_pay(l, rows, n, cols, m) || !l->op->finite(g->w, g->groups * l->w_group))
+    if (n * m == 1 || !zones_pay(l, rows, n, cols, m) || !zones_weights_are_finite(l))
         return 1;
     ptrdiff_t bytes = 0;
     for (int i = 0; i < n * m; i++) {

@@ -22,7 +22,6 @@ from fastconv.arguments.layers import (
     layer_arguments,
 )
 from fastconv.arguments.values import as_word, compute_dtype, float_dtype
-from fastconv.halves import recast
 from fastconv.plans import Answer, planned
 from fastconv.reference import layers as exact
 from fastconv.reference.windows import continued
@@ -121,7 +120,8 @@ def conv2d(
     Parameters
     ----------
     x : array_like, shape (N, C, H, W) or (C, H, W)
-        Images, or one. Any strides; never copied as a whole, but for float16, byte-swapped data and channels last.
+        Images, or one. Any strides; never copied as a whole, but for byte-swapped data, channels last, and float16
+        where groups have one channel.
     w : array_like, shape (K, C / groups, R, S)
         Kernels, of x's dtype.
     bias : array_like, shape (K,), optional
@@ -174,7 +174,7 @@ def conv2d(
     Notes
     -----
     Besides the result a call takes at most 4 MB of scratch for each thread (kernels of more than 3000 taps: what they
-    see of one channel), kept for the next call.
+    see of one channel; float16: also the sums of up to 1024 outputs of every kernel), kept for the next call.
 
     Examples
     --------
@@ -346,14 +346,12 @@ def conv(
     how: tuple[Any, ...],
     method: str,
     threads: int | None,
-    wide: tuple[NDArray[Any], NDArray[Any] | None] | None = None,
     names: Names = NAMES,
 ) -> Any:
-    """An Answer. how: as in Options. wide: w and bias in the dtype of the arithmetic, if they are there already. names:
-    for messages."""
+    """An Answer. how: as in Options. names: for messages."""
     n = engine(method, threads)
     layer = layer_arguments(rank, x, w, bias, Options(*how), names)
-    ways = Ways(lambda c: _direct(c, n, wide, (x, w, bias)), _im2col, exact.layer, exact.layer_error_bound)
+    ways = Ways(lambda c: _direct(c, n, (x, w, bias)), _im2col, exact.layer, exact.layer_error_bound)
     return computed(layer, method, ways, f"nn.conv{rank}d")
 
 
@@ -376,7 +374,7 @@ def computed(c: Asked, method: str, ways: Ways[Asked], what: str) -> Answer:
     if checking.get():
         check_result(result.astype(c.dtype), ways.exact(c).astype(c.dtype), ways.error_bound(c), what)
         plan = None
-    delivered = c.deliver(recast(result, c.dtype))
+    delivered = c.deliver(result)
     if plan and c.out is None and not done and delivered is not result:
         plan.then(c.without_arrays().deliver)
     return Answer(delivered, plan)
@@ -405,18 +403,12 @@ def engine(method: str, threads: int | None) -> int:
     return 0 if threads is None else thread_count(threads, "threads")
 
 
-def _direct(
-    layer: Layer, threads: int, wide: tuple[NDArray[Any], NDArray[Any] | None] | None, asked: tuple[Any, ...]
-) -> Answer:
-    """In the compute dtype, with images first; channels second, or last where x is so and the extension can."""
+def _direct(layer: Layer, threads: int, asked: tuple[Any, ...]) -> Answer:
+    """With images first; channels second, or last where x is so and the extension can."""
     assert _core is not None
-    dtype = layer.compute_dtype
-    x = recast(layer.x, dtype)
-    w, bias = wide or (layer.w, layer.bias)
-    w = readable(w, dtype)
-    bias = None if bias is None else readable(bias, dtype)
+    x, w, bias = layer.x, readable(layer.w), None if layer.bias is None else readable(layer.bias)
     if layer.channels_last:
-        x = readable(x, dtype, dense=False)
+        x = readable(x, dense=False)
         plan = _core.LayerPlan(x, w, layer.axes, layer.groups, layer.clamp, threads, last=True)
         if plan.takes_last(x, w):
             result, made, _ = carried_out(plan, (x, w, bias), room_for(layer, last=True), layer.out, asked)
@@ -428,18 +420,18 @@ def _direct(
     return carried_out(plan, (x, w, bias), room_for(layer), layer.out, asked)
 
 
-def readable(a: NDArray[Any], dtype: np.dtype[Any], dense: bool = True) -> NDArray[Any]:
-    """a as the extension reads it: of that dtype, aligned, and C-contiguous if it is to be dense."""
-    if a.dtype == dtype and a.flags.aligned and (a.flags.c_contiguous or not dense):
+def readable(a: NDArray[Any], dtype: np.dtype[Any] | None = None, dense: bool = True) -> NDArray[Any]:
+    """a as the extension reads it: of that dtype, or its own; aligned, and C-contiguous if it is to be dense."""
+    if a.flags.aligned and (a.flags.c_contiguous or not dense) and dtype in (None, a.dtype):
         return a
-    return np.require(recast(a, dtype), dtype, ["C", "A"] if dense else ["A"])
+    return np.require(a, dtype, ["C", "A"] if dense else ["A"])
 
 
 def room_for(layer: Layer, last: bool = False) -> NDArray[Any]:
     """Where the extension puts the result, with channels second or last: `out` itself, if it can be filled directly."""
-    if layer.out is None or layer.channels_last != last or not fillable(layer.out, layer.compute_dtype, layer[:3]):
+    if layer.out is None or layer.channels_last != last or not fillable(layer.out, layer.dtype, layer[:3]):
         images, kernels, *outputs = layer.shape
-        return np.empty((images, *outputs, kernels) if last else layer.shape, layer.compute_dtype)
+        return np.empty((images, *outputs, kernels) if last else layer.shape, layer.dtype)
     return layer.out if layer.batched else layer.out[None]
 
 

@@ -28,7 +28,6 @@ from fastconv.arguments.layers import (
     weight_gradient_arguments,
 )
 from fastconv.arguments.values import as_flag
-from fastconv.halves import recast
 from fastconv.nn.functional import Ways, carried_out, columns, computed, engine, fillable, readable
 from fastconv.nn.transposed import adjoint
 from fastconv.plans import Answer, planned
@@ -617,12 +616,11 @@ def backward(
         raise ValueError(f"needs must be three bools: of the input, the weights, the bias; got {needs!r}")
     of_x, of_w, of_bias = (as_flag(one, "needs") for one in needs)
     of_input, of_weight = backward_arguments(rank, grad_output, input, weight, options, names)
-    grad = recast(of_input.x, of_input.compute_dtype)  # once for all
     what = f"nn.conv{rank}d_backward"
     return Gradients(
-        adjoint(of_input._replace(x=grad), method, n, what).result if of_x else None,
-        _sums(of_weight._replace(grad_output=grad), method, n, what).result if of_w else None,
-        _sum(grad).astype(of_input.dtype) if of_bias else None,
+        adjoint(of_input, method, n, what).result if of_x else None,
+        _sums(of_weight, method, n, what).result if of_w else None,
+        _sum(of_input.x).astype(of_input.dtype) if of_bias else None,
     )
 
 
@@ -634,8 +632,8 @@ def _sums(gradient: WeightGradient, method: str, threads: int, what: str, asked:
 
 def _direct(gradient: WeightGradient, threads: int, asked: tuple[Any, ...]) -> Answer:
     assert _core is not None
-    dtype, result = gradient.compute_dtype, gradient.out
-    x, grad = (readable(a, dtype, dense=False) for a in (gradient.x, gradient.grad_output))
+    dtype, result = gradient.dtype, gradient.out
+    x, grad = (readable(a, dense=False) for a in (gradient.x, gradient.grad_output))
     if result is None or not fillable(result, dtype, (x, grad)):
         result = np.empty(gradient.shape, dtype)
     plan = _core.WeightPlan(x, grad, result, gradient.axes, gradient.groups, threads)

@@ -8,7 +8,7 @@ import math
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -47,13 +47,6 @@ __all__ = ["Conv1d", "Conv2d", "Conv3d"]
 NAMES = Names("x", "weight", owner="weight")
 KINDS = {"options": "U", "weight": "f", "bias": "f"}  # what save() writes, with the kinds of their dtypes
 SAVED = ("stride", "padding", "dilation", "groups", "padding_mode", "activation", "layout")
-
-
-class _Wide(NamedTuple):
-    """Weights and bias of float16, and the same in the dtype of the arithmetic."""
-
-    values: tuple[NDArray[Any], NDArray[Any] | None]
-    widened: tuple[NDArray[Any], NDArray[Any] | None]
 
 
 class _Conv:
@@ -140,37 +133,11 @@ class _Conv:
         self._seen: tuple[NDArray[Any], NDArray[np.bool] | None] | None = None
         self._weight = Parameter("weight", np.ascontiguousarray(arrays["weight"]))
         self._bias = None if first is None else Parameter("bias", first)
-        self._wide: _Wide | None = None
-        self._widen()
-
-    def _widen(self) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
-        """Of float16 weights are kept in the dtype of the arithmetic, too, so they must not change on their own. Others
-        may take their place, also behind the layer's back: copies of a layer share its parameters."""
-        if self.weight.dtype != np.float16:
-            self._wide = None
-            return None
-        wide = self._wide
-        if wide is None or not all(map(_is_kept, (self.weight, self.bias), wide.values)):
-            for p in self.parameters():
-                if p.value.base is not None:
-                    p.value = p.value.copy()  # what it is a part of could be written to
-                p.value.flags.writeable = False
-            weight, bias = self.weight, self.bias
-            widened = weight.astype(np.float32), None if bias is None else bias.astype(np.float32)
-            wide = self._wide = _Wide((weight, bias), widened)
-        return wide.widened
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_wide": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._widen()  # copies are not read-only as what they are copies of
 
     @property
     def weight(self) -> NDArray[Any]:
-        """The kernels (K, C / groups, ...). What is written to them takes effect at once; those of float16 are
-        read-only. Others of their shape may be assigned."""
+        """The kernels (K, C / groups, ...). What is written to them takes effect at once; others of their shape may
+        be assigned."""
         return self._weight.value
 
     @weight.setter
@@ -194,7 +161,6 @@ class _Conv:
         if new.shape != old.shape:
             raise ValueError(f"{name} must have shape {old.shape}; got {new.shape}")
         parameter.value = new
-        self._widen()
 
     def parameters(self) -> list[Parameter]:
         """What is learned: weight, and bias if there is one."""
@@ -202,13 +168,8 @@ class _Conv:
 
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The layer's output for x; nothing is remembered."""
-        wide = None if self._wide is None else self._widen()
         w, bias = self._weight.value, None if self._bias is None else self._bias.value
-        y: NDArray[Any]
-        if wide is None:
-            y = _output(self.rank, x, w, bias, out, self._how, self._threads)
-        else:
-            y = conv(self.rank, x, w, bias, (*self._how, None, out), "auto", self._threads, wide, NAMES).result
+        y: NDArray[Any] = _output(self.rank, x, w, bias, out, self._how, self._threads)
         return y
 
     def forward(self, x: ArrayLike) -> NDArray[Any]:
@@ -305,11 +266,6 @@ def _output(
 ) -> Any:
     """What a layer gives for x. how: the options of SAVED."""
     return conv(rank, x, weight, bias, (*how, None, out), "auto", threads, names=NAMES)
-
-
-def _is_kept(now: NDArray[Any] | None, then: NDArray[Any] | None) -> bool:
-    """Whether an array cannot have changed."""
-    return now is then and (now is None or not now.flags.writeable)
 
 
 def _saved(path: str | os.PathLike[str]) -> dict[str, Any]:

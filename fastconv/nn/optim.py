@@ -111,7 +111,7 @@ class SGD:
 def _checked(p: Parameter) -> NDArray[Any]:
     """The gradient, if a step can be taken."""
     if not p.value.flags.writeable:
-        raise ValueError(f"{p.name} of dtype {p.value.dtype} is read-only; layers of float32 and float64 learn")
+        raise ValueError(f"{p.name} of dtype {p.value.dtype} is read-only")
     if not isinstance(p.grad, np.ndarray):
         raise ValueError(f"{p.name} needs a gradient of shape {p.value.shape}, as backward() sets; got {p.grad!r}")
     if p.grad.shape != p.value.shape or p.grad.dtype != p.value.dtype:

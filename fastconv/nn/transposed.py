@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.layer_geometry import Options
 from fastconv.arguments.layers import Layer, transposed_arguments
-from fastconv.halves import recast
 from fastconv.nn.functional import Ways, carried_out, computed, engine, readable, room_for
 from fastconv.plans import Answer, planned
 from fastconv.reference import adjoints, windows
@@ -224,20 +223,17 @@ def adjoint(
 
 
 def _direct(layer: Layer, threads: int, asked: tuple[Any, ...], slots: tuple[int, ...]) -> Answer:
-    """In the compute dtype, with images first and channels second."""
+    """With images first and channels second."""
     assert _core is not None
-    dtype = layer.compute_dtype
-    x = recast(layer.x, dtype)
-    x = np.ascontiguousarray(x) if layer.channels_last else x
-    w = readable(layer.w, dtype)
-    bias = None if layer.bias is None else readable(layer.bias, dtype)
+    x = np.ascontiguousarray(layer.x) if layer.channels_last else layer.x
+    w, bias = readable(layer.w), None if layer.bias is None else readable(layer.bias)
     is_cut = all(a.boundary == "constant" for a in layer.axes)
     if is_cut:
         axes, result = layer.axes, room_for(layer)
     else:
         sizes = windows.extents(layer.axes)
         axes = tuple(a._replace(n=n, lead=0, boundary="constant") for a, n in zip(layer.axes, sizes, strict=True))
-        result = np.empty((*layer.shape[:2], *sizes), dtype)
+        result = np.empty((*layer.shape[:2], *sizes), layer.dtype)
     plan = _core.LayerPlan(x, w, axes, layer.groups, layer.clamp, threads, adjoint=True)
     answer = carried_out(plan, (x, w, bias), result, layer.out, asked, slots)
     return answer if is_cut else answer.then(functools.partial(windows.added_back, axes=layer.axes))

@@ -110,6 +110,13 @@ void check_dot(fc_dot_fn *dot)
 }
 
 /* Two runs one behind the other, from places of their own in x */
+/* A small integer as float16 */
+static int half_bits(double v)
+{
+    const int e = v == 0 ? 0 : ilogb(v), h = v == 0 ? 0 : ((e + 15) << 10) + (int)ldexp(fabs(v), 10 - e) - 1024;
+    return v < 0 ? h - 32768 : h;
+}
+
 void check_pack(fc_pack_fn *pack)
 {
     enum { RUNS = 2 };
@@ -121,17 +128,21 @@ void check_pack(fc_pack_fn *pack)
         step = seen > WIDE ? 1 : step;
         seen = end > from ? (end - from - 1) * step + 1 : 1;
         int backwards = up_to(4) == 1;
+        const int half = type == FC_F32 && up_to(3) == 1;
+        const ptrdiff_t stored = half ? 2 : size;
         randomize(1, type);
         fc_run run[RUNS];
-        view v = lay(source[0], ADJACENT, RUNS, 4, seen, x);
+        grid bits; /* of float16, as int16 */
+        EACH(p, RUNS) EACH(i, 4) EACH(j, seen) bits[p][i][j] = half_bits(x[p][i][j]);
+        view v = half ? lay_as(FC_I16, source[0], ADJACENT, RUNS, 4, seen, bits) : lay(source[0], ADJACENT, RUNS, 4, seen, x);
         EACH(r, RUNS) {
-            run[r] = (fc_run){.to = to_rows * ts, .xs = v.row / size, .rows = up_to(4), .n = n, .from = from, .end = end};
-            run[r].x = r * v.plane + (backwards ? (end - 1) * step : -from * step) * size;
+            run[r] = (fc_run){.to = to_rows * ts, .xs = v.row / stored, .rows = up_to(4), .n = n, .from = from, .end = end};
+            run[r].x = r * v.plane + (backwards ? (end - 1) * step : -from * step) * stored;
             to_rows += run[r].rows;
         }
         view to = lay(dest, ADJACENT, 1, 1, to_rows * ts + lanes, NULL);
-        fc_runs runs = {.run = run, .count = RUNS, .ts = ts, .step = backwards ? -step : step, .ahead = 100};
-        say_case("trial %d: rows of %td, %td ... %td, step %td", trial, n, from, end, runs.step);
+        fc_runs runs = {.run = run, .count = RUNS, .ts = ts, .step = backwards ? -step : step, .ahead = 100, .half = half};
+        say_case("trial %d: rows of %td, %td ... %td, step %td, half %d", trial, n, from, end, runs.step, half);
         pack(to.p, v.p, &runs);
         EACH(r, RUNS) EACH(i, run[r].rows) EACH(j, n) {
             ptrdiff_t at = backwards ? end - 1 - j : j - from;

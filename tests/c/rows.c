@@ -2,8 +2,27 @@
 /* Checks of kernels that work on rows of numbers: conversions, sums, casts, transposition. */
 #include "check.h"
 
+/* From float16; tests/test_nn.py has all of them, and what lies between them */
+static void check_half_in(fc_widen_fn *widen)
+{
+    for (ptrdiff_t n = 1; n <= 70; n++) {
+        EACH(j, n) {
+            const int h = (int)(random64() % 0x7c00), e = h >> 10, minus = up_to(2) == 1;
+            const double v = e ? ldexp(1024 + (h & 1023), e - 25) : ldexp(h, -24);
+            want[0][0][j] = (cell){.sum = minus ? -v : v, .wide = minus ? -v : v};
+            x[0][0][j] = minus ? h - 32768 : h; /* as int16 */
+        }
+        view from = lay_as(FC_I16, source[0], ADJACENT, 1, 1, n, x), to = lay(dest, ADJACENT, 1, 1, n, NULL);
+        say_case("from float16, %td elements", n);
+        widen(to.p, FC_F16, from.p, n);
+        verify(to, 1, 1, n);
+    }
+}
+
 void check_widen(fc_widen_fn *widen)
 {
+    if (type == FC_F32)
+        check_half_in(widen);
     for (int stored = 0; stored < FC_STORED_TYPES; stored++) {
         const ptrdiff_t most = type != FC_I16 || fc_stored_size(stored) <= 2 ? 70 : stored == FC_I64 ? 1 : 0;
         if (is_float(stored) && !is_float(type))
@@ -19,45 +38,6 @@ void check_widen(fc_widen_fn *widen)
             widen(to.p, stored, from.p, n);
             verify(to, 1, 1, n);
         }
-    }
-}
-
-/* Of numbers; tests/test_nn.py has all float16, and what lies between them */
-void check_half_in(fc_half_in_fn *in)
-{
-    for (ptrdiff_t n = 1; n <= 70; n++) {
-        randomize(1, FC_I16);
-        EACH(j, n) x[0][0][j] = (double)(int)(random64() % 0x7c00) * (up_to(2) == 1 ? 1 : -1);
-        EACH(j, n) {
-            const int h = (int)fabs(x[0][0][j]), e = h >> 10;
-            const double v = e ? ldexp(1024 + (h & 1023), e - 25) : ldexp(h, -24);
-            want[0][0][j] = (cell){.sum = x[0][0][j] < 0 ? -v : v, .wide = x[0][0][j] < 0 ? -v : v};
-            x[0][0][j] = x[0][0][j] < 0 ? h - 32768 : h; /* as int16 */
-        }
-        view from = lay_as(FC_I16, source[0], ADJACENT, 1, 1, n, x), to = lay(dest, ADJACENT, 1, 1, n, NULL);
-        say_case("%td elements", n);
-        in(to.p, from.p, n);
-        verify(to, 1, 1, n);
-    }
-}
-
-void check_half_out(fc_half_out_fn *out)
-{
-    for (ptrdiff_t n = 1; n <= 70; n++) {
-        randomize(1, type);
-        EACH(j, n) {
-            const double v = (double)(float)ldexp(1 + (double)(random64() % 0x4000) / 0x4000, (int)(random64() % 45) - 27);
-            const int e = v < 0x1p-14 ? -14 : ilogb(v), q = (int)rint(ldexp(v, 10 - e)) + ((e + 14) << 10);
-            const int h = q < 0x7c00 ? q : 0x7c00, minus = up_to(2) == 1;
-            x[0][0][j] = minus ? -v : v;
-            want[0][0][j] = (cell){.sum = minus ? h - 32768 : h, .wrapped = (uint64_t)(minus ? h - 32768 : h)};
-        }
-        view from = lay(source[0], ADJACENT, 1, 1, n, x), to = lay_as(FC_I16, dest, ADJACENT, 1, 1, n, NULL);
-        say_case("%td elements", n);
-        out(to.p, from.p, n);
-        type = FC_I16, size = 2; /* their bits */
-        verify(to, 1, 1, n);
-        type = FC_F32, size = 4;
     }
 }
 
@@ -299,11 +279,33 @@ static void check_nearest(fc_narrow_fn *narrow)
             }
 }
 
+static void check_half_out(fc_narrow_fn *narrow)
+{
+    for (ptrdiff_t n = 1; n <= 70; n++) {
+        randomize(1, type);
+        EACH(j, n) {
+            const double v = (double)(float)ldexp(1 + (double)(random64() % 0x4000) / 0x4000, (int)(random64() % 45) - 27);
+            const int e = v < 0x1p-14 ? -14 : ilogb(v), q = (int)rint(ldexp(v, 10 - e)) + ((e + 14) << 10);
+            const int h = q < 0x7c00 ? q : 0x7c00, minus = up_to(2) == 1;
+            x[0][0][j] = minus ? -v : v;
+            want[0][0][j] = (cell){.sum = minus ? h - 32768 : h, .wrapped = (uint64_t)(minus ? h - 32768 : h)};
+        }
+        view from = lay(source[0], ADJACENT, 1, 1, n, x), to = lay_as(FC_I16, dest, ADJACENT, 1, 1, n, NULL);
+        say_case("to float16, %td elements", n);
+        narrow(to.p, FC_F16, from.p, n, 1, FC_TRUNCATED);
+        type = FC_I16, size = 2; /* their bits */
+        verify(to, 1, 1, n);
+        type = FC_F32, size = 4;
+    }
+}
+
 void check_narrow(fc_narrow_fn *narrow)
 {
     if (type == FC_I16)
         check_quotients(narrow);
     else {
+        if (type == FC_F32)
+            check_half_out(narrow);
         check_casts(narrow, NULL);
         check_nearest(narrow);
     }
