@@ -846,8 +846,8 @@ def _gradient(derivative: Callable[..., Kernel]) -> tuple[Callable[..., Kernel],
 
 
 #: Name -> functions that make its kernels, of two dimensions unless told otherwise. Several
-#: kernels, (d/dx, d/dy), stand for the magnitude of the gradient: ``numpy.hypot`` of their
-#: results.
+#: kernels, (d/dx, d/dy), stand for the magnitude of the gradient, which is
+#: ``fastconv.gradient`` of that name.
 NAMED: dict[str, tuple[Callable[..., Kernel], ...]] = {
     "identity": (identity,),
     "box": (box,),

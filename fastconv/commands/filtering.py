@@ -7,8 +7,7 @@ import argparse
 import contextlib
 import math
 import warnings
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
 from time import perf_counter
@@ -84,7 +83,10 @@ def run(arguments: argparse.Namespace) -> None:
     start = perf_counter()
     with fastconv.checked() if arguments.check else contextlib.nullcontext():
         try:
-            y = _apply(fastconv.corr2d, x, bank, **where)
+            if len(bank) > 1:
+                y = fastconv.gradient(x, arguments.kernel, size=arguments.size, norm="l2", **where)
+            else:
+                y = fastconv.corr2d(x, bank[0], **where)
         except ValueError as error:
             raise RequestError(str(error)) from error
     milliseconds = (perf_counter() - start) * 1e3
@@ -172,11 +174,6 @@ def _kernel_file(path: Path) -> Array:
     if not (np.abs(kernel) < 1e30).all():
         raise RequestError(f"{path} holds NaN or a number that is not below 1e30")
     return kernel
-
-
-def _apply(corr2d: Callable[..., Array], x: Array, bank: Sequence[Array], **where: Any) -> Array:
-    """Correlate with one kernel; of a pair, take the gradient's magnitude."""
-    return reduce(np.hypot, [corr2d(x, kernel, **where) for kernel in bank])
 
 
 def _sums_to_zero(kernel: Array) -> bool:
