@@ -43,7 +43,7 @@ typedef struct {
 typedef struct { ptrdiff_t n, x_step, out_step; } fc_batch;
 
 /* A pass of FC_LINES, after which sums are divided (by nothing if 0). w: as many adjacent elements of the type of the
- * arithmetic as the axis has taps; NULL: all of them are 1. */
+ * arithmetic as the axis has taps, for each term; NULL: all of them are 1. */
 typedef struct {
     const char *w;
     double divisor;
@@ -69,7 +69,8 @@ typedef struct {
     unsigned divisor; /* of sums of FC_I16, which are unsigned unless it is 1 and they are stored as they are; fc_divides them */
     int rounding;  /* of floats to out_type: FC_TRUNCATED ... */
     int *doubtful; /* set to 1 if a result of FC_BOX is not finite, or one does not fit as `rounding` says; or NULL */
-    /* FC_LINES, in lines.c: a pass along rows and one along columns, either of which may be missing (k = 1) */
+    /* FC_LINES, in lines.c: a pass along rows and one along columns, either of which may be missing (k = 1). Two terms: both
+     * passes with the weights of each, and the magnitude of what they make, in the arithmetic of out_type, FC_F32 or FC_F64 */
     fc_line line[FC_AXES];
     int columns_first, between; /* `between`: the type that results of the first pass are stored as */
     fc_axis axis[FC_AXES];

@@ -58,21 +58,27 @@ def sum_over_axes(
         return Answer(out)
     modes = each(mode, len(over))
     parts: list[Any] = []
-    if out is output and np.may_share_memory(x, out):
-        x = x.copy()
-        parts.append(None)
+    total = out  # or an array of its own, so that out is left alone until nothing can fail
+    if out is output:
+        if len(over) > 1:
+            total = np.empty(out.shape, out.dtype)
+        if np.may_share_memory(x, out):
+            x = x if total is not out else x.copy()
+            parts.append(None)
     for i, (a, m) in enumerate(zip(over, modes, strict=True)):
-        made = derivative(x, a, out if i == 0 else out.dtype, m, cval, *arguments, **(keywords or {}))
+        made = derivative(x, a, total if i == 0 else out.dtype, m, cval, *arguments, **(keywords or {}))
         part, plan = made[:2] if type(made) is Answer else (made, None)
         parts.append(plan)
         if i == 0:
-            part = out
+            part = total
         if squared:
             np.multiply(part, part, part)
         if i > 0:
-            out += part
+            total += part
     if squared:
-        np.sqrt(out, out, casting="unsafe")
+        np.sqrt(total, out, casting="unsafe")
+    elif total is not out:
+        out[...] = total
     if _core is None or None in parts:
         return Answer(out)
     return Answer(out, _core.FilterPlan("magnitude" if squared else "sum", parts, out.dtype, out))

@@ -47,7 +47,7 @@ from fastconv.arguments.filters import (
 )
 from fastconv.arguments.values import as_array, left_to_scipy
 from fastconv.combined import by_parts, sum_over_axes
-from fastconv.passes import passed, slid
+from fastconv.passes import magnitude, passed, slid
 from fastconv.plans import Answer, planned
 from fastconv.typing import FilterMode, FilterModes, IntOrTuple
 
@@ -329,14 +329,20 @@ def _smoothed(
 ) -> Answer:
     x = as_array(input, "input")
     out = output_of(output, x)
+    return passed(x, _gaussians(x, sigma, order, mode, truncate, radius=radius, axes=axes), out, cval)
+
+
+def _gaussians(
+    x: NDArray[Any], sigma: Any, order: Any, mode: Any, truncate: Any = 4.0, *, radius: Any = None, axes: Any = None
+) -> list[Pass]:
+    """The passes of `gaussian_filter`."""
     over = axes_of(axes, x.ndim)
     columns = [each(v, len(over)) for v in (sigma, order, mode, radius)]
-    passes = [
+    return [
         weighted(gaussian_taps(s, o, truncate, r), a, x.ndim, boundary_of(m))
         for a, s, o, m, r in zip(over, *columns, strict=True)
         if real(s, "sigma") > 1e-15
     ]
-    return passed(x, passes, out, cval)
 
 
 @planned(input="data", output="out")
@@ -637,17 +643,27 @@ def gaussian_gradient_magnitude(
     array([0.73, 1.7 , 1.97, 2.  , 2.  , 2.  , 1.97, 1.7 , 0.73])
     """
     x = as_array(input, "input")
+    over = axes_of(axes, x.ndim)
+    if len(over) == 2:
+        out, modes = output_of(output, x), each(mode, 2)
+        chains = [_gaussians(x, sigma, _order(x.ndim, a, 1), m, **kwargs) for a, m in zip(over, modes, strict=True)]
+        answer = magnitude(x, chains, out, cval)
+        if answer is not None:
+            return answer
     first = _gaussian_derivative(x.ndim, 1)
     return sum_over_axes(x, first, output, mode, cval, (sigma,), kwargs, axes, squared=True)
 
 
 def _gaussian_derivative(ndim: int, order: int) -> Callable[..., Answer]:
     def derivative(x: Any, axis: int, out: Any, mode: Any, cval: Any, sigma: Any, **how: Any) -> Answer:
-        orders = [0] * ndim
-        orders[axis] = order
-        return _smoothed(x, sigma, orders, out, mode, cval, **how)
+        return _smoothed(x, sigma, _order(ndim, axis, order), out, mode, cval, **how)
 
     return derivative
+
+
+def _order(ndim: int, axis: int, order: int) -> list[int]:
+    """Of a derivative along one axis."""
+    return [order if a == axis else 0 for a in range(ndim)]
 
 
 # ---- kernels of several dimensions ----------------------------------------------------------------

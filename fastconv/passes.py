@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastconv import costs, methods
 from fastconv.arguments.boundaries import BY_NAME
+from fastconv.arguments.conversion import cast, cast_magnitude
 from fastconv.arguments.correlation import placed
 from fastconv.arguments.filters import ONES, Pass, real
 from fastconv.arguments.prepared import Correlation
@@ -56,6 +57,28 @@ def passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any
         _banded(x, steps, out, dtype, fill)
         return Answer(out, _plan(x, steps, out, dtype, fill))
     return Answer(out)
+
+
+def magnitude(x: NDArray[Any], chains: Sequence[Sequence[Pass]], out: NDArray[Any], cval: Any) -> Answer | None:
+    """The root of the sum of squares of what two chains of passes make, from one look at x.
+
+    None: they are not the same two passes with other weights, or compiled code lacks the arithmetic of its dtype.
+    """
+    if len(chains) != 2 or _core is None or checking.get() or x.dtype.kind == "c" or out.dtype.char not in "fd":
+        return None
+    if not out.dtype.isnative or [len(passes) for passes in chains] != [2, 2]:
+        return None
+    _supported(x, "input")
+    both: list[Pass] = []
+    for one, other in zip(*chains, strict=True):
+        if one._replace(weights=None) != other._replace(weights=None) or one.weights is None or other.weights is None:
+            return None
+        both.append(one._replace(weights=np.stack([one.weights, other.weights])))
+    if not _go_together(both[0], both[1], x, out, True):
+        return None
+    steps, fill = [(both[0], both[1])], real(cval, "cval")
+    _banded(x, steps, out, out.dtype, fill)
+    return Answer(out, _plan(x, steps, out, out.dtype, fill))
 
 
 def _plan(x: NDArray[Any], steps: Sequence[Step], out: NDArray[Any], between: np.dtype[Any], fill: float) -> Any:
@@ -123,7 +146,7 @@ def _bands(steps: Sequence[Step], shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _cost(one: Pass) -> int:
-    return 8 if one.weights is None else one.taps
+    return 8 if one.weights is None else one.weights.size
 
 
 def _steps(passes: Sequence[Pass], x: NDArray[Any], out: NDArray[Any]) -> list[Step]:
@@ -186,7 +209,7 @@ def _wide_mean(
         sums = _step(x, (reduced, None), np.empty(out.shape), _WIDE, fill, band)
         sums += np.moveaxis(more, -1, one.axis)
         sums /= one.divisor
-    out[...] = _cast(sums, out.dtype)
+    out[...] = cast(sums, out.dtype)
     return out
 
 
@@ -205,7 +228,7 @@ def _step(
         x = x.copy() if np.may_share_memory(x, out) else x  # to be compared with afterwards
         expected = _reference_step(x, step, between, fill)
         if _core is None:
-            out[...] = _cast(expected, out.dtype)
+            out[...] = cast(expected, out.dtype)
             return out
     to = _apart(x, out)
     x = native(x)
@@ -264,7 +287,7 @@ def _reference_step(
     first, second = step
     sums: NDArray[np.float64] = np.moveaxis(_reference(_reference_pass(x, first, fill)), -1, first.axis)
     sums = sums / (first.divisor or 1)
-    return sums if second is None else _reference_step(_cast(sums, between), (second, None), between, fill)
+    return sums if second is None else _reference_step(cast(sums, between), (second, None), between, fill)
 
 
 def _check_step(x: NDArray[Any], one: Pass, out: NDArray[Any], expected: NDArray[np.float64], fill: float) -> None:
@@ -279,11 +302,11 @@ def _compare(out: NDArray[Any], expected: NDArray[np.float64], error: NDArray[np
     """Raise if `out` is not what sums that are off by `error` are cast to."""
     if out.dtype.kind == "f":
         bound = np.abs(expected) * float(np.finfo(out.dtype).eps) + error
-        check_result(out, _cast(expected, out.dtype), bound, "ndimage")
+        check_result(out, cast(expected, out.dtype), bound, "ndimage")
     elif out.dtype.kind in "iu":
         width = f"i{out.dtype.itemsize}"
         with np.errstate(over="ignore"):
-            off = (out.astype(width) - _cast(expected, out.dtype).astype(width)).astype(float)
+            off = (out.astype(width) - cast(expected, out.dtype).astype(width)).astype(float)
         in_range = np.abs(expected) < 2.0 ** (63 if out.dtype.itemsize == 8 else 31) - error - 1
         check_result(np.where(in_range, off, 0), np.zeros(out.shape), error + 1, "ndimage")
 
@@ -328,9 +351,9 @@ def slid(
     else:
         sums = _slid_otherwise(x, w, sums, leads, boundary, fill, exact)
     if mirrored:
-        out[...] = _cast_magnitude(sums)
+        out[...] = cast_magnitude(sums)
     elif sums is not out:
-        out[...] = _cast(sums, out.dtype) if sums.dtype == _WIDE else sums
+        out[...] = cast(sums, out.dtype) if sums.dtype == _WIDE else sums
     return Answer(out)
 
 
@@ -391,30 +414,3 @@ def _reference(c: Correlation) -> NDArray[np.float64]:
     with np.errstate(all="ignore"):
         sums: NDArray[np.float64] = slide(c, c.x.astype(_WIDE), c.k, _WIDE)
         return sums
-
-
-def _cast(sums: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """As csrc/kernels/narrow_tmpl.h does it."""
-    if dtype.kind == "f":
-        with np.errstate(all="ignore"):
-            return sums.astype(dtype)
-    if dtype.kind == "b":  # of the byte that SciPy stores
-        return _cast(sums, np.dtype(np.uint8)).astype(bool)
-    dtype = dtype.newbyteorder("=")
-    if dtype == np.uint64:
-        upper = sums >= 2.0**63
-        lower: NDArray[Any] = _cast(np.where(upper, sums - 2.0**63, sums), np.dtype(np.int64)).astype(np.uint64)
-        lower ^= upper.astype(np.uint64) << np.uint64(63)
-        return lower
-    bits = 63 if dtype.itemsize == 8 or dtype == np.uint32 else 31
-    fits = (sums > -(2.0**bits) - (bits == 31)) & (sums < 2.0**bits)
-    whole = np.where(fits, sums, -(2.0**bits)).astype(np.int64)
-    cast: NDArray[Any] = whole.astype(dtype)
-    return cast
-
-
-def _cast_magnitude(sums: NDArray[np.float64]) -> NDArray[np.uint64]:
-    """To uint64 as SciPy's kernels of several dimensions do it: the magnitude is cast, and then has its sign."""
-    whole: NDArray[np.uint64] = _cast(np.abs(sums), np.dtype(np.uint64)).astype(np.uint64)
-    np.negative(whole, out=whole, where=sums < 0)
-    return whole

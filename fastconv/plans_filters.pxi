@@ -49,7 +49,7 @@ cdef class LinesPlan(CorrPlan):
     """One pass along an axis, or two one after the other, over x into out of the same shape; see FC_LINES in fastconv.h.
 
     A pass is (axis, weights, taps, lead, boundary, divisor): weights are adjacent float64, as many as taps, or None where all
-    are 1; divisor 0 divides by nothing. Of two passes one is along the last axis, or along one whose elements are pixels of few
+    are 1; divisor 0 divides by nothing. Weights of two terms, (2, taps) in both passes, ask for a magnitude. Of two passes one is along the last axis, or along one whose elements are pixels of few
     elements side by side. between: the dtype, as in STORED, of the first one's results. narrow: all sums are integers that
     float32 holds, and arithmetic is in that. x and out do not overlap. band: an axis of a pass along which out has only the
     outputs from `start` on.
@@ -61,6 +61,7 @@ cdef class LinesPlan(CorrPlan):
         cdef int i, rows, cols, slot
         cdef ptrdiff_t unit = 1
         cdef double taps = 0
+        cdef cnp.ndarray given
         describe_filter(g, x, out, FC_LINES, fill, threads)
         g.type = FC_F32 if narrow else FC_F64
         g.between = STORED[between]
@@ -76,7 +77,10 @@ cdef class LinesPlan(CorrPlan):
             axis, weights, length, lead, name, divisor = one
             slot = 2 if axis == cols else 1
             g.axis[slot].k, g.axis[slot].lead, g.axis[slot].boundary = length, lead, BOUNDARY[name]
-            taps += <double> length if weights is not None else 8
+            if weights is not None:
+                given = weights
+                g.terms = cnp.PyArray_DIM(given, 0) if cnp.PyArray_NDIM(given) == 2 else 1
+            taps += <double> length * max(g.terms, 1) if weights is not None else 8
             g.line[slot].divisor = divisor
             if weights is not None:
                 arrays[slot - 1] = weights.astype("f4") if narrow else weights
@@ -168,29 +172,30 @@ cdef class FilterPlan(Plan):
     cdef int part(self, Py_ssize_t i, cnp.ndarray x, cnp.ndarray out) except -1:
         part = self.parts[i]
         if isinstance(part, FilterPlan):
-            return (<FilterPlan> part).fill(x, out)
+            return (<FilterPlan> part).fill(x, out, True)
         return (<CorrPlan> part).run(<const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(out))
 
-    cdef int fill(self, cnp.ndarray x, cnp.ndarray out) except -1:
+    cdef int fill(self, cnp.ndarray x, cnp.ndarray out, bint is_fresh) except -1:
         cdef Py_ssize_t i, last = len(self.parts) - 1
-        cdef cnp.ndarray made
+        cdef cnp.ndarray made, total
         if self.how == CHAIN:
             for i in range(last):
                 made = cnp.PyArray_EMPTY(self.rank, self.shape, self.between, 0)
                 self.part(i, x, made)
                 x = made
             return self.part(last, x, out)
-        self.part(0, x, out)
+        total = out if is_fresh or last == 0 else self.room()  # out is left alone until nothing can fail
+        self.part(0, x, total)
         if self.how == MAGNITUDE:
-            np_multiply(out, out, out)
+            np_multiply(total, total, total)
         for i in range(1, last + 1):
             made = self.room()
             self.part(i, x, made)
             if self.how == MAGNITUDE:
                 np_multiply(made, made, made)
-            np_add(out, made, out)
+            np_add(total, made, out if i == last and self.how == SUM else total)
         if self.how == MAGNITUDE:
-            np_sqrt(out, out, casting="unsafe")
+            np_sqrt(total, out, casting="unsafe")
         return 0
 
     cdef object carry_out(self, const glance *s):
@@ -201,5 +206,5 @@ cdef class FilterPlan(Plan):
             out = <cnp.ndarray> s.out
             if overlap(x, out):
                 return None
-        self.fill(x, out)
+        self.fill(x, out, s.out == NULL)
         return out

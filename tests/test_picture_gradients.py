@@ -10,7 +10,7 @@ import pytest
 import scipy.ndimage
 
 import fastconv
-from fastconv import corr2d, gradient, kernels, reference
+from fastconv import corr2d, gradient, kernels, ndimage, reference
 from fastconv.arguments.derivatives import gradient_arguments
 from fastconv.runtime import _core
 
@@ -232,3 +232,53 @@ def test_no_memory(rng):
         finally:
             _core.alloc_fail_after(-1)
         assert (out == 7).all()
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "u1", "i4", ">f4"])
+def test_magnitude_of_gaussians_has_the_bits_of_scipy(rng, isa, dtype):
+    calls = [
+        ((70, 150), 1.5, {}),
+        ((9, 300), (0.7, 2), {"mode": "wrap"}),
+        ((1, 5), 1, {"mode": "mirror"}),
+        ((40, 90), 2, {"mode": ["nearest", "constant"], "cval": 3.0}),
+        ((40, 90), 2, {"mode": "constant", "cval": -2.5, "truncate": 2}),
+        ((40, 90), 1, {"axes": (1, 0)}),
+        ((40, 90), (0, 1), {"radius": 3}),
+        ((12, 14, 16), 1, {"axes": (0, 2)}),
+        ((30, 40, 3), (1, 1, 0), {"axes": (0, 1)}),
+        ((40, 90), 1.2, {"output": "f4"}),
+        ((40, 90), 1.2, {"output": "f8"}),
+    ]
+    for shape, sigma, how in calls:
+        x = (rng.standard_normal(shape) * 50).astype(dtype)
+        theirs = scipy.ndimage.gaussian_gradient_magnitude(x, sigma, **how)
+        for _ in range(2):  # planned, and again
+            assert ndimage.gaussian_gradient_magnitude(x, sigma, **how).tobytes() == theirs.tobytes(), (shape, how)
+        if "output" not in how:
+            inside = x.copy()
+            ndimage.gaussian_gradient_magnitude(inside, sigma, output=inside, **how)
+            np.testing.assert_array_equal(inside, theirs)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "i4"])
+def test_outputs_are_left_alone_where_memory_is_short(rng, dtype):
+    if _core is None:
+        pytest.skip("allocations of compiled code")
+    x = (rng.random((60, 70)) * 100).astype(dtype)
+    for is_planned in (False, True):
+        for allocations in range(40):
+            fastconv.clear_cache()
+            out = np.full_like(x, 7)
+            if is_planned:
+                ndimage.gaussian_gradient_magnitude(x, 1, output=out.copy())
+            _core.alloc_fail_after(allocations)
+            try:
+                ndimage.gaussian_gradient_magnitude(x, 1, output=out)
+                assert allocations > 0
+                break
+            except MemoryError:
+                assert (out == 7).all()
+            finally:
+                _core.alloc_fail_after(-1)
+        else:
+            pytest.fail("it never succeeds")

@@ -16,6 +16,8 @@
  * The order of sums is that of scipy.ndimage.correlate1d: of an odd kernel equal to its mirror image, or to the negative of
  * that, the centre, then sums or differences of the two elements that share a tap, from the outermost on; of others the
  * last tap, then the first and so on. Without fma. Taps that are all 1 are summed by box_tmpl.h instead.
+ *
+ * Of two terms, derivatives of a Gaussian, both are made of one tile, and of their sums the magnitude.
  */
 #include "corr/call.h"
 #include <string.h>
@@ -66,23 +68,26 @@ static int lines_prepare(call *c)
     return 0;
 }
 
+static int lines_terms(const call *c) { return c->g->terms > 1 ? 2 : 1; }
+
 /* The orders of both passes: where taps lie, and their weights */
 static void lines_tables(call *c, fc_room *r)
 {
-    for (int a = ROWS; a <= COLS; a++) {
-        const char *w = c->g->line[a].w;
-        ptrdiff_t k = w ? c->g->axis[a].k : 0, *at = fc_part(r, "taps in tiles", k, sizeof *at);
-        char *weights = fc_part(r, "taps", k, c->size);
-        if (!w || !r->block)
-            continue;
-        fc_order *o = &c->lines[a];
-        *o = (fc_order){.w = weights, .at = at, .fold = lines_symmetry(c, w, k), .start = -0.0};
-        o->taps = o->fold ? k / 2 + 1 : k;
-        for (ptrdiff_t i = 0; i < o->taps; i++) {
-            at[i] = i > 0 ? i - 1 : o->fold ? k / 2 : k - 1;
-            memcpy(weights + i * c->size, w + at[i] * c->size, (size_t)c->size);
+    for (int t = 0; t < lines_terms(c); t++)
+        for (int a = ROWS; a <= COLS; a++) {
+            ptrdiff_t k = c->g->line[a].w ? c->g->axis[a].k : 0, *at = fc_part(r, "taps in tiles", k, sizeof *at);
+            const char *w = c->g->line[a].w ? c->g->line[a].w + t * k * c->size : NULL;
+            char *weights = fc_part(r, "taps", k, c->size);
+            if (!w || !r->block)
+                continue;
+            fc_order *o = &c->lines[t][a];
+            *o = (fc_order){.w = weights, .at = at, .fold = lines_symmetry(c, w, k), .start = -0.0};
+            o->taps = o->fold ? k / 2 + 1 : k;
+            for (ptrdiff_t i = 0; i < o->taps; i++) {
+                at[i] = i > 0 ? i - 1 : o->fold ? k / 2 : k - 1;
+                memcpy(weights + i * c->size, w + at[i] * c->size, (size_t)c->size);
+            }
         }
-    }
 }
 
 /* What the first pass leaves: elements from row to row */
@@ -101,6 +106,8 @@ static void lines_parts(const call *c, fc_room *r, scratch *s)
         s->down = fc_part(r, "middle", times(rows, lines_middle_row(c)), c->size);
         s->between = fc_part(r, "stored between", lines_middle_row(c), sizeof(int64_t)); /* whatever type */
     }
+    if (lines_terms(c) > 1)
+        s->across = fc_part(r, "second term", times(c->tile_out[ROWS], lines_middle_row(c)), c->size);
     if (sums_across)
         fc_across_parts(c, r, s, g->axis[COLS].k, c->tile_out[COLS]);
     s->ring = fc_part(r, "ring", max(sums_down ? g->axis[ROWS].k : 0, sums_across ? g->axis[COLS].k : 0), FC_SUMS_BYTES);
@@ -109,12 +116,12 @@ static void lines_parts(const call *c, fc_room *r, scratch *s)
 /* ---- passes ------------------------------------------------------------------------------------ */
 
 /* rows x cols results of the pass along `axis`, from x on; the first is number `at` of the whole */
-static void lines_pass(const call *c, const scratch *s, int axis, const char *x, ptrdiff_t xs, ptrdiff_t at, char *out,
-                       ptrdiff_t os, ptrdiff_t rows, ptrdiff_t cols)
+static void lines_pass(const call *c, const scratch *s, int term, int axis, const char *x, ptrdiff_t xs, ptrdiff_t at,
+                       char *out, ptrdiff_t os, ptrdiff_t rows, ptrdiff_t cols)
 {
     ptrdiff_t k = c->g->axis[axis].k;
     if (c->g->line[axis].w) {
-        fc_order o = c->lines[axis];
+        fc_order o = c->lines[term][axis];
         o.unit = axis == ROWS ? xs : c->g->axis[COLS].dilation;
         c->op->ordered(x, xs, &o, out, os, rows, cols);
     } else if (axis == ROWS) {
@@ -134,19 +141,20 @@ static void lines_store_and_read(const call *c, char *row, char *stored, ptrdiff
     c->op->widen(row, c->g->between, stored, n);
 }
 
-static void lines_compute(const call *c, const scratch *s, const patch *p)
+/* Both passes */
+static void lines_term(const call *c, const scratch *s, int term, const patch *p)
 {
     const fc_axis *axis = c->g->axis;
     int second = lines_last(c->g), first = ROWS + COLS - second;
     ptrdiff_t at[FC_AXES] = {0, axis[ROWS].start + p->row, axis[COLS].start + p->col};
     if (!lines_pass_along(c->g, first)) {
-        lines_pass(c, s, second, p->src, p->r->row, at[second], p->out, p->out_row, p->rows, p->cols);
+        lines_pass(c, s, term, second, p->src, p->r->row, at[second], p->out, p->out_row, p->rows, p->cols);
         return;
     }
     ptrdiff_t high = p->rows + (second == ROWS ? lines_halo(c, ROWS) : 0);
     ptrdiff_t wide = p->cols + (second == COLS ? lines_halo(c, COLS) : 0), row = lines_middle_row(c);
     double divisor = c->g->line[first].divisor;
-    lines_pass(c, s, first, p->src, p->r->row, at[first], s->down, row, high, wide);
+    lines_pass(c, s, term, first, p->src, p->r->row, at[first], s->down, row, high, wide);
     for (ptrdiff_t i = 0; i < high; i++) {
         char *line = s->down + i * row * c->size;
         lines_store_and_read(c, line, s->between, wide, divisor != 0 ? divisor : 1);
@@ -158,7 +166,21 @@ static void lines_compute(const call *c, const scratch *s, const patch *p)
         else if (from < 0 || from >= axis[ROWS].n)
             fc_copy_row(line, c->size, c->x.fill, 0, wide, c->size);
     }
-    lines_pass(c, s, second, s->down, row, at[second], p->out, p->out_row, p->rows, p->cols);
+    lines_pass(c, s, term, second, s->down, row, at[second], p->out, p->out_row, p->rows, p->cols);
+}
+
+static void lines_compute(const call *c, const scratch *s, const patch *p)
+{
+    lines_term(c, s, 0, p);
+    if (lines_terms(c) == 1)
+        return;
+    patch other = *p;
+    other.out = s->across, other.out_row = lines_middle_row(c);
+    lines_term(c, s, 1, &other);
+    for (ptrdiff_t i = 0; i < p->rows; i++) {
+        char *row = p->out + i * p->out_row * c->size;
+        c->op->magnitude(row, row, other.out + i * other.out_row * c->size, p->cols, c->g->out_type);
+    }
 }
 
 const method fc_lines = {

@@ -20,7 +20,7 @@
     X(split) X(join)                                                     \
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
     X(norms) X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
-#define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread) X(match_join)
+#define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread) X(match_join) X(magnitude)
 
 /* How elements are stored; arithmetic is done in the first five. Integers wrap. FC_F16 is of layers alone (fc_conv), which are computed
  * in FC_F32. */
@@ -203,6 +203,8 @@ typedef struct {
 } fc_order;
 typedef void fc_ordered_fn(const void *x, ptrdiff_t xs, const fc_order *o, void *out, ptrdiff_t os, ptrdiff_t rows,
                            ptrdiff_t cols);
+/* The root of the sum of squares of n pairs, a row that out may be; all roundings but the last are those of FC_F32 or FC_F64 */
+typedef void fc_magnitude_fn(void *out, const void *a, const void *b, ptrdiff_t n, int stored);
 
 /* K5, FFT (fft_tmpl.h). A complex vector is VLEN real parts, then VLEN imaginary parts; strides count
  * elements, too. An axis is what one transform of n = radix[0] * radix[1] * ... points needs. Pass i, of radix r,

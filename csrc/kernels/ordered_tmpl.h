@@ -10,6 +10,8 @@
  *        -1    s[t] = x(at[t]) - x(2 at[0] - at[t])
  *
  * A strip of vectors goes down the rows, so that the rows its taps reach stay in L1.
+ *
+ * magnitude: likewise, of two such sums.
  */
 
 /* A strip of V vectors, or of one that has `lanes`; VLEN, a constant, where they are whole */
@@ -63,3 +65,23 @@ static void NAME(ordered)(const void *x, ptrdiff_t xs, const fc_order *o, void *
     else
         NAME(ordered_fold)(0, x, xs, o, out, os, rows, cols);
 }
+
+#if FC_SIZE == 8
+/* out[i] = sqrt(a[i]^2 + b[i]^2), a, b and each result rounded to what is stored: FC_F32 or FC_F64 */
+static void NAME(magnitude)(void *out, const void *a, const void *b, ptrdiff_t n, int stored)
+{
+#define FC_MAGNITUDES(ROUND)                                                                                 \
+    for (ptrdiff_t i = 0; i < n; i += VLEN) {                                                                \
+        const VT p = ROUND(vloadn((const T *)a + i, n - i)), q = ROUND(vloadn((const T *)b + i, n - i));     \
+        const VT squares = ROUND(ROUND(p * p) + ROUND(q * q));                                               \
+        vstoren((T *)out + i, (VT)vsqrt(squares), n - i);                                                    \
+    }
+#define FC_TO_FLOAT(v) __builtin_convertvector(FC_CONVERT(v, float), VT)
+    if (stored == FC_F32)
+        FC_MAGNITUDES(FC_TO_FLOAT)
+    else
+        FC_MAGNITUDES((VT))
+#undef FC_TO_FLOAT
+#undef FC_MAGNITUDES
+}
+#endif

@@ -61,3 +61,30 @@ def _raise_overflow(value: Any, dtype: np.dtype[Any]) -> None:
     raise OverflowError(
         f"a sum, {value}, does not fit into {dtype}; use overflow='saturate' or 'wrap', or a wider dtype"
     )
+
+
+def cast(sums: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Sums as C casts them, and as csrc/kernels/narrow_tmpl.h does it."""
+    if dtype.kind == "f":
+        with np.errstate(all="ignore"):
+            return sums.astype(dtype)
+    if dtype.kind == "b":  # of the byte that SciPy stores
+        return cast(sums, np.dtype(np.uint8)).astype(bool)
+    dtype = dtype.newbyteorder("=")
+    if dtype == np.uint64:
+        upper = sums >= 2.0**63
+        lower: NDArray[Any] = cast(np.where(upper, sums - 2.0**63, sums), np.dtype(np.int64)).astype(np.uint64)
+        lower ^= upper.astype(np.uint64) << np.uint64(63)
+        return lower
+    bits = 63 if dtype.itemsize == 8 or dtype == np.uint32 else 31
+    fits = (sums > -(2.0**bits) - (bits == 31)) & (sums < 2.0**bits)
+    whole = np.where(fits, sums, -(2.0**bits)).astype(np.int64)
+    result: NDArray[Any] = whole.astype(dtype)
+    return result
+
+
+def cast_magnitude(sums: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """To uint64 as SciPy's kernels of several dimensions do it: the magnitude is cast, and then has its sign."""
+    whole: NDArray[np.uint64] = cast(np.abs(sums), np.dtype(np.uint64)).astype(np.uint64)
+    np.negative(whole, out=whole, where=sums < 0)
+    return whole

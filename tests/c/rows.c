@@ -312,6 +312,29 @@ void check_narrow(fc_narrow_fn *narrow)
 }
 void check_settle(fc_settle_fn *settle) { check_casts(NULL, settle); }
 
+void check_magnitude(fc_magnitude_fn *magnitude)
+{
+    EACH(trial, 300) {
+        const int stored = trial % 2 ? FC_F32 : FC_F64, inside = (int)up_to(2) - 1;
+        const ptrdiff_t n = up_to(70);
+        randomize(0, type);
+        EACH(j, n) {
+            double a = x[0][0][j], b = k[0][j / 7][j % 7], sum = a * a + b * b;
+            if (stored == FC_F32) {
+                float p = (float)a, q = (float)b, square = p * p, other = q * q;
+                sum = (double)(square + other);
+            }
+            want[0][0][j] = (cell){.sum = sqrt(sum), .wide = sqrt(sum)};
+        }
+        view va = lay(inside ? dest : source[0], ADJACENT, 1, 1, n, x), vb = lay(source[1], ADJACENT, 1, 1, n, NULL);
+        EACH(j, n) put(vb.p + j * size, k[0][j / 7][j % 7], type);
+        view to = inside ? va : lay(dest, ADJACENT, 1, 1, n, NULL);
+        say_case("%td elements as type %d, %s", n, stored, inside ? "in place" : "apart");
+        magnitude(to.p, va.p, vb.p, n, stored);
+        verify(to, 1, 1, n);
+    }
+}
+
 void check_scale(fc_scale_fn *scale)
 {
     for (ptrdiff_t n = 1; n <= 70; n++) {
