@@ -153,7 +153,7 @@ enum {
      * of x that the rows look at, at most */
     SEPARABLE_ROWS = 8, SEPARABLE_COLS = 1024, SEPARABLE_AREA = 1 << 15, SEPARABLE_BYTES = 1 << 19,
     /* bytes.c: Zen 4. Outputs of a block, rows and columns, and rows of it that stay in L1 from byte to byte; CORR_NARROW for it */
-    BYTES_ROWS = 128, BYTES_COLS = 1024, BYTES_STEP = 8, BYTES_NARROW = 1024,
+    BYTES_ROWS = 128, BYTES_COLS = 4096, BYTES_STEP = 8, BYTES_NARROW = 1024,
     PRODUCTS_AHEAD = 4,          /* channels that are fetched before they are packed */
     LANES_STRIP = 96,            /* outputs turned back at a time, at least */
     FOLD_CHUNK = 1 << 16,        /* bytes written by a chunk, about */

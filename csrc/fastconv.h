@@ -52,10 +52,11 @@ typedef struct {
 /* out[batch][z][i][j] = sum_{c, a, b} X[batch][z c][i a][j b] * k[c][a][b], the axes being depth, rows and
  * columns; an axis that is not there has n = k = out = stride = dilation = 1 and lead = 0. */
 typedef struct {
-    int type;             /* of the arithmetic, and of k: of the first FC_TYPES */
-    int x_type, out_type; /* as stored; out_type is type, or FC_I64 for FC_I32, or any for floats but with FC_FFT; for FC_I16 any
+    int type; /* of the arithmetic, and of k: of the first FC_TYPES */
+    int x_type,
+        out_type;        /* as stored; out_type is type, or FC_I64 for FC_I32, or any for floats but with FC_FFT; for FC_I16 any
                            * of up to 16 bits, of which x_type is one, too, with FC_DIRECT and FC_SEPARABLE without strides */
-    int method, threads;  /* threads: at most; >= 1 */
+    int method, threads; /* threads: at most; >= 1 */
     int batches;
     double fill;          /* for FC_CONSTANT; for integer arithmetic */
     int64_t integer_fill; /* this one */
@@ -66,7 +67,9 @@ typedef struct {
     const char *factor[FC_AXES];
     int combine;           /* of FC_SEPARABLE: FC_ADDED ... FC_APART, what out has of the terms; apart, result after result, */
     ptrdiff_t result_step; /* so many bytes from one to the next */
-    unsigned divisor; /* of sums of FC_I16, which are unsigned unless it is 1 and they are stored as they are; fc_divides them */
+    /* Of sums of FC_I16, which are unsigned unless it is 1 and they are stored as they are; fc_divides them. And of FC_BOX, with
+     * taps of 1, of FC_U8, in FC_I16 or in FC_I32, as which fc_divides_bytes the sums; up to 257 rows, no dilation. Else 0 */
+    unsigned divisor;
     int rounding;  /* of floats to out_type: FC_TRUNCATED ... */
     int *doubtful; /* set to 1 if a result of FC_BOX is not finite, or one does not fit as `rounding` says; or NULL */
     /* FC_LINES, in lines.c: a pass along rows and one along columns, either of which may be missing (k = 1). Two terms: both

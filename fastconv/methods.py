@@ -33,7 +33,7 @@ class Choice(NamedTuple):
     casts: str = ""  # sums go into `out` of any type: as C casts them, "cast", or rounded: "saturate", "raise"
     any_taps: bool = False  # it is the same for other taps
     combine: str = "sum"  # what becomes of the terms of factors: a norm of them, or each is a result, "apart"
-    divisor: int = 1  # of sums in 16 bits: results are these divided by it
+    divisor: int = 0  # of whole sums in 16 or 32 bits: results are these divided by it
 
 
 AS_IT_IS = Choice("direct", "a kernel of one tap")
@@ -158,9 +158,9 @@ def stored(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
     small = c.dtype.kind in "iu" and c.dtype.itemsize <= 2
     if not small or c.is_weighted or choice.method == "fft" or any(a.step > 1 for a in c.axes):
         return None
-    shorts = _in_shorts(c, choice)
-    if shorts is not None:
-        return shorts
+    exact = _exactly(c, choice)
+    if exact is not None:
+        return exact
     floats: Correlation | None = c
     if c.sum_dtype.kind in "iu":
         floats = as_floats(c)
@@ -174,8 +174,8 @@ def stored(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
     return floats._replace(out=out), choice._replace(casts="cast" if c.overflow == "wrap" else c.overflow)
 
 
-def _in_shorts(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
-    """As `stored`, by whole sums of 16 bits, if no sum can be larger. Which method makes them decides no bits."""
+def _exactly(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
+    """As `stored`, by whole sums, which are exact, and divided exactly. Which method makes them decides no bits."""
     if (
         _core is None
         or choice.combine != "sum"
@@ -190,20 +190,32 @@ def _in_shorts(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | N
     k, divisor = as_whole(c.k)
     if k is None:
         return None
-    info, stored, fill = np.iinfo(c.x.dtype), np.iinfo(c.dtype), int(c.fillvalue.real)
+    info, fits, fill = np.iinfo(c.x.dtype), np.iinfo(c.dtype), int(c.fillvalue.real)
     low, high = min(int(info.min), fill), max(int(info.max), fill)
     above, below = int(k[k > 0].sum()), int(k[k < 0].sum())
     least, most = low * above + high * below, high * above + low * below
-    if not (divisor == 1 and c.dtype.itemsize == 2 and stored.min <= least and most <= stored.max):
-        if least < 0 or (divisor == 1 and c.dtype.itemsize == 2) or not _core.divides(divisor, most):
+    is_box = c.x.dtype == np.uint8 and low == 0 and high == 255 and bool((k == 1).all()) and _is_flat(c) and not c.moved
+    as_they_are = divisor == 1 and c.dtype.itemsize == 2 and fits.min <= least and most <= fits.max
+    divided = least >= 0 and (divisor > 1 or c.dtype.itemsize == 1) and _core.divides(divisor, most)
+    if (most + divisor // 2) // divisor > fits.max and c.overflow != "saturate":
+        divided = False
+    factors: Factors = ()
+    dtype, method = np.dtype(np.int16), "box" if is_box else "direct"
+    if not (as_they_are or divided):
+        if not (is_box and c.dtype == np.uint8 and c.k.shape[-2:][0] <= 257 and _core.divides(divisor, most, True)):
             return None
-        if (most + divisor // 2) // divisor > stored.max and c.overflow != "saturate":
-            return None
-    factors = factorize(k.tobytes(), k.dtype, k.shape, 1) if sum(n > 1 for n in k.shape) > 1 else ()
-    method = "separable" if factors else "direct"
+        dtype = np.dtype(np.int32)
+    elif not is_box and sum(n > 1 for n in k.shape) > 1:
+        factors = factorize(k.tobytes(), k.dtype, k.shape, 1)
+        method = "separable" if factors else "direct"
     out = c.room(c.dtype) if c.out is None else c.out
-    sums = c._replace(k=k.astype(np.int16), sum_dtype=np.dtype(np.int16), fillvalue=fill, out=out)
+    sums = c._replace(k=k.astype(dtype), sum_dtype=dtype, fillvalue=fill, out=out)
     return sums, Choice(method, choice.why, factors, casts="saturate", divisor=divisor)
+
+
+def _is_flat(c: Correlation) -> bool:
+    """Whether the kernel has two axes of adjacent taps."""
+    return c.rank > 1 and all(n == 1 for n in c.k.shape[:-2]) and all(a.dilation == 1 for a in c.axes)
 
 
 def _is_always_finite(c: Correlation, choice: Choice) -> bool:
@@ -224,7 +236,7 @@ def arithmetic(c: Correlation) -> np.dtype[Any]:
     """The dtype of the arithmetic in C: for integers int32 where no sum can be larger, else int64; or what is asked."""
     if c.sum_dtype.kind not in "iu":
         return real_dtype(c.compute_dtype)
-    if c.sum_dtype.itemsize == 2:
+    if c.sum_dtype.itemsize < 8:
         return c.sum_dtype
     small = c.x.dtype.itemsize <= 2 and largest_sum(c) <= np.iinfo(np.int32).max
     return np.dtype(np.int32 if small else np.int64)

@@ -47,9 +47,11 @@ cdef enum:
     ALIGNMENT = 64
 
 
-def divides(divisor, most):
-    """Whether compiled code divides sums 0 ... most, of 16 bits, by divisor exactly."""
-    return 0 < divisor <= 65535 and 0 <= most <= 65535 and bool(fc_divides(divisor, most))
+def divides(divisor, most, bint in_floats=False):
+    """Whether compiled code divides sums 0 ... most, of 16 bits, by divisor exactly; or in floats, to bytes."""
+    if not (0 < divisor <= 65535 and 0 <= most < 2**31):
+        return False
+    return bool(fc_divides_bytes(divisor, most) if in_floats else fc_divides(divisor, most))
 
 
 def present(cnp.ndarray x, cnp.ndarray there, bint ignores_nan, cnp.ndarray above, cnp.ndarray counts):
@@ -105,7 +107,7 @@ cdef class CorrPlan(Plan):
     result_step : int
         Of terms that are not combined: bytes from `out`, which is the first result, to the second.
     divisor : int
-        What sums of 16 bits are divided by, as `divides` allows.
+        What sums of 16 bits, or of the boxes of bytes in 32 bits, are divided by, as `divides` allows; 0: by nothing.
     """
 
     cdef fc_corr g
@@ -124,7 +126,7 @@ cdef class CorrPlan(Plan):
 
     def __init__(self, cnp.ndarray x, cnp.ndarray k, cnp.ndarray out, axes, fill, int method, int threads, tuple factors=(),
                  int rounding=FC_TRUNCATED, int combine=FC_ADDED, ptrdiff_t result_step=0,
-                 unsigned divisor=1):
+                 unsigned divisor=0):
         cdef fc_corr *g = &self.g
         cdef int i, rank = len(axes), first = 3 - rank, owns = cnp.PyArray_NDIM(k) - rank
         cdef cnp.ndarray factor
@@ -133,7 +135,7 @@ cdef class CorrPlan(Plan):
         is_float = g.type == FC_F32 or g.type == FC_F64
         if g.out_type == FC_U64 and not is_float:
             g.out_type = FC_I64  # the same bits
-        if g.type == FC_I16 and g.out_type == FC_U16 and divisor == 1:
+        if g.type == FC_I16 and g.out_type == FC_U16 and divisor == 1 and method != FC_BOX:
             g.out_type = FC_I16  # likewise
         g.divisor = divisor
         g.method, g.threads, g.rounding = method, threads, rounding

@@ -171,7 +171,7 @@ def summed(
         x = x if x.flags.aligned else x.copy()
     result_dtype = c.sum_dtype if c.sum_dtype.kind in "iu" else c.compute_dtype
     casts = bool(choice.casts) or (c.out is not None and c.out.dtype.char in "fd" and choice.method != "fft")
-    casts &= arithmetic.kind == "f" or arithmetic.itemsize == 2
+    casts &= arithmetic.kind == "f" or choice.divisor > 0
     fits = c.out is not None and (casts or c.out.dtype == result_dtype)
     is_free = c.out is not None and fits and not _may_share_memory(c.out, x, k)
     result = c.out if c.out is not None and is_free and (c.out.flags.aligned or not own) else c.room(result_dtype)
@@ -251,7 +251,7 @@ def _serving(
             return None
         cast = x.dtype
     most = None
-    if c.sum_dtype.kind in "iu" and c.sum_dtype.itemsize > 2:  # those of 16 bits hold whatever is in x
+    if c.sum_dtype.kind in "iu" and c.sum_dtype.itemsize == 8:  # smaller ones hold whatever is in x
         if c.taps >= costs.CROSSOVERS["fft taps"]:  # what suits these depends on the elements of x
             return None
         if c.overflow != "wrap":

@@ -21,6 +21,9 @@ KERNELS = {
     "box 5x3": (np.ones((5, 3), int), 15),
     "box 15": (np.ones((15, 15), int), 225),
     "box 4": (np.ones((4, 4), int), 16),
+    "box 1x7": (np.ones((1, 7), int), 7),
+    "box 33x31": (np.ones((33, 31), int), 33 * 31),
+    "box 17x1": (np.ones((17, 1), int), 17),
     "no outer product": (np.array([[1, 0, 2], [0, 3, 1], [5, 1, 0]]), 16),
     "tent, brighter": (np.outer([1, 2, 1], [1, 2, 1]), 9),
     "one tap": (np.array([[3]]), 2),
@@ -120,7 +123,7 @@ def test_only_where_16_bits_hold_all_sums(rng):
         (np.ones((3, 3)) / 8, np.uint8, "saturate", True),
         (np.ones((3, 3)) / 8, np.uint8, "raise", False),  # some may not fit
         (np.ones((3, 3)) / 10, np.uint8, "saturate", False),  # ties, and no power of two
-        (np.ones((17, 17)) / 289, np.uint8, "saturate", False),  # 289 * 255 is more than 65535
+        (np.ones((17, 17)) / 288, np.uint8, "saturate", False),  # 289 * 255 is more than 65535
         (np.full((3, 3), 0.1234), np.uint8, "saturate", False),
         (np.array([[1, -1]]), np.int16, "raise", True),
         (np.array([[1, -1]]) / 2, np.int16, "raise", False),  # negative, and divided
@@ -131,6 +134,8 @@ def test_only_where_16_bits_hold_all_sums(rng):
     ):
         ways = asked(x, k, dtype, overflow)
         assert (ways is not None and ways[0].sum_dtype == np.int16) == is_short, (k, dtype, overflow)
+    for shape, in_integers in ((17, 17), True), ((101, 101), True), ((259, 3), False), ((129, 129), False):
+        assert (asked(x, np.full(shape, 1 / np.prod(shape)), np.uint8)[0].sum_dtype == np.int32) == in_integers, shape
     assert asked(x, np.ones((3, 3)) / 9, np.uint8, fill=0.5)[0].sum_dtype != np.int16
     assert asked(x.astype(np.int16), np.ones((3, 3)) / 9, np.uint8)[0].sum_dtype != np.int16
 

@@ -105,7 +105,8 @@ void fc_boxes_parts(const call *c, fc_room *r, scratch *s)
     }
     if (c->strip_out[COLS] > 0) {
         char *const strip = fc_part(r, "strip", times(reach(&axis[DEPTH], c->strip_out[DEPTH]), c->strip.plane), c->x.size);
-        s->strip = strip ? strip + c->x.lanes * c->strip.row * c->x.size : NULL; /* behind what fc_gather_turned may overwrite */
+        s->strip =
+            strip ? strip + c->x.lanes * c->strip.row * c->x.size : NULL; /* behind what fc_gather_turned may overwrite */
         s->strip_sums = fc_part(r, "sums of a strip", times(c->strip_out[COLS], c->strip.row), c->size);
     }
 }
@@ -212,7 +213,8 @@ void fc_boxes(const job *j, ptrdiff_t index)
     }
     int peeled = inner.from[COLS] > whole.from[COLS] || inner.to[COLS] < whole.to[COLS];
     if (!c->x_adjacent || is_empty(&inner) ||
-        (peeled && c->strip_out[COLS] == 0 && whole.to[COLS] - whole.from[COLS] <= (c->method->as_stored ? BYTES_NARROW : CORR_NARROW))) {
+        (peeled && c->strip_out[COLS] == 0 &&
+         whole.to[COLS] - whole.from[COLS] <= (c->method->as_stored ? BYTES_NARROW : CORR_NARROW))) {
         fc_boxes_compute(j, &whole, GATHERED);
         return;
     }

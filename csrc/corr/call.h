@@ -67,14 +67,14 @@ struct call {
     const method *method;
     fc_plan plan;
     source x;
-    ptrdiff_t size;   /* bytes of an element of the arithmetic, */
-    int made;         /* the type of what the method makes, */
+    ptrdiff_t size;      /* bytes of an element of the arithmetic, */
+    int made;            /* the type of what the method makes, */
     ptrdiff_t made_size; /* and its bytes; of what it reads: x.size */
-    int x_adjacent;   /* rows of x can be read where they are, */
-    int out_adjacent; /* and outputs be written */
-    ptrdiff_t results; /* of a place: terms that are not combined */
-    int streams;      /* out is so large that it goes past the caches */
-    double divisor;   /* of what is stored; 1: none */
+    int x_adjacent;      /* rows of x can be read where they are, */
+    int out_adjacent;    /* and outputs be written */
+    ptrdiff_t results;   /* of a place: terms that are not combined */
+    int streams;         /* out is so large that it goes past the caches */
+    double divisor;      /* of what is stored; 1: none */
 
     /* boxes.c. What the method asks for before: outputs of a tile, at least, or exactly where it says how deep it is; rows
      * and columns that tiles and outputs of tiles in scratch have more */
@@ -146,7 +146,8 @@ static inline int is_empty(const box *b)
     return b->from[DEPTH] >= b->to[DEPTH] || b->from[ROWS] >= b->to[ROWS] || b->from[COLS] >= b->to[COLS];
 }
 
-extern FC_API const method fc_direct, fc_im2col, fc_separable, fc_overlap, fc_box, fc_ordered, fc_lines, fc_bytes;
+extern FC_API const method fc_direct, fc_im2col, fc_separable, fc_overlap, fc_box, fc_ordered, fc_lines, fc_bytes,
+    fc_byte_boxes;
 
 /* overlap.c */
 FC_API void fc_overlap_plan(int vector_bytes, const fc_corr *g, fc_plan *plan);

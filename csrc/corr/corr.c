@@ -80,6 +80,8 @@ static const method *const methods[] = {
 
 static const method *corr_method(const fc_corr *g)
 {
+    if (g->method == FC_BOX && g->divisor > 0)
+        return &fc_byte_boxes;
     const int of_bytes = g->type == FC_I16 && g->method == FC_SEPARABLE && fc_stored_size(g->x_type) == 1;
     return of_bytes && g->axis[DEPTH].k == 1 ? &fc_bytes : methods[g->method];
 }
@@ -142,9 +144,12 @@ static void corr_chunk(void *context, ptrdiff_t index, int slot)
 int fc_call_prepare(call *c, const fc_corr *g, char *small)
 {
     const fc_kernels *fc = fc_in_use();
-    *c = (call){
-        .g = g, .fc = fc, .op = fc->op[g->type], .method = corr_method(g), .size = fc_stored_size(g->type),
-        .divisor = g->divisor > 1 ? g->divisor : 1};
+    *c = (call){.g = g,
+                .fc = fc,
+                .op = fc->op[g->type],
+                .method = corr_method(g),
+                .size = fc_stored_size(g->type),
+                .divisor = g->divisor > 1 ? g->divisor : 1};
     fc_corr_plan(fc->vector_bytes, g, &c->plan);
     if (g->axis[DEPTH].out == 0 || g->axis[ROWS].out == 0 || g->axis[COLS].out == 0)
         c->plan.planes = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * THE LISTS of micro-kernels: of those for every type of the arithmetic, for integers of 16 bits, for all others, for floats, for
- * double alone. The table of function pointers, every instruction set's instance of it, the C-level check and the names `<op>_<dtype>_<isa>` that a debugger
+ * THE LISTS of micro-kernels: of those for every type of the arithmetic, for integers of 16 bits, for those of up to 32, for all
+ * types but integers of 16 bits, for floats, for double alone. The table of function pointers, every instruction set's instance of
+ * it, the C-level check and the names `<op>_<dtype>_<isa>` that a debugger
  * or profiler shows are all made from these lists.
  */
 #ifndef FC_KERNELS_H
@@ -11,7 +12,8 @@
 #include <stdint.h>
 
 #define FC_OPS(X) X(corr) X(widen)
-#define FC_SHORT_OPS(X) X(across) X(down)
+#define FC_SHORT_OPS(X) X(across) X(down) X(column)
+#define FC_WINDOW_OPS(X) X(windows)
 #define FC_WIDE_OPS(X) X(sums) X(scale)
 #define FC_FLOAT_OPS(X)                                                  \
     X(gemm) X(dot) X(pack)                                               \
@@ -70,6 +72,12 @@ typedef void fc_across_fn(const void *x, int stored, ptrdiff_t xs, const fc_taps
  * x is read up to the next whole two vectors. */
 typedef void fc_down_fn(void *to, int stored, const void *x, ptrdiff_t xs, const void *k, ptrdiff_t h, ptrdiff_t n,
                         unsigned divisor);
+/* column += in - out, n sums of 16 bits, of bytes; out may be NULL. Of column whole vectors are read and written. (windows_tmpl.h) */
+typedef void fc_column_fn(void *column, const void *in, const void *out, ptrdiff_t n);
+/* A row of boxes from such sums:  to[j] = sum_{t < w} column[j + t] / divisor,  j < n, stored as by `down`; in sums of 32 bits as
+ * bytes. column: n + w - 1 elements, of which whole vectors are read, and two more; room: as many, of the arithmetic. */
+typedef void fc_windows_fn(void *to, int stored, const uint16_t *column, ptrdiff_t w, ptrdiff_t n, unsigned divisor,
+                           void *room);
 
 /* K1, outer product (gemm_tmpl.h):  c[m][n] = first + sum_{p<depth} a[m * as + a_at[p]] * b[b_at[p] + n]
  *
@@ -187,6 +195,13 @@ static inline int fc_divides(unsigned divisor, unsigned most)
     const fc_quotient q = fc_quotient_of(divisor);
     const uint64_t one = 1ull << (16 + q.shift), excess = (uint64_t)q.inverse * divisor - one;
     return q.has_ties || (divisor % 2 == 1 && excess * (most + q.add) < one);
+}
+/* Likewise of sums in floats, which are below 2^24, multiplied by the inverse, and bytes. Two roundings of up to 255 are less
+ * than 2^-15; and that is less than half a divisor's part of one, which odd ones keep from halves. */
+static inline int fc_divides_bytes(unsigned divisor, unsigned most)
+{
+    return divisor > 0 && divisor < 1 << 14 && most < 1 << 24 && most / divisor <= 255 &&
+           (divisor % 2 == 1 || (divisor & (divisor - 1)) == 0);
 }
 /* Both, in place; returns 0 for types that it does not do: the wider integers */
 typedef int fc_settle_fn(void *x, int stored, ptrdiff_t n, double divisor);
@@ -313,7 +328,8 @@ typedef double fc_peak_fn(ptrdiff_t rounds);
 /* The kernels of one type; NULL is what it does not have. */
 typedef struct {
 #define FC_FIELD(op) fc_##op##_fn *op;
-    FC_OPS(FC_FIELD) FC_SHORT_OPS(FC_FIELD) FC_WIDE_OPS(FC_FIELD) FC_FLOAT_OPS(FC_FIELD) FC_DOUBLE_OPS(FC_FIELD)
+    FC_OPS(FC_FIELD)
+    FC_SHORT_OPS(FC_FIELD) FC_WINDOW_OPS(FC_FIELD) FC_WIDE_OPS(FC_FIELD) FC_FLOAT_OPS(FC_FIELD) FC_DOUBLE_OPS(FC_FIELD)
 #undef FC_FIELD
 } fc_ops;
 

@@ -70,30 +70,34 @@ FC_INLINE void NAME(down_row)(char *to, const T *x, ptrdiff_t xs, const T *k, pt
     }
 }
 
+/* CALL(how a row is stored), with constants where they count */
+#define FC_STORING(bytes, divided, ties, clamped)                                                                        \
+    ((NAME(storing)){.of_bytes = bytes, .divides = divided, .has_ties = ties, .clamps = clamped,                         \
+                     .high = stored == FC_I8 ? 127 : 255, .by = by})
+#define FC_EACH_STORING(stored, divisor, CALL)                                                                           \
+    {                                                                                                                    \
+        const fc_quotient by = fc_quotient_of(divisor);                                                                  \
+        const int is_byte = stored == FC_U8 || stored == FC_I8;                                                          \
+        if (is_byte && divisor == 1)                                                                                     \
+            CALL(FC_STORING(1, 0, 0, 1));                                                                                \
+        else if (is_byte && by.has_ties)                                                                                 \
+            CALL(FC_STORING(1, 1, 1, stored == FC_I8));                                                                  \
+        else if (is_byte)                                                                                                \
+            CALL(FC_STORING(1, 1, 0, stored == FC_I8));                                                                  \
+        else if (divisor == 1)                                                                                           \
+            CALL(FC_STORING(0, 0, 0, 0));                                                                                \
+        else if (by.has_ties)                                                                                            \
+            CALL(FC_STORING(0, 1, 1, 0));                                                                                \
+        else                                                                                                             \
+            CALL(FC_STORING(0, 1, 0, 0));                                                                                \
+    }
+
 FC_INLINE void NAME(down_stored)(char *to, int stored, const T *x, ptrdiff_t xs, const T *k, ptrdiff_t h, ptrdiff_t n,
                                  unsigned divisor, const int is_padded)
 {
-    const fc_quotient by = fc_quotient_of(divisor);
-    const int is_small = stored == FC_I8;
-#define FC_STORED(bytes, divided, ties, clamped)                                                                         \
-    NAME(down_row)(to, x, xs, k, h, n,                                                                                   \
-                   (NAME(storing)){.of_bytes = bytes, .divides = divided, .has_ties = ties, .clamps = clamped,           \
-                                   .high = is_small ? 127 : 255, .by = by},                                              \
-                   is_padded)
-    if (stored == FC_U8 || stored == FC_I8) {
-        if (divisor == 1)
-            FC_STORED(1, 0, 0, 1);
-        else if (by.has_ties)
-            FC_STORED(1, 1, 1, is_small);
-        else
-            FC_STORED(1, 1, 0, is_small);
-    } else if (divisor == 1)
-        FC_STORED(0, 0, 0, 0);
-    else if (by.has_ties)
-        FC_STORED(0, 1, 1, 0);
-    else
-        FC_STORED(0, 1, 0, 0);
-#undef FC_STORED
+#define FC_ROW(s) NAME(down_row)(to, x, xs, k, h, n, s, is_padded)
+    FC_EACH_STORING(stored, divisor, FC_ROW)
+#undef FC_ROW
 }
 
 static void NAME(down)(void *to, int stored, const void *x, ptrdiff_t xs, const void *k, ptrdiff_t h, ptrdiff_t n,

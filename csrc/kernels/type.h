@@ -12,6 +12,9 @@
 #else
 #include "kernels/box_tmpl.h"
 #endif
+#if defined FC_INTEGER && FC_SIZE <= 4
+#include "kernels/windows_tmpl.h"
+#endif
 #ifndef FC_INTEGER
 #include "kernels/gemm_tmpl.h"
 #include "kernels/dot_tmpl.h"
@@ -30,7 +33,9 @@
 
 #define FC_ENTRY(kernel) .kernel = NAME(kernel),
 #if FC_SIZE == 2
-static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_SHORT_OPS(FC_ENTRY) FC_ENTRY(narrow)};
+static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_SHORT_OPS(FC_ENTRY) FC_WINDOW_OPS(FC_ENTRY) FC_ENTRY(narrow)};
+#elif defined FC_INTEGER && FC_SIZE == 4
+static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_WINDOW_OPS(FC_ENTRY) FC_WIDE_OPS(FC_ENTRY)};
 #elif defined FC_INTEGER
 static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_WIDE_OPS(FC_ENTRY)};
 #elif FC_SIZE == 4

@@ -22,6 +22,7 @@
  *                      first and, in place of its second, b's first; lower a's second and b's second
  *   vevens vodds(a, b) of every 16 bytes: elements 0, 2, ... of a's and then of b's; 1, 3, ...; of floats
  *   vahead(a, b, n)    a's elements from n on, and then b's
+ *   vbehind(a, n)      n zeros, and then a's elements but the last n; vlast(a): a's last in every lane
  *   vziplow(a, b)      a's and b's elements in turn: of their first halves; vziphigh: of their second; of floats
  *   vpick(a, i, b)     lane l is lane i[l] of a and b joined; only where that is one instruction. i: VBITS
  *   vnext(a, b)        a's lanes but the first, and b's first; likewise
@@ -297,7 +298,7 @@ FC_GROW(int16_t, cvtepi16, FC_WITH(FC_X86_HALF, FC_VLEN))
 #endif
 #endif
 
-/* ---- exchange of lanes: index l of (a, b), for a vector of up to 16 lanes */
+/* ---- exchange of lanes: index l of (a, b) */
 
 #define FC_PIECE(p) _mm_loadu_ps((const float *)(p))
 #if FC_VECTOR_BYTES == 16
@@ -339,11 +340,16 @@ typedef long long FC_INDEX __attribute__((vector_size(FC_VECTOR_BYTES)));
 #define FC_LANES_4(index, l, ...) FC_LANES_2(index, l, __VA_ARGS__), FC_LANES_2(index, (l) + 2, __VA_ARGS__)
 #define FC_LANES_8(index, l, ...) FC_LANES_4(index, l, __VA_ARGS__), FC_LANES_4(index, (l) + 4, __VA_ARGS__)
 #define FC_LANES_16(index, l, ...) FC_LANES_8(index, l, __VA_ARGS__), FC_LANES_8(index, (l) + 8, __VA_ARGS__)
+#define FC_LANES_32(index, l, ...) FC_LANES_16(index, l, __VA_ARGS__), FC_LANES_16(index, (l) + 16, __VA_ARGS__)
 #define FC_ALL_LANES(index, ...) FC_WITH(FC_LANES, FC_VLEN)(index, 0, __VA_ARGS__)
 #define vupper(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_UPPER, n))
 #define vlower(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_LOWER, n))
 #define FC_AHEAD(l, n) ((l) + (n))
 #define vahead(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_AHEAD, n))
+#define FC_SHIFTED(l, n) ((l) + (int)VLEN - ((n) < (int)VLEN ? (n) : 0))
+#define vbehind(a, n) __builtin_shufflevector(vzero(), a, FC_ALL_LANES(FC_SHIFTED, n))
+#define FC_LAST(l, n) ((n)-1 + 0 * (l))
+#define vlast(a) __builtin_shufflevector(a, a, FC_ALL_LANES(FC_LAST, (int)VLEN))
 #define FC_ZIP(l, from) ((from) + (l) / 2 + (l) % 2 * (int)VLEN)
 #define vziplow(a, b) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_ZIP, 0))
 #define vziphigh(a, b) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_ZIP, (int)VLEN / 2))

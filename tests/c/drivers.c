@@ -81,7 +81,7 @@ static int random_method(fc_corr *g, int trial, int small)
         g->out_type = short_types[trial / 32 % 4];
         g->divisor = divisor_for(0x8000);
     }
-    return trial % 3 == 0 ? FC_DIRECT : FC_SEPARABLE;
+    return trial % 3 == 0 ? FC_DIRECT : trial % 3 == 1 && g->divisor > 0 ? FC_BOX : FC_SEPARABLE;
 }
 
 void check_driver(void)
@@ -128,7 +128,7 @@ void check_driver(void)
             make_separable(&g, factor, stored);
         }
         if (method == FC_BOX)
-            EACH(a, g.axis[ROWS].k) EACH(b, g.axis[COLS].k) k[0][a][b] = k[0][0][0];
+            EACH(a, g.axis[ROWS].k) EACH(b, g.axis[COLS].k) k[0][a][b] = g.divisor > 0 ? 1 : k[0][0][0];
         if (g.divisor > 0)
             make_positive(&g, stored);
         EACH(n, out_planes) EACH(i, g.axis[ROWS].out) EACH(j, g.axis[COLS].out)

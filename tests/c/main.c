@@ -19,6 +19,7 @@ enum { f32 = FC_F32, f64 = FC_F64, i32 = FC_I32, i64 = FC_I64, i16 = FC_I16 };
 #define CHECK_FLOATS(kernel) CHECK_KERNEL(kernel, f32) CHECK_DOUBLE(kernel)
 #define CHECK_WIDE(kernel) CHECK_FLOATS(kernel) CHECK_KERNEL(kernel, i32) CHECK_KERNEL(kernel, i64)
 #define CHECK_SHORT(kernel) CHECK_KERNEL(kernel, i16)
+#define CHECK_WINDOWS(kernel) CHECK_SHORT(kernel) CHECK_KERNEL(kernel, i32)
 #define CHECK_TYPES(kernel) CHECK_WIDE(kernel) CHECK_SHORT(kernel)
 
 int main(int argc, char **argv)
@@ -40,7 +41,7 @@ int main(int argc, char **argv)
     report("the");
     for (int i = 0; (table = fc_isa(i)); i++) {
         fc_use(table);
-        FC_OPS(CHECK_TYPES) FC_SHORT_OPS(CHECK_SHORT) FC_WIDE_OPS(CHECK_WIDE) CHECK_SHORT(narrow) FC_FLOAT_OPS(CHECK_FLOATS) FC_DOUBLE_OPS(CHECK_DOUBLE)
+        FC_OPS(CHECK_TYPES) FC_SHORT_OPS(CHECK_SHORT) FC_WINDOW_OPS(CHECK_WINDOWS) FC_WIDE_OPS(CHECK_WIDE) CHECK_SHORT(narrow) FC_FLOAT_OPS(CHECK_FLOATS) FC_DOUBLE_OPS(CHECK_DOUBLE)
         CHECK("fftcorr_f32", f32, check_fftcorr())
         CHECK("fftcorr_f64", f64, check_fftcorr())
         CHECK("driver_f32", f32, check_driver())

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Checks of sums of 16 bits: rows of bytes, columns that are stored as quotients, and every quotient that is said to be exact. */
+/* Checks of whole sums: rows of bytes, columns that are stored as quotients, boxes, and every quotient that is said to be exact. */
 #include "check.h"
 
 void check_across(fc_across_fn *across)
@@ -67,6 +67,66 @@ void check_down(fc_down_fn *down)
     }
 }
 
+void check_column(fc_column_fn *column)
+{
+    EACH(trial, 200) {
+        const int leaves = trial % 2;
+        const ptrdiff_t n = up_to(5 * table->vector_bytes / size), room = 6 * table->vector_bytes / size;
+        randomize(1, FC_U8);
+        EACH(j, room) {
+            cell c = {0};
+            add_product(&c, k[0][0][j], 1);
+            if (j < n)
+                add_product(&c, x[0][0][j] - (leaves ? x[0][1][j] : 0), 1);
+            want[0][0][j] = c;
+        }
+        view rows = lay_as(FC_U8, source[0], ADJACENT, 1, 2, n, x), before = lay(source[1], ADJACENT, 1, 1, room, k);
+        view out = lay(dest, ADJACENT, 1, 1, room, NULL);
+        memcpy(out.p, before.p, (size_t)(room * size));
+        say_case("%td columns, a row %s", n, leaves ? "leaves" : "enters");
+        column(out.p, rows.p, leaves ? rows.p + rows.row : NULL, n);
+        verify(out, 1, 1, room);
+    }
+}
+
+void check_windows(fc_windows_fn *windows)
+{
+    static const int types[] = {FC_U8, FC_I8, FC_I16, FC_U16};
+    static _Alignas(64) char room[1 << 12];
+    static const unsigned odd[] = {3, 289, 10201, 16381, 16383, 8192};
+    EACH(i, 6) EACH(quotient, 255) EACH(more, 2) { /* next to what lies half way, in floats */
+        const unsigned sum = (unsigned)quotient * odd[i] + odd[i] / 2 + (unsigned)more;
+        const unsigned nearest = (unsigned)nearbyint((double)sum / odd[i]);
+        say_case("%u by %u", sum, odd[i]);
+        verdict(fc_divides_bytes(odd[i], sum) && nearbyintf((float)sum * (1 / (float)odd[i])) == (float)nearest ? "" : "inexact");
+    }
+    EACH(trial, 300) {
+        const int stored = type == FC_I16 ? types[trial % 4] : FC_U8;
+        const ptrdiff_t h = 2 * up_to(trial % 3 ? 7 : 60) - 1, w = 2 * up_to(trial % 3 ? 5 : 40) - 1;
+        const ptrdiff_t n = up_to(trial % 3 ? 40 : 200), reach = n + w - 1, lanes = table->vector_bytes / size;
+        unsigned divisor = (unsigned)(h * w), most = type == FC_I16 ? 65535 / (unsigned)w : 255 * (unsigned)h;
+        if (type == FC_I16)
+            divisor = divisor_for(60000), most = 60000 / (unsigned)w;
+        EACH(j, reach + 3 * lanes) x[0][0][j] = j % 5 ? (double)most : (double)up_to(most);
+        EACH(j, n) {
+            cell c = {0};
+            EACH(t, w) add_product(&c, x[0][0][j + t], 1);
+            if (type == FC_I16)
+                divide(&c, divisor, stored);
+            else
+                c.wrapped = (uint64_t)nearbyint((double)c.wrapped / divisor);
+            want[0][0][j] = c;
+        }
+        view columns = lay_as(FC_U16, source[0], ADJACENT, 1, 1, reach + 3 * lanes, x);
+        view out = lay_as(stored, dest, ADJACENT, 1, 1, n, NULL);
+        say_case("%td by %td, to type %d, divided by %u, %td places", h, w, stored, divisor, n);
+        if (type == FC_I16 || fc_divides_bytes(divisor, most * (unsigned)w)) {
+            windows(out.p, stored, (const uint16_t *)columns.p, w, n, divisor, room);
+            verify_as(stored, out, 1, 1, n);
+        }
+    }
+}
+
 /* All sums up to what is said to be exact, and no more: by every odd divisor up to 300, and every power of two */
 void check_quotients(fc_narrow_fn *narrow)
 {
@@ -82,7 +142,7 @@ void check_quotients(fc_narrow_fn *narrow)
         for (unsigned i = 0; i <= most && fc_divides(divisor, most); i++)
             if (quotient[i] != nearbyint((double)i / divisor))
                 snprintf(wrong, sizeof wrong, "%u became %u", i, quotient[i]);
-        for (unsigned side = 1; side <= 15; side++)
+        for (unsigned side = 1; side <= 15; side += 2)
             if (divisor == side * side && most < 255 * divisor)
                 snprintf(wrong, sizeof wrong, "boxes of bytes are not exact");
         verdict(wrong);
