@@ -9,7 +9,8 @@
 No call can take less than max(operations / fma peak, bytes / copy speed): what is not bound by arithmetic has to read
 the picture and write as much. Both limits are those of one core, the copy by numpy.copyto of the picture itself. The
 fraction is that limit divided by the time of a call with out=. The last column is a call with a fresh result, beside
-the best peer that is installed.
+the best peer that is installed: OpenCV, SciPy and PyTorch (peers.py), IPP, libvips and Halide (libraries.py). --json
+has the times of all.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import fastconv
 from fastconv import kernels
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
+import libraries  # noqa: E402
 import peers  # noqa: E402
 from side_by_side import alternate, peak  # noqa: E402
 
@@ -60,7 +62,8 @@ def rivals(x: Any, k: Any, profile: Any) -> dict[str, Callable[[], Any]]:
     if "cv2.filter2D" in installed and profile is not None:
         cv2 = importlib.import_module("cv2")
         calls["cv2.sepFilter2D"] = lambda: cv2.sepFilter2D(x, -1, profile, profile)
-    return calls
+    made = {name: library(x, k, profile) for name, library in libraries.installed().items()}
+    return calls | {name: call for name, call in made.items() if call}
 
 
 def case(x: Any, label: str, k: Any, taps: int, gflops: float, seconds: float, profile: Any = None) -> dict[str, Any]:
@@ -75,7 +78,7 @@ def case(x: Any, label: str, k: Any, taps: int, gflops: float, seconds: float, p
     bound = max(limits, key=lambda name: limits[name])
     others = rivals(x, k, profile)
     fresh, *times = alternate([lambda: fastconv.corr2d(x, k, "same", "reflect"), *others.values()], seconds)
-    best = min(times, default=math.inf)
+    best = min(times, default=math.nan)
     return {
         "dtype": str(x.dtype),
         "picture": list(x.shape),
@@ -85,6 +88,7 @@ def case(x: Any, label: str, k: Any, taps: int, gflops: float, seconds: float, p
         "fraction": limits[bound] / own,
         "peer": list(others)[times.index(best)] if times else "",
         "ratio": best / fresh,
+        "peers": {name: time * 1e3 for name, time in zip(others, times, strict=True)},  # ms
     }
 
 
