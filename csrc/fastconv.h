@@ -178,7 +178,7 @@ FC_API int fc_conv_weight_run(const fc_conv *g);
 
 /* fold.c: the windows of x, images of so many channels, as columns:  out[image][channel][tap][output], beyond x lie zeros.
  * folds: the adjoint; x are columns, and added to the n elements of each axis of out[image][channel]. out is dense, in
- * folding x, too. size: bytes of an element, 2, 4 or 8; floats of 4 or 8, if they are added. */
+ * folding x, too. size: bytes of an element, 2, 4 or 8; floats, if they are added. */
 typedef struct {
     int threads, folds;
     ptrdiff_t size, images, channels;

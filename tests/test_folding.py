@@ -61,7 +61,7 @@ def size_of(shape, kernel):
 
 
 @fold_cases
-@pytest.mark.parametrize("dtype", cases.FLOATS)
+@pytest.mark.parametrize("dtype", [*cases.FLOATS, "float16"])
 def test_values(isa, rng, tiny_chunks, shape, kernel, how, dtype):
     """Copies, and sums in a known order, have the bits of the reference."""
     x = reals(rng, shape, dtype)

@@ -151,8 +151,7 @@ def _computed(
 
     def direct(c: Columns) -> Answer:
         assert _core is not None
-        x = readable(c.x, c.compute_dtype, dense=c.folds)
-        result = np.empty(c.shape, c.compute_dtype)
+        x, result = readable(c.x, dense=c.folds), np.empty(c.shape, c.dtype)
         return carried_out(_core.FoldPlan(x, result, c.axes, c.folds, threads), (x,), result, None, (asked,))
 
     ways = Ways(direct, lambda c: direct(c).result, exact, windows.columns_error_bound)

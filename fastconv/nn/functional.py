@@ -420,11 +420,11 @@ def _direct(layer: Layer, threads: int, asked: tuple[Any, ...]) -> Answer:
     return carried_out(plan, (x, w, bias), room_for(layer), layer.out, asked)
 
 
-def readable(a: NDArray[Any], dtype: np.dtype[Any] | None = None, dense: bool = True) -> NDArray[Any]:
-    """a as the extension reads it: of that dtype, or its own; aligned, and C-contiguous if it is to be dense."""
-    if a.flags.aligned and (a.flags.c_contiguous or not dense) and dtype in (None, a.dtype):
+def readable(a: NDArray[Any], dense: bool = True) -> NDArray[Any]:
+    """a as the extension reads it: aligned, and C-contiguous if it is to be dense."""
+    if a.flags.aligned and (a.flags.c_contiguous or not dense):
         return a
-    return np.require(a, dtype, ["C", "A"] if dense else ["A"])
+    return np.require(a, None, ["C", "A"] if dense else ["A"])
 
 
 def room_for(layer: Layer, last: bool = False) -> NDArray[Any]:
