@@ -142,7 +142,7 @@ static void direct_folded(const call *c, fc_taps *taps, const char *src, char *o
 {
     const fc_kernels *fc = c->fc;
     ptrdiff_t fold = c->direct.fold, rows = cols / fold, b = 0;
-    while (fc->block[b].rows > 2 * taps->h)
+    while (fc->block[b].rows > FC_SHARING_ROWS(taps->h))
         b++;
     ptrdiff_t parts = fc->block[b].vectors, each = rows / parts;
     if (each >= max(4 * taps->h, fc->block[b].rows)) {

@@ -19,8 +19,8 @@
  *   q = 3            1 0          each load of a tap V vectors
  *   q = 4              1
  *
- * Where h is at least R, all rows meet the h-R+1 input rows in the middle, in a loop. R is at most 2 h: more rows share no more,
- * and each of them is a stream.
+ * Where h is at least R, all rows meet the h-R+1 input rows in the middle, in a loop. R is at most
+ * FC_SHARING_ROWS(h): more rows share no more, and each of them is a stream.
  *
  * Order of summation: a ascending, within it t ascending, one fma each, beginning with `start`, whatever the block. This makes
  * the result the same bits for any tile, thread, crop and fma ISA. So blocks may overlap: what is written twice is the same.
@@ -32,18 +32,49 @@
 enum { NAME(CORR_MOST) = 8 }; /* rows, and vectors, of a block at most */
 
 /* One input row meets output rows first ... last, in `columns` columns; k: the tap of row 0 in the first of them. Where the block is
- * a single row, every load serves a single fma, and takes twice as long where it crosses cache lines: so that every second column
- * of them is made from the one before, if the instruction set can. */
+ * a single row, every load serves a single fma, and takes twice as long where it crosses cache lines: so that columns of them are
+ * made from others, if the instruction set can: every second from the one before, or in fours, as far as these may be read. */
+#if defined vbetween
+FC_INLINE ptrdiff_t NAME(corr_fours)(VT acc[], const int V, const T *x, const T *k, ptrdiff_t ks, ptrdiff_t columns)
+{
+    enum { PIECE = 16 / FC_SIZE, FOUR = 4 };
+    ptrdiff_t done = 0;
+    for (; columns - done > FOUR; done += FOUR, x += FOUR, k += FOUR * ks) {
+        const T *p = x;
+        VT tap[FOUR], s[FOUR / PIECE + 1];
+        EACH(t, FOUR)
+            tap[t] = vsplat(k[t * ks]);
+        EACH(v, V) {
+            EACH(i, FOUR / PIECE + 1) {
+                s[i] = FOUR == VLEN && v > 0 && i == 0 ? s[FOUR / PIECE] : vload(p + v * VLEN + i * PIECE);
+                vpin(s[i]);
+            }
+#define FC_COLUMN(t) \
+    acc[v] = vfma(tap[t], (t) % PIECE ? vbetween(s[(t) / PIECE], s[(t) / PIECE + 1], (t) % PIECE) : s[(t) / PIECE], acc[v]);
+            FC_COLUMN(0)
+            FC_UP_TO_3(FC_COLUMN)
+#undef FC_COLUMN
+            __asm__("" : "+r"(p), "+v"(acc[v])); /* gcc would load for all vectors first, and spill */
+        }
+    }
+    return done;
+}
+#endif
 FC_INLINE void NAME(corr_row)(VT acc[][NAME(CORR_MOST)], const int alone, const int first, const int last, const int V,
                               const int whole, const int dense, const T *x, ptrdiff_t step, const ptrdiff_t *at, const T *k,
                               ptrdiff_t ks, VMASK lanes, ptrdiff_t columns)
 {
+#if defined vbetween
+    const ptrdiff_t done = alone && dense ? NAME(corr_fours)(acc[0], V, x, k, ks, columns) : 0;
+    x += done, k += done * ks, columns -= done;
+#endif
     do {
         VT s[NAME(CORR_MOST)];
         const T *p = dense ? x++ : x + *at++;
         EACH(v, V) {
             s[v] = v < V - 1 || whole ? vload(p + v * step) : vloadm(p + v * step, lanes);
-            vpin(s[v]);
+            if (!alone || FC_HAS & FC_MASK_REGISTERS)
+                vpin(s[v]);
         }
         EACH(i, last - first + 1) {
             VT tap = vsplat(k[-first - i]);
@@ -58,8 +89,6 @@ FC_INLINE void NAME(corr_row)(VT acc[][NAME(CORR_MOST)], const int alone, const 
                 acc[0][v] = vfma(tap, vnext(s[v], v < V - 1 ? s[v + 1] : end), acc[0][v]);
             k += ks;
         }
-#else
-        (void)alone;
 #endif
     } while (--columns > 0);
 }
@@ -172,7 +201,8 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
             ? (ptrdiff_t)(-(uintptr_t)out % FC_VECTOR_BYTES / sizeof(T))
             : 0;
     ptrdiff_t b = 0;
-    while (tall[b] > 2 * taps->h && cols >= FC_WIDE(tall[b + 1]) * VLEN) /* rows that share little: rather be wide */
+    while (tall[b] > FC_SHARING_ROWS(taps->h) &&
+           cols >= FC_WIDE(tall[b + 1]) * VLEN) /* rows that share little: rather be wide */
         b++;
     for (ptrdiff_t i = 0; i < rows; i += tall[b]) {
         while (!taps->apart && (tall[b] > rows || tall[b + 1] >= rows - i))

@@ -35,7 +35,8 @@ enum { FC_F16 = FC_STORED_TYPES };
  * `at[t]` elements after the row's first. The last `part` columns have no tap in row h-1. stream: out is so large that
  * it goes past the caches wherever its rows are aligned. apart: not 0 where vectors of columns are not adjacent, but so many
  * elements from one to the next, in x and in out; then rows and vectors are at least, and exactly, those of the first of
- * fc->block with at most 2 h rows, and all vectors are whole. */
+ * fc->block with at most FC_SHARING_ROWS(h), and all vectors are whole. */
+#define FC_SHARING_ROWS(h) ((h) == 1 ? 1 : 2 * (h))
 typedef struct {
     ptrdiff_t h, full, part;
     const ptrdiff_t *at;

@@ -21,7 +21,7 @@
 #define FC_TALL 8
 #define FC_LOW 4
 #define FC_WIDE(R) ((R) == 8 ? 2 : (R) == 4 ? 4 : 8)
-#else /* 12 accumulators, 3 vectors of the row and the tap */
+#else /* 12 accumulators, 3 vectors of the row and the tap; 8 where the row is alone, and four taps */
 #define FC_ROWS 4
 #define FC_COLS_OF(H) ((H) <= 1 ? 6 : (H) <= 2 ? 4 : (H) <= 4 ? 3 : 2)
 #define FC_DOT_COLS 2
@@ -31,9 +31,10 @@
 #define FC_NORMS 4
 #define FC_TALL 4
 #define FC_LOW 2
-#define FC_WIDE(R) ((R) == 4 ? 3 : (R) == 2 ? 4 : 6)
+#define FC_WIDE(R) ((R) == 4 ? 3 : (R) == 2 ? 4 : 8)
 #endif
-#define FC_FOLD_FROM (FC_HAS & FC_MASK_REGISTERS ? 6 : 2) /* where columns are made from each other, loads bind no more */
+/* Where columns of a row are made from others, loads bind less; where a product is two instructions, they never do (x86: Zen 4) */
+#define FC_FOLD_FROM (FC_HAS & (FC_MASK_REGISTERS | FC_MASKED_MEMORY) ? 6 : FC_HAS & FC_FMA ? 2 : 1 << 30)
 #define FC_COLS_MAX FC_COLS_OF(1)
 
 /* FC_UP_TO(n, X) is X(1) X(2) ... X(n), and with arguments behind X, X(1, them) ... */

@@ -26,6 +26,8 @@
  *   vziplow(a, b)      a's and b's elements in turn: of their first halves; vziphigh: of their second; of floats
  *   vpick(a, i, b)     lane l is lane i[l] of a and b joined; only where that is one instruction. i: VBITS
  *   vnext(a, b)        a's lanes but the first, and b's first; likewise
+ *   vbetween(a, b, n)  of every 16 bytes, a's elements from n on, then b's first n: what lies n elements behind a, where b lies
+ *                      16 bytes behind a; only where that is one instruction, and there is no vnext
  *   vraw(F, p)         VLEN elements of type F from p, which need not be aligned
  *   vgrow_F(p)         likewise of 8 or 16 bits, as int32, or int16 if T has 16 bits; vshrink_uint8_t, _uint16_t(a): back,
  *                      modulo 2^bits, into at least as many bytes
@@ -331,6 +333,10 @@ typedef long long FC_INDEX __attribute__((vector_size(FC_VECTOR_BYTES)));
 #define FC_ALIGNR_4 epi32
 #define FC_ALIGNR_8 epi64
 #define vnext(a, b) ((VT)FC_JOIN(FC_WITH(FC_X86, FC_VECTOR_BYTES), alignr, FC_WITH(FC_ALIGNR, FC_SIZE))((FC_INDEX)(b), (FC_INDEX)(a), 1))
+#endif
+
+#if FC_HAS & FC_MASKED_MEMORY
+#define vbetween(a, b, n) ((VT)_mm256_alignr_epi8((__m256i)(b), (__m256i)(a), (n) * FC_SIZE))
 #endif
 
 /* (A block of half a vector at most; a larger one compiles, for code that is never reached.) */

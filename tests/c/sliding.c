@@ -70,7 +70,7 @@ static void check_apart(fc_corr_fn *corr)
 {
     static const ptrdiff_t side_by_side[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     ptrdiff_t lanes = table->vector_bytes / size, h = up_to(17), b = 0;
-    while (table->block[b].rows > 2 * h)
+    while (table->block[b].rows > FC_SHARING_ROWS(h))
         b++;
     ptrdiff_t vectors = table->block[b].vectors, rows = table->block[b].rows + up_to(12) - 1;
     ptrdiff_t full = h > 1 ? up_to(lanes) : lanes, part = h > 1 ? lanes - full : 0;
