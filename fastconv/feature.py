@@ -180,7 +180,7 @@ def _run(m: Matching, threads: int, asked: Any) -> Answer:
     by_plane = about_mean and m.has_channels
     shifts, spread = np.zeros(template.shape), 0.0
     for part in range(len(template)) if by_plane else (slice(None),):
-        if weights[part].any():
+        if weights[part].any() and m.measure != "ccorr":  # whose sums of products need no others then
             shifts[part], of_part = _centre(scaled[part], by[part], energies[part], scale, m.whole)
             spread += of_part
     shift = float(shifts.flat[0])

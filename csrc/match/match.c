@@ -209,7 +209,7 @@ static void match_size_tiles(match *m)
 int fc_match_run(const fc_match *g)
 {
     match m = {.g = g, .fc = fc_in_use()};
-    const double *sets[SETS] = {g->t, g->weights == g->energies ? NULL : g->weights, g->energies};
+    const double *sets[SETS] = {g->t, g->weights == g->energies ? NULL : g->weights, needs_sums(g) ? g->energies : NULL};
     if (g->out[DEPTH] == 0 || g->out[ROWS] == 0 || g->out[COLS] == 0)
         return 0;
     match_size_tiles(&m);

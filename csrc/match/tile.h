@@ -57,6 +57,9 @@ typedef struct {
     fc_score score;
 } tile;
 
+/* Whether scores are made of more than products with the template */
+static inline int needs_sums(const fc_match *g) { return g->normed || g->measure != FC_CCORR || g->shift != 0; }
+
 static inline char *tile_row(const tile *t, ptrdiff_t z, ptrdiff_t i)
 {
     return t->x + (z * t->m->plane + i * t->m->row) * fc_stored_size(t->type);

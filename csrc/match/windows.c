@@ -115,25 +115,44 @@ static int windows_weighted(const tile *t)
     const fc_match *g = m->g;
     ptrdiff_t all = g->k[DEPTH] * m->plane, at_once = g->by_plane ? 1 : g->k[DEPTH], grid = m->tile[ROWS] * m->wide;
     double *x = (double *)(void *)t->x, *squares = (double *)(void *)t->squares, most = t->most;
-    for (ptrdiff_t e = 0; e < all; e++)
+    const int mean = g->weights != g->energies, squared = windows_need_squares(t);
+    for (ptrdiff_t e = 0; e < all && squared; e++)
         squares[e] = x[e] * x[e];
-    const int mean = g->weights != g->energies;
     const double *s1 = mean ? t->s1 : t->sv;
+    const double *sv = squared || !mean ? t->sv : s1, *s2 = squared ? t->s2 : sv; /* or: they do not count */
     for (ptrdiff_t z = 0; z < g->k[DEPTH]; z += at_once) {
-        fc_match_correlate(t, ENERGIES, z, at_once, t->x, most, (char *)t->sv);
-        fc_match_correlate(t, ENERGIES, z, at_once, t->squares, most * most, (char *)t->s2);
+        if (sv == t->sv)
+            fc_match_correlate(t, ENERGIES, z, at_once, t->x, most, (char *)t->sv);
+        if (squared)
+            fc_match_correlate(t, ENERGIES, z, at_once, t->squares, most * most, (char *)t->s2);
         if (mean)
             fc_match_correlate(t, WEIGHTS, z, at_once, t->x, INFINITY, (char *)t->s1);
         for (ptrdiff_t i = 0; i < t->count[ROWS] && g->by_plane; i++)
-            windows_join(t, t->joined + i * m->wide, grid, z, s1 + i * m->wide, t->sv + i * m->wide, t->s2 + i * m->wide);
+            windows_join(t, t->joined + i * m->wide, grid, z, s1 + i * m->wide, sv + i * m->wide, s2 + i * m->wide);
     }
     int doubt = 0;
     for (ptrdiff_t i = 0; i < t->count[ROWS]; i++) {
         const double *joined = t->joined + i * m->wide;
         doubt |= g->by_plane ? fc_match_scores(t, i, joined, joined + grid, joined + 2 * grid)
-                             : fc_match_scores(t, i, s1 + i * m->wide, t->sv + i * m->wide, t->s2 + i * m->wide);
+                             : fc_match_scores(t, i, s1 + i * m->wide, sv + i * m->wide, s2 + i * m->wide);
     }
     return doubt;
 }
 
-int fc_match_windows(const tile *t) { return t->m->g->weights ? windows_weighted(t) : windows_sums(t); }
+/* Step 4 where scores need no sums */
+static int windows_without(const tile *t)
+{
+    double *zero = t->buffer[ZERO];
+    memset(zero, 0, 2 * (size_t)t->m->row * sizeof *zero);
+    for (ptrdiff_t i = 0; i < t->count[ROWS]; i++)
+        fc_match_scores(t, i, zero, zero, zero);
+    return 0;
+}
+
+int fc_match_windows(const tile *t)
+{
+    const fc_match *g = t->m->g;
+    if (!needs_sums(g) && (g->weights || !t->missing)) /* without weights, the sums see what is missing */
+        return windows_without(t);
+    return g->weights ? windows_weighted(t) : windows_sums(t);
+}
