@@ -37,8 +37,17 @@ def _module(name: str) -> Any:
         return None
 
 
-cv2, torch, signal, ndimage, feature, astropy = (
-    _module(m) for m in ("cv2", "torch", "scipy.signal", "scipy.ndimage", "skimage.feature", "astropy.convolution")
+cv2, torch, signal, ndimage, feature, filters, astropy = (
+    _module(m)
+    for m in (
+        "cv2",
+        "torch",
+        "scipy.signal",
+        "scipy.ndimage",
+        "skimage.feature",
+        "skimage.filters",
+        "astropy.convolution",
+    )
 )
 rng = np.random.default_rng(1)
 
@@ -108,6 +117,30 @@ def colours(dtypes: list[str]) -> Iterator[Case]:
             peers = _only(cv2_sepFilter2D=(cv2, lambda x=x, p=profile: cv2.sepFilter2D(x, -1, p, p)))
             ours = lambda x=x, k=k, h=how: fastconv.corr2d(x, k, "same", "reflect", **h)  # noqa: E731
             yield Case(f"{dtype} Gaussian {size}x{size}", ours, peers, tolerance=1e-2)
+
+
+def gradients(dtypes: list[str]) -> Iterator[Case]:
+    """Sobel's derivatives, both, and the magnitude."""
+    for shape, dtype in product(((250, 333), (512, 512), cases.PICTURE, (2160, 3840)), ("uint8", *dtypes)):
+        x, depth = _data(shape, dtype), 6 if dtype == "float64" else 5  # CV_64F, CV_32F
+        label = f"{dtype} {shape[0]}x{shape[1]}"
+
+        def sobels(x: Any = x, depth: int = depth) -> Any:
+            return cv2.Sobel(x, depth, 0, 1), cv2.Sobel(x, depth, 1, 0)
+
+        def magnitude(sobels: Call = sobels) -> Any:
+            return cv2.magnitude(*sobels())
+
+        how = {"boundary": "reflect", "norm": "l2"}
+        yield Case(
+            f"{label}, magnitude", lambda x=x, h=how: fastconv.gradient(x, **h), _only(cv2_Sobel=(cv2, magnitude))
+        )
+        if dtype != "uint8":  # of which it takes fractions
+            skimage = {"skimage": lambda x=x: filters.sobel(x, mode="mirror") * np.sqrt(32)} if filters else {}
+            yield Case(f"{label}, scikit-image", lambda x=x, h=how: fastconv.gradient(x, **h), skimage)
+        yield Case(
+            f"{label}, both", lambda x=x: fastconv.gradient(x, boundary="reflect"), _only(cv2_Sobel=(cv2, sobels))
+        )
 
 
 def signals(dtypes: list[str]) -> Iterator[Case]:
@@ -202,6 +235,7 @@ def dropin(dtypes: list[str]) -> Iterator[Case]:
         for size in (3, 9, 31, 101):
             yield case("ndimage", "uniform_filter", f"{dtype} {size}", picture, size)
         yield case("ndimage", "sobel", f"{dtype} 4K", _data((2160, 3840), dtype), tolerance=0)
+        yield case("ndimage", "gaussian_gradient_magnitude", f"{dtype} 1.5", picture, 1.5, tolerance=0)
         for size in (3, 5, 9, 15, 31):
             yield case("signal", "correlate2d", f"{dtype} {size}x{size}", picture, _data((size, size), dtype), "same")
         for size in (3, 7, 15):
@@ -223,4 +257,7 @@ def dropin(dtypes: list[str]) -> Iterator[Case]:
         yield case("ndimage", "sobel", size, x, tolerance=0)
 
 
-SECTIONS = {f.__name__: f for f in (large, gaussians, bytes, colours, signals, volumes, steps, match, missing, dropin)}
+SECTIONS = {
+    f.__name__: f
+    for f in (large, gaussians, bytes, colours, gradients, signals, volumes, steps, match, missing, dropin)
+}

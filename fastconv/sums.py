@@ -163,7 +163,7 @@ def summed(
     if choice.method != "fft":  # whose tiles are those of the whole
         c = narrowed(c)
     arithmetic, apart = methods.arithmetic(c), choice.combine == "apart"
-    one = c.leading((0,)) if apart else c
+    one = c.leading((0,))._replace(k=np.multiply.outer(*[f[0] for f in choice.factors])) if apart else c
     x, k = _readable(one.x, one), one.k.astype(arithmetic, copy=False)
     own = one.kernel_axes() if one.has_own_kernels else ()
     if one.has_own_kernels:
