@@ -213,12 +213,15 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
                                     : n >= width - (FC_WHOLE ? 0 : VLEN - 1) ? sweeps[R][M].wide
                                     : n >= VLEN                              ? sweeps[R][M].one
                                                                              : sweeps[R][M].single;
-        const ptrdiff_t left = n > width && n % width <= VLEN ? n % width : 0; /* a last vector, which may overlap, too */
+        /* Last vectors, one of which may overlap, too; but no line that goes past the caches is stored in any other way. */
+        const ptrdiff_t left = n > width && (taps->stream || n % width <= VLEN) ? n % width : 0;
         if (skew > 0)
-            sweeps[R][M].one(x + i * xs, xs, taps, out + i * os, os, VLEN);
+            sweeps[R][M].single(x + i * xs, xs, taps, out + i * os, os, skew);
         wide(x + i * xs + skew, xs, taps, out + i * os + skew, os, n - left);
-        if (left > 0)
-            sweeps[R][M].one(x + i * xs + cols - VLEN, xs, taps, out + i * os + cols - VLEN, os, VLEN);
+        for (ptrdiff_t j = cols - left; j < cols; j += VLEN) {
+            const ptrdiff_t at = j < cols - VLEN || taps->stream ? j : cols - VLEN, m = cols - at < VLEN ? cols - at : VLEN;
+            (m < VLEN ? sweeps[R][M].single : sweeps[R][M].one)(x + i * xs + at, xs, taps, out + i * os + at, os, m);
+        }
     }
     if (taps->stream)
         vfence();
