@@ -194,15 +194,16 @@ def _exactly(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | Non
     low, high = min(int(info.min), fill), max(int(info.max), fill)
     above, below = int(k[k > 0].sum()), int(k[k < 0].sum())
     least, most = low * above + high * below, high * above + low * below
-    is_box = c.x.dtype == np.uint8 and low == 0 and high == 255 and bool((k == 1).all()) and _is_flat(c) and not c.moved
+    is_box = c.x.dtype == np.uint8 and low == 0 and high == 255 and bool((k == 1).all()) and _is_flat(c)
     as_they_are = divisor == 1 and c.dtype.itemsize == 2 and fits.min <= least and most <= fits.max
     divided = least >= 0 and (divisor > 1 or c.dtype.itemsize == 1) and _core.divides(divisor, most)
     if (most + divisor // 2) // divisor > fits.max and c.overflow != "saturate":
         divided = False
     factors: Factors = ()
-    dtype, method = np.dtype(np.int16), "box" if is_box else "direct"
+    dtype: np.dtype[Any] = np.dtype(np.int16)
+    method = "box" if is_box else "direct"
     if not (as_they_are or divided):
-        if not (is_box and c.dtype == np.uint8 and c.k.shape[-2:][0] <= 257 and _core.divides(divisor, most, True)):
+        if not (is_box and c.dtype == np.uint8 and k.shape[-2] <= 257 and _core.divides(divisor, most, True)):
             return None
         dtype = np.dtype(np.int32)
     elif not is_box and sum(n > 1 for n in k.shape) > 1:

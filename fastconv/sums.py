@@ -225,7 +225,7 @@ def _as_rows(c: Correlation, choice: methods.Choice, x: NDArray[Any], result: ND
 
     if (
         channels == 1
-        or choice.method not in ("direct", "separable")
+        or not (choice.method in ("direct", "separable") or choice.divisor > 0)
         or c.axes[-1].stride > 1
         or (max(c.axes[-1].out, 2 * halo) > c.axes[-1].n and halo * channels > costs.PIXELS_NARROW)
         or halo * channels > costs.PIXELS_HALO

@@ -96,6 +96,13 @@ def test_layouts(isa, rng, tiny_chunks):
         part = slice(3, 30), slice(5, 9)
         window = fastconv.corr2d(image[..., c], k / divisor, "same", "reflect", window=part, **how)
         np.testing.assert_array_equal(window, plane[part])
+    for channels in (2, 3, 4, 5):
+        many, box = pixels(rng, (24, 70, channels)), np.ones((5, 9), int)
+        average = fastconv.corr2d(many, box / 45, "same", "symmetric", axes=(0, 1), **how)
+        wide = fastconv.corr2d(many, np.full((21, 19), 1 / 399), "same", "symmetric", axes=(0, 1), **how)
+        for c in range(channels):
+            np.testing.assert_array_equal(average[..., c], exact(many[..., c], box, 45, "symmetric"))
+            np.testing.assert_array_equal(wide[..., c], exact(many[..., c], np.ones((21, 19), int), 399, "symmetric"))
     batch = fastconv.corr2d(np.moveaxis(image, -1, 0), k / divisor, "same", "reflect", threads=2, **how)
     np.testing.assert_array_equal(batch, np.moveaxis(colours, -1, 0))
     apart = fastconv.corr2d(image[..., 0], k / divisor, "same", dilation=(3, 2), **how)

@@ -66,7 +66,7 @@ static int byte_boxes_prepare(call *c)
 {
     const fc_axis *rows = &c->g->axis[ROWS], *cols = &c->g->axis[COLS];
     c->tile_out[ROWS] = rows->k;
-    c->separable.cols = min(max(BYTES_COLS, times(8, cols->k)), cols->out);
+    c->separable.cols = min(max(BYTES_COLS, times(8, reach(cols, 1))), cols->out);
     c->separable.row = odd_lines(plus(reach(cols, c->separable.cols), c->fc->vector_bytes), sizeof(uint16_t));
     return 0;
 }
@@ -74,22 +74,23 @@ static int byte_boxes_prepare(call *c)
 static void byte_boxes_parts(const call *c, fc_room *r, scratch *s)
 {
     s->sums = fc_part(r, "columns", c->separable.row, sizeof(uint16_t));
-    s->boxes = fc_part(r, "sums so far", plus(c->separable.row, 1), c->size);
+    s->boxes = fc_part(r, "sums so far", plus(c->separable.row, c->g->axis[COLS].dilation), c->size);
 }
 
 static void byte_boxes_compute(const call *c, const scratch *s, const patch *p)
 {
     const ptrdiff_t h = c->g->axis[ROWS].k, w = c->g->axis[COLS].k, row = p->r->row;
+    const ptrdiff_t apart = w > 1 ? c->g->axis[COLS].dilation : 1;
     fc_column_fn *const column = c->fc->op[FC_I16]->column;
     for (ptrdiff_t j = 0; j < p->cols; j += c->separable.cols) {
-        const ptrdiff_t cols = min(c->separable.cols, p->cols - j), wide = cols + w - 1;
+        const ptrdiff_t cols = min(c->separable.cols, p->cols - j), wide = reach(&c->g->axis[COLS], cols);
         memset(s->sums, 0, (size_t)c->separable.row * sizeof(uint16_t));
         for (ptrdiff_t t = 0; t < h - 1; t++)
             column(s->sums, p->src + t * row + j, NULL, wide);
         for (ptrdiff_t i = 0; i < p->rows; i++) {
             const char *enters = p->src + (i + h - 1) * row + j;
             column(s->sums, enters, i > 0 ? enters - h * row : NULL, wide);
-            c->op->windows(p->out + (i * p->out_row + j) * c->made_size, c->made, (const uint16_t *)s->sums, w, cols,
+            c->op->windows(p->out + (i * p->out_row + j) * c->made_size, c->made, (const uint16_t *)s->sums, w, apart, cols,
                            (unsigned)c->divisor, s->boxes);
         }
     }

@@ -75,10 +75,11 @@ typedef void fc_down_fn(void *to, int stored, const void *x, ptrdiff_t xs, const
                         unsigned divisor);
 /* column += in - out, n sums of 16 bits, of bytes; out may be NULL. Of column whole vectors are read and written. (windows_tmpl.h) */
 typedef void fc_column_fn(void *column, const void *in, const void *out, ptrdiff_t n);
-/* A row of boxes from such sums:  to[j] = sum_{t < w} column[j + t] / divisor,  j < n, stored as by `down`; in sums of 32 bits as
- * bytes. column: n + w - 1 elements, of which whole vectors are read, and two more; room: as many, of the arithmetic. */
-typedef void fc_windows_fn(void *to, int stored, const uint16_t *column, ptrdiff_t w, ptrdiff_t n, unsigned divisor,
-                           void *room);
+/* A row of boxes from such sums:  to[j] = sum_{t < w} column[j + t * apart] / divisor,  j < n, stored as by `down`; in sums of 32 bits
+ * as bytes. Of column, n + (w - 1) apart elements, whole vectors are read, and two more; room: as many, and `apart` more, of the
+ * arithmetic. */
+typedef void fc_windows_fn(void *to, int stored, const uint16_t *column, ptrdiff_t w, ptrdiff_t apart, ptrdiff_t n,
+                           unsigned divisor, void *room);
 
 /* K1, outer product (gemm_tmpl.h):  c[m][n] = first + sum_{p<depth} a[m * as + a_at[p]] * b[b_at[p] + n]
  *

@@ -22,7 +22,7 @@
  *                      first and, in place of its second, b's first; lower a's second and b's second
  *   vevens vodds(a, b) of every 16 bytes: elements 0, 2, ... of a's and then of b's; 1, 3, ...; of floats
  *   vahead(a, b, n)    a's elements from n on, and then b's
- *   vbehind(a, n)      n zeros, and then a's elements but the last n; vlast(a): a's last in every lane
+ *   vbehind(a, n)      n zeros, and then a's elements but the last n; vlast(a, n): a's last n again and again
  *   vziplow(a, b)      a's and b's elements in turn: of their first halves; vziphigh: of their second; of floats
  *   vpick(a, i, b)     lane l is lane i[l] of a and b joined; only where that is one instruction. i: VBITS
  *   vnext(a, b)        a's lanes but the first, and b's first; likewise
@@ -354,8 +354,8 @@ typedef long long FC_INDEX __attribute__((vector_size(FC_VECTOR_BYTES)));
 #define vahead(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_AHEAD, n))
 #define FC_SHIFTED(l, n) ((l) + (int)VLEN - ((n) < (int)VLEN ? (n) : 0))
 #define vbehind(a, n) __builtin_shufflevector(vzero(), a, FC_ALL_LANES(FC_SHIFTED, n))
-#define FC_LAST(l, n) ((n)-1 + 0 * (l))
-#define vlast(a) __builtin_shufflevector(a, a, FC_ALL_LANES(FC_LAST, (int)VLEN))
+#define FC_LAST(l, n) ((int)VLEN - (n) + (l) % (n))
+#define vlast(a, n) __builtin_shufflevector(a, a, FC_ALL_LANES(FC_LAST, n))
 #define FC_ZIP(l, from) ((from) + (l) / 2 + (l) % 2 * (int)VLEN)
 #define vziplow(a, b) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_ZIP, 0))
 #define vziphigh(a, b) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_ZIP, (int)VLEN / 2))

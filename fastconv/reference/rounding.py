@@ -98,7 +98,8 @@ def _faint(terms: list[tuple[NDArray[np.float64], ...]]) -> NDArray[np.int64]:
         product = np.abs(reduce(np.multiply.outer, term))
         is_there = reduce(np.logical_and.outer, [f != 0 for f in term])
         count.append(is_there & (product < np.finfo(np.float64).tiny))
-    return np.sum(count, axis=0, dtype=np.int64)
+    total: NDArray[np.int64] = np.sum(count, axis=0, dtype=np.int64)
+    return total
 
 
 def _normalised_error_bound(c: Correlation, factors: tuple[NDArray[Any], ...], transformed: int) -> NDArray[np.float64]:

@@ -103,25 +103,26 @@ void check_windows(fc_windows_fn *windows)
     EACH(trial, 300) {
         const int stored = type == FC_I16 ? types[trial % 4] : FC_U8;
         const ptrdiff_t h = 2 * up_to(trial % 3 ? 7 : 60) - 1, w = 2 * up_to(trial % 3 ? 5 : 40) - 1;
-        const ptrdiff_t n = up_to(trial % 3 ? 40 : 200), reach = n + w - 1, lanes = table->vector_bytes / size;
+        const ptrdiff_t n = up_to(trial % 3 ? 40 : 150), apart = up_to(2) == 1 ? 1 : up_to(4);
+        const ptrdiff_t reach = n + (w - 1) * apart, lanes = table->vector_bytes / size;
         unsigned divisor = (unsigned)(h * w), most = type == FC_I16 ? 65535 / (unsigned)w : 255 * (unsigned)h;
         if (type == FC_I16)
             divisor = divisor_for(60000), most = 60000 / (unsigned)w;
-        EACH(j, reach + 3 * lanes) x[0][0][j] = j % 5 ? (double)most : (double)up_to(most);
+        EACH(j, reach + 3 * lanes) ((double *)x)[j] = j % 5 ? (double)most : (double)up_to(most);
         EACH(j, n) {
             cell c = {0};
-            EACH(t, w) add_product(&c, x[0][0][j + t], 1);
+            EACH(t, w) add_product(&c, ((double *)x)[j + t * apart], 1);
             if (type == FC_I16)
                 divide(&c, divisor, stored);
             else
                 c.wrapped = (uint64_t)nearbyint((double)c.wrapped / divisor);
             want[0][0][j] = c;
         }
-        view columns = lay_as(FC_U16, source[0], ADJACENT, 1, 1, reach + 3 * lanes, x);
+        view columns = lay_as(FC_U16, source[0], ADJACENT, 1, 1, reach + 3 * lanes, x); /* longer than WIDE */
         view out = lay_as(stored, dest, ADJACENT, 1, 1, n, NULL);
-        say_case("%td by %td, to type %d, divided by %u, %td places", h, w, stored, divisor, n);
+        say_case("%td by %td, %td apart, to type %d, divided by %u, %td places", h, w, apart, stored, divisor, n);
         if (type == FC_I16 || fc_divides_bytes(divisor, most * (unsigned)w)) {
-            windows(out.p, stored, (const uint16_t *)columns.p, w, n, divisor, room);
+            windows(out.p, stored, (const uint16_t *)columns.p, w, apart, n, divisor, room);
             verify_as(stored, out, 1, 1, n);
         }
     }
