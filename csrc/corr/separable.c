@@ -20,6 +20,8 @@ static int separable_prepare(call *c)
     ptrdiff_t seen = reach(rows, min(SEPARABLE_ROWS, rows->out)) * c->size; /* bytes of a column of x */
     c->separable.cols = clamp(SEPARABLE_BYTES / seen, min(SEPARABLE_COLS, cols->out), cols->out);
     c->separable.rows = clamp(SEPARABLE_AREA / c->separable.cols, min(SEPARABLE_ROWS, rows->out), rows->out);
+    if (c->separable.rows > SEPARABLE_ROWS) /* whole blocks of K3, rather than single rows behind them */
+        c->separable.rows -= c->separable.rows % SEPARABLE_ROWS;
     c->separable.row = odd_lines(reach(cols, c->separable.cols), c->size);
     return 0;
 }
