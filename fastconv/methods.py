@@ -184,7 +184,7 @@ def _exactly(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | Non
         or c.x.dtype.itemsize > 2
         or c.sum_dtype.kind == "c"
         or any(a.stride > 1 for a in c.axes)
-        or int(c.fillvalue.real) != c.fillvalue
+        or not (np.isfinite(c.fillvalue) and int(c.fillvalue.real) == c.fillvalue)
     ):
         return None
     k, divisor = as_whole(c.k)

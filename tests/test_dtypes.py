@@ -282,3 +282,11 @@ def test_small_types_are_not_converted_as_a_whole(rng, dtype):
     finally:
         tracemalloc.stop()
     assert peak < 10_000
+
+
+@pytest.mark.parametrize("fillvalue", [np.nan, np.inf])
+def test_a_fillvalue_that_no_output_sees(fillvalue):
+    """It need not fit into the results."""
+    x, k = np.arange(9, dtype="i2"), np.array([-1.0, 2.0])
+    y = fastconv.corr1d(x, k, fillvalue=fillvalue, dtype="i2")
+    np.testing.assert_array_equal(y, np.correlate(x, k.astype(int)))
