@@ -166,6 +166,9 @@ def stored(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
         floats = as_floats(c)
     elif c.sum_dtype.kind == "c" or c.overflow == "wrap":
         return None
+    elif c.sum_dtype == np.float64 and _fits_float32(c, choice):
+        floats = c._replace(k=c.k.astype(np.float32), sum_dtype=np.dtype(np.float32), factors=())
+        choice = choose(floats, "auto")
     if floats is None:
         return None
     out = c.out
@@ -179,22 +182,21 @@ def _exactly(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | Non
     if (
         _core is None
         or choice.combine != "sum"
-        or c.has_own_kernels
-        or c.x.dtype.kind not in "iu"
         or c.x.dtype.itemsize > 2
-        or c.sum_dtype.kind == "c"
         or any(a.stride > 1 for a in c.axes)
-        or not (np.isfinite(c.fillvalue) and int(c.fillvalue.real) == c.fillvalue)
+        or not _is_of_integers(c)
     ):
         return None
     k, divisor = as_whole(c.k)
     if k is None:
         return None
     info, fits, fill = np.iinfo(c.x.dtype), np.iinfo(c.dtype), int(c.fillvalue.real)
-    low, high = min(int(info.min), fill), max(int(info.max), fill)
+    low, high = int(info.min), int(info.max)
+    if not low <= fill <= high:  # tiles are of the dtype of x
+        return None
     above, below = int(k[k > 0].sum()), int(k[k < 0].sum())
     least, most = low * above + high * below, high * above + low * below
-    is_box = c.x.dtype == np.uint8 and low == 0 and high == 255 and bool((k == 1).all()) and _is_flat(c)
+    is_box = c.x.dtype == np.uint8 and bool((k == 1).all()) and _is_flat(c)
     as_they_are = divisor == 1 and c.dtype.itemsize == 2 and fits.min <= least and most <= fits.max
     divided = least >= 0 and (divisor > 1 or c.dtype.itemsize == 1) and _core.divides(divisor, most)
     if (most + divisor // 2) // divisor > fits.max and c.overflow != "saturate":
@@ -212,6 +214,23 @@ def _exactly(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | Non
     out = c.room(c.dtype) if c.out is None else c.out
     sums = c._replace(k=k.astype(dtype), sum_dtype=dtype, fillvalue=fill, out=out)
     return sums, Choice(method, choice.why, factors, casts="saturate", divisor=divisor)
+
+
+def _fits_float32(c: Correlation, choice: Choice) -> bool:
+    """Whether all sums of float64, partial or whole, are numbers that float32 holds, too: exact by any method."""
+    k, divisor = as_whole(c.k)
+    if k is None or divisor & (divisor - 1) or choice.combine != "sum" or not _is_of_integers(c):
+        return False
+    x = np.iinfo(c.x.dtype)
+    largest = max(abs(int(x.min)), int(x.max), abs(int(c.fillvalue.real)))
+    return largest * int(np.abs(k).sum()) <= 2**24
+
+
+def _is_of_integers(c: Correlation) -> bool:
+    """Whether one real kernel meets nothing but integers."""
+    fill = c.fillvalue.real
+    whole = math.isfinite(fill) and fill == int(fill)
+    return c.x.dtype.kind in "iu" and c.sum_dtype.kind != "c" and not c.has_own_kernels and whole
 
 
 def _is_flat(c: Correlation) -> bool:

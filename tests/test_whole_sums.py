@@ -147,6 +147,31 @@ def test_only_where_16_bits_hold_all_sums(rng):
     assert asked(x.astype(np.int16), np.ones((3, 3)) / 9, np.uint8)[0].sum_dtype != np.int16
 
 
+def test_float32_where_it_holds_all_sums(isa, rng):
+    seven = np.array([4, 14, 28, 36, 28, 14, 4])
+    for x_dtype, taps in (("uint8", seven), ("uint16", BINOMIAL), ("int16", BINOMIAL)):
+        x, k, divisor = pixels(rng, (21, 40), x_dtype), np.outer(taps, taps), int(taps.sum()) ** 2
+        assert asked(x, k / divisor, x.dtype)[0].sum_dtype == np.float32
+        y = fastconv.corr2d(x, k / divisor, "same", "reflect", dtype=x.dtype, overflow="saturate")
+        np.testing.assert_array_equal(y, exact(x, k, divisor, "reflect", dtype=x.dtype))
+    assert asked(x, np.outer(seven, seven) / 2**14, x.dtype)[0].sum_dtype == np.float64
+
+
+@pytest.mark.parametrize("fill", [np.nan, np.inf, 0.5, 1e300, -1, 300])
+def test_any_fillvalue(rng, fill):
+    x, k = pixels(rng, (6, 40)), np.outer([1, 2, 1], [1, 2, 1]) / 16
+    how = {"dtype": np.uint8, "overflow": "saturate"}
+    for method in ("auto", "numpy"):
+        if np.isnan(fill):
+            with pytest.raises(ValueError, match="NaN"):
+                fastconv.corr2d(x, k, "same", fillvalue=fill, method=method, **how)
+        else:
+            y = fastconv.corr2d(x, k, "same", fillvalue=fill, method=method, **how)
+            np.testing.assert_array_equal(y[1:-1, 1:-1], exact(x, (16 * k).astype(int), 16)[1:-1, 1:-1])
+    if np.isfinite(fill):
+        np.testing.assert_array_equal(y, fastconv.corr2d(x, k, "same", fillvalue=fill, **how))
+
+
 def test_a_plan_serves_no_other_taps(rng):
     x = pixels(rng, (30, 40))
     for _ in range(3):

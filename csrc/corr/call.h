@@ -92,7 +92,7 @@ struct call {
             fc_taps taps, turned;
             ptrdiff_t fold;
         } direct; /* turned: of turned tiles; fold: columns of a row that a signal is folded into, or 0 */
-        fc_order ordered, lines[2][FC_AXES]; /* of lines, for each term */
+        fc_order ordered, lines[2][FC_AXES];             /* of lines, for each term */
         struct { ptrdiff_t rows, cols, row; } separable; /* bytes.c, too: outputs of a block; elements of a row of their sums */
         struct {
             ptrdiff_t rows, cols, down, back;
