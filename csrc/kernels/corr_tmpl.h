@@ -204,6 +204,8 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
     while (tall[b] > FC_SHARING_ROWS(taps->h) &&
            cols >= FC_WIDE(tall[b + 1]) * VLEN) /* rows that share little: rather be wide */
         b++;
+    if (columns == 1 && taps->h >= FC_LOW_FROM && !taps->apart && cols >= FC_WIDE(tall[1]) * VLEN)
+        b = 1; /* nothing is read again by the next column: rather have longer runs of fewer streams */
     for (ptrdiff_t i = 0; i < rows; i += tall[b]) {
         while (!taps->apart && (tall[b] > rows || tall[b + 1] >= rows - i))
             b++;

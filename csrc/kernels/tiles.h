@@ -3,6 +3,7 @@
  * How large the tiles of the micro-kernels are, by the number of vector registers. No result depends on it.
  *
  *   K3       blocks of FC_TALL, FC_LOW or 1 rows, of FC_WIDE(rows) vectors;
+ *            kernels of one column and FC_LOW_FROM rows or more take FC_LOW;
  *            signals of FC_FOLD_FROM vectors of taps and more are folded
  *   K1       M <= FC_ROWS rows, of FC_COLS_OF(M) vectors
  *   K2       4 rows x FC_DOT_COLS
@@ -20,6 +21,7 @@
 #define FC_NORMS 8
 #define FC_TALL 8
 #define FC_LOW 4
+#define FC_LOW_FROM 9
 #define FC_WIDE(R) ((R) == 8 ? 2 : (R) == 4 ? 4 : 8)
 #else /* 12 accumulators, 3 vectors of the row and the tap; 8 where the row is alone, and four taps */
 #define FC_ROWS 4
@@ -31,6 +33,7 @@
 #define FC_NORMS 4
 #define FC_TALL 4
 #define FC_LOW 2
+#define FC_LOW_FROM (1 << 30) /* never: its blocks are slower */
 #define FC_WIDE(R) ((R) == 4 ? 3 : (R) == 2 ? 4 : 8)
 #endif
 /* Where columns of a row are made from others, loads bind less; where a product is two instructions, they never do (x86: Zen 4) */
