@@ -153,7 +153,8 @@ def gaussian(
     The formula and the rule are those of OpenCV's ``getGaussianKernel``. When no sigma
     is given OpenCV replaces them by rounded tables for its smallest odd sizes, and with
     even sizes it takes the middle samples for the centre; this function always uses the
-    formula. With `sigma` alone these are the weights of
+    formula. (The tables for 3 and 5 are binomial, ``[1, 2, 1] / 4`` and ``[1, 4, 6, 4, 1] / 16``:
+    for images of bytes their sums are exact, and made in integers.) With `sigma` alone these are the weights of
     ``scipy.ndimage.gaussian_filter``, which has them in float64.
 
     Examples

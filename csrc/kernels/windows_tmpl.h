@@ -5,7 +5,8 @@
  *   columns   10 11 12 13 14 ...       so far, from the left    0 10 21 33 46 60 ...
  *   window    of 3: 33 36 39 ...       the difference of two    33-0  46-10  60-21
  *
- * Of pixels of several channels, columns of a window, and sums so far, are a pixel apart. Integers wrap, and every difference is right modulo 2^bits of T, which holds it: nothing drifts.
+ * Of pixels of several channels, columns of a window, and sums so far, are a pixel apart. Integers wrap, and every difference is
+ * right modulo 2^bits of T, which holds it: nothing drifts.
  */
 
 #if FC_SIZE == 2
