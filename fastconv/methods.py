@@ -179,9 +179,11 @@ def stored(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
 
 def _exactly(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
     """As `stored`, by whole sums, which are exact, and divided exactly. Which method makes them decides no bits."""
+    apart = choice.combine == "apart"
     if (
         _core is None
-        or choice.combine != "sum"
+        or not (choice.combine == "sum" or apart)
+        or c.has_own_kernels != apart
         or c.x.dtype.itemsize > 2
         or any(a.stride > 1 for a in c.axes)
         or not _is_of_integers(c)
@@ -194,32 +196,35 @@ def _exactly(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | Non
     low, high = int(info.min), int(info.max)
     if not low <= fill <= high:  # tiles are of the dtype of x
         return None
-    above, below = int(k[k > 0].sum()), int(k[k < 0].sum())
+    each = k.reshape(-1, c.taps)
+    above, below = int(each.clip(0).sum(1).max()), int(each.clip(None, 0).sum(1).min())
     least, most = low * above + high * below, high * above + low * below
     is_box = c.x.dtype == np.uint8 and bool((k == 1).all()) and _is_flat(c)
     as_they_are = divisor == 1 and c.dtype.itemsize == 2 and fits.min <= least and most <= fits.max
     divided = least >= 0 and (divisor > 1 or c.dtype.itemsize == 1) and _core.divides(divisor, most)
     if (most + divisor // 2) // divisor > fits.max and c.overflow != "saturate":
         divided = False
-    factors: Factors = ()
     dtype: np.dtype[Any] = np.dtype(np.int16)
-    method = "box" if is_box else "direct"
+    method, factors = "box" if is_box else "direct", tuple(f.astype(dtype) for f in choice.factors if apart)
+    if apart and not (as_they_are and all((a == b).all() for a, b in zip(factors, choice.factors, strict=True))):
+        return None
     if not (as_they_are or divided):
         if not (is_box and c.dtype == np.uint8 and k.shape[-2] <= 257 and _core.divides(divisor, most, True)):
             return None
         dtype = np.dtype(np.int32)
-    elif not is_box and sum(n > 1 for n in k.shape) > 1:
+    elif not (is_box or apart) and sum(n > 1 for n in k.shape) > 1:
         factors = factorize(k.tobytes(), k.dtype, k.shape, 1)
-        method = "separable" if factors else "direct"
+    if factors:
+        method = "separable"
     out = c.room(c.dtype) if c.out is None else c.out
     sums = c._replace(k=k.astype(dtype), sum_dtype=dtype, fillvalue=fill, out=out)
-    return sums, Choice(method, choice.why, factors, casts="saturate", divisor=divisor)
+    return sums, Choice(method, choice.why, factors, casts="saturate", combine=choice.combine, divisor=divisor)
 
 
 def _fits_float32(c: Correlation, choice: Choice) -> bool:
     """Whether all sums of float64, partial or whole, are numbers that float32 holds, too: exact by any method."""
     k, divisor = as_whole(c.k)
-    if k is None or divisor & (divisor - 1) or choice.combine != "sum" or not _is_of_integers(c):
+    if k is None or divisor & (divisor - 1) or choice.combine != "sum" or c.has_own_kernels or not _is_of_integers(c):
         return False
     x = np.iinfo(c.x.dtype)
     largest = max(abs(int(x.min)), int(x.max), abs(int(c.fillvalue.real)))
@@ -227,10 +232,10 @@ def _fits_float32(c: Correlation, choice: Choice) -> bool:
 
 
 def _is_of_integers(c: Correlation) -> bool:
-    """Whether one real kernel meets nothing but integers."""
+    """Whether real kernels meet nothing but integers."""
     fill = c.fillvalue.real
     whole = math.isfinite(fill) and fill == int(fill)
-    return c.x.dtype.kind in "iu" and c.sum_dtype.kind != "c" and not c.has_own_kernels and whole
+    return c.x.dtype.kind in "iu" and c.sum_dtype.kind != "c" and whole
 
 
 def _is_flat(c: Correlation) -> bool:

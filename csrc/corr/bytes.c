@@ -32,12 +32,14 @@ static void bytes_parts(const call *c, fc_room *r, scratch *s)
     s->sums = fc_part(r, "sums", times(reach(&axis[ROWS], c->separable.rows), row), c->size);
 }
 
-/* A block of outputs */
-static void bytes_block(const call *c, const scratch *s, const char *src, ptrdiff_t row, char *out, ptrdiff_t out_row,
-                        ptrdiff_t rows, ptrdiff_t cols)
+/* A block of outputs, from src on, of one of the terms */
+static void bytes_block(const call *c, const scratch *s, ptrdiff_t term, const char *src, ptrdiff_t row, char *out,
+                        ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols)
 {
     const fc_axis *down = &c->g->axis[ROWS];
-    const fc_taps across = {.full = c->g->axis[COLS].k, .at = s->at, .k = c->g->factor[COLS]};
+    const char *k = c->g->factor[ROWS] + term * down->k * c->size;
+    fc_taps across = {.full = c->g->axis[COLS].k, .at = s->at};
+    across.k = c->g->factor[COLS] + term * across.full * c->size;
     ptrdiff_t work = c->separable.row, halo = reach(down, 1) - 1, summed = 0;
     for (ptrdiff_t i = 0; i < rows; i++) {
         if (i + halo >= summed) { /* a few rows at a time, which stay in L1 */
@@ -45,8 +47,8 @@ static void bytes_block(const call *c, const scratch *s, const char *src, ptrdif
             c->op->across(src + summed * row, c->g->x_type, row, &across, s->sums + summed * work * c->size, work, n, cols);
             summed += n;
         }
-        c->op->down(out + i * out_row * c->made_size, c->made, s->sums + i * work * c->size, down->dilation * work,
-                    c->g->factor[ROWS], down->k, cols, (unsigned)c->divisor);
+        c->op->down(out + i * out_row * c->made_size, c->made, s->sums + i * work * c->size, down->dilation * work, k, down->k,
+                    cols, (unsigned)c->divisor);
     }
 }
 
@@ -56,8 +58,10 @@ static void bytes_compute(const call *c, const scratch *s, const patch *p)
         s->at[t] = t * c->g->axis[COLS].dilation;
     for (ptrdiff_t i = 0; i < p->rows; i += c->separable.rows)
         for (ptrdiff_t j = 0; j < p->cols; j += c->separable.cols)
-            bytes_block(c, s, p->src + i * p->r->row + j, p->r->row, p->out + (i * p->out_row + j) * c->made_size, p->out_row,
-                        min(c->separable.rows, p->rows - i), min(c->separable.cols, p->cols - j));
+            for (ptrdiff_t t = 0; t < c->results; t++)
+                bytes_block(c, s, t, p->src + i * p->r->row + j, p->r->row,
+                            p->out + t * p->out_result + (i * p->out_row + j) * c->made_size, p->out_row,
+                            min(c->separable.rows, p->rows - i), min(c->separable.cols, p->cols - j));
 }
 
 /* ---- boxes -------------------------------------------------------------------------------------- */
