@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv.arguments.values import unrepeated
+from fastconv.arguments.values import compute_dtype, unrepeated
 from fastconv.caches import remembered
 
 Factors = tuple[NDArray[Any], ...]  # per axis: terms x taps
@@ -152,7 +152,7 @@ def as_whole(k: NDArray[Any]) -> tuple[NDArray[np.int64] | None, int]:
         return None, 1
     divisor = 2 ** max(-_lowest_bit(wide), 0)
     if divisor > most:
-        least, eps = float(np.abs(wide[wide != 0]).min()), 4 * float(np.finfo(k.dtype).eps)
+        least, eps = float(np.abs(wide[wide != 0]).min()), 4 * float(np.finfo(compute_dtype(k.dtype)).eps)
         divisor = round(min(1 / least, most))
         whole = np.rint(wide / least)
         if divisor % 2 == 0 or not (np.abs(wide * divisor - whole) <= eps * np.abs(whole)).all():

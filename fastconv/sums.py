@@ -169,7 +169,7 @@ def summed(
     if one.has_own_kernels:
         k = np.moveaxis(k, own, range(len(own)))[(slice(None),) * len(own) + (0,) * (k.ndim - c.rank - len(own))]
         x = x if x.flags.aligned else x.copy()
-    result_dtype = c.sum_dtype if c.sum_dtype.kind in "iu" else c.compute_dtype
+    result_dtype = c.dtype if choice.divisor > 0 else c.sum_dtype if c.sum_dtype.kind in "iu" else c.compute_dtype
     casts = bool(choice.casts) or (c.out is not None and c.out.dtype.char in "fd" and choice.method != "fft")
     casts &= arithmetic.kind == "f" or choice.divisor > 0
     fits = c.out is not None and (casts or c.out.dtype == result_dtype)

@@ -77,6 +77,16 @@ def test_derivatives(isa, rng, x_dtype):
             np.testing.assert_array_equal(y, exact(x, k.astype(int), 1, boundary, 5, np.int16))
 
 
+def test_taps_of_float16_are_what_they_are(rng):
+    """What they lack to thirds shows in bytes: it is no rounding of sums, which are made in float32."""
+    x, how = pixels(rng, (40, 60)), {"dtype": np.uint8, "overflow": "saturate"}
+    k = np.full((5, 27), 1 / 135, np.float16)
+    y = fastconv.corr2d(x, k, "same", **how)
+    np.testing.assert_array_equal(y, fastconv.corr2d(x, k.astype(np.float64), "same", method="numpy", **how))
+    every_other = fastconv.corr2d(x, k, "same", window=(slice(None, None, 2), slice(None)), **how)
+    np.testing.assert_array_equal(every_other, y[::2])
+
+
 def test_layouts(isa, rng, tiny_chunks):
     """Colours, batches, views, windows, out=, threads: the same as planes."""
     k, divisor = KERNELS["binomial 5"]
@@ -109,6 +119,23 @@ def test_layouts(isa, rng, tiny_chunks):
     spread = np.zeros((13, 9), int)
     spread[::3, ::2] = k
     np.testing.assert_array_equal(apart, exact(image[..., 0], spread, divisor))
+
+
+def test_out_that_overlaps(rng):
+    """Results wait elsewhere; those above 32767 are no less than what 16 bits hold."""
+    for k, divisor, dtype in (
+        (np.ones((31, 33), int), 1023, np.uint8),
+        (np.ones((5, 9), int), 45, np.uint8),
+        (np.full((3, 3), 28), 1, np.uint8),
+        (np.full((3, 3), 28), 1, np.uint16),
+        (np.outer([14, 28, 14], [1, 2, 1]), 1, np.uint16),
+    ):
+        room = np.zeros((40, 50), dtype)
+        x = room.view(np.uint8)[:, :50]
+        x[...] = pixels(rng, x.shape)
+        expected = exact(x, k, divisor, dtype=dtype)
+        fastconv.corr2d(x, k / divisor, "same", dtype=dtype, overflow="saturate", out=room)
+        np.testing.assert_array_equal(room, expected, f"{k.shape} {dtype}")
 
 
 def test_three_axes(isa, rng):
