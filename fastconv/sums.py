@@ -221,7 +221,7 @@ def _as_rows(c: Correlation, choice: methods.Choice, x: NDArray[Any], result: ND
 
     def rows(a: NDArray[Any]) -> NDArray[Any]:
         pixels = np.moveaxis(a, -c.rank - 1, -1)
-        return pixels.reshape(*pixels.shape[:-2], -1)
+        return pixels.reshape(*pixels.shape[:-2], pixels.shape[-2] * channels)
 
     if (
         channels == 1

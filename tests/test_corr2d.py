@@ -91,13 +91,17 @@ def test_batches(rng, batch, mode):
         cases.assert_same_bits(y[i], fastconv.corr2d(x[i], k, mode, "edge"))
 
 
-@pytest.mark.parametrize("image", [(0, 5), (5, 0), (0, 0)], ids=str)
+@pytest.mark.parametrize("image", [(0, 5), (0, 8), (5, 0), (0, 0)], ids=str)
 def test_empty_images(image):
     for dtype in ("float32", "int16"):
         x = np.zeros(image, dtype)
         y = fastconv.corr2d(x, np.ones((3, 4), dtype), "full", fillvalue=2)
         assert y.shape == (image[0] + 2, image[1] + 3)
         assert (y == 24).all()
+        colours = np.zeros(0, dtype).reshape(*image, 3)  # unlike those of zeros, its strides are not 0
+        colours = fastconv.corr2d(colours, np.ones((3, 4), dtype), "full", fillvalue=2, axes=(0, 1))
+        assert colours.shape == (*y.shape, 3)
+        assert (colours == 24).all()
         assert fastconv.corr2d(x, np.ones((3, 4), dtype), "same", "wrap").shape == image
 
 
