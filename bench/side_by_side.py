@@ -3,7 +3,7 @@
 
     python bench/side_by_side.py                       pictures, one thread
     python bench/side_by_side.py --threads 2
-    python bench/side_by_side.py large gaussians bytes colours gradients signals volumes steps match
+    python bench/side_by_side.py large gaussians bytes integers colours gradients signals volumes steps match
     python bench/side_by_side.py call scaling memory startup
 
 Machines are shared and noisy, so only ratios taken in one run mean something. Every case first compares

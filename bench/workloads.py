@@ -102,6 +102,27 @@ def bytes(dtypes: list[str]) -> Iterator[Case]:
             yield Case(f"{dtype} to itself {size}x{size}", ours, peers, tolerance=1e-2)
 
 
+def integers(dtypes: list[str]) -> Iterator[Case]:
+    """Images of bytes, of one and three channels, by kernels whose sums are whole, and derivatives to int16."""
+    binomial = {3: np.array([1, 2, 1]) / 4, 5: np.array([1, 4, 6, 4, 1]) / 16}
+    for channels in ((), (3,)):
+        x, names = _data((*cases.PICTURE, *channels), "uint8"), "uint8" + "x3" * len(channels)
+        for size, taps in binomial.items():
+            peers = _only(cv2_GaussianBlur=(cv2, lambda x=x, n=size: cv2.GaussianBlur(x, (n, n), 0)))
+            yield Case(f"{names} binomial {size}", _to_integers(x, np.outer(taps, taps)), peers, tolerance=5e-3)
+        for size in (3, 5, 9, 15, 31, 101):
+            peers = _only(cv2_blur=(cv2, lambda x=x, n=size: cv2.blur(x, (n, n))))
+            yield Case(f"{names} box {size}", _to_integers(x, np.full((size, size), size**-2.0)), peers, tolerance=5e-3)
+        for size in (3, 5):
+            peers = _only(cv2_Sobel=(cv2, lambda x=x, n=size: cv2.Sobel(x, cv2.CV_16S, 1, 0, ksize=n)))
+            k = kernels.sobel(size=size, dtype=np.float64)
+            yield Case(f"{names} Sobel {size}", _to_integers(x, k, "int16"), peers)
+
+
+def _to_integers(x: Any, k: Any, dtype: str = "uint8") -> Call:
+    return lambda: fastconv.corr2d(x, k, "same", "reflect", axes=(0, 1), dtype=dtype, overflow="saturate")
+
+
 def colours(dtypes: list[str]) -> Iterator[Case]:
     """Pictures (H, W, 3): filters and Gaussians, to the dtype of the picture."""
     for dtype in ("float32", "uint8"):
@@ -259,5 +280,5 @@ def dropin(dtypes: list[str]) -> Iterator[Case]:
 
 SECTIONS = {
     f.__name__: f
-    for f in (large, gaussians, bytes, colours, gradients, signals, volumes, steps, match, missing, dropin)
+    for f in (large, gaussians, bytes, integers, colours, gradients, signals, volumes, steps, match, missing, dropin)
 }
