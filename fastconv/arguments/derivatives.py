@@ -3,24 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv import kernels
 from fastconv.arguments.correlation import Options, correlation_arguments
 from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import as_count, as_numbers, as_word, native_dtype
 from fastconv.typing import Boundaries, Derivative, Mode, Norm, Overflow
 
 NORMS: tuple[str, ...] = get_args(Norm)
-NAMED: dict[str, Callable[..., NDArray[Any]]] = {
-    "sobel": kernels.sobel,
-    "scharr": kernels.scharr,
-    "prewitt": kernels.prewitt,
-}
+NAMED: tuple[str, ...] = get_args(Derivative)  # of fastconv.kernels
 RANK = 2  # axes of a picture
 
 
@@ -80,7 +74,9 @@ def gradient_arguments(
 def _profiles(kernel: Any, size: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     """The taps along the axis that is differentiated along, and across it, in float64."""
     if isinstance(kernel, str):
-        make = NAMED[as_word(kernel, NAMED, "kernel")]
+        from fastconv import kernels  # only who asks for them pays for importing them
+
+        make = getattr(kernels, as_word(kernel, NAMED, "kernel"))
         if size is not None and make is kernels.scharr:
             raise ValueError(f"size must be None for kernel 'scharr', which has 3; got {size!r}")
         how = {"dtype": np.float64} if size is None else {"dtype": np.float64, "size": as_count(size, "size")}
