@@ -237,6 +237,15 @@ def test_nothing_to_do():
     assert g.input.shape == (1, 0, 5, 5) and g.weight.shape == (4, 0, 3, 3)
 
 
+@pytest.mark.parametrize("padding_mode", ["replicate", "reflect", "circular", "zeros"])
+def test_gradients_of_padding_are_added_in_float32(rng, padding_mode):
+    w, dy = (rng.standard_normal(shape).astype(np.float16) for shape in ((5, 4, 3, 3), (2, 5, 9, 9)))
+    how = {"padding": 2, "padding_mode": padding_mode}
+    dx = nn.conv2d_input((2, 4, 7, 7), w, dy, **how)
+    wide = nn.conv2d_input((2, 4, 7, 7), w.astype(np.float32), dy.astype(np.float32), **how)
+    cases.assert_same_bits(dx, wide.astype(np.float16))
+
+
 def test_sums_of_a_bias(rng):
     """2^24 ones and more: what a single float32 sum would lose; float16 is summed in float32."""
     assert nn.conv1d_bias(np.broadcast_to(np.float32(1), (2, 1, 2**24))).tolist() == [2**25]

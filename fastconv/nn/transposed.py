@@ -225,9 +225,12 @@ def adjoint(
 def _direct(layer: Layer, threads: int, asked: tuple[Any, ...], slots: tuple[int, ...]) -> Answer:
     """With images first and channels second."""
     assert _core is not None
+    is_cut = all(a.boundary == "constant" for a in layer.axes)
+    if not is_cut:  # what is added back is not rounded before: float16 is summed in float32
+        wide = [a if a is None else a.astype(layer.compute_dtype, copy=False) for a in layer[:3]]
+        layer = Layer(*wide, *layer[3:])._replace(dtype=layer.compute_dtype)
     x = np.ascontiguousarray(layer.x) if layer.channels_last else layer.x
     w, bias = readable(layer.w), None if layer.bias is None else readable(layer.bias)
-    is_cut = all(a.boundary == "constant" for a in layer.axes)
     if is_cut:
         axes, result = layer.axes, room_for(layer)
     else:
