@@ -73,7 +73,7 @@ FC_INLINE void NAME(corr_row)(VT acc[][NAME(CORR_MOST)], const int alone, const 
         const T *p = dense ? x++ : x + *at++;
         EACH(v, V) {
             s[v] = v < V - 1 || whole ? vload(p + v * step) : vloadm(p + v * step, lanes);
-            if (!alone || FC_HAS & FC_MASK_REGISTERS)
+            if (!alone || (FC_HAS & FC_MASK_REGISTERS) != 0)
                 vpin(s[v]);
         }
         EACH(i, last - first + 1) {
