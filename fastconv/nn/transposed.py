@@ -227,8 +227,10 @@ def _direct(layer: Layer, threads: int, asked: tuple[Any, ...], slots: tuple[int
     assert _core is not None
     is_cut = all(a.boundary == "constant" for a in layer.axes)
     if not is_cut:  # what is added back is not rounded before: float16 is summed in float32
-        wide = [a if a is None else a.astype(layer.compute_dtype, copy=False) for a in layer[:3]]
-        layer = Layer(*wide, *layer[3:])._replace(dtype=layer.compute_dtype)
+        dtype = layer.compute_dtype
+        x, w = layer.x.astype(dtype, copy=False), layer.w.astype(dtype, copy=False)
+        bias = None if layer.bias is None else layer.bias.astype(dtype, copy=False)
+        layer = layer._replace(x=x, w=w, bias=bias, dtype=dtype)
     x = np.ascontiguousarray(layer.x) if layer.channels_last else layer.x
     w, bias = readable(layer.w), None if layer.bias is None else readable(layer.bias)
     if is_cut:
