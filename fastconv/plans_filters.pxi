@@ -48,11 +48,11 @@ cdef (int, int) lie(cnp.ndarray x, cnp.ndarray out, first, second, ptrdiff_t *un
 cdef class LinesPlan(CorrPlan):
     """One pass along an axis, or two one after the other, over x into out of the same shape; see FC_LINES in fastconv.h.
 
-    A pass is (axis, weights, taps, lead, boundary, divisor): weights are adjacent float64, as many as taps, or None where all
-    are 1; divisor 0 divides by nothing. Weights of two terms, (2, taps) in both passes, ask for a magnitude. Of two passes
-    one is along the last axis, or along one whose elements are pixels of few elements side by side. between: the dtype, as in
-    STORED, of the first one's results. narrow: all sums are integers that float32 holds, and arithmetic is in that. x and out do not overlap. band: an axis of a pass along which out has only the
-    outputs from `start` on.
+    A pass is (axis, weights, taps, lead, boundary, divisor): weights are adjacent float64, as many as taps, or None where
+    all are 1; divisor 0 divides by nothing. Weights of two terms, (2, taps) in both passes, ask for a magnitude. Of two
+    passes one is along the last axis, or along one whose elements are pixels of few elements side by side. between: the
+    dtype, as in STORED, of the first one's results. narrow: all sums are integers that float32 holds, and arithmetic is in
+    that. x and out do not overlap. band: an axis of a pass along which out has only the outputs from `start` on.
     """
 
     def __init__(self, cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, bint narrow, int threads,
