@@ -52,10 +52,9 @@ typedef struct {
 /* out[batch][z][i][j] = sum_{c, a, b} X[batch][z c][i a][j b] * k[c][a][b], the axes being depth, rows and
  * columns; an axis that is not there has n = k = out = stride = dilation = 1 and lead = 0. */
 typedef struct {
-    int type; /* of the arithmetic, and of k: of the first FC_TYPES */
-    int x_type,
-        out_type;        /* as stored; out_type is type, or FC_I64 for FC_I32, or any for floats but with FC_FFT; for FC_I16 any
-                           * of up to 16 bits, of which x_type is one, too, with FC_DIRECT and FC_SEPARABLE without strides */
+    /* Of the arithmetic, and of k: one of the first FC_TYPES. As stored: out_type is type, or FC_I64 for FC_I32, or any for floats
+     * but with FC_FFT. For FC_I16, x is of bytes and out of up to 16 bits, with FC_DIRECT and FC_SEPARABLE without strides. */
+    int type, x_type, out_type;
     int method, threads; /* threads: at most; >= 1 */
     int batches;
     double fill;          /* for FC_CONSTANT; for integer arithmetic */

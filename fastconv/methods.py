@@ -8,6 +8,7 @@ import math
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastconv import costs, spectrum
 from fastconv.arguments.prepared import Correlation
@@ -158,7 +159,8 @@ def stored(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
     small = c.dtype.kind in "iu" and c.dtype.itemsize <= 2
     if not small or c.is_weighted or choice.method == "fft" or any(a.step > 1 for a in c.axes):
         return None
-    exact = _exactly(c, choice)
+    whole, divisor = as_whole(c.k) if _is_of_integers(c) else (None, 1)
+    exact = None if whole is None else _exactly(c, choice, whole, divisor)
     if exact is not None:
         return exact
     floats: Correlation | None = c
@@ -166,9 +168,11 @@ def stored(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
         floats = as_floats(c)
     elif c.sum_dtype.kind == "c" or c.overflow == "wrap":
         return None
-    elif c.sum_dtype == np.float64 and _fits_float32(c, choice):
-        floats = c._replace(k=c.k.astype(np.float32), sum_dtype=np.dtype(np.float32), factors=())
-        choice = choose(floats, "auto")
+    elif c.sum_dtype == np.float64 and whole is not None and _is_plain(c, choice) and divisor & (divisor - 1) == 0:
+        smallest = as_floats(c._replace(k=whole))
+        if smallest is not None and smallest.sum_dtype == np.float32:  # exact by any method
+            floats = c._replace(k=c.k.astype(np.float32), sum_dtype=smallest.sum_dtype, factors=())
+            choice = choose(floats, "auto")
     if floats is None:
         return None
     out = c.out
@@ -177,20 +181,15 @@ def stored(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
     return floats._replace(out=out), choice._replace(casts="cast" if c.overflow == "wrap" else c.overflow)
 
 
-def _exactly(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | None:
-    """As `stored`, by whole sums, which are exact, and divided exactly. Which method makes them decides no bits."""
+def _exactly(c: Correlation, choice: Choice, k: NDArray[np.int64], divisor: int) -> tuple[Correlation, Choice] | None:
+    """As `stored`, of bytes, by whole sums, which are exact, and divided exactly, whatever method makes them.
+
+    k, divisor: c.k, as `as_whole` has it.
+    """
     apart = choice.combine == "apart"
-    if (
-        _core is None
-        or not (choice.combine == "sum" or apart)
-        or c.has_own_kernels != apart
-        or c.x.dtype.itemsize > 2
-        or any(a.stride > 1 for a in c.axes)
-        or not _is_of_integers(c)
-    ):
+    if _core is None or c.x.dtype.itemsize > 1 or any(a.stride > 1 for a in c.axes):
         return None
-    k, divisor = as_whole(c.k)
-    if k is None:
+    if not (_is_plain(c, choice) or apart):
         return None
     info, fits, fill = np.iinfo(c.x.dtype), np.iinfo(c.dtype), int(c.fillvalue.real)
     low, high = int(info.min), int(info.max)
@@ -221,14 +220,9 @@ def _exactly(c: Correlation, choice: Choice) -> tuple[Correlation, Choice] | Non
     return sums, Choice(method, choice.why, factors, casts="saturate", combine=choice.combine, divisor=divisor)
 
 
-def _fits_float32(c: Correlation, choice: Choice) -> bool:
-    """Whether all sums of float64, partial or whole, are numbers that float32 holds, too: exact by any method."""
-    k, divisor = as_whole(c.k)
-    if k is None or divisor & (divisor - 1) or choice.combine != "sum" or c.has_own_kernels or not _is_of_integers(c):
-        return False
-    x = np.iinfo(c.x.dtype)
-    largest = max(abs(int(x.min)), int(x.max), abs(int(c.fillvalue.real)))
-    return largest * int(np.abs(k).sum()) <= 2**24
+def _is_plain(c: Correlation, choice: Choice) -> bool:
+    """Whether one kernel makes one result."""
+    return choice.combine == "sum" and not c.has_own_kernels
 
 
 def _is_of_integers(c: Correlation) -> bool:

@@ -70,8 +70,6 @@ static void gather_named(const source *x, char *to, const char *row, const ptrdi
         PICK(x->op->widen(to, x->x_type, row + *column * step, 1));
     if (x->size == 1)
         PICK(*to = row[*column * step]);
-    if (x->size == 2)
-        PICK(memcpy(to, row + *column * step, 2));
     if (x->size == 4)
         PICK(memcpy(to, row + *column * step, 4));
     PICK(memcpy(to, row + *column * step, 8));

@@ -90,7 +90,7 @@ void check_driver(void)
                                            [FC_F64] = {FC_F64, FC_F32, FC_U16, FC_I64},
                                            [FC_I32] = {FC_U8, FC_I8, FC_U16, FC_I16},
                                            [FC_I64] = {FC_I64, FC_U64, FC_U32, FC_I32},
-                                           [FC_I16] = {FC_U8, FC_I8, FC_U8, FC_I16}};
+                                           [FC_I16] = {FC_U8, FC_I8, FC_U8, FC_I8}};
     static double factor[FC_AXES][8];
     static char stored[FC_AXES][8 * 8];
     fc_tune(8, 0, 0); /* bands of 8 rows; threads and stores past the caches, however small the call */
