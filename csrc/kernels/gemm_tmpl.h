@@ -91,7 +91,6 @@ FC_INLINE void NAME(gemm_tile)(const int M, const int V, const fc_gemm *g, const
     EACH(m, M)
         EACH(v, V) {
             acc[m][v] = vzero();
-            __builtin_prefetch(c + panel->c[v] + m * g->cs, 1, 3);
         }
     do {
         const ptrdiff_t *stop = end - b_at > FC_LINE ? b_at + FC_LINE : end;
@@ -105,6 +104,7 @@ FC_INLINE void NAME(gemm_tile)(const int M, const int V, const fc_gemm *g, const
         if (b_at < stop)
             NAME(gemm_step)(acc, M, V, b, *b_at++, row, *a_at++, as);
     } while (b_at < end);
+    __asm__("" : "+r"(c), "+r"(panel)); /* else gcc works out addresses ahead of the loop, and spills them */
     NAME(gemm_finish)(acc, M, V, g, panel, c, bias);
 }
 
