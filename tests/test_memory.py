@@ -14,7 +14,7 @@ import pytest
 from conftest import only_deep
 
 import fastconv
-from fastconv import _core, reference
+from fastconv import _core, nn, reference
 
 methods = pytest.mark.parametrize("method", cases.METHODS)
 floats = pytest.mark.parametrize("dtype", cases.FLOATS)
@@ -80,11 +80,31 @@ def walk(isa, dtype, method, heights):
                         cases.assert_same_bits(out, expected, case)
 
 
+def walk_points(isa):
+    """Layers of one tap, which read images where they are, that begin and that end at a guard page."""
+    faulthandler.enable()
+    rng = np.random.default_rng(0)
+    room = Room(40_000)
+    with fastconv.use_isa(isa):
+        for shape in (2, 3, 4, 8), (1, 5, 7, 7), (2, 3, 5, 13), (1, 2, 33, 64), (3, 4, 1, 16):
+            for kernels in (3, 17):
+                w = cases.integers(rng, (kernels, shape[1], 1, 1), "float32")
+                for end in (False, True):
+                    print(isa, shape, kernels, end, flush=True)
+                    x = room.place(cases.integers(rng, shape, "float32"), end)
+                    cases.assert_same_bits(nn.conv2d(x, w), np.einsum("ncij,kc->nkij", x, w[:, :, 0, 0]))
+
+
 @pytest.mark.parametrize("offset", [mmap.PAGESIZE - 1, mmap.PAGESIZE, *only_deep(0, -1)])
 def test_guard_pages_guard(python, offset):
     code = "import ctypes; room = test_memory.Room(1); ctypes.string_at(room.bytes.ctypes.data + {}, 1)"
     done = python("import test_memory; " + code.format(offset))
     assert (done.returncode == 0) == (0 <= offset < mmap.PAGESIZE), done.stderr
+
+
+def test_guard_pages_of_points(python, isa):
+    done = python(f"import test_memory; test_memory.walk_points({isa!r})")
+    assert done.returncode == 0, f"exit code {done.returncode} at {done.stdout}\n{done.stderr}"
 
 
 @methods

@@ -89,9 +89,8 @@ FC_INLINE void NAME(gemm_tile)(const int M, const int V, const fc_gemm *g, const
         b[v] = (const T *)g->b + panel->b[v];
     VT acc[FC_ROWS][FC_COLS_MAX];
     EACH(m, M)
-        EACH(v, V) {
+        EACH(v, V)
             acc[m][v] = vzero();
-        }
     do {
         const ptrdiff_t *stop = end - b_at > FC_LINE ? b_at + FC_LINE : end;
         if (stop - b_at == FC_LINE) /* what the next M rows will need: every row's line, or if rows adjoin, every step's */

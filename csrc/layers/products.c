@@ -5,7 +5,7 @@
  *   1. Outputs are cut into blocks (blocks.c): rows x cols of a plane, or several small planes (images; depths of 3-D data).
  *   2. Channels are cut into parts, which are summed apart, so that sums stay small. What a block sees of
  *      several parts is packed (layer.h): elements under neighbouring outputs lie side by side, and one table says where, for
- *      every channel and tap.
+ *      every channel and tap. Where x lies so already, it is read as it is.
  *   3. A few rows of weights times panels of outputs, part by part: their sums stay in L1 meanwhile, and the packed block in
  *      L2 for the next rows. The first part adds the bias, the last one clamps.
  *
@@ -39,6 +39,25 @@ static ptrdiff_t power_of_two(ptrdiff_t most)
     return n;
 }
 
+/* Whether x, of one tap, lies as it would be packed: planes whose rows adjoin, in blocks of whole rows, and no vector ends beyond a
+ * plane. Channels must not lie so far apart that few sets of L2 hold what a block sees of all. */
+static int products_see_x(const products *d)
+{
+    enum { WAY = 1 << 17 }; /* bytes */
+    const layer *l = d->l;
+    const layout *y = &d->y;
+    const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
+    const ptrdiff_t last = (rows->out - (rows->out - 1) / y->rows.block * y->rows.block) * cols->out;
+    if (l->taps > 1 || l->g->halves || !d->pack.readable || !y->flat || l->axis[DEPTH].out > 1 || last < l->lanes)
+        return 0;
+    for (int i = DEPTH; i <= COLS; i++)
+        if (l->axis[i].stride * l->step[i] != 1 || l->axis[i].lead != 0 || l->axis[i].out > l->axis[i].n)
+            return 0;
+    return y->cols.block == cols->out && cols->x_step == l->size && rows->x_step == cols->out * l->size &&
+           (last - fc_dots_of(l, y, last)) % l->lanes == 0 && l->g->x_channel > 0 &&
+           common_divisor(l->g->x_channel, WAY) <= y->rows.block * cols->out * l->size;
+}
+
 /* All of it follows from shapes, but for planes_block, which the batch decides: no part of a sum may depend on that. */
 static products products_plan(const layer *l)
 {
@@ -56,6 +75,11 @@ static products products_plan(const layer *l)
     ptrdiff_t parts = products_parts_packed(&d, d.planes_block) / d.most_spans * d.most_spans;
     d.t.channels = min(y->part_channels * parts, l->channels);
     d.packed_plane = times(d.t.channels, d.pack.plane);
+    d.in_place = products_see_x(&d);
+    if (d.in_place) {
+        d.pack.plane = l->g->x_channel / l->size;
+        d.packed_plane = l->g->x_image / l->size;
+    }
     d.apart = l->g->halves || (y->flat && y->rows.block > 1 && y->cols.block < parts_of(l->whole[COLS], l->step[COLS]));
     d.sums_row = d.apart ? d.planes_block * y->rows.block * y->cols.block : 0;
     return d;
@@ -67,7 +91,8 @@ static void products_lay_parts(const products *d, fc_room *r, tile *t)
     ptrdiff_t phases = fc_phases(l), parts = parts_of(times(d->t.channels, l->taps), d->y.part);
     t->sums = fc_part(r, "sums", times(d->sums_rows, d->sums_row), l->size);
     t->w = fc_part(r, "weights", l->g->halves ? times(l->fc->rows, products_weights(d)) : 0, l->size);
-    t->packed = fc_part(r, "packed", plus(times(d->planes_block, d->packed_plane), 2 * l->lanes), l->size); /* read beyond */
+    if (!d->in_place) /* read beyond */
+        t->packed = fc_part(r, "packed", plus(times(d->planes_block, d->packed_plane), 2 * l->lanes), l->size);
     t->run = fc_part(r, "runs", d->pack.most_runs, sizeof *t->run);
     t->panel = fc_part(r, "panels", plus(times(phases, d->most_vectors), 1), sizeof *t->panel);
     t->panels = fc_part(r, "panels of phases", phases, sizeof *t->panels);
@@ -115,11 +140,12 @@ static void products_block(void *context, ptrdiff_t index, int slot)
         panel = fc_make_panels(d, &t, q, panel, widest);
     ptrdiff_t volume = l->whole[DEPTH] * l->whole[ROWS] * l->whole[COLS], kernel = group * l->kernels + from;
     const int at_once = d->sums_rows < to - from; /* sums of a tile are complete when the next one begins */
-    fc_gemm m = {.as = l->w_row, .cs = d->apart ? d->sums_row : volume, .b = t.packed, .low = g->low, .high = g->high};
+    fc_gemm m = {.as = l->w_row, .cs = d->apart ? d->sums_row : volume, .low = g->low, .high = g->high};
     const char *w = g->w + (group * l->w_group + from * l->w_row) * l->stored;
     for (ptrdiff_t first = 0; first < l->channels; first += d->t.channels) {
         const ptrdiff_t channels = min(d->t.channels, l->channels - first);
-        fc_pack_block(d, &t, g->x + (group * l->channels + first) * g->x_channel, channels);
+        fc_see_block(d, &t, g->x + (group * l->channels + first) * g->x_channel, channels);
+        m.b = t.seen;
         for (ptrdiff_t i = 0, left; (left = to - from - i) > 0; i += m.rows) {
             m.rows = even_part(left, l->fc->rows); /* a tile */
             m.a = w + (i * l->w_row + first * l->w_channel) * l->stored;

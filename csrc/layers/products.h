@@ -12,8 +12,9 @@ typedef struct {
     layout y;
     packing pack;
     phase_tables t;
+    int in_place;                      /* what blocks see is read in x, for which `pack` says where channels and rows are */
     ptrdiff_t planes_block;            /* planes of a block */
-    ptrdiff_t packed_plane;            /* elements from one packed plane to the next */
+    ptrdiff_t packed_plane;            /* elements from one packed plane, or plane of x, to the next */
     ptrdiff_t most_spans;              /* parts, at most, whose channels a part of few taps spans */
     ptrdiff_t most_vectors, most_dots; /* of a block: vectors of a phase, and dots, at most */
     ptrdiff_t shares;                  /* of the rows of weights */
@@ -28,6 +29,7 @@ typedef struct {
 /* What a thread works on */
 typedef struct {
     char *packed, *columns, *w, *sums, *room; /* columns: for the dots, their pixels by taps; room: for fc_interleave */
+    const char *seen;                         /* of some channels: packed, or in x */
     fc_run *run;
     fc_panel *panel;                /* of all phases, */
     ptrdiff_t *panels;              /* so many of each */
@@ -56,8 +58,8 @@ static inline ptrdiff_t products_weights(const products *d)
 
 /* tile.c. Vectors of a phase of a block, joined to panels; and its dots. Returns where those of the next phase may be. */
 FC_API fc_panel *fc_make_panels(const products *d, tile *t, ptrdiff_t index, fc_panel *to, ptrdiff_t widest);
-/* What the block sees of some channels of x, packed; and the columns under its dots */
-FC_API void fc_pack_block(const products *d, const tile *t, const char *x, ptrdiff_t channels);
+/* What the block sees of some channels of x, packed or where it is; and the columns under its dots */
+FC_API void fc_see_block(const products *d, tile *t, const char *x, ptrdiff_t channels);
 /* Products of a tile's rows of weights, those of m, and the taps of some channels that are packed, part by part: sums stay in L1.
  * `first` channels came before; they, and these, are a whole number of parts. */
 FC_API void fc_multiply(const products *d, const tile *t, const phase *q, const fc_gemm *rows, ptrdiff_t first,

@@ -57,7 +57,7 @@ static void tile_gather(const products *d, const tile *t, ptrdiff_t tap, ptrdiff
     const ptrdiff_t *at = d->t.at + tap, pitch = products_column(d), size = d->l->size;
     char *to = tile_columns(d, t, tap);
     for (ptrdiff_t i = 0; i < t->dots; i++, to += pitch * size) {
-        const char *from = t->packed + t->dot_b[i] * size;
+        const char *from = t->seen + t->dot_b[i] * size;
         if (d->l->g->type == FC_F32)
             for (ptrdiff_t p = 0; p < n; p++)
                 ((float *)(void *)to)[p] = ((const float *)(const void *)from)[at[p]];
@@ -67,11 +67,12 @@ static void tile_gather(const products *d, const tile *t, ptrdiff_t tap, ptrdiff
     }
 }
 
-void fc_pack_block(const products *d, const tile *t, const char *x, ptrdiff_t channels)
+void fc_see_block(const products *d, tile *t, const char *x, ptrdiff_t channels)
 {
     const layer *l = d->l;
     const ptrdiff_t x_channel = l->g->x_channel, taps = channels * l->taps;
-    for (ptrdiff_t p = 0; p < t->planes; p++) {
+    t->seen = d->in_place ? x + t->plane * l->g->x_image + t->area.row * l->axis[ROWS].x_step : t->packed;
+    for (ptrdiff_t p = 0; p < t->planes && !d->in_place; p++) {
         char *to = t->packed + p * d->packed_plane * l->size;
         fc_runs runs = fc_plan_runs(&d->pack, t->run, t->plane + p, &t->area);
         runs.ahead = PRODUCTS_AHEAD * x_channel / l->stored;
