@@ -527,7 +527,7 @@ def test_instructions_stay_in_the_kernels_of_their_isa():
     listing = subprocess.run(
         ["objdump", "-d", "--no-show-raw-insn", _core.__file__], capture_output=True, text=True, check=True
     ).stdout
-    if "_avx2>:" not in listing:
+    if "<avx2_" not in listing:
         pytest.skip("the extension of a wheel has no symbols")
     avx, avx512 = set(), set()  # symbols with such instructions
     symbol = None

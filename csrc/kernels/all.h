@@ -83,6 +83,6 @@ const fc_kernels FC_WITH(fc_kernels, FC_ISA) = {
     .rows = FC_ROWS,
     .cols_of = {0, FC_COLS_OF(1), FC_COLS_OF(2), FC_COLS_OF(3), FC_COLS_OF(4), FC_COLS_OF(5), FC_COLS_OF(6), FC_COLS_OF(7),
                 FC_COLS_OF(8)},
-    .op = {&FC_WITH(ops_f32, FC_ISA), &FC_WITH(ops_f64, FC_ISA), &FC_WITH(ops_i32, FC_ISA), &FC_WITH(ops_i64, FC_ISA),
-           &FC_WITH(ops_i16, FC_ISA)},
+    .op = {&FC_WITH(FC_ISA, ops_f32), &FC_WITH(FC_ISA, ops_f64), &FC_WITH(FC_ISA, ops_i32), &FC_WITH(FC_ISA, ops_i64),
+           &FC_WITH(FC_ISA, ops_i16)},
 };

@@ -147,7 +147,7 @@ FC_INLINE void NAME(corr_block)(const int R, const int M, const int V, const int
 typedef void NAME(corr_fn)(const T *x, ptrdiff_t xs, const fc_taps *taps, T *out, ptrdiff_t os, ptrdiff_t cols);
 
 #define FC_SWEEP(M, R, name, vectors, whole, dense)                                                                      \
-    static void NAME(corr_##R##_##M##_##name)(const T *x, ptrdiff_t xs, const fc_taps *taps, T *out, ptrdiff_t os,       \
+    static void NAME(corr_##name##_##R##_##M)(const T *x, ptrdiff_t xs, const fc_taps *taps, T *out, ptrdiff_t os,       \
                                               ptrdiff_t cols)                                                            \
     {                                                                                                                    \
         const ptrdiff_t width = (vectors) * VLEN, step = !(dense) && taps->apart ? taps->apart : VLEN;                   \
@@ -162,18 +162,18 @@ typedef void NAME(corr_fn)(const T *x, ptrdiff_t xs, const fc_taps *taps, T *out
 #if FC_HAS & FC_MASK_REGISTERS /* some lanes cost no more than all */
 #define FC_WHOLE 0
 #define FC_ONE(M, R)
-#define FC_ONE_OF(M, R) NAME(corr_##R##_##M##_single)
+#define FC_ONE_OF(M, R) NAME(corr_single_##R##_##M)
 #else
 #define FC_WHOLE 1
 #define FC_ONE(M, R) FC_SWEEP(M, R, one, 1, 1, 0)
-#define FC_ONE_OF(M, R) NAME(corr_##R##_##M##_one)
+#define FC_ONE_OF(M, R) NAME(corr_one_##R##_##M)
 #endif
 #if defined FC_INTEGER /* slower by nature: less code for them */
 #define FC_DENSE(M, R)
-#define FC_DENSE_OF(M, R) NAME(corr_##R##_##M##_wide)
+#define FC_DENSE_OF(M, R) NAME(corr_wide_##R##_##M)
 #else
 #define FC_DENSE(M, R) FC_SWEEP(M, R, dense, FC_WIDE(R), 1, 1)
-#define FC_DENSE_OF(M, R) NAME(corr_##R##_##M##_dense)
+#define FC_DENSE_OF(M, R) NAME(corr_dense_##R##_##M)
 #endif
 #define FC_SWEEPS(M, R) FC_ANY(M, R) FC_ONE(M, R) FC_DENSE(M, R)
 #define FC_BLOCKS(X) FC_UP_TO(FC_TALL, X, FC_TALL) FC_UP_TO(FC_LOW, X, FC_LOW) X(1, 1)
@@ -186,7 +186,7 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
     static const struct {
         NAME(corr_fn) * dense, *wide, *one, *single; /* single: less than a vector */
     } sweeps[FC_TALL + 1][FC_TALL + 1] = {
-#define FC_ROW(M, R) [R][M] = {FC_DENSE_OF(M, R), NAME(corr_##R##_##M##_wide), FC_ONE_OF(M, R), NAME(corr_##R##_##M##_single)},
+#define FC_ROW(M, R) [R][M] = {FC_DENSE_OF(M, R), NAME(corr_wide_##R##_##M), FC_ONE_OF(M, R), NAME(corr_single_##R##_##M)},
         FC_BLOCKS(FC_ROW)
 #undef FC_ROW
     };

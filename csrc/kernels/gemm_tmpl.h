@@ -112,7 +112,7 @@ FC_INLINE void NAME(gemm_tile)(const int M, const int V, const fc_gemm *g, const
 typedef void (*NAME(gemm_fn))(const fc_gemm *g, const fc_panel *panel, const T *a, T *c, const T *bias);
 
 #define FC_TILE(M, name, vectors)                                                                            \
-    static void NAME(gemm_##M##_##name)(const fc_gemm *g, const fc_panel *panel, const T *a, T *c, const T *bias) \
+    static void NAME(gemm_##name##_##M)(const fc_gemm *g, const fc_panel *panel, const T *a, T *c, const T *bias) \
     {                                                                                                        \
         NAME(gemm_tile)(M, vectors, g, panel, a, c, bias);                                                   \
     }
@@ -127,7 +127,7 @@ static void NAME(gemm)(const fc_gemm *g)
     } tiles[FC_ROWS + 1] = {
 #define ROW(M)                                                                                               \
     [M] = {FC_COLS_OF(M), FC_COLS_OF(M + 1),                                                                 \
-           {NAME(gemm_##M##_single), NAME(gemm_##M##_pair), NAME(gemm_##M##_wide), NAME(gemm_##M##_less)}},
+           {NAME(gemm_single_##M), NAME(gemm_pair_##M), NAME(gemm_wide_##M), NAME(gemm_less_##M)}},
         FC_UP_TO(FC_ROWS, ROW)
 #undef ROW
     };

@@ -2,8 +2,7 @@
  *
  * THE LISTS of micro-kernels: of those for every type of the arithmetic, for integers of 16 bits, for those of up to 32, for all
  * types but integers of 16 bits, for floats, for double alone. The table of function pointers, every instruction set's instance of
- * it, the C-level check and the names `<op>_<dtype>_<isa>` that a debugger
- * or profiler shows are all made from these lists.
+ * it, the C-level check and the names `<isa>_<op>_<dtype>` that a debugger or profiler shows are all made from these lists.
  */
 #ifndef FC_KERNELS_H
 #define FC_KERNELS_H

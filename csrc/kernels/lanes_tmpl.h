@@ -157,7 +157,7 @@ FC_INLINE void NAME(lanes_tile)(const int P, const int step, const fc_lanes *g, 
 
 typedef void (*NAME(lanes_fn))(const fc_lanes *g, const fc_tap_row *from, const fc_tap_row *end, const T *x, T *out);
 #define FC_INSTANCE(P, name, step)                                                                           \
-    static void NAME(lanes_##P##_##name)(const fc_lanes *g, const fc_tap_row *from, const fc_tap_row *end,    \
+    static void NAME(lanes_##name##_##P)(const fc_lanes *g, const fc_tap_row *from, const fc_tap_row *end,    \
                                          const T *x, T *out)                                                 \
     {                                                                                                        \
         NAME(lanes_tile)(P, step, g, from, end, x, out);                                                     \
@@ -169,7 +169,7 @@ static void NAME(lanes_rows)(const fc_lanes *g)
 {
     /* Rows are split as evenly as they can be: 28 outputs are 14 + 14. */
     static const NAME(lanes_fn) tiles[FC_PIXELS + 1][3] = {
-#define ROW(P) [P] = {NAME(lanes_##P##_apart), NAME(lanes_##P##_each), NAME(lanes_##P##_second)},
+#define ROW(P) [P] = {NAME(lanes_apart_##P), NAME(lanes_each_##P), NAME(lanes_second_##P)},
         FC_UP_TO(FC_PIXELS, ROW)
 #undef ROW
     };

@@ -5,7 +5,7 @@
  * depends on FC_TYPE where it is used, so that the same words serve the next type.
  *
  *   T, VT, VLEN        element, vector, lanes; FC_VLEN likewise, for sizes of arrays; FC_SIZE: bytes of an element
- *   NAME(op)           op_<type>_<isa>, e.g. corr_f32_avx512
+ *   NAME(op)           <isa>_op_<type>, e.g. avx512_corr_f32
  *   EACH(i, n)         a loop over i < n, unrolled; n is a constant
  *   vload vstore       unaligned, all lanes
  *   vstream vfence     store to an aligned place, past the caches where the CPU can; done before what comes after
@@ -42,7 +42,7 @@
 
 #define FC_JOIN3(a, b, c) a##_##b##_##c
 #define FC_JOIN(a, b, c) FC_JOIN3(a, b, c)
-#define NAME(op) FC_JOIN(op, FC_TYPE, FC_ISA)
+#define NAME(op) FC_JOIN(FC_ISA, op, FC_TYPE)
 #define FC_T_f32 float
 #define FC_T_f64 double
 #define FC_T_i32 uint32_t /* integers wrap, so they are unsigned: the same bits, and no undefined behaviour */
