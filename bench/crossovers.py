@@ -130,6 +130,18 @@ def images_of_bytes() -> Calls:
     return {f"corr2d, binomial 5 of bytes {shape}": partial(call, np.zeros(shape, np.uint8)) for shape in shapes}
 
 
+def averages() -> Calls:
+    calls: Calls = {}
+    for n in (9, 31, 101):
+        call = partial(
+            fastconv.corr2d, k=np.full((n, n), 1 / n**2), mode="same", boundary="reflect", overflow="saturate"
+        )
+        for dtype in (np.uint8, np.uint16):
+            x = np.zeros((1080, 1920), dtype)
+            calls[f"corr2d, box {n} of {x.dtype}"] = partial(call, x, dtype=dtype)
+    return calls
+
+
 def transforms() -> Calls:
     calls: Calls = {}
     for x, k in (((512, 512), (31, 31)), ((1080, 1920), (15, 15)), ((10**5,), (1000,)), ((64, 64, 64), (9, 9, 9))):
@@ -205,7 +217,7 @@ GROUPS: dict[str, Callable[[], Calls]] = {
     "PLAIN_BELOW": filters, "LAGS_PRODUCTS": lags, "MISSING_BAND": filters, "FLOAT32_FROM": filters, "FAR": filters,
     "FC_THREADS_FROM_US": threads, "KEEP_GIL_BELOW": threads, "SPIN_US": threads, "*_CHUNK_US": threads,
     "RATE_*": threads, "FC_*": pictures, "CORR_*": pictures, "GATHER_*": pictures, "SEPARABLE_*": pictures,
-    "STRIP_*": pictures, "KEPT_*": pictures, "BYTES_*": images_of_bytes,
+    "STRIP_*": pictures, "KEPT_*": pictures, "BYTES_*": images_of_bytes, "COLUMNS_*": averages,
 }  # fmt: skip
 
 

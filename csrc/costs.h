@@ -154,6 +154,7 @@ enum {
     SEPARABLE_ROWS = 8, SEPARABLE_COLS = 1024, SEPARABLE_AREA = 1 << 15, SEPARABLE_BYTES = 1 << 19,
     /* bytes.c: Zen 4. Outputs of a block, rows and columns, and rows of it that stay in L1 from byte to byte; CORR_NARROW for it */
     BYTES_ROWS = 128, BYTES_COLS = 4096, BYTES_STEP = 8, BYTES_NARROW = 1024,
+    COLUMNS_BLOCK = 2048,        /* columns.c: Zen 4. Outputs of a row whose sums so far stay in L1 */
     PRODUCTS_AHEAD = 4,          /* channels that are fetched before they are packed */
     LANES_STRIP = 96,            /* outputs turned back at a time, at least */
     FOLD_CHUNK = 1 << 16,        /* bytes written by a chunk, about */

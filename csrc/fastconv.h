@@ -67,7 +67,8 @@ typedef struct {
     int combine;           /* of FC_SEPARABLE: FC_ADDED ... FC_APART, what out has of the terms; apart, result after result, */
     ptrdiff_t result_step; /* so many bytes from one to the next */
     /* Of sums of FC_I16, which are unsigned unless it is 1 and they are stored as they are; fc_divides them. And of FC_BOX, with
-     * taps of 1, of FC_U8, in FC_I16 or in FC_I32, as which fc_divides_bytes the sums; up to 257 rows, which are not dilated. Else 0 */
+     * taps of 1, of FC_U8 in FC_I16; or to the type of x in FC_I32, quotients that it holds: of FC_U8, which fc_divides_in_floats,
+     * and of FC_U16, which is more than 1 and fc_divides. Up to 257 rows of FC_U8, which are not dilated. Else 0 */
     unsigned divisor;
     int rounding;  /* of floats to out_type: FC_TRUNCATED ... */
     int *doubtful; /* set to 1 if a result of FC_BOX is not finite, or one does not fit as `rounding` says; or NULL */

@@ -70,8 +70,8 @@ cdef extern from "fastconv.h" nogil:
     int FC_ORDERED, FC_LINES
     int FC_TRUNCATED, FC_SATURATED, FC_CHECKED
     int FC_ADDED, FC_L1, FC_L2, FC_APART
-    int fc_divides(unsigned divisor, unsigned most)
-    int fc_divides_bytes(unsigned divisor, unsigned most)
+    int fc_divides(unsigned divisor, unsigned most, int bits)
+    int fc_divides_in_floats(unsigned divisor, unsigned most)
     int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM, FC_FFT_POINTS, KEEP_GIL_BELOW
     void fc_corr_plan(int vector_bytes, const fc_corr *g, fc_plan *plan)
     int fc_corr_run(const fc_corr *g)

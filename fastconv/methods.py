@@ -187,7 +187,7 @@ def _exactly(c: Correlation, choice: Choice, k: NDArray[np.int64], divisor: int)
     k, divisor: c.k, as `as_whole` has it.
     """
     apart = choice.combine == "apart"
-    if _core is None or c.x.dtype.itemsize > 1 or any(a.stride > 1 for a in c.axes):
+    if _core is None or c.x.dtype.itemsize > 2 or any(a.stride > 1 for a in c.axes):
         return None
     if not (_is_plain(c, choice) or apart):
         return None
@@ -198,9 +198,10 @@ def _exactly(c: Correlation, choice: Choice, k: NDArray[np.int64], divisor: int)
     each = k.reshape(-1, c.taps)
     above, below = int(each.clip(0).sum(1).max()), int(each.clip(None, 0).sum(1).min())
     least, most = low * above + high * below, high * above + low * below
-    is_box = c.x.dtype == np.uint8 and bool((k == 1).all()) and _is_flat(c)
-    as_they_are = divisor == 1 and c.dtype.itemsize == 2 and fits.min <= least and most <= fits.max
-    divided = least >= 0 and (divisor > 1 or c.dtype.itemsize == 1) and _core.divides(divisor, most)
+    is_box = c.x.dtype.kind == "u" and bool((k == 1).all()) and _is_flat(c)
+    of_bytes = c.x.dtype.itemsize == 1
+    as_they_are = of_bytes and divisor == 1 and c.dtype.itemsize == 2 and fits.min <= least and most <= fits.max
+    divided = of_bytes and least >= 0 and (divisor > 1 or c.dtype.itemsize == 1) and _core.divides(divisor, most)
     if (most + divisor // 2) // divisor > fits.max and c.overflow != "saturate":
         divided = False
     dtype: np.dtype[Any] = np.dtype(np.int16)
@@ -208,7 +209,7 @@ def _exactly(c: Correlation, choice: Choice, k: NDArray[np.int64], divisor: int)
     if apart and not (as_they_are and all((a == b).all() for a, b in zip(factors, choice.factors, strict=True))):
         return None
     if not (as_they_are or divided):
-        if not (is_box and c.dtype == np.uint8 and k.shape[-2] <= 257 and _core.divides(divisor, most, True)):
+        if not (is_box and c.dtype == c.x.dtype and _is_divided_as_box(divisor, most, k.shape[-2], high)):
             return None
         dtype = np.dtype(np.int32)
     elif not (is_box or apart) and sum(n > 1 for n in k.shape) > 1:
@@ -218,6 +219,16 @@ def _exactly(c: Correlation, choice: Choice, k: NDArray[np.int64], divisor: int)
     out = c.room(c.dtype) if c.out is None else c.out
     sums = c._replace(k=k.astype(dtype), sum_dtype=dtype, fillvalue=fill, out=out)
     return sums, Choice(method, choice.why, factors, casts="saturate", combine=choice.combine, divisor=divisor)
+
+
+def _is_divided_as_box(divisor: int, most: int, rows: int, high: int) -> bool:
+    """Whether sums of boxes in 32 bits, up to most, are divided exactly, to the unsigned dtype of x, up to high."""
+    assert _core is not None
+    if (most + divisor // 2) // divisor > high:
+        return False
+    if high == 255:
+        return rows <= 257 and _core.divides(divisor, most, in_floats=True)
+    return divisor > 1 and _core.divides(divisor, most, 32)
 
 
 def _is_plain(c: Correlation, choice: Choice) -> bool:

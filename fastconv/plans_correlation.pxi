@@ -47,11 +47,11 @@ cdef enum:
     ALIGNMENT = 64
 
 
-def divides(divisor, most, bint in_floats=False):
-    """Whether compiled code divides sums 0 ... most, of 16 bits, by divisor exactly; or in floats, to bytes."""
-    if not (0 < divisor <= 65535 and 0 <= most < 2**31):
+def divides(divisor, most, int bits=16, bint in_floats=False):
+    """Whether compiled code divides sums 0 ... most, of 16 or 32 bits, by divisor exactly; or in floats."""
+    if not (0 < divisor <= 65535 and 0 <= most < 2**32):
         return False
-    return bool(fc_divides_bytes(divisor, most) if in_floats else fc_divides(divisor, most))
+    return bool(fc_divides_in_floats(divisor, most) if in_floats else fc_divides(divisor, most, bits))
 
 
 def present(cnp.ndarray x, cnp.ndarray there, bint ignores_nan, cnp.ndarray above, cnp.ndarray counts):
@@ -107,7 +107,7 @@ cdef class CorrPlan(Plan):
     result_step : int
         Of terms that are not combined: bytes from `out`, which is the first result, to the second.
     divisor : int
-        What sums of 16 bits, or of the boxes of bytes in 32 bits, are divided by, as `divides` allows; 0: by nothing.
+        What sums of 16 bits, or of boxes in 32 bits, are divided by, as `divides` allows; 0: by nothing.
     """
 
     cdef fc_corr g

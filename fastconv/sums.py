@@ -214,7 +214,6 @@ class _Rows(NamedTuple):
 def _as_rows(c: Correlation, choice: methods.Choice, x: NDArray[Any], result: NDArray[Any]) -> _Rows:
     """Pixels whose channels lie side by side, in x and result, as rows of elements that the taps meet a pixel apart."""
     channels = x.shape[-c.rank - 1] if x.ndim > c.rank else 1
-    halo = (c.axes[-1].k - 1) * c.axes[-1].dilation  # pixels, all of which every tile at an edge gathers
 
     def lies_so(a: NDArray[Any]) -> bool:
         return a.strides[-c.rank - 1] == a.itemsize and a.strides[-1] == channels * a.itemsize
@@ -227,12 +226,18 @@ def _as_rows(c: Correlation, choice: methods.Choice, x: NDArray[Any], result: ND
         channels == 1
         or not (choice.method in ("direct", "separable") or choice.divisor > 0)
         or c.axes[-1].stride > 1
-        or (max(c.axes[-1].out, 2 * halo) > c.axes[-1].n and halo * channels > costs.PIXELS_NARROW)
-        or halo * channels > costs.PIXELS_HALO
+        or (choice.method != "box" and not _gathers_few(c.axes[-1], channels))
         or not (lies_so(x) and lies_so(result))
     ):
         return _Rows(x, result, c.axes)
     return _Rows(rows(x), rows(result), (*c.axes[:-1], c.axes[-1]._replace(unit=channels)))
+
+
+def _gathers_few(columns: Axis, channels: int) -> bool:
+    """Whether tiles at an edge, which gather all pixels that their windows look at beyond it, gather few elements."""
+    halo = (columns.k - 1) * columns.dilation
+    reaches_beyond = max(columns.out, 2 * halo) > columns.n
+    return halo * channels <= (costs.PIXELS_NARROW if reaches_beyond else costs.PIXELS_HALO)
 
 
 def _serving(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Images of bytes to small integers, by kernels whose sums are whole numbers of 16 bits, exact and divided exactly."""
+"""Images of small integers to small integers, by kernels whose sums are whole numbers, exact and divided exactly."""
 
 from __future__ import annotations
 
@@ -143,6 +143,33 @@ def test_three_axes(isa, rng):
     k = np.ones((3, 3, 3)) / 27
     wide = np.lib.stride_tricks.sliding_window_view(x.astype(int), k.shape).sum((-3, -2, -1))
     np.testing.assert_array_equal(fastconv.corr3d(x, k, dtype=np.uint8), np.rint(wide / 27))
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (4, 2), (8, 8), (1, 9), (9, 9), (31, 17), (32, 32), (101, 101)])
+def test_boxes_of_16_bits(isa, rng, shape):
+    """Divided in floats, or by multiplication with whole numbers; colours, and rows and columns beyond all edges."""
+    n = shape[0] * shape[1]
+    for (h, w), boundary in zip([(17, 40), (33, 70), (16, 131), (1, 5), (120, 110)], PADS, strict=True):
+        x = pixels(rng, (h, w, 3), "uint16")
+        x[: h // 3] = 65535
+        how = {"dtype": np.uint16, "overflow": "saturate"}
+        colours = fastconv.corr2d(x, np.full(shape, 1 / n), "same", boundary, 700, axes=(0, 1), **how)
+        for c in range(3):
+            expected = exact(x[..., c], np.ones(shape, int), n, boundary, 700, np.uint16)
+            np.testing.assert_array_equal(colours[..., c], expected, f"{x.shape} {boundary}")
+        plane = fastconv.corr2d(np.ascontiguousarray(x[..., 0]), np.full(shape, 1 / n), "same", boundary, 700, **how)
+        np.testing.assert_array_equal(plane, colours[..., 0])
+
+
+@pytest.mark.parametrize("boundary", PADS)
+def test_boxes_look_where_the_boundary_says(isa, rng, boundary, tiny_chunks):
+    """Windows larger than pictures, pictures that chunks cut, rows that go on at the other end."""
+    for dtype, size in (("uint8", (3, 31)), ("uint8", (31, 33)), ("uint16", (9, 15))):
+        k = np.ones(size, int)
+        for shape in (1, 1), (3, 70), (30, 7), *[(2, 8300)] * (k.size < 100):
+            x = pixels(rng, shape, dtype)
+            y = fastconv.corr2d(x, k / k.size, "same", boundary, 9, dtype=dtype, overflow="saturate", threads=2)
+            np.testing.assert_array_equal(y, exact(x, k, k.size, boundary, 9, dtype), f"{dtype} {shape}")
 
 
 def asked(x, k, dtype, overflow="saturate", fill=0):

@@ -190,7 +190,7 @@ void fc_boxes_compute(const job *j, const box *b, int how)
 }
 
 /* Number `index` of the shares of a plane, which are as even as can be; no product of sizes can wrap */
-static box boxes_share(const call *c, ptrdiff_t index)
+box fc_share(const call *c, ptrdiff_t index)
 {
     box b;
     unravel(index, c->plan.parts, b.from);
@@ -206,7 +206,7 @@ static box boxes_share(const call *c, ptrdiff_t index)
 void fc_boxes(const job *j, ptrdiff_t index)
 {
     const call *c = j->c;
-    box whole = boxes_share(c, index), inner;
+    box whole = fc_share(c, index), inner;
     for (int a = 0; a < FC_AXES; a++) {
         inner.from[a] = clamp(c->inner.from[a], whole.from[a], whole.to[a]);
         inner.to[a] = clamp(c->inner.to[a], inner.from[a], whole.to[a]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Outer products and boxes of bytes, which are read, and results stored, as they lie in memory.
+ * Outer products of bytes, which are read, and results stored, as they lie in memory.
  *
  * Method bytes: separable, of bytes, whose sums are whole numbers of 16 bits. Columns are summed across, from bytes, rows down
  * the results, a few rows at a time, and these are divided and stored: all of it stays in L1, and nothing else is written.
@@ -9,9 +9,6 @@
  *      +-----+    ---->    +----+           |     +----+
  *      |     |             |    |           v     |    |    rows of sums are kept for the next rows of outputs
  *      +-----+             +----+                 +----+
- *
- * Method byte_boxes: sums of h bytes down each column are kept, in 16 bits. A row enters, the last but h leaves, and the windows
- * of the row of sums are the results (windows_tmpl.h). As sums are exact, nothing drifts.
  */
 #include "corr/call.h"
 
@@ -64,42 +61,4 @@ static void bytes_compute(const call *c, const scratch *s, const patch *p)
                             min(c->separable.rows, p->rows - i), min(c->separable.cols, p->cols - j));
 }
 
-/* ---- boxes -------------------------------------------------------------------------------------- */
-
-static int byte_boxes_prepare(call *c)
-{
-    const fc_axis *rows = &c->g->axis[ROWS], *cols = &c->g->axis[COLS];
-    c->tile_out[ROWS] = rows->k;
-    c->separable.cols = min(max(BYTES_COLS, times(8, reach(cols, 1))), cols->out);
-    c->separable.row = odd_lines(plus(reach(cols, c->separable.cols), c->fc->vector_bytes), sizeof(uint16_t));
-    return 0;
-}
-
-static void byte_boxes_parts(const call *c, fc_room *r, scratch *s)
-{
-    s->sums = fc_part(r, "columns", c->separable.row, sizeof(uint16_t));
-    s->boxes = fc_part(r, "sums so far", plus(c->separable.row, c->g->axis[COLS].dilation), c->size);
-}
-
-static void byte_boxes_compute(const call *c, const scratch *s, const patch *p)
-{
-    const ptrdiff_t h = c->g->axis[ROWS].k, w = c->g->axis[COLS].k, row = p->r->row;
-    const ptrdiff_t apart = w > 1 ? c->g->axis[COLS].dilation : 1;
-    fc_column_fn *const column = c->fc->op[FC_I16]->column;
-    for (ptrdiff_t j = 0; j < p->cols; j += c->separable.cols) {
-        const ptrdiff_t cols = min(c->separable.cols, p->cols - j), wide = reach(&c->g->axis[COLS], cols);
-        memset(s->sums, 0, (size_t)c->separable.row * sizeof(uint16_t));
-        for (ptrdiff_t t = 0; t < h - 1; t++)
-            column(s->sums, p->src + t * row + j, NULL, wide);
-        for (ptrdiff_t i = 0; i < p->rows; i++) {
-            const char *enters = p->src + (i + h - 1) * row + j;
-            column(s->sums, enters, i > 0 ? enters - h * row : NULL, wide);
-            c->op->windows(p->out + (i * p->out_row + j) * c->made_size, c->made, (const uint16_t *)s->sums, w, apart, cols,
-                           (unsigned)c->divisor, s->boxes);
-        }
-    }
-}
-
-const method fc_byte_boxes = {
-    .as_stored = 1, .prepare = byte_boxes_prepare, .parts = byte_boxes_parts, .compute = byte_boxes_compute};
 const method fc_bytes = {.as_stored = 1, .prepare = bytes_prepare, .parts = bytes_parts, .compute = bytes_compute};

@@ -6,7 +6,7 @@
  *      corr.c                                       a call: the plan, the method, chunks for the threads
  *      overlap.c                                    pairs of tiles, transformed by fft.c
  *      boxes.c                                      boxes of outputs, in x or gathered, by the method of the call
- *      direct.c im2col.c separable.c bytes.c box.c lines.c  methods: a patch of outputs from rows whose columns are adjacent
+ *      direct.c im2col.c separable.c bytes.c columns.c box.c lines.c  methods: a patch of outputs from rows whose columns are adjacent
  *      gather.c, common/strides.c                   elements of x into scratch
  *
  * A call is constant while its chunks are computed. It may be begun again with other arrays of the same alignment: of fc_corr
@@ -37,7 +37,9 @@ typedef struct {
 typedef struct {
     gather_room gather;
     char *tile, *out, *stored, *strip, *strip_sums;
-    ptrdiff_t *at;                                         /* im2col.c, separable.c */
+    ptrdiff_t *at;                                         /* im2col.c, separable.c, columns.c */
+    const char **rows;                                     /* columns.c: where rows of x lie; */
+    char *fills;                                           /* a row of fill values */
     char *panel, *sums, *planes;                           /* the first is im2col.c's */
     char *down, *turned, *across, *boxes, *ring, *between; /* box.c, lines.c */
     char *second, *transforms;                             /* overlap.c: the other tile of a pair */
@@ -95,6 +97,9 @@ struct call {
         fc_order ordered, lines[2][FC_AXES];             /* of lines, for each term */
         struct { ptrdiff_t rows, cols, row; } separable; /* bytes.c, too: outputs of a block; elements of a row of their sums */
         struct {
+            ptrdiff_t rows, cols, block;
+        } columns; /* that a chunk looks at; outputs of a row whose sums so far stay in L1 */
+        struct {
             ptrdiff_t rows, cols, down, back;
         } box; /* outputs of a block; rows of sums down, and of both: elements apart */
     };
@@ -138,6 +143,7 @@ FC_API void fc_call_forget(call *c, const char *small);
 /* boxes.c */
 FC_API void fc_lay_boxes(call *c); /* tiles, and whether there are any */
 FC_API void fc_boxes_parts(const call *c, fc_room *r, scratch *s);
+FC_API box fc_share(const call *c, ptrdiff_t index); /* number `index` of a plane's */
 FC_API void fc_boxes(const job *j, ptrdiff_t index);
 enum { IN_PLACE, GATHERED, TURNED }; /* windows lie in x, or are brought into tiles whose rows are rows, or columns, of x */
 FC_API void fc_boxes_compute(const job *j, const box *b, int how);
@@ -146,8 +152,7 @@ static inline int is_empty(const box *b)
     return b->from[DEPTH] >= b->to[DEPTH] || b->from[ROWS] >= b->to[ROWS] || b->from[COLS] >= b->to[COLS];
 }
 
-extern FC_API const method fc_direct, fc_im2col, fc_separable, fc_overlap, fc_box, fc_ordered, fc_lines, fc_bytes,
-    fc_byte_boxes;
+extern FC_API const method fc_direct, fc_im2col, fc_separable, fc_overlap, fc_box, fc_ordered, fc_lines, fc_bytes, fc_columns;
 
 /* overlap.c */
 FC_API void fc_overlap_plan(int vector_bytes, const fc_corr *g, fc_plan *plan);

@@ -81,7 +81,7 @@ static const method *const methods[] = {
 static const method *corr_method(const fc_corr *g)
 {
     if (g->method == FC_BOX && g->divisor > 0)
-        return &fc_byte_boxes;
+        return &fc_columns;
     const int of_bytes = g->type == FC_I16 && g->method == FC_SEPARABLE && fc_stored_size(g->x_type) == 1;
     return of_bytes && g->axis[DEPTH].k == 1 ? &fc_bytes : methods[g->method];
 }

@@ -19,8 +19,8 @@ void fc_describe_source(source *x, const fc_kernels *fc, const fc_axis *axis, in
     x->op = type < FC_TYPES ? fc->op[type] : NULL, x->moves = fc->op[x->size == 4 ? FC_F32 : FC_F64];
     if (type <= FC_F64)
         x->op->widen(x->fill, FC_F64, &fill, 1);
-    else if (x->size == 1)
-        x->fill[0] = (char)integer_fill;
+    else if (!x->op)
+        memcpy(x->fill, &integer_fill, (size_t)x->size);
     else
         x->op->widen(x->fill, FC_I64, &integer_fill, 1);
 }
@@ -70,6 +70,8 @@ static void gather_named(const source *x, char *to, const char *row, const ptrdi
         PICK(x->op->widen(to, x->x_type, row + *column * step, 1));
     if (x->size == 1)
         PICK(*to = row[*column * step]);
+    if (x->size == 2)
+        PICK(memcpy(to, row + *column * step, 2));
     if (x->size == 4)
         PICK(memcpy(to, row + *column * step, 4));
     PICK(memcpy(to, row + *column * step, 8));
@@ -114,8 +116,7 @@ static int gather_is_seen(const fc_axis *a, ptrdiff_t i, ptrdiff_t n)
     return 0;
 }
 
-/* Which element of x the i-th column of the continued x is; -1: the fill value */
-static ptrdiff_t gather_column(const fc_axis *cols, ptrdiff_t i)
+ptrdiff_t fc_source_column(const fc_axis *cols, ptrdiff_t i)
 {
     if (cols->unit <= 1)
         return fc_source_index(i, cols->n, cols->boundary);
@@ -137,7 +138,7 @@ void fc_gather(const source *x, const gather_room *s, char *tile, const rows_of 
     ptrdiff_t phases = min(cols->stride, count[COLS]); /* the others are empty, and may be many */
     for (ptrdiff_t q = 0; q < count[COLS] && cols->boundary != FC_CONSTANT; q++)
         if (from[COLS] + q < 0 || from[COLS] + q >= cols->n || count[COLS] <= GATHER_NARROW)
-            s->column[q] = gather_column(cols, from[COLS] + q);
+            s->column[q] = fc_source_column(cols, from[COLS] + q);
     for (ptrdiff_t z = 0; z < count[DEPTH]; z++) {
         ptrdiff_t from_z = fc_source_index(from[DEPTH] + z, axis[DEPTH].n, axis[DEPTH].boundary);
         for (ptrdiff_t i = 0; i < count[ROWS]; i++) {
@@ -194,7 +195,7 @@ void fc_gather_turned(const source *x, char *tile, const rows_of *layout, const 
         if (low < high)
             gather_turn(x, to + low * layout->row * x->size, layout->row, row, rows, from + low, from + high);
         for (ptrdiff_t q = low > 0 ? 0 : high; q < count; q = q + 1 == low ? high : q + 1) { /* those beyond the edges */
-            const ptrdiff_t column = gather_column(cols, from + q), there = column - from;
+            const ptrdiff_t column = fc_source_column(cols, from + q), there = column - from;
             char *const here = to + q * layout->row * x->size;
             if (column < 0)
                 fc_copy_row(here, x->size, x->fill, 0, rows, x->size);

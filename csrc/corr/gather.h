@@ -33,6 +33,8 @@ typedef struct {
 /* fill counts for floats, integer_fill for integers */
 FC_API void fc_describe_source(source *x, const fc_kernels *fc, const fc_axis *axis, int type, int x_type, double fill,
                                int64_t integer_fill);
+/* Which element of x the i-th column of the continued x is; -1: the fill value */
+FC_API ptrdiff_t fc_source_column(const fc_axis *cols, ptrdiff_t i);
 /* For tiles of so many columns at most */
 FC_API void fc_gather_parts(const source *x, fc_room *r, gather_room *s, ptrdiff_t cols);
 /* The fill value, where they lie beyond x, for n elements of a row, the first of them number `first` */

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 #define FC_OPS(X) X(corr) X(widen)
-#define FC_SHORT_OPS(X) X(across) X(down) X(column)
-#define FC_WINDOW_OPS(X) X(windows)
+#define FC_SHORT_OPS(X) X(across) X(down)
+#define FC_WINDOW_OPS(X) X(column) X(windows)
 #define FC_WIDE_OPS(X) X(sums) X(scale)
 #define FC_FLOAT_OPS(X)                                                  \
     X(gemm) X(dot) X(pack)                                               \
@@ -72,12 +72,13 @@ typedef void fc_across_fn(const void *x, int stored, ptrdiff_t xs, const fc_taps
  * x is read up to the next whole two vectors. */
 typedef void fc_down_fn(void *to, int stored, const void *x, ptrdiff_t xs, const void *k, ptrdiff_t h, ptrdiff_t n,
                         unsigned divisor);
-/* column += in - out, n sums of 16 bits, of bytes; out may be NULL. Of column whole vectors are read and written. (windows_tmpl.h) */
+/* column += in - out, n sums of the arithmetic, of 16 bits or 32, of elements of half of them; out may be NULL. Of column whole vectors
+ * are read and written. (windows_tmpl.h) */
 typedef void fc_column_fn(void *column, const void *in, const void *out, ptrdiff_t n);
-/* A row of boxes from such sums:  to[j] = sum_{t < w} column[j + t * apart] / divisor,  j < n, stored as by `down`; in sums of 32 bits
- * as bytes. Of column, n + (w - 1) apart elements, whole vectors are read, and two more; room: as many, and `apart` more, of the
- * arithmetic. */
-typedef void fc_windows_fn(void *to, int stored, const uint16_t *column, ptrdiff_t w, ptrdiff_t apart, ptrdiff_t n,
+/* A row of boxes from such sums:  to[j] = sum_{t < w} column[j + t * apart] / divisor,  j < n; of columns of 16 bits stored as by
+ * `down`, or in sums of 32 bits as bytes; of columns of 32 bits as FC_U16, and the divisor is more than 1. Of column, n + (w - 1) apart
+ * elements, whole vectors are read, and two more; room: as many, and `apart` more, of the arithmetic. */
+typedef void fc_windows_fn(void *to, int stored, const void *column, ptrdiff_t w, ptrdiff_t apart, ptrdiff_t n,
                            unsigned divisor, void *room);
 
 /* K1, outer product (gemm_tmpl.h):  c[m][n] = first + sum_{p<depth} a[m * as + a_at[p]] * b[b_at[p] + n]
@@ -175,34 +176,34 @@ typedef void fc_widen_fn(void *to, int stored, const void *from, ptrdiff_t n);
  * the nearest, half to even. */
 enum { FC_TRUNCATED /* as C casts */, FC_SATURATED /* nearest, half to even */, FC_CHECKED /* likewise */ };
 typedef int fc_narrow_fn(void *to, int stored, const void *from, ptrdiff_t n, double divisor, int rounding);
-/* Of sums of 16 bits (quotient_tmpl.h): a quotient is (sum + add [+ 1 if sum / divisor is odd]) * inverse / 2^(16 + shift). */
+/* Of sums of so many bits, 16 or 32 (quotient_tmpl.h): a quotient is (sum + add) * inverse / 2^(bits + shift); or by a power of two,
+ * (sum + add [+ 1 if sum / divisor is odd]) / 2^shift. */
 typedef struct {
-    uint16_t add, inverse, shift;
-    int has_ties;
+    uint32_t add, inverse;
+    int shift, has_ties;
 } fc_quotient;
-static inline fc_quotient fc_quotient_of(unsigned divisor)
+static inline fc_quotient fc_quotient_of(unsigned divisor, int bits)
 {
     const int shift = 31 - __builtin_clz(divisor), is_power = divisor == 1u << shift;
-    return (fc_quotient){.add = (uint16_t)(divisor / 2 - (is_power && divisor > 1)),
-                         .inverse = (uint16_t)(is_power ? 1u << (16 - shift) : ((1u << (16 + shift)) + divisor - 1) / divisor),
-                         .shift = (uint16_t)(is_power ? 0 : shift),
+    return (fc_quotient){.add = divisor / 2 - (is_power && divisor > 1),
+                         .inverse = (uint32_t)(is_power ? 0 : ((1ull << (bits + shift)) + divisor - 1) / divisor),
+                         .shift = shift,
                          .has_ties = is_power};
 }
 /* Whether those of sums 0 ... most are exact. Divisors are odd, or powers of two. */
-static inline int fc_divides(unsigned divisor, unsigned most)
+static inline int fc_divides(unsigned divisor, unsigned most, int bits)
 {
-    if (divisor == 0 || divisor > 1 << 15 || most > 65535 - divisor / 2)
+    if (divisor == 0 || divisor > 1 << 15 || most > (bits == 16 ? UINT16_MAX : UINT32_MAX) - divisor / 2)
         return 0;
-    const fc_quotient q = fc_quotient_of(divisor);
-    const uint64_t one = 1ull << (16 + q.shift), excess = (uint64_t)q.inverse * divisor - one;
-    return q.has_ties || (divisor % 2 == 1 && excess * (most + q.add) < one);
+    const fc_quotient q = fc_quotient_of(divisor, bits);
+    const uint64_t one = 1ull << (bits + q.shift), excess = (uint64_t)q.inverse * divisor - one;
+    return q.has_ties || (divisor % 2 == 1 && excess * ((uint64_t)most + q.add) < one);
 }
-/* Likewise of sums in floats, which are below 2^24, multiplied by the inverse, and bytes. Two roundings of up to 255 are less
- * than 2^-15; and that is less than half a divisor's part of one, which odd ones keep from halves. */
-static inline int fc_divides_bytes(unsigned divisor, unsigned most)
+/* Likewise of sums in floats, multiplied by the inverse. Two roundings, of quotients up to most / divisor, are less than
+ * most / divisor / 2^23; and that is less than half a divisor's part of one, which odd ones keep from halves. */
+static inline int fc_divides_in_floats(unsigned divisor, unsigned most)
 {
-    return divisor > 0 && divisor < 1 << 14 && most < 1 << 24 && most / divisor <= 255 &&
-           (divisor % 2 == 1 || (divisor & (divisor - 1)) == 0);
+    return divisor > 0 && (divisor % 2 == 1 ? most < 1 << 22 : (divisor & (divisor - 1)) == 0 && most < 1 << 24);
 }
 /* Both, in place; returns 0 for types that it does not do: the wider integers */
 typedef int fc_settle_fn(void *x, int stored, ptrdiff_t n, double divisor);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Sums of 16 bits to what they are stored as, divided by a whole number; and sums down columns that are stored so at once:
+ * Sums of 16 or 32 bits, divided by a whole number; and of 16 bits, stored so, and sums down columns that are stored so at once:
  *
  *   to[i] = the whole number nearest to sum[i] / divisor, half to even, and no more than the type holds
  *
@@ -18,16 +18,22 @@ typedef struct {
 
 FC_INLINE VT NAME(quotient)(VT v, NAME(storing) s)
 {
-    const VT inverse = vsplat(s.by.inverse);
     if (s.has_ties)
-        v += (vhigh(v, inverse) & vsplat(1));
+        v += (v >> s.by.shift) & vsplat(1);
     if (s.divides)
-        v = vhigh(v + vsplat(s.by.add), inverse) >> s.by.shift;
+        v += vsplat((T)s.by.add);
+    if (s.divides && !s.has_ties)
+        v = vhigh(v, vsplat((T)s.by.inverse));
+    if (s.divides)
+        v >>= s.by.shift;
+#if FC_SIZE == 2
     if (s.clamps)
         v -= vless(v, vsplat(s.high));
+#endif
     return v;
 }
 
+#if FC_SIZE == 2
 /* Two vectors, of which n elements are stored */
 FC_INLINE char *NAME(put_quotients)(char *to, VT a, VT b, NAME(storing) s, ptrdiff_t n)
 {
@@ -76,7 +82,7 @@ FC_INLINE void NAME(down_row)(char *to, const T *x, ptrdiff_t xs, const T *k, pt
                      .high = stored == FC_I8 ? 127 : 255, .by = by})
 #define FC_EACH_STORING(stored, divisor, CALL)                                                                           \
     {                                                                                                                    \
-        const fc_quotient by = fc_quotient_of(divisor);                                                                  \
+        const fc_quotient by = fc_quotient_of(divisor, 16);                                                                  \
         const int is_byte = stored == FC_U8 || stored == FC_I8;                                                          \
         if (is_byte && divisor == 1)                                                                                     \
             CALL(FC_STORING(1, 0, 0, 1));                                                                                \
@@ -113,3 +119,4 @@ static int NAME(narrow)(void *to, int stored, const void *from, ptrdiff_t n, dou
     NAME(down_stored)(to, stored, from, 0, &one, 1, n, (unsigned)divisor, 0);
     return 0;
 }
+#endif

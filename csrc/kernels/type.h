@@ -8,11 +8,11 @@
 #include "kernels/widen_tmpl.h"
 #if FC_SIZE == 2
 #include "kernels/across_tmpl.h"
-#include "kernels/quotient_tmpl.h"
 #else
 #include "kernels/box_tmpl.h"
 #endif
 #if defined FC_INTEGER && FC_SIZE <= 4
+#include "kernels/quotient_tmpl.h"
 #include "kernels/windows_tmpl.h"
 #endif
 #ifndef FC_INTEGER

@@ -17,7 +17,8 @@
  *   vfma(a, b, c)      a * b + c, rounded once where the instruction set has FC_FMA
  *   vfnma(a, b, c)     c - a * b, likewise; of floats
  *   vsqrt vmin vmax    of floats; min and max of (a, NaN) are NaN
- *   vless(a, b)        a - b, or 0 where that is negative; vhigh(a, b): a * b / 2^16; of 16 bits
+ *   vless(a, b)        a - b, or 0 where that is negative; of 16 bits
+ *   vhigh(a, b)        a * b / 2^bits; of 16 and 32 bits
  *   vupper vlower(a, b, n)   exchange of blocks of n lanes, a constant: of every pair of blocks upper takes a's
  *                      first and, in place of its second, b's first; lower a's second and b's second
  *   vevens vodds(a, b) of every 16 bytes: elements 0, 2, ... of a's and then of b's; 1, 3, ...; of floats
@@ -113,13 +114,31 @@ typedef T NAME(unaligned) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(F
 #define vstream(p, v) VOP(stream)((void *)(p), (VX)(v))
 #define vfence() _mm_sfence()
 #endif
+#undef vhigh
 #if defined __ARM_NEON
 #define vless(a, b) ((VT)vqsubq_u16(a, b))
+#if FC_SIZE == 2
 #define vhigh(a, b)                                                                                                      \
     ((VT)vuzp2q_u16((uint16x8_t)vmull_u16(vget_low_u16(a), vget_low_u16(b)), (uint16x8_t)vmull_high_u16(a, b)))
 #else
+#define vhigh(a, b)                                                                                                      \
+    ((VT)vuzp2q_u32((uint32x4_t)vmull_u32(vget_low_u32(a), vget_low_u32(b)), (uint32x4_t)vmull_high_u32(a, b)))
+#endif
+#else
 #define vless(a, b) ((VT)FC_X86(subs, epu16)((VX)(a), (VX)(b)))
+#if FC_SIZE == 2
 #define vhigh(a, b) ((VT)FC_X86(mulhi, epu16)((VX)(a), (VX)(b)))
+#elif defined FC_INTEGER && FC_SIZE == 4 /* of every second element, and of the others */
+#define vhigh(a, b) NAME(high)(a, b)
+FC_INLINE VT NAME(high)(VT a, VT b)
+{
+    typedef uint64_t pairs __attribute__((vector_size(FC_VECTOR_BYTES)));
+    typedef __typeof__(FC_X86(setzero, FC_X86_OF_2)()) ints;
+    const pairs even = (pairs)FC_X86(mul, epu32)((ints)a, (ints)b) >> 32;
+    const pairs odd = (pairs)FC_X86(mul, epu32)((ints)((pairs)a >> 32), (ints)((pairs)b >> 32));
+    return (VT)(even | (odd & ~(uint64_t)UINT32_MAX));
+}
+#endif
 #endif
 #undef vfma
 #if defined FC_INTEGER

@@ -67,10 +67,15 @@ static void make_positive(fc_corr *g, char stored[FC_AXES][8 * 8])
         put(stored[a] + t * size, fabs(get(stored[a] + t * size, type)), type);
 }
 
-/* Some method that suits the type. Sums of 16 bits may be divided, and stored as others. */
+/* Some method that suits the type. Sums of 16 bits may be divided, and stored as others; those of boxes in 32 bits, as x. */
 static int random_method(fc_corr *g, int trial, int small)
 {
     static const int short_types[] = {FC_U8, FC_I8, FC_U16, FC_I16};
+    if (type == FC_I32 && (g->x_type == FC_U8 || g->x_type == FC_U16) && trial / 16 % 2) {
+        g->out_type = g->x_type;
+        g->divisor = (unsigned)(2 * up_to(40) + 19);
+        return FC_BOX;
+    }
     if (type != FC_I16)
         return trial % 5 == 0 && is_float(type)          ? FC_IM2COL
                : trial % 5 == 1 && small                 ? FC_SEPARABLE

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Checks of whole sums: rows of bytes, columns that are stored as quotients, boxes, and every quotient that is said to be exact. */
+/* Checks of whole sums: rows of bytes, columns that are stored as quotients, boxes, and every quotient of 16 bits that is said to be
+ * exact. */
 #include "check.h"
 
 void check_across(fc_across_fn *across)
@@ -30,7 +31,7 @@ void check_across(fc_across_fn *across)
 void divide(cell *c, unsigned divisor, int stored)
 {
     const double high = stored == FC_I8 ? 127 : stored == FC_U8 ? 255 : stored == FC_I16 ? 32767 : 65535;
-    const double quotient = nearbyint((double)(uint16_t)c->wrapped / divisor);
+    const double quotient = nearbyint((double)(type == FC_I16 ? (uint16_t)c->wrapped : (uint32_t)c->wrapped) / divisor);
     if (divisor > 1 || (divisor == 1 && fc_stored_size(stored) == 1))
         c->wrapped = (uint64_t)(quotient < high ? quotient : high);
 }
@@ -40,7 +41,7 @@ unsigned divisor_for(unsigned most)
     unsigned divisor = 1;
     do
         divisor = up_to(3) == 1 ? 1u << (up_to(16) - 1) : (unsigned)up_to(300);
-    while (!fc_divides(divisor, most));
+    while (!fc_divides(divisor, most, 16));
     return divisor;
 }
 
@@ -72,7 +73,8 @@ void check_column(fc_column_fn *column)
     EACH(trial, 200) {
         const int leaves = trial % 2;
         const ptrdiff_t n = up_to(5 * table->vector_bytes / size), room = 6 * table->vector_bytes / size;
-        randomize(1, FC_U8);
+        const int stored = type == FC_I16 ? FC_U8 : FC_U16;
+        randomize(1, stored);
         EACH(j, room) {
             cell c = {0};
             add_product(&c, k[0][0][j], 1);
@@ -80,7 +82,7 @@ void check_column(fc_column_fn *column)
                 add_product(&c, x[0][0][j] - (leaves ? x[0][1][j] : 0), 1);
             want[0][0][j] = c;
         }
-        view rows = lay_as(FC_U8, source[0], ADJACENT, 1, 2, n, x), before = lay(source[1], ADJACENT, 1, 1, room, k);
+        view rows = lay_as(stored, source[0], ADJACENT, 1, 2, n, x), before = lay(source[1], ADJACENT, 1, 1, room, k);
         view out = lay(dest, ADJACENT, 1, 1, room, NULL);
         memcpy(out.p, before.p, (size_t)(room * size));
         say_case("%td columns, a row %s", n, leaves ? "leaves" : "enters");
@@ -89,23 +91,43 @@ void check_column(fc_column_fn *column)
     }
 }
 
+/* Next to what lies half way, by floats and by multiplication with a whole number */
+static void check_halves(void)
+{
+    static const struct { unsigned divisor, most; } odd[] = {{3, 255},     {289, 255},   {10201, 255},   {16381, 255}, {8192, 255},
+                                                             {49, 65535},  {63, 65535},  {64, 65535},    {81, 65535},  {289, 65535},
+                                                             {961, 65535}, {1024, 65535}, {10201, 65535}, {32767, 65535}};
+    EACH(i, (ptrdiff_t)(sizeof odd / sizeof *odd)) EACH(some, 400) {
+        const unsigned divisor = odd[i].divisor, quotient = (unsigned)(some < 255 ? some : up_to(odd[i].most) - 1);
+        EACH(more, 2) {
+            const unsigned sum = quotient * divisor + divisor / 2 + (unsigned)more;
+            const unsigned nearest = (unsigned)nearbyint((double)sum / divisor);
+            const fc_quotient q = fc_quotient_of(divisor, 32);
+            const uint64_t whole = q.has_ties ? ((uint64_t)sum + q.add + (sum >> q.shift) % 2) >> q.shift
+                                              : ((uint64_t)sum + q.add) * q.inverse >> 32 >> q.shift;
+            say_case("%u by %u", sum, divisor);
+            verdict(!fc_divides(divisor, sum, 32) || whole == nearest ? "" : "inexact");
+            verdict(!fc_divides_in_floats(divisor, sum) || nearbyintf((float)sum * (1 / (float)divisor)) == (float)nearest ? "" : "inexact in floats");
+        }
+        say_case("by %u", divisor);
+        verdict(odd[i].most == 255 || divisor > 64 ? "" : fc_divides_in_floats(divisor, 65535 * divisor) ? "" : "not in floats");
+        verdict(odd[i].most == 255 || fc_divides(divisor, 65535 * divisor, 32) ? "" : "not in 32 bits");
+    }
+}
+
 void check_windows(fc_windows_fn *windows)
 {
     static const int types[] = {FC_U8, FC_I8, FC_I16, FC_U16};
     static _Alignas(64) char room[1 << 12];
-    static const unsigned odd[] = {3, 289, 10201, 16381, 16383, 8192};
-    EACH(i, 6) EACH(quotient, 255) EACH(more, 2) { /* next to what lies half way, in floats */
-        const unsigned sum = (unsigned)quotient * odd[i] + odd[i] / 2 + (unsigned)more;
-        const unsigned nearest = (unsigned)nearbyint((double)sum / odd[i]);
-        say_case("%u by %u", sum, odd[i]);
-        verdict(fc_divides_bytes(odd[i], sum) && nearbyintf((float)sum * (1 / (float)odd[i])) == (float)nearest ? "" : "inexact");
-    }
+    if (type == FC_I32)
+        check_halves();
     EACH(trial, 300) {
-        const int stored = type == FC_I16 ? types[trial % 4] : FC_U8;
-        const ptrdiff_t h = 2 * up_to(trial % 3 ? 7 : 60) - 1, w = 2 * up_to(trial % 3 ? 5 : 40) - 1;
-        const ptrdiff_t n = up_to(trial % 3 ? 40 : 150), apart = up_to(2) == 1 ? 1 : up_to(4);
+        const int stored = type == FC_I16 ? types[trial % 4] : trial % 2 ? FC_U8 : FC_U16;
+        const int columns_are = type == FC_I16 || stored == FC_U8 ? FC_U16 : FC_I32;
+        const ptrdiff_t h = 2 * up_to(trial % 3 ? 7 : 60) - trial / 4 % 2, w = 2 * up_to(trial % 3 ? 5 : 40) - trial / 4 % 2;
+        const ptrdiff_t n = up_to(trial % 3 ? 40 : 150), apart = up_to(2) == 1 ? 1 : up_to(5);
         const ptrdiff_t reach = n + (w - 1) * apart, lanes = table->vector_bytes / size;
-        unsigned divisor = (unsigned)(h * w), most = type == FC_I16 ? 65535 / (unsigned)w : 255 * (unsigned)h;
+        unsigned divisor = (unsigned)(h * w), most = type == FC_I16 ? 65535 / (unsigned)w : (stored == FC_U8 ? 255 : 65535) * (unsigned)h;
         if (type == FC_I16)
             divisor = divisor_for(60000), most = 60000 / (unsigned)w;
         EACH(j, reach + 3 * lanes) ((double *)x)[j] = j % 5 ? (double)most : (double)up_to(most);
@@ -115,14 +137,15 @@ void check_windows(fc_windows_fn *windows)
             if (type == FC_I16)
                 divide(&c, divisor, stored);
             else
-                c.wrapped = (uint64_t)nearbyint((double)c.wrapped / divisor);
+                c.wrapped = (uint64_t)nearbyint((double)(uint32_t)c.wrapped / divisor);
             want[0][0][j] = c;
         }
-        view columns = lay_as(FC_U16, source[0], ADJACENT, 1, 1, reach + 3 * lanes, x); /* longer than WIDE */
+        view columns = lay_as(columns_are, source[0], ADJACENT, 1, 1, reach + 3 * lanes, x); /* longer than WIDE */
         view out = lay_as(stored, dest, ADJACENT, 1, 1, n, NULL);
         say_case("%td by %td, %td apart, to type %d, divided by %u, %td places", h, w, apart, stored, divisor, n);
-        if (type == FC_I16 || fc_divides_bytes(divisor, most * (unsigned)w)) {
-            windows(out.p, stored, (const uint16_t *)columns.p, w, apart, n, divisor, room);
+        if (type == FC_I16 || (stored == FC_U8 ? fc_divides_in_floats(divisor, most * (unsigned)w)
+                                               : divisor > 1 && fc_divides(divisor, most * (unsigned)w, 32))) {
+            windows(out.p, stored, columns.p, w, apart, n, divisor, room);
             verify_as(stored, out, 1, 1, n);
         }
     }
@@ -137,10 +160,10 @@ void check_quotients(fc_narrow_fn *narrow)
         unsigned most = 0;
         char wrong[80] = "";
         for (unsigned step = 1 << 15; step > 0; step /= 2)
-            most += fc_divides(divisor, most + step) ? step : 0;
+            most += fc_divides(divisor, most + step, 16) ? step : 0;
         say_case("by %u, up to %u", divisor, most);
         narrow(quotient, FC_U16, sum, most + 1, divisor, FC_SATURATED);
-        for (unsigned i = 0; i <= most && fc_divides(divisor, most); i++)
+        for (unsigned i = 0; i <= most && fc_divides(divisor, most, 16); i++)
             if (quotient[i] != nearbyint((double)i / divisor))
                 snprintf(wrong, sizeof wrong, "%u became %u", i, quotient[i]);
         for (unsigned side = 1; side <= 15; side += 2)

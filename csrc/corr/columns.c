@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Boxes of bytes, and of integers of 16 bits, which are read, and results stored, as they lie in memory.
+ *
+ * Method columns: sums of h elements down each column are kept. A row enters, the last but h leaves, and the windows of the row of
+ * sums are the results (windows_tmpl.h). As sums are exact, nothing drifts.
+ *
+ *      rows of x          sums of columns              out
+ *      +-----------+      +--+-----------+--+        +-----------+    a row beyond an edge is the one that the boundary names;
+ *      |           | ---> |  |           |  |  --->  |           |    a column beyond an edge has the sum of the one that it
+ *      +-----------+      +--+-----------+--+        +-----------+    names: nothing is gathered
+ *
+ * Only an array that cannot be read, or written, where it is goes through tiles, as by any method.
+ */
+#include "corr/call.h"
+
+static ptrdiff_t columns_size(const call *c) { return 2 * c->x.size; } /* bytes of a sum */
+
+static int columns_prepare(call *c)
+{
+    const fc_axis *rows = &c->g->axis[ROWS], *cols = &c->g->axis[COLS];
+    const ptrdiff_t most = parts_of(cols->out, c->plan.parts[COLS]);
+    c->tile_out[ROWS] = rows->k;
+    c->columns.rows = reach(rows, parts_of(rows->out, c->plan.parts[ROWS]));
+    c->columns.cols = reach(cols, most);
+    c->columns.block = min(max(COLUMNS_BLOCK, 4 * reach(cols, 1)), most);
+    return 0;
+}
+
+static void columns_parts(const call *c, fc_room *r, scratch *s)
+{
+    const fc_axis *cols = &c->g->axis[COLS];
+    const ptrdiff_t more = c->fc->vector_bytes, wide = reach(cols, c->columns.block); /* vectors are read and written */
+    s->rows = fc_part(r, "rows", c->columns.rows, sizeof *s->rows);
+    s->at = fc_part(r, "columns beyond x", c->columns.cols, sizeof *s->at);
+    s->sums = fc_part(r, "sums of columns", plus(c->columns.cols, more), columns_size(c));
+    s->boxes = fc_part(r, "sums so far", plus(plus(wide, cols->dilation), more), c->size);
+    s->fills = fc_part(r, "fill values", c->g->axis[ROWS].boundary == FC_CONSTANT ? c->columns.cols : 0, c->x.size);
+}
+
+/* The sums of `wide` columns, but for low ... high, from those that `at` names; -1: fill values */
+static void columns_beyond(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, ptrdiff_t wide)
+{
+    const uint32_t fill = (uint32_t)(c->g->integer_fill * c->g->axis[ROWS].k);
+    const ptrdiff_t *at = s->at;
+#define FC_NAMED(T)                                                                                                      \
+    {                                                                                                                    \
+        T *const sums = (T *)s->sums;                                                                                    \
+        for (ptrdiff_t q = 0; q < low; q++, at++)                                                                        \
+            sums[q] = *at < 0 ? (T)fill : sums[*at];                                                                     \
+        for (ptrdiff_t q = high; q < wide; q++, at++)                                                                    \
+            sums[q] = *at < 0 ? (T)fill : sums[*at];                                                                     \
+    }
+    if (columns_size(c) == 2)
+        FC_NAMED(uint16_t)
+    else
+        FC_NAMED(uint32_t)
+#undef FC_NAMED
+}
+
+/* Outputs of the rows of x that s->rows holds, whose columns low ... high, of those that they look at, are there */
+static void columns_band(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, char *out, ptrdiff_t out_row,
+                         ptrdiff_t rows, ptrdiff_t cols)
+{
+    const fc_axis *across = &c->g->axis[COLS];
+    const ptrdiff_t h = c->g->axis[ROWS].k, size = columns_size(c), wide = reach(across, cols);
+    const ptrdiff_t apart = across->k > 1 ? across->dilation : 1;
+    fc_column_fn *const column = c->fc->op[size == 2 ? FC_I16 : FC_I32]->column;
+    char *const there = s->sums + low * size;
+    memset(s->sums, 0, (size_t)(wide * size));
+    for (ptrdiff_t t = 0; t < h - 1; t++)
+        column(there, s->rows[t], NULL, high - low);
+    for (ptrdiff_t i = 0; i < rows; i++, out += out_row) {
+        column(there, s->rows[i + h - 1], i > 0 ? s->rows[i - 1] : NULL, high - low);
+        columns_beyond(c, s, low, high, wide);
+        for (ptrdiff_t j = 0; j < cols; j += c->columns.block)
+            c->op->windows(out + j * c->made_size, c->made, s->sums + j * size, across->k, apart,
+                           min(c->columns.block, cols - j), (unsigned)c->divisor, s->boxes);
+    }
+}
+
+static void columns_compute(const call *c, const scratch *s, const patch *p)
+{
+    const ptrdiff_t wide = reach(&c->g->axis[COLS], p->cols);
+    for (ptrdiff_t t = 0; t < reach(&c->g->axis[ROWS], p->rows); t++)
+        s->rows[t] = p->src + t * p->r->row * c->x.size;
+    columns_band(c, s, 0, wide, p->out, p->out_row * c->made_size, p->rows, p->cols);
+}
+
+/* Which columns stand for those beyond x, of `wide` from `first` on, into s->at; whether they are among low ... high */
+static int columns_find(const call *c, const scratch *s, ptrdiff_t first, ptrdiff_t low, ptrdiff_t high, ptrdiff_t wide)
+{
+    ptrdiff_t *at = s->at;
+    for (ptrdiff_t q = low > 0 ? 0 : high; q < wide; q = q + 1 == low ? high : q + 1) {
+        const ptrdiff_t column = fc_source_column(&c->g->axis[COLS], first + q);
+        if (column >= 0 && (column - first < low || column - first >= high))
+            return 0;
+        *at++ = column < 0 ? -1 : column - first;
+    }
+    return 1;
+}
+
+static void columns_chunk(const job *j, ptrdiff_t index)
+{
+    const call *c = j->c;
+    const scratch *s = &j->s;
+    const fc_axis *axis = c->g->axis;
+    const box b = fc_share(c, index);
+    const ptrdiff_t rows = b.to[ROWS] - b.from[ROWS], cols = b.to[COLS] - b.from[COLS];
+    const ptrdiff_t first = b.from[COLS] - axis[COLS].lead, wide = reach(&axis[COLS], cols);
+    ptrdiff_t low, high;
+    inside(axis[COLS].n, 1, first, wide, &low, &high);
+    if (!c->x_adjacent || !c->out_adjacent || !columns_find(c, s, first, low, high, wide)) {
+        fc_boxes(j, index);
+        return;
+    }
+    if (axis[ROWS].boundary == FC_CONSTANT)
+        fc_copy_row(s->fills, c->x.size, c->x.fill, 0, high - low, c->x.size);
+    for (ptrdiff_t z = b.from[DEPTH]; z < b.to[DEPTH]; z++) {
+        for (ptrdiff_t t = 0; t < reach(&axis[ROWS], rows); t++) {
+            const ptrdiff_t i = fc_source_index(b.from[ROWS] - axis[ROWS].lead + t, axis[ROWS].n, axis[ROWS].boundary);
+            const char *row = j->x + (z - axis[DEPTH].lead) * axis[DEPTH].x_step + i * axis[ROWS].x_step;
+            s->rows[t] = i < 0 ? s->fills : row + (first + low) * c->x.size;
+        }
+        columns_band(c, s, low, high, out_at(j, z, b.from[ROWS], b.from[COLS]), axis[ROWS].out_step, rows, cols);
+    }
+}
+
+const method fc_columns = {
+    .as_stored = 1, .prepare = columns_prepare, .parts = columns_parts, .compute = columns_compute, .chunk = columns_chunk};
