@@ -42,12 +42,11 @@ static int boxes_turns(const call *c, ptrdiff_t rows, ptrdiff_t cols)
 {
     const fc_axis *axis = c->g->axis;
     const ptrdiff_t lanes = c->x.lanes, vectors = parts_of(rows, lanes);
-    const double taps = (double)axis[DEPTH].k * (double)axis[ROWS].k * (double)axis[COLS].k;
-    if (!c->method->turned || !c->x_adjacent || axis[ROWS].stride > 1 || is_empty(&c->inner) || cols == 0)
+    if (c->turned_taps == 0 || !c->x_adjacent || axis[ROWS].stride > 1 || is_empty(&c->inner) || cols == 0)
         return 0;
     return vectors >= c->fc->block[2].vectors && times(cols, vectors) <= times(rows, parts_of(cols, lanes)) &&
            (axis[COLS].out > CORR_NARROW ||
-            STRIP_TAP * taps * (double)cols / (double)lanes <= STRIP_ROW + (double)(axis[COLS].out * c->size));
+            STRIP_TAP * c->turned_taps * (double)cols / (double)lanes <= STRIP_ROW + (double)(axis[COLS].out * c->size));
 }
 
 static void boxes_lay_strips(call *c)

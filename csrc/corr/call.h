@@ -41,7 +41,7 @@ typedef struct {
     const char **rows;                                     /* columns.c: where rows of x lie; */
     char *fills;                                           /* a row of fill values */
     char *panel, *sums, *planes;                           /* the first is im2col.c's */
-    char *down, *turned, *across, *boxes, *ring, *between; /* box.c, lines.c */
+    char *down, *turned, *across, *boxes, *ring, *between; /* box.c, lines.c; the second is separable.c's, too */
     char *second, *transforms;                             /* overlap.c: the other tile of a pair */
     int *doubtful;                                         /* fastconv.h */
 } scratch;
@@ -55,7 +55,7 @@ typedef struct {
     void (*parts)(const call *c, fc_room *r, scratch *s); /* its part of scratch */
     void (*retap)(call *c, char *scratch);                /* tables with other taps; scratch: of a thread */
     void (*compute)(const call *c, const scratch *s, const patch *p);
-    void (*turned)(const call *c, const scratch *s, const patch *p); /* of src and out, rows are columns; NULL: cannot */
+    void (*turned)(const call *c, const scratch *s, const patch *p); /* of src and out, rows are columns */
     void (*chunk)(const job *j, ptrdiff_t index);                    /* the index-th share of a plane; NULL: in boxes */
 } method;
 
@@ -77,6 +77,7 @@ struct call {
     ptrdiff_t results;   /* of a place: terms that are not combined */
     int streams;         /* out is so large that it goes past the caches */
     double divisor;      /* of what is stored; 1: none */
+    double turned_taps;  /* the method's: of an output of a turned tile; 0: it cannot compute these */
 
     /* boxes.c. What the method asks for before: outputs of a tile, at least, or exactly where it says how deep it is; rows
      * and columns that tiles and outputs of tiles in scratch have more */

@@ -9,8 +9,8 @@
  *      |  halo   | ---> |         |   v     +---------+                |     |   all terms in one pass of K3, whose
  *      +---------+      +---------+  --->   +---------+  next term     +-----+   tap columns are (term, column)
  *
- * (Planes only where there is depth.) Terms may be something else than parts of one sum: derivatives, of which the norm is
- * asked for, or each by itself. Both are made of one look at x.
+ * (Planes only where there is depth. In turned tiles, of one term, the passes exchange their directions.) Terms may be something
+ * else than parts of one sum: derivatives, of which the norm is asked for, or each by itself. Both are made of one look at x.
  */
 #include "corr/call.h"
 
@@ -23,6 +23,8 @@ static int separable_prepare(call *c)
     if (c->separable.rows > SEPARABLE_ROWS) /* whole blocks of K3, rather than single rows behind them */
         c->separable.rows -= c->separable.rows % SEPARABLE_ROWS;
     c->separable.row = odd_lines(reach(cols, c->separable.cols), c->size);
+    if (c->g->terms == 1 && c->g->axis[DEPTH].k == 1)
+        c->turned_taps = 3.0 * (double)rows->k + (double)cols->k; /* down, of columns that only across sees, too */
     return 0;
 }
 
@@ -30,10 +32,12 @@ static void separable_parts(const call *c, fc_room *r, scratch *s)
 {
     const fc_axis *axis = c->g->axis;
     ptrdiff_t terms = c->g->terms, row = c->separable.row, rows = c->separable.rows;
-    s->at = fc_part(r, "taps", max(times(terms, axis[COLS].k), axis[DEPTH].k), sizeof *s->at);
+    s->at = fc_part(r, "taps", max(times(terms, axis[COLS].k), max(axis[DEPTH].k, axis[ROWS].k)), sizeof *s->at);
     s->sums = fc_part(r, "sums", times(times(terms, rows), row), c->size);
     if (axis[DEPTH].k > 1)
         s->planes = fc_part(r, "planes", times(reach(&axis[ROWS], rows), row), c->size);
+    if (c->strip_out[COLS] > 0)
+        s->turned = fc_part(r, "sums of a strip down", times(reach(&axis[COLS], c->strip_out[COLS]), c->strip.row), c->size);
 }
 
 /* A pass of K3. A dilation of rows, of which there is none where there is one tap row, makes as many interleaved images. */
@@ -97,4 +101,22 @@ static void separable_compute(const call *c, const scratch *s, const patch *p)
             separable_block(c, s, p, i, j);
 }
 
-const method fc_separable = {.prepare = separable_prepare, .parts = separable_parts, .compute = separable_compute};
+/* Of turned tiles, whose rows are columns of x: down is along their rows, and across down them. One term without depth */
+static void separable_turned(const call *c, const scratch *s, const patch *p)
+{
+    static const ptrdiff_t here[] = {0};
+    const fc_axis *rows = &c->g->axis[ROWS], *cols = &c->g->axis[COLS];
+    for (ptrdiff_t t = 0; t < rows->k; t++)
+        s->at[t] = t * rows->dilation;
+    fc_taps down = {.h = 1, .full = rows->k, .at = s->at, .k = c->g->factor[ROWS]},
+            across = {.h = cols->k, .full = 1, .at = here, .k = c->g->factor[COLS]};
+    c->op->corr(p->src, p->r->row, &down, s->turned, p->r->row, reach(cols, p->cols), p->rows);
+    for (ptrdiff_t i = 0; i < cols->dilation && i < p->cols; i++)
+        c->op->corr(s->turned + i * p->r->row * c->size, cols->dilation * p->r->row, &across, p->out + i * p->out_row * c->size,
+                    cols->dilation * p->out_row, parts_of(p->cols - i, cols->dilation), p->rows);
+}
+
+const method fc_separable = {.prepare = separable_prepare,
+                             .parts = separable_parts,
+                             .compute = separable_compute,
+                             .turned = separable_turned};
