@@ -131,8 +131,8 @@ typedef void fc_pack_fn(void *to, const void *x, const fc_runs *r);
 
 /* Layers with one channel a group, VLEN groups at a time (lanes_tmpl.h). Pixels are vectors, a lane for each of the groups.
  *
- * lanes_in: pixels from planes `channel` elements apart,  to[i*ts + j*VLEN + l] = x[l*channel + i*xs + j*step],  i < rows,
- * j < cols. step is 1, or channel is. Lanes from `lanes` on are zero, and their x is not read.
+ * lanes_in: pixels from planes `channel` elements apart,  to[i*ts + j*pixel + l] = x[l*channel + i*xs + j*step],  i < rows,
+ * j < cols. pixel: VLEN, or no less than `lanes`: whole vectors are stored, in order, so that VLEN - pixel elements behind are zero. step is 1, or channel is. Lanes from `lanes` on are zero, and their x is not read.
  * lanes_rows: correlation,  out[i*out_row + j*out_step + l] = bias + sum_{first[i] <= a < first[i+1]} sum_{t < taps}
  * w[tap[a].w + t*VLEN] * x[tap[a].x + j*step + t*dilation],  clamped between low and high if asked for; a NaN stays. Of the
  * rows of taps, `skip` are left out, and those behind `most` more. add: to what is in out. bias: NULL for none; added last, or
@@ -141,7 +141,7 @@ typedef void fc_pack_fn(void *to, const void *x, const fc_runs *r);
  * x[i*x_row + j*x_step + r*tap_row + t*dilation],  r < tap_rows, t < taps; i and j ascend, one fma each, from zero.
  * lanes_out: pixels back to planes,  out[l*channel + q*step] = from[q*VLEN + l],  q < n, l < lanes. step is 1, or channel is. Up
  * to VLEN - 1 pixels more are read. */
-typedef void fc_lanes_in_fn(void *to, ptrdiff_t ts, const void *x, ptrdiff_t channel, ptrdiff_t xs, ptrdiff_t step,
+typedef void fc_lanes_in_fn(void *to, ptrdiff_t ts, ptrdiff_t pixel, const void *x, ptrdiff_t channel, ptrdiff_t xs, ptrdiff_t step,
                             ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes);
 typedef struct { ptrdiff_t x, w; /* where a row of taps meets a row of outputs, and its first weight */ } fc_tap_row;
 typedef struct {

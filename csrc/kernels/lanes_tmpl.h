@@ -34,18 +34,22 @@ FC_INLINE void NAME(columns)(VT col[NAME(PIECE)], const T *from, ptrdiff_t fs)
 /* ---- planes to pixels -------------------------------------------------------------------------- */
 
 /* n elements of each plane; after `cols` pixels, `skip` elements of `to` are left out. */
-static void NAME(lanes_run)(T *to, ptrdiff_t cols, ptrdiff_t skip, const T *x, ptrdiff_t channel, ptrdiff_t n, ptrdiff_t lanes)
+FC_INLINE void NAME(lanes_pixels)(T *to, const ptrdiff_t pixel, ptrdiff_t cols, ptrdiff_t skip, const T *x, ptrdiff_t channel,
+                                  ptrdiff_t n, ptrdiff_t lanes)
 {
     enum { SET = 4096 /* bytes: planes so far apart would push each other out of L1 before a line of each is used up */ };
     T square[FC_VLEN * FC_VLEN] __attribute__((aligned(64)));
     int crowded = channel * (ptrdiff_t)sizeof(T) % SET == 0;
     ptrdiff_t left = cols; /* of the row */
+    for (ptrdiff_t l = lanes; l < VLEN; l++)
+        vstore(square + l * VLEN, vzero());
     for (ptrdiff_t q = 0; q < n; q += VLEN) {
         const T *from = x + q;
         ptrdiff_t fs = channel, count = n - q < VLEN ? n - q : VLEN;
         if (lanes < VLEN || count < VLEN || crowded) {
-            for (ptrdiff_t l = 0; l < VLEN; l++)
-                vstore(square + l * VLEN, l < lanes ? vloadm(from + l * channel, vlanes(count)) : vzero());
+            const VMASK some = vlanes(count);
+            for (ptrdiff_t l = 0; l < lanes; l++)
+                vstore(square + l * VLEN, vloadm(from + l * channel, some));
             from = square;
             fs = VLEN;
         }
@@ -54,8 +58,8 @@ static void NAME(lanes_run)(T *to, ptrdiff_t cols, ptrdiff_t skip, const T *x, p
             NAME(columns)(col, from + i, fs);
             if (left > NAME(PIECE) && count - i >= NAME(PIECE)) {
                 EACH(c, NAME(PIECE))
-                    vstore(to + c * VLEN, col[c]);
-                to += NAME(PIECE) * VLEN;
+                    vstore(to + c * pixel, col[c]);
+                to += NAME(PIECE) * pixel;
                 left -= NAME(PIECE);
                 continue;
             }
@@ -63,15 +67,24 @@ static void NAME(lanes_run)(T *to, ptrdiff_t cols, ptrdiff_t skip, const T *x, p
                 if (i + c < count) {
                     vstore(to, col[c]);
                     ptrdiff_t ends = -(ptrdiff_t)(--left == 0); /* no branch: rows may be short */
-                    to += VLEN + (skip & ends);
+                    to += pixel + (skip & ends);
                     left += cols & ends;
                 }
         }
     }
 }
 
-static void NAME(lanes_in)(void *tov, ptrdiff_t ts, const void *xv, ptrdiff_t channel, ptrdiff_t xs, ptrdiff_t step,
-                           ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes)
+static void NAME(lanes_run)(T *to, ptrdiff_t pixel, ptrdiff_t cols, ptrdiff_t skip, const T *x, ptrdiff_t channel, ptrdiff_t n,
+                            ptrdiff_t lanes)
+{
+    if (pixel == VLEN) /* addresses of whole vectors are part of the store */
+        NAME(lanes_pixels)(to, VLEN, cols, skip, x, channel, n, lanes);
+    else
+        NAME(lanes_pixels)(to, pixel, cols, skip, x, channel, n, lanes);
+}
+
+static void NAME(lanes_in)(void *tov, ptrdiff_t ts, ptrdiff_t pixel, const void *xv, ptrdiff_t channel, ptrdiff_t xs,
+                           ptrdiff_t step, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes)
 {
     T *to = tov;
     const T *x = xv;
@@ -79,12 +92,12 @@ static void NAME(lanes_in)(void *tov, ptrdiff_t ts, const void *xv, ptrdiff_t ch
         VMASK some = vlanes(lanes);
         for (; rows > 0; rows--, to += ts, x += xs)
             for (ptrdiff_t j = 0; j < cols; j++)
-                vstore(to + j * VLEN, lanes >= VLEN ? vload(x + j * step) : vloadm(x + j * step, some));
+                vstore(to + j * pixel, lanes >= VLEN ? vload(x + j * step) : vloadm(x + j * step, some));
     } else if (xs == cols)
-        NAME(lanes_run)(to, cols, ts - cols * VLEN, x, channel, rows * cols, lanes);
+        NAME(lanes_run)(to, pixel, cols, ts - cols * pixel, x, channel, rows * cols, lanes);
     else
         for (; rows > 0; rows--, to += ts, x += xs)
-            NAME(lanes_run)(to, cols, 0, x, channel, cols, lanes);
+            NAME(lanes_run)(to, pixel, cols, 0, x, channel, cols, lanes);
 }
 
 /* ---- correlation ------------------------------------------------------------------------------- */

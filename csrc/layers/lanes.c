@@ -63,7 +63,7 @@ static int lanes_choose_blocks(lanes *d)
     fit = max(fit, least);
     tall = (fit - reach(rows, 1)) / rows->stride + 1;
     tall = even_part(rows->out, clamp(min(tall, LANES_TAP_ROWS / (depth->k * rows->k)), 1, rows->out));
-    d->pack = fc_lay_out(l, fc_split_axis(rows, tall, 1, SHARED), columns, pitch, 1);
+    d->pack = fc_lay_out(l, fc_split_axis(rows, tall, 1, SHARED), columns, pitch, l->lanes);
     d->strip = l->lanes;
     while (d->strip > 1 && d->strip / 2 * wide % l->lanes == 0)
         d->strip /= 2; /* whole vectors of outputs */
@@ -135,9 +135,9 @@ static void lanes_correlate(const lanes *d, const block *b, ptrdiff_t group, ptr
     const area *a = &b->area;
     const ptrdiff_t kernel = group * g->kernels + m, taps = l->taps, size = l->size, wide = axis[COLS].out;
     const ptrdiff_t plane = axis[DEPTH].out * axis[ROWS].out * wide;
-    l->op->lanes_in(b->w, 0, g->w + kernel * taps * size, g->kernels * taps, taps, 1, 1, taps, used);
+    l->op->lanes_in(b->w, 0, l->lanes, g->w + kernel * taps * size, g->kernels * taps, taps, 1, 1, taps, used);
     if (g->bias)
-        l->op->lanes_in(b->bias, 0, g->bias + kernel * size, g->kernels, 1, 1, 1, 1, used);
+        l->op->lanes_in(b->bias, 0, l->lanes, g->bias + kernel * size, g->kernels, 1, 1, 1, 1, used);
     else
         memset(b->bias, 0, LINE);
     const ptrdiff_t image = b->plane / axis[DEPTH].out, z = b->plane % axis[DEPTH].out, all = g->groups * g->kernels;

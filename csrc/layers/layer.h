@@ -87,15 +87,20 @@ typedef struct {
     ptrdiff_t pitch, row_set, col_set, depth_set, plane; /* elements, or pixels, from one to the next */
     ptrdiff_t row_step, col_step;                        /* elements of x from line to line */
     ptrdiff_t most_runs;                                 /* of a channel */
-    int of_pixels, leaves_out;                           /* leaves_out: nobody reads the pixels of rows and planes outside x */
+    ptrdiff_t pixel;                                     /* elements of one, or 0: planes, an element of a channel at a time */
+    int leaves_out;                                      /* leaves_out: nobody reads the pixels of rows and planes outside x */
     int readable;                                        /* x, by kernels that read elements where an element may lie */
 } packing;
+/* Elements, or pixels, of what is read of x: from tap to tap, from output to output, from channel to channel */
+typedef struct { ptrdiff_t tap[FC_AXES], out[FC_AXES], channel; } walk;
 typedef struct { ptrdiff_t row, rows, col, cols; /* of outputs, or of those of a phase */ } area;
 
 /* pack.c. line: the stride of the axis, or 1 */
 enum sets { SHARED, APART, FEWER /* elements */ };
 FC_API split fc_split_axis(const fc_axis *a, ptrdiff_t block, ptrdiff_t line, enum sets how);
-FC_API packing fc_lay_out(const layer *l, split rows, split cols, ptrdiff_t pitch, int of_pixels);
+FC_API packing fc_lay_out(const layer *l, split rows, split cols, ptrdiff_t pitch, ptrdiff_t pixel);
+/* How to walk through x: as it is packed, or where it is */
+FC_API walk fc_walk(const packing *p, int packed);
 /* Where the taps of a phase are, channel by channel: as they are packed, and of a kernel. weight_at: or NULL */
 FC_API void fc_tabulate(const packing *p, const phase *q, ptrdiff_t channels, ptrdiff_t *at, ptrdiff_t *weight_at);
 /* The element of x that is met at i of an axis; -1: none */
@@ -105,9 +110,11 @@ FC_API ptrdiff_t fc_source(const layer *l, int axis, ptrdiff_t i);
 FC_API fc_runs fc_plan_runs(const packing *p, fc_run *run, ptrdiff_t plane, const area *a);
 FC_API void fc_pack_channel(const packing *p, char *to, const char *x, const fc_runs *r);
 FC_API void fc_pack_pixels(const packing *p, char *to, const char *x, const fc_runs *r, ptrdiff_t lanes, int zeros);
+/* What was summed of pixels that share a vector of so many bytes, n sums in rows of `cols` taps, each to a vector of its own */
+FC_API void fc_spread_taps(char *sums, ptrdiff_t n, ptrdiff_t cols, ptrdiff_t vector, ptrdiff_t share);
 /* Rows of elements of `lanes` channels, `channel`, `row` and `step` bytes apart, to pixels; `pitch` pixels from row to row */
-FC_API void fc_turn(const layer *l, char *to, ptrdiff_t pitch, const char *from, ptrdiff_t channel, ptrdiff_t row,
-                    ptrdiff_t step, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes);
+FC_API void fc_turn(const layer *l, char *to, ptrdiff_t pitch, ptrdiff_t pixel, const char *from, ptrdiff_t channel,
+                    ptrdiff_t row, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes);
 
 /* ---- products --------------------------------------------------------------------------------- */
 

@@ -25,11 +25,11 @@ static ptrdiff_t pack_first(const split *s, const fc_axis *a, ptrdiff_t set) { r
 /* Lines of a set that so many outputs see */
 static ptrdiff_t pack_lines(const split *s, ptrdiff_t outputs) { return s->count - (s->block - outputs) * s->step; }
 
-packing fc_lay_out(const layer *l, split rows, split cols, ptrdiff_t pitch, int of_pixels)
+packing fc_lay_out(const layer *l, split rows, split cols, ptrdiff_t pitch, ptrdiff_t pixel)
 {
     const fc_axis *axis = l->axis;
-    packing p = {.l = l, .rows = rows, .cols = cols, .pitch = pitch, .of_pixels = of_pixels};
-    p.row_set = round_up(times(rows.count, pitch), of_pixels ? 1 : l->lanes);
+    packing p = {.l = l, .rows = rows, .cols = cols, .pitch = pitch, .pixel = pixel};
+    p.row_set = round_up(times(rows.count, pitch), pixel ? 1 : l->lanes);
     p.col_set = times(rows.sets, p.row_set);
     p.depth_set = times(cols.sets, p.col_set);
     p.plane = times(axis[DEPTH].k, p.depth_set);
@@ -44,6 +44,22 @@ packing fc_lay_out(const layer *l, split rows, split cols, ptrdiff_t pitch, int 
         odd |= (uintptr_t)axis[a].x_step;
     p.readable = odd % (uintptr_t)l->stored == 0;
     return p;
+}
+
+walk fc_walk(const packing *p, int packed)
+{
+    const fc_axis *axis = p->l->axis;
+    const ptrdiff_t row = axis[ROWS].dilation * p->pitch, size = p->l->size;
+    if (packed)
+        return (walk){{p->depth_set, p->rows.apart ? p->row_set : row, p->cols.apart ? p->col_set : axis[COLS].dilation},
+                      {0, p->rows.step * p->pitch, p->cols.step},
+                      p->plane};
+    walk s = {.channel = p->l->g->x_channel / size};
+    for (int i = DEPTH; i <= COLS; i++) {
+        s.tap[i] = axis[i].dilation * axis[i].x_step / size;
+        s.out[i] = axis[i].stride * axis[i].x_step / size;
+    }
+    return s;
 }
 
 void fc_tabulate(const packing *p, const phase *q, ptrdiff_t channels, ptrdiff_t *at, ptrdiff_t *weight_at)
@@ -89,9 +105,9 @@ static fc_run *pack_add_run(const packing *p, fc_run *run, ptrdiff_t to, ptrdiff
     run->first = first;
     run->x = x + source * ra->x_step + first * ca->x_step;
     run->xs = p->row_step;
-    if (p->readable || p->of_pixels)
+    if (p->readable || p->pixel)
         inside((ca->n - 1) * l->spread[COLS] + 1, p->cols.line, first, n, &run->from, &run->end);
-    if (run->end - run->from == p->pitch && run->xs == p->pitch * p->col_step && !p->of_pixels) { /* one long row */
+    if (run->end - run->from == p->pitch && run->xs == p->pitch * p->col_step && !p->pixel) { /* one long row */
         run->end = run->n *= rows;
         run->rows = 1;
     }
@@ -132,19 +148,19 @@ static void pack_border(const packing *p, char *to, const char *x, const fc_run 
 {
     const layer *l = p->l;
     const fc_axis *cols = &l->axis[COLS];
-    const ptrdiff_t element = l->size * (p->of_pixels ? l->lanes : 1), line = p->cols.line;
+    const ptrdiff_t element = l->size * (p->pixel ? p->pixel : 1), line = p->cols.line;
     for (ptrdiff_t i = 0; i < run->rows; i++, to += p->pitch * element, x += p->rows.line * l->axis[ROWS].x_step)
         for (ptrdiff_t j = outside(0, run->from, run->end); j < run->n; j = outside(j + 1, run->from, run->end)) {
             ptrdiff_t source = fc_source_index(run->first + j * line, cols->n, cols->boundary), at = source - run->first;
             const char *from = x + at * cols->x_step;
             if (source >= 0 && l->g->halves)
                 l->op->widen(to + j * element, FC_F16, from, 1);
-            else if (source >= 0 && !p->of_pixels)
+            else if (source >= 0 && !p->pixel)
                 memcpy(to + j * element, from, (size_t)element);
             else if (source >= 0 && line == 1 && at >= run->from && at < run->end)
                 memcpy(to + j * element, to + at * element, (size_t)element);
             else if (source >= 0)
-                fc_turn(l, to + j * element, 0, from, l->g->x_channel, 0, 0, 1, 1, lanes);
+                fc_turn(l, to + j * element, 0, p->pixel, from, l->g->x_channel, 0, 0, 1, 1, lanes);
         }
 }
 
@@ -160,17 +176,17 @@ void fc_pack_channel(const packing *p, char *to, const char *x, const fc_runs *r
 
 /* ---- pixels ----------------------------------------------------------------------------------- */
 
-void fc_turn(const layer *l, char *to, ptrdiff_t pitch, const char *from, ptrdiff_t channel, ptrdiff_t row, ptrdiff_t step,
-             ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes)
+void fc_turn(const layer *l, char *to, ptrdiff_t pitch, ptrdiff_t pixel, const char *from, ptrdiff_t channel, ptrdiff_t row,
+             ptrdiff_t step, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes)
 {
     enum { PART = 16 };
     char part[PART * LINE]; /* no vector is wider than a line */
-    const ptrdiff_t size = l->size, vector = l->lanes * size;
+    const ptrdiff_t size = l->size;
     step = cols == 1 ? size : step;
     row = rows == 1 ? cols * size : row;
     const int aligned = ((uintptr_t)from | (uintptr_t)channel | (uintptr_t)row | (uintptr_t)step) % (uintptr_t)size == 0;
     if (aligned && (step == size || channel == size)) {
-        l->op->lanes_in(to, pitch * l->lanes, from, channel / size, row / size, step / size, rows, cols, lanes);
+        l->op->lanes_in(to, pitch * pixel, pixel, from, channel / size, row / size, step / size, rows, cols, lanes);
         return;
     }
     for (ptrdiff_t i = 0; i < rows; i++) /* first into rows that can be read */
@@ -178,7 +194,7 @@ void fc_turn(const layer *l, char *to, ptrdiff_t pitch, const char *from, ptrdif
             const ptrdiff_t n = min(PART, cols - j);
             for (ptrdiff_t c = 0; c < lanes; c++)
                 fc_copy_row(part + c * n * size, size, from + i * row + j * step + c * channel, step, n, size);
-            l->op->lanes_in(to + (i * pitch + j) * vector, 0, part, n, n, 1, 1, n, lanes);
+            l->op->lanes_in(to + (i * pitch + j) * pixel * size, 0, pixel, part, n, n, 1, 1, n, lanes);
         }
 }
 
@@ -187,22 +203,22 @@ static void pack_inside(const packing *p, char *to, const char *x, const fc_run 
 {
     const layer *l = p->l;
     const ptrdiff_t step = l->axis[COLS].x_step, row = l->axis[ROWS].x_step * p->rows.line, spread = l->spread[COLS];
-    const ptrdiff_t pixel = l->lanes * l->size, channel = l->g->x_channel, n = run->end - run->from, line = p->cols.line;
+    const ptrdiff_t pixel = p->pixel * l->size, channel = l->g->x_channel, n = run->end - run->from, line = p->cols.line;
     if (spread == 1) {
-        fc_turn(l, to + run->from * pixel, p->pitch, x + run->from * line * step, channel, row, line * step, run->rows, n,
+        fc_turn(l, to + run->from * pixel, p->pitch, p->pixel, x + run->from * line * step, channel, row, line * step, run->rows, n,
                 lanes);
         return;
     }
     const ptrdiff_t first = parts_of(run->first + run->from, spread), end = parts_of(run->first + run->end, spread);
     for (ptrdiff_t i = 0; i < run->rows && end > first; i++)
-        fc_turn(l, to + (i * p->pitch + first * spread - run->first) * pixel, spread, x + i * row + (first - run->first) * step,
+        fc_turn(l, to + (i * p->pitch + first * spread - run->first) * pixel, spread, p->pixel, x + i * row + (first - run->first) * step,
                 channel, step, 0, end - first, 1, lanes);
 }
 
 void fc_pack_pixels(const packing *p, char *to, const char *x, const fc_runs *r, ptrdiff_t lanes, int zeros)
 {
     const layer *l = p->l;
-    const ptrdiff_t pixel = l->lanes * l->size;
+    const ptrdiff_t pixel = p->pixel * l->size;
     for (const fc_run *run = r->run; run < r->run + r->count; run++) {
         const ptrdiff_t before = l->spread[COLS] > 1 ? run->n : run->from; /* zeros before what is not, or between */
         char *there = to + run->to * pixel, *row = there;
@@ -216,5 +232,13 @@ void fc_pack_pixels(const packing *p, char *to, const char *x, const fc_runs *r,
             pack_inside(p, there, x + run->x, run, lanes);
         if (run->first != NOWHERE && l->axis[COLS].boundary != FC_CONSTANT)
             pack_border(p, there, x + run->x, run, lanes);
+    }
+}
+
+void fc_spread_taps(char *sums, ptrdiff_t n, ptrdiff_t cols, ptrdiff_t vector, ptrdiff_t share)
+{
+    for (ptrdiff_t t = n - 1; t >= 0; t--) { /* backwards: none lies behind its place */
+        const ptrdiff_t from = t / cols * round_up(cols, share) + t % cols;
+        memmove(sums + t * vector, sums + from * (vector / share), (size_t)(vector / share));
     }
 }

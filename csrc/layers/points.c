@@ -66,7 +66,7 @@ static void points_turn(const points *d, set *s, const char *from, ptrdiff_t apa
     const layer *l = d->l;
     const ptrdiff_t channels = l->channels, size = l->size;
     for (ptrdiff_t i = 0; i < n; i += l->lanes)
-        l->op->lanes_in(s->turned + i * channels * size, 0, from + i * apart * size, apart, channels, 1, 1, channels,
+        l->op->lanes_in(s->turned + i * channels * size, 0, l->lanes, from + i * apart * size, apart, channels, 1, 1, channels,
                         min(l->lanes, n - i));
 }
 
@@ -147,7 +147,7 @@ static void points_multiply_few(const points *d, set *s, const char *x, char *ou
             m.c = s->sums + i * m.cs * size;
             points_tile(d, s, &m, g->w + kernel * row);
         }
-        l->op->lanes_in(s->out, 0, s->sums, m.cs, n, 1, 1, n, rows);
+        l->op->lanes_in(s->out, 0, l->lanes, s->sums, m.cs, n, 1, 1, n, rows);
         l->op->lanes_out(out + k * size, 1, l->kernels, s->out, n, rows);
     }
 }

@@ -9,7 +9,8 @@
  *      lanes of dy   rows: channels, x as it is,     vectors: the pixels of dy
  *                    or its padded rows, tap by tap
  *
- * whichever leaves fewer lanes idle and has fewer elements to turn. With one channel a group there is no outer product: both
+ * whichever leaves fewer lanes idle and has fewer elements to turn. Where lanes of x are half of a vector or less, neighbouring
+ * pixels share one, and with them the taps under which they lie. With one channel a group there is no outer product: both
  * are turned, with a lane for every group, and a tap's pixels are multiplied by outputs lane by lane (lanes_grad).
  *
  *   1. Outputs of a plane are cut into blocks, and these into parts of about WEIGHT_PART outputs, which are summed apart.
@@ -22,16 +23,15 @@
 #include "layers/layer.h"
 #include <string.h>
 
-/* Elements, or pixels, of what is read of x: from tap to tap, from output to output, from channel to channel */
-typedef struct { ptrdiff_t tap[FC_AXES], out[FC_AXES], channel; } steps;
-
 typedef struct {
     const layer *l; /* the axes are in the order of dy */
     int each;       /* a lane for every group; x is turned, and so is dy, kernel by kernel */
     int lanes_of_x;
     int packed;   /* x is: turned; or, where dy is turned, copied, if it has a border */
     packing pack; /* of x then */
-    steps x;
+    walk x;
+    ptrdiff_t share;               /* neighbouring taps that are a vector: 1, but where lanes of x are few, */
+    ptrdiff_t pixel, tap_vectors;  /* elements of a pixel then, and vectors of all taps */
     ptrdiff_t lanes, rows;         /* channels of a group (or groups) that are lanes, and that are rows */
     ptrdiff_t vectors, rows_chunk; /* of a chunk */
     double inputs, outputs;        /* elements of a plane and depths of x, of dy */
@@ -80,24 +80,6 @@ static ptrdiff_t weight_bytes(const weight *d, ptrdiff_t tall, ptrdiff_t wide)
     return d->vectors * tall * wide * vector + (d->packed ? d->rows_chunk * x * d->l->size : 0);
 }
 
-/* How to walk through x: as it is packed, or where it is */
-static steps weight_steps(const weight *d)
-{
-    const fc_axis *axis = d->l->axis;
-    const packing *p = &d->pack;
-    const ptrdiff_t row = axis[ROWS].dilation * p->pitch, size = d->l->size;
-    if (d->packed)
-        return (steps){{p->depth_set, p->rows.apart ? p->row_set : row, p->cols.apart ? p->col_set : axis[COLS].dilation},
-                       {0, p->rows.step * p->pitch, p->cols.step},
-                       p->plane};
-    steps s = {.channel = d->l->g->x_channel / size};
-    for (int i = DEPTH; i <= COLS; i++) {
-        s.tap[i] = axis[i].dilation * axis[i].x_step / size;
-        s.out[i] = axis[i].stride * axis[i].x_step / size;
-    }
-    return s;
-}
-
 /* Parts are cut first, for they decide bits; a block is as many of them as fit into the cache. */
 static void weight_choose_blocks(weight *d)
 {
@@ -117,8 +99,14 @@ static void weight_choose_blocks(weight *d)
     while (d->tall < axis[ROWS].out && weight_bytes(d, d->tall + d->part, d->wide) <= WEIGHT_BLOCK)
         d->tall += d->part;
     const split rows = weight_split(d, ROWS, d->tall), cols = weight_split(d, COLS, d->wide);
-    d->pack = fc_lay_out(d->l, rows, cols, cols.count, d->lanes_of_x);
-    d->x = weight_steps(d);
+    d->share = 1; /* where taps are neighbours */
+    while (d->lanes_of_x && !d->each && !cols.apart && axis[COLS].dilation == 1 && axis[COLS].boundary == FC_CONSTANT &&
+           d->share < axis[COLS].k && 2 * d->share * d->lanes <= d->l->lanes)
+        d->share *= 2;
+    d->pixel = d->l->lanes / d->share;
+    d->pack = fc_lay_out(d->l, rows, cols, cols.count, d->lanes_of_x ? d->pixel : 0);
+    d->x = fc_walk(&d->pack, d->packed);
+    d->tap_vectors = d->l->taps / axis[COLS].k * parts_of(axis[COLS].k, d->share);
 }
 
 /* By estimated times of both ways; where sums of a chunk would be larger than WEIGHT_SUMS, rows or lanes are cut. */
@@ -165,7 +153,7 @@ static void weight_tabulate(const weight *d, const block *b, ptrdiff_t cols)
         for (ptrdiff_t j = 0; j < cols; j++) {
             ptrdiff_t x = i * d->x.out[ROWS] + j * d->x.out[COLS];
             *row_at++ = d->lanes_of_x ? (i * dy_step[ROWS] + j * dy_step[COLS]) / d->l->size : x;
-            *lane_at++ = (d->lanes_of_x ? x : i * cols + j) * d->l->lanes;
+            *lane_at++ = (d->lanes_of_x ? x : i * cols + j) * d->pixel;
         }
 }
 
@@ -173,20 +161,20 @@ static void weight_tabulate(const weight *d, const block *b, ptrdiff_t cols)
 static ptrdiff_t weight_make_panels(const weight *d, const share *s, const block *b)
 {
     const fc_axis *axis = d->l->axis;
-    const ptrdiff_t widest = d->l->fc->cols_of[s->heights], vlen = d->l->lanes, count = d->lanes_of_x ? d->l->taps : 1;
+    const ptrdiff_t widest = d->l->fc->cols_of[s->heights], vlen = d->l->lanes, count = d->lanes_of_x ? d->tap_vectors : 1;
     const ptrdiff_t pixels = d->lanes_of_x ? d->pack.plane : d->tall * d->wide, sums = d->lanes_of_x ? 1 : d->rows;
     ptrdiff_t *at = b->tap_at, left = s->vectors * count;
     fc_panel *to = b->panel;
     int n = 0;
     for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++)
         for (ptrdiff_t r = 0; r < axis[ROWS].k; r++)
-            for (ptrdiff_t c = 0; c < axis[COLS].k; c++)
+            for (ptrdiff_t c = 0; c < axis[COLS].k; c += d->share)
                 *at++ = z * d->x.tap[DEPTH] + r * d->x.tap[ROWS] + c * d->x.tap[COLS];
     for (ptrdiff_t v = 0; v < s->vectors; v++)
         for (ptrdiff_t t = 0; t < count; t++, left--) {
             ptrdiff_t lanes = d->lanes_of_x && d->l->taps == 1 ? min(s->lanes - v * vlen, vlen) : vlen;
             ptrdiff_t from = v * pixels + (d->lanes_of_x ? b->tap_at[t] : 0);
-            to = add_vector(to, &n, left, widest, from * vlen, (v * sums * d->l->taps + t) * vlen, lanes, vlen);
+            to = add_vector(to, &n, left, widest, from * d->pixel, (v * sums * d->tap_vectors + t) * vlen, lanes, vlen);
         }
     return to - b->panel;
 }
@@ -196,7 +184,7 @@ static void weight_multiply(const weight *d, const share *s, const block *b, fc_
 {
     const layer *l = d->l;
     const fc_conv *g = l->g;
-    const ptrdiff_t size = l->size, pixel = l->lanes * size;
+    const ptrdiff_t size = l->size, pixel = d->pixel * size;
     m.depth = min(d->part, b->area.rows - row) * b->area.cols;
     if (d->lanes_of_x) {
         m.a = b->dy + s->row * g->dy_channel + row * g->dy_step[ROWS];
@@ -223,7 +211,7 @@ static void weight_multiply(const weight *d, const share *s, const block *b, fc_
 static void weight_turn_outputs(const weight *d, const block *b, char *to, const char *dy, ptrdiff_t channel, ptrdiff_t lanes)
 {
     const ptrdiff_t *step = d->l->g->dy_step;
-    fc_turn(d->l, to, b->area.cols, dy, channel, step[ROWS], step[COLS], b->area.rows, b->area.cols, lanes);
+    fc_turn(d->l, to, b->area.cols, d->l->lanes, dy, channel, step[ROWS], step[COLS], b->area.rows, b->area.cols, lanes);
 }
 
 /* The same where lanes are groups, of all parts */
@@ -256,7 +244,7 @@ static void weight_multiply_lanes(const weight *d, const share *s, const block *
 }
 
 /* Step 3: sums to dw, which has kernels of `n` elements; a lane's are `apart` elements from those of the next. */
-static void weight_deliver(const weight *d, const share *s, const char *sums)
+static void weight_deliver(const weight *d, const share *s, char *sums)
 {
     const fc_conv *g = d->l->g;
     const ptrdiff_t vlen = d->l->lanes, size = d->l->size;
@@ -264,6 +252,8 @@ static void weight_deliver(const weight *d, const share *s, const char *sums)
                     apart = d->each ? g->kernels * n : count;
     const ptrdiff_t first =
         (s->group * g->kernels + (d->lanes_of_x ? s->row : s->lane)) * n + (d->lanes_of_x ? s->lane * apart : 0);
+    if (d->share > 1)
+        fc_spread_taps(sums, s->rows * d->l->taps, d->l->axis[COLS].k, vlen * size, d->share);
     for (ptrdiff_t i = 0; i < (d->lanes_of_x ? s->rows : 1); i++)
         for (ptrdiff_t v = 0; v < s->vectors; v++, sums += count * vlen * size)
             d->l->op->lanes_out(g->out + (first + i * n + v * vlen * apart) * size, apart, 1, sums, count,
@@ -340,7 +330,7 @@ static void weight_chunk(void *context, ptrdiff_t index, int slot)
     weight_lay_parts(d, &room, &b);
     int in_place = d->lanes_of_x && d->l->taps == 1 && !d->each;
     fc_gemm m = {.a_at = b.row_at, .b_at = b.lane_at, .panel = b.panel, .c = b.sums};
-    m.cs = (d->lanes_of_x ? s.vectors : 1) * d->l->taps * vlen;
+    m.cs = (d->lanes_of_x ? s.vectors : 1) * d->tap_vectors * vlen;
     if (in_place) {
         m.c = g->out + ((s.group * g->kernels + s.row) * g->channels + s.lane) * d->l->size;
         m.cs = g->channels;

@@ -169,18 +169,21 @@ void check_lanes_in(fc_lanes_in_fn *in)
     for (int trial = 0; trial < 600; trial++) {
         ptrdiff_t lanes = up_to(2) == 1 ? most : up_to(most), rows = up_to(7), cols = up_to(20), adjacent = up_to(3) == 1;
         ptrdiff_t gap = up_to(2) == 1 ? 0 : up_to(3), xs = cols + gap, seen = (rows - 1) * xs + cols;
+        ptrdiff_t pixel = up_to(2) == 1 ? most : lanes + up_to(most - lanes + 1) - 1;
         randomize(1, type);
         view v = adjacent ? lay(source[0], ADJACENT, 1, seen, lanes, x)
                           : lay(source[0], ADJACENT, 1, lanes, up_to(3) == 1 ? SET / size : seen, x);
-        view to = lay(dest, ADJACENT, 1, rows, cols * most, NULL);
+        view to = lay(dest, ADJACENT, 1, rows + most, cols * pixel, NULL); /* written beyond */
         ptrdiff_t step = adjacent ? v.row / size : 1, channel = adjacent ? 1 : v.row / size;
-        EACH(i, rows) EACH(j, cols) EACH(l, most) {
-            ptrdiff_t pixel = i * xs + j;
-            want[0][i][j * most + l] = copied(l >= lanes ? 0 : flat[adjacent ? pixel * WIDE + l : l * WIDE + pixel]);
+        EACH(i, rows) EACH(j, cols) EACH(l, pixel) {
+            ptrdiff_t at = i * xs + j;
+            want[0][i][j * pixel + l] = copied(l >= lanes ? 0 : flat[adjacent ? at * WIDE + l : l * WIDE + at]);
         }
-        say_case("trial %d: rows %td, cols %td of %td, lanes %td, channel %td", trial, rows, cols, xs, lanes, channel);
-        in(to.p, to.row / size, v.p, channel, xs * step, step, rows, cols, lanes);
-        verify(to, 1, rows, cols * most);
+        say_case("trial %d: rows %td, cols %td of %td, lanes %td of %td, channel %td", trial, rows, cols, xs, lanes, pixel, channel);
+        in(to.p, to.row / size, pixel, v.p, channel, xs * step, step, rows, cols, lanes);
+        EACH(i, rows) EACH(l, most - pixel) if (i == rows - 1 || (cols * pixel + l) * size < to.row)
+            memset(to.p + i * to.row + (cols * pixel + l) * size, POISON, (size_t)size); /* zeros */
+        verify(to, 1, rows, cols * pixel);
     }
 }
 
