@@ -173,6 +173,18 @@ def test_bits(isa, tiny_chunks, rng, k):
         cases.assert_same_bits(y, one[window])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bits_of_large_pictures(isa, rng, dtype):
+    """Which are read once for both passes, beside those of pieces, which are not."""
+    x = cases.reals(rng, (263, 1101), dtype)
+    for size in (3, 5, 7):
+        k = kernels.gaussian(size, ndim=1, dtype=dtype)
+        y = fastconv.sepcorr2d(x, k, k, method="separable")
+        for at in (slice(0, 40), slice(230, 263 - size + 1)):
+            piece = fastconv.sepcorr2d(x[at.start : at.stop + size - 1], k, k, method="separable")
+            cases.assert_same_bits(piece, y[at], size)
+
+
 def test_non_finite_values_stay_in_their_windows(rng):
     x, k = cases.reals(rng, (60, 80), "float32"), RANK_ONE["gaussian"].astype("float32")
     x[20, 30], x[45, 70] = np.nan, np.inf

@@ -75,7 +75,8 @@ struct call {
     int x_adjacent;      /* rows of x can be read where they are, */
     int out_adjacent;    /* and outputs be written */
     ptrdiff_t results;   /* of a place: terms that are not combined */
-    int streams;         /* out is so large that it goes past the caches */
+    int streams;         /* out is so large that it goes past the caches, */
+    int is_far;          /* or that it does not fit into L2 */
     double divisor;      /* of what is stored; 1: none */
     double turned_taps;  /* the method's: of an output of a turned tile; 0: it cannot compute these */
 

@@ -166,6 +166,7 @@ int fc_call_prepare(call *c, const fc_corr *g, char *small)
     for (int a = 0; a < FC_AXES; a++)
         bytes *= (double)g->axis[a].out;
     c->streams = c->out_adjacent && bytes >= stream_from;
+    c->is_far = bytes > CORR_FAR;
     if (c->method->prepare && c->method->prepare(c) != 0)
         return -1;
     fc_lay_boxes(c);

@@ -9,6 +9,8 @@
  *      |  halo   | ---> |         |   v     +---------+                |     |   all terms in one pass of K3, whose
  *      +---------+      +---------+  --->   +---------+  next term     +-----+   tap columns are (term, column)
  *
+ * Where x comes from beyond L2, small kernels of one term are summed in both directions at once (passes_tmpl.h).
+ *
  * (Planes only where there is depth. In turned tiles, of one term, the passes exchange their directions.) Terms may be something
  * else than parts of one sum: derivatives, of which the norm is asked for, or each by itself. Both are made of one look at x.
  */
@@ -94,8 +96,23 @@ static void separable_block(const call *c, const scratch *s, const patch *p, ptr
     separable_across(c, s, term, p->out + (i * p->out_row + j) * c->size, p->out_row, p->out_result, rows, cols);
 }
 
+/* Both passes as one over a patch that comes from beyond L2, by one term without dilations; 0: it is to be done otherwise */
+static int separable_at_once(const call *c, const patch *p)
+{
+    static const ptrdiff_t here[] = {0};
+    const fc_axis *rows = &c->g->axis[ROWS], *cols = &c->g->axis[COLS];
+    const fc_taps down = {.h = rows->k, .full = 1, .at = here, .k = c->g->factor[ROWS]},
+                  across = {.h = 1, .full = cols->k, .k = c->g->factor[COLS], .stream = c->streams};
+    if (!c->is_far || !c->op->passes || c->g->terms > 1 || c->g->axis[DEPTH].k > 1 || p->cols < SEPARABLE_AT_ONCE ||
+        rows->dilation > 1 || cols->dilation > 1)
+        return 0;
+    return c->op->passes(p->src, p->r->row, &down, &across, p->out, p->out_row, p->rows, p->cols);
+}
+
 static void separable_compute(const call *c, const scratch *s, const patch *p)
 {
+    if (separable_at_once(c, p))
+        return;
     for (ptrdiff_t i = 0; i < p->rows; i += c->separable.rows)
         for (ptrdiff_t j = 0; j < p->cols; j += c->separable.cols)
             separable_block(c, s, p, i, j);
@@ -116,7 +133,5 @@ static void separable_turned(const call *c, const scratch *s, const patch *p)
                     cols->dilation * p->out_row, parts_of(p->cols - i, cols->dilation), p->rows);
 }
 
-const method fc_separable = {.prepare = separable_prepare,
-                             .parts = separable_parts,
-                             .compute = separable_compute,
-                             .turned = separable_turned};
+const method fc_separable = {
+    .prepare = separable_prepare, .parts = separable_parts, .compute = separable_compute, .turned = separable_turned};

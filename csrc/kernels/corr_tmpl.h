@@ -86,22 +86,22 @@ FC_INLINE void NAME(corr_row)(VT acc[][NAME(CORR_MOST)], const int alone, const 
         if (alone && dense && V > 1 && --columns > 0) {
             const VT tap = vsplat(*k), end = vloadm(x++ + V * VLEN - 1, 1);
             EACH(v, V)
-                acc[0][v] = vfma(tap, vnext(s[v], v < V - 1 ? s[v + 1] : end), acc[0][v]);
+                acc[0][v] = vfma(tap, vnext(s[v], v < V - 1 ? s[v + 1] : end, 1), acc[0][v]);
             k += ks;
         }
 #endif
     } while (--columns > 0);
 }
 
-/* R output rows x V vectors, `lanes` of the last one. M: min(R, h). The last tap row lacks the last `part` columns.
- * (FC_OPAQUE: gcc would keep every multiple of the strides, and spill.) */
-FC_INLINE void NAME(corr_block)(const int R, const int M, const int V, const int whole, const int dense, const T *x,
-                                ptrdiff_t xs, const fc_taps *taps, ptrdiff_t step, T *out, ptrdiff_t os, VMASK lanes)
+/* R output rows x V vectors, `lanes` of the last one. M: min(R, h). The last tap row lacks the last `part` columns. column: there
+ * is but one. (FC_OPAQUE: gcc would keep every multiple of the strides, and spill.) */
+FC_INLINE void NAME(corr_sums)(const int R, const int M, const int V, const int whole, const int dense, const int column,
+                               const T *x, ptrdiff_t xs, const fc_taps *taps, ptrdiff_t step, VMASK lanes,
+                               VT acc[][NAME(CORR_MOST)])
 {
     const ptrdiff_t *at = taps->at;
     const T *k = taps->k;
-    const ptrdiff_t h = taps->h, full = taps->full, part = dense ? 0 : taps->part;
-    VT acc[NAME(CORR_MOST)][NAME(CORR_MOST)];
+    const ptrdiff_t h = taps->h, full = column ? 1 : taps->full, part = dense ? 0 : taps->part;
     const VT start = vsplat((T)taps->start);
     EACH(r, R)
         EACH(v, V)
@@ -127,7 +127,13 @@ FC_INLINE void NAME(corr_block)(const int R, const int M, const int V, const int
 #undef FC_BEHIND
 #undef FC_BEFORE
 #undef FC_INPUT_ROW
+}
 
+FC_INLINE void NAME(corr_block)(const int R, const int M, const int V, const int whole, const int dense, const T *x,
+                                ptrdiff_t xs, const fc_taps *taps, ptrdiff_t step, T *out, ptrdiff_t os, VMASK lanes)
+{
+    VT acc[NAME(CORR_MOST)][NAME(CORR_MOST)];
+    NAME(corr_sums)(R, M, V, whole, dense, 0, x, xs, taps, step, lanes, acc);
     const int stream = dense && taps->stream && ((uintptr_t)out | (uintptr_t)os * sizeof(T)) % FC_VECTOR_BYTES == 0;
     EACH(r, R) {
         EACH(v, V)

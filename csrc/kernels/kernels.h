@@ -20,7 +20,7 @@
     X(fft) X(ifft) X(fftmul) X(transpose) X(add) X(finite)               \
     X(split) X(join)                                                     \
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
-    X(norms) X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
+    X(norms) X(passes) X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
 #define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread) X(match_join) X(magnitude)
 
 /* How elements are stored; arithmetic is done in the first five. Integers wrap. FC_F16 is of layers alone (fc_conv), which are computed
@@ -63,6 +63,10 @@ typedef struct {
 } fc_norms;
 typedef void fc_norms_fn(const void *x, ptrdiff_t xs, const fc_norms *g, void *out, ptrdiff_t os, ptrdiff_t rows,
                          ptrdiff_t cols);
+/* A column of taps and then a row of them (passes_tmpl.h): `across` of what `down` makes; both are dense, and across->at does not count.
+ * Returns 0, and has done nothing, where there is no code for so many taps, or for so few outputs. */
+typedef int fc_passes_fn(const void *x, ptrdiff_t xs, const fc_taps *down, const fc_taps *across, void *out, ptrdiff_t os,
+                         ptrdiff_t rows, ptrdiff_t cols);
 /* Rows of FC_U8 or FC_I8, correlated in 16 bits (across_tmpl.h):  out[i][j] = sum_{t < full} x[i*xs + at[t] + j] * k[t]; of the
  * taps only these three count. */
 typedef void fc_across_fn(const void *x, int stored, ptrdiff_t xs, const fc_taps *taps, void *out, ptrdiff_t os, ptrdiff_t rows,

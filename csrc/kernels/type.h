@@ -25,6 +25,7 @@
 #include "kernels/fft_tmpl.h"
 #include "kernels/match_tmpl.h"
 #include "kernels/norms_tmpl.h"
+#include "kernels/passes_tmpl.h"
 #include "kernels/ordered_tmpl.h"
 #include "kernels/narrow_tmpl.h"
 #include "kernels/missing_tmpl.h"

@@ -26,7 +26,7 @@
  *   vbehind(a, n)      n zeros, and then a's elements but the last n; vlast(a, n): a's last n again and again
  *   vziplow(a, b)      a's and b's elements in turn: of their first halves; vziphigh: of their second; of floats
  *   vpick(a, i, b)     lane l is lane i[l] of a and b joined; only where that is one instruction. i: VBITS
- *   vnext(a, b)        a's lanes but the first, and b's first; likewise
+ *   vnext(a, b, n)     a's lanes but the first n, and b's first n; likewise
  *   vbetween(a, b, n)  of every 16 bytes, a's elements from n on, then b's first n: what lies n elements behind a, where b lies
  *                      16 bytes behind a; only where that is one instruction, and there is no vnext
  *   vraw(F, p)         VLEN elements of type F from p, which need not be aligned
@@ -351,7 +351,8 @@ typedef long long FC_INDEX __attribute__((vector_size(FC_VECTOR_BYTES)));
 #define vpick(a, lanes, b) VOP(permutex2var)(a, (FC_INDEX)(lanes), b)
 #define FC_ALIGNR_4 epi32
 #define FC_ALIGNR_8 epi64
-#define vnext(a, b) ((VT)FC_JOIN(FC_WITH(FC_X86, FC_VECTOR_BYTES), alignr, FC_WITH(FC_ALIGNR, FC_SIZE))((FC_INDEX)(b), (FC_INDEX)(a), 1))
+#define vnext(a, b, n)                                                                                                   \
+    ((VT)FC_JOIN(FC_WITH(FC_X86, FC_VECTOR_BYTES), alignr, FC_WITH(FC_ALIGNR, FC_SIZE))((FC_INDEX)(b), (FC_INDEX)(a), n))
 #endif
 
 #if FC_HAS & FC_MASKED_MEMORY

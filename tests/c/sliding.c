@@ -152,3 +152,31 @@ void check_norms(fc_norms_fn *norms)
         verify(out, 1, rows, cols);
     }
 }
+
+void check_passes(fc_passes_fn *passes)
+{
+    EACH(trial, 200) {
+        static const ptrdiff_t here[] = {0};
+        ptrdiff_t lanes = table->vector_bytes / size, rows = up_to(20), cols = up_to(18 * lanes + 1), h = 1 + 2 * up_to(3);
+        ptrdiff_t w = up_to(9) == 1 ? up_to(9) : h;
+        randomize(trial % 2, type);
+        EACH(i, rows)
+            EACH(j, cols) {
+                double total = 0;
+                EACH(b, w) {
+                    double sum = 0;
+                    EACH(a, h)
+                        sum = fused(x[0][i + a][j + b], k[0][0][a], sum);
+                    total = fused(sum, k[0][0][h + b], total);
+                }
+                want[0][i][j] = (cell){.sum = total, .wide = total};
+            }
+        view vx = lay(source[0], ADJACENT, 1, rows + h - 1, cols + w - 1, x);
+        view vk = lay(source[1], ADJACENT, 1, 1, h + w, k), out = lay(dest, ADJACENT, 1, rows, cols, NULL);
+        fc_taps down = {.h = h, .full = 1, .at = here, .k = vk.p},
+                across = {.h = 1, .full = w, .k = vk.p + h * size, .stream = (int)up_to(2) - 1};
+        say_case("h %td, w %td, stream %d, rows %td, cols %td", h, w, across.stream, rows, cols);
+        if (passes(vx.p, vx.row / size, &down, &across, out.p, out.row / size, rows, cols))
+            verify(out, 1, rows, cols);
+    }
+}
