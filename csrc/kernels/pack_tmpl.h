@@ -35,21 +35,31 @@ FC_INLINE VT NAME(pack_lanes)(const char *x, ptrdiff_t step, ptrdiff_t from, ptr
     return FC_PACK_LOAD(half ? (const char *)of_half : (const char *)lane);
 }
 
-/* A vector of elements at a step, n of which exist */
-FC_INLINE VT NAME(pack_steps)(const char *x, ptrdiff_t step, ptrdiff_t n, const int half)
+#ifdef vpick
+/* Every second element of two vectors at x, of which the lanes of both masks are read */
+FC_INLINE VT NAME(pack_seconds)(const char *x, VMASK low, VMASK high, const int half)
+{
+    (void)half;
+    return vpick(FC_PACK_LOADM(x, low), NAME(even), FC_PACK_LOADM(FC_AT(VLEN), high));
+}
+#define FC_BETWEEN(first, last) ((VMASK)(vlanes((last) + 1) & ~vlanes(first)))
+#endif
+
+/* A vector of elements at a step, of which those from ... end exist */
+FC_INLINE VT NAME(pack_steps)(const char *x, ptrdiff_t step, ptrdiff_t from, ptrdiff_t end, const int half)
 {
 #ifdef vpick
-    const ptrdiff_t last = (n - 1) * step + 1;
+    const ptrdiff_t first = from * step, last = (end - 1) * step;
     if (step == 2 || step == 4) {
-        VT low = vpick(FC_PACK_LOADM(x, vlanes(last)), NAME(even), FC_PACK_LOADM(FC_AT(VLEN), vlanes(last - VLEN)));
+        VT low = NAME(pack_seconds)(x, FC_BETWEEN(first, last), FC_BETWEEN(first - VLEN, last - VLEN), half);
         if (step == 2)
             return low;
-        VT high = vpick(FC_PACK_LOADM(FC_AT(2 * VLEN), vlanes(last - 2 * VLEN)), NAME(even),
-                        FC_PACK_LOADM(FC_AT(3 * VLEN), vlanes(last - 3 * VLEN)));
+        VT high = NAME(pack_seconds)(FC_AT(2 * VLEN), FC_BETWEEN(first - 2 * VLEN, last - 2 * VLEN),
+                                     FC_BETWEEN(first - 3 * VLEN, last - 3 * VLEN), half);
         return vpick(low, NAME(even), high);
     }
 #endif
-    return NAME(pack_lanes)(x, step, 0, n, half);
+    return NAME(pack_lanes)(x, step, from, end, half);
 }
 
 /* A vector that begins at j, some lanes of which may lie outside */
@@ -59,7 +69,7 @@ FC_INLINE VT NAME(pack_edge)(const char *x, ptrdiff_t step, ptrdiff_t j, ptrdiff
     if (step == 1)
         return FC_PACK_LOADM(FC_AT(j), (VMASK)(vlanes(end - j) & ~vlanes(from - j)));
 #endif
-    return NAME(pack_lanes)(FC_AT(j * step), step, from > j ? from - j : 0, end - j, half);
+    return NAME(pack_steps)(FC_AT(j * step), step, from > j ? from - j : 0, end - j, half);
 }
 
 FC_INLINE void NAME(pack_run)(T *to, const char *x, const fc_run *r, ptrdiff_t ts, const ptrdiff_t step, ptrdiff_t ahead,
@@ -74,6 +84,20 @@ FC_INLINE void NAME(pack_run)(T *to, const char *x, const fc_run *r, ptrdiff_t t
             vstore(to, FC_PACK_LOADM(x, first));
             if (n > VLEN)
                 vstore(to + VLEN, FC_PACK_LOADM(FC_AT(VLEN), second));
+        }
+        return;
+    }
+#endif
+#ifdef vpick
+    if (step == 2 && n <= 2 * VLEN) { /* likewise */
+        VMASK some[4];
+        EACH(v, 4)
+            some[v] = FC_BETWEEN(2 * from - v * VLEN, 2 * (end - 1) - v * VLEN);
+        for (ptrdiff_t i = r->rows; i > 0; i--, to += ts, x = FC_AT(r->xs)) {
+            __builtin_prefetch(FC_AT(ahead), 0, 2);
+            vstore(to, NAME(pack_seconds)(x, some[0], some[1], half));
+            if (n > VLEN)
+                vstore(to + VLEN, NAME(pack_seconds)(FC_AT(2 * VLEN), some[2], some[3], half));
         }
         return;
     }
@@ -95,10 +119,9 @@ FC_INLINE void NAME(pack_run)(T *to, const char *x, const fc_run *r, ptrdiff_t t
             }
         else
             for (; j + VLEN <= end; j += VLEN)
-                vstore(to + j, NAME(pack_steps)(FC_AT(j * step), step, end - j, half));
+                vstore(to + j, NAME(pack_steps)(FC_AT(j * step), step, 0, end - j, half));
         if (j < end) {
-            vstore(to + j,
-                   step == 1 ? NAME(pack_edge)(x, 1, j, 0, end, half) : NAME(pack_steps)(FC_AT(j * step), step, end - j, half));
+            vstore(to + j, NAME(pack_edge)(x, step, j, 0, end, half));
             j += VLEN;
         }
         for (; j < n; j += VLEN)
@@ -133,6 +156,7 @@ static void NAME(pack)(void *to, const void *x, const fc_runs *r)
     NAME(pack_runs)(to, x, r, 0);
 }
 #undef FC_PACKED
+#undef FC_BETWEEN
 #undef FC_AT
 #undef FC_PACK_LOAD
 #undef FC_PACK_LOADM
