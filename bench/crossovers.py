@@ -124,10 +124,13 @@ def pictures() -> Calls:
 
 
 def images_of_bytes() -> Calls:
-    k, how = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256, {"dtype": np.uint8, "overflow": "saturate"}
-    call = partial(fastconv.corr2d, k=k, mode="same", boundary="reflect", **how)
-    shapes = (250, 333), (512, 512), (1080, 1920), (2160, 3840)
-    return {f"corr2d, binomial 5 of bytes {shape}": partial(call, np.zeros(shape, np.uint8)) for shape in shapes}
+    calls: Calls = {}
+    for taps in ([1, 2, 1], [1, 4, 6, 4, 1]):
+        k = np.outer(taps, taps) / sum(taps) ** 2
+        call = partial(fastconv.corr2d, k=k, mode="same", boundary="reflect", dtype=np.uint8, overflow="saturate")
+        for shape in (250, 333), (512, 512), (1080, 1920), (2160, 3840):
+            calls[f"corr2d, binomial {len(taps)} of bytes {shape}"] = partial(call, np.zeros(shape, np.uint8))
+    return calls
 
 
 def averages() -> Calls:
@@ -217,7 +220,8 @@ GROUPS: dict[str, Callable[[], Calls]] = {
     "PLAIN_BELOW": filters, "LAGS_PRODUCTS": lags, "MISSING_BAND": filters, "FLOAT32_FROM": filters, "FAR": filters,
     "FC_THREADS_FROM_US": threads, "KEEP_GIL_BELOW": threads, "SPIN_US": threads, "*_CHUNK_US": threads,
     "RATE_*": threads, "FC_*": pictures, "CORR_*": pictures, "GATHER_*": pictures, "SEPARABLE_*": pictures,
-    "STRIP_*": pictures, "KEPT_*": pictures, "BYTES_*": images_of_bytes, "COLUMNS_*": averages,
+    "STRIP_*": pictures, "KEPT_*": pictures, "BYTES_*": images_of_bytes, "THREES_*": images_of_bytes,
+    "COLUMNS_*": averages,
 }  # fmt: skip
 
 

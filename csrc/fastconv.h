@@ -53,7 +53,8 @@ typedef struct {
  * columns; an axis that is not there has n = k = out = stride = dilation = 1 and lead = 0. */
 typedef struct {
     /* Of the arithmetic, and of k: one of the first FC_TYPES. As stored: out_type is type, or FC_I64 for FC_I32, or any for floats
-     * but with FC_FFT. For FC_I16, x is of bytes and out of up to 16 bits, with FC_DIRECT and FC_SEPARABLE without strides. */
+     * but with FC_FFT. For FC_I16, x is of bytes and out of up to 16 bits, with FC_DIRECT and FC_SEPARABLE without strides;
+     * norms are FC_L1, of FC_U8 by three by three taps. */
     int type, x_type, out_type;
     int method, threads; /* threads: at most; >= 1 */
     int batches;

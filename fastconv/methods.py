@@ -186,10 +186,10 @@ def _exactly(c: Correlation, choice: Choice, k: NDArray[np.int64], divisor: int)
 
     k, divisor: c.k, as `as_whole` has it.
     """
-    apart = choice.combine == "apart"
+    combined = choice.combine in ("apart", "l1")
     if _core is None or c.x.dtype.itemsize > 2 or any(a.stride > 1 for a in c.axes):
         return None
-    if not (_is_plain(c, choice) or apart):
+    if not (_is_plain(c, choice) or combined):
         return None
     info, fits, fill = np.iinfo(c.x.dtype), np.iinfo(c.dtype), int(c.fillvalue.real)
     low, high = int(info.min), int(info.max)
@@ -204,21 +204,32 @@ def _exactly(c: Correlation, choice: Choice, k: NDArray[np.int64], divisor: int)
     divided = of_bytes and least >= 0 and (divisor > 1 or c.dtype.itemsize == 1) and _core.divides(divisor, most)
     if (most + divisor // 2) // divisor > fits.max and c.overflow != "saturate":
         divided = False
+    if choice.combine == "l1":
+        as_they_are = divisor == 1 and _sums_norms(c, choice, high)
     dtype: np.dtype[Any] = np.dtype(np.int16)
-    method, factors = "box" if is_box else "direct", tuple(f.astype(dtype) for f in choice.factors if apart)
-    if apart and not (as_they_are and all((a == b).all() for a, b in zip(factors, choice.factors, strict=True))):
+    method, factors = "box" if is_box else "direct", tuple(f.astype(dtype) for f in choice.factors if combined)
+    if combined and not (as_they_are and all((a == b).all() for a, b in zip(factors, choice.factors, strict=True))):
         return None
     if not (as_they_are or divided):
         if not (is_box and c.dtype == c.x.dtype and _is_divided_as_box(divisor, most, k.shape[-2], high)):
             return None
         dtype = np.dtype(np.int32)
-    elif not (is_box or apart) and sum(n > 1 for n in k.shape) > 1:
+    elif not (is_box or combined) and sum(n > 1 for n in k.shape) > 1:
         factors = factorize(k.tobytes(), k.dtype, k.shape, 1)
     if factors:
         method = "separable"
     out = c.room(c.dtype) if c.out is None else c.out
     sums = c._replace(k=k.astype(dtype), sum_dtype=dtype, fillvalue=fill, out=out)
     return sums, Choice(method, choice.why, factors, casts="saturate", combine=choice.combine, divisor=divisor)
+
+
+def _sums_norms(c: Correlation, choice: Choice, high: int) -> bool:
+    """Whether compiled code sums the absolute values of derivatives of bytes up to high, by three taps, in 16 bits."""
+    if c.x.dtype != np.uint8 or any(f.shape != (2, 3) for f in choice.factors):
+        return False
+    weights = np.prod([np.abs(f.astype(np.float64)).sum(1) for f in choice.factors], 0)
+    most, limit = high * float(weights.sum()), int(np.iinfo(c.dtype).max)
+    return bool(high * weights.max() < 2**15) and (most <= limit or (limit < 256 and c.overflow == "saturate"))
 
 
 def _is_divided_as_box(divisor: int, most: int, rows: int, high: int) -> bool:

@@ -95,6 +95,26 @@ def test_integers_are_rounded_and_saturated(rng, isa, norm):
         np.testing.assert_array_equal(out, expected if does_fit else 77)
 
 
+@pytest.mark.parametrize("kernel", ["sobel", "scharr", ([-60, 0, 60], [1, 3, 1])])
+def test_bytes_are_summed_in_integers(rng, isa, kernel):
+    """Both derivatives, and their absolute values, in 16 bits where these hold them; narrow, wide, into views."""
+    for (h, w), boundary in zip([(1, 1), (9, 40), (6, 63), (30, 131), (7, 1100)], SCIPY, strict=True):
+        x = rng.integers(0, 256, (h, w, 3), np.uint8)
+        x[h // 2 :, w // 2 :] = 255
+        parts = gradient(x.astype(float), kernel, "same", boundary, 9, axes=(0, 1))
+        for dtype in (np.int16, np.uint16, np.uint8):
+            asked = {"axes": (0, 1), "dtype": dtype, "overflow": "saturate"}
+            info = np.iinfo(dtype)
+            for norm in (None, "l1"):
+                expected = normed(parts, norm).clip(info.min, info.max)
+                np.testing.assert_array_equal(gradient(x, kernel, "same", boundary, 9, norm=norm, **asked), expected)
+                alone = gradient(x[..., 1], kernel, "same", boundary, 9, norm=norm, **(asked | {"axes": None}))
+                np.testing.assert_array_equal(alone, expected[..., 1])
+                out = np.zeros((*expected.shape[:-1], 6), dtype)[..., ::2]
+                gradient(x, kernel, "same", boundary, 9, norm=norm, out=out, **asked)
+                np.testing.assert_array_equal(out, expected)
+
+
 @pytest.mark.parametrize("norm", NORMS)
 def test_layouts_and_out(rng, isa, norm):
     x = rng.random((40, 70)).astype("f4")

@@ -71,7 +71,7 @@ void fc_lay_boxes(call *c)
         c->is_tiled |= c->inner.to[a] - c->inner.from[a] < axis[a].out;
     }
     if (c->method->as_stored) { /* kernels that take vectors of outputs, not some lanes, without detours */
-        const ptrdiff_t lanes = c->fc->vector_bytes / c->size, n = axis[COLS].out;
+        const ptrdiff_t lanes = c->fc->vector_bytes, n = axis[COLS].out; /* two vectors */
         ptrdiff_t *from = &c->inner.from[COLS], *to = &c->inner.to[COLS];
         *from = *from > 0 ? max(*from, min(lanes, n)) : 0;
         *to = max(*from, *to < n ? min(*to, n - lanes) : n);

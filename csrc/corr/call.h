@@ -40,6 +40,7 @@ typedef struct {
     ptrdiff_t *at;                                         /* im2col.c, separable.c, columns.c */
     const char **rows;                                     /* columns.c: where rows of x lie; */
     char *fills;                                           /* a row of fill values */
+    char *narrow, *results;                                /* bytes.c */
     char *panel, *sums, *planes;                           /* the first is im2col.c's */
     char *down, *turned, *across, *boxes, *ring, *between; /* box.c, lines.c; the second is separable.c's, too */
     char *second, *transforms;                             /* overlap.c: the other tile of a pair */

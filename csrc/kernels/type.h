@@ -14,6 +14,9 @@
 #if defined FC_INTEGER && FC_SIZE <= 4
 #include "kernels/quotient_tmpl.h"
 #include "kernels/windows_tmpl.h"
+#if FC_SIZE == 2
+#include "kernels/threes_tmpl.h"
+#endif
 #endif
 #ifndef FC_INTEGER
 #include "kernels/gemm_tmpl.h"

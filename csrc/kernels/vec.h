@@ -17,7 +17,7 @@
  *   vfma(a, b, c)      a * b + c, rounded once where the instruction set has FC_FMA
  *   vfnma(a, b, c)     c - a * b, likewise; of floats
  *   vsqrt vmin vmax    of floats; min and max of (a, NaN) are NaN
- *   vless(a, b)        a - b, or 0 where that is negative; of 16 bits
+ *   vless(a, b)        a - b, or 0 where that is negative; vabs(a): the larger of a and -a, signed; of 16 bits
  *   vhigh(a, b)        a * b / 2^bits; of 16 and 32 bits
  *   vupper vlower(a, b, n)   exchange of blocks of n lanes, a constant: of every pair of blocks upper takes a's
  *                      first and, in place of its second, b's first; lower a's second and b's second
@@ -117,6 +117,7 @@ typedef T NAME(unaligned) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(F
 #undef vhigh
 #if defined __ARM_NEON
 #define vless(a, b) ((VT)vqsubq_u16(a, b))
+#define vabs(a) ((VT)vabsq_s16((int16x8_t)(a)))
 #if FC_SIZE == 2
 #define vhigh(a, b)                                                                                                      \
     ((VT)vuzp2q_u16((uint16x8_t)vmull_u16(vget_low_u16(a), vget_low_u16(b)), (uint16x8_t)vmull_high_u16(a, b)))
@@ -126,6 +127,7 @@ typedef T NAME(unaligned) __attribute__((vector_size(FC_VECTOR_BYTES), aligned(F
 #endif
 #else
 #define vless(a, b) ((VT)FC_X86(subs, epu16)((VX)(a), (VX)(b)))
+#define vabs(a) ((VT)FC_X86(max, epi16)((VX)(a), (VX)(vzero() - (a))))
 #if FC_SIZE == 2
 #define vhigh(a, b) ((VT)FC_X86(mulhi, epu16)((VX)(a), (VX)(b)))
 #elif defined FC_INTEGER && FC_SIZE == 4 /* of every second element, and of the others */

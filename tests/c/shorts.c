@@ -68,6 +68,41 @@ void check_down(fc_down_fn *down)
     }
 }
 
+void check_threes(fc_threes_fn *threes)
+{
+    static const int types[] = {FC_U8, FC_I8, FC_I16, FC_U16};
+    EACH(trial, 300) {
+        const int stored = types[trial % 4], terms = 1 + trial / 4 % 2, norm = trial / 8 % 2;
+        const int combine = terms == 1 ? FC_ADDED : norm || trial % 4 < 2 ? FC_L1 : FC_APART;
+        const unsigned divisor = terms == 1 ? divisor_for(9 * 8 * 8 * 8) : 1;
+        const ptrdiff_t apart = up_to(2) == 1 ? 1 : up_to(5), rows = up_to(9), wide = table->vector_bytes, results = combine == FC_APART ? 2 : 1;
+        const ptrdiff_t cols = wide - 1 + up_to(2 * wide);
+        randomize(1, FC_U8);
+        double factor[2][6];
+        char taps[2][6 * 8];
+        EACH(a, 2) EACH(t, 3 * terms) {
+            factor[a][t] = terms == 1 ? fabs(k[0][a][t]) : k[0][a][t];
+            put(taps[a] + t * size, factor[a][t], type);
+        }
+        EACH(i, rows) EACH(j, cols) {
+            cell c[2];
+            memset(c, 0, sizeof c);
+            EACH(t, terms) EACH(a, 3) EACH(b, 3)
+                add_product(&c[t], x[0][i + a][j + b * apart], factor[0][3 * t + a] * factor[1][3 * t + b]);
+            if (combine == FC_L1)
+                c[0].wrapped = (uint64_t)(abs((int16_t)c[0].wrapped) + abs((int16_t)c[1].wrapped));
+            EACH(t, results) divide(&c[t], divisor, stored), want[t][i][j] = c[t];
+        }
+        view vx = lay_as(FC_U8, source[0], ADJACENT, 1, rows + 2, cols + 2 * apart, x);
+        view out = lay_as(stored, dest, ADJACENT, results, rows, cols, NULL);
+        const fc_threes g = {.apart = apart, .out_result = out.plane, .terms = terms, .combine = combine, .divisor = divisor,
+                             .down = taps[0], .across = taps[1]};
+        say_case("to type %d, %d terms, divided by %u, %td apart, %td rows, %td columns", stored, terms, divisor, apart, rows, cols);
+        threes(out.p, stored, out.row, vx.p, vx.row, &g, rows, cols);
+        verify_as(stored, out, results, rows, cols);
+    }
+}
+
 void check_column(fc_column_fn *column)
 {
     EACH(trial, 200) {
