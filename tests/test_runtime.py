@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import os
 import re
@@ -112,8 +113,7 @@ def test_environment(python):
     assert state(python, FASTCONV_SPREAD="0", FASTCONV_NUM_THREADS="") == ([], default)
 
 
-@pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("number", ["1", "5", " 3 ", "9999"])
+@pytest.mark.parametrize(("number", "isa"), zip(["1", "5", " 3 ", "9999"], itertools.cycle(ISAS), strict=False))
 def test_environment_of_threads(python, isa, number):
     used = f"{min(int(number), 256)} {isa} False [[6.]]"
     assert state(python, FASTCONV_NUM_THREADS=number, FASTCONV_MAX_ISA=isa) == ([], used)

@@ -126,12 +126,14 @@ cell want[PLANES][TALL][WIDE];
 
 void add_product(cell *c, double a, double b)
 {
+    if (!is_float(type)) {
+        c->wrapped += (uint64_t)(int64_t)a * (uint64_t)(int64_t)b;
+        return;
+    }
     if (type == FC_F32)
         c->sum = table->fma ? fmaf((float)a, (float)b, (float)c->sum) : (float)a * (float)b + (float)c->sum;
-    else if (type == FC_F64)
-        c->sum = table->fma ? fma(a, b, c->sum) : a * b + c->sum;
     else
-        c->wrapped += (uint64_t)(int64_t)a * (uint64_t)(int64_t)b;
+        c->sum = table->fma ? fma(a, b, c->sum) : a * b + c->sum;
     c->wide += (long double)a * b;
     c->mass += fabsl((long double)a * b);
     c->n++;

@@ -216,20 +216,17 @@ void check_match_score(fc_match_score_fn *score)
 }
 
 /* The score at (z, i, j) by the definitions in fastconv.h */
-static double score_of(const fc_match *g, const double *t, const double *weights, ptrdiff_t z, ptrdiff_t i, ptrdiff_t j)
+static double score_of(const fc_match *g, const double *t, const double *weights, const ptrdiff_t o[FC_AXES])
 {
     static double X[PLANES * TALL * WIDE];
-    const ptrdiff_t o[FC_AXES] = {z, i, j};
-    ptrdiff_t taps = 0;
+    ptrdiff_t taps = 0, from[FC_AXES][TALL];
     double mean_t[PLANES] = {0}, mean_x[PLANES] = {0}, all[PLANES] = {0}, cross = 0, square = 0, power_t = 0, power_x = 0;
+    EACH(q, FC_AXES)
+        EACH(a, g->k[q])
+            from[q][a] = folded(o[q] - g->lead[q] + a, g->n[q], g->boundary);
     EACH(d, g->k[DEPTH]) EACH(a, g->k[ROWS]) EACH(b, g->k[COLS]) {
-        const ptrdiff_t tap[FC_AXES] = {d, a, b};
-        ptrdiff_t from[FC_AXES], outside = 0;
-        EACH(q, FC_AXES) {
-            from[q] = folded(o[q] - g->lead[q] + tap[q], g->n[q], g->boundary);
-            outside |= from[q] < 0;
-        }
-        X[taps] = outside ? g->fill : x[from[DEPTH]][from[ROWS]][from[COLS]];
+        const ptrdiff_t z = from[DEPTH][d], i = from[ROWS][a], j = from[COLS][b];
+        X[taps] = z < 0 || i < 0 || j < 0 ? g->fill : x[z][i][j];
         ptrdiff_t p = g->by_plane ? d : 0;
         all[p] += weights[taps], mean_t[p] += weights[taps] * t[taps], mean_x[p] += weights[taps] * X[taps];
         taps++;
@@ -250,6 +247,7 @@ static double score_of(const fc_match *g, const double *t, const double *weights
 void check_match(void)
 {
     static double t[PLANES * TALL * TALL], weights[PLANES * TALL * TALL], stored[2][PLANES * TALL * TALL];
+    static grid scores;
     fc_tune(8, 0, 0);
     for (int trial = 0; trial < 70; trial++) {
         int deep = trial % 5 == 4, layout = trial % LAYOUTS, large = trial % 4 == 3 && !deep, masked = trial % 3 == 2;
@@ -292,6 +290,7 @@ void check_match(void)
             g.weights = g.measure == FC_CCOEFF ? weights : stored[1], g.energies = stored[1];
         view vx = lay_as(g.x_type, source[0], layout, g.n[DEPTH], g.n[ROWS], g.n[COLS], x);
         g.x = vx.p, g.x_step[DEPTH] = vx.plane, g.x_step[ROWS] = vx.row, g.x_step[COLS] = vx.col;
+        EACH(z, g.out[DEPTH]) EACH(i, g.out[ROWS]) EACH(j, g.out[COLS]) scores[z][i][j] = score_of(&g, t, weights, (ptrdiff_t[]){z, i, j});
         for (g.threads = 1; g.threads <= 3; g.threads += 2) {
             view out = lay_as(g.out_type, dest, ADJACENT, g.out[DEPTH], g.out[ROWS], g.out[COLS], NULL);
             g.result = out.p, g.out_step[DEPTH] = out.plane, g.out_step[ROWS] = out.row, g.out_step[COLS] = out.col;
@@ -305,7 +304,7 @@ void check_match(void)
             char wrong[200] = "";
             double room = (g.type == FC_F32 ? 1e-4 : 1e-6) * (g.normed ? 1 : (double)taps * 10);
             EACH(z, g.out[DEPTH]) EACH(i, g.out[ROWS]) EACH(j, g.out[COLS]) {
-                double got = get(element(out, z, i, j), g.out_type), should = score_of(&g, t, weights, z, i, j);
+                double got = get(element(out, z, i, j), g.out_type), should = scores[z][i][j];
                 if (!(fabs(got - should) <= room) || (g.normed && fabs(got) > 1))
                     snprintf(wrong, sizeof wrong, "score[%td][%td][%td] is %g, not %g", z, i, j, got, should);
             }
