@@ -69,10 +69,11 @@ static void NAME(join)(void *tov, const void *evenv, const void *oddv, ptrdiff_t
         vstore(to + 2 * i, vziplow(a, b));
         vstore(to + 2 * i + VLEN, vziphigh(a, b));
     }
-    for (; 2 * i + 1 < n; i++) {
-        to[2 * i] = even[i];
-        to[2 * i + 1] = odd[i];
+    const ptrdiff_t left = n - 2 * i;
+    if (left > 0) { /* less than two vectors */
+        VT a = vloadm(even + i, vlanes((left + 1) / 2)), b = vloadm(odd + i, vlanes(left / 2));
+        vstorem(to + 2 * i, vziplow(a, b), vlanes(left));
+        if (left > VLEN)
+            vstorem(to + 2 * i + VLEN, vziphigh(a, b), vlanes(left - VLEN));
     }
-    if (2 * i < n)
-        to[2 * i] = even[i];
 }
