@@ -137,7 +137,8 @@ static const fc_rate RATE_FOLDS = {1, 8e3};      /* bytes of columns; no multipl
 static const double STRIP_TAP = 80, STRIP_ROW = 320;
 enum {
     FC_BAND_ROWS = 256,          /* rows of outputs */
-    FC_STREAM_FROM = 15 << 20,   /* bytes of a result that goes past the caches: half of an L3 of 32 MB, where a later reader finds none */
+    FC_STREAM_FROM = 15 << 20,   /* bytes of a result that goes past the caches: half of an L3 of 32 MB, where a later reader finds none; */
+    FC_STREAM_LEAST = 4 << 20, FC_STREAM_MOST = 64 << 20, /* half of the machine's own, if it tells, within these */
     CORR_COLS = 8192,            /* columns of a chunk; of a single row, 8 times that */
     CORR_LEAST_ROWS = 32,        /* rows of a band that is made for threads */
     CORR_NARROW = 256,           /* outputs across: below, gathering all costs less than strips of the border alone, if these are not turned; */

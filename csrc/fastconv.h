@@ -214,6 +214,8 @@ FC_API void fc_return(void *p);
 
 /* For tests and tuning: other values of FC_BAND_ROWS, FC_THREADS_FROM_US and FC_STREAM_FROM (costs.h) */
 FC_API void fc_tune(ptrdiff_t band_rows, double threads_from_us, double stream_from);
+/* caches.c: FC_STREAM_FROM of this machine, whose L3 has the size that the file tells; its own value where there is none */
+FC_API double fc_stream_from(const char *size_file);
 
 /* match.c: scores of a template T at every place of x continued by the boundary, depth, rows and columns.
  *

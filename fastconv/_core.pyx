@@ -72,7 +72,7 @@ cdef extern from "fastconv.h" nogil:
     int FC_ADDED, FC_L1, FC_L2, FC_APART
     int fc_divides(unsigned divisor, unsigned most, int bits)
     int fc_divides_in_floats(unsigned divisor, unsigned most)
-    int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM, FC_FFT_POINTS, KEEP_GIL_BELOW
+    int FC_BAND_ROWS, FC_THREADS_FROM_US, FC_FFT_POINTS, KEEP_GIL_BELOW
     void fc_corr_plan(int vector_bytes, const fc_corr *g, fc_plan *plan)
     int fc_corr_run(const fc_corr *g)
     ctypedef struct fc_each:
@@ -90,6 +90,7 @@ cdef extern from "fastconv.h" nogil:
     void fc_pool_spread(int on)
     void fc_alloc_fail_after(long allocations)
     void fc_tune(ptrdiff_t band_rows, double threads_from_us, double stream_from)
+    double fc_stream_from(const char *size_file)
 
 METHOD = {
     "direct": FC_DIRECT,
@@ -248,14 +249,19 @@ def alloc_fail_after(long allocations):
     fc_alloc_fail_after(allocations)
 
 
-def tune(ptrdiff_t band_rows=FC_BAND_ROWS, double threads_from_us=FC_THREADS_FROM_US,
-         double stream_from=FC_STREAM_FROM):
+def stream_from(bytes size_file=b"/sys/devices/system/cpu/cpu0/cache/index3/size"):
+    """Bytes of a result that goes past the caches, on a machine whose L3 has the size that this file tells."""
+    return fc_stream_from(size_file)
+
+
+def tune(ptrdiff_t band_rows=FC_BAND_ROWS, double threads_from_us=FC_THREADS_FROM_US, double stream_from=stream_from()):
     """For tests and tuning: rows of a band, and the serial work in us that is worth a second thread."""
     fc_tune(band_rows, threads_from_us, stream_from)
     forget_plans()
 
 
 fc_use(fc_isa(0))
+fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, stream_from())
 
 
 include "plans_words.pxi"

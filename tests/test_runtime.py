@@ -113,7 +113,7 @@ def test_environment(python):
     assert state(python, FASTCONV_SPREAD="0", FASTCONV_NUM_THREADS="") == ([], default)
 
 
-@pytest.mark.parametrize(("number", "isa"), zip(["1", "5", " 3 ", "9999"], itertools.cycle(ISAS), strict=False))
+@pytest.mark.parametrize(("number", "isa"), [*zip(["1", "5", " 3 ", "9999"], itertools.cycle(ISAS), strict=False)])
 def test_environment_of_threads(python, isa, number):
     used = f"{min(int(number), 256)} {isa} False [[6.]]"
     assert state(python, FASTCONV_NUM_THREADS=number, FASTCONV_MAX_ISA=isa) == ([], used)
@@ -513,6 +513,20 @@ def test_public_names():
     assert sorted(fastconv.__all__) == fastconv.__all__
     for name in fastconv.__all__:
         assert getattr(fastconv, name).__doc__
+
+
+@pytest.mark.parametrize(
+    ("told", "bytes_"),
+    [(b"32768K\n", 16 << 20), (b"512K", 4 << 20), (b"1048576K\n", 64 << 20), (b"9999999999K\n", 15 << 20)]
+    + [(told, 15 << 20) for told in (b"", b"K", b"0K\n", b"-8192K\n", b"32M\n", b"32768", b"\0\xff", None)],
+)
+def test_results_of_half_the_l3_go_past_it(tmp_path, told, bytes_):
+    """What Linux tells of its size is taken within bounds; what it does not tell, or nobody understands, is not."""
+    file = tmp_path / "size"
+    if told is not None:
+        file.write_bytes(told)
+    assert _core.stream_from(bytes(file)) == bytes_
+    assert 4 << 20 <= _core.stream_from() <= 64 << 20
 
 
 # the binary ---------------------------------------------------------------------------
