@@ -83,15 +83,25 @@ def answered_by(c: Correlation, choice: methods.Choice, threads: int | None, ask
 
 
 def _kernel_by_kernel(c: Correlation, method: str, threads: int | None, what: str) -> Answer:
-    """As `answered`, for kernels that each want a method of their own."""
+    """As `answered`, for kernels that each want a method of their own.
+
+    A sum that does not fit is an error where no other element has another: the reference looks for those first.
+    """
     result, weight = c.room(c.dtype), c.room(real_dtype(c.compute_dtype)) if c.return_weight else None
     axes = c.kernel_axes()
     made = [result] if weight is None else [result, weight]
     made = [np.moveaxis(a, axes, range(len(axes))) for a in made]
+    overflow = None
     for at in np.ndindex(made[0].shape[: len(axes)]):
-        parts = run(c.with_kernel(at), method, threads, what)
+        try:
+            parts = run(c.with_kernel(at), method, threads, what)
+        except OverflowError as error:
+            overflow = overflow or error
+            continue
         for a, part in zip(made, parts if c.return_weight else [parts], strict=True):
             a[at] = part
+    if overflow:
+        raise overflow
     delivered = c.as_asked(c.deliver(result))
     return Answer(delivered if weight is None else (delivered, c._replace(asked_out=None).as_asked(weight)))
 

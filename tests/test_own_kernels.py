@@ -172,6 +172,18 @@ def test_integers_that_do_not_fit(rng):
         fastconv.corr1d(np.full((2, 3), 2**62), np.array([[1, 0], [1, 1]]))
 
 
+def test_an_error_of_another_element_is_raised_before_a_sum_that_does_not_fit(rng):
+    """Transformed elements are stored one by one; the reference stores all at once, and sees a NaN first."""
+    x, k, mask = rng.random((3, 9)), np.ones((3, 2)), np.ones((3, 9), bool)
+    x[0], k[2], mask[:, 4] = 1e6, np.nan, False
+    out = np.full((3, 8), 7, np.uint8)
+    for method in ("fft", "numpy"):
+        for kernels, error in ((k, ValueError), (np.ones((3, 2)), OverflowError)):
+            with pytest.raises(error, match="a sum"):
+                fastconv.corr1d(x, kernels, dtype="uint8", mask=mask, out=out, method=method)
+            assert (out == 7).all()
+
+
 def test_out_is_untouched_where_memory_is_short(monkeypatch, rng):
     core = pytest.importorskip("fastconv._core")
     x, k = cases.reals(rng, (40, 300), "float64"), cases.reals(rng, (40, 100), "float64")
