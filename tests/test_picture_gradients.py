@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 
+import cases
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -302,3 +303,14 @@ def test_outputs_are_left_alone_where_memory_is_short(rng, dtype):
                 _core.alloc_fail_after(-1)
         else:
             pytest.fail("it never succeeds")
+
+
+@pytest.mark.parametrize("norm", [None, "l1", "l2"])
+def test_bits_of_wide_pictures(isa, rng, norm):
+    """Where rows are long, both derivatives are made at once of each row, beside pieces of which they are not."""
+    for dtype in ("float32", "float64"):
+        x = cases.reals(rng, (21, 407), dtype)
+        whole = fastconv.gradient(x, mode="valid", norm=norm)
+        for at in (slice(0, 200), slice(210, 405)):
+            piece = fastconv.gradient(x[:, at.start : at.stop + 2], mode="valid", norm=norm)
+            cases.assert_same_bits(piece, whole[..., at], (dtype, at))

@@ -9,7 +9,7 @@
  *      |  halo   | ---> |         |   v     +---------+                |     |   all terms in one pass of K3, whose
  *      +---------+      +---------+  --->   +---------+  next term     +-----+   tap columns are (term, column)
  *
- * Where x comes from beyond L2, small kernels of one term are summed in both directions at once (passes_tmpl.h).
+ * Small kernels are summed in both directions at once (passes_tmpl.h), where x comes from beyond L2, and of two terms.
  *
  * (Planes only where there is depth. In turned tiles, of one term, the passes exchange their directions.) Terms may be something
  * else than parts of one sum: derivatives, of which the norm is asked for, or each by itself. Both are made of one look at x.
@@ -96,17 +96,16 @@ static void separable_block(const call *c, const scratch *s, const patch *p, ptr
     separable_across(c, s, term, p->out + (i * p->out_row + j) * c->size, p->out_row, p->out_result, rows, cols);
 }
 
-/* Both passes as one over a patch that comes from beyond L2, by one term without dilations; 0: it is to be done otherwise */
+/* Both passes as one, over a patch that comes from beyond L2, or by two terms; without dilations. 0: it is to be done otherwise */
 static int separable_at_once(const call *c, const patch *p)
 {
-    static const ptrdiff_t here[] = {0};
     const fc_axis *rows = &c->g->axis[ROWS], *cols = &c->g->axis[COLS];
-    const fc_taps down = {.h = rows->k, .full = 1, .at = here, .k = c->g->factor[ROWS]},
-                  across = {.h = 1, .full = cols->k, .k = c->g->factor[COLS], .stream = c->streams};
-    if (!c->is_far || !c->op->passes || c->g->terms > 1 || c->g->axis[DEPTH].k > 1 || p->cols < SEPARABLE_AT_ONCE ||
-        rows->dilation > 1 || cols->dilation > 1)
+    const fc_passes passes = {c->g->combine,           c->streams,         c->g->terms,       rows->k,
+                              p->out_result / c->size, c->g->factor[ROWS], c->g->factor[COLS]};
+    if (!c->op->passes || c->g->axis[DEPTH].k > 1 || rows->k != cols->k || rows->dilation > 1 || cols->dilation > 1 ||
+        p->cols < SEPARABLE_AT_ONCE || !(c->is_far || c->g->terms > 1))
         return 0;
-    return c->op->passes(p->src, p->r->row, &down, &across, p->out, p->out_row, p->rows, p->cols);
+    return c->op->passes(p->src, p->r->row, &passes, p->out, p->out_row, p->rows, p->cols);
 }
 
 static void separable_compute(const call *c, const scratch *s, const patch *p)

@@ -63,10 +63,16 @@ typedef struct {
 } fc_norms;
 typedef void fc_norms_fn(const void *x, ptrdiff_t xs, const fc_norms *g, void *out, ptrdiff_t os, ptrdiff_t rows,
                          ptrdiff_t cols);
-/* A column of taps and then a row of them (passes_tmpl.h): `across` of what `down` makes; both are dense, and across->at does not count.
- * Returns 0, and has done nothing, where there is no code for so many taps, or for so few outputs. */
-typedef int fc_passes_fn(const void *x, ptrdiff_t xs, const fc_taps *down, const fc_taps *across, void *out, ptrdiff_t os,
-                         ptrdiff_t rows, ptrdiff_t cols);
+/* Columns of taps and then rows of them (passes_tmpl.h), as many of both: terms x taps elements. combine: FC_ADDED ... of two terms;
+ * results that are apart lie so many elements from one to the next. stream: as in fc_taps. Returns 0, and has done nothing, where there
+ * is no code for so many taps or terms, or for so few outputs. */
+typedef struct {
+    int combine, stream;
+    ptrdiff_t terms, taps, result;
+    const void *down, *across;
+} fc_passes;
+typedef int fc_passes_fn(const void *x, ptrdiff_t xs, const fc_passes *g, void *out, ptrdiff_t os, ptrdiff_t rows,
+                         ptrdiff_t cols);
 /* Rows of FC_U8 or FC_I8, correlated in 16 bits (across_tmpl.h):  out[i][j] = sum_{t < full} x[i*xs + at[t] + j] * k[t]; of the
  * taps only these three count. */
 typedef void fc_across_fn(const void *x, int stored, ptrdiff_t xs, const fc_taps *taps, void *out, ptrdiff_t os, ptrdiff_t rows,

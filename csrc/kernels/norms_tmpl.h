@@ -13,6 +13,13 @@
 #error "include vec.h before norms_tmpl.h"
 #endif
 
+FC_INLINE VT NAME(norms_add)(int is_square, VT sum, VT norm)
+{
+    if (is_square)
+        return (VT)vfma(sum, sum, norm);
+    return norm + (VT)vmax(vzero() - sum, sum);
+}
+
 /* V vectors of a row, where there are n elements left; of a single one not all */
 FC_INLINE void NAME(norms_block)(const int V, const int dense, const T *x, const fc_norms *g, T *out, ptrdiff_t n)
 {
@@ -29,10 +36,7 @@ FC_INLINE void NAME(norms_block)(const int V, const int dense, const T *x, const
             sum[0][v] = vzero();
         NAME(corr_row)(sum, 1, 0, 0, V, whole, dense, x, VLEN, g->at, k, 1, lanes, g->w);
         EACH(v, V)
-            if (is_square)
-                norm[v] = vfma(sum[0][v], sum[0][v], norm[v]);
-            else
-                norm[v] += (VT)vmax(vzero() - sum[0][v], sum[0][v]);
+            norm[v] = NAME(norms_add)(is_square, sum[0][v], norm[v]);
     }
     EACH(v, V) {
         if (is_square)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * A column of taps, and then a row of them, as K3 sums them (corr_tmpl.h), from registers to registers:
+ * Columns of taps, and then rows of them, as K3 sums them (corr_tmpl.h), from registers to registers, for one term or two:
  *
  *   s[i][q] = sum_{a<h} x[(i+a)*xs + q] * down[a]        out[i][j] = sum_{b<w} s[i][j+b] * across[b]
  *
@@ -9,105 +9,153 @@
  *        |     |     |     |      they make two vectors of outputs: each tap but the first takes lanes of two neighbours. So x
  *   out  +-----+-----+-----+      is read, and out written, all the time, as it must be where they come from beyond L2. In L2 two
  *        |     |     |            passes (separable.c) are as fast: where lanes are exchanged, no products are made.
+ *
+ * Of two terms x is read once, and what they make combined as norms_tmpl.h does, or stored apart.
  */
 #ifndef T
-#error "include corr_tmpl.h before passes_tmpl.h"
+#error "include norms_tmpl.h before passes_tmpl.h"
 #endif
 
 #if FC_HAS & FC_MASK_REGISTERS
-/* The block of outputs that begins at `out`, by M + M taps; x: under the first sum that is made */
-FC_INLINE void NAME(passes_block)(const int M, const T *x, ptrdiff_t xs, const fc_taps *down, const fc_taps *across, T *out,
-                                  ptrdiff_t os, VT kept[])
+/* Rows of a block of so many terms */
+#define FC_PASSES_ROWS(terms) ((terms) == 1 ? FC_TALL : FC_LOW)
+
+FC_INLINE void NAME(passes_store)(int stream, T *to, VT first, VT second)
 {
-    enum { R = FC_TALL };
-    const int stream = across->stream && ((uintptr_t)out | (uintptr_t)os * sizeof(T)) % FC_VECTOR_BYTES == 0;
-    const T *const k = across->k;
-    VT made[R][NAME(CORR_MOST)];
-    NAME(corr_sums)(R, M, 2, 1, 1, 1, x, xs, down, VLEN, vlanes(VLEN), made);
-    EACH(r, R) {
-        VT first = vfma(vsplat(*k), kept[r], vzero()), second = vfma(vsplat(*k), made[r][0], vzero());
-#define FC_TAP(b)                                                                 \
-    if ((b) < M) {                                                                \
-        const VT tap = vsplat(k[b]);                                              \
-        first = vfma(tap, vnext(kept[r], made[r][0], b), first);                  \
-        second = vfma(tap, vnext(made[r][0], made[r][1], b), second);             \
+    if (stream) {
+        vstream(to, first);
+        vstream(to + VLEN, second);
+    } else {
+        vstore(to, first);
+        vstore(to + VLEN, second);
     }
-        FC_UP_TO_6(FC_TAP)
+}
+
+/* A vector of outputs from two of sums */
+FC_INLINE VT NAME(passes_sum)(const int M, const T *k, VT low, VT high)
+{
+    VT sum = (VT)vfma(vsplat(*k), low, vzero());
+#define FC_TAP(b) \
+    if ((b) < M)  \
+        sum = (VT)vfma(vsplat(k[b]), vnext(low, high, b), sum);
+    FC_UP_TO_6(FC_TAP)
 #undef FC_TAP
-        kept[r] = made[r][1];
-        if (stream) {
-            vstream(out, first);
-            vstream(out + VLEN, second);
-        } else {
-            vstore(out, first);
-            vstore(out + VLEN, second);
+    return sum;
+}
+
+/* The block of outputs that begins at `out`, by M + M taps for each term; x: under the first sum that is made */
+FC_INLINE void NAME(passes_block)(const int terms, const int M, const T *x, ptrdiff_t xs, const fc_passes *g, T *out,
+                                  ptrdiff_t os, VT kept[][FC_TALL])
+{
+    enum { BOTH = 2 };
+    const int R = FC_PASSES_ROWS(terms); /* (FC_PASSES_ROWS itself in the condition of a loop keeps gcc from unrolling it) */
+    const uintptr_t steps = (uintptr_t)os | (terms > 1 && g->combine == FC_APART ? (uintptr_t)g->result : 0);
+    const int stream = g->stream && ((uintptr_t)out | steps * sizeof(T)) % FC_VECTOR_BYTES == 0;
+    const int is_square = g->combine == FC_L2, is_norm = terms > 1 && g->combine != FC_APART;
+    VT made[BOTH][FC_TALL][NAME(CORR_MOST)];
+    EACH(t, terms) {
+        const fc_taps down = {.h = M, .k = (const T *)g->down + t * M};
+        NAME(corr_sums)(R, M, 2, 1, 1, 1, x, xs, &down, VLEN, vlanes(VLEN), made[t]);
+    }
+    EACH(r, R) {
+        const T *const k = g->across;
+        VT first = NAME(passes_sum)(M, k, kept[0][r], made[0][r][0]),
+           second = NAME(passes_sum)(M, k, made[0][r][0], made[0][r][1]);
+        kept[0][r] = made[0][r][1];
+        if (terms > 1) {
+            VT other = NAME(passes_sum)(M, k + M, kept[1][r], made[1][r][0]),
+               another = NAME(passes_sum)(M, k + M, made[1][r][0], made[1][r][1]);
+            kept[1][r] = made[1][r][1];
+            if (is_norm) {
+                first = NAME(norms_add)(is_square, other, NAME(norms_add)(is_square, first, vzero()));
+                second = NAME(norms_add)(is_square, another, NAME(norms_add)(is_square, second, vzero()));
+                if (is_square)
+                    first = (VT)vsqrt(first), second = (VT)vsqrt(second);
+            } else
+                NAME(passes_store)(stream, out + g->result, other, another);
         }
+        NAME(passes_store)(stream, out, first, second);
         out += os;
         __asm__("" : "+r"(out));
     }
 }
 
 /* A few columns in two passes: what blocks leave */
-static void NAME(passes_few)(const T *x, ptrdiff_t xs, const fc_taps *down, const fc_taps *across, T *out, ptrdiff_t os,
-                             ptrdiff_t cols)
+static void NAME(passes_few)(const T *x, ptrdiff_t xs, const fc_passes *g, T *out, ptrdiff_t os, ptrdiff_t cols)
 {
     enum { ROW = 4 * FC_VLEN };
+    static const ptrdiff_t at[] = {0, 1, 2, 3, 4, 5, 6};
+    const ptrdiff_t rows = FC_PASSES_ROWS(g->terms), term = rows * ROW, taps = g->taps;
     T sums[FC_TALL * ROW];
     if (cols <= 0)
         return;
-    NAME(corr)(x, xs, down, sums, ROW, FC_TALL, cols + across->full - 1);
-    NAME(corr)(sums, ROW, across, out, os, FC_TALL, cols);
+    for (ptrdiff_t t = 0; t < g->terms; t++) {
+        const fc_taps down = {.h = taps, .full = 1, .at = at, .k = (const T *)g->down + t * taps};
+        NAME(corr)(x, xs, &down, sums + t * term, ROW, rows, cols + taps - 1);
+    }
+    if (g->terms > 1 && g->combine != FC_APART) {
+        const fc_norms norms = {g->combine, g->stream, g->terms, term, taps, at, g->across};
+        NAME(norms)(sums, ROW, &norms, out, os, rows, cols);
+        return;
+    }
+    for (ptrdiff_t t = 0; t < g->terms; t++) {
+        const fc_taps across = {.h = 1, .full = taps, .at = at, .k = (const T *)g->across + t * taps, .stream = g->stream};
+        NAME(corr)(sums + t * term, ROW, &across, out + t * g->result, os, rows, cols);
+    }
 }
 
 /* Blocks from column 0 on, as far as x goes; returns where they end */
-#define FC_PASSES(M)                                                                                                     \
-    static ptrdiff_t NAME(passes_##M)(const T *x, ptrdiff_t xs, const fc_taps *down, const fc_taps *across, T *out,      \
-                                      ptrdiff_t os, ptrdiff_t cols)                                                      \
+#define FC_PASSES(terms, M)                                                                                              \
+    static ptrdiff_t NAME(passes_##terms##_##M)(const T *x, ptrdiff_t xs, const fc_passes *g, T *out, ptrdiff_t os,      \
+                                                ptrdiff_t cols)                                                          \
     {                                                                                                                    \
-        T first[FC_TALL * FC_VLEN];                                                                                      \
-        VT kept[FC_TALL];                                                                                                \
+        enum { R = FC_PASSES_ROWS(terms) };                                                                              \
+        VT kept[terms][FC_TALL];                                                                                         \
+        EACH(t, terms) {                                                                                                 \
+            VT first[FC_TALL][NAME(CORR_MOST)];                                                                          \
+            const fc_taps down = {.h = M, .k = (const T *)g->down + t * (M)};                                            \
+            NAME(corr_sums)(R, M, 1, 1, 1, 1, x, xs, &down, VLEN, vlanes(VLEN), first);                                  \
+            EACH(r, R)                                                                                                   \
+                kept[t][r] = first[r][0];                                                                                \
+        }                                                                                                                \
         ptrdiff_t j = 0;                                                                                                 \
-        NAME(corr)(x, xs, down, first, VLEN, FC_TALL, VLEN);                                                             \
-        EACH(r, FC_TALL)                                                                                                 \
-            kept[r] = vload(first + r * VLEN);                                                                           \
         for (; cols + (M) - 1 - j >= 3 * VLEN; j += 2 * VLEN)                                                            \
-            NAME(passes_block)(M, x + j + VLEN, xs, down, across, out + j, os, kept);                                    \
+            NAME(passes_block)(terms, M, x + j + VLEN, xs, g, out + j, os, kept);                                        \
         return j;                                                                                                        \
     }
-FC_PASSES(3)
-FC_PASSES(5) FC_PASSES(7)
+FC_PASSES(1, 3)
+FC_PASSES(1, 5) FC_PASSES(1, 7) FC_PASSES(2, 3)
 #undef FC_PASSES
 
-    static int NAME(passes)(const void *xv, ptrdiff_t xs, const fc_taps *down, const fc_taps *across, void *outv, ptrdiff_t os,
-                            ptrdiff_t rows, ptrdiff_t cols)
+    static int NAME(passes)(const void *xv, ptrdiff_t xs, const fc_passes *g, void *outv, ptrdiff_t os, ptrdiff_t rows,
+                            ptrdiff_t cols)
 {
-    static ptrdiff_t (*const blocks[])(const T *, ptrdiff_t, const fc_taps *, const fc_taps *, T *, ptrdiff_t,
-                                       ptrdiff_t) = {[3] = NAME(passes_3), [5] = NAME(passes_5), [7] = NAME(passes_7)};
-    static const ptrdiff_t at[] = {0, 1, 2, 3, 4, 5, 6};
-    const ptrdiff_t M = down->h;
-    fc_taps dense = *across;
-    dense.at = at;
-    if (across->full != M || M > 7 || M > VLEN || !blocks[M] || rows < FC_TALL || cols < 4 * VLEN)
+    static ptrdiff_t (*const blocks[][8])(const T *, ptrdiff_t, const fc_passes *, T *, ptrdiff_t, ptrdiff_t) = {
+        {[3] = NAME(passes_1_3), [5] = NAME(passes_1_5), [7] = NAME(passes_1_7)}, {[3] = NAME(passes_2_3)}};
+    if (g->terms > 2 || (g->terms == 2 && g->combine == FC_ADDED) || g->taps > 7 || g->taps > VLEN ||
+        !blocks[g->terms - 1][g->taps] || rows < FC_TALL || cols < 4 * VLEN)
         return 0;
-    for (ptrdiff_t i = 0; i < rows; i += FC_TALL) {
-        i = i < rows - FC_TALL ? i : rows - FC_TALL; /* the last ones begin earlier */
+    const ptrdiff_t R = FC_PASSES_ROWS(g->terms);
+    for (ptrdiff_t i = 0; i < rows; i += R) {
+        i = i < rows - R ? i : rows - R; /* the last ones begin earlier */
         const T *x = (const T *)xv + i * xs;
         T *out = (T *)outv + i * os;
         /* columns before the first aligned one, where results go past the caches */
-        ptrdiff_t j = dense.stream ? (ptrdiff_t)(-(uintptr_t)out % FC_VECTOR_BYTES / sizeof(T)) : 0;
-        NAME(passes_few)(x, xs, down, &dense, out, os, j);
-        j += blocks[M](x + j, xs, down, &dense, out + j, os, cols - j);
-        NAME(passes_few)(x + j, xs, down, &dense, out + j, os, cols - j);
+        ptrdiff_t j = g->stream ? (ptrdiff_t)(-(uintptr_t)out % FC_VECTOR_BYTES / sizeof(T)) : 0;
+        NAME(passes_few)(x, xs, g, out, os, j);
+        j += blocks[g->terms - 1][g->taps](x + j, xs, g, out + j, os, cols - j);
+        NAME(passes_few)(x + j, xs, g, out + j, os, cols - j);
     }
-    if (dense.stream)
+    if (g->stream)
         vfence();
     return 1;
 }
+#undef FC_PASSES_ROWS
 #else /* lanes of two vectors are not joined by one instruction, or registers are few */
-static int NAME(passes)(const void *x, ptrdiff_t xs, const fc_taps *down, const fc_taps *across, void *out, ptrdiff_t os,
-                        ptrdiff_t rows, ptrdiff_t cols)
+static int NAME(passes)(const void *x, ptrdiff_t xs, const fc_passes *g, void *out, ptrdiff_t os, ptrdiff_t rows,
+                        ptrdiff_t cols)
 {
-    (void)x, (void)xs, (void)down, (void)across, (void)out, (void)os, (void)rows, (void)cols;
+    (void)x, (void)xs, (void)g, (void)out, (void)os, (void)rows, (void)cols;
     return 0;
 }
 #endif

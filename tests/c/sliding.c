@@ -155,28 +155,36 @@ void check_norms(fc_norms_fn *norms)
 
 void check_passes(fc_passes_fn *passes)
 {
-    EACH(trial, 200) {
-        static const ptrdiff_t here[] = {0};
-        ptrdiff_t lanes = table->vector_bytes / size, rows = up_to(20), cols = up_to(18 * lanes + 1), h = 1 + 2 * up_to(3);
-        ptrdiff_t w = up_to(9) == 1 ? up_to(9) : h;
+    EACH(trial, 400) {
+        const ptrdiff_t lanes = table->vector_bytes / size, rows = up_to(20), cols = up_to(18 * lanes + 1);
+        const ptrdiff_t terms = up_to(2), taps = terms == 1 ? 1 + 2 * up_to(3) : 3, results = up_to(terms);
+        fc_passes g = {terms == 1     ? FC_ADDED
+                       : results == 2 ? FC_APART
+                       : up_to(2) > 1 ? FC_L1
+                                      : FC_L2,
+                       (int)up_to(2) - 1, terms, taps, 0, NULL, NULL};
         randomize(trial % 2, type);
         EACH(i, rows)
             EACH(j, cols) {
-                double total = 0;
-                EACH(b, w) {
-                    double sum = 0;
-                    EACH(a, h)
-                        sum = fused(x[0][i + a][j + b], k[0][0][a], sum);
-                    total = fused(sum, k[0][0][h + b], total);
+                cell s[2] = {{0}};
+                EACH(t, terms) {
+                    EACH(b, taps) {
+                        double sum = 0;
+                        EACH(a, taps)
+                            sum = fused(x[0][i + a][j + b], k[0][0][t * taps + a], sum);
+                        s[t].sum = fused(sum, k[0][1][t * taps + b], s[t].sum);
+                    }
+                    s[t].wide = s[t].sum;
+                    want[t][i][j] = s[t];
                 }
-                want[0][i][j] = (cell){.sum = total, .wide = total};
+                if (terms > results)
+                    want[0][i][j] = combined(g.combine, s, terms);
             }
-        view vx = lay(source[0], ADJACENT, 1, rows + h - 1, cols + w - 1, x);
-        view vk = lay(source[1], ADJACENT, 1, 1, h + w, k), out = lay(dest, ADJACENT, 1, rows, cols, NULL);
-        fc_taps down = {.h = h, .full = 1, .at = here, .k = vk.p},
-                across = {.h = 1, .full = w, .k = vk.p + h * size, .stream = (int)up_to(2) - 1};
-        say_case("h %td, w %td, stream %d, rows %td, cols %td", h, w, across.stream, rows, cols);
-        if (passes(vx.p, vx.row / size, &down, &across, out.p, out.row / size, rows, cols))
-            verify(out, 1, rows, cols);
+        view vx = lay(source[0], ADJACENT, 1, rows + taps - 1, cols + taps - 1, x);
+        view vk = lay(source[1], ADJACENT, 1, 2, terms * taps, k), out = lay(dest, ADJACENT, results, rows, cols, NULL);
+        g.down = vk.p, g.across = vk.p + vk.row, g.result = out.plane / size;
+        say_case("combine %d, terms %td, taps %td, stream %d, rows %td, cols %td", g.combine, terms, taps, g.stream, rows, cols);
+        if (passes(vx.p, vx.row / size, &g, out.p, out.row / size, rows, cols))
+            verify(out, results, rows, cols);
     }
 }
