@@ -182,16 +182,22 @@ typedef void NAME(corr_fn)(const T *x, ptrdiff_t xs, const fc_taps *taps, T *out
 #define FC_DENSE_OF(M, R) NAME(corr_dense_##R##_##M)
 #endif
 #define FC_SWEEPS(M, R) FC_ANY(M, R) FC_ONE(M, R) FC_DENSE(M, R)
+#if FC_SIZE == 2 /* taller blocks gain nothing there */
+#define FC_TALLEST FC_LOW
+#define FC_BLOCKS(X) FC_UP_TO(FC_LOW, X, FC_LOW) X(1, 1)
+#else
+#define FC_TALLEST FC_TALL
 #define FC_BLOCKS(X) FC_UP_TO(FC_TALL, X, FC_TALL) FC_UP_TO(FC_LOW, X, FC_LOW) X(1, 1)
+#endif
 FC_BLOCKS(FC_SWEEPS)
 
 static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *outv, ptrdiff_t os, ptrdiff_t rows,
                        ptrdiff_t cols)
 {
-    static const ptrdiff_t tall[] = {FC_TALL, FC_LOW, 1, 0};
+    static const ptrdiff_t tall[] = {FC_TALLEST, FC_LOW, 1, 0};
     static const struct {
         NAME(corr_fn) * dense, *wide, *one, *single; /* single: less than a vector */
-    } sweeps[FC_TALL + 1][FC_TALL + 1] = {
+    } sweeps[FC_TALLEST + 1][FC_TALLEST + 1] = {
 #define FC_ROW(M, R) [R][M] = {FC_DENSE_OF(M, R), NAME(corr_wide_##R##_##M), FC_ONE_OF(M, R), NAME(corr_single_##R##_##M)},
         FC_BLOCKS(FC_ROW)
 #undef FC_ROW
@@ -236,6 +242,7 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
 }
 
 #undef FC_BLOCKS
+#undef FC_TALLEST
 #undef FC_SWEEPS
 #undef FC_DENSE
 #undef FC_DENSE_OF
