@@ -70,8 +70,14 @@ def products() -> Calls:
         ((1, 3, 224, 224), (64, 3, 7, 7), {"padding": 3, "stride": 2}),
         ((8, 512, 7, 7), (256, 512, 1, 1), {}),
     ]
-    calls = [layer("conv2d", x, w, **how) for x, w, how in layers]
+    calls = [layer("conv2d", x, w, **how, method="direct") for x, w, how in layers]
     return dict([*calls, layer("conv2d_input", (1, 64, 56, 56), (128, 64, 3, 3), padding=1, stride=2)])
+
+
+def winograd() -> Calls:
+    sides = ((64, 56), (256, 14), (512, 7), (128, 7), (32, 14), (16, 20), (8, 28), (3, 56))
+    hows = [{"padding": 1, "accuracy": accuracy} for accuracy in ("default", "fast")]
+    return dict(layer("conv2d", (1, c, n, n), (max(c, 16), c, 3, 3), **how) for how in hows for c, n in sides)
 
 
 def zones() -> Calls:
@@ -212,6 +218,7 @@ def threads() -> Calls:
 # Numbers, and the calls that they decide
 GROUPS: dict[str, Callable[[], Calls]] = {
     "PRODUCTS_*": products, "CYCLES_*": products, "VECTORS_*": products, "UNEVEN": products, "ZONES_*": zones,
+    "WINOGRAD_*": winograd,
     "TAPS_*": planes, "SLIDES_*": planes, "LANES_*": planes, "EXCHANGE_*": few_outputs, "WEIGHT_*": weights,
     "FOLD_*": folds, "FFT_*": transforms, "TRANSFORM_*": choices, "PART_*": choices, "RATE_DIRECT": choices,
     "RATE_INTEGERS": choices, "GATHER_*_US": choices, "CROSSOVERS": choices, "BOX_*": choices,

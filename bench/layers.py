@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Convolution layers side by side: fastconv.nn beside PyTorch, ONNX Runtime and OpenVINO, where they are installed.
+"""Convolution layers side by side: fastconv.nn beside PyTorch, ONNX Runtime, OpenVINO and ncnn, where installed.
 
     python bench/layers.py resnet50_v1_5 mobilenet_v2        tables of bench/shapes, one thread
     python bench/layers.py dense --threads 2 --json dense.json --plot dense.png
     python bench/layers.py dense --dtype float64 --batch 8
-    python bench/layers.py --accuracy                        errors against float64 instead of times
+    python bench/layers.py vgg16 --accuracy fast --learnt    fewer products, and weights that are made ready once
+    python bench/layers.py --errors                          errors against float64 instead of times
 
 Every layer is computed by everyone on the same plain arrays, the results are compared, then the calls alternate in one
-process; a figure is the best time of each. ONNX Runtime and OpenVINO get their weights in advance and may prepare them;
-fastconv and PyTorch take them as they are. GFLOP/s counts two operations a tap; the peak is measured by the same run.
+process; a figure is the best time of each. ONNX Runtime, OpenVINO and ncnn get their weights in advance and may prepare
+them. PyTorch takes them as they are, and so does fastconv without --learnt, with which it calls a layer object. GFLOP/s
+counts two operations a tap; the peak is measured by the same run.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import importlib
 import json
 import math
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,7 +100,12 @@ def ours(layer: Layer, options: argparse.Namespace) -> Call:
     conv = getattr(nn, f"conv{layer.rank}d")
     x, w, b, s, p, d, g = layer.x, layer.w, layer.b, layer.stride, layer.padding, layer.dilation, layer.groups
     padding = tuple(before for before, _ in p) if layer.is_symmetric else p
-    return lambda: conv(x, w, b, s, padding, d, g, method=options.method)
+    if options.learnt:
+        made = getattr(nn, f"Conv{layer.rank}d").from_weights(
+            w, b, s, padding, d, g, accuracy=options.accuracy, threads=options.threads
+        )
+        return lambda: made(x)
+    return lambda: conv(x, w, b, s, padding, d, g, method=options.method, accuracy=options.accuracy)
 
 
 def torch(layer: Layer, options: argparse.Namespace) -> Call:
@@ -150,7 +158,45 @@ def openvino(layer: Layer, options: argparse.Namespace) -> Call:
     return lambda: request.infer([layer.x], share_inputs=True, share_outputs=True)[0]
 
 
-PEERS = {f.__name__: f for f in (torch, onnxruntime, openvino)}
+def ncnn(layer: Layer, options: argparse.Namespace) -> Call:
+    """One image of channels, rows and columns; at its defaults, which are Winograd's convolution, in float32."""
+    n = importlib.import_module("ncnn")
+    if layer.rank != 2 or len(layer.x) != 1 or options.dtype != "float32":
+        raise ValueError("one image in float32 is what is asked of it")
+    (k, _, rows, cols), (top, bottom), (left, right) = layer.w.shape, *layer.padding
+    kind = "Convolution" if layer.groups == 1 else "ConvolutionDepthWise"
+    how = {
+        0: k,
+        1: cols,
+        11: rows,
+        2: layer.dilation[1],
+        12: layer.dilation[0],
+        3: layer.stride[1],
+        13: layer.stride[0],
+    }
+    how |= {4: left, 15: right, 14: top, 16: bottom, 5: 1, 6: layer.w.size, 7: layer.groups}
+    words = " ".join(f"{i}={v}" for i, v in how.items())
+    net = n.Net()
+    net.opt.num_threads, net.opt.use_vulkan_compute = options.threads, False
+    for narrow in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage"):
+        setattr(net.opt, f"use_{narrow}", False)
+    with tempfile.TemporaryDirectory() as folder:
+        param, model = Path(folder, "param"), Path(folder, "bin")
+        param.write_text(f"7767517\n2 2\nInput x 0 1 x\n{kind} y 1 1 x y {words}\n")
+        model.write_bytes(bytes(4) + layer.w.tobytes() + layer.b.tobytes())
+        net.load_param(str(param))
+        net.load_model(str(model))
+    x = n.Mat(layer.x[0])
+
+    def call() -> Array:
+        extractor = net.create_extractor()
+        extractor.input("x", x)
+        return np.asarray(extractor.extract("y")[1])[None]
+
+    return call
+
+
+PEERS = {f.__name__: f for f in (torch, onnxruntime, openvino, ncnn)}
 
 
 def installed(names: list[str]) -> dict[str, Callable[[Layer, argparse.Namespace], Call]]:
@@ -226,10 +272,13 @@ def summarize(rows: list[dict[str, Any]], names: Sequence[str] = (*PEERS, "best 
         if ratios:
             mean = math.exp(sum(map(math.log, ratios.values())) / len(ratios))
             worst = min(ratios, key=ratios.__getitem__)
-            print(f"  {name + ' / fastconv':<24} geometric mean {mean:.2f}, worst {ratios[worst]:.2f} ({worst})")
+            line = f"geometric mean {mean:.2f}, worst {ratios[worst]:.2f} ({worst})"
+            times = {r["layer"]: r.get("count", 1) * r["seconds"]["fastconv"] for r in rows if r["layer"] in ratios}
+            whole = sum(ratios[n] * t for n, t in times.items()) / sum(times.values())
+            print(f"  {name + ' / fastconv':<24} {line}, all layers as often as they are there {whole:.2f}")
 
 
-def accuracy(table: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+def errors(table: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Largest and rms error against float64, each relative to the rms of the result."""
     peers = installed(options.peers)
     print(f"\n{table}, {options.dtype}: error / rms of the result, in units of 1e-7: largest, rms")
@@ -239,12 +288,12 @@ def accuracy(table: str, options: argparse.Namespace) -> list[dict[str, Any]]:
             continue
         y = exact(layer)
         size = float(np.sqrt(np.mean(y**2)))
-        errors = {}
+        of = {}
         for name, peer in {"fastconv": ours, **peers}.items():
             error = (peer(layer, options)() - y) / size
-            errors[name] = float(np.abs(error).max()), float(np.sqrt(np.mean(error**2)))
-        rows.append({"table": table, "layer": layer.name, "errors": errors})
-        line = "  ".join(f"{n} {1e7 * e[0]:7.1f} {1e7 * e[1]:6.2f}" for n, e in errors.items())
+            of[name] = float(np.abs(error).max()), float(np.sqrt(np.mean(error**2)))
+        rows.append({"table": table, "layer": layer.name, "errors": of})
+        line = "  ".join(f"{n} {1e7 * e[0]:7.1f} {1e7 * e[1]:6.2f}" for n, e in of.items())
         print(f"  {layer.name:<30} {line}", flush=True)
     for which, name in ((0, "largest"), (1, "rms")):
         known = {p: [r["errors"][p][which] for r in rows if p in r["errors"]] for p in ["fastconv", *peers]}
@@ -282,7 +331,11 @@ def main() -> None:
     parser.add_argument("--method", default="auto", help="of fastconv")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--layers", nargs="+", help="only layers whose name contains one of these")
-    parser.add_argument("--accuracy", action="store_true", help="errors against float64 instead of times")
+    parser.add_argument("--accuracy", default="default", choices=["exact", "default", "fast"], help="of fastconv")
+    parser.add_argument(
+        "--learnt", action="store_true", help="layer objects of fastconv, which learn their weights once"
+    )
+    parser.add_argument("--errors", action="store_true", help="errors against float64 instead of times")
     parser.add_argument("--json", type=Path, help="write the rows to this file, too")
     parser.add_argument("--plot", type=Path, help="draw GFLOP/s into this picture, too")
     options = parser.parse_args()
@@ -292,13 +345,13 @@ def main() -> None:
     fastconv.show_config()
     rows = []
     for table in options.tables or ALL:
-        found = (accuracy if options.accuracy else speed)(table, options)
-        if not options.accuracy:
+        found = (errors if options.errors else speed)(table, options)
+        if not options.errors:
             summarize(found)
         rows += found
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
-    if options.plot and not options.accuracy:
+    if options.plot and not options.errors:
         plot(rows, options.plot)
 
 

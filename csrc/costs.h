@@ -80,6 +80,20 @@ static const double CYCLES_PACK[6] = {0, 8, 9, 30, 11, 30}, CYCLES_PACK_ROW = 3;
 static const double CYCLES_FMA = 0.6, CYCLES_ALIGNED = 0.02, VECTORS_IDLE[3] = {0, 0.7, 0.3}, VECTORS_DOT = 0.16, CYCLES_GATHER = 2;
 static const double UNEVEN = 1.02;
 
+/* ---- Winograd's convolution (winograd.c): Zen 4; 3 to 512 channels and kernels, 4x4 to 56x56 outputs */
+enum {
+    WINOGRAD_PART = 32, WINOGRAD_DEPTH = 128, /* channels summed in one go; these sums, in registers */
+    WINOGRAD_LANES = 16,                      /* tiles that share a product. In such products: */
+    WINOGRAD_CALL = 1000,                     /* an image and group take more than in products.c; */
+    WINOGRAD_PACK = 5,                        /* packing a tap of a channel there; */
+    WINOGRAD_LEARN = 20,                      /* a value of so many channels of a kernel, */
+    WINOGRAD_LEARN_FAR = 120,                 /* where all take more memory than is kept for the next call: */
+    WINOGRAD_NEAR = 16 << 20,                 /* bytes */
+};
+enum { WINOGRAD_LARGEST = 7 << 19 }; /* bytes of the values of so many tiles, at most */
+/* By pairs of points: values of a channel, and the products of a kernel, each of them; and a row of a channel */
+static const double WINOGRAD_IN[3] = {0, 7.5, 6.5}, WINOGRAD_OUT[3] = {0, 8, 11}, WINOGRAD_ROW[3] = {0, 38, 67};
+
 /* ---- one channel a group (taps.c, slides.c, lanes.c): CPU unknown; kernels a group with strides, and TAPS_MOST: Zen 4 */
 enum {
     TAPS_MANY = 8,             /* kernels a group: of short rows, matrix products are then up to five times as fast, and with strides
@@ -118,6 +132,9 @@ enum {
 /* ==== numbers that decide no bits ==================================================================
  *
  * They cut work for threads and caches; a machine may well be asked for better ones. */
+
+/* ---- blocks of tiles (winograd.c): Zen 4. Bytes of the values of a block, and so many tiles, at most; bytes of products */
+enum { WINOGRAD_VALUES = 2 << 20, WINOGRAD_TILES = 144, WINOGRAD_PRODUCTS = 256 << 10 };
 
 /* ---- threads (pool.c, corr.c and all drivers): CPU unknown */
 enum {

@@ -152,7 +152,8 @@ FC_API void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile til
  *   out[image][c][i] = bias[c] + sum_{m < kernels} sum_{o * stride - lead + t * dilation = i} x[image][m][o] w[m][c][t]
  *
  * Beyond x lie zeros then. halves: type is FC_F32, but all arrays are FC_F16. */
-enum { FC_PRODUCTS, FC_LANES, FC_SLIDES };
+enum { FC_PRODUCTS, FC_LANES, FC_SLIDES, FC_WINOGRAD };
+enum { FC_EXACT, FC_DEFAULT, FC_FAST }; /* how much a layer may add to the rounding errors of sums over taps */
 typedef struct {
     int kind, threads;
     ptrdiff_t chunks, part; /* shares that threads take; taps summed in one go */
@@ -166,12 +167,19 @@ typedef struct {
     const char *x, *w, *bias;
     char *out;
     double low, high;
-    const char *dy; /* of fc_conv_weight_run, with any strides in bytes */
+    int accuracy, forced; /* forced: whatever is faster (winograd.c) */
+    const char *learnt;   /* what fc_winograd_learn made of w for such a call; or NULL */
+    const char *dy;       /* of fc_conv_weight_run, with any strides in bytes */
     ptrdiff_t dy_image, dy_channel, dy_step[FC_AXES];
     fc_conv_plan
         *plan; /* of a layer that is not a gradient: what would be done is said there, and out is left alone; or NULL */
 } fc_conv;
 FC_API int fc_conv_run(const fc_conv *g); /* 1: `last` cannot be done for this layer, and nothing was done */
+
+/* winograd.c: pairs of points of its tiles, which are twice as many outputs a side; 0: the layer is computed otherwise */
+FC_API int fc_winograd_pairs(const fc_conv *g);
+/* Bytes of the values of w, which are written to `to` unless it is NULL; 0: the layer is computed without them */
+FC_API ptrdiff_t fc_winograd_learn(const fc_conv *g, char *to);
 
 /* weight.c: the gradient of w, which is written to out. x is the layer's, continued by its boundary; dy is what its output
  * would be. At least one image. */

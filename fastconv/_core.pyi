@@ -25,6 +25,7 @@ COMBINE: dict[str, int]
 STORED: dict[str, int]
 STORED_BY_NUMBER: dict[int, int]
 MEASURE: dict[str, int]
+ACCURACIES: dict[str, int]
 TILE_POINTS: int
 
 @disjoint_base
@@ -96,7 +97,11 @@ class LayerPlan(ArraysPlan):
         threads: int,
         adjoint: bool = ...,
         last: bool = ...,
+        accuracy: str = ...,
+        forced: bool = ...,
     ) -> None: ...
+    def winograd(self, learnt: bool = ...) -> int: ...
+    def learn(self, w: NDArray[Any]) -> NDArray[np.uint8] | None: ...
     def takes_last(self, x: NDArray[Any], w: NDArray[Any]) -> bool: ...
     def explain(self, x: NDArray[Any], w: NDArray[Any]) -> tuple[str, int, int, int]: ...
 

@@ -3,7 +3,7 @@
 arrays that are read as they are, whatever their values, and of a dense result."""
 
 cdef enum:
-    MOST_READ = 3
+    MOST_READ = 4
 
 
 @cython.auto_pickle(False)
@@ -13,7 +13,7 @@ cdef class ArraysPlan(Plan):
     cdef int threads  # 0: as many as are the default then
     cdef double products  # multiply-adds
     cdef str scratch  # what there may be no memory for
-    cdef int slot[MOST_READ]  # for calls: which array of the glance is read first, second, third
+    cdef int slot[MOST_READ]  # for calls: which array of the glance is read first, second, ...
 
     cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
         return 0
@@ -32,11 +32,13 @@ cdef class ArraysPlan(Plan):
     def __call__(self, tuple arrays, cnp.ndarray out):
         """Carry it out for arrays that are read (None: there is none), and one for the result."""
         cdef const char *read[MOST_READ]
+        for i in range(len(arrays), MOST_READ):
+            read[i] = NULL
         for i, a in enumerate(arrays):
             read[i] = NULL if a is None else <const char *> cnp.PyArray_DATA(<cnp.ndarray> a)
         self.run(read, cnp.PyArray_BYTES(out))
 
-    def serve(self, tuple asked, tuple arrays, cnp.ndarray result, tuple slots=(0, 1, 2)):
+    def serve(self, tuple asked, tuple arrays, cnp.ndarray result, tuple slots=(0, 1, 2, 3)):
         """A plan for calls with arrays like those asked, if there are any and these themselves are read; else None.
 
         slots: of which parameter each of them is, counting those that are data.
@@ -76,7 +78,8 @@ cdef class ArraysPlan(Plan):
 # ---- layers ----------------------------------------------------------------------------------------
 
 cdef extern from "fastconv.h" nogil:
-    int FC_PRODUCTS, FC_LANES, FC_SLIDES
+    int FC_PRODUCTS, FC_LANES, FC_SLIDES, FC_WINOGRAD
+    int FC_EXACT, FC_DEFAULT, FC_FAST
     ctypedef struct fc_conv_plan:
         int kind, threads
         ptrdiff_t chunks, part
@@ -94,9 +97,15 @@ cdef extern from "fastconv.h" nogil:
         const char *dy
         ptrdiff_t dy_image, dy_channel
         ptrdiff_t dy_step[3]
+        int accuracy, forced
+        const char *learnt
         fc_conv_plan *plan
     int fc_conv_run(const fc_conv *g)
     int fc_conv_weight_run(const fc_conv *g)
+    int fc_winograd_pairs(const fc_conv *g)
+    ptrdiff_t fc_winograd_learn(const fc_conv *g, char *to)
+
+ACCURACIES = {"exact": FC_EXACT, "default": FC_DEFAULT, "fast": FC_FAST}
 
 
 cdef double describe_windows(fc_axis *axis, axes, cnp.ndarray x) except -1:
@@ -129,6 +138,9 @@ cdef class LayerPlan(ArraysPlan):
     clamp : (low, high) or None
     threads : int
         0: as many as are the default then.
+    accuracy : {"exact", "default", "fast"}
+    forced : bool
+        Winograd's convolution, where it is possible, is not to be weighed against other ways.
     adjoint : bool
         The adjoint: x is (images, kernels, ...), bias (channels,), the result (images, channels, ...) of the sizes n of
         the axes. Beyond it lie zeros.
@@ -139,9 +151,10 @@ cdef class LayerPlan(ArraysPlan):
     cdef fc_conv g
 
     def __init__(self, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, clamp, int threads, bint adjoint=False,
-                 bint last=False):
+                 bint last=False, accuracy="exact", bint forced=False):
         self.describe(x, w, axes, groups, threads)
         self.g.gradient, self.g.clamp, self.g.last = adjoint, clamp is not None, last
+        self.g.accuracy, self.g.forced = ACCURACIES[accuracy], forced
         self.g.low, self.g.high = clamp if clamp is not None else (0, 0)
         self.scratch = "blocks of a convolution layer"
 
@@ -158,7 +171,7 @@ cdef class LayerPlan(ArraysPlan):
 
     cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
         cdef fc_conv g = self.g
-        g.x, g.w, g.bias, g.out, g.threads = read[0], read[1], read[2], out, threads
+        g.x, g.w, g.bias, g.learnt, g.out, g.threads = read[0], read[1], read[2], read[3], out, threads
         return fc_conv_run(&g)
 
     cdef int ask(self, cnp.ndarray x, cnp.ndarray w, fc_conv_plan *plan) except -1:
@@ -170,6 +183,25 @@ cdef class LayerPlan(ArraysPlan):
             raise MemoryError(f"no memory for the scratch {self.scratch}")
         return status
 
+    def winograd(self, bint learnt=False):
+        """Pairs of points of Winograd's convolution, which computes the layer; 0: it does not. learnt: `learn` was asked before."""
+        cdef fc_conv g = self.g
+        g.learnt = <const char *> &g if learnt else NULL
+        return fc_winograd_pairs(&g)
+
+    def learn(self, cnp.ndarray w):
+        """What the layer makes of its weights before it meets x, to be read as a fourth array; None: nothing."""
+        cdef fc_conv g = self.g
+        g.w = g.learnt = <const char *> cnp.PyArray_DATA(w)
+        g.threads = self.threads if self.threads > 0 else default_threads
+        cdef cnp.npy_intp bytes = fc_winograd_learn(&g, NULL)
+        if bytes == 0:
+            return None
+        cdef cnp.ndarray learnt = cnp.PyArray_SimpleNew(1, &bytes, cnp.NPY_UINT8)
+        with nogil:
+            fc_winograd_learn(&g, cnp.PyArray_BYTES(learnt))
+        return learnt
+
     def takes_last(self, cnp.ndarray x, cnp.ndarray w):
         """Whether a plan that was made with `last` can be carried out."""
         cdef fc_conv_plan plan
@@ -179,7 +211,7 @@ cdef class LayerPlan(ArraysPlan):
         """How a layer of these arrays would run: (kind, threads, chunks, taps that are summed in one go)."""
         cdef fc_conv_plan plan
         self.ask(x, w, &plan)
-        kind = {FC_PRODUCTS: "products", FC_LANES: "lanes", FC_SLIDES: "slides"}[plan.kind]
+        kind = {FC_PRODUCTS: "products", FC_LANES: "lanes", FC_SLIDES: "slides", FC_WINOGRAD: "winograd"}[plan.kind]
         return kind, plan.threads, plan.chunks, plan.part
 
 

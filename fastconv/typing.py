@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 from fastconv.arguments import boundaries
 
 __all__ = [
+    "Accuracy",
     "Activation",
     "Boundaries",
     "Boundary",
@@ -23,6 +24,7 @@ __all__ = [
     "Derivative",
     "FilterMode",
     "FilterModes",
+    "GradientMethod",
     "IntOrTuple",
     "LayerMethod",
     "Layout",
@@ -71,7 +73,9 @@ Layout1d: TypeAlias = Literal["NCW", "NWC"]
 Layout2d: TypeAlias = Literal["NCHW", "NHWC"]
 Layout3d: TypeAlias = Literal["NCDHW", "NDHWC"]
 Layout: TypeAlias = Layout1d | Layout2d | Layout3d
-LayerMethod: TypeAlias = Literal["auto", "direct", "im2col", "numpy"]
+LayerMethod: TypeAlias = Literal["auto", "direct", "winograd", "im2col", "numpy"]
+GradientMethod: TypeAlias = Literal["auto", "direct", "im2col", "numpy"]
+Accuracy: TypeAlias = Literal["exact", "default", "fast"]
 
 # feature
 Measure: TypeAlias = Literal["ccoeff_normed", "ccoeff", "ccorr_normed", "ccorr", "sqdiff_normed", "sqdiff"]

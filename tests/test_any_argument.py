@@ -148,7 +148,7 @@ NOT_CALLED = {
     "nn.SGD.step",
     *(f"learning.Network.{m}" for m in ("__call__", "forward", "backward", "parameters", "count_parameters")),
     "learning.Dense.parameters",
-    *(f"nn.Conv{rank}d.{m}" for rank in (1, 2, 3) for m in ("parameters", "save", "load")),
+    *(f"nn.Conv{rank}d.{m}" for rank in (1, 2, 3) for m in ("parameters", "save", "load", "refresh")),
 }
 # Good arguments of another kind: as many epochs never end, and what a loss raises comes through.
 ACCEPTED = {("learning.train", "epochs"): {"2**62"}, ("learning.train", "loss"): {"a function", "a class"}}

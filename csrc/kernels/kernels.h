@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * THE LISTS of micro-kernels: of those for every type of the arithmetic, for integers of 16 bits, for those of up to 32, for all
- * types but integers of 16 bits, for floats, for double alone. The table of function pointers, every instruction set's instance of
- * it, the C-level check and the names `<isa>_<op>_<dtype>` that a debugger or profiler shows are all made from these lists.
+ * types but integers of 16 bits, for floats, for float and for double alone. The table of function pointers, every instruction
+ * set's instance of it, the C-level check and the names `<isa>_<op>_<dtype>` that a debugger or profiler shows are all made from
+ * these lists.
  */
 #ifndef FC_KERNELS_H
 #define FC_KERNELS_H
@@ -21,6 +22,7 @@
     X(split) X(join)                                                     \
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
     X(norms) X(passes) X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
+#define FC_SINGLE_OPS(X) X(winograd_row) X(winograd_in) X(winograd_products) X(winograd_out) X(winograd_taps)
 #define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread) X(match_join) X(magnitude)
 
 /* How elements are stored; arithmetic is done in the first five. Integers wrap. FC_F16 is of layers alone (fc_conv), which are computed
@@ -150,6 +152,44 @@ typedef struct {
 } fc_runs;
 typedef void fc_pack_fn(void *to, const void *x, const fc_runs *r);
 
+/* K4, the transforms of Winograd's convolution (winograd_tmpl.h), with `rows` and `cols` pairs of points along the axes: tiles of
+ * m = 2 pairs outputs a side see n = m + 2 elements of x, and are sums of n x n products; or of m = n = 1 along rows, if these have
+ * no pairs. Pairs are 0 x 1, 0 x 2, 1 x 1 or 2 x 2. Vectors run over tiles, kernels' taps over channels.
+ *
+ * winograd_row: values along a row of x,  to[s * value + j] of x[j * m], ..., x[j * m + m + 1],  j < n; whole vectors are written, and
+ * read up to one tile's vector more.
+ * winograd_in: values of tiles from these,  to[p * point + j] of x[at[i] + j], i < n x n,  j < n; whole vectors are read and written.
+ * winograd_out: sums of tiles,  to[r * ts + j * m + s] = bias + those of v[p * point + j],  j < tiles, clamped; whole vectors are read and
+ * written. Returns whether one is not finite.
+ * winograd_taps: values of kernels,  to[p * point + j] of w[at[i] + j], i < 3 x 3 or 3,  j < n <= VLEN; whole vectors are read. */
+enum { FC_PAIRS = 2 };
+typedef struct {
+    int rows, cols;
+    double point[FC_PAIRS];
+} fc_points;
+typedef struct {
+    fc_points points;
+    ptrdiff_t point, tiles;
+    double bias, low, high;
+    int clamp;
+} fc_winograd_sums;
+typedef void fc_winograd_row_fn(void *to, ptrdiff_t value, const void *x, const fc_points *p, ptrdiff_t n);
+typedef void fc_winograd_in_fn(void *to, ptrdiff_t point, const void *x, const ptrdiff_t *at, const fc_points *p, ptrdiff_t n);
+typedef int fc_winograd_out_fn(void *to, ptrdiff_t ts, const void *v, const fc_winograd_sums *g);
+typedef void fc_winograd_taps_fn(void *to, ptrdiff_t point, const void *w, const ptrdiff_t *at, const fc_points *p,
+                                 ptrdiff_t n);
+
+/* winograd_products:  c[m * cs + n] = first + sum_{p<depth} a[m * as + p] * b[p * bs + n],  n < vectors <= FC_PANEL_VECTORS of a row;
+ * every `part` products are summed apart. first: what is in c if `add`, else zero. */
+enum { FC_PANEL_VECTORS = 3 };
+typedef struct {
+    const void *a, *b;
+    void *c;
+    ptrdiff_t as, bs, cs, rows, vectors, depth, part;
+    int add;
+} fc_winograd_products;
+typedef void fc_winograd_products_fn(const fc_winograd_products *g);
+
 /* Layers with one channel a group, VLEN groups at a time (lanes_tmpl.h). Pixels are vectors, a lane for each of the groups.
  *
  * lanes_in: pixels from planes `channel` elements apart,  to[i*ts + j*pixel + l] = x[l*channel + i*xs + j*step],  i < rows,
@@ -162,8 +202,8 @@ typedef void fc_pack_fn(void *to, const void *x, const fc_runs *r);
  * x[i*x_row + j*x_step + r*tap_row + t*dilation],  r < tap_rows, t < taps; i and j ascend, one fma each, from zero.
  * lanes_out: pixels back to planes,  out[l*channel + q*step] = from[q*VLEN + l],  q < n, l < lanes. step is 1, or channel is. Up
  * to VLEN - 1 pixels more are read. */
-typedef void fc_lanes_in_fn(void *to, ptrdiff_t ts, ptrdiff_t pixel, const void *x, ptrdiff_t channel, ptrdiff_t xs, ptrdiff_t step,
-                            ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes);
+typedef void fc_lanes_in_fn(void *to, ptrdiff_t ts, ptrdiff_t pixel, const void *x, ptrdiff_t channel, ptrdiff_t xs,
+                            ptrdiff_t step, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes);
 typedef struct { ptrdiff_t x, w; /* where a row of taps meets a row of outputs, and its first weight */ } fc_tap_row;
 typedef struct {
     const void *x, *w, *bias;
@@ -352,7 +392,8 @@ typedef double fc_peak_fn(ptrdiff_t rounds);
 typedef struct {
 #define FC_FIELD(op) fc_##op##_fn *op;
     FC_OPS(FC_FIELD)
-    FC_SHORT_OPS(FC_FIELD) FC_WINDOW_OPS(FC_FIELD) FC_WIDE_OPS(FC_FIELD) FC_FLOAT_OPS(FC_FIELD) FC_DOUBLE_OPS(FC_FIELD)
+    FC_SHORT_OPS(FC_FIELD)
+    FC_WINDOW_OPS(FC_FIELD) FC_WIDE_OPS(FC_FIELD) FC_FLOAT_OPS(FC_FIELD) FC_SINGLE_OPS(FC_FIELD) FC_DOUBLE_OPS(FC_FIELD)
 #undef FC_FIELD
 } fc_ops;
 

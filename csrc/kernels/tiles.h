@@ -6,6 +6,7 @@
  *            kernels of one column and FC_LOW_FROM rows or more take FC_LOW;
  *            signals of FC_FOLD_FROM vectors of taps and more are folded
  *   K1       M <= FC_ROWS rows, of FC_COLS_OF(M) vectors
+ *   K4       products of FC_PRODUCT_ROWS rows x FC_PANEL_VECTORS, and as many sums of parts
  *   K2       4 rows x FC_DOT_COLS
  *   lanes    FC_PIXELS outputs of a row; of gradients, FC_TAP_ROWS rows of taps
  *   ordered  FC_ORDERED vectors
@@ -14,6 +15,7 @@
 #if FC_HAS & FC_32_REGISTERS /* 24 accumulators, 4 vectors of the row and the tap */
 #define FC_ROWS 8
 #define FC_COLS_OF(H) ((H) <= 2 ? 8 : (H) <= 5 ? 5 : (H) <= 6 ? 4 : 3)
+#define FC_PRODUCT_ROWS 4
 #define FC_DOT_COLS 4
 #define FC_PIXELS 14
 #define FC_TAP_ROWS 3
@@ -26,6 +28,7 @@
 #else /* 12 accumulators, 3 vectors of the row and the tap; 8 where the row is alone, and four taps */
 #define FC_ROWS 4
 #define FC_COLS_OF(H) ((H) <= 1 ? 6 : (H) <= 2 ? 4 : (H) <= 4 ? 3 : 2)
+#define FC_PRODUCT_ROWS 2
 #define FC_DOT_COLS 2
 #define FC_PIXELS 10
 #define FC_TAP_ROWS 2

@@ -34,6 +34,9 @@
 #include "kernels/missing_tmpl.h"
 #include "kernels/peak_tmpl.h"
 #endif
+#if FC_SIZE == 4 && !defined FC_INTEGER
+#include "kernels/winograd_tmpl.h"
+#endif
 
 #define FC_ENTRY(kernel) .kernel = NAME(kernel),
 #if FC_SIZE == 2
@@ -43,7 +46,7 @@ static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_WINDOW_OPS(FC_ENTRY) FC_WID
 #elif defined FC_INTEGER
 static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_WIDE_OPS(FC_ENTRY)};
 #elif FC_SIZE == 4
-static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_WIDE_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY)};
+static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_WIDE_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY) FC_SINGLE_OPS(FC_ENTRY)};
 #else
 static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_WIDE_OPS(FC_ENTRY) FC_FLOAT_OPS(FC_ENTRY) FC_DOUBLE_OPS(FC_ENTRY)};
 #endif

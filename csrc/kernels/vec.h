@@ -22,6 +22,7 @@
  *   vupper vlower(a, b, n)   exchange of blocks of n lanes, a constant: of every pair of blocks upper takes a's
  *                      first and, in place of its second, b's first; lower a's second and b's second
  *   vevens vodds(a, b) of every 16 bytes: elements 0, 2, ... of a's and then of b's; 1, 3, ...; of floats
+ *   veven vodd(a, b)   elements 0, 2, ... of a and b joined; 1, 3, ...
  *   vahead(a, b, n)    a's elements from n on, and then b's
  *   vbehind(a, n)      n zeros, and then a's elements but the last n; vlast(a, n): a's last n again and again
  *   vziplow(a, b)      a's and b's elements in turn: of their first halves; vziphigh: of their second; of floats
@@ -372,6 +373,9 @@ typedef long long FC_INDEX __attribute__((vector_size(FC_VECTOR_BYTES)));
 #define FC_ALL_LANES(index, ...) FC_WITH(FC_LANES, FC_VLEN)(index, 0, __VA_ARGS__)
 #define vupper(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_UPPER, n))
 #define vlower(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_LOWER, n))
+#define FC_EACH_OTHER(l, first) (2 * (l) + (first))
+#define veven(a, b) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_EACH_OTHER, 0))
+#define vodd(a, b) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_EACH_OTHER, 1))
 #define FC_AHEAD(l, n) ((l) + (n))
 #define vahead(a, b, n) __builtin_shufflevector(a, b, FC_ALL_LANES(FC_AHEAD, n))
 #define FC_SHIFTED(l, n) ((l) + (int)VLEN - ((n) < (int)VLEN ? (n) : 0))

@@ -141,5 +141,5 @@ int fc_conv_run(const fc_conv *g)
         return 0;
     if (g->halves && !fc_taps_read_halves(&l))
         return fc_halves_run(g, fc_conv_run);
-    return g->gradient && !g->last && exchange_pays(&l) ? exchange_run(&l) : fc_taps_run(&l);
+    return g->gradient && !g->last && !g->forced && exchange_pays(&l) ? exchange_run(&l) : fc_taps_run(&l);
 }

@@ -4,7 +4,8 @@
  *
  *   conv.c, halves.c        taps.c      zones.c     products.c (tile.c, blocks.c, phases.c)    pack.c
  *   a call; few outputs;    which one   single.c    (blocks.c)                                 what outputs see, packed
- *   float16                             slides.c, lanes.c, points.c
+ *   float16                             winograd.c (winograd_block.c)
+ *                                       slides.c, lanes.c, points.c
  *                                       weight.c
  *
  * fold.c stands alone. How an axis is packed: either every tap has a set of its own, the elements that the outputs of a block see
@@ -205,6 +206,8 @@ FC_API int fc_products_run(const layer *l);
 /* The same in so many bytes of memory that are there */
 FC_API ptrdiff_t fc_products_bytes(const layer *l);
 FC_API void fc_products_run_in(const layer *l, char *memory);
+/* winograd.c: fewer products; returns 1 where the call does not allow them, or they do not pay */
+FC_API int fc_winograd_run(const layer *l);
 /* zones.c: products without the taps that meet nothing but zeros; returns 1 where few do */
 FC_API int fc_zones_run(const layer *l);
 FC_API int fc_single_run(const layer *l);

@@ -13,7 +13,18 @@ from fastconv.nn.functional import Explanation, explain
 from fastconv.nn.gradients import Gradients, conv1d_backward, conv2d_backward, conv3d_backward
 from fastconv.nn.modules import Conv1d, Conv2d, Conv3d
 from fastconv.nn.optim import SGD, Parameter
-from fastconv.typing import Activation, IntOrTuple, LayerMethod, Layout1d, Layout2d, Layout3d, Padding, PaddingMode
+from fastconv.typing import (
+    Accuracy,
+    Activation,
+    GradientMethod,
+    IntOrTuple,
+    LayerMethod,
+    Layout1d,
+    Layout2d,
+    Layout3d,
+    Padding,
+    PaddingMode,
+)
 
 __all__ = [
     "SGD",
@@ -55,6 +66,15 @@ class _How(TypedDict, total=False):
 
     out: NDArray[Any] | None
     method: LayerMethod
+    accuracy: Accuracy
+    threads: int | None
+
+class _HowSums(TypedDict, total=False):
+    """The same of sums over outputs."""
+
+    out: NDArray[Any] | None
+    method: GradientMethod
+    accuracy: Accuracy
     threads: int | None
 
 class _Conv(Protocol[_L_contra]):
@@ -176,7 +196,7 @@ class _Weight(Protocol[_L_contra]):
         padding_mode: PaddingMode = "zeros",
         layout: _L_contra | None = None,
         dtype: type[_D] | np.dtype[_D] | None = None,
-        **how: Unpack[_How],
+        **how: Unpack[_HowSums],
     ) -> NDArray[_D]: ...
     @overload
     def __call__(
@@ -192,7 +212,7 @@ class _Weight(Protocol[_L_contra]):
         padding_mode: PaddingMode = "zeros",
         layout: _L_contra | None = None,
         dtype: DTypeLike | None = None,
-        **how: Unpack[_How],
+        **how: Unpack[_HowSums],
     ) -> NDArray[Any]: ...
 
 class _Bias(Protocol):
@@ -211,7 +231,7 @@ class _Unfold(Protocol):
         padding: Padding = 0,
         stride: IntOrTuple = 1,
         *,
-        method: LayerMethod = "auto",
+        method: GradientMethod = "auto",
         threads: int | None = None,
     ) -> NDArray[_T]: ...
     @overload
@@ -223,7 +243,7 @@ class _Unfold(Protocol):
         padding: Padding = 0,
         stride: IntOrTuple = 1,
         *,
-        method: LayerMethod = "auto",
+        method: GradientMethod = "auto",
         threads: int | None = None,
     ) -> NDArray[Any]: ...
 
@@ -238,7 +258,7 @@ class _Fold(Protocol):
         padding: Padding = 0,
         stride: IntOrTuple = 1,
         *,
-        method: LayerMethod = "auto",
+        method: GradientMethod = "auto",
         threads: int | None = None,
     ) -> NDArray[_T]: ...
     @overload
@@ -251,7 +271,7 @@ class _Fold(Protocol):
         padding: Padding = 0,
         stride: IntOrTuple = 1,
         *,
-        method: LayerMethod = "auto",
+        method: GradientMethod = "auto",
         threads: int | None = None,
     ) -> NDArray[Any]: ...
 

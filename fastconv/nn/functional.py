@@ -24,10 +24,13 @@ from fastconv.arguments.layers import (
 from fastconv.arguments.values import as_word, compute_dtype, float_dtype
 from fastconv.plans import Answer, planned
 from fastconv.reference import layers as exact
+from fastconv.reference import winograd
 from fastconv.reference.windows import continued
 from fastconv.runtime import _core, check_result, checking, thread_count
 from fastconv.typing import (
+    Accuracy,
     Activation,
+    GradientMethod,
     IntOrTuple,
     LayerMethod,
     Layout,
@@ -41,6 +44,8 @@ from fastconv.typing import (
 __all__ = ["Explanation", "conv1d", "conv2d", "conv3d", "explain"]
 
 METHODS: tuple[str, ...] = get_args(LayerMethod)
+SUM_METHODS: tuple[str, ...] = get_args(GradientMethod)
+ACCURACIES: tuple[str, ...] = get_args(Accuracy)
 Asked = TypeVar("Asked", Layer, WeightGradient, Columns)
 
 
@@ -60,6 +65,7 @@ def conv1d(
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
+    accuracy: Accuracy = "default",
     threads: int | None = None,
 ) -> Any:
     """A 1-D convolution layer: `conv2d` with one axis.
@@ -79,7 +85,8 @@ def conv1d(
     layout : {"NCW", "NWC"}, optional
     dtype : dtype, optional
     out : ndarray, optional
-    method : {"auto", "direct", "im2col", "numpy"}
+    method : {"auto", "direct", "winograd", "im2col", "numpy"}
+    accuracy : {"exact", "default", "fast"}
     threads : int, optional
 
     Examples
@@ -90,7 +97,7 @@ def conv1d(
     array([[[1., 2., 4.]]])
     """
     how = stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out
-    return conv(1, x, w, bias, how, method, threads)
+    return conv(1, x, w, bias, how, as_engine(method, accuracy, threads))
 
 
 @planned(x="data", w="data", bias="data", out="out")
@@ -109,6 +116,7 @@ def conv2d(
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
+    accuracy: Accuracy = "default",
     threads: int | None = None,
 ) -> Any:
     """A 2-D convolution layer, as `torch.nn.functional.conv2d` computes it.
@@ -145,9 +153,15 @@ def conv2d(
         float16, float32 or float64: what x, w and bias are converted to. Without it they must be of one such dtype.
     out : ndarray, optional
         Where to put the result: of its shape and dtype. May overlap the others; filled directly if C-contiguous.
-    method : {"auto", "direct", "im2col", "numpy"}
-        "direct" computes in registers; "im2col" lays the windows out as columns and leaves the product to
-        `numpy.matmul`, as a second opinion; "numpy" is the reference. "auto" is "direct".
+    method : {"auto", "direct", "winograd", "im2col", "numpy"}
+        "direct" computes in registers; "winograd" makes fewer products, of kernels of 3x3 taps, or of one row of 3 (of
+        any depth), without stride and dilation, in float32; "im2col" lays the windows out as columns and leaves the
+        product to `numpy.matmul`, as a second opinion; "numpy" is the reference. "auto" is "direct" or "winograd": what
+        is faster, within the accuracy that is asked for.
+    accuracy : {"exact", "default", "fast"}
+        How far rounding errors may go for speed. "exact": they are those of "direct". "default": their root mean square
+        is at most 1.6 times as large, and the largest of them twice; mostly there is no difference. "fast": three to
+        seven times as large. `explain` says what runs.
     threads : int, optional
         At most so many; default `get_num_threads()`.
 
@@ -156,8 +170,8 @@ def conv2d(
     ndarray, shape (N, K, OH, OW) or (K, OH, OW)
         ``OH = (H + padding before + padding behind - (R - 1) * dilation - 1) // stride + 1``, likewise OW. The same
         bits for any number of threads and any batch that an image is in. float16 is summed in float32. Sums are
-        made in parts of about 128 taps (of one channel with more taps than that: up to 1024), so that errors grow
-        little with the number of channels.
+        made in parts of about 128 taps (of one channel with more taps than that: up to 1024), or of 32 products by
+        "winograd", so that errors grow little with the number of channels.
 
     Raises
     ------
@@ -174,7 +188,13 @@ def conv2d(
     Notes
     -----
     Besides the result a call takes at most 4 MB of scratch for each thread (kernels of more than 3000 taps: what they
-    see of one channel; float16: also the sums of up to 1024 outputs of every kernel), kept for the next call.
+    see of one channel; float16: also the sums of up to 1024 outputs of every kernel), kept for the next call, and
+    "winograd" 1.8 times the memory of w, or 4 times if it is "fast", for what it makes of w in every call. `Conv2d`
+    makes that once.
+
+    "winograd" is Winograd's minimal filtering, F(2, 3) or F(4, 3) along each axis (Lavin and Gray, Fast Algorithms for
+    Convolutional Neural Networks, 2016; at the points 0, +-1 and infinity, or 0, +-3/4, +-3/2 and infinity): tiles of
+    outputs share products. An image in which something is not finite, or overflows, is computed by "direct".
 
     Examples
     --------
@@ -189,7 +209,7 @@ def conv2d(
     (1, 1, 3, 3)
     """
     how = stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out
-    return conv(2, x, w, bias, how, method, threads)
+    return conv(2, x, w, bias, how, as_engine(method, accuracy, threads))
 
 
 @planned(x="data", w="data", bias="data", out="out")
@@ -208,6 +228,7 @@ def conv3d(
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
+    accuracy: Accuracy = "default",
     threads: int | None = None,
 ) -> Any:
     """A 3-D convolution layer: `conv2d` with three axes.
@@ -227,7 +248,8 @@ def conv3d(
     layout : {"NCDHW", "NDHWC"}, optional
     dtype : dtype, optional
     out : ndarray, optional
-    method : {"auto", "direct", "im2col", "numpy"}
+    method : {"auto", "direct", "winograd", "im2col", "numpy"}
+    accuracy : {"exact", "default", "fast"}
     threads : int, optional
 
     Examples
@@ -238,7 +260,7 @@ def conv3d(
     array([[[[[54.]]]]])
     """
     how = stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out
-    return conv(3, x, w, bias, how, method, threads)
+    return conv(3, x, w, bias, how, as_engine(method, accuracy, threads))
 
 
 class Explanation(NamedTuple):
@@ -251,13 +273,16 @@ class Explanation(NamedTuple):
     part: int  # taps, of all channels of a group, that are summed in one go
     threads: int
     chunks: int
+    tile: int = 0  # outputs a side of a tile, of Winograd's convolution
 
     def __str__(self) -> str:
         lines = [f"result   {self.dtype} {self.shape}", f"kind     {self.kind}: {WHY[self.kind]}"]
+        if self.tile:
+            lines += [f"tiles    {self.tile} outputs a side: {ERRORS[self.tile]}"]
         if self.isa:
             lines += [
                 f"isa      {self.isa}",
-                f"sums     of {self.part} taps at a time",
+                f"sums     of {self.part} {'channels' if self.tile else 'taps'} at a time",
                 f"threads  {self.threads}, over {self.chunks} chunks",
             ]
         return "\n".join(lines)
@@ -265,10 +290,16 @@ class Explanation(NamedTuple):
 
 WHY = {
     "products": "of weights and packed pixels",
+    "winograd": "fewer products, of tiles' and kernels' values",
     "lanes": "depthwise, a lane of a vector for each channel",
     "slides": "depthwise, the kernel slides over each plane",
     "numpy": "by the reference",
     "nothing": "there is nothing to compute",
+}
+
+ERRORS = {  # by outputs a side of a tile
+    2: "rounding errors are about those of direct sums",
+    4: "rounding errors are about four times those of direct sums",
 }
 
 
@@ -283,6 +314,7 @@ def explain(
     padding_mode: PaddingMode = "zeros",
     layout: Layout | None = None,
     dtype: DTypeLike = np.float32,
+    accuracy: Accuracy = "default",
     threads: int | None = None,
 ) -> Explanation:
     """Say how `conv1d`, `conv2d` or `conv3d` would compute a layer, without computing it.
@@ -293,7 +325,7 @@ def explain(
         (N, C, H, W) or (C, H, W), or with the axes of a signal or a volume.
     w_shape : tuple of int
         (K, C / groups, R, S). Its number of axes chooses the function.
-    stride, padding, dilation, groups, padding_mode, layout, dtype, threads
+    stride, padding, dilation, groups, padding_mode, layout, dtype, accuracy, threads
         As for `conv2d`.
 
     Returns
@@ -311,15 +343,16 @@ def explain(
     >>> from fastconv import nn
     >>> print(nn.explain((1, 64, 56, 56), (64, 64, 3, 3), padding=1, threads=1))  # doctest: +ELLIPSIS
     result   float32 (1, 64, 56, 56)
-    kind     products: of weights and packed pixels
+    kind     winograd: fewer products, of tiles' and kernels' values
+    tiles    2 outputs a side: rounding errors are about those of direct sums
     isa      ...
-    sums     of 117 taps at a time
+    sums     of 32 channels at a time
     threads  1, over ... chunks
     >>> nn.explain((1, 64, 14, 14), (64, 1, 3, 3), groups=64).kind
     'lanes'
     """
     shapes = as_size(x_shape, "x_shape"), as_size(w_shape, "w_shape")
-    rank, asked, n = len(shapes[1]) - 2, float_dtype(dtype), engine("auto", threads)
+    rank, asked, engine = len(shapes[1]) - 2, float_dtype(dtype), as_engine("auto", accuracy, threads)
     if rank not in LAYOUTS:
         raise ValueError(f"w_shape must have three to five numbers; got {w_shape!r}")
     how = Options(stride, padding, dilation, groups, padding_mode, None, layout)
@@ -331,8 +364,10 @@ def explain(
         return Explanation("numpy", asked, shape, "", 0, 1, 0)
     zero = np.zeros((), compute_dtype(asked))
     x, w = np.broadcast_to(zero, g.x_shape), np.zeros(shapes[1], zero.dtype)
-    kind, used, chunks, part = _core.LayerPlan(x, w, g.axes, g.groups, None, n).explain(x, w)
-    return Explanation(kind, asked, shape, _core.table()["isa"], part, used, chunks)
+    layer = Layer(x, w, None, g.axes, g.groups, None, g.y_shape, asked, g.batched, g.channels_last, None)
+    plan = engine.plan(x, w, layer, g.axes)
+    kind, used, chunks, part = plan.explain(x, w)
+    return Explanation(kind, asked, shape, _core.table()["isa"], part, used, chunks, 2 * plan.winograd())
 
 
 # ---- how ------------------------------------------------------------------------------------------
@@ -344,15 +379,19 @@ def conv(
     w: ArrayLike,
     bias: ArrayLike | None,
     how: tuple[Any, ...],
-    method: str,
-    threads: int | None,
+    engine: Engine,
     names: Names = NAMES,
+    learnt: NDArray[Any] | None = None,
 ) -> Any:
-    """An Answer. how: as in Options. names: for messages."""
-    n = engine(method, threads)
+    """An Answer. how: as in Options. names: for messages. learnt: what `learn` made of w."""
     layer = layer_arguments(rank, x, w, bias, Options(*how), names)
-    ways = Ways(lambda c: _direct(c, n, (x, w, bias)), _im2col, exact.layer, exact.layer_error_bound)
-    return computed(layer, method, ways, f"nn.conv{rank}d")
+    ways = Ways(
+        lambda c: _direct(c, engine, (x, w, bias, learnt)),
+        _im2col,
+        exact.layer,
+        lambda c: _error_bound(c, engine, learnt),
+    )
+    return computed(layer, engine.method, ways, f"nn.conv{rank}d")
 
 
 class Ways(NamedTuple, Generic[Asked]):
@@ -386,7 +425,7 @@ def carried_out(
     result: NDArray[Any],
     out: NDArray[Any] | None,
     asked: tuple[Any, ...],
-    slots: tuple[int, ...] = (0, 1, 2),
+    slots: tuple[int, ...] = (0, 1, 2, 3),
 ) -> Answer:
     """The result of a plan for arrays that are read, and the plan if it serves calls with arrays like those asked.
 
@@ -397,27 +436,92 @@ def carried_out(
     return Answer(result, plan.serve(asked, arrays, result, slots) if is_there else None)
 
 
-def engine(method: str, threads: int | None) -> int:
-    """How many threads to use, 0 for the default, if the method is one."""
-    as_word(method, METHODS, "method")
-    return 0 if threads is None else thread_count(threads, "threads")
+class Engine(NamedTuple):
+    """What is asked for of how a layer is computed."""
+
+    method: str
+    accuracy: str
+    threads: int  # 0: as many as are the default then
+
+    def plan(self, x: NDArray[Any], w: NDArray[Any], layer: Layer, axes: tuple[Axis, ...], **how: bool) -> Any:
+        """A `_core.LayerPlan` of the layer with these arrays and axes.
+
+        Raises
+        ------
+        ValueError
+            It cannot be computed by the method that is asked for.
+        """
+        assert _core is not None
+        accuracy, forced = "exact" if self.method == "direct" else self.accuracy, self.method == "winograd"
+        plan = _core.LayerPlan(
+            x, w, axes, layer.groups, layer.clamp, self.threads, accuracy=accuracy, forced=forced, **how
+        )
+        if forced and plan.winograd() == 0:
+            raise ValueError(
+                "method='winograd' takes kernels of 3x3 taps, or of one row of 3, without stride and dilation, in "
+                "float32 and with channels second, and gradients of more than one output; got kernels of shape "
+                f"{w.shape[2:]}, stride {tuple(a.stride for a in axes)}, dilation {tuple(a.dilation for a in axes)} "
+                f"and {layer.dtype}"
+            )
+        return plan
 
 
-def _direct(layer: Layer, threads: int, asked: tuple[Any, ...]) -> Answer:
+def as_engine(method: str, accuracy: str, threads: int | None, methods: tuple[str, ...] = METHODS) -> Engine:
+    """What is asked for, if there is such a thing."""
+    as_word(method, methods, "method")
+    as_word(accuracy, ACCURACIES, "accuracy")
+    if method == "winograd" and accuracy == "exact":
+        raise ValueError("method='winograd' cannot keep accuracy='exact'; 'default' and 'fast' are what it can")
+    return Engine(method, accuracy, 0 if threads is None else thread_count(threads, "threads"))
+
+
+def learn(
+    rank: int,
+    x: ArrayLike,
+    w: NDArray[Any],
+    how: tuple[Any, ...],
+    engine: Engine,
+    names: Names,
+    known: dict[int, NDArray[Any]],
+) -> NDArray[Any] | None:
+    """What a layer with weights of its own makes of them once, before it meets arrays like x; None: nothing.
+
+    known: what it has made, by pairs of points, which is added to.
+    """
+    layer = layer_arguments(rank, x, w, None, Options(*how), names)
+    if _core is None or layer.channels_last or 0 in layer.shape or 0 in layer.x.shape:
+        return None
+    plan = engine.plan(layer.x, w, layer, layer.axes)
+    pairs = plan.winograd(learnt=True)
+    if pairs > 0 and pairs not in known and (made := plan.learn(w)) is not None:
+        known[pairs] = made
+    return known.get(pairs)
+
+
+def _error_bound(layer: Layer, engine: Engine, learnt: NDArray[Any] | None) -> NDArray[np.float64]:
+    """How far the extension may be off."""
+    bound = exact.layer_error_bound(layer)
+    if _core is None or engine.method == "im2col" or layer.channels_last:
+        return bound
+    pairs = engine.plan(layer.x, layer.w, layer, layer.axes).winograd(learnt is not None)
+    return np.maximum(bound, winograd.layer_error_bound(layer, pairs)) if pairs else bound
+
+
+def _direct(layer: Layer, engine: Engine, asked: tuple[Any, ...]) -> Answer:
     """With images first; channels second, or last where x is so and the extension can."""
-    assert _core is not None
+    *_, learnt = asked
     x, w, bias = layer.x, readable(layer.w), None if layer.bias is None else readable(layer.bias)
     if layer.channels_last:
         x = readable(x, dense=False)
-        plan = _core.LayerPlan(x, w, layer.axes, layer.groups, layer.clamp, threads, last=True)
+        plan = engine.plan(x, w, layer, layer.axes, last=True)
         if plan.takes_last(x, w):
             result, made, _ = carried_out(plan, (x, w, bias), room_for(layer, last=True), layer.out, asked)
             if made and not layer.batched:
                 made.then(operator.itemgetter(0))
             return Answer(np.moveaxis(result, -1, 1), made, done=True)
         x = np.ascontiguousarray(x)
-    plan = _core.LayerPlan(x, w, layer.axes, layer.groups, layer.clamp, threads)
-    return carried_out(plan, (x, w, bias), room_for(layer), layer.out, asked)
+    plan = engine.plan(x, w, layer, layer.axes)
+    return carried_out(plan, (x, w, bias, learnt), room_for(layer), layer.out, asked)
 
 
 def readable(a: NDArray[Any], dense: bool = True) -> NDArray[Any]:

@@ -28,12 +28,32 @@ from fastconv.arguments.layers import (
     weight_gradient_arguments,
 )
 from fastconv.arguments.values import as_flag
-from fastconv.nn.functional import Ways, carried_out, columns, computed, engine, fillable, readable
+from fastconv.nn.functional import (
+    SUM_METHODS,
+    Engine,
+    Ways,
+    as_engine,
+    carried_out,
+    columns,
+    computed,
+    fillable,
+    readable,
+)
 from fastconv.nn.transposed import adjoint
 from fastconv.plans import Answer, planned
 from fastconv.reference import adjoints
 from fastconv.runtime import _core
-from fastconv.typing import IntOrTuple, LayerMethod, Layout1d, Layout2d, Layout3d, Padding, PaddingMode
+from fastconv.typing import (
+    Accuracy,
+    GradientMethod,
+    IntOrTuple,
+    LayerMethod,
+    Layout1d,
+    Layout2d,
+    Layout3d,
+    Padding,
+    PaddingMode,
+)
 
 __all__ = [
     "Gradients",
@@ -75,6 +95,7 @@ def conv1d_input(
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
+    accuracy: Accuracy = "default",
     threads: int | None = None,
 ) -> Any:
     """The gradient of a 1-D layer's input: `conv2d_input` with one axis.
@@ -90,7 +111,8 @@ def conv1d_input(
     layout : {"NCW", "NWC"}, optional
     dtype : dtype, optional
     out : ndarray, optional
-    method : {"auto", "direct", "im2col", "numpy"}
+    method : {"auto", "direct", "winograd", "im2col", "numpy"}
+    accuracy : {"exact", "default", "fast"}
     threads : int, optional
 
     Examples
@@ -101,7 +123,7 @@ def conv1d_input(
     array([[-1., -1., -2.,  4.]])
     """
     options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype, out)
-    return _input(1, input_size, weight, grad_output, options, method, threads)
+    return _input(1, input_size, weight, grad_output, options, as_engine(method, accuracy, threads))
 
 
 @planned(weight="data", grad_output="data", out="out")
@@ -119,6 +141,7 @@ def conv2d_input(
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
+    accuracy: Accuracy = "default",
     threads: int | None = None,
 ) -> Any:
     """The gradient of a 2-D layer's input, as `torch.nn.grad.conv2d_input` computes it.
@@ -140,8 +163,11 @@ def conv2d_input(
         float16, float32 or float64: what the arrays are converted to. Without it they must be of one such dtype.
     out : ndarray, optional
         Where to put the result: of its shape and dtype. May overlap the others; filled directly if C-contiguous.
-    method : {"auto", "direct", "im2col", "numpy"}
-        "im2col" is made of `numpy.matmul`, as a second opinion; "numpy" is the reference. "auto" is "direct".
+    method : {"auto", "direct", "winograd", "im2col", "numpy"}
+        "im2col" is made of `numpy.matmul`, as a second opinion; "numpy" is the reference. "auto" is "direct"
+        or "winograd", as for `conv2d`.
+    accuracy : {"exact", "default", "fast"}
+        As for `conv2d`.
     threads : int, optional
         At most so many; default `get_num_threads()`.
 
@@ -172,7 +198,7 @@ def conv2d_input(
             [3., 4., 3., 4.]]])
     """
     options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype, out)
-    return _input(2, input_size, weight, grad_output, options, method, threads)
+    return _input(2, input_size, weight, grad_output, options, as_engine(method, accuracy, threads))
 
 
 @planned(weight="data", grad_output="data", out="out")
@@ -190,6 +216,7 @@ def conv3d_input(
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
+    accuracy: Accuracy = "default",
     threads: int | None = None,
 ) -> Any:
     """The gradient of a 3-D layer's input: `conv2d_input` with three axes.
@@ -205,7 +232,8 @@ def conv3d_input(
     layout : {"NCDHW", "NDHWC"}, optional
     dtype : dtype, optional
     out : ndarray, optional
-    method : {"auto", "direct", "im2col", "numpy"}
+    method : {"auto", "direct", "winograd", "im2col", "numpy"}
+    accuracy : {"exact", "default", "fast"}
     threads : int, optional
 
     Examples
@@ -216,7 +244,7 @@ def conv3d_input(
     array([[[[1., 2., 1.]]]])
     """
     options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype, out)
-    return _input(3, input_size, weight, grad_output, options, method, threads)
+    return _input(3, input_size, weight, grad_output, options, as_engine(method, accuracy, threads))
 
 
 @planned(input="data", grad_output="data", out="out")
@@ -233,7 +261,8 @@ def conv1d_weight(
     layout: Layout1d | None = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
-    method: LayerMethod = "auto",
+    method: GradientMethod = "auto",
+    accuracy: Accuracy = "default",
     threads: int | None = None,
 ) -> Any:
     """The gradient of a 1-D layer's weights: `conv2d_weight` with one axis.
@@ -250,6 +279,7 @@ def conv1d_weight(
     dtype : dtype, optional
     out : ndarray, optional
     method : {"auto", "direct", "im2col", "numpy"}
+    accuracy : {"exact", "default", "fast"}
     threads : int, optional
 
     Examples
@@ -260,7 +290,7 @@ def conv1d_weight(
     array([[[ 5., 10.]]])
     """
     options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype, out)
-    return _weight(1, input, weight_size, grad_output, options, method, threads)
+    return _weight(1, input, weight_size, grad_output, options, as_engine(method, accuracy, threads, SUM_METHODS))
 
 
 @planned(input="data", grad_output="data", out="out")
@@ -277,7 +307,8 @@ def conv2d_weight(
     layout: Layout2d | None = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
-    method: LayerMethod = "auto",
+    method: GradientMethod = "auto",
+    accuracy: Accuracy = "default",
     threads: int | None = None,
 ) -> Any:
     """The gradient of a 2-D layer's weights, as `torch.nn.grad.conv2d_weight` computes it.
@@ -290,8 +321,8 @@ def conv2d_weight(
         Shape of the layer's kernels, (K, C / groups, R, S).
     grad_output : array_like, shape (N, K, OH, OW) or (K, OH, OW)
         The gradient of the layer's output, of input's dtype. Any strides.
-    stride, padding, dilation, groups, padding_mode, layout, dtype, out, method, threads
-        As for `conv2d_input`.
+    stride, padding, dilation, groups, padding_mode, layout, dtype, out, method, accuracy, threads
+        As for `conv2d_input`, but that sums are always "direct".
 
     Returns
     -------
@@ -313,7 +344,7 @@ def conv2d_weight(
              [10., 12.]]]])
     """
     options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype, out)
-    return _weight(2, input, weight_size, grad_output, options, method, threads)
+    return _weight(2, input, weight_size, grad_output, options, as_engine(method, accuracy, threads, SUM_METHODS))
 
 
 @planned(input="data", grad_output="data", out="out")
@@ -330,7 +361,8 @@ def conv3d_weight(
     layout: Layout3d | None = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
-    method: LayerMethod = "auto",
+    method: GradientMethod = "auto",
+    accuracy: Accuracy = "default",
     threads: int | None = None,
 ) -> Any:
     """The gradient of a 3-D layer's weights: `conv2d_weight` with three axes.
@@ -347,6 +379,7 @@ def conv3d_weight(
     dtype : dtype, optional
     out : ndarray, optional
     method : {"auto", "direct", "im2col", "numpy"}
+    accuracy : {"exact", "default", "fast"}
     threads : int, optional
 
     Examples
@@ -357,7 +390,7 @@ def conv3d_weight(
     array([[[[[18., 18.]]]]])
     """
     options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype, out)
-    return _weight(3, input, weight_size, grad_output, options, method, threads)
+    return _weight(3, input, weight_size, grad_output, options, as_engine(method, accuracy, threads, SUM_METHODS))
 
 
 def conv1d_bias(grad_output: ArrayLike) -> NDArray[Any]:
@@ -436,7 +469,8 @@ def conv1d_backward(
     padding_mode: PaddingMode = "zeros",
     layout: Layout1d | None = None,
     dtype: DTypeLike | None = None,
-    method: LayerMethod = "auto",
+    method: GradientMethod = "auto",
+    accuracy: Accuracy = "default",
     threads: int | None = None,
 ) -> Gradients:
     """All gradients of a 1-D layer: `conv2d_backward` with one axis.
@@ -453,6 +487,7 @@ def conv1d_backward(
     layout : {"NCW", "NWC"}, optional
     dtype : dtype, optional
     method : {"auto", "direct", "im2col", "numpy"}
+    accuracy : {"exact", "default", "fast"}
     threads : int, optional
 
     Examples
@@ -463,7 +498,7 @@ def conv1d_backward(
     Gradients(input=array([[-1.,  0.,  1.]]), weight=array([[[3., 6.]]]), bias=array([2.]))
     """
     options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype)
-    return backward(1, grad_output, input, weight, options, needs, method, threads)
+    return backward(1, grad_output, input, weight, options, needs, as_engine(method, accuracy, threads, SUM_METHODS))
 
 
 def conv2d_backward(
@@ -479,7 +514,8 @@ def conv2d_backward(
     padding_mode: PaddingMode = "zeros",
     layout: Layout2d | None = None,
     dtype: DTypeLike | None = None,
-    method: LayerMethod = "auto",
+    method: GradientMethod = "auto",
+    accuracy: Accuracy = "default",
     threads: int | None = None,
 ) -> Gradients:
     """All gradients of a 2-D layer, with its arguments checked and converted once.
@@ -494,7 +530,7 @@ def conv2d_backward(
         The layer's kernels.
     needs : (bool, bool, bool)
         Which gradients are wanted: of the input, the weights, the bias.
-    stride, padding, dilation, groups, padding_mode, layout, dtype, method, threads
+    stride, padding, dilation, groups, padding_mode, layout, dtype, method, accuracy, threads
         As for `conv2d_input`.
 
     Returns
@@ -517,7 +553,7 @@ def conv2d_backward(
     (None, (3, 2, 3, 3), array([25., 25., 25.]))
     """
     options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype)
-    return backward(2, grad_output, input, weight, options, needs, method, threads)
+    return backward(2, grad_output, input, weight, options, needs, as_engine(method, accuracy, threads, SUM_METHODS))
 
 
 def conv3d_backward(
@@ -533,7 +569,8 @@ def conv3d_backward(
     padding_mode: PaddingMode = "zeros",
     layout: Layout3d | None = None,
     dtype: DTypeLike | None = None,
-    method: LayerMethod = "auto",
+    method: GradientMethod = "auto",
+    accuracy: Accuracy = "default",
     threads: int | None = None,
 ) -> Gradients:
     """All gradients of a 3-D layer: `conv2d_backward` with three axes.
@@ -550,6 +587,7 @@ def conv3d_backward(
     layout : {"NCDHW", "NDHWC"}, optional
     dtype : dtype, optional
     method : {"auto", "direct", "im2col", "numpy"}
+    accuracy : {"exact", "default", "fast"}
     threads : int, optional
 
     Examples
@@ -561,7 +599,7 @@ def conv3d_backward(
     array([8., 8., 8., 8., 8., 8., 8., 8.])
     """
     options = Options(stride, padding, dilation, groups, padding_mode, None, layout, dtype)
-    return backward(3, grad_output, input, weight, options, needs, method, threads)
+    return backward(3, grad_output, input, weight, options, needs, as_engine(method, accuracy, threads, SUM_METHODS))
 
 
 # ---- how ------------------------------------------------------------------------------------------
@@ -573,12 +611,10 @@ def _input(
     weight: ArrayLike,
     grad_output: ArrayLike,
     options: Options,
-    method: str,
-    threads: int | None,
+    engine: Engine,
 ) -> Any:
-    n = engine(method, threads)
     layer = input_gradient_arguments(rank, input_size, weight, grad_output, options)
-    return adjoint(layer, method, n, f"nn.conv{rank}d_input", (grad_output, weight), (1, 0))
+    return adjoint(layer, engine, f"nn.conv{rank}d_input", (grad_output, weight), (1, 0))
 
 
 def _weight(
@@ -587,12 +623,10 @@ def _weight(
     weight_size: Sequence[int],
     grad_output: ArrayLike,
     options: Options,
-    method: str,
-    threads: int | None,
+    engine: Engine,
 ) -> Any:
-    n = engine(method, threads)
     gradient = weight_gradient_arguments(rank, input, weight_size, grad_output, options)
-    return _sums(gradient, method, n, f"nn.conv{rank}d_weight", (input, grad_output))
+    return _sums(gradient, engine, f"nn.conv{rank}d_weight", (input, grad_output))
 
 
 def _bias(rank: int, grad_output: ArrayLike) -> NDArray[Any]:
@@ -607,27 +641,27 @@ def backward(
     weight: ArrayLike,
     options: Options,
     needs: tuple[bool, bool, bool],
-    method: str,
-    threads: int | None,
+    engine: Engine,
     names: Names = GRADIENT_NAMES,
 ) -> Gradients:
-    n = engine(method, threads)
     if not isinstance(needs, (tuple, list)) or len(needs) != 3:
         raise ValueError(f"needs must be three bools: of the input, the weights, the bias; got {needs!r}")
     of_x, of_w, of_bias = (as_flag(one, "needs") for one in needs)
     of_input, of_weight = backward_arguments(rank, grad_output, input, weight, options, names)
     what = f"nn.conv{rank}d_backward"
     return Gradients(
-        adjoint(of_input, method, n, what).result if of_x else None,
-        _sums(of_weight, method, n, what).result if of_w else None,
+        adjoint(of_input, engine, what).result if of_x else None,
+        _sums(of_weight, engine, what).result if of_w else None,
         _sum(of_input.x).astype(of_input.dtype) if of_bias else None,
     )
 
 
-def _sums(gradient: WeightGradient, method: str, threads: int, what: str, asked: tuple[Any, ...] = ()) -> Answer:
+def _sums(gradient: WeightGradient, engine: Engine, what: str, asked: tuple[Any, ...] = ()) -> Answer:
     """The gradient of the weights; asked: as in carried_out."""
-    ways = Ways(lambda c: _direct(c, threads, asked), _im2col, adjoints.weight_gradient, adjoints.weight_error_bound)
-    return computed(gradient, method, ways, what)
+    ways = Ways(
+        lambda c: _direct(c, engine.threads, asked), _im2col, adjoints.weight_gradient, adjoints.weight_error_bound
+    )
+    return computed(gradient, engine.method, ways, what)
 
 
 def _direct(gradient: WeightGradient, threads: int, asked: tuple[Any, ...]) -> Answer:

@@ -35,12 +35,11 @@ from fastconv.arguments.values import (
     per_axis,
 )
 from fastconv.files import written_whole
-from fastconv.nn.functional import conv
+from fastconv.nn.functional import Engine, as_engine, conv, learn
 from fastconv.nn.gradients import backward
 from fastconv.nn.optim import Parameter
 from fastconv.plans import planned
-from fastconv.runtime import thread_count
-from fastconv.typing import Activation, IntOrTuple, Layout, Padding, PaddingMode
+from fastconv.typing import Accuracy, Activation, IntOrTuple, Layout, Padding, PaddingMode
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d"]
 
@@ -70,6 +69,7 @@ class _Conv:
         layout: Layout | None = None,
         dtype: DTypeLike = np.float32,
         seed: Any = None,
+        accuracy: Accuracy = "default",
         threads: int | None = None,
     ) -> None:
         taps = per_axis(kernel_size, self.rank, "kernel_size")
@@ -83,7 +83,13 @@ class _Conv:
         rng = generator(seed)
         weight = rng.uniform(-most, most, shape).astype(asked)
         first = rng.uniform(-most, most, kernels).astype(asked) if wanted else None
-        self._set(weight, first, Options(stride, padding, dilation, parts, padding_mode, activation, layout), threads)
+        self._set(
+            weight,
+            first,
+            Options(stride, padding, dilation, parts, padding_mode, activation, layout),
+            accuracy,
+            threads,
+        )
 
     @classmethod
     def from_weights(
@@ -98,16 +104,19 @@ class _Conv:
         *,
         activation: Activation = None,
         layout: Layout | None = None,
+        accuracy: Accuracy = "default",
         threads: int | None = None,
     ) -> Self:
         """A layer with copies of these weights (K, C / groups, ...) and bias (K,)."""
         layer = cls.__new__(cls)
         first = None if bias is None else as_numbers(bias, "bias").copy()
         options = Options(stride, padding, dilation, groups, padding_mode, activation, layout)
-        layer._set(as_numbers(weight, "weight").copy(), first, options, threads)
+        layer._set(as_numbers(weight, "weight").copy(), first, options, accuracy, threads)
         return layer
 
-    def _set(self, w: NDArray[Any], bias: NDArray[Any] | None, options: Options, threads: int | None) -> None:
+    def _set(
+        self, w: NDArray[Any], bias: NDArray[Any] | None, options: Options, accuracy: Accuracy, threads: int | None
+    ) -> None:
         """Bad arguments are reported here, not by the first call."""
         if w.ndim != self.rank + 2:
             raise ValueError(f"weight must have {self.rank + 2} dimensions; got shape {w.shape}")
@@ -129,15 +138,18 @@ class _Conv:
         activation = options.activation if isinstance(options.activation, str) else self._clamp
         self._options = how._replace(groups=groups, activation=activation)
         self._how = self._options[: len(SAVED)]
-        self._threads = None if threads is None else thread_count(threads, "threads")
+        self._engine = as_engine("auto", accuracy, threads)
         self._seen: tuple[NDArray[Any], NDArray[np.bool] | None] | None = None
+        self._learnt: dict[tuple[int, ...], NDArray[Any] | None] = {}  # by shapes of x
+        self._values: dict[int, NDArray[Any]] = {}  # the same by pairs of points, as they are for all these shapes
+        self._learnt_of = 0
         self._weight = Parameter("weight", np.ascontiguousarray(arrays["weight"]))
         self._bias = None if first is None else Parameter("bias", first)
 
     @property
     def weight(self) -> NDArray[Any]:
-        """The kernels (K, C / groups, ...). What is written to them takes effect at once; others of their shape may
-        be assigned."""
+        """The kernels (K, C / groups, ...). Others of their shape may be assigned. What is written to some of them
+        needs `refresh`, unless a step of an optimiser does it."""
         return self._weight.value
 
     @weight.setter
@@ -169,8 +181,27 @@ class _Conv:
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The layer's output for x; nothing is remembered."""
         w, bias = self._weight.value, None if self._bias is None else self._bias.value
-        y: NDArray[Any] = _output(self.rank, x, w, bias, out, self._how, self._threads)
+        y: NDArray[Any] = _output(self.rank, x, w, bias, out, self._learn(x), self._how, tuple(self._engine))
         return y
+
+    def _learn(self, x: ArrayLike) -> NDArray[Any] | None:
+        """What the layer makes of its weights, for arrays of this shape: once, until they change."""
+        if self._learnt_of != self._weight.changes:
+            self._learnt, self._values, self._learnt_of = {}, {}, self._weight.changes
+        known, shape = self._learnt, as_numbers(x, "x").shape
+        if shape not in known:
+            how = *self._how, None, None
+            known[shape] = learn(self.rank, x, self._weight.value, how, self._engine, NAMES, self._values)
+        return known[shape]
+
+    def refresh(self) -> None:
+        """See what was written to elements of `weight`.
+
+        A layer that computes with fewer products (`accuracy`) makes values of its weights once, which take 1.8 or 4
+        times their memory, and makes them anew when weights are assigned or an optimiser takes a step. Of what is
+        written to elements of the array in another way it has to be told.
+        """
+        self._weight.changes += 1
 
     def forward(self, x: ArrayLike) -> NDArray[Any]:
         """The layer's output for x, with what `backward` needs remembered: x itself, which must not change until then,
@@ -210,7 +241,7 @@ class _Conv:
             grad = _masked(grad, passed)
         options = self._options._replace(activation=None)
         needs = as_flag(needs_input, "needs_input"), True, self._bias is not None
-        gradients = backward(self.rank, grad, x, self.weight, options, needs, "auto", self._threads, NAMES)
+        gradients = backward(self.rank, grad, x, self.weight, options, needs, self._engine, NAMES)
         self._weight.grad = gradients.weight
         if self._bias is not None:
             self._bias.grad = gradients.bias
@@ -225,7 +256,7 @@ class _Conv:
             np.savez(file, options=np.array(json.dumps(options)), **arrays)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
+    def load(cls, path: str | os.PathLike[str], *, accuracy: Accuracy = "default", threads: int | None = None) -> Self:
         """The layer that was saved to a file.
 
         Raises
@@ -241,7 +272,7 @@ class _Conv:
             if options.pop("class") != cls.__name__ or set(options) != set(SAVED):
                 raise ValueError(f"its options are not those of a {cls.__name__}")
             options = {name: _tuples(value) for name, value in options.items()}
-            return cls.from_weights(**arrays, **options, threads=threads)
+            return cls.from_weights(**arrays, **options, accuracy=accuracy, threads=threads)
         except (OSError, MemoryError):
             raise
         except Exception as error:  # what is no such file is refused in many ways
@@ -254,18 +285,19 @@ class _Conv:
         return f"{type(self).__name__}({w.shape[1] * o.groups}, {w.shape[0]}, {how})"
 
 
-@planned(x="data", weight="data", bias="data", out="out")
+@planned(x="data", weight="data", bias="data", learnt="data", out="out")
 def _output(
     rank: int,
     x: ArrayLike,
     weight: NDArray[Any],
     bias: NDArray[Any] | None,
     out: NDArray[Any] | None,
+    learnt: NDArray[Any] | None,
     how: tuple[Any, ...],
-    threads: int | None,
+    engine: tuple[Any, ...],
 ) -> Any:
-    """What a layer gives for x. how: the options of SAVED."""
-    return conv(rank, x, weight, bias, (*how, None, out), "auto", threads, names=NAMES)
+    """What a layer gives for x. learnt: what it made of its weights. how: the options of SAVED."""
+    return conv(rank, x, weight, bias, (*how, None, out), Engine(*engine), NAMES, learnt)
 
 
 def _saved(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -334,7 +366,7 @@ class Conv2d(_Conv):
     ----------
     in_channels, out_channels : int
     kernel_size, stride, dilation : int or (int, int)
-    padding, padding_mode, groups, activation, layout, threads
+    padding, padding_mode, groups, activation, layout, accuracy, threads
         As for `conv2d`.
     bias : bool
         Whether to have one.

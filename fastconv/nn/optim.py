@@ -32,8 +32,19 @@ class Parameter:
             raise TypeError(f"value must be a numpy.ndarray; got {type(value).__name__}")
         if value.dtype.name not in FLOATS:
             raise TypeError(f"value must be of float16, float32 or float64; got dtype {value.dtype}")
-        self.name, self.value = name, value
+        self.name, self.changes = name, 0
+        self.value = value
         self.grad: NDArray[Any] | None = None
+
+    @property
+    def value(self) -> NDArray[Any]:
+        """The array. An assignment, which ``p.value -= step`` is, too, counts as a change."""
+        return self._value
+
+    @value.setter
+    def value(self, value: NDArray[Any]) -> None:
+        self._value = value
+        self.changes += 1
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, shape {self.value.shape}, {self.value.dtype})"

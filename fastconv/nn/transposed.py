@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.layer_geometry import Options
 from fastconv.arguments.layers import Layer, transposed_arguments
-from fastconv.nn.functional import Ways, carried_out, computed, engine, readable, room_for
+from fastconv.nn.functional import Engine, Ways, as_engine, carried_out, computed, readable, room_for
 from fastconv.plans import Answer, planned
-from fastconv.reference import adjoints, windows
+from fastconv.reference import adjoints, windows, winograd
 from fastconv.runtime import _core
-from fastconv.typing import Activation, IntOrTuple, LayerMethod, Padding
+from fastconv.typing import Accuracy, Activation, IntOrTuple, LayerMethod, Padding
 
 __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -40,6 +40,7 @@ def conv_transpose1d(
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
+    accuracy: Accuracy = "default",
     threads: int | None = None,
 ) -> Any:
     """A 1-D transposed convolution layer: `conv_transpose2d` with one axis.
@@ -58,7 +59,8 @@ def conv_transpose1d(
     activation : {None, "relu", "relu6"} or (low, high)
     dtype : dtype, optional
     out : ndarray, optional
-    method : {"auto", "direct", "im2col", "numpy"}
+    method : {"auto", "direct", "winograd", "im2col", "numpy"}
+    accuracy : {"exact", "default", "fast"}
     threads : int, optional
 
     Examples
@@ -69,7 +71,7 @@ def conv_transpose1d(
     array([[1., 1., 2., 2., 3., 3.]])
     """
     options = Options(stride, padding, dilation, groups, "zeros", activation, None, dtype, out)
-    return _conv_transpose(1, x, w, bias, output_padding, options, method, threads)
+    return _conv_transpose(1, x, w, bias, output_padding, options, as_engine(method, accuracy, threads))
 
 
 @planned(x="data", w="data", bias="data", out="out")
@@ -87,6 +89,7 @@ def conv_transpose2d(
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
+    accuracy: Accuracy = "default",
     threads: int | None = None,
 ) -> Any:
     """A 2-D transposed convolution layer, as `torch.nn.functional.conv_transpose2d` computes it.
@@ -111,7 +114,7 @@ def conv_transpose2d(
         is meant that a layer with a stride brings to the same size.
     groups : int
         Channels and kernels are split into so many groups that do not see each other.
-    activation, dtype, out, method, threads
+    activation, dtype, out, method, accuracy, threads
         As for `conv2d`.
 
     Returns
@@ -139,7 +142,7 @@ def conv_transpose2d(
     (8, 4, 14, 14)
     """
     options = Options(stride, padding, dilation, groups, "zeros", activation, None, dtype, out)
-    return _conv_transpose(2, x, w, bias, output_padding, options, method, threads)
+    return _conv_transpose(2, x, w, bias, output_padding, options, as_engine(method, accuracy, threads))
 
 
 @planned(x="data", w="data", bias="data", out="out")
@@ -157,6 +160,7 @@ def conv_transpose3d(
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
+    accuracy: Accuracy = "default",
     threads: int | None = None,
 ) -> Any:
     """A 3-D transposed convolution layer: `conv_transpose2d` with three axes.
@@ -175,7 +179,8 @@ def conv_transpose3d(
     activation : {None, "relu", "relu6"} or (low, high)
     dtype : dtype, optional
     out : ndarray, optional
-    method : {"auto", "direct", "im2col", "numpy"}
+    method : {"auto", "direct", "winograd", "im2col", "numpy"}
+    accuracy : {"exact", "default", "fast"}
     threads : int, optional
 
     Examples
@@ -186,7 +191,7 @@ def conv_transpose3d(
     (3, 4, 4, 4)
     """
     options = Options(stride, padding, dilation, groups, "zeros", activation, None, dtype, out)
-    return _conv_transpose(3, x, w, bias, output_padding, options, method, threads)
+    return _conv_transpose(3, x, w, bias, output_padding, options, as_engine(method, accuracy, threads))
 
 
 # ---- how ------------------------------------------------------------------------------------------
@@ -199,49 +204,60 @@ def _conv_transpose(
     bias: ArrayLike | None,
     output_padding: IntOrTuple,
     options: Options,
-    method: str,
-    threads: int | None,
+    engine: Engine,
 ) -> Any:
-    n = engine(method, threads)
     layer = transposed_arguments(rank, x, w, bias, output_padding, options)
-    return adjoint(layer, method, n, f"nn.conv_transpose{rank}d", (x, w, bias))
+    return adjoint(layer, engine, f"nn.conv_transpose{rank}d", (x, w, bias))
 
 
 def adjoint(
     layer: Layer,
-    method: str,
-    threads: int,
+    engine: Engine,
     what: str,
     asked: tuple[Any, ...] = (),
     slots: tuple[int, ...] = (0, 1, 2),
 ) -> Answer:
     """The result of the adjoint of a layer. what: the function's name. asked, slots: as in carried_out."""
     ways = Ways(
-        lambda c: _direct(c, threads, asked, slots), _col2im, adjoints.transposed, adjoints.transposed_error_bound
+        lambda c: _direct(c, engine, asked, slots), _col2im, adjoints.transposed, lambda c: _error_bound(c, engine)
     )
-    return computed(layer, method, ways, what)
+    return computed(layer, engine.method, ways, what)
 
 
-def _direct(layer: Layer, threads: int, asked: tuple[Any, ...], slots: tuple[int, ...]) -> Answer:
+def _error_bound(layer: Layer, engine: Engine) -> NDArray[np.float64]:
+    """How far the extension may be off."""
+    bound = adjoints.transposed_error_bound(layer)
+    if _core is None or engine.method == "im2col" or not is_cut(layer):
+        return bound
+    pairs = engine.plan(layer.x, layer.w, layer, layer.axes, adjoint=True).winograd()
+    return np.maximum(bound, winograd.transposed_error_bound(layer, pairs)) if pairs else bound
+
+
+def is_cut(layer: Layer) -> bool:
+    """Whether what lies beyond the result is left away. Else it is added back, and sums are made exactly."""
+    return all(a.boundary == "constant" for a in layer.axes)
+
+
+def _direct(layer: Layer, engine: Engine, asked: tuple[Any, ...], slots: tuple[int, ...]) -> Answer:
     """With images first and channels second."""
-    assert _core is not None
-    is_cut = all(a.boundary == "constant" for a in layer.axes)
-    if not is_cut:  # what is added back is not rounded before: float16 is summed in float32
+    cut = is_cut(layer)
+    if not cut:  # what is added back is not rounded before: float16 is summed in float32
         dtype = layer.compute_dtype
         x, w = layer.x.astype(dtype, copy=False), layer.w.astype(dtype, copy=False)
         bias = None if layer.bias is None else layer.bias.astype(dtype, copy=False)
         layer = layer._replace(x=x, w=w, bias=bias, dtype=dtype)
     x = np.ascontiguousarray(layer.x) if layer.channels_last else layer.x
     w, bias = readable(layer.w), None if layer.bias is None else readable(layer.bias)
-    if is_cut:
+    if cut:
         axes, result = layer.axes, room_for(layer)
     else:
         sizes = windows.extents(layer.axes)
         axes = tuple(a._replace(n=n, lead=0, boundary="constant") for a, n in zip(layer.axes, sizes, strict=True))
         result = np.empty((*layer.shape[:2], *sizes), layer.dtype)
-    plan = _core.LayerPlan(x, w, axes, layer.groups, layer.clamp, threads, adjoint=True)
+    asked_for = engine if cut else engine._replace(accuracy="exact")
+    plan = asked_for.plan(x, w, layer, axes, adjoint=True)
     answer = carried_out(plan, (x, w, bias), result, layer.out, asked, slots)
-    return answer if is_cut else answer.then(functools.partial(windows.added_back, axes=layer.axes))
+    return answer if cut else answer.then(functools.partial(windows.added_back, axes=layer.axes))
 
 
 def _col2im(layer: Layer) -> NDArray[Any]:

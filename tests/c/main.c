@@ -16,6 +16,7 @@ enum { f32 = FC_F32, f64 = FC_F64, i32 = FC_I32, i64 = FC_I64, i16 = FC_I16 };
         unit = name, type = of, size = fc_stored_size(of), call, report(table->isa);
 #define CHECK_KERNEL(kernel, of) CHECK(#kernel "_" #of, of, check_##kernel(table->op[of]->kernel))
 #define CHECK_DOUBLE(kernel) CHECK_KERNEL(kernel, f64)
+#define CHECK_SINGLE(kernel) CHECK_KERNEL(kernel, f32)
 #define CHECK_FLOATS(kernel) CHECK_KERNEL(kernel, f32) CHECK_DOUBLE(kernel)
 #define CHECK_WIDE(kernel) CHECK_FLOATS(kernel) CHECK_KERNEL(kernel, i32) CHECK_KERNEL(kernel, i64)
 #define CHECK_SHORT(kernel) CHECK_KERNEL(kernel, i16)
@@ -41,7 +42,8 @@ int main(int argc, char **argv)
     report("the");
     for (int i = 0; (table = fc_isa(i)); i++) {
         fc_use(table);
-        FC_OPS(CHECK_TYPES) FC_SHORT_OPS(CHECK_SHORT) FC_WINDOW_OPS(CHECK_WINDOWS) FC_WIDE_OPS(CHECK_WIDE) CHECK_SHORT(narrow) FC_FLOAT_OPS(CHECK_FLOATS) FC_DOUBLE_OPS(CHECK_DOUBLE)
+        FC_OPS(CHECK_TYPES) FC_SHORT_OPS(CHECK_SHORT) FC_WINDOW_OPS(CHECK_WINDOWS) FC_WIDE_OPS(CHECK_WIDE) CHECK_SHORT(narrow) FC_FLOAT_OPS(CHECK_FLOATS)
+        FC_SINGLE_OPS(CHECK_SINGLE) FC_DOUBLE_OPS(CHECK_DOUBLE)
         CHECK("fftcorr_f32", f32, check_fftcorr())
         CHECK("fftcorr_f64", f64, check_fftcorr())
         CHECK("driver_f32", f32, check_driver())

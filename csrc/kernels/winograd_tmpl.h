@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * K4, the transforms of Winograd's convolution, a tile of outputs a lane:  y = A'[(G w G') * (B' d B)]A
+ *
+ * Polynomials are multiplied by their values at the points 0, +-a, +-b, ... and infinity (Winograd, Arithmetic Complexity of
+ * Computations, 1980; Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016). Of q pairs of points, N = 2q + 2,
+ * and along an axis
+ *
+ *   B' d   N elements of x to N values. With M(x) = x (x - a)(x + a)(x - b)(x + b) ..., that at p is sum_i M_p[i] d[i], where
+ *          M_p = M / (x - p), and M at infinity
+ *   G w    3 taps to N values: (w0 + p w1 + p^2 w2) / M_p(p), and w2 at infinity
+ *   A' v   N products to m = 2q sums: y[j] = sum_p p^j v[p], and of the last one the product at infinity
+ *
+ * Points come in pairs, whose even parts and odd parts are the same but for a sign. q is 0 along an axis of one tap: N = m = 1.
+ */
+
+typedef struct { VT a, b, aa, bb, sum, product, aaa, bbb; } NAME(point_powers);
+
+FC_INLINE NAME(point_powers) NAME(powers_of)(const fc_points *p)
+{
+    const double a = p->point[0], b = p->point[1];
+    return (NAME(point_powers)){.a = vsplat((T)a),
+                                .b = vsplat((T)b),
+                                .aa = vsplat((T)(a * a)),
+                                .bb = vsplat((T)(b * b)),
+                                .sum = vsplat((T)(a * a + b * b)),
+                                .product = vsplat((T)(a * a * b * b)),
+                                .aaa = vsplat((T)(a * a * a)),
+                                .bbb = vsplat((T)(b * b * b))};
+}
+
+/* B' */
+FC_INLINE void NAME(winograd_values)(const int q, VT v[], const VT d[], const NAME(point_powers) * c)
+{
+    if (q == 0) {
+        v[0] = d[0];
+    } else if (q == 1) {
+        v[0] = vfnma(c->aa, d[0], d[2]);
+        v[1] = vfma(c->a, d[1], d[2]);
+        v[2] = vfnma(c->a, d[1], d[2]);
+        v[3] = vfnma(c->aa, d[1], d[3]);
+    } else {
+        const VT even_a = vfnma(c->bb, d[2], d[4]), odd_a = vfnma(c->bb, d[1], d[3]);
+        const VT even_b = vfnma(c->aa, d[2], d[4]), odd_b = vfnma(c->aa, d[1], d[3]);
+        v[0] = vfma(c->product, d[0], vfnma(c->sum, d[2], d[4]));
+        v[1] = vfma(c->a, odd_a, even_a);
+        v[2] = vfnma(c->a, odd_a, even_a);
+        v[3] = vfma(c->b, odd_b, even_b);
+        v[4] = vfnma(c->b, odd_b, even_b);
+        v[5] = vfma(c->product, d[1], vfnma(c->sum, d[3], d[5]));
+    }
+}
+
+/* A' */
+FC_INLINE void NAME(winograd_sums)(const int q, VT y[], const VT v[], const NAME(point_powers) * c)
+{
+    if (q == 0) {
+        y[0] = v[0];
+    } else if (q == 1) {
+        y[0] = v[0] + (v[1] + v[2]);
+        y[1] = vfma(c->a, v[1] - v[2], v[3]);
+    } else {
+        const VT even_a = v[1] + v[2], odd_a = v[1] - v[2], even_b = v[3] + v[4], odd_b = v[3] - v[4];
+        y[0] = v[0] + (even_a + even_b);
+        y[1] = vfma(c->a, odd_a, c->b * odd_b);
+        y[2] = vfma(c->aa, even_a, c->bb * even_b);
+        y[3] = vfma(c->aaa, odd_a, vfma(c->bbb, odd_b, v[5]));
+    }
+}
+
+enum { NAME(MOST_POINTS) = 2 * FC_PAIRS + 2 };
+
+/* Elements 0, m, 2m, ... of m vectors to the first, 1, m + 1, ... to the second, and so on */
+FC_INLINE void NAME(winograd_load)(const int m, VT d[], const T *x)
+{
+    VT v[4];
+    EACH(i, m)
+        v[i] = vload(x + i * VLEN);
+    if (m == 2) {
+        d[0] = veven(v[0], v[1]), d[1] = vodd(v[0], v[1]);
+    } else {
+        const VT even = veven(v[0], v[1]), even2 = veven(v[2], v[3]), odd = vodd(v[0], v[1]), odd2 = vodd(v[2], v[3]);
+        d[0] = veven(even, even2), d[1] = veven(odd, odd2), d[2] = vodd(even, even2), d[3] = vodd(odd, odd2);
+    }
+}
+
+FC_INLINE void NAME(winograd_row_of)(const int cols, T *to, ptrdiff_t value, const T *x, const fc_points *p, ptrdiff_t n)
+{
+    const int m = 2 * cols;
+    const NAME(point_powers) c = NAME(powers_of)(p);
+    VT d[NAME(MOST_POINTS)], next[4], v[NAME(MOST_POINTS)];
+    NAME(winograd_load)(m, next, x);
+    for (ptrdiff_t j = 0; j < n; j += VLEN) {
+        EACH(i, m)
+            d[i] = next[i];
+        NAME(winograd_load)(m, next, x + (j + VLEN) * m);
+        d[m] = vahead(d[0], next[0], 1);
+        d[m + 1] = vahead(d[1], next[1], 1);
+        NAME(winograd_values)(cols, v, d, &c);
+        EACH(s, m + 2)
+            vstore(to + s * value + j, v[s]);
+    }
+}
+
+FC_INLINE void NAME(winograd_in_of)(const int rows, const int cols, T *to, ptrdiff_t point, const T *x, const ptrdiff_t *at,
+                                    const fc_points *p, ptrdiff_t n)
+{
+    const int R = rows ? 2 * rows + 2 : 1, C = 2 * cols + 2;
+    const NAME(point_powers) c = NAME(powers_of)(p);
+    for (ptrdiff_t j = 0; j < n; j += VLEN)
+        EACH(s, C) {
+            VT d[NAME(MOST_POINTS)], v[NAME(MOST_POINTS)];
+            EACH(r, R)
+                d[r] = vload(x + at[r * C + s] + j);
+            NAME(winograd_values)(rows, v, d, &c);
+            EACH(r, R)
+                vstore(to + (r * C + s) * point + j, v[r]);
+        }
+}
+
+/* m vectors, whose lanes are 0, 1, ... of a tile, lane by lane */
+FC_INLINE void NAME(winograd_store)(const int m, T *to, const VT y[])
+{
+    if (m == 2) {
+        vstore(to, vziplow(y[0], y[1]));
+        vstore(to + VLEN, vziphigh(y[0], y[1]));
+    } else {
+        const VT even = vziplow(y[0], y[2]), odd = vziplow(y[1], y[3]);
+        const VT even2 = vziphigh(y[0], y[2]), odd2 = vziphigh(y[1], y[3]);
+        vstore(to, vziplow(even, odd));
+        vstore(to + VLEN, vziphigh(even, odd));
+        vstore(to + 2 * VLEN, vziplow(even2, odd2));
+        vstore(to + 3 * VLEN, vziphigh(even2, odd2));
+    }
+}
+
+/* zeros += 0 * y, which is NaN where a sum is not finite */
+FC_INLINE void NAME(winograd_out_at)(const int rows, const int cols, T *to, ptrdiff_t ts, const T *v, const fc_winograd_sums *g,
+                                     const NAME(point_powers) * c, VT *zeros)
+{
+    const int R = rows ? 2 * rows + 2 : 1, C = 2 * cols + 2, M = rows ? 2 * rows : 1, N = 2 * cols;
+    const VT bias = vsplat((T)g->bias), low = vsplat((T)g->low), high = vsplat((T)g->high);
+    VT half[NAME(MOST_POINTS)][NAME(MOST_POINTS)];
+    EACH(s, C) {
+        VT d[NAME(MOST_POINTS)], y[NAME(MOST_POINTS)];
+        EACH(r, R)
+            d[r] = vload(v + (r * C + s) * g->point);
+        NAME(winograd_sums)(rows, y, d, c);
+        EACH(r, M)
+            half[r][s] = y[r];
+    }
+    EACH(r, M) {
+        VT y[NAME(MOST_POINTS)];
+        NAME(winograd_sums)(cols, y, half[r], c);
+        EACH(s, N) {
+            y[s] += bias;
+            *zeros = vfma(y[s], vzero(), *zeros);
+        }
+        if (g->clamp)
+            EACH(s, N)
+                y[s] = vmin(high, vmax(low, y[s]));
+        NAME(winograd_store)(N, to + r * ts, y);
+    }
+}
+
+FC_INLINE int NAME(winograd_out_of)(const int rows, const int cols, T *to, ptrdiff_t ts, const T *v, const fc_winograd_sums *g)
+{
+    const NAME(point_powers) c = NAME(powers_of)(&g->points);
+    VT zeros = vzero(), last = vzero();
+    ptrdiff_t j = 0;
+    for (; j + VLEN <= g->tiles; j += VLEN)
+        NAME(winograd_out_at)(rows, cols, to + 2 * cols * j, ts, v + j, g, &c, &zeros);
+    if (j < g->tiles)
+        NAME(winograd_out_at)(rows, cols, to + 2 * cols * j, ts, v + j, g, &c, &last);
+    T lane[FC_VLEN];
+    vstore(lane, last);
+    zeros += vloadn(lane, g->tiles - j); /* others are of no tile */
+    return vbelow(zeros, vzero());
+}
+
+/* G of VLEN kernels' taps */
+FC_INLINE void NAME(winograd_taps_along)(const int q, VT v[], const VT w[3], const fc_points *p)
+{
+    if (q == 0) {
+        v[0] = w[0];
+        return;
+    }
+    double all = 1;
+    for (int i = 0; i < q; i++)
+        all *= -p->point[i] * p->point[i];
+    v[0] = w[0] * vsplat((T)(1 / all));
+    EACH(i, q) {
+        const double a = p->point[i];
+        double value = 2 * a * a;
+        for (int k = 0; k < q; k++)
+            value *= k == i ? 1 : a * a - p->point[k] * p->point[k];
+        const VT even = vfma(vsplat((T)(a * a)), w[2], w[0]), odd = vsplat((T)a) * w[1];
+        v[1 + 2 * i] = (even + odd) * vsplat((T)(1 / value));
+        v[2 + 2 * i] = (even - odd) * vsplat((T)(1 / value));
+    }
+    v[1 + 2 * q] = w[2];
+}
+
+FC_INLINE void NAME(winograd_taps_of)(const int rows, const int cols, T *to, ptrdiff_t point, const T *w, const ptrdiff_t *at,
+                                      const fc_points *p, ptrdiff_t n)
+{
+    const int R = rows ? 2 * rows + 2 : 1, C = 2 * cols + 2, taps = rows ? 3 : 1;
+    const VMASK lanes = vlanes(n);
+    VT half[NAME(MOST_POINTS)][NAME(MOST_POINTS)];
+    EACH(r, taps) {
+        VT d[3], v[NAME(MOST_POINTS)];
+        EACH(s, 3)
+            d[s] = vload(w + at[r * 3 + s]);
+        NAME(winograd_taps_along)(cols, v, d, p);
+        EACH(s, C)
+            half[s][r] = v[s];
+    }
+    EACH(s, C) {
+        VT v[NAME(MOST_POINTS)];
+        NAME(winograd_taps_along)(rows, v, half[s], p);
+        EACH(r, R)
+            vstorem(to + (r * C + s) * point, v[r], lanes);
+    }
+}
+
+/* ---- products: M rows x V vectors, whose parts are summed in registers, too --------------------------------- */
+
+FC_INLINE void NAME(products_tile)(const int M, const int V, const fc_winograd_products *g, const T *a, T *c)
+{
+    const ptrdiff_t as = g->as, bs = g->bs, cs = g->cs, part = g->part;
+    const T *b = g->b, *ahead = a + M * as; /* rows adjoin */
+    const int add = g->add;
+    VT sum[FC_PRODUCT_ROWS][FC_PANEL_VECTORS];
+    EACH(m, M)
+        EACH(v, V)
+            sum[m][v] = vzero();
+    for (const T *end = a + g->depth; a < end;) {
+        const T *stop = end - a > part ? a + part : end;
+        VT acc[FC_PRODUCT_ROWS][FC_PANEL_VECTORS];
+        EACH(i, 2 * M)
+            __builtin_prefetch((const char *)ahead + 64 * i, 0, 3);
+        ahead += M * part;
+        EACH(m, M)
+            EACH(v, V)
+                acc[m][v] = vzero();
+        for (; a < stop; a++, b += bs) {
+            VT s[FC_PANEL_VECTORS];
+            EACH(v, V) {
+                s[v] = vload(b + v * VLEN);
+                vpin(s[v]);
+            }
+            EACH(m, M) {
+                const VT w = vsplat(a[m * as]);
+                EACH(v, V)
+                    acc[m][v] = vfma(w, s[v], acc[m][v]);
+            }
+        }
+        EACH(m, M)
+            EACH(v, V)
+                sum[m][v] += acc[m][v];
+    }
+    EACH(m, M)
+        EACH(v, V) {
+            T *to = c + m * cs + v * VLEN;
+            if (add)
+                sum[m][v] += vload(to);
+            vstore(to, sum[m][v]);
+        }
+}
+
+#define FC_PRODUCTS_OF(M)                                                                                                \
+    static void NAME(products_##M)(const fc_winograd_products *g, const T *a, T *c)                                        \
+    {                                                                                                                    \
+        if (g->vectors == 3)                                                                                             \
+            NAME(products_tile)(M, 3, g, a, c);                                                                          \
+        else if (g->vectors == 2)                                                                                        \
+            NAME(products_tile)(M, 2, g, a, c);                                                                          \
+        else                                                                                                             \
+            NAME(products_tile)(M, 1, g, a, c);                                                                          \
+    }
+FC_UP_TO(FC_PRODUCT_ROWS, FC_PRODUCTS_OF)
+
+static void NAME(winograd_products)(const fc_winograd_products *g)
+{
+    static void (*const of[])(const fc_winograd_products *, const T *, T *) = {NULL,
+#define ROW(M) NAME(products_##M),
+                                                                               FC_UP_TO(FC_PRODUCT_ROWS, ROW)
+#undef ROW
+    };
+    const T *a = g->a;
+    T *c = g->c;
+    for (ptrdiff_t rows = g->rows, M; rows > 0; rows -= M, a += M * g->as, c += M * g->cs) {
+        M = rows < FC_PRODUCT_ROWS ? rows : FC_PRODUCT_ROWS;
+        of[M](g, a, c);
+    }
+}
+#undef FC_PRODUCTS_OF
+
+/* By pairs of points along rows and columns */
+#define FC_WINOGRAD(of, p, ...)                                                                                          \
+    ((p)->rows == 0 ? ((p)->cols == 1 ? of(0, 1, __VA_ARGS__) : of(0, 2, __VA_ARGS__))                                   \
+                    : ((p)->cols == 1 ? of(1, 1, __VA_ARGS__) : of(2, 2, __VA_ARGS__)))
+
+static void NAME(winograd_row)(void *to, ptrdiff_t value, const void *x, const fc_points *p, ptrdiff_t n)
+{
+    if (p->cols == 1)
+        NAME(winograd_row_of)(1, to, value, x, p, n);
+    else
+        NAME(winograd_row_of)(2, to, value, x, p, n);
+}
+
+static void NAME(winograd_in)(void *to, ptrdiff_t point, const void *x, const ptrdiff_t *at, const fc_points *p, ptrdiff_t n)
+{
+    FC_WINOGRAD(NAME(winograd_in_of), p, to, point, x, at, p, n);
+}
+
+static int NAME(winograd_out)(void *to, ptrdiff_t ts, const void *v, const fc_winograd_sums *g)
+{
+    return FC_WINOGRAD(NAME(winograd_out_of), &g->points, to, ts, v, g);
+}
+
+static void NAME(winograd_taps)(void *to, ptrdiff_t point, const void *w, const ptrdiff_t *at, const fc_points *p, ptrdiff_t n)
+{
+    FC_WINOGRAD(NAME(winograd_taps_of), p, to, point, w, at, p, n);
+}
+#undef FC_WINOGRAD

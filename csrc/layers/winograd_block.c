@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A block of tiles: steps 2 to 4 of winograd.c. Values of tiles lie in panels of a few vectors, channel by channel, and so do their
+ * products, kernel by kernel:
+ *
+ *      packed     rows of x that the block sees, of one channel
+ *      values     along these rows; rows of one row of tiles, m apart, lie one behind the other
+ *      in         [value][panel][channel][tiles of a panel]
+ *      products   [value][panel][kernel][tiles of a panel]
+ *      out        the outputs of a run of tiles, as rows
+ */
+#include "layers/winograd.h"
+#include <string.h>
+
+void fc_winograd_lay_parts(const winograd *d, fc_room *r, block *b)
+{
+    const layer *l = d->l;
+    b->packed = fc_part(r, "packed", plus(d->pack.plane, 2 * d->m[COLS] * l->lanes), l->size); /* read beyond */
+    b->values = fc_part(r, "values of rows", (d->m[COLS] + 2) * d->value, l->size);
+    b->run = fc_part(r, "runs", d->pack.most_runs, sizeof *b->run);
+    b->in = fc_part(r, "values of tiles", times(d->values, d->in_point), l->size);
+    b->products = fc_part(r, "products", times(d->values, d->out_point), l->size);
+    b->out = fc_part(r, "outputs", d->m[ROWS] * d->m[COLS] * d->panels * d->width, l->size);
+}
+
+/* of: one of a run's panels; its tiles */
+static ptrdiff_t winograd_panel_tiles(const winograd *d, const block *b, ptrdiff_t of)
+{
+    return min(d->width, b->tiles - of * d->width);
+}
+
+/* Values along the rows of a plane that a block sees; of rows m apart, those of one row of tiles lie behind those of the other */
+static void winograd_rows(const winograd *d, const block *b, const char *from)
+{
+    const layer *l = d->l;
+    const ptrdiff_t m = d->m[ROWS], rows = (b->area.rows - 1) * m + d->tiles.axis[ROWS].k;
+    for (ptrdiff_t i = 0; i < rows; i++)
+        l->op->winograd_row(b->values + (i % m * d->set + i / m * d->pitch) * l->size, d->value,
+                            from + i * d->pack.pitch * l->size, &d->points, b->area.cols);
+}
+
+static void winograd_in(const winograd *d, block *b, ptrdiff_t group)
+{
+    const layer *l = d->l;
+    const fc_conv *g = l->g;
+    const ptrdiff_t panels = parts_of(b->tiles, d->width);
+    for (ptrdiff_t p = 0; p < b->planes; p++) {
+        const fc_runs runs = fc_plan_runs(&d->pack, b->run, b->plane + p, &b->area);
+        for (ptrdiff_t c = 0; c < l->channels; c++) {
+            fc_pack_channel(&d->pack, b->packed, g->x + (group * l->channels + c) * g->x_channel, &runs);
+            for (ptrdiff_t z = 0; z < l->axis[DEPTH].k; z++) {
+                winograd_rows(d, b, b->packed + z * d->pack.depth_set * l->size);
+                for (ptrdiff_t i = 0; i < b->runs * panels; i++) {
+                    const ptrdiff_t of = i % panels, run = i / panels;
+                    l->op->winograd_in(b->in +
+                                           ((p * b->runs * panels + i) * d->panel + (z * l->channels + c) * d->width) * l->size,
+                                       d->in_point, b->values + (run * d->pitch + of * d->width) * l->size, d->at, &d->points,
+                                       winograd_panel_tiles(d, b, of));
+                }
+            }
+        }
+    }
+}
+
+static void winograd_multiply(const winograd *d, const block *b, const char *w, ptrdiff_t kernels)
+{
+    const layer *l = d->l;
+    const ptrdiff_t panels = parts_of(b->tiles, d->width), all = b->planes * b->runs * panels;
+    fc_winograd_products m = {.as = d->depth, .bs = d->width, .cs = d->width, .rows = kernels};
+    for (ptrdiff_t p = 0; p < d->values; p++)
+        for (ptrdiff_t c = 0; c < d->channels; c += d->depth, m.add = c > 0 && c < d->channels) {
+            m.a = w + (p * d->w_point + c / d->depth * d->w_depth) * l->size;
+            m.depth = min(d->depth, d->channels - c);
+            m.part = even_part(m.depth, WINOGRAD_PART);
+            for (ptrdiff_t i = 0; i < all; i++) {
+                m.b = b->in + (p * d->in_point + i * d->panel + c * d->width) * l->size;
+                m.c = b->products + (p * d->out_point + i * d->out_panel) * l->size;
+                m.vectors = parts_of(winograd_panel_tiles(d, b, i % panels), l->lanes);
+                l->op->winograd_products(&m);
+            }
+        }
+}
+
+/* The outputs of a run of tiles in their places: of rows of tiles from row `row` on */
+static void winograd_place(const winograd *d, const block *b, char *plane, ptrdiff_t row)
+{
+    const layer *l = d->l;
+    const ptrdiff_t height = l->whole[ROWS], width = l->whole[COLS], m = d->m[ROWS], col = b->area.col * d->m[COLS];
+    const ptrdiff_t of_row = b->area.cols * d->m[COLS], ts = round_up(b->tiles, l->lanes) * d->m[COLS],
+                    n = min(of_row, width - col);
+    for (ptrdiff_t i = 0; i < b->area.rows / b->runs; i++)
+        for (ptrdiff_t r = 0; r < min(m, height - (row + i) * m); r++)
+            memcpy(plane + (((row + i) * m + r) * width + col) * l->size, b->out + (r * ts + i * of_row) * l->size,
+                   (size_t)(n * l->size));
+}
+
+static void winograd_out(const winograd *d, const block *b, ptrdiff_t first, ptrdiff_t kernels)
+{
+    const layer *l = d->l;
+    const fc_conv *g = l->g;
+    const ptrdiff_t depth = l->axis[DEPTH].out, panels = parts_of(b->tiles, d->width);
+    const ptrdiff_t plane_bytes = l->whole[ROWS] * l->whole[COLS] * l->size, ts = round_up(b->tiles, l->lanes) * d->m[COLS];
+    fc_winograd_sums sums = {.points = d->points, .point = d->out_point, .clamp = g->clamp, .low = g->low, .high = g->high};
+    for (ptrdiff_t k = 0; k < kernels; k++) {
+        sums.bias = g->bias ? element_at(g->type, g->bias, first + k) : 0;
+        for (ptrdiff_t p = 0; p < b->planes; p++) {
+            const ptrdiff_t image = (b->plane + p) / depth, z = (b->plane + p) % depth;
+            char *plane = g->out + ((image * g->groups * l->kernels + first + k) * depth + z) * plane_bytes;
+            for (ptrdiff_t r = 0; r < b->runs; r++) {
+                for (ptrdiff_t i = 0; i < panels; i++) {
+                    sums.tiles = winograd_panel_tiles(d, b, i);
+                    const ptrdiff_t at = ((p * b->runs + r) * panels + i) * d->out_panel + k * d->width;
+                    if (l->op->winograd_out(b->out + i * d->width * d->m[COLS] * l->size, ts, b->products + at * l->size,
+                                            &sums))
+                        atomic_store_explicit(&d->doubtful[image], 1, memory_order_relaxed);
+                }
+                winograd_place(d, b, plane, b->area.row + r);
+            }
+        }
+    }
+}
+
+void fc_winograd_block(void *context, ptrdiff_t index, int slot)
+{
+    const winograd *d = context;
+    const layer *l = d->l;
+    block b = {0};
+    fc_room room = fc_room_at(d->scratch, d->thread_bytes, slot);
+    fc_winograd_lay_parts(d, &room, &b);
+    const ptrdiff_t share = index % d->shares, group = (index /= d->shares) % l->g->groups;
+    index /= l->g->groups;
+    b.area.cols = next_piece(&index, d->tiles.axis[COLS].out, d->cols, &b.area.col);
+    b.area.rows = next_piece(&index, d->tiles.axis[ROWS].out, d->rows, &b.area.row);
+    b.planes = next_piece(&index, l->planes, d->planes, &b.plane);
+    b.runs = d->flat ? 1 : b.area.rows;
+    b.tiles = b.area.rows / b.runs * b.area.cols;
+    winograd_in(d, &b, group);
+    const ptrdiff_t end = l->kernels * (share + 1) / d->shares;
+    for (ptrdiff_t k = l->kernels * share / d->shares, n; k < end; k += n) {
+        n = min(d->kernels, end - k);
+        winograd_multiply(d, &b, d->w + (group * d->values * d->w_point + k * d->depth) * l->size, n);
+        winograd_out(d, &b, group * l->kernels + k, n);
+    }
+    fc_close(&room);
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Checks of the transforms of Winograd's convolution and their products: against matrices that are made here, from the points, in
+ * double. Data are small integers, and points multiples of 1/4, so that all but the values of taps are exact. */
+#include "check.h"
+
+enum { MOST = 2 * FC_PAIRS + 2, TAPS = 3 };
+typedef double matrix[MOST][MOST];
+
+static const fc_points pairs_of[] = {{0, 1, {1, 0}}, {0, 2, {0.75, 1.5}}, {1, 1, {1, 0}}, {2, 2, {0.75, 1.5}}};
+
+static int values(int pairs) { return pairs ? 2 * pairs + 2 : 1; }
+static int outputs(int pairs) { return pairs ? 2 * pairs : 1; }
+
+/* Of one axis: values of elements and of taps, and sums of values */
+static void matrices(const fc_points *p, int pairs, matrix in, matrix taps, matrix out)
+{
+    const int n = values(pairs), m = outputs(pairs);
+    memset(in, 0, sizeof(matrix)), memset(taps, 0, sizeof(matrix)), memset(out, 0, sizeof(matrix));
+    in[0][0] = taps[0][0] = out[0][0] = 1;
+    if (pairs == 0)
+        return;
+    double point[MOST] = {0};
+    EACH(i, 2 * pairs) point[1 + i] = (i % 2 ? -1 : 1) * p->point[i / 2];
+    EACH(v, n) {
+        double product[MOST + 1] = {1}; /* of x - point, all but the v-th: its coefficients */
+        EACH(o, n - 1) {
+            if (o == v)
+                continue;
+            for (int i = MOST; i >= 0; i--)
+                product[i] = (i ? product[i - 1] : 0) - point[o] * product[i];
+        }
+        double at = 0;
+        EACH(i, n) at += product[i] * pow(point[v], (double)i);
+        EACH(i, n) in[v][i] = product[i];
+        EACH(i, TAPS) taps[v][i] = v == n - 1 ? i == TAPS - 1 : pow(point[v], (double)i) / at;
+        EACH(i, m) out[i][v] = v == n - 1 ? i == m - 1 : pow(point[v], (double)i);
+    }
+}
+
+/* One value: rows of `left` and `right`, and what stands between them */
+static double both(const double *left, int rows, const double *right, int cols, const double *d)
+{
+    double sum = 0;
+    EACH(i, rows) EACH(j, cols) sum += left[i] * right[j] * d[i * cols + j];
+    return sum;
+}
+
+static ptrdiff_t whole(ptrdiff_t n) { return (n + table->vector_bytes / 4 - 1) / (table->vector_bytes / 4) * (table->vector_bytes / 4); }
+
+static float *floats(int area, ptrdiff_t n, int with)
+{
+    float *to = (float *)(void *)place(area, n * 4);
+    EACH(i, with ? n : 0) to[i] = (float)(up_to(9) - 5);
+    return to;
+}
+
+static int is_near(double is, double should, double mass) { return fabs(is - should) <= 1e-6 * mass; }
+
+void check_winograd_row(fc_winograd_row_fn *row)
+{
+    EACH(i, 2) {
+        const fc_points *p = &pairs_of[i];
+        const int n = values(p->cols), m = outputs(p->cols);
+        matrix in, taps, out;
+        matrices(p, p->cols, in, taps, out);
+        for (ptrdiff_t tiles = 1; tiles <= 40; tiles++) {
+            const ptrdiff_t apart = whole(tiles) + 3, lanes = whole(1);
+            const float *from = floats(0, (whole(tiles) + lanes) * m, 1);
+            float *to = floats(2, (n - 1) * apart + whole(tiles), 0);
+            say_case("%d pairs, %td tiles", p->cols, tiles);
+            row(to, apart, from, p, tiles);
+            const char *wrong = "";
+            EACH(v, n) EACH(j, tiles) {
+                double sum = 0;
+                EACH(k, n) sum += in[v][k] * (double)from[j * m + k];
+                if ((double)to[v * apart + j] != sum)
+                    wrong = "a value differs";
+            }
+            verdict(wrong);
+        }
+    }
+}
+
+void check_winograd_in(fc_winograd_in_fn *transform)
+{
+    EACH(i, 4) {
+        const fc_points *p = &pairs_of[i];
+        const int r = values(p->rows), c = values(p->cols);
+        matrix in, taps, out;
+        matrices(p, p->rows, in, taps, out);
+        for (ptrdiff_t tiles = 1; tiles <= 40; tiles += 3) {
+            const ptrdiff_t apart = whole(tiles) + 5;
+            ptrdiff_t at[MOST * MOST];
+            EACH(k, r * c) at[k] = (k * 7 % (r * c)) * whole(tiles);
+            const float *from = floats(0, r * c * whole(tiles), 1);
+            float *to = floats(2, (r * c - 1) * apart + whole(tiles), 0);
+            say_case("%d x %d pairs, %td tiles", p->rows, p->cols, tiles);
+            transform(to, apart, from, at, p, tiles);
+            const char *wrong = "";
+            EACH(v, r) EACH(s, c) EACH(j, tiles) {
+                double sum = 0;
+                EACH(k, r) sum += in[v][k] * (double)from[at[k * c + s] + j];
+                if ((double)to[(v * c + s) * apart + j] != sum)
+                    wrong = "a value differs";
+            }
+            verdict(wrong);
+        }
+    }
+}
+
+void check_winograd_out(fc_winograd_out_fn *transform)
+{
+    EACH(trial, 400) {
+        const fc_points *p = &pairs_of[trial % 4];
+        const int r = values(p->rows), c = values(p->cols), mr = outputs(p->rows), mc = outputs(p->cols);
+        const ptrdiff_t tiles = up_to(40), apart = whole(tiles) + 1, ts = whole(tiles) * mc + 2;
+        matrix in, taps, rows, cols;
+        matrices(p, p->rows, in, taps, rows), matrices(p, p->cols, in, taps, cols);
+        float *from = floats(0, (r * c - 1) * apart + whole(tiles), 1), *to = floats(2, (mr - 1) * ts + whole(tiles) * mc, 0);
+        const int odd = trial % 3 == 0, seen = odd && trial % 2;
+        const ptrdiff_t lane = seen ? up_to(tiles) - 1 : tiles; /* or one of no tile */
+        if (odd && lane < whole(tiles))
+            from[(up_to(r * c) - 1) * apart + lane] = trial % 4 < 2 ? (float)INFINITY : (float)NAN;
+        const fc_winograd_sums g = {*p, apart, tiles, (double)up_to(5), -3, 20, trial % 5 == 0};
+        say_case("%d x %d pairs, %td tiles, clamp %d, not finite %d", p->rows, p->cols, tiles, g.clamp, seen);
+        const char *wrong = transform(to, ts, from, &g) == seen ? "" : "it is wrong about what is finite";
+        EACH(i, mr) EACH(s, mc) EACH(j, tiles) {
+            double d[MOST * MOST], sum = g.bias;
+            EACH(k, r * c) d[k] = (double)from[k * apart + j];
+            sum += both(rows[i], r, cols[s], c, d);
+            sum = g.clamp ? fmin(fmax(sum, g.low), g.high) : sum;
+            if (j != lane && (double)to[i * ts + j * mc + s] != sum)
+                wrong = "a sum differs";
+        }
+        verdict(wrong);
+    }
+}
+
+void check_winograd_taps(fc_winograd_taps_fn *transform)
+{
+    EACH(i, 4) {
+        const fc_points *p = &pairs_of[i];
+        const int r = values(p->rows), c = values(p->cols), taps_down = p->rows ? TAPS : 1;
+        matrix in, down, across, out;
+        matrices(p, p->rows, in, down, out), matrices(p, p->cols, in, across, out);
+        for (ptrdiff_t n = 1; n <= whole(1); n++) {
+            const ptrdiff_t apart = n + 2;
+            ptrdiff_t at[TAPS * TAPS];
+            EACH(k, taps_down * TAPS) at[k] = (taps_down * TAPS - 1 - k) * whole(1);
+            const float *from = floats(0, taps_down * TAPS * whole(1), 1);
+            float *to = floats(2, (r * c - 1) * apart + n, 0);
+            say_case("%d x %d pairs, %td kernels", p->rows, p->cols, n);
+            transform(to, apart, from, at, p, n);
+            const char *wrong = "";
+            EACH(v, r) EACH(s, c) EACH(j, n) {
+                double d[TAPS * TAPS];
+                EACH(k, taps_down * TAPS) d[k] = (double)from[at[k] + j];
+                if (!is_near((double)to[(v * c + s) * apart + j], both(down[v], taps_down, across[s], TAPS, d), 20))
+                    wrong = "a value differs";
+            }
+            verdict(wrong);
+        }
+    }
+}
+
+void check_winograd_products(fc_winograd_products_fn *products)
+{
+    EACH(trial, 400) {
+        const ptrdiff_t rows = up_to(13), vectors = up_to(FC_PANEL_VECTORS), depth = up_to(70), part = up_to(40), width = vectors * whole(1);
+        const ptrdiff_t as = depth + up_to(3) - 1, bs = width + up_to(5) - 1, cs = width + up_to(5) - 1;
+        const float *a = floats(0, (rows - 1) * as + depth, 1), *b = floats(1, (depth - 1) * bs + width, 1);
+        float *c = floats(2, (rows - 1) * cs + width, 0);
+        const int add = trial % 2;
+        EACH(m, rows) EACH(j, width) c[m * cs + j] = (float)(m - j);
+        say_case("%td rows, %td vectors, %td channels in parts of %td, add %d", rows, vectors, depth, part, add);
+        products(&(fc_winograd_products){a, b, c, as, bs, cs, rows, vectors, depth, part, add});
+        const char *wrong = "";
+        EACH(m, rows) EACH(j, width) {
+            double sum = add ? (double)(m - j) : 0;
+            EACH(p, depth) sum += (double)a[m * as + p] * (double)b[p * bs + j];
+            if ((double)c[m * cs + j] != sum)
+                wrong = "a sum differs";
+        }
+        verdict(wrong);
+    }
+}

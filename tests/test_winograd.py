@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Winograd's convolution: its matrices, what it computes on every instruction set, and how accurate that is."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, ClassVar
+
+import cases
+import numpy as np
+import pytest
+from cases import integers, reals
+
+import fastconv
+from fastconv import nn
+from fastconv.arguments.boundaries import PADDING_MODES
+from fastconv.arguments.layer_geometry import Options
+from fastconv.arguments.layers import layer_arguments
+from fastconv.reference import winograd
+
+CONV = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}
+INPUT = {1: nn.conv1d_input, 2: nn.conv2d_input, 3: nn.conv3d_input}
+# Narrow and odd, wider than a block, of many images that share one; channels beyond a part, and those in registers
+SHAPES = [
+    ((2, 3, 5), (4, 3, 3), {}),
+    ((1, 34, 700), (3, 34, 3), {"padding": 1}),
+    ((1, 1, 2, 3), (1, 1, 3, 3), {"padding": 1}),
+    ((9, 4, 7, 7), (5, 4, 3, 3), {"padding": 1}),
+    ((2, 33, 13, 18), (9, 33, 3, 3), {}),
+    ((1, 6, 3, 900), (9, 2, 3, 3), {"groups": 3, "padding": ((2, 0), (0, 3))}),
+    ((1, 2, 130, 61), (3, 2, 3, 3), {"padding": 1}),
+    ((1, 150, 6, 5), (2, 150, 3, 3), {"padding": 2}),
+    ((1, 3, 4, 30), (4, 3, 1, 3), {"padding": (0, 1)}),
+    ((2, 3, 5, 6, 9), (4, 3, 3, 3, 3), {"padding": 1}),
+    ((1, 70, 3, 4, 5), (2, 70, 2, 3, 3), {"padding": (0, 1, 1)}),
+]
+
+
+@pytest.mark.parametrize("pairs", [1, 2])
+def test_matrices(pairs):
+    """Along an axis they give the correlation, in exact numbers: all matrices hold fractions whose parts are small."""
+    A, G, B = (np.vectorize(lambda v: Fraction(v).limit_denominator(10**6))(m) for m in winograd.matrices(pairs))
+    x, w = (np.array([Fraction(int(v)) for v in np.arange(n) ** 2 - 3]) for n in (len(B), 3))
+    expected = [sum(x[i + t] * w[t] for t in range(3)) for i in range(2 * pairs)]
+    assert (A @ ((G @ w) * (B @ x))).tolist() == expected
+
+
+def layer_of(rng, make, shape, kernel):
+    return make(rng, shape, "float32"), make(rng, kernel, "float32"), make(rng, kernel[0], "float32")
+
+
+@pytest.mark.parametrize("layer", SHAPES, ids=[str(s[:2]) for s in SHAPES])
+def test_values(isa, rng, layer):
+    """Sums of small integers are exact by F(2,3); others are within the bound; gradients likewise."""
+    shape, kernel, how = layer
+    rank = len(shape) - 2
+    x, w, bias = layer_of(rng, integers, shape, kernel)
+    clamp = {"activation": (-60, 200)} if rng.random() < 0.5 else {}
+    y = CONV[rank](x, w, bias, method="winograd", **how, **clamp)
+    np.testing.assert_array_equal(y, CONV[rank](x, w, bias, method="numpy", **how, **clamp))
+    grad = integers(rng, y.shape, "float32")
+    back = INPUT[rank](shape, w, grad, method="winograd", **how)
+    np.testing.assert_array_equal(back, INPUT[rank](shape, w, grad, method="numpy", **how))
+    with fastconv.checked():
+        for accuracy in "default", "fast":
+            asked = {"method": "winograd", "accuracy": accuracy, **how}
+            x, w, bias = layer_of(rng, reals, shape, kernel)
+            CONV[rank](x, w, bias, **asked)
+            INPUT[rank](shape, w, reals(rng, y.shape, "float32"), **asked)
+
+
+@pytest.mark.parametrize("mode", PADDING_MODES)
+def test_boundaries_and_strides(isa, rng, mode):
+    """x may lie in any way, and goes on as it is told."""
+    base = integers(rng, (2, 17, 23, 6), "float32")
+    w = integers(rng, (4, 5, 3, 3), "float32")
+    for x in (
+        base.transpose(0, 3, 1, 2)[:, 1:],
+        base.transpose(0, 3, 1, 2)[:, :5, ::-1, ::2],
+        base[0].T[:5].astype(">f4"),
+    ):
+        asked = {"padding": ((2, 1), (0, 3)), "padding_mode": mode}
+        y = nn.conv2d(x, w, method="winograd", **asked)
+        np.testing.assert_array_equal(y, nn.conv2d(x, w, method="numpy", **asked))
+
+
+def test_a_bound_that_is_met(rng):
+    """Not one that nothing could miss."""
+    x, w, _ = layer_of(rng, reals, (1, 40, 12, 12), (4, 40, 3, 3))
+    how = {"padding": 1, "method": "winograd", "accuracy": "fast"}
+    c = layer_arguments(2, x, w, None, Options(padding=1))
+    y, exact = nn.conv2d(x, w, **how), nn.conv2d(x.astype("f8"), w.astype("f8"), padding=1)
+    error, bound = np.abs(y - exact), winograd.layer_error_bound(c, 2)
+    assert (error < bound).all() and error.max() > bound.max() / 10000
+
+
+DATA = {
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "positive": lambda rng, shape: np.abs(rng.standard_normal(shape)),
+    "half zeros": lambda rng, shape: np.maximum(rng.standard_normal(shape), 0),
+    "large range": lambda rng, shape: rng.standard_normal(shape) * np.exp(2 * rng.standard_normal(shape)),
+    "channels apart": lambda rng, shape: rng.standard_normal(shape) * np.exp(2 * rng.standard_normal((shape[1], 1, 1))),
+}
+
+
+@pytest.mark.parametrize("channels", [64, 300])
+@pytest.mark.parametrize("data", DATA)
+def test_accuracy(data, channels):
+    """What `accuracy` promises, beside the direct method: root mean squares within 1.6, the largest error within 2."""
+    rng = np.random.default_rng(5)
+    x = DATA[data](rng, (1, channels, 24, 24)).astype("f4")
+    w = (rng.standard_normal((24, channels, 3, 3)) / np.sqrt(9 * channels)).astype("f4")
+    w = np.abs(w) if data == "positive" else w
+    exact = nn.conv2d(x.astype("f8"), w.astype("f8"), padding=1)
+
+    def errors(**how):
+        error = nn.conv2d(x, w, padding=1, **how) - exact
+        return np.array([np.sqrt(np.mean(error**2)), np.abs(error).max()])
+
+    direct = errors(method="direct")
+    assert (errors(method="winograd") <= direct * [1.6, 2]).all()
+    assert (errors(method="winograd", accuracy="fast") <= direct * [7, 8]).all()
+    assert (errors(accuracy="exact") == direct).all()
+
+
+def test_same_bits(rng):
+    """For any number of threads, batch, layout and instruction set that has FMA; "direct" is what it was."""
+    x, w, bias = layer_of(rng, reals, (7, 40, 29, 31), (20, 40, 3, 3))
+    for accuracy in "default", "fast":
+        how = {"padding": 1, "accuracy": accuracy, "method": "winograd"}
+        y = nn.conv2d(x, w, bias, **how, threads=1)
+        cases.assert_same_bits(nn.conv2d(x, w, bias, **how, threads=5), y)
+        cases.assert_same_bits(nn.conv2d(np.asfortranarray(x), w, bias, **how), y)
+        for image in range(7):
+            cases.assert_same_bits(nn.conv2d(x[image], w, bias, **how), y[image])
+        for other in fastconv.isas():
+            if other != "base":
+                with fastconv.use_isa(other):
+                    cases.assert_same_bits(nn.conv2d(x, w, bias, **how), y)
+
+
+@pytest.mark.parametrize("odd", [np.inf, np.nan])
+def test_what_is_not_finite_stays_in_its_windows(isa, rng, odd):
+    """And the images beside it have the bits that they have alone."""
+    x, w, bias = layer_of(rng, integers, (3, 20, 22, 19), (6, 20, 3, 3))
+    w[w == 0] = 1
+    clean = nn.conv2d(x, w, bias, padding=1, method="winograd")
+    x[1, 3, 9, 4] = odd
+    for accuracy in "default", "fast":
+        how = {"padding": 1, "method": "winograd", "accuracy": accuracy}
+        y = nn.conv2d(x, w, bias, **how)
+        assert np.isfinite(y[[0, 2]]).all() and (~np.isfinite(y[1])).sum() == 6 * 9
+        assert not np.isfinite(y[1, :, 8:11, 3:6]).any()
+        cases.assert_same_bits(y[0], nn.conv2d(x[0], w, bias, **how))
+        cases.assert_same_bits(y[1], nn.conv2d(x[1], w, bias, padding=1, method="direct"))
+        relu = nn.conv2d(x, w, bias, **how, activation="relu6")
+        assert (np.isfinite(relu[1]) | ~np.isfinite(y[1])).all()
+    cases.assert_same_bits(nn.conv2d(x[[0]], w, bias, padding=1, method="winograd"), clean[[0]])
+    w[2, 3, 1, 1] = odd
+    y = nn.conv2d(x[[0]], w, bias, padding=1)
+    assert not np.isfinite(y[0, 2]).any() and np.isfinite(np.delete(y[0], 2, 0)).all()
+
+
+def test_huge_and_tiny_numbers(isa, rng):
+    """Where a tile's values overflow, or are subnormal, and sums are not."""
+    x, w, _ = layer_of(rng, integers, (1, 8, 10, 10), (4, 8, 3, 3))
+    exact = nn.conv2d(x, w, padding=1, method="numpy")
+    for scale in 2.0**100, 2.0**-100, 2.0**114, 2.0**-146:
+        for accuracy in "default", "fast":
+            y = nn.conv2d(x * np.float32(scale), w, padding=1, method="winograd", accuracy=accuracy)
+            assert np.isfinite(y).all()
+            error = np.abs(y.astype("f8") / scale - exact).max()
+            assert error <= (1e-3 if scale > 2.0**-140 else 400 if accuracy == "fast" else 20)
+
+
+class TestLearnt:
+    """Layers make values of their weights once."""
+
+    how: ClassVar[dict[str, Any]] = {"padding": 1, "accuracy": "fast"}
+
+    def layer(self, rng):
+        w, bias = reals(rng, (16, 24, 3, 3), "float32"), reals(rng, 16, "float32")
+        return nn.Conv2d.from_weights(w, bias, **self.how), reals(rng, (2, 24, 30, 30), "float32")
+
+    def expected(self, layer, x):
+        return nn.conv2d(x, layer.weight, layer.bias, method="winograd", **self.how)
+
+    def test_the_same_results(self, isa, rng):
+        layer, x = self.layer(rng)
+        for image in x, x[0], x[:, :, :29, :17], x:
+            cases.assert_same_bits(layer(image), self.expected(layer, image))
+        cases.assert_same_bits(layer.forward(x), layer(x))
+
+    def test_others_are_seen(self, rng):
+        layer, x = self.layer(rng)
+        for change in (
+            lambda: setattr(layer, "weight", layer.weight * 2),
+            lambda: setattr(layer.parameters()[0], "value", layer.weight + 1),
+        ):
+            before = layer(x)
+            change()
+            assert not np.array_equal(layer(x), before)
+            cases.assert_same_bits(layer(x), self.expected(layer, x))
+        layer.weight -= 3
+        cases.assert_same_bits(layer(x), self.expected(layer, x))
+        layer.weight[:, 1] = 5
+        layer.refresh()
+        cases.assert_same_bits(layer(x), self.expected(layer, x))
+
+    def test_a_step_is_seen(self, rng):
+        layer, x = self.layer(rng)
+        layer.backward(np.ones_like(layer.forward(x)))
+        nn.SGD(layer.parameters(), lr=0.1).step()
+        cases.assert_same_bits(layer(x), self.expected(layer, x))
+
+    def test_weights_that_are_not_finite(self, rng):
+        layer, x = self.layer(rng)
+        layer.weight = np.where(np.arange(9).reshape(3, 3) == 4, np.float32(np.nan), layer.weight)
+        assert np.isnan(layer(x)).all()
+
+
+def test_gradients_of_a_layer_keep_its_accuracy(rng):
+    x, w, _ = layer_of(rng, reals, (1, 48, 28, 28), (48, 48, 3, 3))
+    grad = reals(rng, (1, 48, 28, 28), "float32")
+    direct = nn.conv2d_input(x.shape, w, grad, padding=1, method="direct")
+    fast = nn.conv2d_input(x.shape, w, grad, padding=1, method="winograd", accuracy="fast")
+    assert not np.array_equal(direct, fast)
+    cases.assert_same_bits(nn.conv2d_input(x.shape, w, grad, padding=1, accuracy="fast"), fast)
+    cases.assert_same_bits(nn.conv2d_input(x.shape, w, grad, padding=1, accuracy="exact"), direct)
+    both = nn.conv2d_backward(grad, x, w, padding=1, accuracy="fast")
+    cases.assert_same_bits(both.input, fast)
+    transposed = nn.conv_transpose2d(grad, w, padding=1, accuracy="fast")
+    cases.assert_same_bits(transposed, fast)
+    layer = nn.Conv2d.from_weights(w, padding=1, accuracy="fast")
+    layer.forward(x)
+    cases.assert_same_bits(layer.backward(grad), fast)
+
+
+def test_words(rng):
+    x, w, _ = layer_of(rng, reals, (1, 4, 9, 9), (4, 4, 3, 3))
+    with pytest.raises(ValueError, match=r"accuracy must be one of exact, default, fast; got 'good'"):
+        nn.conv2d(x, w, accuracy="good")
+    with pytest.raises(ValueError, match="method='winograd' cannot keep accuracy='exact'"):
+        nn.conv2d(x, w, method="winograd", accuracy="exact")
+    with pytest.raises(ValueError, match="method must be"):
+        nn.conv2d_weight(x, w.shape, reals(rng, (1, 4, 7, 7), "float32"), method="winograd")
+    for bad in {"stride": 2}, {"dilation": 2}, {"dtype": "float64"}, {"layout": "NHWC"}:
+        image = np.moveaxis(x, 1, -1) if "layout" in bad else x
+        with pytest.raises(ValueError, match="method='winograd' takes kernels of 3x3 taps"):
+            nn.conv2d(image, w, method="winograd", **bad)
+    with pytest.raises(ValueError, match="method='winograd' takes kernels of 3x3 taps"):
+        nn.conv2d(x, w[:, :, :2], method="winograd")
+    with pytest.raises(ValueError, match="accuracy must be"):
+        nn.Conv2d(3, 4, 3, accuracy="more")
+    assert nn.Conv2d(3, 4, 3, accuracy="exact", seed=0)(np.ones((3, 5, 5), "f4")).shape == (4, 3, 3)
+
+
+def test_explained():
+    """What runs, by accuracy; and where it does not pay, nothing changes."""
+    large, small = ((1, 64, 56, 56), (64, 64, 3, 3)), ((1, 4, 5, 5), (4, 4, 3, 3))
+    for accuracy, tile in ("exact", 0), ("default", 2), ("fast", 4):
+        found = nn.explain(*large, padding=1, accuracy=accuracy, threads=1)
+        assert (found.kind, found.tile) == ("winograd" if tile else "products", tile)
+        assert (f"tiles    {tile} outputs a side" in str(found)) == (tile > 0)
+        assert nn.explain(*small, padding=1, accuracy=accuracy).tile == 0
+        assert nn.explain(*large, padding=1, accuracy=accuracy, dtype="float64").tile == 0
