@@ -124,7 +124,8 @@ static void NAME(passes_few)(const T *x, ptrdiff_t xs, const fc_passes *g, T *ou
         return j;                                                                                                        \
     }
 FC_PASSES(1, 3)
-FC_PASSES(1, 5) FC_PASSES(1, 7) FC_PASSES(2, 3)
+FC_PASSES(1, 5)
+FC_PASSES(1, 7) FC_PASSES(2, 3)
 #undef FC_PASSES
 
     static int NAME(passes)(const void *xv, ptrdiff_t xs, const fc_passes *g, void *outv, ptrdiff_t os, ptrdiff_t rows,

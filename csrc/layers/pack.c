@@ -205,14 +205,14 @@ static void pack_inside(const packing *p, char *to, const char *x, const fc_run 
     const ptrdiff_t step = l->axis[COLS].x_step, row = l->axis[ROWS].x_step * p->rows.line, spread = l->spread[COLS];
     const ptrdiff_t pixel = p->pixel * l->size, channel = l->g->x_channel, n = run->end - run->from, line = p->cols.line;
     if (spread == 1) {
-        fc_turn(l, to + run->from * pixel, p->pitch, p->pixel, x + run->from * line * step, channel, row, line * step, run->rows, n,
-                lanes);
+        fc_turn(l, to + run->from * pixel, p->pitch, p->pixel, x + run->from * line * step, channel, row, line * step,
+                run->rows, n, lanes);
         return;
     }
     const ptrdiff_t first = parts_of(run->first + run->from, spread), end = parts_of(run->first + run->end, spread);
     for (ptrdiff_t i = 0; i < run->rows && end > first; i++)
-        fc_turn(l, to + (i * p->pitch + first * spread - run->first) * pixel, spread, p->pixel, x + i * row + (first - run->first) * step,
-                channel, step, 0, end - first, 1, lanes);
+        fc_turn(l, to + (i * p->pitch + first * spread - run->first) * pixel, spread, p->pixel,
+                x + i * row + (first - run->first) * step, channel, step, 0, end - first, 1, lanes);
 }
 
 void fc_pack_pixels(const packing *p, char *to, const char *x, const fc_runs *r, ptrdiff_t lanes, int zeros)
