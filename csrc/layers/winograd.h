@@ -18,12 +18,12 @@ typedef struct {
     int flat;                     /* rows of tiles adjoin */
     ptrdiff_t width, panels;      /* tiles of a panel; panels of a block */
     packing pack;                 /* the elements that a block sees, as rows */
-    ptrdiff_t pitch, set,
-        value;       /* of their values: from row to row of tiles, of such rows to those m apart, and from value to value */
-    ptrdiff_t depth; /* channels that are multiplied in one go; */
-    ptrdiff_t w_depth, w_point; /* of kernels' values, elements from such channels to the next, and from value to value; */
-    ptrdiff_t panel, in_point;  /* of tiles' values, from panel to panel, and from value to value; */
-    ptrdiff_t kernels, out_panel, out_point; /* a set of kernels; likewise of products */
+    /* From value to value, elements: along rows, and of kernels, tiles and products. From row to row of tiles, and to the rows that
+     * lie elsewhere in a tile; from some channels, `depth`, to the next; from panel to panel */
+    ptrdiff_t value, pitch, set;
+    ptrdiff_t w_point, depth, w_depth;
+    ptrdiff_t in_point, panel;
+    ptrdiff_t out_point, out_panel, kernels; /* of so many kernels */
     const char *w;                           /* values of kernels */
     ptrdiff_t *at;
     atomic_char *doubtful; /* images */

@@ -270,7 +270,7 @@ class Explanation(NamedTuple):
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     isa: str
-    part: int  # taps, of all channels of a group, that are summed in one go
+    part: int  # taps, of all channels of a group, that are summed in one go; of tiles, channels
     threads: int
     chunks: int
     tile: int = 0  # outputs a side of a tile, of Winograd's convolution
@@ -299,7 +299,7 @@ WHY = {
 
 ERRORS = {  # by outputs a side of a tile
     2: "rounding errors are about those of direct sums",
-    4: "rounding errors are about four times those of direct sums",
+    4: "rounding errors are three to seven times those of direct sums",
 }
 
 
