@@ -16,13 +16,24 @@ from fastconv import nn, reference
 from fastconv.arguments import layers
 from fastconv.arguments.boundaries import PADDING_MODES
 from fastconv.arguments.values import FLOATS
-from fastconv.nn import functional
+from fastconv.nn import functional, transposed
 
 WORK = 400_000  # products of one call at most
 
 # The functions by what they compute, and the arguments that each takes of those below.
 OPS = ("conv", "input", "weight", "backward", "bias", "transpose")
-TRANSPOSED = ("stride", "padding", "output_padding", "groups", "dilation", "activation", "dtype", "out", "method")
+TRANSPOSED = (
+    "stride",
+    "padding",
+    "output_padding",
+    "groups",
+    "dilation",
+    "activation",
+    "dtype",
+    "out",
+    "method",
+    "accuracy",
+)
 
 
 def random_call(rng: Rng) -> Call:
@@ -69,6 +80,12 @@ def _random_call(rng: Rng) -> Call | None:
         Slide(n, a, o, p[0], s, d, pad) for n, a, o, p, s, d in zip(size, k, outs, sides, stride, dilation, strict=True)
     ]
     dtype, kind = pick(rng, FLOATS), pick(rng, ["whole", "whole", "real", "spoilt"])
+    fewer = (
+        op in ("conv", "input", "transpose")
+        and {*stride, *dilation} == {1}
+        and k[-1] == 3
+        and k[-2:-1] in ((), (1,), (3,))
+    )
     how: dict[str, Any] = {
         "stride": short(rng, stride),
         "padding": padding_argument(rng, sides, spans, stride),
@@ -76,9 +93,13 @@ def _random_call(rng: Rng) -> Call | None:
         "groups": groups,
         "padding_mode": mode,
         "activation": pick(rng, [None, None, *layers.ACTIVATIONS, (-2.5, 7)]),
-        "method": pick(rng, ["auto", "auto", *functional.METHODS]),
+        "method": pick(rng, ["auto", "auto", *functional.SUM_METHODS]),
+        "accuracy": pick(rng, ["default", *functional.ACCURACIES]),
         "output_padding": short(rng, more),
     }
+    if fewer and min(outs) > 1 and rarely(rng, 0.6):
+        dtype, how["method"] = "float32", "winograd"
+        how["accuracy"] = pick(rng, ["default", "fast"])
     x = array(rng, (images, channels, *size), dtype, kind)
     w = array(
         rng, (kernels, channels // groups, *k), dtype, kind if rarely(rng, 0.5) else kind.replace("spoilt", "whole")
@@ -87,10 +108,10 @@ def _random_call(rng: Rng) -> Call | None:
     n = channels if op == "transpose" else kernels
     bias = array(rng, (n,), dtype, kind.replace("spoilt", "real")) if rarely(rng, 0.5) else None
     call = _of(op, rank, x, w, dy, bias, how, slides)
-    if kind == "whole":
+    if kind == "whole" and how["accuracy"] != "fast":
         call = call._replace(bound=0)
     also = [*call.also, *_also(rng, op, rank, call)]
-    call = call._replace(also=tuple(also), bits=how["method"] in ("auto", "direct"))
+    call = call._replace(also=tuple(also), bits=how["method"] in ("auto", "direct", "winograd"))
     if rarely(rng, 0.1) and op != "bias":
         refuses = functools.partial(by_reference, call.function)
         call = spoilt(rng, call, refuses, [n for n in call.arguments if n != "method"])
@@ -126,7 +147,8 @@ def _of(
     X, W, DY, B = wide
     given = {n: how[n] for n in ("stride", "padding", "dilation", "groups", "padding_mode")}
     options = layers.Options(*given.values())
-    given["method"] = how["method"]
+    given["method"], given["accuracy"] = how["method"], how["accuracy"]
+    engine = functional.as_engine(how["method"], how["accuracy"], None)
     clamp = layers.ACTIVATIONS.get(how["activation"], how["activation"])
 
     def biased(y: Array, activate: bool = True) -> Array:
@@ -142,7 +164,7 @@ def _of(
 
     def input_bound(got: Any) -> Any:
         c = layers.input_gradient_arguments(rank, x.shape, w, dy, options)
-        return reference.transposed_error_bound(c)
+        return transposed.error_bound(c, engine)
 
     def weight_bound(got: Any) -> Any:
         c = layers.weight_gradient_arguments(rank, x, w.shape, dy, options)
@@ -152,12 +174,12 @@ def _of(
     if op == "conv":
         arguments = {"x": x, "w": w, "bias": bias, **given, "activation": how["activation"]}
         expected = lambda: biased(oracles.layer(X, W, slides, groups))  # noqa: E731
-        bound = lambda got: reference.layer_error_bound(layers.layer_arguments(rank, x, w, bias, options))  # noqa: E731
+        bound = lambda got: functional.error_bound(layers.layer_arguments(rank, x, w, bias, options), engine)  # noqa: E731
     elif op == "transpose":
         arguments = {"x": dy, "w": w, "bias": bias, **{n: how[n] for n in TRANSPOSED if n in how}}
         expected = lambda: biased(back())  # noqa: E731
-        bound = lambda got: reference.transposed_error_bound(  # noqa: E731
-            layers.transposed_arguments(rank, dy, w, bias, how["output_padding"], options)
+        bound = lambda got: transposed.error_bound(  # noqa: E731
+            layers.transposed_arguments(rank, dy, w, bias, how["output_padding"], options), engine
         )
     elif op == "input":
         arguments = {"input_size": x.shape, "weight": w, "grad_output": dy, **given}

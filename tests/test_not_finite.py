@@ -140,7 +140,7 @@ def test_a_nan_among_the_taps_spoils_no_whole_result():
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16"])
 def test_with_a_boundary_what_is_not_finite_spoils_what_it_does_in_scipy(rng, dtype):
-    """Which part of a complex product is NaN and which infinite, is decided by the compiler that SciPy was built with."""
+    """Which part of a complex product is NaN, and which infinite, the compiler decides that SciPy was built with."""
     for first, second in (((5, 6), (3, 4)), ((2, 2), (5, 5)), ((40, 1), (1, 60)), ((60, 50), (7, 9))):
         for boundary in ("fill", "wrap", "symm"):
             x = some_of_it_not_finite(rng, first, dtype, 1)

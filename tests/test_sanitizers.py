@@ -80,7 +80,7 @@ def test_random_calls(python, family):
     python("tests/fuzz.py", family, "--seed", SEED, "--seconds", SECONDS, "--verbose")
 
 
-FILES = ["nn", "gradients", "transposed", "folding", "modules", "signal", "ndimage", "feature"]
+FILES = ["nn", "winograd", "gradients", "transposed", "folding", "modules", "signal", "ndimage", "feature"]
 
 
 @pytest.mark.parametrize("name", FILES)

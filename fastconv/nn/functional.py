@@ -389,7 +389,7 @@ def conv(
         lambda c: _direct(c, engine, (x, w, bias, learnt)),
         _im2col,
         exact.layer,
-        lambda c: _error_bound(c, engine, learnt),
+        lambda c: error_bound(c, engine, learnt),
     )
     return computed(layer, engine.method, ways, f"nn.conv{rank}d")
 
@@ -459,7 +459,7 @@ class Engine(NamedTuple):
         if forced and plan.winograd() == 0:
             raise ValueError(
                 "method='winograd' takes kernels of 3x3 taps, or of one row of 3, without stride and dilation, in "
-                "float32 and with channels second, and gradients of more than one output; got kernels of shape "
+                "float32, and gradients of more than one output; got kernels of shape "
                 f"{w.shape[2:]}, stride {tuple(a.stride for a in axes)}, dilation {tuple(a.dilation for a in axes)} "
                 f"and {layer.dtype}"
             )
@@ -498,7 +498,7 @@ def learn(
     return known.get(pairs)
 
 
-def _error_bound(layer: Layer, engine: Engine, learnt: NDArray[Any] | None) -> NDArray[np.float64]:
+def error_bound(layer: Layer, engine: Engine, learnt: NDArray[Any] | None = None) -> NDArray[np.float64]:
     """How far the extension may be off."""
     bound = exact.layer_error_bound(layer)
     if _core is None or engine.method == "im2col" or layer.channels_last:
@@ -511,7 +511,7 @@ def _direct(layer: Layer, engine: Engine, asked: tuple[Any, ...]) -> Answer:
     """With images first; channels second, or last where x is so and the extension can."""
     *_, learnt = asked
     x, w, bias = layer.x, readable(layer.w), None if layer.bias is None else readable(layer.bias)
-    if layer.channels_last:
+    if layer.channels_last and engine.method != "winograd":
         x = readable(x, dense=False)
         plan = engine.plan(x, w, layer, layer.axes, last=True)
         if plan.takes_last(x, w):
@@ -519,7 +519,7 @@ def _direct(layer: Layer, engine: Engine, asked: tuple[Any, ...]) -> Answer:
             if made and not layer.batched:
                 made.then(operator.itemgetter(0))
             return Answer(np.moveaxis(result, -1, 1), made, done=True)
-        x = np.ascontiguousarray(x)
+    x = np.ascontiguousarray(x) if layer.channels_last else x
     plan = engine.plan(x, w, layer, layer.axes)
     return carried_out(plan, (x, w, bias, learnt), room_for(layer), layer.out, asked)
 

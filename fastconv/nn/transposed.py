@@ -219,43 +219,46 @@ def adjoint(
 ) -> Answer:
     """The result of the adjoint of a layer. what: the function's name. asked, slots: as in carried_out."""
     ways = Ways(
-        lambda c: _direct(c, engine, asked, slots), _col2im, adjoints.transposed, lambda c: _error_bound(c, engine)
+        lambda c: _direct(c, engine, asked, slots), _col2im, adjoints.transposed, lambda c: error_bound(c, engine)
     )
     return computed(layer, engine.method, ways, what)
 
 
-def _error_bound(layer: Layer, engine: Engine) -> NDArray[np.float64]:
+def error_bound(layer: Layer, engine: Engine) -> NDArray[np.float64]:
     """How far the extension may be off."""
     bound = adjoints.transposed_error_bound(layer)
-    if _core is None or engine.method == "im2col" or not is_cut(layer):
+    if _core is None or engine.method == "im2col":
         return bound
-    pairs = engine.plan(layer.x, layer.w, layer, layer.axes, adjoint=True).winograd()
-    return np.maximum(bound, winograd.transposed_error_bound(layer, pairs)) if pairs else bound
+    whole = _whole(layer)
+    pairs = engine.plan(layer.x, layer.w, whole, whole.axes, adjoint=True).winograd()
+    if pairs == 0:
+        return bound
+    of_tiles = winograd.transposed_error_bound(whole, pairs)
+    return bound + (of_tiles if whole is layer else windows.added_back(of_tiles, layer.axes))
 
 
-def is_cut(layer: Layer) -> bool:
-    """Whether what lies beyond the result is left away. Else it is added back, and sums are made exactly."""
-    return all(a.boundary == "constant" for a in layer.axes)
+def _whole(layer: Layer) -> Layer:
+    """The layer whose result is added back where it lies beyond the one asked for; or this one, if that is cut off."""
+    if all(a.boundary == "constant" for a in layer.axes):
+        return layer
+    sizes = windows.extents(layer.axes)
+    axes = tuple(a._replace(n=n, lead=0, boundary="constant") for a, n in zip(layer.axes, sizes, strict=True))
+    return layer._replace(axes=axes, shape=(*layer.shape[:2], *sizes), out=None)
 
 
 def _direct(layer: Layer, engine: Engine, asked: tuple[Any, ...], slots: tuple[int, ...]) -> Answer:
     """With images first and channels second."""
-    cut = is_cut(layer)
+    whole = _whole(layer)
+    cut = whole is layer
     if not cut:  # what is added back is not rounded before: float16 is summed in float32
         dtype = layer.compute_dtype
         x, w = layer.x.astype(dtype, copy=False), layer.w.astype(dtype, copy=False)
         bias = None if layer.bias is None else layer.bias.astype(dtype, copy=False)
-        layer = layer._replace(x=x, w=w, bias=bias, dtype=dtype)
-    x = np.ascontiguousarray(layer.x) if layer.channels_last else layer.x
-    w, bias = readable(layer.w), None if layer.bias is None else readable(layer.bias)
-    if cut:
-        axes, result = layer.axes, room_for(layer)
-    else:
-        sizes = windows.extents(layer.axes)
-        axes = tuple(a._replace(n=n, lead=0, boundary="constant") for a, n in zip(layer.axes, sizes, strict=True))
-        result = np.empty((*layer.shape[:2], *sizes), layer.dtype)
-    asked_for = engine if cut else engine._replace(accuracy="exact")
-    plan = asked_for.plan(x, w, layer, axes, adjoint=True)
+        whole = whole._replace(x=x, w=w, bias=bias, dtype=dtype)
+    x = np.ascontiguousarray(whole.x) if layer.channels_last else whole.x
+    w, bias = readable(whole.w), None if whole.bias is None else readable(whole.bias)
+    result = room_for(layer) if cut else np.empty(whole.shape, whole.dtype)
+    plan = engine.plan(x, w, whole, whole.axes, adjoint=True)
     answer = carried_out(plan, (x, w, bias), result, layer.out, asked, slots)
     return answer if cut else answer.then(functools.partial(windows.added_back, axes=layer.axes))
 

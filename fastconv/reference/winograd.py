@@ -111,19 +111,17 @@ def _bound(
     )
     with np.errstate(all="ignore"):
         X, W = continued(absolute(x), tiled), absolute(w)
-        V, deep = X.reshape(len(X), c.groups, -1, *X.shape[2:]), rank == TAPS
+        V, deep = X.reshape(len(X), c.groups, w.shape[1], *X.shape[2:]), rank == 3
         U = W.reshape(c.groups, len(W) // c.groups, *W.shape[1:])
         for i, (A, G, B) in enumerate(ways[int(deep) :], 3 + int(deep)):
             n, m = len(B), len(A)
-            V = (
-                np.lib.stride_tricks.sliding_window_view(V, n, i)[(*(slice(None),) * i, slice(None, None, m))]
-                @ np.abs(B).T
-            )
+            every: tuple[slice, ...] = (*(slice(None),) * i, slice(None, None, m))
+            V = np.lib.stride_tricks.sliding_window_view(V, n, i)[every] @ np.abs(B).T
             U = np.moveaxis(np.moveaxis(U, i, -1) @ np.abs(G).T, -1, i)
         Y = _summed(U, V, axes[0] if deep else None)
         for i, (A, _, _) in reversed([*enumerate(ways[int(deep) :], 3 + int(deep))]):
             Y = np.moveaxis(Y @ np.abs(A).T, -1, i + 1)
-            Y = Y.reshape(*Y.shape[:i], -1, *Y.shape[i + 2 :])
+            Y = Y.reshape(*Y.shape[:i], Y.shape[i] * Y.shape[i + 1], *Y.shape[i + 2 :])
         cut: tuple[Any, ...] = (..., *(slice(a.out) for a in axes))
         Y = Y.reshape(len(X), len(W), *Y.shape[3:])[cut]
         if c.bias is not None:
