@@ -123,13 +123,13 @@ static void NAME(passes_few)(const T *x, ptrdiff_t xs, const fc_passes *g, T *ou
             NAME(passes_block)(terms, M, x + j + VLEN, xs, g, out + j, os, kept);                                        \
         return j;                                                                                                        \
     }
-FC_PASSES(1, 3)
-FC_PASSES(1, 5)
-FC_PASSES(1, 7) FC_PASSES(2, 3)
+/* clang-format off: it sees no end of what is made by macros */
+FC_PASSES(1, 3) FC_PASSES(1, 5) FC_PASSES(1, 7) FC_PASSES(2, 3)
 #undef FC_PASSES
 
-    static int NAME(passes)(const void *xv, ptrdiff_t xs, const fc_passes *g, void *outv, ptrdiff_t os, ptrdiff_t rows,
-                            ptrdiff_t cols)
+static int NAME(passes)(const void *xv, ptrdiff_t xs, const fc_passes *g, void *outv, ptrdiff_t os, ptrdiff_t rows,
+                        ptrdiff_t cols)
+/* clang-format on */
 {
     static ptrdiff_t (*const blocks[][8])(const T *, ptrdiff_t, const fc_passes *, T *, ptrdiff_t, ptrdiff_t) = {
         {[3] = NAME(passes_1_3), [5] = NAME(passes_1_5), [7] = NAME(passes_1_7)}, {[3] = NAME(passes_2_3)}};
