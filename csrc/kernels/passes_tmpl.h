@@ -123,7 +123,8 @@ static void NAME(passes_few)(const T *x, ptrdiff_t xs, const fc_passes *g, T *ou
             NAME(passes_block)(terms, M, x + j + VLEN, xs, g, out + j, os, kept);                                        \
         return j;                                                                                                        \
     }
-/* clang-format off: it sees no end of what is made by macros */
+/* The formatter sees no end of what is made by macros. */
+/* clang-format off */
 FC_PASSES(1, 3) FC_PASSES(1, 5) FC_PASSES(1, 7) FC_PASSES(2, 3)
 #undef FC_PASSES
 
