@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -214,6 +216,17 @@ class TestLearnt:
         layer.backward(np.ones_like(layer.forward(x)))
         nn.SGD(layer.parameters(), lr=0.1).step()
         cases.assert_same_bits(layer(x), self.expected(layer, x))
+
+    def test_copies(self, rng):
+        """They learn anew, and files of theirs hold the weights alone."""
+        layer, x = self.layer(rng)
+        y, pickled = layer(x), pickle.dumps(layer)
+        assert len(pickled) < 1.2 * layer.weight.nbytes
+        for other in pickle.loads(pickled), copy.deepcopy(layer):
+            other.weight *= 2
+            assert not np.array_equal(other(x), y)
+            cases.assert_same_bits(other(x), self.expected(other, x))
+        cases.assert_same_bits(layer(x), y)
 
     def test_weights_that_are_not_finite(self, rng):
         layer, x = self.layer(rng)

@@ -194,6 +194,10 @@ class _Conv:
             known[shape] = learn(self.rank, x, self._weight.value, how, self._engine, NAMES, self._values)
         return known[shape]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is made again of the weights."""
+        return self.__dict__ | {"_learnt": {}, "_values": {}}
+
     def refresh(self) -> None:
         """See what was written to elements of `weight`.
 
