@@ -85,6 +85,7 @@ enum {
     WINOGRAD_PART = 32, WINOGRAD_DEPTH = 128, /* channels summed in one go; these sums, in registers */
     WINOGRAD_LANES = 16,                      /* tiles that share a product. In such products: */
     WINOGRAD_CALL = 1000,                     /* an image and group take more than in products.c; */
+    WINOGRAD_VALUE = 18,                      /* a value of all channels and kernels; */
     WINOGRAD_PACK = 5,                        /* packing a tap of a channel there; */
     WINOGRAD_LEARN = 20,                      /* a value of so many channels of a kernel, */
     WINOGRAD_LEARN_FAR = 120,                 /* where all take more memory than is kept for the next call: */
@@ -92,7 +93,7 @@ enum {
 };
 enum { WINOGRAD_LARGEST = 7 << 19 }; /* bytes of the values of so many tiles, at most */
 /* By pairs of points: values of a channel, and the products of a kernel, each of them; and a row of a channel */
-static const double WINOGRAD_IN[3] = {0, 7.5, 6.5}, WINOGRAD_OUT[3] = {0, 8, 11}, WINOGRAD_ROW[3] = {0, 38, 67};
+static const double WINOGRAD_IN[3] = {0, 5.5, 5.5}, WINOGRAD_OUT[3] = {0, 8, 11}, WINOGRAD_ROW[3] = {0, 44, 70};
 
 /* ---- one channel a group (taps.c, slides.c, lanes.c): CPU unknown; kernels a group with strides, and TAPS_MOST: Zen 4 */
 enum {

@@ -193,7 +193,8 @@ typedef void fc_winograd_products_fn(const fc_winograd_products *g);
 /* Layers with one channel a group, VLEN groups at a time (lanes_tmpl.h). Pixels are vectors, a lane for each of the groups.
  *
  * lanes_in: pixels from planes `channel` elements apart,  to[i*ts + j*pixel + l] = x[l*channel + i*xs + j*step],  i < rows,
- * j < cols. pixel: VLEN, or no less than `lanes`: whole vectors are stored, in order, so that VLEN - pixel elements behind are zero. step is 1, or channel is. Lanes from `lanes` on are zero, and their x is not read.
+ * j < cols. pixel: VLEN, or no less than `lanes`: whole vectors are stored, in order, so that VLEN - pixel elements behind are
+ * zero. step is 1, or channel is. Lanes from `lanes` on are zero, and their x is not read.
  * lanes_rows: correlation,  out[i*out_row + j*out_step + l] = bias + sum_{first[i] <= a < first[i+1]} sum_{t < taps}
  * w[tap[a].w + t*VLEN] * x[tap[a].x + j*step + t*dilation],  clamped between low and high if asked for; a NaN stays. Of the
  * rows of taps, `skip` are left out, and those behind `most` more. add: to what is in out. bias: NULL for none; added last, or

@@ -31,7 +31,7 @@ static double winograd_cost(const layer *l, int rows, int cols)
     const double vectors =
         (double)(l->axis[DEPTH].out * parts_of(tiles_along(l, ROWS, rows) * tiles_along(l, COLS, cols), WINOGRAD_LANES));
     const double learn = values * channels * kernels * (double)l->size < WINOGRAD_NEAR ? WINOGRAD_LEARN : WINOGRAD_LEARN_FAR;
-    const double each = channels * kernels + WINOGRAD_IN[cols] * channels + WINOGRAD_OUT[cols] * kernels;
+    const double each = WINOGRAD_VALUE + channels * kernels + WINOGRAD_IN[cols] * channels + WINOGRAD_OUT[cols] * kernels;
     const double each_row = (double)(l->axis[DEPTH].out * l->axis[ROWS].out) * channels * WINOGRAD_ROW[cols];
     return WINOGRAD_CALL + each_row +
            values * (vectors * each + (l->g->learnt ? 0 : learn * channels * kernels / WINOGRAD_LANES));
