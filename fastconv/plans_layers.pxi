@@ -174,9 +174,10 @@ cdef class LayerPlan(ArraysPlan):
         g.x, g.w, g.bias, g.learnt, g.out, g.threads = read[0], read[1], read[2], read[3], out, threads
         return fc_conv_run(&g)
 
-    cdef int ask(self, cnp.ndarray x, cnp.ndarray w, fc_conv_plan *plan) except -1:
+    cdef int ask(self, cnp.ndarray x, cnp.ndarray w, fc_conv_plan *plan, bint learnt) except -1:
         cdef fc_conv g = self.g
         g.x, g.w = <const char *> cnp.PyArray_DATA(x), <const char *> cnp.PyArray_DATA(w)
+        g.learnt = g.w if learnt else NULL
         g.plan, g.threads = plan, self.threads if self.threads > 0 else default_threads
         cdef int status = fc_conv_run(&g)
         if status < 0:
@@ -205,12 +206,14 @@ cdef class LayerPlan(ArraysPlan):
     def takes_last(self, cnp.ndarray x, cnp.ndarray w):
         """Whether a plan that was made with `last` can be carried out."""
         cdef fc_conv_plan plan
-        return self.ask(x, w, &plan) == 0
+        return self.ask(x, w, &plan, False) == 0
 
-    def explain(self, cnp.ndarray x, cnp.ndarray w):
-        """How a layer of these arrays would run: (kind, threads, chunks, taps that are summed in one go)."""
+    def explain(self, cnp.ndarray x, cnp.ndarray w, bint learnt=False):
+        """How a layer of these arrays would run: (kind, threads, chunks, taps that are summed in one go).
+
+        learnt: its weights are."""
         cdef fc_conv_plan plan
-        self.ask(x, w, &plan)
+        self.ask(x, w, &plan, learnt)
         kind = {FC_PRODUCTS: "products", FC_LANES: "lanes", FC_SLIDES: "slides", FC_WINOGRAD: "winograd"}[plan.kind]
         return kind, plan.threads, plan.chunks, plan.part
 

@@ -89,6 +89,7 @@ def of_rank(rank):
         f"nn.Conv{rank}d.from_weights": (layer.from_weights, {"weight": w}),
         f"nn.Conv{rank}d.__call__": (made, {"x": x}),
         f"nn.Conv{rank}d.forward": (made.forward, {"x": x}),
+        f"nn.Conv{rank}d.explain": (made.explain, {"x_shape": x.shape}),
         f"nn.Conv{rank}d.backward": (
             lambda grad_output, needs_input=True: forwarded(made, *x.shape).backward(
                 grad_output, needs_input=needs_input

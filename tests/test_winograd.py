@@ -269,6 +269,18 @@ def test_words(rng):
     assert nn.Conv2d(3, 4, 3, accuracy="exact", seed=0)(np.ones((3, 5, 5), "f4")).shape == (4, 3, 3)
 
 
+def test_layers_explain_themselves():
+    """Values that are made once pay sooner."""
+    shape = 1, 64, 7, 7
+    layer = nn.Conv2d(64, 64, 3, padding=1, seed=0)
+    assert layer.explain(shape).kind == "winograd" and layer.explain(shape).tile == 2
+    assert nn.explain(shape, layer.weight.shape, padding=1).kind == "products"
+    last = nn.Conv2d(64, 64, 3, padding=1, layout="NHWC", seed=0)
+    assert last.explain((1, 7, 7, 64)) == nn.explain((1, 7, 7, 64), layer.weight.shape, padding=1, layout="NHWC")
+    with pytest.raises(ValueError, match="x_shape"):
+        layer.explain((1, 3, 7, 7))
+
+
 def test_explained():
     """What runs, by accuracy; and where it does not pay, nothing changes."""
     large, small = ((1, 64, 56, 56), (64, 64, 3, 3)), ((1, 4, 5, 5), (4, 4, 3, 3))

@@ -351,23 +351,34 @@ def explain(
     >>> nn.explain((1, 64, 14, 14), (64, 1, 3, 3), groups=64).kind
     'lanes'
     """
-    shapes = as_size(x_shape, "x_shape"), as_size(w_shape, "w_shape")
-    rank, asked, engine = len(shapes[1]) - 2, float_dtype(dtype), as_engine("auto", accuracy, threads)
-    if rank not in LAYOUTS:
+    w_size, asked = as_size(w_shape, "w_shape"), float_dtype(dtype)
+    if len(w_size) - 2 not in LAYOUTS:
         raise ValueError(f"w_shape must have three to five numbers; got {w_shape!r}")
     how = Options(stride, padding, dilation, groups, padding_mode, None, layout)
-    g = layer_geometry(rank, *shapes, how, Names("x_shape", "w_shape"))
+    return explained(x_shape, w_size, how, asked, as_engine("auto", accuracy, threads))
+
+
+def explained(
+    x_shape: Sequence[int],
+    w_shape: tuple[int, ...],
+    how: Options,
+    dtype: np.dtype[Any],
+    engine: Engine,
+    learnt: bool = False,
+) -> Explanation:
+    """What `explain` says. learnt: of a layer that prepares its weights."""
+    g = layer_geometry(len(w_shape) - 2, as_size(x_shape, "x_shape"), w_shape, how, Names("x_shape", "w_shape"))
     shape = g.asked(g.y_shape)
     if 0 in g.x_shape or 0 in g.y_shape:
-        return Explanation("nothing", asked, shape, "", 0, 1, 0)
+        return Explanation("nothing", dtype, shape, "", 0, 1, 0)
     if _core is None:
-        return Explanation("numpy", asked, shape, "", 0, 1, 0)
-    zero = np.zeros((), compute_dtype(asked))
-    x, w = np.broadcast_to(zero, g.x_shape), np.zeros(shapes[1], zero.dtype)
-    layer = Layer(x, w, None, g.axes, g.groups, None, g.y_shape, asked, g.batched, g.channels_last, None)
-    plan = engine.plan(x, w, layer, g.axes)
-    kind, used, chunks, part = plan.explain(x, w)
-    return Explanation(kind, asked, shape, _core.table()["isa"], part, used, chunks, 2 * plan.winograd())
+        return Explanation("numpy", dtype, shape, "", 0, 1, 0)
+    zero = np.zeros((), compute_dtype(dtype))
+    x, w = np.broadcast_to(zero, g.x_shape), np.zeros(w_shape, zero.dtype)
+    layer = Layer(x, w, None, g.axes, g.groups, None, g.y_shape, dtype, g.batched, g.channels_last, None)
+    plan, learnt = engine.plan(x, w, layer, g.axes), learnt and not g.channels_last
+    kind, used, chunks, part = plan.explain(x, w, learnt)
+    return Explanation(kind, dtype, shape, _core.table()["isa"], part, used, chunks, 2 * plan.winograd(learnt))
 
 
 # ---- how ------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -35,7 +36,7 @@ from fastconv.arguments.values import (
     per_axis,
 )
 from fastconv.files import written_whole
-from fastconv.nn.functional import Engine, as_engine, conv, learn
+from fastconv.nn.functional import Engine, Explanation, as_engine, conv, explained, learn
 from fastconv.nn.gradients import backward
 from fastconv.nn.optim import Parameter
 from fastconv.plans import planned
@@ -197,6 +198,14 @@ class _Conv:
     def __getstate__(self) -> dict[str, Any]:
         """Without what is made again of the weights."""
         return self.__dict__ | {"_learnt": {}, "_values": {}}
+
+    def explain(self, x_shape: Sequence[int]) -> Explanation:
+        """Say how the layer would compute its output for arrays of this shape; see `nn.explain`.
+
+        Other ways may pay than for a function, as values of the weights are made once.
+        """
+        weight, options = self._weight.value, self._options._replace(activation=None)
+        return explained(x_shape, weight.shape, options, weight.dtype, self._engine, learnt=True)
 
     def refresh(self) -> None:
         """See what was written to elements of `weight`.
