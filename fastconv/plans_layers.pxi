@@ -191,17 +191,20 @@ cdef class LayerPlan(ArraysPlan):
         return fc_winograd_pairs(&g)
 
     def learn(self, cnp.ndarray w):
-        """What the layer makes of its weights before it meets x, to be read as a fourth array; None: nothing."""
+        """What the layer makes of its weights, C-contiguous, before it meets x, to be read as a fourth array; None: nothing."""
         cdef fc_conv g = self.g
         g.w = g.learnt = <const char *> cnp.PyArray_DATA(w)
         g.threads = self.threads if self.threads > 0 else default_threads
-        cdef cnp.npy_intp bytes = fc_winograd_learn(&g, NULL)
+        cdef cnp.npy_intp bytes
+        with nogil:
+            bytes = fc_winograd_learn(&g, NULL)
         if bytes == 0:
             return None
         cdef cnp.ndarray learnt = cnp.PyArray_SimpleNew(1, &bytes, cnp.NPY_UINT8)
+        cdef char *to = cnp.PyArray_BYTES(learnt)
         with nogil:
-            fc_winograd_learn(&g, cnp.PyArray_BYTES(learnt))
-        return learnt
+            bytes = fc_winograd_learn(&g, to)
+        return learnt if bytes > 0 else None  # weights may have changed meanwhile
 
     def takes_last(self, cnp.ndarray x, cnp.ndarray w):
         """Whether a plan that was made with `last` can be carried out."""

@@ -80,12 +80,9 @@ def _random_call(rng: Rng) -> Call | None:
         Slide(n, a, o, p[0], s, d, pad) for n, a, o, p, s, d in zip(size, k, outs, sides, stride, dilation, strict=True)
     ]
     dtype, kind = pick(rng, FLOATS), pick(rng, ["whole", "whole", "real", "spoilt"])
-    fewer = (
-        op in ("conv", "input", "transpose")
-        and {*stride, *dilation} == {1}
-        and k[-1] == 3
-        and k[-2:-1] in ((), (1,), (3,))
-    )
+    by_threes = {*stride, *dilation} == {1} and k[-1] == 3 and k[-2:-1] in ((), (1,), (3,))
+    several = channels > groups or (op != "conv" and kernels > groups)
+    fewer = op in ("conv", "input", "transpose") and by_threes and several
     how: dict[str, Any] = {
         "stride": short(rng, stride),
         "padding": padding_argument(rng, sides, spans, stride),

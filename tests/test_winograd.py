@@ -26,7 +26,7 @@ INPUT = {1: nn.conv1d_input, 2: nn.conv2d_input, 3: nn.conv3d_input}
 SHAPES = [
     ((2, 3, 5), (4, 3, 3), {}),
     ((1, 34, 700), (3, 34, 3), {"padding": 1}),
-    ((1, 1, 2, 3), (1, 1, 3, 3), {"padding": 1}),
+    ((1, 2, 2, 3), (2, 2, 3, 3), {"padding": 1}),
     ((9, 4, 7, 7), (5, 4, 3, 3), {"padding": 1}),
     ((2, 33, 13, 18), (9, 33, 3, 3), {}),
     ((1, 6, 3, 900), (9, 2, 3, 3), {"groups": 3, "padding": ((2, 0), (0, 3))}),
@@ -165,6 +165,32 @@ def test_what_is_not_finite_stays_in_its_windows(isa, rng, odd):
     assert not np.isfinite(y[0, 2]).any() and np.isfinite(np.delete(y[0], 2, 0)).all()
 
 
+@pytest.mark.parametrize(
+    ("call", "shape", "kernel", "how"),
+    [
+        (nn.conv2d, (1, 30, 30, 64), (8, 64, 3, 3), {"padding": 1, "layout": "NHWC"}),
+        (nn.conv3d, (1, 6, 12, 12, 1), (4, 6, 3, 3, 1), {}),
+        (nn.conv3d, (1, 6, 12, 1, 1), (4, 6, 3, 1, 1), {}),
+        (nn.conv_transpose3d, (1, 6, 12, 12, 1), (6, 4, 3, 3, 1), {}),
+    ],
+)
+def test_one_element_among_zeros(call, shape, kernel, how):
+    """What it leaks into outputs of its tiles is within the bound, in any layout, and where axes have one element."""
+    x, w = np.zeros(shape, "f4"), np.random.default_rng(3).standard_normal(kernel).astype("f4")
+    x.reshape(-1)[x.size // 3] = 1e6
+    with fastconv.checked():
+        for accuracy in "default", "fast":
+            call(x, w, method="winograd", accuracy=accuracy, **how)
+
+
+def test_gradients_of_padding_in_float16():
+    """They are summed in float32, by what is asked for."""
+    rng = np.random.default_rng(4)
+    w, grad = (rng.standard_normal(shape).astype("f2") for shape in ((4, 5, 3, 3), (1, 4, 9, 9)))
+    with fastconv.checked():
+        nn.conv2d_input((1, 5, 9, 9), w, grad, padding=1, padding_mode="reflect", method="winograd", accuracy="fast")
+
+
 def test_huge_and_tiny_numbers(isa, rng):
     """Where a tile's values overflow, or are subnormal, and sums are not."""
     x, w, _ = layer_of(rng, integers, (1, 8, 10, 10), (4, 8, 3, 3))
@@ -209,6 +235,26 @@ class TestLearnt:
         cases.assert_same_bits(layer(x), self.expected(layer, x))
         layer.weight[:, 1] = 5
         layer.refresh()
+        cases.assert_same_bits(layer(x), self.expected(layer, x))
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda w: np.broadcast_to(np.float32(0.01), w.shape),
+            np.asfortranarray,
+            lambda w: w[::-1, :, ::-1],
+            lambda w: w.astype(">f4"),
+        ],
+    )
+    def test_weights_that_lie_otherwise(self, rng, change):
+        layer, x = self.layer(rng)
+        layer.parameters()[0].value = change(layer.weight)
+        cases.assert_same_bits(layer(x), self.expected(layer, x))
+
+    def test_shapes_are_forgotten(self, rng):
+        layer, x = self.layer(rng)
+        for n in range(3, 80):
+            layer(x[:, :, :n, :9])
         cases.assert_same_bits(layer(x), self.expected(layer, x))
 
     def test_a_step_is_seen(self, rng):
@@ -262,8 +308,11 @@ def test_words(rng):
     for bad in {"stride": 2}, {"dilation": 2}, {"dtype": "float64"}:
         with pytest.raises(ValueError, match="method='winograd' takes kernels of 3x3 taps"):
             nn.conv2d(x, w, method="winograd", **bad)
-    with pytest.raises(ValueError, match="method='winograd' takes kernels of 3x3 taps"):
-        nn.conv2d(x, w[:, :, :2], method="winograd")
+    many = np.ones((1, 1700, 5, 5), "f4"), np.ones((1, 1700, 3, 3), "f4")
+    assert nn.conv2d(*many, method="winograd", accuracy="fast").ravel()[0] == 15300  # by smaller tiles
+    for image, taps, groups in ((x, w[:, :, :2], 1), (x, w[:, :1], 4), (*(a.repeat(3, 1) for a in many), 1)):
+        with pytest.raises(ValueError, match="method='winograd' takes kernels of 3x3 taps"):
+            nn.conv2d(image, taps, method="winograd", groups=groups)
     with pytest.raises(ValueError, match="accuracy must be"):
         nn.Conv2d(3, 4, 3, accuracy="more")
     assert nn.Conv2d(3, 4, 3, accuracy="exact", seed=0)(np.ones((3, 5, 5), "f4")).shape == (4, 3, 3)

@@ -95,8 +95,8 @@ int fc_taps_run(const layer *l)
     if (g->last)
         return taps_run_last(l);
     if (g->channels != 1 || l->taps == 1 || (g->gradient && g->kernels > 1)) {
-        int status = fc_single_run(l);
-        status = status > 0 ? fc_winograd_run(l) : status;
+        int status = fc_winograd_run(l);
+        status = status > 0 ? fc_single_run(l) : status;
         status = status > 0 ? fc_zones_run(l) : status;
         return status > 0 ? fc_products_run(l) : status;
     }

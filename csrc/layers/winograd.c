@@ -13,8 +13,8 @@
  * Depth taps are more channels. The values of a block, and the products of a few kernels, stay in L2. Tiles begin at the first output
  * of an image, so bits depend on neither the block nor the batch, the threads or the vectors.
  *
- * What is not finite would spoil all outputs of the tiles that see it, and not those alone whose windows hold it. An image with such
- * an output is computed once more, by products.c.
+ * What is not finite may spoil outputs of a tile whose windows do not hold it, or become NaN where it is infinite. An image with such an
+ * output is computed once more, by products.c.
  */
 #include "layers/winograd.h"
 #include <math.h>
@@ -51,6 +51,8 @@ static int winograd_choose(const layer *l)
     if (g->type != FC_F32 || g->accuracy == FC_EXACT || g->halves || g->last || l->channels * l->kernels == 0 || cols->k != 3 ||
         (rows->k != 3 && rows->k != 1))
         return 0;
+    if (g->channels == 1 && !(g->gradient && g->kernels > 1)) /* planes slide, or are lanes (taps.c) */
+        return 0;
     for (int i = DEPTH; i <= COLS; i++) {
         const fc_axis *a = &l->axis[i];
         if (l->step[i] != 1 || l->spread[i] != 1 || a->stride != 1 || (a->dilation != 1 && a->k > 1))
@@ -58,7 +60,7 @@ static int winograd_choose(const layer *l)
     }
     int best = 0;
     double least = g->forced ? INFINITY : winograd_direct_cost(l);
-    for (int pairs = g->forced && g->accuracy == FC_FAST ? 2 : 1; pairs <= (g->accuracy == FC_FAST ? 2 : 1); pairs++) {
+    for (int pairs = g->accuracy == FC_FAST ? 2 : 1; pairs > 0 && !(g->forced && best); pairs--) {
         const ptrdiff_t n = 2 * pairs + 2, values = rows->k == 3 ? n * n : n;
         const double cost = winograd_cost(l, rows->k == 3 ? pairs : 0, pairs);
         if (cost < least && times(l->channels * l->axis[DEPTH].k, values * LINE) <= WINOGRAD_LARGEST)
@@ -253,7 +255,7 @@ int fc_winograd_run(const layer *l)
     winograd_plan(&d, l, pairs);
     winograd_share(&d);
     if (g->plan) {
-        *g->plan = (fc_conv_plan){FC_WINOGRAD, d.threads, d.chunks, WINOGRAD_PART};
+        *g->plan = (fc_conv_plan){FC_WINOGRAD, d.threads, d.chunks, even_part(min(d.depth, d.channels), WINOGRAD_PART)};
         return 0;
     }
     if (!g->learnt && !l->op->finite(g->w, g->groups * l->w_group))

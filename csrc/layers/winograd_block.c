@@ -4,7 +4,7 @@
  * products, kernel by kernel:
  *
  *      packed     rows of x that the block sees, of one channel
- *      values     along these rows; rows of one row of tiles, m apart, lie one behind the other
+ *      values     along these rows; rows m apart lie one behind another
  *      in         [value][panel][channel][tiles of a panel]
  *      products   [value][panel][kernel][tiles of a panel]
  *      out        the outputs of a run of tiles, as rows
@@ -68,7 +68,8 @@ static void winograd_multiply(const winograd *d, const block *b, const char *w, 
     const ptrdiff_t panels = parts_of(b->tiles, d->width), all = b->planes * b->runs * panels;
     fc_winograd_products m = {.as = d->depth, .bs = d->width, .cs = d->width, .rows = kernels};
     for (ptrdiff_t p = 0; p < d->values; p++)
-        for (ptrdiff_t c = 0; c < d->channels; c += d->depth, m.add = c > 0 && c < d->channels) {
+        for (ptrdiff_t c = 0; c < d->channels; c += d->depth) {
+            m.add = c > 0;
             m.a = w + (p * d->w_point + c / d->depth * d->w_depth) * l->size;
             m.depth = min(d->depth, d->channels - c);
             m.part = even_part(m.depth, WINOGRAD_PART);

@@ -159,9 +159,10 @@ def conv2d(
         product to `numpy.matmul`, as a second opinion; "numpy" is the reference. "auto" is "direct" or "winograd": what
         is faster, within the accuracy that is asked for.
     accuracy : {"exact", "default", "fast"}
-        How far rounding errors may go for speed. "exact": they are those of "direct". "default": their root mean square
-        is at most 1.6 times as large, and the largest of them twice; mostly there is no difference. "fast": three to
-        seven times as large. `explain` says what runs.
+        How far rounding errors may go for speed. "exact": they are those of "direct". "default": on random numbers of
+        several kinds their root mean square is at most 1.6 times as large, and the largest of them twice; mostly there
+        is no difference. "fast": three to seven times as large. They are relative to the elements that a tile of
+        outputs sees, not to those of a window alone. `explain` says what runs.
     threads : int, optional
         At most so many; default `get_num_threads()`.
 
@@ -189,12 +190,13 @@ def conv2d(
     -----
     Besides the result a call takes at most 4 MB of scratch for each thread (kernels of more than 3000 taps: what they
     see of one channel; float16: also the sums of up to 1024 outputs of every kernel), kept for the next call, and
-    "winograd" 1.8 times the memory of w, or 4 times if it is "fast", for what it makes of w in every call. `Conv2d`
-    makes that once.
+    "winograd" 1.8 times the memory of w, or 4 times if it is "fast", for what it makes of w in every call, with
+    channels rounded up to 16. `Conv2d` makes that once.
 
     "winograd" is Winograd's minimal filtering, F(2, 3) or F(4, 3) along each axis (Lavin and Gray, Fast Algorithms for
     Convolutional Neural Networks, 2016; at the points 0, +-1 and infinity, or 0, +-3/4, +-3/2 and infinity): tiles of
-    outputs share products. An image in which something is not finite, or overflows, is computed by "direct".
+    outputs share products. An image in which something is not finite, or overflows, is computed by sums over taps.
+    Weights below 1e-36 lose bits.
 
     Examples
     --------
@@ -298,8 +300,8 @@ WHY = {
 }
 
 ERRORS = {  # by outputs a side of a tile
-    2: "rounding errors are about those of direct sums",
-    4: "rounding errors are three to seven times those of direct sums",
+    2: "rounding errors of random numbers are about those of direct sums",
+    4: "rounding errors of random numbers are three to seven times those of direct sums",
 }
 
 
@@ -344,7 +346,7 @@ def explain(
     >>> print(nn.explain((1, 64, 56, 56), (64, 64, 3, 3), padding=1, threads=1))  # doctest: +ELLIPSIS
     result   float32 (1, 64, 56, 56)
     kind     winograd: fewer products, of tiles' and kernels' values
-    tiles    2 outputs a side: rounding errors are about those of direct sums
+    tiles    2 outputs a side: rounding errors of random numbers are about those of direct sums
     isa      ...
     sums     of 32 channels at a time
     threads  1, over ... chunks
@@ -470,9 +472,9 @@ class Engine(NamedTuple):
         if forced and plan.winograd() == 0:
             raise ValueError(
                 "method='winograd' takes kernels of 3x3 taps, or of one row of 3, without stride and dilation, in "
-                "float32, and gradients of more than one output; got kernels of shape "
-                f"{w.shape[2:]}, stride {tuple(a.stride for a in axes)}, dilation {tuple(a.dilation for a in axes)} "
-                f"and {layer.dtype}"
+                "float32, for 2 to some thousand channels a group, and gradients of more than one output along each "
+                f"axis of 3 taps; got kernels of shape {w.shape}, stride {tuple(a.stride for a in axes)}, dilation "
+                f"{tuple(a.dilation for a in axes)}, groups {layer.groups} and {layer.dtype}"
             )
         return plan
 
@@ -502,9 +504,9 @@ def learn(
     layer = layer_arguments(rank, x, w, None, Options(*how), names)
     if _core is None or layer.channels_last or 0 in layer.shape or 0 in layer.x.shape:
         return None
-    plan = engine.plan(layer.x, w, layer, layer.axes)
+    plan = engine.plan(layer.x, layer.w, layer, layer.axes)
     pairs = plan.winograd(learnt=True)
-    if pairs > 0 and pairs not in known and (made := plan.learn(w)) is not None:
+    if pairs > 0 and pairs not in known and (made := plan.learn(readable(layer.w))) is not None:
         known[pairs] = made
     return known.get(pairs)
 
@@ -512,7 +514,7 @@ def learn(
 def error_bound(layer: Layer, engine: Engine, learnt: NDArray[Any] | None = None) -> NDArray[np.float64]:
     """How far the extension may be off."""
     bound = exact.layer_error_bound(layer)
-    if _core is None or engine.method == "im2col" or layer.channels_last:
+    if _core is None or engine.method == "im2col":
         return bound
     pairs = engine.plan(layer.x, layer.w, layer, layer.axes).winograd(learnt is not None)
     return np.maximum(bound, winograd.layer_error_bound(layer, pairs)) if pairs else bound

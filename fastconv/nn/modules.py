@@ -9,7 +9,7 @@ import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -47,6 +47,17 @@ __all__ = ["Conv1d", "Conv2d", "Conv3d"]
 NAMES = Names("x", "weight", owner="weight")
 KINDS = {"options": "U", "weight": "f", "bias": "f"}  # what save() writes, with the kinds of their dtypes
 SAVED = ("stride", "padding", "dilation", "groups", "padding_mode", "activation", "layout")
+
+MOST_SHAPES = 64  # of x, that a layer remembers
+
+
+class _Known(NamedTuple):
+    """What a layer has made of its weights."""
+
+    changes: int  # of the weights, so far
+    weight: NDArray[Any]
+    by_shape: dict[tuple[int, ...], NDArray[Any] | None]  # of x
+    values: dict[int, NDArray[Any]]  # the same by pairs of points, as many shapes have one
 
 
 class _Conv:
@@ -141,9 +152,7 @@ class _Conv:
         self._how = self._options[: len(SAVED)]
         self._engine = as_engine("auto", accuracy, threads)
         self._seen: tuple[NDArray[Any], NDArray[np.bool] | None] | None = None
-        self._learnt: dict[tuple[int, ...], NDArray[Any] | None] = {}  # by shapes of x
-        self._values: dict[int, NDArray[Any]] = {}  # the same by pairs of points, as they are for all these shapes
-        self._learnt_of = 0
+        self._known: _Known | None = None
         self._weight = Parameter("weight", np.ascontiguousarray(arrays["weight"]))
         self._bias = None if first is None else Parameter("bias", first)
 
@@ -181,23 +190,26 @@ class _Conv:
 
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The layer's output for x; nothing is remembered."""
-        w, bias = self._weight.value, None if self._bias is None else self._bias.value
-        y: NDArray[Any] = _output(self.rank, x, w, bias, out, self._learn(x), self._how, tuple(self._engine))
+        w, learnt = self._learn(x)
+        bias = None if self._bias is None else self._bias.value
+        y: NDArray[Any] = _output(self.rank, x, w, bias, out, learnt, self._how, tuple(self._engine))
         return y
 
-    def _learn(self, x: ArrayLike) -> NDArray[Any] | None:
-        """What the layer makes of its weights, for arrays of this shape: once, until they change."""
-        if self._learnt_of != self._weight.changes:
-            self._learnt, self._values, self._learnt_of = {}, {}, self._weight.changes
-        known, shape = self._learnt, as_numbers(x, "x").shape
-        if shape not in known:
+    def _learn(self, x: ArrayLike) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """The weights, and what the layer makes of them for arrays of this shape: once, until they change."""
+        known, shape = self._known, as_numbers(x, "x").shape
+        if known is None or known.changes != self._weight.changes:
+            known = self._known = _Known(self._weight.changes, self._weight.value, {}, {})
+        if shape not in known.by_shape:
+            if len(known.by_shape) == MOST_SHAPES:
+                known.by_shape.clear()
             how = *self._how, None, None
-            known[shape] = learn(self.rank, x, self._weight.value, how, self._engine, NAMES, self._values)
-        return known[shape]
+            known.by_shape[shape] = learn(self.rank, x, known.weight, how, self._engine, NAMES, known.values)
+        return known.weight, known.by_shape[shape]
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is made again of the weights."""
-        return self.__dict__ | {"_learnt": {}, "_values": {}}
+        return self.__dict__ | {"_known": None}
 
     def explain(self, x_shape: Sequence[int]) -> Explanation:
         """Say how the layer would compute its output for arrays of this shape; see `nn.explain`.
@@ -210,9 +222,10 @@ class _Conv:
     def refresh(self) -> None:
         """See what was written to elements of `weight`.
 
-        A layer that computes with fewer products (`accuracy`) makes values of its weights once, which take 1.8 or 4
-        times their memory, and makes them anew when weights are assigned or an optimiser takes a step. Of what is
-        written to elements of the array in another way it has to be told.
+        A layer that computes with fewer products (`accuracy`) makes values of its weights once, which take about 1.8
+        times their memory, or 4 times if it is "fast", and makes them anew when weights are assigned or an optimiser
+        takes a step. Of what is written to elements of the array in another way it has to be told; else its output is
+        that of the former weights.
         """
         self._weight.changes += 1
 

@@ -230,7 +230,7 @@ def error_bound(layer: Layer, engine: Engine) -> NDArray[np.float64]:
     if _core is None or engine.method == "im2col":
         return bound
     whole = _whole(layer)
-    pairs = engine.plan(layer.x, layer.w, whole, whole.axes, adjoint=True).winograd()
+    pairs = engine.plan(whole.x, whole.w, whole, whole.axes, adjoint=True).winograd()
     if pairs == 0:
         return bound
     of_tiles = winograd.transposed_error_bound(whole, pairs)
@@ -238,23 +238,23 @@ def error_bound(layer: Layer, engine: Engine) -> NDArray[np.float64]:
 
 
 def _whole(layer: Layer) -> Layer:
-    """The layer whose result is added back where it lies beyond the one asked for; or this one, if that is cut off."""
+    """The layer whose result is added back where it lies beyond the one asked for; or this one, if that is cut off.
+
+    What is added back is not rounded before: float16 is summed in float32.
+    """
     if all(a.boundary == "constant" for a in layer.axes):
         return layer
-    sizes = windows.extents(layer.axes)
+    sizes, dtype = windows.extents(layer.axes), layer.compute_dtype
     axes = tuple(a._replace(n=n, lead=0, boundary="constant") for a, n in zip(layer.axes, sizes, strict=True))
-    return layer._replace(axes=axes, shape=(*layer.shape[:2], *sizes), out=None)
+    x, w = layer.x.astype(dtype, copy=False), layer.w.astype(dtype, copy=False)
+    bias = None if layer.bias is None else layer.bias.astype(dtype, copy=False)
+    return layer._replace(x=x, w=w, bias=bias, dtype=dtype, axes=axes, shape=(*layer.shape[:2], *sizes), out=None)
 
 
 def _direct(layer: Layer, engine: Engine, asked: tuple[Any, ...], slots: tuple[int, ...]) -> Answer:
     """With images first and channels second."""
     whole = _whole(layer)
     cut = whole is layer
-    if not cut:  # what is added back is not rounded before: float16 is summed in float32
-        dtype = layer.compute_dtype
-        x, w = layer.x.astype(dtype, copy=False), layer.w.astype(dtype, copy=False)
-        bias = None if layer.bias is None else layer.bias.astype(dtype, copy=False)
-        whole = whole._replace(x=x, w=w, bias=bias, dtype=dtype)
     x = np.ascontiguousarray(whole.x) if layer.channels_last else whole.x
     w, bias = readable(whole.w), None if whole.bias is None else readable(whole.bias)
     result = room_for(layer) if cut else np.empty(whole.shape, whole.dtype)

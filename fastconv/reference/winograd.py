@@ -104,6 +104,17 @@ def transposed_error_bound(c: layers.Layer, pairs: int) -> NDArray[np.float64]:
 def _bound(
     c: layers.Layer, x: NDArray[np.float64], w: NDArray[np.float64], axes: tuple[Axis, ...], pairs: int
 ) -> NDArray[np.float64]:
+    # Axes of one element come first, as a signal in a column is as good as one in a row
+    order = sorted(range(len(axes)), key=lambda i: (axes[i].n, axes[i].k, axes[i].out, axes[i].lead) != (1, 1, 1, 0))
+    turn = (0, 1, *(2 + i for i in order))
+    bound = _bound_of_last(c, x.transpose(turn), w.transpose(turn), tuple(axes[i] for i in order), pairs)
+    return bound.transpose(np.argsort(turn))
+
+
+def _bound_of_last(
+    c: layers.Layer, x: NDArray[np.float64], w: NDArray[np.float64], axes: tuple[Axis, ...], pairs: int
+) -> NDArray[np.float64]:
+    """Of tiles of the last two axes."""
     rank, size = len(axes), 2 * pairs
     ways = [matrices(pairs if a.k == TAPS and i >= rank - 2 else 0) for i, a in enumerate(axes)]
     tiled = tuple(
