@@ -12,7 +12,7 @@ typedef struct { VT even, odd; } NAME(places);
 
 FC_INLINE NAME(places) NAME(places_at)(const char *x)
 {
-    const VT v = vload(x);
+    const VT v = (VT)vraw(uint16_t, x); /* bytes lie anywhere */
     return (NAME(places)){v & vsplat(255), v >> 8};
 }
 
@@ -25,10 +25,11 @@ FC_INLINE void NAME(put_places)(char *to, NAME(places) p, NAME(storing) s)
 {
     p.even = NAME(quotient)(p.even, s), p.odd = NAME(quotient)(p.odd, s);
     if (s.of_bytes) {
-        vstore((T *)to, p.even | p.odd << 8);
+        const VT bytes = p.even | p.odd << 8;
+        __builtin_memcpy(to, &bytes, sizeof bytes);
     } else {
-        vstore((T *)to, vziplow(p.even, p.odd));
-        vstore((T *)to + VLEN, vziphigh(p.even, p.odd));
+        const VT pairs[] = {(VT)vziplow(p.even, p.odd), (VT)vziphigh(p.even, p.odd)};
+        __builtin_memcpy(to, pairs, sizeof pairs);
     }
 }
 
