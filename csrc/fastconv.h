@@ -178,7 +178,8 @@ FC_API int fc_conv_run(const fc_conv *g); /* 1: `last` cannot be done for this l
 
 /* winograd.c: pairs of points of its tiles, which are twice as many outputs a side; 0: the layer is computed otherwise */
 FC_API int fc_winograd_pairs(const fc_conv *g);
-/* Bytes of the values of w, which are written to `to` unless it is NULL; 0: the layer is computed without them */
+/* Bytes of the values of w, which are written to `to` unless it is NULL. 0: the layer is computed without them; or w is to be
+ * written, and is not finite */
 FC_API ptrdiff_t fc_winograd_learn(const fc_conv *g, char *to);
 
 /* weight.c: the gradient of w, which is written to out. x is the layer's, continued by its boundary; dy is what its output

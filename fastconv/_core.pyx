@@ -261,7 +261,6 @@ def tune(ptrdiff_t band_rows=FC_BAND_ROWS, double threads_from_us=FC_THREADS_FRO
 
 
 fc_use(fc_isa(0))
-fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, stream_from())
 
 
 include "plans_words.pxi"
@@ -269,3 +268,5 @@ include "plans.pxi"
 include "plans_correlation.pxi"
 include "plans_filters.pxi"
 include "plans_layers.pxi"
+
+tune()

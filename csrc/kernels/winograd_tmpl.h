@@ -202,8 +202,9 @@ FC_INLINE void NAME(winograd_taps_along)(const int q, VT v[], const VT w[3], con
 }
 
 FC_INLINE void NAME(winograd_taps_of)(const int rows, const int cols, T *to, ptrdiff_t point, const T *w, const ptrdiff_t *at,
-                                      const fc_points *p, ptrdiff_t n)
+                                      const fc_points *given, ptrdiff_t n)
 {
+    const fc_points points = *given, *p = &points; /* no store can change them: what is made of them is made once */
     const int R = rows ? 2 * rows + 2 : 1, C = 2 * cols + 2, taps = rows ? 3 : 1;
     const VMASK lanes = vlanes(n);
     VT half[NAME(MOST_POINTS)][NAME(MOST_POINTS)];

@@ -7,7 +7,7 @@
  *   1. Kernels become values, n x n matrices of kernels x channels, unless they were made before (fc_winograd_learn).
  *   2. A plane of tiles is cut into blocks, rows x cols of tiles. What a tile sees is what an output of a layer of stride m
  *      and n x n taps sees, and is packed as such (pack.c). Of one channel after another, the block's tiles become values.
- *   3. Value by value, the kernels' matrix is multiplied by the block's (K1), a part of the channels at a time: sums stay small.
+ *   3. Value by value, the kernels' matrix is multiplied by the block's, a part of the channels at a time: sums stay small.
  *   4. Products of a few kernels become outputs, tile by tile a lane, and are copied to their places.
  *
  * Depth taps are more channels. The values of a block, and the products of a few kernels, stay in L2. Tiles begin at the first output
@@ -236,7 +236,7 @@ ptrdiff_t fc_winograd_learn(const fc_conv *g, char *to)
 {
     const layer l = fc_describe(g, fc_in_use());
     const int pairs = winograd_choose(&l);
-    if (pairs == 0 || !l.op->finite(g->w, g->groups * l.w_group))
+    if (pairs == 0 || (to && !l.op->finite(g->w, g->groups * l.w_group)))
         return 0;
     winograd d;
     winograd_plan(&d, &l, pairs);

@@ -61,21 +61,20 @@ _T = TypeVar("_T", bound=np.generic)
 _D = TypeVarWithDefault("_D", bound=np.generic, default=_T)
 _L_contra = TypeVar("_L_contra", contravariant=True)
 
-class _How(TypedDict, total=False):
+class _HowAny(TypedDict, total=False):
     """Arguments that no dtype depends on."""
 
     out: NDArray[Any] | None
+    accuracy: Accuracy
+    threads: int | None
+
+class _How(_HowAny, total=False):
     method: LayerMethod
-    accuracy: Accuracy
-    threads: int | None
 
-class _HowSums(TypedDict, total=False):
-    """The same of sums over outputs."""
+class _HowSums(_HowAny, total=False):
+    """Of sums over outputs."""
 
-    out: NDArray[Any] | None
     method: GradientMethod
-    accuracy: Accuracy
-    threads: int | None
 
 class _Conv(Protocol[_L_contra]):
     @overload
