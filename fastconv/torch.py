@@ -27,9 +27,10 @@ from fastconv.arguments.layer_geometry import (
     spans_of,
     transposed_geometry,
 )
-from fastconv.arguments.values import per_axis
+from fastconv.arguments.values import as_word, per_axis
+from fastconv.nn.functional import ACCURACIES
 from fastconv.torch_ops import How, product
-from fastconv.typing import IntOrTuple, Padding, PaddingMode
+from fastconv.typing import Accuracy, IntOrTuple, Padding, PaddingMode
 
 __all__ = [
     "conv1d",
@@ -54,6 +55,7 @@ def conv1d(
     groups: int = 1,
     *,
     padding_mode: PaddingMode = "zeros",
+    accuracy: Accuracy = "default",
 ) -> torch.Tensor:
     """`torch.nn.functional.conv1d`; see `conv2d`.
 
@@ -64,7 +66,7 @@ def conv1d(
     >>> fastconv.torch.conv1d(torch.ones(1, 1, 4), torch.ones(1, 1, 3))
     tensor([[[3., 3.]]])
     """
-    return _conv(1, input, weight, bias, Options(stride, padding, dilation, groups, padding_mode))
+    return _conv(1, input, weight, bias, Options(stride, padding, dilation, groups, padding_mode), accuracy)
 
 
 def conv2d(
@@ -77,6 +79,7 @@ def conv2d(
     groups: int = 1,
     *,
     padding_mode: PaddingMode = "zeros",
+    accuracy: Accuracy = "default",
 ) -> torch.Tensor:
     """`torch.nn.functional.conv2d`, computed and differentiated by `nn.conv2d` and `nn.conv2d_backward`.
 
@@ -86,6 +89,8 @@ def conv2d(
         float16, float32 or float64, on the CPU.
     stride, padding, dilation, groups, padding_mode
         As for `nn.conv2d`, which takes all that `torch.nn.functional.conv2d` does, and more.
+    accuracy : {"exact", "default", "fast"}
+        How far rounding errors may go for speed, as for `nn.conv2d`; of the gradients, too.
 
     Returns
     -------
@@ -105,7 +110,7 @@ def conv2d(
     >>> w.grad.flatten()
     tensor([4., 4., 4., 4., 4., 4., 4., 4.])
     """
-    return _conv(2, input, weight, bias, Options(stride, padding, dilation, groups, padding_mode))
+    return _conv(2, input, weight, bias, Options(stride, padding, dilation, groups, padding_mode), accuracy)
 
 
 def conv3d(
@@ -118,6 +123,7 @@ def conv3d(
     groups: int = 1,
     *,
     padding_mode: PaddingMode = "zeros",
+    accuracy: Accuracy = "default",
 ) -> torch.Tensor:
     """`torch.nn.functional.conv3d`; see `conv2d`.
 
@@ -128,7 +134,7 @@ def conv3d(
     >>> fastconv.torch.conv3d(torch.ones(1, 1, 2, 2, 2), torch.ones(1, 1, 2, 2, 2))
     tensor([[[[[8.]]]]])
     """
-    return _conv(3, input, weight, bias, Options(stride, padding, dilation, groups, padding_mode))
+    return _conv(3, input, weight, bias, Options(stride, padding, dilation, groups, padding_mode), accuracy)
 
 
 def conv_transpose1d(
@@ -140,6 +146,8 @@ def conv_transpose1d(
     output_padding: IntOrTuple = 0,
     groups: int = 1,
     dilation: IntOrTuple = 1,
+    *,
+    accuracy: Accuracy = "default",
 ) -> torch.Tensor:
     """`torch.nn.functional.conv_transpose1d`; see `conv2d`.
 
@@ -150,7 +158,8 @@ def conv_transpose1d(
     >>> fastconv.torch.conv_transpose1d(torch.ones(1, 1, 2), torch.ones(1, 1, 2))
     tensor([[[1., 2., 1.]]])
     """
-    return _conv_transpose(1, input, weight, bias, output_padding, Options(stride, padding, dilation, groups))
+    options = Options(stride, padding, dilation, groups)
+    return _conv_transpose(1, input, weight, bias, output_padding, options, accuracy)
 
 
 def conv_transpose2d(
@@ -162,6 +171,8 @@ def conv_transpose2d(
     output_padding: IntOrTuple = 0,
     groups: int = 1,
     dilation: IntOrTuple = 1,
+    *,
+    accuracy: Accuracy = "default",
 ) -> torch.Tensor:
     """`torch.nn.functional.conv_transpose2d`, computed by `nn.conv_transpose2d`; see `conv2d`.
 
@@ -172,7 +183,8 @@ def conv_transpose2d(
     >>> fastconv.torch.conv_transpose2d(torch.ones(1, 3, 4, 4), torch.ones(3, 5, 2, 2), stride=2).shape
     torch.Size([1, 5, 8, 8])
     """
-    return _conv_transpose(2, input, weight, bias, output_padding, Options(stride, padding, dilation, groups))
+    options = Options(stride, padding, dilation, groups)
+    return _conv_transpose(2, input, weight, bias, output_padding, options, accuracy)
 
 
 def conv_transpose3d(
@@ -184,6 +196,8 @@ def conv_transpose3d(
     output_padding: IntOrTuple = 0,
     groups: int = 1,
     dilation: IntOrTuple = 1,
+    *,
+    accuracy: Accuracy = "default",
 ) -> torch.Tensor:
     """`torch.nn.functional.conv_transpose3d`; see `conv2d`.
 
@@ -194,10 +208,11 @@ def conv_transpose3d(
     >>> fastconv.torch.conv_transpose3d(torch.ones(1, 3, 2, 2, 2), torch.ones(3, 5, 2, 2, 2), stride=2).shape
     torch.Size([1, 5, 4, 4, 4])
     """
-    return _conv_transpose(3, input, weight, bias, output_padding, Options(stride, padding, dilation, groups))
+    options = Options(stride, padding, dilation, groups)
+    return _conv_transpose(3, input, weight, bias, output_padding, options, accuracy)
 
 
-def replace_convs(model: torch.nn.Module) -> torch.nn.Module:
+def replace_convs(model: torch.nn.Module, *, accuracy: Accuracy = "default") -> torch.nn.Module:
     """Let every Conv1d, Conv2d and Conv3d of a model compute with fastconv.
 
     The modules stay what they are but for their class, a subclass of their own: parameters, hooks and the keys of
@@ -207,6 +222,8 @@ def replace_convs(model: torch.nn.Module) -> torch.nn.Module:
     ----------
     model : torch.nn.Module
         On the CPU. May be such a module itself.
+    accuracy : {"exact", "default", "fast"}
+        Of all of them, as for `nn.conv2d`. Modules keep it as an attribute of this name.
 
     Returns
     -------
@@ -217,7 +234,7 @@ def replace_convs(model: torch.nn.Module) -> torch.nn.Module:
     ------
     TypeError, ValueError
         A parameter is elsewhere or of another dtype than float16, float32 or float64; a module is of a subclass (lazy,
-        quantised, parametrised) of the three. No module is changed then.
+        quantised, parametrised) of the three; unknown accuracy. No module is changed then.
 
     Examples
     --------
@@ -229,10 +246,14 @@ def replace_convs(model: torch.nn.Module) -> torch.nn.Module:
     """
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model must be a torch.nn.Module; got {type(model).__name__}")
+    as_word(accuracy, ACCURACIES, "accuracy")
     found = []
     for path, module in model.named_modules():
         is_conv = isinstance(module, (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d))
-        if not is_conv or type(module) in REPLACED.values():
+        if not is_conv:
+            continue
+        if type(module) in REPLACED.values():
+            found.append(module)
             continue
         if type(module) not in REPLACED:
             raise TypeError(
@@ -243,12 +264,15 @@ def replace_convs(model: torch.nn.Module) -> torch.nn.Module:
             _check(parameter, name)
         found.append(module)
     for module in found:
-        module.__class__ = REPLACED[type(module)]
+        module.__class__ = REPLACED.get(type(module), type(module))
+        module.accuracy = accuracy
     return model
 
 
 class Conv1d(torch.nn.Conv1d):
     """A torch.nn.Conv1d that computes with fastconv."""
+
+    accuracy: Accuracy = "default"
 
     def _conv_forward(self, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         return conv1d(input, weight, bias, **_options(self))
@@ -257,12 +281,16 @@ class Conv1d(torch.nn.Conv1d):
 class Conv2d(torch.nn.Conv2d):
     """A torch.nn.Conv2d that computes with fastconv."""
 
+    accuracy: Accuracy = "default"
+
     def _conv_forward(self, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         return conv2d(input, weight, bias, **_options(self))
 
 
 class Conv3d(torch.nn.Conv3d):
     """A torch.nn.Conv3d that computes with fastconv."""
+
+    accuracy: Accuracy = "default"
 
     def _conv_forward(self, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         return conv3d(input, weight, bias, **_options(self))
@@ -271,18 +299,21 @@ class Conv3d(torch.nn.Conv3d):
 REPLACED: dict[Any, Any] = {torch.nn.Conv1d: Conv1d, torch.nn.Conv2d: Conv2d, torch.nn.Conv3d: Conv3d}
 
 
+OPTIONS = "stride", "padding", "dilation", "groups", "padding_mode", "accuracy"
+
+
 def _options(module: torch.nn.Module) -> dict[str, Any]:
-    return {name: getattr(module, name) for name in ("stride", "padding", "dilation", "groups", "padding_mode")}
+    return {name: getattr(module, name) for name in OPTIONS}
 
 
 # ---- what is asked -------------------------------------------------------------------------------
 
 
 def _conv(
-    rank: int, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, options: Options
+    rank: int, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, options: Options, accuracy: str
 ) -> torch.Tensor:
     input, weight, bias = _tensors(input, weight, bias)
-    how = _how(rank, input, weight, bias, options, 0, False)
+    how = _how(rank, input, weight, bias, options, 0, accuracy, False)
     batched = input.ndim == rank + 2
     y = product(input if batched else input[None], weight, None, bias, None, how)
     return y if batched else y[0]
@@ -295,10 +326,11 @@ def _conv_transpose(
     bias: torch.Tensor | None,
     output_padding: IntOrTuple,
     options: Options,
+    accuracy: str,
 ) -> torch.Tensor:
     """The layer that this is the adjoint of has `input` for its output."""
     input, weight, bias = _tensors(input, weight, bias)
-    how = _how(rank, input, weight, bias, options, output_padding, True)
+    how = _how(rank, input, weight, bias, options, output_padding, accuracy, True)
     batched = input.ndim == rank + 2
     x = product(None, weight, input if batched else input[None], bias, None, how)
     return x if batched else x[0]
@@ -311,10 +343,11 @@ def _how(
     bias: torch.Tensor | None,
     options: Options,
     output_padding: IntOrTuple,
+    accuracy: str,
     transposed: bool,
 ) -> How:
     """The options of a layer, or of a transposed one, if the shapes fit."""
-    asked = *options[:5], output_padding
+    asked = *options[:5], output_padding, accuracy
     shapes = tuple(input.shape), tuple(weight.shape), None if bias is None else tuple(bias.shape)
     if torch.compiler.is_compiling() or not all(map(_plain, shapes)):
         return _normal(rank, shapes[1], transposed, *asked)  # sizes are not known yet: they are checked where they are
@@ -354,13 +387,15 @@ def _normal(
     groups: int,
     padding_mode: str,
     output_padding: IntOrTuple,
+    accuracy: str,
 ) -> How:
     """What is asked, with a number for every axis."""
     steps, spread = per_axis(stride, rank, "stride"), per_axis(dilation, rank, "dilation")
     pads = pads_of(as_padding(padding), spans_of(w[2:], spread, "weight"), steps)
     more = per_axis(output_padding, rank, "output_padding", least=0)
     sides = [n for pair in pads for n in pair]
-    return How(steps, sides, spread, more, as_groups(groups, w, "weight"), padding_mode, transposed)
+    as_word(accuracy, ACCURACIES, "accuracy")
+    return How(steps, sides, spread, more, as_groups(groups, w, "weight"), padding_mode, transposed, accuracy)
 
 
 def _tensors(

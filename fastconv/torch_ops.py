@@ -52,6 +52,7 @@ class How(NamedTuple):
     groups: int
     padding_mode: str
     transposed: bool
+    accuracy: str
 
 
 class Product(torch.autograd.Function):
@@ -218,6 +219,7 @@ def _conv(x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None, *how: Any
         tuple(h.dilation),
         h.groups,
         padding_mode=h.padding_mode,
+        accuracy=h.accuracy,
     )
     if any(h.output_padding):  # of the whole layer's outputs, those that the transposed layer had
         there: tuple[Any, ...] = (..., *map(slice, _shape_of_y(x, w, h)[2:]))
@@ -228,7 +230,7 @@ def _conv(x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None, *how: Any
 def _conv_transpose(y: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None, *how: Any) -> torch.Tensor:
     h = How(*how)
     layer = h.stride, _pairs(h.padding), h.output_padding, h.groups, h.dilation
-    return torch.from_numpy(CONV_TRANSPOSE[len(h.stride)](*_arrays(y, w, bias), *layer))
+    return torch.from_numpy(CONV_TRANSPOSE[len(h.stride)](*_arrays(y, w, bias), *layer, accuracy=h.accuracy))
 
 
 def _gradient(
@@ -239,7 +241,8 @@ def _gradient(
     xa, wa, ya = _arrays(x, w, y)
     layer = h.stride, _pairs(h.padding), h.dilation, h.groups
     if xa is None:
-        return torch.from_numpy(INPUT[rank](shape, wa, ya, *layer, padding_mode=h.padding_mode))
+        x = INPUT[rank](shape, wa, ya, *layer, padding_mode=h.padding_mode, accuracy=h.accuracy)
+        return torch.from_numpy(x)
     more = [n // step for n, step in zip(h.output_padding, h.stride, strict=True)]
     if any(more):  # zeros for the outputs that the layer has and the transposed layer had not
         ya = np.pad(ya, [(0, 0), (0, 0), *((0, n) for n in more)])
@@ -274,7 +277,10 @@ def _spans(w: torch.Tensor, how: How) -> list[int]:
     return [(taps - 1) * apart + 1 for taps, apart in zip(w.shape[2:], how.dilation, strict=True)]
 
 
-HOW = "int[] stride, int[] padding, int[] dilation, int[] output_padding, int groups, str padding_mode, bool transposed"
+HOW = (
+    "int[] stride, int[] padding, int[] dilation, int[] output_padding, int groups, str padding_mode, bool transposed, "
+    "str accuracy"
+)
 # Each operation: what computes it, what tells only the shape of its result, and what PyTorch is to differentiate
 OPERATIONS: dict[str, tuple[Callable[..., torch.Tensor], ...]] = {
     f"conv(Tensor x, Tensor w, Tensor? bias, {HOW}) -> Tensor": (

@@ -14,6 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import fastconv.torch  # noqa: E402
+from fastconv import nn  # noqa: E402
 
 OURS = {1: fastconv.torch.conv1d, 2: fastconv.torch.conv2d, 3: fastconv.torch.conv3d}
 TRANSPOSED = {
@@ -175,6 +176,26 @@ def test_models_that_cannot_be_replaced_stay(bad, error, says):
 X, W = torch.zeros(1, 4, 5, 6), torch.zeros(6, 4, 3, 3)
 
 
+@pytest.mark.parametrize("accuracy", ["exact", "default", "fast"])
+def test_accuracy(rng, accuracy):
+    """It is that of the layer, of its gradient, of the transposed layer, and of a module."""
+    x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((1, 64, 28, 28), (64, 64, 3, 3)))
+    X, W = torch.from_numpy(x).requires_grad_(), torch.from_numpy(w)
+    y = fastconv.torch.conv2d(X, W, padding=1, accuracy=accuracy)
+    y.backward(y.detach())
+    wanted = nn.conv2d(x, w, padding=1, accuracy=accuracy)
+    np.testing.assert_array_equal(y.detach().numpy(), wanted)
+    np.testing.assert_array_equal(X.grad, nn.conv2d_input(x.shape, w, wanted, padding=1, accuracy=accuracy))
+    transposed = fastconv.torch.conv_transpose2d(X.detach(), W, padding=1, accuracy=accuracy)
+    np.testing.assert_array_equal(transposed, nn.conv_transpose2d(x, w, padding=1, accuracy=accuracy))
+    module = torch.nn.Conv2d(64, 64, 3, padding=1, bias=False)
+    module.weight.data = W
+    again = fastconv.torch.replace_convs(fastconv.torch.replace_convs(module), accuracy=accuracy)
+    np.testing.assert_array_equal(again(X.detach()).detach(), wanted)
+    if nn.explain(x.shape, w.shape, padding=1, accuracy=accuracy).tile:
+        assert (wanted != nn.conv2d(x, w, padding=1, accuracy="exact")).any()
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
@@ -200,6 +221,7 @@ X, W = torch.zeros(1, 4, 5, 6), torch.zeros(6, 4, 3, 3)
         (dict(stride=0), ValueError, "stride"),
         (dict(padding="full"), ValueError, "padding.*full"),
         (dict(padding_mode="mirror"), ValueError, "padding_mode.*mirror"),
+        (dict(accuracy="best"), ValueError, "accuracy.*exact.*default.*fast.*best"),
     ],
 )
 def test_errors(arguments, error, says):

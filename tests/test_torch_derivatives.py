@@ -316,7 +316,7 @@ def test_operations_know_the_shapes_of_their_results(functions, x_shape, w_shape
 @pytest.mark.parametrize("bad", [(1, 5, 5, 5), (1, 4, 1, 5), (4, 5)])
 def test_operations_check_what_graphs_give_them(bad):
     """Shapes of graphs that were traced with others."""
-    how = ((1, 1), (0, 0, 0, 0), (1, 1), (0, 0), 1, "zeros", False)
+    how = ((1, 1), (0, 0, 0, 0), (1, 1), (0, 0), 1, "zeros", False, "default")
     x, w, y = torch.ones(bad), torch.ones(3, 4, 2, 2), torch.ones(1, 3, 4, 4)
     for call in (
         lambda: torch.ops.fastconv.conv(x, w, None, *how),
