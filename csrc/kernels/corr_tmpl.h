@@ -133,6 +133,10 @@ FC_INLINE void NAME(corr_block)(const int R, const int M, const int V, const int
                                 ptrdiff_t xs, const fc_taps *taps, ptrdiff_t step, T *out, ptrdiff_t os, VMASK lanes)
 {
     VT acc[NAME(CORR_MOST)][NAME(CORR_MOST)];
+    if (R > 1 && dense && taps->stream) /* rows that the block below meets first: more streams than a CPU follows by itself */
+        EACH(r, R)
+            EACH(v, V)
+                __builtin_prefetch(x + (taps->h - 1 + R + r) * xs + v * VLEN, 0, 2);
     NAME(corr_sums)(R, M, V, whole, dense, 0, x, xs, taps, step, lanes, acc);
     const int stream = dense && taps->stream && ((uintptr_t)out | (uintptr_t)os * sizeof(T)) % FC_VECTOR_BYTES == 0;
     EACH(r, R) {
