@@ -90,7 +90,7 @@ static void separable_block(const call *c, const scratch *s, const patch *p, ptr
             separable_pass(c, &deep, src, p->r->row, s->planes, work, tall, broad);
             from = s->planes, row = work;
         }
-        fc_taps down = {.h = h, .full = 1, .at = here, .k = c->g->factor[ROWS] + t * h * c->size};
+        fc_taps down = {.h = h, .full = 1, .at = here, .k = c->g->factor[ROWS] + t * h * c->size, .far = c->is_far};
         separable_pass(c, &down, from, row, s->sums + t * term * c->size, work, rows, broad);
     }
     separable_across(c, s, term, p->out + (i * p->out_row + j) * c->size, p->out_row, p->out_result, rows, cols);

@@ -129,14 +129,20 @@ FC_INLINE void NAME(corr_sums)(const int R, const int M, const int V, const int 
 #undef FC_INPUT_ROW
 }
 
+/* Ask for rows that the block below meets first: all of them are more streams than a CPU follows by itself. */
+FC_INLINE void NAME(corr_ahead)(const int R, const int V, const T *x, ptrdiff_t xs, ptrdiff_t h)
+{
+    EACH(r, R)
+        EACH(v, V)
+            __builtin_prefetch(x + (R + h - 1 + r) * xs + v * VLEN, 0, 2);
+}
+
 FC_INLINE void NAME(corr_block)(const int R, const int M, const int V, const int whole, const int dense, const T *x,
                                 ptrdiff_t xs, const fc_taps *taps, ptrdiff_t step, T *out, ptrdiff_t os, VMASK lanes)
 {
     VT acc[NAME(CORR_MOST)][NAME(CORR_MOST)];
-    if (R > 1 && dense && taps->stream) /* rows that the block below meets first: more streams than a CPU follows by itself */
-        EACH(r, R)
-            EACH(v, V)
-                __builtin_prefetch(x + (taps->h - 1 + R + r) * xs + v * VLEN, 0, 2);
+    if (R > 1 && dense && taps->far)
+        NAME(corr_ahead)(R, V, x, xs, taps->h);
     NAME(corr_sums)(R, M, V, whole, dense, 0, x, xs, taps, step, lanes, acc);
     const int stream = dense && taps->stream && ((uintptr_t)out | (uintptr_t)os * sizeof(T)) % FC_VECTOR_BYTES == 0;
     EACH(r, R) {

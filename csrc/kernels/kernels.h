@@ -34,15 +34,15 @@ enum { FC_F16 = FC_STORED_TYPES };
 
 /* The taps of a K3 call, column by column: k[t * h + a] belongs to tap row a of column t, whose elements lie
  * `at[t]` elements after the row's first. The last `part` columns have no tap in row h-1. stream: out is so large that
- * it goes past the caches wherever its rows are aligned. apart: not 0 where vectors of columns are not adjacent, but so many
- * elements from one to the next, in x and in out; then rows and vectors are at least, and exactly, those of the first of
- * fc->block with at most FC_SHARING_ROWS(h), and all vectors are whole. */
+ * it goes past the caches wherever its rows are aligned. far: x comes from beyond L2, and rows are asked for ahead. apart: not
+ * 0 where vectors of columns are not adjacent, but so many elements from one to the next, in x and in out; then rows and
+ * vectors are at least, and exactly, those of the first of fc->block with at most FC_SHARING_ROWS(h), and all vectors are whole. */
 #define FC_SHARING_ROWS(h) ((h) == 1 ? 1 : 2 * (h))
 typedef struct {
     ptrdiff_t h, full, part;
     const ptrdiff_t *at;
     const void *k;
-    int stream;
+    int stream, far;
     ptrdiff_t apart;
     double start; /* what a sum begins with; of floats */
 } fc_taps;
