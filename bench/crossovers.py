@@ -80,6 +80,11 @@ def winograd() -> Calls:
     return dict(layer("conv2d", (1, c, n, n), (max(c, 16), c, 3, 3), **how) for how in hows for c, n in sides)
 
 
+def large_kernels() -> Calls:
+    sides = ((64, 56, 31), (64, 28, 29), (64, 28, 13), (64, 14, 27), (64, 56, 11), (8, 224, 13), (1, 512, 63))
+    return dict(layer("conv2d", (1, c, n, n), (c, 1, k, k), padding=k // 2, groups=c) for c, n, k in sides)
+
+
 def zones() -> Calls:
     sides = ((256, 28, 2), (256, 28, 4), (256, 33, 12), (64, 56, 2), (32, 112, 4), (16, 16, 8))
     return dict(layer("conv2d", (1, c, n, n), (c, c, 3, 3), padding=d, dilation=d) for c, n, d in sides)
@@ -218,7 +223,7 @@ def threads() -> Calls:
 # Numbers, and the calls that they decide
 GROUPS: dict[str, Callable[[], Calls]] = {
     "PRODUCTS_*": products, "CYCLES_*": products, "VECTORS_*": products, "UNEVEN": products, "ZONES_*": zones,
-    "WINOGRAD_*": winograd,
+    "WINOGRAD_*": winograd, "TRANSFORMS_*": large_kernels, "RATE_TRANSFORMS": large_kernels,
     "TAPS_*": planes, "SLIDES_*": planes, "LANES_*": planes, "EXCHANGE_*": few_outputs, "WEIGHT_*": weights,
     "FOLD_*": folds, "FFT_*": transforms, "TRANSFORM_*": choices, "PART_*": choices, "RATE_DIRECT": choices,
     "RATE_INTEGERS": choices, "GATHER_*_US": choices, "CROSSOVERS": choices, "BOX_*": choices,

@@ -140,6 +140,27 @@ FC_API size_t fc_fft_scratch(const fc_fft *plan);                        /* byte
 FC_API void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile tile[2], const ptrdiff_t x_stride[2],
                         const ptrdiff_t y_stride[2]);
 
+/* Folded: one real tile of rows x cols, rows even, takes half the time of two. Beyond its last row follows its first, with the other
+ * sign; beyond the last column the first:
+ *
+ *   y[r][c] = sum_{a, b} X[r + a][c + b] taps[a][b]    for any y, X being x, amid zeros, continued so
+ *
+ * A tap that lies before the first element of the window, a < 0, is tap a + rows with the other sign; b < 0 is tap b + cols. A spectrum
+ * takes fc_fft_folded_bytes. */
+typedef struct {
+    void *at;
+    ptrdiff_t stride, rows, cols; /* elements from row to row; at most those of the tile, and the rest are zeros, or left alone */
+} fc_fft_plane;
+/* A size that suits windows of k along rows and columns. Where all `out` outputs, of which there is at least one, are computed at
+ * once, `alone` elements do; plan: as above. Returns the us of all outputs on one thread, with vectors of 64 bytes. n: 0, if there is none */
+FC_API double fc_fft_folded_size(int type, const ptrdiff_t k[2], const ptrdiff_t out[2], const ptrdiff_t alone[2], double plan,
+                                 ptrdiff_t n[2]);
+FC_API fc_fft *fc_fft_new_folded(const fc_kernels *fc, int type, ptrdiff_t rows, ptrdiff_t cols); /* of such a size; NULL: no memory */
+FC_API ptrdiff_t fc_fft_folded_bytes(const fc_fft *plan);
+FC_API void fc_fft_learn_folded(const fc_fft *plan, void *scratch, void *spectrum, const fc_fft_plane *taps);
+FC_API void fc_fft_corr_folded(const fc_fft *plan, void *scratch, const void *spectrum, const fc_fft_plane *x,
+                               const fc_fft_plane *y);
+
 /* conv.c: a layer. x has images of groups x channels, out images of groups x kernels, and for every group
  *
  *   out[image][m] = bias[m] + sum_{c < channels} x[image][c] (*) w[m][c],    brought between low and high if clamp
@@ -152,7 +173,7 @@ FC_API void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile til
  *   out[image][c][i] = bias[c] + sum_{m < kernels} sum_{o * stride - lead + t * dilation = i} x[image][m][o] w[m][c][t]
  *
  * Beyond x lie zeros then. halves: type is FC_F32, but all arrays are FC_F16. */
-enum { FC_PRODUCTS, FC_LANES, FC_SLIDES, FC_WINOGRAD };
+enum { FC_PRODUCTS, FC_LANES, FC_SLIDES, FC_WINOGRAD, FC_TRANSFORMS };
 enum { FC_EXACT, FC_DEFAULT, FC_FAST }; /* how much a layer may add to the rounding errors of sums over taps */
 typedef struct {
     int kind, threads;
@@ -167,8 +188,8 @@ typedef struct {
     const char *x, *w, *bias;
     char *out;
     double low, high;
-    int accuracy, forced; /* forced: whatever is faster (winograd.c) */
-    const char *learnt;   /* what fc_winograd_learn made of w for such a call; or NULL */
+    int accuracy, forced; /* forced: FC_WINOGRAD or FC_TRANSFORMS where it is possible, whatever is faster; else 0 */
+    const char *learnt;   /* what fc_conv_learn made of w for such a call; or NULL */
     const char *dy;       /* of fc_conv_weight_run, with any strides in bytes */
     ptrdiff_t dy_image, dy_channel, dy_step[FC_AXES];
     fc_conv_plan
@@ -178,9 +199,12 @@ FC_API int fc_conv_run(const fc_conv *g); /* 1: `last` cannot be done for this l
 
 /* winograd.c: pairs of points of its tiles, which are twice as many outputs a side; 0: the layer is computed otherwise */
 FC_API int fc_winograd_pairs(const fc_conv *g);
-/* Bytes of the values of w, which are written to `to` unless it is NULL. 0: the layer is computed without them; or w is to be
- * written, and is not finite */
-FC_API ptrdiff_t fc_winograd_learn(const fc_conv *g, char *to);
+/* transforms.c: whether they compute it, or the data gradient; and the points of a tile */
+FC_API int fc_conv_tile(const fc_conv *g, ptrdiff_t n[2]);
+/* Bytes of the values of w, or of its spectra, which are written to `to` unless it is NULL. 0: the layer is computed without them; or w
+ * is to be written, and is not finite, or memory is short */
+FC_API ptrdiff_t fc_conv_learn(const fc_conv *g, char *to);
+FC_API ptrdiff_t fc_winograd_learn(const fc_conv *g, char *to); /* by winograd.c */
 
 /* weight.c: the gradient of w, which is written to out. x is the layer's, continued by its boundary; dy is what its output
  * would be. At least one image. */

@@ -78,7 +78,7 @@ cdef class ArraysPlan(Plan):
 # ---- layers ----------------------------------------------------------------------------------------
 
 cdef extern from "fastconv.h" nogil:
-    int FC_PRODUCTS, FC_LANES, FC_SLIDES, FC_WINOGRAD
+    int FC_PRODUCTS, FC_LANES, FC_SLIDES, FC_WINOGRAD, FC_TRANSFORMS
     int FC_EXACT, FC_DEFAULT, FC_FAST
     ctypedef struct fc_conv_plan:
         int kind, threads
@@ -103,9 +103,11 @@ cdef extern from "fastconv.h" nogil:
     int fc_conv_run(const fc_conv *g)
     int fc_conv_weight_run(const fc_conv *g)
     int fc_winograd_pairs(const fc_conv *g)
-    ptrdiff_t fc_winograd_learn(const fc_conv *g, char *to)
+    bint fc_conv_tile(const fc_conv *g, ptrdiff_t *n)
+    ptrdiff_t fc_conv_learn(const fc_conv *g, char *to)
 
 ACCURACIES = {"exact": FC_EXACT, "default": FC_DEFAULT, "fast": FC_FAST}
+FORCED = {"winograd": FC_WINOGRAD, "fft": FC_TRANSFORMS}
 
 
 cdef double describe_windows(fc_axis *axis, axes, cnp.ndarray x) except -1:
@@ -139,8 +141,8 @@ cdef class LayerPlan(ArraysPlan):
     threads : int
         0: as many as are the default then.
     accuracy : {"exact", "default", "fast"}
-    forced : bool
-        Winograd's convolution, where it is possible, is not to be weighed against other ways.
+    forced : {None, "winograd", "fft"}
+        Winograd's convolution, or transforms, where it is possible, is not to be weighed against other ways.
     adjoint : bool
         The adjoint: x is (images, kernels, ...), bias (channels,), the result (images, channels, ...) of the sizes n of
         the axes. Beyond it lie zeros.
@@ -151,10 +153,10 @@ cdef class LayerPlan(ArraysPlan):
     cdef fc_conv g
 
     def __init__(self, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, clamp, int threads, bint adjoint=False,
-                 bint last=False, accuracy="exact", bint forced=False):
+                 bint last=False, accuracy="exact", forced=None):
         self.describe(x, w, axes, groups, threads)
         self.g.gradient, self.g.clamp, self.g.last = adjoint, clamp is not None, last
-        self.g.accuracy, self.g.forced = ACCURACIES[accuracy], forced
+        self.g.accuracy, self.g.forced = ACCURACIES[accuracy], FORCED.get(forced, 0)
         self.g.low, self.g.high = clamp if clamp is not None else (0, 0)
         self.scratch = "blocks of a convolution layer"
 
@@ -190,6 +192,13 @@ cdef class LayerPlan(ArraysPlan):
         g.learnt = <const char *> &g if learnt else NULL
         return fc_winograd_pairs(&g)
 
+    def transforms(self, bint learnt=False):
+        """Points of a tile, rows and columns, of the transforms that compute the layer; None: they do not."""
+        cdef fc_conv g = self.g
+        cdef ptrdiff_t n[2]
+        g.learnt = <const char *> &g if learnt else NULL
+        return (n[0], n[1]) if fc_conv_tile(&g, n) else None
+
     def learn(self, cnp.ndarray w):
         """What the layer makes of its weights, C-contiguous, before it meets x, to be read as a fourth array; None: nothing."""
         cdef fc_conv g = self.g
@@ -197,13 +206,13 @@ cdef class LayerPlan(ArraysPlan):
         g.threads = self.threads if self.threads > 0 else default_threads
         cdef cnp.npy_intp bytes
         with nogil:
-            bytes = fc_winograd_learn(&g, NULL)
+            bytes = fc_conv_learn(&g, NULL)
         if bytes == 0:
             return None
         cdef cnp.ndarray learnt = cnp.PyArray_SimpleNew(1, &bytes, cnp.NPY_UINT8)
         cdef char *to = cnp.PyArray_BYTES(learnt)
         with nogil:
-            bytes = fc_winograd_learn(&g, to)
+            bytes = fc_conv_learn(&g, to)
         return learnt if bytes > 0 else None  # weights may have changed meanwhile
 
     def takes_last(self, cnp.ndarray x, cnp.ndarray w):
@@ -217,7 +226,8 @@ cdef class LayerPlan(ArraysPlan):
         learnt: its weights are."""
         cdef fc_conv_plan plan
         self.ask(x, w, &plan, learnt)
-        kind = {FC_PRODUCTS: "products", FC_LANES: "lanes", FC_SLIDES: "slides", FC_WINOGRAD: "winograd"}[plan.kind]
+        kind = {FC_PRODUCTS: "products", FC_LANES: "lanes", FC_SLIDES: "slides", FC_WINOGRAD: "winograd",
+                FC_TRANSFORMS: "fft"}[plan.kind]
         return kind, plan.threads, plan.chunks, plan.part
 
 

@@ -73,7 +73,7 @@ Layout1d: TypeAlias = Literal["NCW", "NWC"]
 Layout2d: TypeAlias = Literal["NCHW", "NHWC"]
 Layout3d: TypeAlias = Literal["NCDHW", "NDHWC"]
 Layout: TypeAlias = Layout1d | Layout2d | Layout3d
-LayerMethod: TypeAlias = Literal["auto", "direct", "winograd", "im2col", "numpy"]
+LayerMethod: TypeAlias = Literal["auto", "direct", "winograd", "fft", "im2col", "numpy"]
 GradientMethod: TypeAlias = Literal["auto", "direct", "im2col", "numpy"]
 Accuracy: TypeAlias = Literal["exact", "default", "fast"]
 

@@ -97,6 +97,11 @@ def _random_call(rng: Rng) -> Call | None:
     if fewer and min(outs) > 1 and rarely(rng, 0.6):
         dtype, how["method"] = "float32", "winograd"
         how["accuracy"] = pick(rng, ["default", "fast"])
+    one_each = channels == groups and (op == "conv" or kernels == groups) and {*stride} == {1}
+    transforms = op in ("conv", "input", "transpose") and one_each and k[:-2] in ((), (1,)) and min(k[-2:]) > 1
+    as_planes = all(n == o and not sum(p) for n, o, p in zip(size[:-2], outs, sides, strict=False))
+    if rank > 1 and transforms and as_planes and rarely(rng, 0.6):
+        how["method"], how["accuracy"] = "fft", pick(rng, ["default", "fast"])
     x = array(rng, (images, channels, *size), dtype, kind)
     w = array(
         rng, (kernels, channels // groups, *k), dtype, kind if rarely(rng, 0.5) else kind.replace("spoilt", "whole")
@@ -105,10 +110,10 @@ def _random_call(rng: Rng) -> Call | None:
     n = channels if op == "transpose" else kernels
     bias = array(rng, (n,), dtype, kind.replace("spoilt", "real")) if rarely(rng, 0.5) else None
     call = _of(op, rank, x, w, dy, bias, how, slides)
-    if kind == "whole" and how["accuracy"] != "fast":
+    if kind == "whole" and how["accuracy"] != "fast" and how["method"] != "fft":
         call = call._replace(bound=0)
     also = [*call.also, *_also(rng, op, rank, call)]
-    call = call._replace(also=tuple(also), bits=how["method"] in ("auto", "direct", "winograd"))
+    call = call._replace(also=tuple(also), bits=how["method"] in ("auto", "direct", "winograd", "fft"))
     if rarely(rng, 0.1) and op != "bias":
         refuses = functools.partial(by_reference, call.function)
         call = spoilt(rng, call, refuses, [n for n in call.arguments if n != "method"])

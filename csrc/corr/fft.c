@@ -15,6 +15,11 @@
  * A tile of one row, n points, is taken as R x C = n with the elements in reading order; between 1 and 2, frequency
  * f of column c is multiplied by exp(-2 pi i f c / n), and 2 to 3 by the conjugate ("twist").
  *
+ * A folded plan transforms one tile of 2R x C points: x0 and x1 are its upper and its lower half. As polynomials in t of degree 2R - 1
+ * they are reduced modulo t^R - i; that makes x0 + i x1 of them, and of their product y0 + i y1, to which what goes beyond row 2R returns
+ * with the other sign (Nussbaumer, Fast Fourier Transform and Convolution Algorithms, 2nd ed., section 7.2). Multiplied by the powers of
+ * exp(pi i / 2R) ("turn"), row by row as they are read, such polynomials are what a transform multiplies.
+ *
  * Error, with u the unit roundoff and N points (to first order; |.|: root of the sum of squares over both tiles):
  *
  *   |y - exact| <= 9 u log2(N) |x| |taps|    for every element; seen: 0.2 instead of 9
@@ -31,7 +36,7 @@
 
 struct fc_fft {
     size_t size;             /* of an element */
-    int flat;                /* one row, taken as R x C */
+    int flat, folded;        /* one row, taken as R x C; one tile, as its halves */
     ptrdiff_t lanes, k[3];   /* k: kernel, as the caller has it */
     ptrdiff_t plane, column; /* complex vectors from plane to plane, and from column block to column block */
     fc_fft_axis axis[3];     /* D, R, C */
@@ -148,7 +153,7 @@ static int fft_set_axes(fc_fft *plan, const ptrdiff_t n[3], const ptrdiff_t k[3]
             return 0;
         a->passes = 1;
         a->radix[0] = 1;
-        if ((plan->flat ? i > 0 : k[i] > 1) && !(a->passes = fc_fft_radices(a->n, a->radix)))
+        if ((plan->flat || plan->folded ? i > 0 : k[i] > 1) && !(a->passes = fc_fft_radices(a->n, a->radix)))
             return 0;
     }
     return 1;
@@ -161,8 +166,9 @@ static fc_fft *fft_lay_plan(fc_fft *head, fc_room *r, char *factors[3])
     fc_fft *plan = fc_part(r, "plan", 1, sizeof *plan);
     for (int i = 0; i < 3; i++)
         factors[i] = fc_part(r, "factors", fft_count_factors(&head->axis[i]), (ptrdiff_t)head->size);
-    head->spectrum = fc_part(r, "spectrum", D * R * C, complex);
+    head->spectrum = head->folded ? NULL : fc_part(r, "spectrum", D * R * C, complex);
     head->twist = head->flat ? fc_part(r, "twist", R * C, complex) : NULL;
+    head->axis[1].turn = head->folded ? fc_part(r, "turn", R, complex) : NULL;
     return plan;
 }
 
@@ -174,9 +180,9 @@ static void fft_lay_scratch(const fc_fft *plan, fc_room *r, char **blocks, char 
     *strip = fc_part(r, "strip", C, vector);
 }
 
-fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const ptrdiff_t k[3], const void *taps)
+static fc_fft *fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const ptrdiff_t k[3], const void *taps, int folded)
 {
-    fc_fft head = {.size = type == FC_F32 ? sizeof(float) : sizeof(double)};
+    fc_fft head = {.size = type == FC_F32 ? sizeof(float) : sizeof(double), .folded = folded};
     if (!fft_set_axes(&head, n, k))
         return NULL;
     head.lanes = fc->vector_bytes / (ptrdiff_t)head.size;
@@ -202,11 +208,28 @@ fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const p
         fft_fill_factors(&plan->axis[i], i > 0 ? &plan->axis[i - 1] : NULL, factors[i], plan->size);
     if (plan->flat)
         fft_fill_twist(plan, (long double *)(void *)(scratch + bytes));
+    for (ptrdiff_t row = 0; plan->folded && row < R; row++) {
+        long double re, im;
+        fft_root_of_one(row, 4 * R, &re, &im);
+        fft_put((char *)plan->axis[1].turn, plan->size, 2 * row, re);
+        fft_put((char *)plan->axis[1].turn, plan->size, 2 * row + 1, -im);
+    }
     if (taps)
         fc_fft_learn(plan, scratch, taps);
     fc_close(&room);
     fc_free(scratch);
     return plan;
+}
+
+fc_fft *fc_fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], const ptrdiff_t k[3], const void *taps)
+{
+    return fft_new(fc, type, n, k, taps, 0);
+}
+
+fc_fft *fc_fft_new_folded(const fc_kernels *fc, int type, ptrdiff_t rows, ptrdiff_t cols)
+{
+    const ptrdiff_t n[3] = {1, rows / 2, cols}, k[3] = {1, 1, 1};
+    return fft_new(fc, type, n, k, NULL, 1);
 }
 
 void fc_fft_free(fc_fft *plan) { fc_free(plan); }
@@ -274,15 +297,15 @@ static void fft_column(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_ti
 }
 
 /* Step 2 for every block of rows */
-static void fft_along_rows(const fc_fft *plan, char *z, char *strip, double learn)
+static void fft_along_rows(const fc_fft *plan, char *z, char *spectrum, char *strip, double learn)
 {
     ptrdiff_t D = plan->axis[0].n, R = plan->axis[1].n, C = plan->axis[2].n, vector = 2 * plan->lanes;
     size_t bytes = (size_t)vector * plan->size, block = (size_t)C * bytes;
-    char *spectrum = plan->spectrum;
+    const char *twist = plan->twist;
     for (ptrdiff_t d = 0; d < D; d++)
-        for (ptrdiff_t r = 0; r < R; r += plan->lanes, spectrum += block)
+        for (ptrdiff_t r = 0; r < R; r += plan->lanes, spectrum += block, twist += twist ? block : 0)
             plan->op->fftmul(&plan->axis[2], z + (size_t)(d * plan->plane + r) * bytes, plan->column * vector, spectrum,
-                             plan->twist ? plan->twist + (spectrum - plan->spectrum) : NULL, strip, learn);
+                             twist, strip, learn);
 }
 
 static void fft_columns(const fc_fft *plan, char *z, const fc_fft_tile tile[2], const ptrdiff_t stride[2], int back)
@@ -296,17 +319,17 @@ static void fft_columns(const fc_fft *plan, char *z, const fc_fft_tile tile[2], 
         fft_column(plan, z + (size_t)b * block, b, tile, extent, stride, back);
 }
 
-/* All steps; or, if `learn` is not 0, up to the spectrum, which is learnt (fftmul). y_stride: not read then */
-static void fft_run(const fc_fft *plan, void *scratch, const fc_fft_tile tile[2], const ptrdiff_t x_stride[2],
-                    const ptrdiff_t y_stride[2], double learn)
+/* All steps; or, if `learn` is not 0, up to the spectrum, which is learnt (fftmul); `to` and y_stride are not read then */
+static void fft_run(const fc_fft *plan, char *spectrum, void *scratch, const fc_fft_tile tile[2], const ptrdiff_t x_stride[2],
+                    const fc_fft_tile to[2], const ptrdiff_t y_stride[2], double learn)
 {
     fc_room r = {.block = scratch};
     char *z, *strip;
     fft_lay_scratch(plan, &r, &z, &strip);
     fft_columns(plan, z, tile, x_stride, 0);
-    fft_along_rows(plan, z, strip, learn);
+    fft_along_rows(plan, z, spectrum, strip, learn);
     if (learn == 0)
-        fft_columns(plan, z, tile, y_stride, 1);
+        fft_columns(plan, z, to, y_stride, 1);
     fc_close(&r);
 }
 
@@ -322,7 +345,7 @@ void fc_fft_learn(fc_fft *plan, void *scratch, const void *taps)
             tile[0].out[a] = plan->axis[a].n;
             stride[a] = 0;
         }
-    fft_run(plan, scratch, tile, stride, NULL, 1 / points);
+    fft_run(plan, plan->spectrum, scratch, tile, stride, NULL, NULL, 1 / points);
 }
 
 void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile tiles[2], const ptrdiff_t x_stride[2],
@@ -332,5 +355,38 @@ void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile tiles[2], 
     for (int i = 0; i < 2; i++)
         if (!tile[i].x || tile[i].out[0] < 1 || tile[i].out[1] < 1 || tile[i].out[2] < 1)
             tile[i] = (fc_fft_tile){0};
-    fft_run(plan, scratch, tile, x_stride, y_stride, 0);
+    fft_run(plan, plan->spectrum, scratch, tile, x_stride, tile, y_stride, 0);
+}
+
+/* ---- folded ------------------------------------------------------------------------------------ */
+
+ptrdiff_t fc_fft_folded_bytes(const fc_fft *plan)
+{
+    return times(times(plan->axis[1].n, plan->axis[2].n), 2 * (ptrdiff_t)plan->size);
+}
+
+/* The halves of a tile */
+static void fft_fold(const fc_fft *plan, const fc_fft_plane *t, fc_fft_tile half[2])
+{
+    const ptrdiff_t R = plan->axis[1].n;
+    half[0] = half[1] = (fc_fft_tile){.x = t->at, .y = t->at, .out = {1, min(t->rows, R), t->cols}};
+    half[1].x = half[1].y = t->rows > R ? (char *)t->at + R * t->stride * (ptrdiff_t)plan->size : NULL;
+    half[1].out[1] = max(t->rows - R, 0);
+}
+
+void fc_fft_learn_folded(const fc_fft *plan, void *scratch, void *spectrum, const fc_fft_plane *taps)
+{
+    fc_fft_tile half[2];
+    const ptrdiff_t stride[2] = {0, taps->stride};
+    fft_fold(plan, taps, half);
+    fft_run(plan, spectrum, scratch, half, stride, NULL, NULL, 1 / ((double)plan->axis[1].n * (double)plan->axis[2].n));
+}
+
+void fc_fft_corr_folded(const fc_fft *plan, void *scratch, const void *spectrum, const fc_fft_plane *x, const fc_fft_plane *y)
+{
+    fc_fft_tile half[2], to[2];
+    const ptrdiff_t x_stride[2] = {0, x->stride}, y_stride[2] = {0, y->stride};
+    fft_fold(plan, x, half);
+    fft_fold(plan, y, to);
+    fft_run(plan, (char *)spectrum, scratch, half, x_stride, to, y_stride, 0);
 }

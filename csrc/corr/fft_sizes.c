@@ -119,3 +119,29 @@ double fc_fft_size(int type, const ptrdiff_t k[3], const ptrdiff_t out[3], int i
             }
     return least / outputs;
 }
+
+/* Folded tiles along an axis; 0: none is large enough */
+static double fft_folded_tiles(ptrdiff_t n, ptrdiff_t k, ptrdiff_t out, ptrdiff_t alone)
+{
+    return n >= alone ? 1 : n < k ? 0 : (double)((out - 1) / (n - k + 1) + 1);
+}
+
+double fc_fft_folded_size(int type, const ptrdiff_t k[2], const ptrdiff_t out[2], const ptrdiff_t alone[2], double plan, ptrdiff_t n[2])
+{
+    static const ptrdiff_t sides[3] = {1, 2, 2}; /* both axes are transformed */
+    double least = 1e300;
+    ptrdiff_t m[2];
+    n[0] = n[1] = 0;
+    for (m[0] = 0; m[0] < alone[0] && (m[0] = 2 * fft_next_size(m[0] / 2, BLOCK)) != 0;)
+        for (m[1] = 0; m[1] < alone[1] && (m[1] = fft_next_size(m[1], BLOCK)) != 0;) {
+            const ptrdiff_t half[3] = {1, m[0] / 2, m[1]};
+            const double rows = fft_folded_tiles(m[0], k[0], out[0], alone[0]);
+            const double tiles = rows * fft_folded_tiles(m[1], k[1], out[1], alone[1]);
+            if (tiles == 0 || (double)m[0] * (double)m[1] > FC_FFT_POINTS)
+                continue;
+            const double us = (tiles + plan) * fft_tile_us(type, half, sides);
+            if (us < least)
+                least = us, n[0] = m[0], n[1] = m[1];
+        }
+    return least;
+}

@@ -111,9 +111,9 @@ FC_INLINE void NAME(column_store)(const fc_fft_column *c, ptrdiff_t row, VT v)
 }
 
 /* One pass over all pieces of m points; inverse: what undoes it. factors == NULL: they are all one. column: what fft reads
- * and ifft writes in the place of z, or NULL. */
+ * and ifft writes in the place of z, or NULL; turn: of its rows (fc_fft_axis). */
 FC_INLINE void NAME(fft_pass)(const int inverse, const int r, T *z, ptrdiff_t stride, ptrdiff_t n, ptrdiff_t m,
-                              const T *factors, const fc_fft_column *column)
+                              const T *factors, const fc_fft_column *column, const T *turn)
 {
     ptrdiff_t q = m / r, step = q * stride;
     for (ptrdiff_t piece = 0; piece < n; piece += m) {
@@ -124,6 +124,8 @@ FC_INLINE void NAME(fft_pass)(const int inverse, const int r, T *z, ptrdiff_t st
             EACH(i, r) {
                 re[i] = column && !inverse ? NAME(column_load)(column, j + i * q) : vload(p + i * step);
                 im[i] = column && !inverse ? NAME(column_load)(column + 1, j + i * q) : vload(p + i * step + VLEN);
+                if (column && !inverse && turn)
+                    NAME(times)(&re[i], &im[i], vsplat(turn[2 * (j + i * q)]), vsplat(turn[2 * (j + i * q) + 1]));
                 if (inverse && i > 0 && factors) {
                     NAME(times_conjugate)(&re[i], &im[i], vsplat(w[0]), vsplat(w[1]));
                     w += 2;
@@ -135,6 +137,8 @@ FC_INLINE void NAME(fft_pass)(const int inverse, const int r, T *z, ptrdiff_t st
                     NAME(times)(&re[i], &im[i], vsplat(w[0]), vsplat(w[1]));
                     w += 2;
                 }
+                if (column && inverse && turn)
+                    NAME(times_conjugate)(&re[i], &im[i], vsplat(turn[2 * (j + i * q)]), vsplat(turn[2 * (j + i * q) + 1]));
                 if (column && inverse) {
                     NAME(column_store)(column, j + i * q, re[i]);
                     NAME(column_store)(column + 1, j + i * q, im[i]);
@@ -152,7 +156,7 @@ FC_INLINE void NAME(fft_radix)(const int inverse, const fc_fft_axis *a, int i, T
                                const fc_fft_column *column)
 {
     const T *w = (const T *)a->factors + a->factor[i];
-#define FC_PASS(r, factors) NAME(fft_pass)(inverse, r, z, stride, a->n, m, factors, column)
+#define FC_PASS(r, factors) NAME(fft_pass)(inverse, r, z, stride, a->n, m, factors, column, (const T *)a->turn)
     switch (a->radix[i]) {
     case 1:
         if (column)

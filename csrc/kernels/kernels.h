@@ -295,6 +295,7 @@ typedef struct {
     int passes, radix[FC_FFT_PASSES]; /* 2, 3, 4, 5, 8; or a single 1: no transform along this axis */
     ptrdiff_t factor[FC_FFT_PASSES];
     const void *factors;
+    const void *turn; /* NULL, or n complex numbers, which rows of columns are multiplied by, and then by their conjugates */
 } fc_fft_axis;
 
 /* One column, VLEN elements wide, of a real array: `lanes` elements in each row but the last, `last` in that. */

@@ -6,6 +6,7 @@
  *
  *   lanes.c      many groups, a lane for each; but for long rows and no stride
  *   slides.c     others, plane by plane
+ *   transforms.c large kernels, if the call allows it
  *   products.c   many kernels a group, and short rows or strides; or very many
  *
  * The choice decides bits, so it may depend on shapes and on the instruction set's vectors, and on nothing else.
@@ -31,21 +32,25 @@ static int taps_run_planes(const layer *l)
 {
     const ptrdiff_t kernels = l->g->kernels;
     const int lanes = taps_suit_lanes(l), short_rows = l->axis[COLS].out < 2 * l->lanes;
+    int status = fc_transforms_run(l);
+    if (status <= 0)
+        return status;
     if (kernels >= TAPS_MANY && (short_rows || (!lanes && (taps_stride(l) || kernels >= TAPS_MOST))))
         return fc_products_run(l);
-    int status = lanes ? fc_lanes_run(l, 0) : 1;
+    status = lanes ? fc_lanes_run(l, 0) : 1;
     return status > 0 ? fc_slides_run(l) : status;
 }
 
-/* The data gradient for one kernel a group: without a stride, a layer with the kernel flipped; with one, of an x that is spread. */
-static int taps_run_flipped(const layer *given)
+/* The data gradient for one kernel a group: without a stride, a layer with the kernel flipped; with one, of an x that is spread. w is
+ * that of the gradient yet. */
+static layer taps_flip(const layer *given, fc_conv *to)
 {
     const fc_conv *g = given->g;
-    fc_conv flipped = *g;
-    flipped.gradient = 0;
+    *to = *g;
+    to->gradient = 0;
     for (int i = DEPTH; i <= COLS; i++) {
         const fc_axis *a = &g->axis[i];
-        flipped.axis[i] = (fc_axis){.n = a->out,
+        to->axis[i] = (fc_axis){.n = a->out,
                                     .k = a->k,
                                     .out = a->n,
                                     .lead = (a->k - 1) * a->dilation - a->lead,
@@ -54,13 +59,20 @@ static int taps_run_flipped(const layer *given)
                                     .boundary = FC_CONSTANT,
                                     .x_step = a->x_step};
     }
-    layer l = fc_describe(&flipped, given->fc);
-    int is_spread = 0;
+    layer l = fc_describe(to, given->fc);
     for (int i = DEPTH; i <= COLS; i++) {
-        is_spread |= l.axis[i].stride > 1;
         l.spread[i] = l.axis[i].stride;
         l.axis[i].stride = 1;
     }
+    return l;
+}
+
+static int taps_run_flipped(const layer *given)
+{
+    const fc_conv *g = given->g;
+    fc_conv flipped;
+    layer l = taps_flip(given, &flipped);
+    const int is_spread = l.spread[DEPTH] > 1 || l.spread[ROWS] > 1 || l.spread[COLS] > 1;
     if (is_spread && g->groups < round_up(g->groups, l.lanes) / 4)
         return fc_products_run(given);
     char *w = fc_borrow((size_t)times(times(g->groups, l.taps), l.size));
@@ -82,7 +94,9 @@ static int taps_run_last(const layer *l)
     const int lanes = taps_suit_lanes(l);
     if (l->taps == 1)
         return fc_points_run(l);
-    if (g->gradient || g->channels != 1 || g->kernels != 1 || (!lanes && (l->taps > LONGEST_PART || l->axis[DEPTH].k > 1)))
+    fc_conv second = *g;
+    second.last = 0;
+    if (g->gradient || fc_conv_tile(&second, (ptrdiff_t[2]){0}) || g->channels != 1 || g->kernels != 1 || (!lanes && (l->taps > LONGEST_PART || l->axis[DEPTH].k > 1)))
         return 1;
     return fc_lanes_run(l, !lanes);
 }
@@ -101,4 +115,24 @@ int fc_taps_run(const layer *l)
         return status > 0 ? fc_products_run(l) : status;
     }
     return g->gradient ? taps_run_flipped(l) : taps_run_planes(l);
+}
+
+/* One channel a group: what transforms.c would see of the call */
+static int taps_are_planes(const layer *l) { return l->g->channels == 1 && l->taps > 1 && !(l->g->gradient && l->g->kernels > 1); }
+
+int fc_conv_tile(const fc_conv *g, ptrdiff_t n[2])
+{
+    fc_conv whole = *g, flipped;
+    whole.halves = 0; /* they are widened before (halves.c) */
+    const layer l = fc_describe(&whole, fc_in_use());
+    if (!taps_are_planes(&l))
+        return 0;
+    const layer planes = g->gradient ? taps_flip(&l, &flipped) : l;
+    return fc_transforms_points(&planes, n);
+}
+
+ptrdiff_t fc_conv_learn(const fc_conv *g, char *to)
+{
+    const layer l = fc_describe(g, fc_in_use());
+    return taps_are_planes(&l) ? fc_transforms_learn(&l, to) : fc_winograd_learn(g, to);
 }

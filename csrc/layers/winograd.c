@@ -48,7 +48,7 @@ static int winograd_choose(const layer *l)
 {
     const fc_conv *g = l->g;
     const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
-    if (g->type != FC_F32 || g->accuracy == FC_EXACT || g->halves || g->last || l->channels * l->kernels == 0 || cols->k != 3 ||
+    if (g->type != FC_F32 || g->accuracy == FC_EXACT || g->forced == FC_TRANSFORMS || g->halves || g->last || l->channels * l->kernels == 0 || cols->k != 3 ||
         (rows->k != 3 && rows->k != 1))
         return 0;
     if (g->channels == 1 && !(g->gradient && g->kernels > 1)) /* planes slide, or are lanes (taps.c) */

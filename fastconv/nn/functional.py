@@ -85,7 +85,7 @@ def conv1d(
     layout : {"NCW", "NWC"}, optional
     dtype : dtype, optional
     out : ndarray, optional
-    method : {"auto", "direct", "winograd", "im2col", "numpy"}
+    method : {"auto", "direct", "winograd", "fft", "im2col", "numpy"}
     accuracy : {"exact", "default", "fast"}
     threads : int, optional
 
@@ -153,16 +153,17 @@ def conv2d(
         float16, float32 or float64: what x, w and bias are converted to. Without it they must be of one such dtype.
     out : ndarray, optional
         Where to put the result: of its shape and dtype. May overlap the others; filled directly if C-contiguous.
-    method : {"auto", "direct", "winograd", "im2col", "numpy"}
+    method : {"auto", "direct", "winograd", "fft", "im2col", "numpy"}
         "direct" computes in registers; "winograd" makes fewer products, of kernels of 3x3 taps, or of one row of 3 (of
-        any depth), without stride and dilation, in float32; "im2col" lays the windows out as columns and leaves the
-        product to `numpy.matmul`, as a second opinion; "numpy" is the reference. "auto" is "direct" or "winograd": what
-        is faster, within the accuracy that is asked for.
+        any depth), without stride and dilation, in float32; "fft" transforms tiles, of depthwise layers with large
+        kernels and no stride; "im2col" lays the windows out as columns and leaves the product to `numpy.matmul`, as a
+        second opinion; "numpy" is the reference. "auto" is "direct", "winograd" or, from 100 taps on, "fft": what is
+        faster, within the accuracy that is asked for.
     accuracy : {"exact", "default", "fast"}
         How far rounding errors may go for speed. "exact": they are those of "direct". "default": on random numbers of
         several kinds their root mean square is at most 1.6 times as large, and the largest of them twice; mostly there
-        is no difference. "fast": three to seven times as large. They are relative to the elements that a tile of
-        outputs sees, not to those of a window alone. `explain` says what runs.
+        is no difference. "fast": three to seven times as large, by "winograd"; those of "fft" are the same. They are
+        relative to the elements that a tile of outputs sees, not to those of a window alone. `explain` says what runs.
     threads : int, optional
         At most so many; default `get_num_threads()`.
 
@@ -191,12 +192,13 @@ def conv2d(
     Besides the result a call takes at most 4 MB of scratch for each thread (kernels of more than 3000 taps: what they
     see of one channel; float16: also the sums of up to 1024 outputs of every kernel), kept for the next call, and
     "winograd" 1.8 times the memory of w, or 4 times if it is "fast", for what it makes of w in every call, with
-    channels rounded up to 16. `Conv2d` makes that once.
+    channels rounded up to 16. `Conv2d` makes that once. So it does with the spectra of large kernels, two numbers for
+    every two elements of a tile. Scratch of "fft" is three times a tile, which for planes up to 100 x 100 is one.
 
     "winograd" is Winograd's minimal filtering, F(2, 3) or F(4, 3) along each axis (Lavin and Gray, Fast Algorithms for
     Convolutional Neural Networks, 2016; at the points 0, +-1 and infinity, or 0, +-3/4, +-3/2 and infinity): tiles of
     outputs share products. An image in which something is not finite, or overflows, is computed by sums over taps.
-    Weights below 1e-36 lose bits.
+    Weights below 1e-36 lose bits. "fft" does so plane by plane.
 
     Examples
     --------
@@ -250,7 +252,7 @@ def conv3d(
     layout : {"NCDHW", "NDHWC"}, optional
     dtype : dtype, optional
     out : ndarray, optional
-    method : {"auto", "direct", "winograd", "im2col", "numpy"}
+    method : {"auto", "direct", "winograd", "fft", "im2col", "numpy"}
     accuracy : {"exact", "default", "fast"}
     threads : int, optional
 
@@ -276,15 +278,19 @@ class Explanation(NamedTuple):
     threads: int
     chunks: int
     tile: int = 0  # outputs a side of a tile, of Winograd's convolution
+    points: tuple[int, int] | None = None  # of a tile that is transformed, rows and columns
 
     def __str__(self) -> str:
         lines = [f"result   {self.dtype} {self.shape}", f"kind     {self.kind}: {WHY[self.kind]}"]
         if self.tile:
             lines += [f"tiles    {self.tile} outputs a side: {ERRORS[self.tile]}"]
+        if self.points:
+            lines += ["tiles    {} x {} elements: rounding errors are relative to all of them".format(*self.points)]
         if self.isa:
+            lines += [f"isa      {self.isa}"]
+            if not self.points:
+                lines += [f"sums     of {self.part} {'channels' if self.tile else 'taps'} at a time"]
             lines += [
-                f"isa      {self.isa}",
-                f"sums     of {self.part} {'channels' if self.tile else 'taps'} at a time",
                 f"threads  {self.threads}, over {self.chunks} chunks",
             ]
         return "\n".join(lines)
@@ -293,6 +299,7 @@ class Explanation(NamedTuple):
 WHY = {
     "products": "of weights and packed pixels",
     "winograd": "fewer products, of tiles' and kernels' values",
+    "fft": "depthwise, tiles and kernels are transformed",
     "lanes": "depthwise, a lane of a vector for each channel",
     "slides": "depthwise, the kernel slides over each plane",
     "numpy": "by the reference",
@@ -380,7 +387,8 @@ def explained(
     layer = Layer(x, w, None, g.axes, g.groups, None, g.y_shape, dtype, g.batched, g.channels_last, None)
     plan, learnt = engine.plan(x, w, layer, g.axes), learnt and not g.channels_last
     kind, used, chunks, part = plan.explain(x, w, learnt)
-    return Explanation(kind, dtype, shape, _core.table()["isa"], part, used, chunks, 2 * plan.winograd(learnt))
+    pairs, points = plan.winograd(learnt), plan.transforms(learnt)
+    return Explanation(kind, dtype, shape, _core.table()["isa"], part, used, chunks, 2 * pairs, points)
 
 
 # ---- how ------------------------------------------------------------------------------------------
@@ -465,11 +473,17 @@ class Engine(NamedTuple):
             It cannot be computed by the method that is asked for.
         """
         assert _core is not None
-        accuracy, forced = "exact" if self.method == "direct" else self.accuracy, self.method == "winograd"
+        accuracy, forced = "exact" if self.method == "direct" else self.accuracy, self.method
         plan = _core.LayerPlan(
             x, w, axes, layer.groups, layer.clamp, self.threads, accuracy=accuracy, forced=forced, **how
         )
-        if forced and plan.winograd() == 0:
+        if forced == "fft" and plan.transforms() is None:
+            raise ValueError(
+                "method='fft' takes layers with one channel a group (gradients: and one kernel), without stride, and "
+                f"kernels of several rows and columns, one deep; got kernels of shape {w.shape}, stride "
+                f"{tuple(a.stride for a in axes)} and groups {layer.groups}"
+            )
+        if forced == "winograd" and plan.winograd() == 0:
             raise ValueError(
                 "method='winograd' takes kernels of 3x3 taps, or of one row of 3, without stride and dilation, in "
                 "float32, for 2 to some thousand channels a group, and gradients of more than one output along each "
@@ -483,8 +497,8 @@ def as_engine(method: str, accuracy: str, threads: int | None, methods: tuple[st
     """What is asked for, if there is such a thing."""
     as_word(method, methods, "method")
     as_word(accuracy, ACCURACIES, "accuracy")
-    if method == "winograd" and accuracy == "exact":
-        raise ValueError("method='winograd' cannot keep accuracy='exact'; 'default' and 'fast' are what it can")
+    if method in ("winograd", "fft") and accuracy == "exact":
+        raise ValueError(f"method={method!r} cannot keep accuracy='exact'; 'default' and 'fast' are what it can")
     return Engine(method, accuracy, 0 if threads is None else thread_count(threads, "threads"))
 
 
@@ -495,20 +509,20 @@ def learn(
     how: tuple[Any, ...],
     engine: Engine,
     names: Names,
-    known: dict[int, NDArray[Any]],
+    known: dict[Any, NDArray[Any]],
 ) -> NDArray[Any] | None:
     """What a layer with weights of its own makes of them once, before it meets arrays like x; None: nothing.
 
-    known: what it has made, by pairs of points, which is added to.
+    known: what it has made, by pairs of points or the size of tiles, which is added to.
     """
     layer = layer_arguments(rank, x, w, None, Options(*how), names)
     if _core is None or layer.channels_last or 0 in layer.shape or 0 in layer.x.shape:
         return None
     plan = engine.plan(layer.x, layer.w, layer, layer.axes)
-    pairs = plan.winograd(learnt=True)
-    if pairs > 0 and pairs not in known and (made := plan.learn(readable(layer.w))) is not None:
-        known[pairs] = made
-    return known.get(pairs)
+    way = plan.winograd(learnt=True) or plan.transforms(learnt=True)
+    if way and way not in known and (made := plan.learn(readable(layer.w))) is not None:
+        known[way] = made
+    return known.get(way)
 
 
 def error_bound(layer: Layer, engine: Engine, learnt: NDArray[Any] | None = None) -> NDArray[np.float64]:
@@ -516,7 +530,10 @@ def error_bound(layer: Layer, engine: Engine, learnt: NDArray[Any] | None = None
     bound = exact.layer_error_bound(layer)
     if _core is None or engine.method == "im2col":
         return bound
-    pairs = engine.plan(layer.x, layer.w, layer, layer.axes).winograd(learnt is not None)
+    plan = engine.plan(layer.x, layer.w, layer, layer.axes)
+    pairs, tile = plan.winograd(learnt is not None), plan.transforms(learnt is not None)
+    if tile:
+        return bound + exact.transformed_error_bound(layer, tile)
     return np.maximum(bound, winograd.layer_error_bound(layer, pairs)) if pairs else bound
 
 
@@ -524,7 +541,7 @@ def _direct(layer: Layer, engine: Engine, asked: tuple[Any, ...]) -> Answer:
     """With images first; channels second, or last where x is so and the extension can."""
     *_, learnt = asked
     x, w, bias = layer.x, readable(layer.w), None if layer.bias is None else readable(layer.bias)
-    if layer.channels_last and engine.method != "winograd":
+    if layer.channels_last and engine.method not in ("winograd", "fft"):
         x = readable(x, dense=False)
         plan = engine.plan(x, w, layer, layer.axes, last=True)
         if plan.takes_last(x, w):

@@ -111,7 +111,7 @@ def conv1d_input(
     layout : {"NCW", "NWC"}, optional
     dtype : dtype, optional
     out : ndarray, optional
-    method : {"auto", "direct", "winograd", "im2col", "numpy"}
+    method : {"auto", "direct", "winograd", "fft", "im2col", "numpy"}
     accuracy : {"exact", "default", "fast"}
     threads : int, optional
 
@@ -163,7 +163,7 @@ def conv2d_input(
         float16, float32 or float64: what the arrays are converted to. Without it they must be of one such dtype.
     out : ndarray, optional
         Where to put the result: of its shape and dtype. May overlap the others; filled directly if C-contiguous.
-    method : {"auto", "direct", "winograd", "im2col", "numpy"}
+    method : {"auto", "direct", "winograd", "fft", "im2col", "numpy"}
         "im2col" is made of `numpy.matmul`, as a second opinion; "numpy" is the reference. "auto" is "direct"
         or "winograd", as for `conv2d`.
     accuracy : {"exact", "default", "fast"}
@@ -232,7 +232,7 @@ def conv3d_input(
     layout : {"NCDHW", "NDHWC"}, optional
     dtype : dtype, optional
     out : ndarray, optional
-    method : {"auto", "direct", "winograd", "im2col", "numpy"}
+    method : {"auto", "direct", "winograd", "fft", "im2col", "numpy"}
     accuracy : {"exact", "default", "fast"}
     threads : int, optional
 

@@ -57,7 +57,7 @@ class _Known(NamedTuple):
     changes: int  # of the weights, so far
     weight: NDArray[Any]
     by_shape: dict[tuple[int, ...], NDArray[Any] | None]  # of x
-    values: dict[int, NDArray[Any]]  # the same by pairs of points, as many shapes have one
+    values: dict[Any, NDArray[Any]]  # the same by pairs of points, or sizes of tiles, as many shapes have one
 
 
 class _Conv:
@@ -223,9 +223,10 @@ class _Conv:
         """See what was written to elements of `weight`.
 
         A layer that computes with fewer products (`accuracy`) makes values of its weights once, which take about 1.8
-        times their memory, or 4 times if it is "fast", and makes them anew when weights are assigned or an optimiser
-        takes a step. Of what is written to elements of the array in another way it has to be told; else its output is
-        that of the former weights.
+        times their memory, or 4 times if it is "fast"; one that transforms large kernels keeps their spectra, two
+        numbers for every two elements of a tile. They are made anew when weights are assigned or an optimiser takes a
+        step. Of what is written to elements of the array in another way it has to be told; else its output is that of
+        the former weights.
         """
         self._weight.changes += 1
 

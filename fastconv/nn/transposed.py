@@ -19,6 +19,7 @@ from fastconv.arguments.layers import Layer, transposed_arguments
 from fastconv.nn.functional import Engine, Ways, as_engine, carried_out, computed, readable, room_for
 from fastconv.plans import Answer, planned
 from fastconv.reference import adjoints, windows, winograd
+from fastconv.reference.layers import transformed_error_bound
 from fastconv.runtime import _core
 from fastconv.typing import Accuracy, Activation, IntOrTuple, LayerMethod, Padding
 
@@ -59,7 +60,7 @@ def conv_transpose1d(
     activation : {None, "relu", "relu6"} or (low, high)
     dtype : dtype, optional
     out : ndarray, optional
-    method : {"auto", "direct", "winograd", "im2col", "numpy"}
+    method : {"auto", "direct", "winograd", "fft", "im2col", "numpy"}
     accuracy : {"exact", "default", "fast"}
     threads : int, optional
 
@@ -179,7 +180,7 @@ def conv_transpose3d(
     activation : {None, "relu", "relu6"} or (low, high)
     dtype : dtype, optional
     out : ndarray, optional
-    method : {"auto", "direct", "winograd", "im2col", "numpy"}
+    method : {"auto", "direct", "winograd", "fft", "im2col", "numpy"}
     accuracy : {"exact", "default", "fast"}
     threads : int, optional
 
@@ -230,10 +231,14 @@ def error_bound(layer: Layer, engine: Engine) -> NDArray[np.float64]:
     if _core is None or engine.method == "im2col":
         return bound
     whole = _whole(layer)
-    pairs = engine.plan(whole.x, whole.w, whole, whole.axes, adjoint=True).winograd()
-    if pairs == 0:
+    plan = engine.plan(whole.x, whole.w, whole, whole.axes, adjoint=True)
+    pairs, tile = plan.winograd(), plan.transforms()
+    if tile:
+        of_tiles = np.broadcast_to(transformed_error_bound(whole, tile, adjoint=True), whole.shape)
+    elif pairs:
+        of_tiles = winograd.transposed_error_bound(whole, pairs)
+    else:
         return bound
-    of_tiles = winograd.transposed_error_bound(whole, pairs)
     return bound + (of_tiles if whole is layer else windows.added_back(of_tiles, layer.axes))
 
 

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments import layer_geometry, layers
-from fastconv.reference.rounding import absolute, sum_bound
+from fastconv.reference.rounding import absolute, norm, sum_bound, transform_error
 from fastconv.reference.windows import continued, under
 
 
@@ -103,3 +104,31 @@ def layer_error_bound(c: layers.Layer) -> NDArray[np.float64]:
         if c.bias is not None:
             magnitude += absolute(c.bias).reshape(-1, *(1,) * len(c.axes))
     return sum_bound(n, magnitude, c.compute_dtype, c.dtype)
+
+
+def transformed_error_bound(c: layers.Layer, tile: tuple[int, int], *, adjoint: bool = False) -> NDArray[np.float64]:
+    """What a layer with one channel a group, or its adjoint, may be off by besides, where tiles of so many rows and
+    columns are transformed: (images, planes, 1, ...).
+
+    As for correlations (`reference.error_bound`), it is ``16 u log2(N) |x| |w|``, the norms being roots of sums of
+    squares of a plane and a kernel, and N the points of a tile; and ``8 N eta (1 + sum|x| + sum|w|)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.arguments import layer_geometry, layers
+    >>> from fastconv.reference.layers import transformed_error_bound
+    >>> x, w = np.ones((1, 1, 99, 99), "f"), np.ones((1, 1, 31, 31), "f")
+    >>> c = layers.layer_arguments(2, x, w, None, layer_geometry.Options())
+    >>> bool((transformed_error_bound(c, (160, 128)) < 0.05).all())
+    True
+    """
+    points, info = math.prod(tile), np.finfo(c.compute_dtype)
+    x, w = absolute(c.x), absolute(c.w)
+    if not adjoint:
+        x = np.repeat(continued(x, c.axes), len(w) // x.shape[1], axis=1)
+    seen = np.array([[(norm(plane), plane.sum()) for plane in image] for image in x]).reshape(*x.shape[:2], 2)
+    taps = np.array([(norm(kernel), kernel.sum()) for kernel in w]).reshape(len(w), 2)
+    bound: NDArray[np.float64] = transform_error(points, float(info.eps) / 2) * seen[..., 0] * taps[:, 0]
+    bound += 8 * points * float(info.smallest_subnormal) * (1 + seen[..., 1] + taps[:, 1])
+    return bound.reshape(*bound.shape, *(1,) * len(c.axes))

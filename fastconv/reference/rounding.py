@@ -80,7 +80,7 @@ def error_bound(c: Correlation, factors: tuple[NDArray[Any], ...] = (), *, trans
         if transformed:
             X = extended(filled, x)
             largest = float(np.max(X, initial=0))
-            norms = min(_norm(X), math.sqrt(2.0 * transformed) * largest) * _norm(K)
+            norms = min(norm(X), math.sqrt(2.0 * transformed) * largest) * norm(K)
             bound += transform_error(transformed, float(compute.eps) / 2) * norms
             reached = 1 + min(float(np.sum(X)), 2.0 * transformed * largest) + float(np.sum(K))
             bound += parts * 8 * transformed * float(compute.smallest_subnormal) * reached
@@ -130,7 +130,7 @@ def transform_error(points: int, u: float) -> float:
     return 16 * u * math.log2(max(points, 2))
 
 
-def _norm(a: NDArray[np.float64]) -> float:
+def norm(a: NDArray[np.float64]) -> float:
     """The root of the sum of squares, none of which overflows or vanishes."""
     largest = float(np.max(a, initial=0))
     return largest * float(np.sqrt(np.sum((a / largest) ** 2))) if largest else 0.0
