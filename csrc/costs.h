@@ -83,12 +83,15 @@ static const double UNEVEN = 1.02;
 /* ---- Winograd's convolution (winograd.c): Zen 4; 3 to 512 channels and kernels, 4x4 to 56x56 outputs */
 enum {
     WINOGRAD_PART = 32, WINOGRAD_DEPTH = 128, /* channels summed in one go; these sums, in registers */
-    WINOGRAD_LANES = 16,                      /* tiles that share a product. In such products: */
+    WINOGRAD_LANES = 16, WINOGRAD_FEW = 4,    /* tiles that share a product; a part of them that few take beside theirs. In such
+                                                 products: */
     WINOGRAD_CALL = 1000,                     /* an image and group take more than in products.c; */
     WINOGRAD_VALUE = 18,                      /* a value of all channels and kernels; */
     WINOGRAD_PACK = 5,                        /* packing a tap of a channel there; */
-    WINOGRAD_LEARN = 20,                      /* a value of so many channels of a kernel, */
-    WINOGRAD_LEARN_FAR = 120,                 /* where all take more memory than is kept for the next call: */
+    WINOGRAD_LEARN = 6,                       /* a value of so many channels of a kernel, */
+    WINOGRAD_AT_ONCE = 192,                   /* of so many tiles, and of more, */
+    WINOGRAD_LEARN_NEAR = 20,                 /* which have them all in memory that is */
+    WINOGRAD_LEARN_FAR = 120,                 /* or is not kept for the next call: */
     WINOGRAD_NEAR = 16 << 20,                 /* bytes */
 };
 enum { WINOGRAD_LARGEST = 7 << 19 }; /* bytes of the values of so many tiles, at most */
@@ -141,7 +144,9 @@ enum {
  * They cut work for threads and caches; a machine may well be asked for better ones. */
 
 /* ---- blocks of tiles (winograd.c): Zen 4. Bytes of the values of a block, and so many tiles, at most; bytes of products */
-enum { WINOGRAD_VALUES = 2 << 20, WINOGRAD_TILES = 144, WINOGRAD_PRODUCTS = 256 << 10 };
+enum { WINOGRAD_VALUES = 2 << 20, WINOGRAD_TILES = 144, WINOGRAD_PRODUCTS = 384 << 10 };
+/* Values of kernels are made for so many blocks again, of so many bytes */
+enum { WINOGRAD_AGAIN = 4, WINOGRAD_SOME = 768 << 10 };
 
 /* ---- threads (pool.c, corr.c and all drivers): CPU unknown */
 enum {

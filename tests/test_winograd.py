@@ -22,7 +22,8 @@ from fastconv.reference import winograd
 
 CONV = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}
 INPUT = {1: nn.conv1d_input, 2: nn.conv2d_input, 3: nn.conv3d_input}
-# Narrow and odd, wider than a block, of many images that share one; channels beyond a part, and those in registers
+# Narrow and odd, wider than a block, of many images that share one; channels beyond a part, and those in registers; a
+# few tiles more than fill vectors, of kernels that do
 SHAPES = [
     ((2, 3, 5), (4, 3, 3), {}),
     ((1, 34, 700), (3, 34, 3), {"padding": 1}),
@@ -32,6 +33,7 @@ SHAPES = [
     ((1, 6, 3, 900), (9, 2, 3, 3), {"groups": 3, "padding": ((2, 0), (0, 3))}),
     ((1, 2, 130, 61), (3, 2, 3, 3), {"padding": 1}),
     ((1, 150, 6, 5), (2, 150, 3, 3), {"padding": 2}),
+    ((1, 135, 12, 7), (53, 135, 3, 3), {"padding": 1}),
     ((1, 3, 4, 30), (4, 3, 1, 3), {"padding": (0, 1)}),
     ((2, 3, 5, 6, 9), (4, 3, 3, 3, 3), {"padding": 1}),
     ((1, 70, 3, 4, 5), (2, 70, 2, 3, 3), {"padding": (0, 1, 1)}),

@@ -161,8 +161,9 @@ typedef void fc_pack_fn(void *to, const void *x, const fc_runs *r);
  * winograd_in: values of tiles from these,  to[p * point + j] of x[at[i] + j], i < n x n,  j < n; whole vectors are read and written.
  * winograd_out: sums of tiles,  to[r * ts + j * m + s] = bias + those of v[p * point + j],  j < tiles, clamped; whole vectors are read and
  * written. Returns whether one is not finite.
- * winograd_taps: values of kernels,  to[p * point + j] of w[at[i] + j], i < 3 x 3 or 3,  j < n <= VLEN; whole vectors are read. */
-enum { FC_PAIRS = 2 };
+ * winograd_taps: values of FC_QUAD kernels,  to[p * point + c * FC_QUAD + k] of w[k * row + c * channel + t], t < 3 x 3 or 3, from the
+ * last tap to the first if they are turned,  k < kernels, c < channels; what is beyond k counts as zero. */
+enum { FC_PAIRS = 2, FC_QUAD = 4 };
 typedef struct {
     int rows, cols;
     double point[FC_PAIRS];
@@ -173,19 +174,26 @@ typedef struct {
     double bias, low, high;
     int clamp;
 } fc_winograd_sums;
+typedef struct {
+    fc_points points;
+    const void *w;
+    void *to;
+    ptrdiff_t point, row, channel, kernels, channels;
+    int turned;
+} fc_winograd_kernels;
 typedef void fc_winograd_row_fn(void *to, ptrdiff_t value, const void *x, const fc_points *p, ptrdiff_t n);
 typedef void fc_winograd_in_fn(void *to, ptrdiff_t point, const void *x, const ptrdiff_t *at, const fc_points *p, ptrdiff_t n);
 typedef int fc_winograd_out_fn(void *to, ptrdiff_t ts, const void *v, const fc_winograd_sums *g);
-typedef void fc_winograd_taps_fn(void *to, ptrdiff_t point, const void *w, const ptrdiff_t *at, const fc_points *p,
-                                 ptrdiff_t n);
+typedef void fc_winograd_taps_fn(const fc_winograd_kernels *g);
 
-/* winograd_products:  c[m * cs + n] = first + sum_{p<depth} a[m * as + p] * b[p * bs + n],  n < vectors <= FC_PANEL_VECTORS of a row;
- * every `part` products are summed apart. first: what is in c if `add`, else zero. */
+/* winograd_products:  c[m * cs + n] = first + sum_{p<depth} a[m/4 * as + p * 4 + m%4] * b[p * bs + n],  m < rows, n < tiles, of which
+ * FC_PANEL_VECTORS vectors hold all; these are read, and written, as a whole. Every `part` products are summed apart. first: what is
+ * in c if `add`, else zero. */
 enum { FC_PANEL_VECTORS = 3 };
 typedef struct {
     const void *a, *b;
     void *c;
-    ptrdiff_t as, bs, cs, rows, vectors, depth, part;
+    ptrdiff_t as, bs, cs, rows, tiles, depth, part;
     int add;
 } fc_winograd_products;
 typedef void fc_winograd_products_fn(const fc_winograd_products *g);

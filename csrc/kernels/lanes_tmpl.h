@@ -14,13 +14,13 @@
 
 enum { NAME(PIECE) = 16 / sizeof(T) }; /* elements */
 
-/* col[c], lane l: from[l * fs + c]. Pieces are put together by loads, which spares half of the shuffles: those of four rows
- * (of two, if of two elements) are then transposed where they are. */
-FC_INLINE void NAME(columns)(VT col[NAME(PIECE)], const T *from, ptrdiff_t fs)
+/* col[c], lane p * PIECE + r: from[p * ps + r * rs + c], r < PIECE. Pieces are put together by loads, which spares half of the
+ * shuffles: those of four rows (of two, if of two elements) are then transposed where they are. */
+FC_INLINE void NAME(columns)(VT col[NAME(PIECE)], const T *from, ptrdiff_t rs, ptrdiff_t ps)
 {
     VT row[NAME(PIECE)];
     EACH(r, NAME(PIECE))
-        row[r] = vpieces(from + r * fs, NAME(PIECE) * fs);
+        row[r] = vpieces(from + r * rs, ps);
 #if FC_SIZE == 4
     VT upper = vupper(row[0], row[1], 2), lower = vlower(row[0], row[1], 2);
     VT upper2 = vupper(row[2], row[3], 2), lower2 = vlower(row[2], row[3], 2);
@@ -55,7 +55,7 @@ FC_INLINE void NAME(lanes_pixels)(T *to, const ptrdiff_t pixel, ptrdiff_t cols, 
         }
         for (ptrdiff_t i = 0; i < count; i += NAME(PIECE)) {
             VT col[NAME(PIECE)];
-            NAME(columns)(col, from + i, fs);
+            NAME(columns)(col, from + i, fs, NAME(PIECE) * fs);
             if (left > NAME(PIECE) && count - i >= NAME(PIECE)) {
                 EACH(c, NAME(PIECE))
                     vstore(to + c * pixel, col[c]);
@@ -277,7 +277,7 @@ static void NAME(lanes_out)(void *outv, ptrdiff_t channel, ptrdiff_t step, const
         for (ptrdiff_t q = 0; q < n; q += VLEN) {
             T *to = out + l * channel + q;
             VT col[NAME(PIECE)];
-            NAME(columns)(col, from + q * VLEN + l, VLEN);
+            NAME(columns)(col, from + q * VLEN + l, VLEN, NAME(PIECE) * VLEN);
             if (n - q >= VLEN && lanes - l >= NAME(PIECE)) {
                 EACH(c, NAME(PIECE))
                     vstore(to + c * channel, col[c]);

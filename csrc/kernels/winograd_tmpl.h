@@ -201,101 +201,61 @@ FC_INLINE void NAME(winograd_taps_along)(const int q, VT v[], const VT w[3], con
     v[1 + 2 * q] = w[2];
 }
 
-FC_INLINE void NAME(winograd_taps_of)(const int rows, const int cols, T *to, ptrdiff_t point, const T *w, const ptrdiff_t *at,
-                                      const fc_points *given, ptrdiff_t n)
+/* Taps of FC_QUAD kernels and as many channels as fill a vector with them. (The last four columns may be some of those before.) */
+FC_INLINE void NAME(winograd_quad)(const int taps, VT tap[], const T *w, ptrdiff_t row, ptrdiff_t channel)
 {
-    const fc_points points = *given, *p = &points; /* no store can change them: what is made of them is made once */
-    const int R = rows ? 2 * rows + 2 : 1, C = 2 * cols + 2, taps = rows ? 3 : 1;
-    const VMASK lanes = vlanes(n);
-    VT half[NAME(MOST_POINTS)][NAME(MOST_POINTS)];
-    EACH(r, taps) {
-        VT d[3], v[NAME(MOST_POINTS)];
-        EACH(s, 3)
-            d[s] = vload(w + at[r * 3 + s]);
-        NAME(winograd_taps_along)(cols, v, d, p);
-        EACH(s, C)
-            half[s][r] = v[s];
-    }
-    EACH(s, C) {
-        VT v[NAME(MOST_POINTS)];
-        NAME(winograd_taps_along)(rows, v, half[s], p);
-        EACH(r, R)
-            vstorem(to + (r * C + s) * point, v[r], lanes);
+    EACH(t, (taps + 3) / 4) {
+        const int from = taps < 4 || 4 * t + 4 <= taps ? 4 * t : taps - 4;
+        VT col[4];
+        NAME(columns)(col, w + from, row, channel);
+        EACH(i, 4)
+            if (from + i < taps)
+                tap[from + i] = col[i];
     }
 }
 
-/* ---- products: M rows x V vectors, whose parts are summed in registers, too --------------------------------- */
-
-FC_INLINE void NAME(products_tile)(const int M, const int V, const fc_winograd_products *g, const T *a, T *c)
+FC_INLINE void NAME(winograd_taps_of)(const int rows, const int cols, const fc_winograd_kernels *g)
 {
-    const ptrdiff_t as = g->as, bs = g->bs, cs = g->cs, part = g->part;
-    const T *b = g->b, *ahead = a + M * as; /* rows adjoin */
-    const int add = g->add;
-    VT sum[FC_PRODUCT_ROWS][FC_PANEL_VECTORS];
-    EACH(m, M)
-        EACH(v, V)
-            sum[m][v] = vzero();
-    for (const T *end = a + g->depth; a < end;) {
-        const T *stop = end - a > part ? a + part : end;
-        VT acc[FC_PRODUCT_ROWS][FC_PANEL_VECTORS];
-        EACH(i, 2 * M)
-            __builtin_prefetch((const char *)ahead + 64 * i, 0, 3);
-        ahead += M * part;
-        EACH(m, M)
-            EACH(v, V)
-                acc[m][v] = vzero();
-        for (; a < stop; a++, b += bs) {
-            VT s[FC_PANEL_VECTORS];
-            EACH(v, V) {
-                s[v] = vload(b + v * VLEN);
-                vpin(s[v]);
-            }
-            EACH(m, M) {
-                const VT w = vsplat(a[m * as]);
-                EACH(v, V)
-                    acc[m][v] = vfma(w, s[v], acc[m][v]);
-            }
+    enum { STEP = FC_VLEN / FC_QUAD, ROOM = 12 };
+    const fc_points points = g->points, *p = &points; /* no store can change them: what is made of them is made once */
+    const int R = rows ? 2 * rows + 2 : 1, C = 2 * cols + 2, lines = rows ? 3 : 1, taps = 3 * lines;
+    T some[FC_QUAD * STEP * ROOM] = {0};
+    for (ptrdiff_t c = 0; c < g->channels; c += STEP) {
+        const ptrdiff_t n = g->channels - c < STEP ? g->channels - c : STEP;
+        const T *w = (const T *)g->w + c * g->channel;
+        VT tap[9], half[NAME(MOST_POINTS)][NAME(MOST_POINTS)];
+        if (n == STEP && g->kernels == FC_QUAD && taps >= 4) {
+            NAME(winograd_quad)(taps, tap, w, g->row, g->channel);
+        } else {
+            for (ptrdiff_t k = 0; k < g->kernels; k++)
+                for (ptrdiff_t i = 0; i < n; i++)
+                    EACH(t, taps)
+                        some[(k * STEP + i) * ROOM + t] = w[k * g->row + i * g->channel + t];
+            NAME(winograd_quad)(taps, tap, some, STEP * ROOM, ROOM);
         }
-        EACH(m, M)
-            EACH(v, V)
-                sum[m][v] += acc[m][v];
-    }
-    EACH(m, M)
-        EACH(v, V) {
-            T *to = c + m * cs + v * VLEN;
-            if (add)
-                sum[m][v] += vload(to);
-            vstore(to, sum[m][v]);
+        if (g->turned)
+            EACH(t, taps / 2) {
+                const VT first = tap[t];
+                tap[t] = tap[taps - 1 - t], tap[taps - 1 - t] = first;
+            }
+        EACH(r, lines) {
+            VT v[NAME(MOST_POINTS)];
+            NAME(winograd_taps_along)(cols, v, tap + 3 * r, p);
+            EACH(s, C)
+                half[s][r] = v[s];
         }
-}
-
-#define FC_PRODUCTS_OF(M)                                                                                                \
-    static void NAME(products_##M)(const fc_winograd_products *g, const T *a, T *c)                                        \
-    {                                                                                                                    \
-        if (g->vectors == 3)                                                                                             \
-            NAME(products_tile)(M, 3, g, a, c);                                                                          \
-        else if (g->vectors == 2)                                                                                        \
-            NAME(products_tile)(M, 2, g, a, c);                                                                          \
-        else                                                                                                             \
-            NAME(products_tile)(M, 1, g, a, c);                                                                          \
-    }
-FC_UP_TO(FC_PRODUCT_ROWS, FC_PRODUCTS_OF)
-
-static void NAME(winograd_products)(const fc_winograd_products *g)
-{
-    static void (*const of[])(const fc_winograd_products *, const T *, T *) = {NULL,
-#define ROW(M) NAME(products_##M),
-                                                                               FC_UP_TO(FC_PRODUCT_ROWS, ROW)
-#undef ROW
-    };
-    const T *a = g->a;
-    T *c = g->c;
-    for (ptrdiff_t rows = g->rows, M; rows > 0; rows -= M, a += M * g->as, c += M * g->cs) {
-        M = rows < FC_PRODUCT_ROWS ? rows : FC_PRODUCT_ROWS;
-        of[M](g, a, c);
+        EACH(s, C) {
+            VT v[NAME(MOST_POINTS)];
+            T *to = (T *)g->to + s * g->point + c * FC_QUAD;
+            NAME(winograd_taps_along)(rows, v, half[s], p);
+            EACH(r, R)
+                if (n == STEP)
+                    vstore(to + r * C * g->point, v[r]);
+                else
+                    vstoren(to + r * C * g->point, v[r], n * FC_QUAD);
+        }
     }
 }
-#undef FC_PRODUCTS_OF
 
 /* By pairs of points along rows and columns */
 #define FC_WINOGRAD(of, p, ...)                                                                                          \
@@ -320,8 +280,5 @@ static int NAME(winograd_out)(void *to, ptrdiff_t ts, const void *v, const fc_wi
     return FC_WINOGRAD(NAME(winograd_out_of), &g->points, to, ts, v, g);
 }
 
-static void NAME(winograd_taps)(void *to, ptrdiff_t point, const void *w, const ptrdiff_t *at, const fc_points *p, ptrdiff_t n)
-{
-    FC_WINOGRAD(NAME(winograd_taps_of), p, to, point, w, at, p, n);
-}
+static void NAME(winograd_taps)(const fc_winograd_kernels *g) { FC_WINOGRAD(NAME(winograd_taps_of), &g->points, g); }
 #undef FC_WINOGRAD

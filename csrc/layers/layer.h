@@ -4,7 +4,7 @@
  *
  *   conv.c, halves.c        taps.c      zones.c     products.c (tile.c, blocks.c, phases.c)    pack.c
  *   a call; few outputs;    which one   single.c    (blocks.c)                                 what outputs see, packed
- *   float16                             winograd.c (winograd_block.c)
+ *   float16                             winograd.c (winograd_learn.c, winograd_block.c)
  *                                       slides.c, lanes.c, points.c, transforms.c
  *                                       weight.c
  *

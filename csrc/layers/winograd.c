@@ -4,7 +4,8 @@
  * of m x m outputs is the sum over channels of n x n products of values, n = m + 2, instead of 9 m x m: F(2,3) saves 56 % of
  * them, F(4,3) 75 %, at larger rounding errors.
  *
- *   1. Kernels become values, n x n matrices of kernels x channels, unless they were made before (fc_winograd_learn).
+ *   1. Kernels become values, n x n matrices of kernels x channels: before the call (fc_winograd_learn), before step 2, or, where
+ *      blocks are few, a few kernels at a time before each is multiplied.
  *   2. A plane of tiles is cut into blocks, rows x cols of tiles. What a tile sees is what an output of a layer of stride m
  *      and n x n taps sees, and is packed as such (pack.c). Of one channel after another, the block's tiles become values.
  *   3. Value by value, the kernels' matrix is multiplied by the block's, a part of the channels at a time: sums stay small.
@@ -23,18 +24,29 @@
 
 static ptrdiff_t tiles_along(const layer *l, int axis, int pairs) { return parts_of(l->axis[axis].out, pairs ? 2 * pairs : 1); }
 
+/* What products of so many tiles cost, in tiles of whole vectors: of the last few, vectors run over kernels (winograd_tmpl.h) */
+static ptrdiff_t winograd_lanes(ptrdiff_t tiles, ptrdiff_t lanes)
+{
+    const ptrdiff_t rest = tiles % lanes;
+    return rest == 0 ? tiles : rest <= lanes / 2 ? tiles + lanes / WINOGRAD_FEW : tiles - rest + lanes;
+}
+
 /* Products of vectors, and what else an image and group take, in these; with the values of kernels, if they are not there */
 static double winograd_cost(const layer *l, int rows, int cols)
 {
     const double channels = (double)(l->channels * l->axis[DEPTH].k), kernels = (double)l->kernels;
     const double values = (rows ? 2 * rows + 2 : 1) * (2 * cols + 2);
-    const double vectors =
-        (double)(l->axis[DEPTH].out * parts_of(tiles_along(l, ROWS, rows) * tiles_along(l, COLS, cols), WINOGRAD_LANES));
-    const double learn = values * channels * kernels * (double)l->size < WINOGRAD_NEAR ? WINOGRAD_LEARN : WINOGRAD_LEARN_FAR;
-    const double each = WINOGRAD_VALUE + channels * kernels + WINOGRAD_IN[cols] * channels + WINOGRAD_OUT[cols] * kernels;
-    const double each_row = (double)(l->axis[DEPTH].out * l->axis[ROWS].out) * channels * WINOGRAD_ROW[cols];
+    const ptrdiff_t tiles = tiles_along(l, ROWS, rows) * tiles_along(l, COLS, cols), planes = l->axis[DEPTH].out;
+    const double vectors = (double)(planes * parts_of(tiles, WINOGRAD_LANES));
+    const double products = (double)(planes * winograd_lanes(tiles, WINOGRAD_LANES)) / WINOGRAD_LANES;
+    const double bytes = values * channels * kernels * (double)l->size;
+    const int learn = tiles * planes <= WINOGRAD_AT_ONCE ? WINOGRAD_LEARN
+                      : bytes < WINOGRAD_NEAR            ? WINOGRAD_LEARN_NEAR
+                                                         : WINOGRAD_LEARN_FAR;
+    const double each = WINOGRAD_VALUE + WINOGRAD_IN[cols] * channels + WINOGRAD_OUT[cols] * kernels;
+    const double each_row = (double)(planes * l->axis[ROWS].out) * channels * WINOGRAD_ROW[cols];
     return WINOGRAD_CALL + each_row +
-           values * (vectors * each + (l->g->learnt ? 0 : learn * channels * kernels / WINOGRAD_LANES));
+           values * (vectors * each + (products + (l->g->learnt ? 0 : (double)learn / WINOGRAD_LANES)) * channels * kernels);
 }
 
 static double winograd_direct_cost(const layer *l)
@@ -69,12 +81,12 @@ static int winograd_choose(const layer *l)
     return best;
 }
 
-/* Vectors of all tiles, where blocks are `tall` rows of tiles that adjoin */
-static ptrdiff_t winograd_vectors(const winograd *d, ptrdiff_t tall)
+/* What all products cost, where blocks are `tall` rows of tiles that adjoin */
+static ptrdiff_t winograd_lanes_of(const winograd *d, ptrdiff_t tall)
 {
     const fc_axis *axis = d->tiles.axis;
     const ptrdiff_t wide = axis[COLS].out, rest = axis[ROWS].out % tall;
-    return axis[ROWS].out / tall * parts_of(tall * wide, d->l->lanes) + parts_of(rest * wide, d->l->lanes);
+    return axis[ROWS].out / tall * winograd_lanes(tall * wide, d->l->lanes) + winograd_lanes(rest * wide, d->l->lanes);
 }
 
 /* Blocks: rows of tiles that adjoin, or pieces of rows */
@@ -91,15 +103,42 @@ static void winograd_cut(winograd *d)
     if (!d->flat)
         d->rows = even_part(rows->out, max(panels / parts_of(d->cols, d->width), 1));
     for (ptrdiff_t tall = 2; d->flat && tall <= rows->out && tall * d->cols <= most; tall++)
-        if (winograd_vectors(d, tall) <= winograd_vectors(d, d->rows))
+        if (winograd_lanes_of(d, tall) <= winograd_lanes_of(d, d->rows))
             d->rows = tall;
     d->panels = d->flat ? parts_of(d->rows * d->cols, d->width) : d->rows * parts_of(d->cols, d->width);
     d->planes = d->rows == rows->out && d->cols == cols->out ? clamp(panels / d->panels, 1, l->planes) : 1;
     d->panels *= d->planes;
 }
 
-/* points: pairs of them along columns. All but learnt values, which are where the call has them, and memory */
-static void winograd_plan(winograd *d, const layer *l, int pairs) /* in place: what is packed points into it */
+/* Blocks of a group */
+static ptrdiff_t winograd_blocks(const winograd *d)
+{
+    return parts_of(d->l->planes, d->planes) * parts_of(d->tiles.axis[ROWS].out, d->rows) *
+           parts_of(d->tiles.axis[COLS].out, d->cols);
+}
+
+/* Values of tiles and kernels, and products of so many kernels that these, and values that are made at once, stay near */
+static void winograd_size(winograd *d, int call)
+{
+    const layer *l = d->l;
+    const ptrdiff_t of_kernel = times(d->values * d->channels, l->size);
+    d->depth = round_up(even_part(d->channels, WINOGRAD_DEPTH), LINE / 4);
+    d->panel = d->channels * d->width;
+    d->in_point = odd_lines(times(d->panels, d->panel), l->size);
+    d->at_once = call && !l->g->learnt && winograd_blocks(d) <= WINOGRAD_AGAIN && times(of_kernel, FC_QUAD) <= WINOGRAD_SOME;
+    ptrdiff_t most = WINOGRAD_PRODUCTS / (d->values * d->panels * d->width * l->size);
+    if (d->at_once)
+        most = min(most, WINOGRAD_SOME / of_kernel);
+    const ptrdiff_t step = most < l->lanes ? FC_QUAD : l->lanes;
+    d->kernels = min(max(most / step * step, FC_QUAD), l->kernels);
+    d->w_depth = times(round_up(d->at_once ? d->kernels : l->kernels, FC_QUAD), d->depth);
+    d->w_point = odd_lines(times(parts_of(d->channels, d->depth), d->w_depth), l->size);
+    d->out_panel = d->kernels * d->width;
+    d->out_point = odd_lines(d->panels * d->out_panel, l->size);
+}
+
+/* points: pairs of them along columns; call: or its kernels are learnt. All but the memory of all threads */
+static void winograd_plan(winograd *d, const layer *l, int pairs, int call) /* in place: what is packed points into it */
 {
     *d = (winograd){.l = l, .tiles = *l, .points = {l->axis[ROWS].k == 3 ? pairs : 0, pairs, {1, 0}}};
     if (pairs == 2)
@@ -122,15 +161,7 @@ static void winograd_plan(winograd *d, const layer *l, int pairs) /* in place: w
     d->pitch = d->flat ? d->cols : round_up(d->cols, l->lanes);
     d->set = round_up((d->rows + 1) * d->pitch, l->lanes) + l->lanes; /* whole vectors are written */
     d->value = d->m[ROWS] * d->set;
-    d->depth = round_up(even_part(d->channels, WINOGRAD_DEPTH), LINE / 4);
-    d->w_depth = times(l->kernels, d->depth);
-    d->w_point = times(parts_of(d->channels, d->depth), d->w_depth);
-    d->panel = d->channels * d->width;
-    d->in_point = odd_lines(times(d->panels, d->panel), l->size);
-    d->kernels = clamp(WINOGRAD_PRODUCTS / (d->values * d->panels * d->width * l->size), 1, l->kernels);
-    d->kernels = min(round_up(d->kernels, 4), l->kernels);
-    d->out_panel = d->kernels * d->width;
-    d->out_point = odd_lines(d->panels * d->out_panel, l->size);
+    winograd_size(d, call);
 }
 
 static ptrdiff_t winograd_learnt_bytes(const winograd *d)
@@ -144,52 +175,7 @@ static void winograd_lay_tables(winograd *d, fc_room *r)
     const fc_conv *g = d->l->g;
     d->at = fc_part(r, "taps in packed", d->values, sizeof *d->at);
     d->doubtful = fc_part(r, "doubtful images", g->images, sizeof *d->doubtful);
-    d->w = g->learnt ? g->learnt : fc_part(r, "values of kernels", winograd_learnt_bytes(d), 1);
-}
-
-/* ---- step 1 ------------------------------------------------------------------------------------- */
-
-typedef struct {
-    const winograd *d;
-    char *to;
-} learning;
-
-/* A kernel of a group; channels are lanes */
-static void winograd_learn_kernel(void *context, ptrdiff_t index, int slot)
-{
-    enum { TAPS = 9 };
-    const learning *learn = context;
-    const winograd *d = learn->d;
-    const layer *l = d->l;
-    const ptrdiff_t group = index / l->kernels, kernel = index % l->kernels, of_plane = l->taps / l->axis[DEPTH].k;
-    char turned[TAPS * LINE];
-    ptrdiff_t at[TAPS];
-    (void)slot;
-    for (ptrdiff_t t = 0; t < of_plane; t++)
-        at[t] = (l->g->gradient ? of_plane - 1 - t : t) * l->lanes;
-    const char *w = l->g->w + (group * l->w_group + kernel * l->w_row) * l->size;
-    char *to = learn->to + (group * d->values * d->w_point + kernel * d->depth) * l->size;
-    for (ptrdiff_t z = 0; z < l->axis[DEPTH].k; z++) {
-        const ptrdiff_t of_z = (l->g->gradient ? l->axis[DEPTH].k - 1 - z : z) * of_plane;
-        for (ptrdiff_t c = 0, n; c < l->channels; c += n) {
-            const ptrdiff_t at_channel = z * l->channels + c, i = at_channel % d->depth;
-            n = min(min(l->lanes, d->depth - i), l->channels - c);
-            l->op->lanes_in(turned, 0, l->lanes, w + (c * l->w_channel + of_z) * l->size, l->w_channel, 0, 1, 1, of_plane, n);
-            l->op->winograd_taps(to + (at_channel / d->depth * d->w_depth + i) * l->size, d->w_point, turned, at, &d->points,
-                                 n);
-        }
-    }
-}
-
-static void winograd_learn(const winograd *d, char *to)
-{
-    const layer *l = d->l;
-    learning learn = {d, to};
-    const ptrdiff_t kernels = l->g->groups * l->kernels;
-    const double us = fc_time_us(
-        RATE_PRODUCTS, (double)WINOGRAD_LEARN / WINOGRAD_LANES * (double)(kernels * d->channels * d->values * l->size),
-        l->fc->vector_bytes, 0);
-    fc_pool_run((int)min(fc_threads_for(us, l->g->threads), kernels), kernels, winograd_learn_kernel, &learn);
+    d->w = g->learnt ? g->learnt : d->at_once ? NULL : fc_part(r, "values of kernels", winograd_learnt_bytes(d), 1);
 }
 
 /* ---- one call ------------------------------------------------------------------------------------ */
@@ -217,8 +203,7 @@ static void winograd_share(winograd *d)
         winograd_cost(l, d->points.rows, d->points.cols) * WINOGRAD_LANES * (double)(l->g->images * l->g->groups);
     const int threads =
         fc_threads_for(fc_time_us(RATE_PRODUCTS, products * (double)l->size, l->fc->vector_bytes, 0), l->g->threads);
-    const ptrdiff_t blocks = parts_of(l->planes, d->planes) * parts_of(d->tiles.axis[ROWS].out, d->rows) *
-                             parts_of(d->tiles.axis[COLS].out, d->cols) * l->g->groups;
+    const ptrdiff_t blocks = winograd_blocks(d) * l->g->groups;
     d->shares = 1; /* each makes the values of the block's tiles anew */
     while (blocks * d->shares % threads != 0 && blocks * d->shares < 4 * threads && d->shares < l->kernels / (2 * l->fc->rows))
         d->shares++;
@@ -239,9 +224,9 @@ ptrdiff_t fc_winograd_learn(const fc_conv *g, char *to)
     if (pairs == 0 || (to && !l.op->finite(g->w, g->groups * l.w_group)))
         return 0;
     winograd d;
-    winograd_plan(&d, &l, pairs);
+    winograd_plan(&d, &l, pairs, 0);
     if (to)
-        winograd_learn(&d, to);
+        fc_winograd_learn_all(&d, to);
     return winograd_learnt_bytes(&d);
 }
 
@@ -252,7 +237,7 @@ int fc_winograd_run(const layer *l)
     if (pairs == 0)
         return 1;
     winograd d;
-    winograd_plan(&d, l, pairs);
+    winograd_plan(&d, l, pairs, 1);
     winograd_share(&d);
     if (g->plan) {
         *g->plan = (fc_conv_plan){FC_WINOGRAD, d.threads, d.chunks, even_part(min(d.depth, d.channels), WINOGRAD_PART)};
@@ -277,8 +262,8 @@ int fc_winograd_run(const layer *l)
         d.at[i] = i % n * d.value + i / n % d.m[ROWS] * d.set + i / n / d.m[ROWS] * d.pitch;
     for (ptrdiff_t i = 0; i < g->images; i++)
         atomic_init(&d.doubtful[i], 0);
-    if (!g->learnt)
-        winograd_learn(&d, (char *)d.w);
+    if (!g->learnt && !d.at_once)
+        fc_winograd_learn_all(&d, (char *)d.w);
     fc_pool_run(d.threads, d.chunks, fc_winograd_block, &d);
     winograd_repeat(&d, d.scratch);
     fc_close(&tables);

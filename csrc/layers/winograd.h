@@ -24,7 +24,8 @@ typedef struct {
     ptrdiff_t w_point, depth, w_depth;
     ptrdiff_t in_point, panel;
     ptrdiff_t out_point, out_panel, kernels; /* of so many kernels */
-    const char *w;                           /* values of kernels */
+    int at_once;                             /* each kernel is multiplied once: its values are made there, */
+    const char *w;                           /* or are here */
     ptrdiff_t *at;
     atomic_char *doubtful; /* images */
     ptrdiff_t shares;      /* of the kernels */
@@ -35,12 +36,15 @@ typedef struct {
 
 /* What a thread works on */
 typedef struct {
-    char *packed, *values, *in, *products, *out;
+    char *packed, *values, *in, *w, *products, *out;
     fc_run *run;
     ptrdiff_t plane, planes, runs, tiles; /* runs of a plane, and tiles of a run: rows of tiles, or, if flat, all of them */
     area area;
 } block;
 
+/* winograd_learn.c. The values of all kernels, by all threads; of some of a group from `kernel` on */
+FC_API void fc_winograd_learn_all(const winograd *d, char *to);
+FC_API void fc_winograd_learn_some(const winograd *d, char *to, ptrdiff_t group, ptrdiff_t kernel, ptrdiff_t kernels);
 /* winograd_block.c. The scratch of a thread; and one block: index counts (planes, rows, columns, group, share of the kernels) */
 FC_API void fc_winograd_lay_parts(const winograd *d, fc_room *r, block *b);
 FC_API void fc_winograd_block(void *context, ptrdiff_t index, int slot);

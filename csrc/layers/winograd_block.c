@@ -6,6 +6,7 @@
  *      packed     rows of x that the block sees, of one channel
  *      values     along these rows; rows m apart lie one behind another
  *      in         [value][panel][channel][tiles of a panel]
+ *      w          values of some kernels, as those of all lie (winograd_learn.c)
  *      products   [value][panel][kernel][tiles of a panel]
  *      out        the outputs of a run of tiles, as rows
  */
@@ -20,6 +21,7 @@ void fc_winograd_lay_parts(const winograd *d, fc_room *r, block *b)
     b->run = fc_part(r, "runs", d->pack.most_runs, sizeof *b->run);
     b->in = fc_part(r, "values of tiles", times(d->values, d->in_point), l->size);
     b->products = fc_part(r, "products", times(d->values, d->out_point), l->size);
+    b->w = d->at_once ? fc_part(r, "values of some kernels", times(d->values, d->w_point), l->size) : NULL;
     b->out = fc_part(r, "outputs", d->m[ROWS] * d->m[COLS] * d->panels * d->width, l->size);
 }
 
@@ -66,7 +68,7 @@ static void winograd_multiply(const winograd *d, const block *b, const char *w, 
 {
     const layer *l = d->l;
     const ptrdiff_t panels = parts_of(b->tiles, d->width), all = b->planes * b->runs * panels;
-    fc_winograd_products m = {.as = d->depth, .bs = d->width, .cs = d->width, .rows = kernels};
+    fc_winograd_products m = {.as = d->depth * FC_QUAD, .bs = d->width, .cs = d->width, .rows = kernels};
     for (ptrdiff_t p = 0; p < d->values; p++)
         for (ptrdiff_t c = 0; c < d->channels; c += d->depth) {
             m.add = c > 0;
@@ -76,7 +78,7 @@ static void winograd_multiply(const winograd *d, const block *b, const char *w, 
             for (ptrdiff_t i = 0; i < all; i++) {
                 m.b = b->in + (p * d->in_point + i * d->panel + c * d->width) * l->size;
                 m.c = b->products + (p * d->out_point + i * d->out_panel) * l->size;
-                m.vectors = parts_of(winograd_panel_tiles(d, b, i % panels), l->lanes);
+                m.tiles = winograd_panel_tiles(d, b, i % panels);
                 l->op->winograd_products(&m);
             }
         }
@@ -136,10 +138,12 @@ void fc_winograd_block(void *context, ptrdiff_t index, int slot)
     b.runs = d->flat ? 1 : b.area.rows;
     b.tiles = b.area.rows / b.runs * b.area.cols;
     winograd_in(d, &b, group);
-    const ptrdiff_t end = l->kernels * (share + 1) / d->shares;
-    for (ptrdiff_t k = l->kernels * share / d->shares, n; k < end; k += n) {
+    const ptrdiff_t quads = parts_of(l->kernels, FC_QUAD), end = min(quads * (share + 1) / d->shares * FC_QUAD, l->kernels);
+    for (ptrdiff_t k = quads * share / d->shares * FC_QUAD, n; k < end; k += n) {
         n = min(d->kernels, end - k);
-        winograd_multiply(d, &b, d->w + (group * d->values * d->w_point + k * d->depth) * l->size, n);
+        if (d->at_once)
+            fc_winograd_learn_some(d, b.w, group, k, n);
+        winograd_multiply(d, &b, d->at_once ? b.w : d->w + (group * d->values * d->w_point + k * d->depth) * l->size, n);
         winograd_out(d, &b, group * l->kernels + k, n);
     }
     fc_close(&room);

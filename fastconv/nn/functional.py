@@ -191,9 +191,10 @@ def conv2d(
     -----
     Besides the result a call takes at most 4 MB of scratch for each thread (kernels of more than 3000 taps: what they
     see of one channel; float16: also the sums of up to 1024 outputs of every kernel), kept for the next call, and
-    "winograd" 1.8 times the memory of w, or 4 times if it is "fast", for what it makes of w in every call, with
-    channels rounded up to 16. `Conv2d` makes that once. So it does with the spectra of large kernels, two numbers for
-    every two elements of a tile. Scratch of "fft" is three times a tile, which for planes up to 100 x 100 is one.
+    "winograd" of some hundred tiles and more 1.8 times the memory of w, or 4 times if it is "fast", for what it makes
+    of w in every call, with channels rounded up to 16. `Conv2d` makes that once. So it does with the spectra of large
+    kernels, two numbers for every two elements of a tile. Scratch of "fft" is three times a tile, which for planes up
+    to 100 x 100 is one.
 
     "winograd" is Winograd's minimal filtering, F(2, 3) or F(4, 3) along each axis (Lavin and Gray, Fast Algorithms for
     Convolutional Neural Networks, 2016; at the points 0, +-1 and infinity, or 0, +-3/4, +-3/2 and infinity): tiles of

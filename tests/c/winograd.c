@@ -144,19 +144,19 @@ void check_winograd_taps(fc_winograd_taps_fn *transform)
         const int r = values(p->rows), c = values(p->cols), taps_down = p->rows ? TAPS : 1;
         matrix in, down, across, out;
         matrices(p, p->rows, in, down, out), matrices(p, p->cols, in, across, out);
-        for (ptrdiff_t n = 1; n <= whole(1); n++) {
-            const ptrdiff_t apart = n + 2;
-            ptrdiff_t at[TAPS * TAPS];
-            EACH(k, taps_down * TAPS) at[k] = (taps_down * TAPS - 1 - k) * whole(1);
-            const float *from = floats(0, taps_down * TAPS * whole(1), 1);
-            float *to = floats(2, (r * c - 1) * apart + n, 0);
-            say_case("%d x %d pairs, %td kernels", p->rows, p->cols, n);
-            transform(to, apart, from, at, p, n);
+        for (ptrdiff_t n = 1; n <= whole(1) + 3; n++) {
+            const ptrdiff_t kernels = up_to(FC_QUAD), of = taps_down * TAPS, apart = n * FC_QUAD + 2;
+            const ptrdiff_t channel = n % 2 ? of + up_to(3) - 1 : kernels * of, row = n % 2 ? n * channel : of;
+            const int turned = (int)up_to(2) - 1;
+            const float *from = floats(0, (kernels - 1) * row + (n - 1) * channel + of, 1);
+            float *to = floats(2, (r * c - 1) * apart + n * FC_QUAD, 0);
+            say_case("%d x %d pairs, %td kernels, %td channels, turned %d", p->rows, p->cols, kernels, n, turned);
+            transform(&(fc_winograd_kernels){*p, from, to, apart, row, channel, kernels, n, turned});
             const char *wrong = "";
-            EACH(v, r) EACH(s, c) EACH(j, n) {
+            EACH(v, r) EACH(s, c) EACH(j, n) EACH(m, kernels) {
                 double d[TAPS * TAPS];
-                EACH(k, taps_down * TAPS) d[k] = (double)from[at[k] + j];
-                if (!is_near((double)to[(v * c + s) * apart + j], both(down[v], taps_down, across[s], TAPS, d), 20))
+                EACH(k, of) d[k] = (double)from[m * row + j * channel + (turned ? of - 1 - k : k)];
+                if (!is_near((double)to[(v * c + s) * apart + j * FC_QUAD + m], both(down[v], taps_down, across[s], TAPS, d), 20))
                     wrong = "a value differs";
             }
             verdict(wrong);
@@ -166,19 +166,19 @@ void check_winograd_taps(fc_winograd_taps_fn *transform)
 
 void check_winograd_products(fc_winograd_products_fn *products)
 {
-    EACH(trial, 400) {
-        const ptrdiff_t rows = up_to(13), vectors = up_to(FC_PANEL_VECTORS), depth = up_to(70), part = up_to(40), width = vectors * whole(1);
-        const ptrdiff_t as = depth + up_to(3) - 1, bs = width + up_to(5) - 1, cs = width + up_to(5) - 1;
-        const float *a = floats(0, (rows - 1) * as + depth, 1), *b = floats(1, (depth - 1) * bs + width, 1);
+    EACH(trial, 800) {
+        const ptrdiff_t rows = up_to(40), tiles = up_to(FC_PANEL_VECTORS * whole(1)), depth = up_to(70), part = up_to(40), width = whole(tiles);
+        const ptrdiff_t as = (depth + up_to(3) - 1) * FC_QUAD, bs = width + up_to(5) - 1, cs = width + up_to(5) - 1;
+        const float *a = floats(0, (rows - 1) / FC_QUAD * as + depth * FC_QUAD, 1), *b = floats(1, (depth - 1) * bs + width, 1);
         float *c = floats(2, (rows - 1) * cs + width, 0);
         const int add = trial % 2;
         EACH(m, rows) EACH(j, width) c[m * cs + j] = (float)(m - j);
-        say_case("%td rows, %td vectors, %td channels in parts of %td, add %d", rows, vectors, depth, part, add);
-        products(&(fc_winograd_products){a, b, c, as, bs, cs, rows, vectors, depth, part, add});
+        say_case("%td rows, %td tiles, %td channels in parts of %td, add %d", rows, tiles, depth, part, add);
+        products(&(fc_winograd_products){a, b, c, as, bs, cs, rows, tiles, depth, part, add});
         const char *wrong = "";
-        EACH(m, rows) EACH(j, width) {
+        EACH(m, rows) EACH(j, tiles) {
             double sum = add ? (double)(m - j) : 0;
-            EACH(p, depth) sum += (double)a[m * as + p] * (double)b[p * bs + j];
+            EACH(p, depth) sum += (double)a[m / FC_QUAD * as + p * FC_QUAD + m % FC_QUAD] * (double)b[p * bs + j];
             if ((double)c[m * cs + j] != sum)
                 wrong = "a sum differs";
         }
