@@ -223,7 +223,7 @@ def threads() -> Calls:
 # Numbers, and the calls that they decide
 GROUPS: dict[str, Callable[[], Calls]] = {
     "PRODUCTS_*": products, "CYCLES_*": products, "VECTORS_*": products, "UNEVEN": products, "ZONES_*": zones,
-    "WINOGRAD_*": winograd, "TRANSFORMS_*": large_kernels, "RATE_TRANSFORMS": large_kernels,
+    "WINOGRAD_*": winograd, "TRANSFORMS_*": large_kernels, "RATE_TRANSFORMS": large_kernels, "FOLDED_*": large_kernels,
     "TAPS_*": planes, "SLIDES_*": planes, "LANES_*": planes, "EXCHANGE_*": few_outputs, "WEIGHT_*": weights,
     "FOLD_*": folds, "FFT_*": transforms, "TRANSFORM_*": choices, "PART_*": choices, "RATE_DIRECT": choices,
     "RATE_INTEGERS": choices, "GATHER_*_US": choices, "CROSSOVERS": choices, "BOX_*": choices,

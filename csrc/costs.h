@@ -44,6 +44,9 @@ static const double FFT_L2_BYTES[3] = {1 << 19, 1 << 20, 1 << 22};
 enum { FFT_CALL_NS = 20 };               /* ns: a tile */
 static const double FFT_MEMORY_FROM = 1 << 23, FFT_MEMORY_US = 8e-5; /* bytes of x and y from which on they come from memory; us a byte */
 
+/* ---- folded tiles (fft_sizes.c): Zen 4. How many times as long as such a tile one takes; us: a row that is gathered */
+static const double FOLDED_TIMES = 1.8, FOLDED_ROW_US = 0.04;
+
 /* ---- sums of boxes (box.c): CPU unknown. Outputs of a block, at least; a block sums its first rows anew */
 enum { BOX_ROWS = 64, BOX_COLS = 256 };
 
@@ -101,7 +104,7 @@ static const double WINOGRAD_IN[3] = {0, 5.5, 5.5}, WINOGRAD_OUT[3] = {0, 8, 11}
 /* ---- large kernels by transforms (transforms.c): Zen 4. Taps below which they are not considered; how many times as fast as direct
  * sums they have to be by estimate, and what these take */
 enum { TRANSFORMS_TAPS = 100 };
-static const double TRANSFORMS_GAIN = 1.1;
+static const double TRANSFORMS_GAIN = 1;
 static const fc_rate RATE_TRANSFORMS = {3.5e3, 1};
 
 /* ---- one channel a group (taps.c, slides.c, lanes.c): CPU unknown; kernels a group with strides, and TAPS_MOST: Zen 4 */

@@ -126,7 +126,8 @@ static double fft_folded_tiles(ptrdiff_t n, ptrdiff_t k, ptrdiff_t out, ptrdiff_
     return n >= alone ? 1 : n < k ? 0 : (double)((out - 1) / (n - k + 1) + 1);
 }
 
-double fc_fft_folded_size(int type, const ptrdiff_t k[2], const ptrdiff_t out[2], const ptrdiff_t alone[2], double plan, ptrdiff_t n[2])
+double fc_fft_folded_size(int type, const ptrdiff_t k[2], const ptrdiff_t out[2], const ptrdiff_t alone[2], ptrdiff_t n[2],
+                          double *learn)
 {
     static const ptrdiff_t sides[3] = {1, 2, 2}; /* both axes are transformed */
     double least = 1e300;
@@ -136,12 +137,14 @@ double fc_fft_folded_size(int type, const ptrdiff_t k[2], const ptrdiff_t out[2]
         for (m[1] = 0; m[1] < alone[1] && (m[1] = fft_next_size(m[1], BLOCK)) != 0;) {
             const ptrdiff_t half[3] = {1, m[0] / 2, m[1]};
             const double rows = fft_folded_tiles(m[0], k[0], out[0], alone[0]);
-            const double tiles = rows * fft_folded_tiles(m[1], k[1], out[1], alone[1]);
+            const double cols = fft_folded_tiles(m[1], k[1], out[1], alone[1]), tiles = rows * cols;
             if (tiles == 0 || (double)m[0] * (double)m[1] > FC_FFT_POINTS)
                 continue;
-            const double us = (tiles + plan) * fft_tile_us(type, half, sides);
-            if (us < least)
-                least = us, n[0] = m[0], n[1] = m[1];
+            const double inner = __builtin_fmax(rows - 2, 0) * __builtin_fmax(cols - 2, 0);
+            const double us = FOLDED_TIMES * fft_tile_us(type, half, sides);
+            const double gathered = tiles > 1 ? (tiles - inner) * (double)m[0] * FOLDED_ROW_US : 0;
+            if ((tiles + 1) * us + gathered < least + *learn || n[0] == 0)
+                least = tiles * us + gathered, *learn = us, n[0] = m[0], n[1] = m[1];
         }
     return least;
 }

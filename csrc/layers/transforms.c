@@ -49,18 +49,18 @@ typedef struct {
 /* The elements from the first tap of a kernel to its last */
 static ptrdiff_t transforms_span(const fc_axis *a) { return (a->k - 1) * a->dilation + 1; }
 
-/* Taps that meet an element, of all outputs of an axis */
-static double transforms_products(const fc_axis *a)
+/* Direct sums of a plane: rows of taps that meet nothing but zeros are left out (lanes.c) */
+static double transforms_direct_us(const layer *l)
 {
-    double products = 0;
-    if (a->boundary != FC_CONSTANT)
-        return (double)a->out * (double)a->k;
-    for (ptrdiff_t o = 0; o < a->out; o++) {
-        ptrdiff_t from, end;
-        inside(a->n, a->dilation, o - a->lead, a->k, &from, &end);
-        products += (double)(end - from);
+    const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
+    double met = 0;
+    for (ptrdiff_t o = 0; o < rows->out; o++) {
+        ptrdiff_t from = 0, end = rows->k;
+        if (rows->boundary == FC_CONSTANT)
+            inside(rows->n, rows->dilation, o - rows->lead, rows->k, &from, &end);
+        met += (double)(end - from);
     }
-    return products;
+    return fc_time_us(RATE_TRANSFORMS, met * (double)cols->k * (double)cols->out * (double)l->size, LINE, 0);
 }
 
 /* Whether anything but their time stands against it */
@@ -89,14 +89,13 @@ static int transforms_plan(transforms *d, const layer *l)
         k[i - 1] = transforms_span(a), out[i - 1] = a->out;
         alone[i - 1] = a->boundary == FC_CONSTANT ? max(a->n + max(a->lead, 0), a->out + k[i - 1] - 1 - a->lead) : a->out + k[i - 1] - 1;
     }
-    d->us = fc_fft_folded_size(g->type, k, out, alone, 1, n);
+    double learn;
+    d->us = fc_fft_folded_size(g->type, k, out, alone, n, &learn);
+    d->us += g->learnt ? 0 : learn;
     if (n[0] == 0)
         return 0;
-    if (g->forced == 0) {
-        const double products = transforms_products(&l->axis[ROWS]) * transforms_products(&l->axis[COLS]);
-        if (d->us * TRANSFORMS_GAIN > fc_time_us(RATE_TRANSFORMS, products * (double)l->size, LINE, 0))
-            return 0;
-    }
+    if (!g->forced && d->us * TRANSFORMS_GAIN > transforms_direct_us(l))
+        return 0;
     d->l = l;
     d->seen[DEPTH] = (fc_axis){.n = 1, .k = 1, .out = 1, .stride = 1, .dilation = 1, .boundary = FC_CONSTANT};
     d->n[DEPTH] = d->out[DEPTH] = d->count[DEPTH] = 1;
@@ -157,6 +156,8 @@ static int transforms_finish(const transforms *d, const char *bias, char *out, p
     const layer *l = d->l;
     const fc_conv *g = l->g;
     int finite = 1;
+    if (cols == l->axis[COLS].out && !g->bias)
+        cols *= rows, rows = 1;
     for (ptrdiff_t r = 0; r < rows; r++, out += l->axis[COLS].out * l->size) {
         finite &= l->op->finite(out, cols);
         if (g->bias)
