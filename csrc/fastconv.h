@@ -107,6 +107,8 @@ typedef struct fc_prepared fc_prepared;
 FC_API fc_prepared *fc_corr_prepare(const fc_corr *g); /* NULL: no memory */
 FC_API int fc_corr_again(const fc_prepared *p, const char *x, char *out, int *doubtful);
 FC_API ptrdiff_t fc_corr_bytes(const fc_prepared *p);
+/* Of them, those of a spectrum, which takes as long to make as half a call; 0: there is none */
+FC_API ptrdiff_t fc_corr_spectrum_bytes(const fc_corr *g);
 FC_API void fc_corr_forget(fc_prepared *p);
 
 /* fft.c: correlation with a large kernel, tile by tile of a larger array. Axes are (plane, row, column); sizes and

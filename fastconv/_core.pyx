@@ -83,6 +83,7 @@ cdef extern from "fastconv.h" nogil:
     fc_prepared *fc_corr_prepare(const fc_corr *g)
     int fc_corr_again(const fc_prepared *p, const char *x, char *out, int *doubtful)
     ptrdiff_t fc_corr_bytes(const fc_prepared *p)
+    ptrdiff_t fc_corr_spectrum_bytes(const fc_corr *g)
     void fc_corr_forget(fc_prepared *p)
     const fc_kernels *fc_in_use()
     const fc_kernels *fc_isa(int i)

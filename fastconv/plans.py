@@ -109,7 +109,7 @@ def clear_cache() -> None:
 
 
 def set_cache_limit(nbytes: int) -> None:
-    """Let plans take at most so many bytes, by default 4 MB. Those that were longest not asked for are forgotten first.
+    """Let plans take at most so many bytes, 16 MB by default. Those that were longest not asked for go first.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def set_cache_limit(nbytes: int) -> None:
     Examples
     --------
     >>> import fastconv
-    >>> fastconv.set_cache_limit(2**22)
+    >>> fastconv.set_cache_limit(2**24)
     """
     limit = as_count(nbytes, "nbytes", least=0)
     if _core is not None:

@@ -112,6 +112,7 @@ cdef class CorrPlan(Plan):
 
     cdef fc_corr g
     cdef fc_prepared *prepared  # what is kept of g for calls that are made again; NULL: nothing yet
+    cdef bint prepares  # it will
     cdef int threads  # that were the default then
     cdef tuple arrays  # what g points to
     cdef double products
@@ -169,18 +170,28 @@ cdef class CorrPlan(Plan):
 
     cdef keep(self, bint any_threads):
         """Prepare for many calls. Nobody else may change what g points to."""
+        cdef ptrdiff_t spectrum = fc_corr_spectrum_bytes(&self.g)
         self.arrays = tuple([a if a is None else a.copy() for a in self.arrays])
         self.point()
-        self.threads = default_threads
-        if any_threads:
-            self.g.threads = default_threads
-        fc_corr_forget(self.prepared)
-        self.prepared = fc_corr_prepare(&self.g) if self.owns == 0 else NULL
         if any_threads:
             self.g.threads = 0
         self.nbytes = sum([a.nbytes for a in self.arrays if a is not None]) + sizeof(fc_corr)
-        if self.prepared != NULL:
-            self.nbytes += fc_corr_bytes(self.prepared)
+        self.prepares = self.owns == 0 and spectrum <= most_kept // 2
+        if spectrum == 0:
+            self.nbytes += self.ready()
+
+    cdef Py_ssize_t ready(self):
+        cdef int threads = self.g.threads
+        if not self.prepares:
+            return 0
+        self.prepares = False
+        self.threads = default_threads
+        if threads == 0:
+            self.g.threads = default_threads
+        fc_corr_forget(self.prepared)
+        self.prepared = fc_corr_prepare(&self.g)
+        self.g.threads = threads
+        return fc_corr_bytes(self.prepared) if self.prepared != NULL else 0
 
     cdef point(self):
         """g has the addresses and steps of the taps."""

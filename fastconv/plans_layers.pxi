@@ -349,16 +349,16 @@ cdef class MatchPlan(ArraysPlan):
         self.nbytes = sizeof(fc_match) + sum([a.nbytes for a in self.arrays])
         learnt = fc_match_learnt_bytes(g)
         self.learns = 0 < learnt <= most_kept // 4
-        self.nbytes += learnt if self.learns else 0
 
     def __dealloc__(self):
         fc_match_forget(self.learnt)
 
-    cdef object carry_out(self, const glance *s):
-        if self.learns:
-            self.learns = False
-            self.learnt = fc_match_learn(&self.g)
-        return ArraysPlan.carry_out(self, s)
+    cdef Py_ssize_t ready(self):
+        if not self.learns:
+            return 0
+        self.learns = False
+        self.learnt = fc_match_learn(&self.g)
+        return fc_match_learnt_bytes(&self.g) if self.learnt != NULL else 0
 
     cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
         cdef fc_match g = self.g

@@ -41,7 +41,7 @@ cdef struct glance:
     int64_t word[MOST_WORDS]
 
 
-cdef ptrdiff_t most_kept = 4 << 20  # bytes of plans
+cdef ptrdiff_t most_kept = 16 << 20  # bytes of plans
 
 
 cdef inline void put(glance *s, int64_t word) noexcept:

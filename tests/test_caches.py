@@ -66,7 +66,9 @@ def shapes(rng):
     "calls", [kernels_of_many_sizes, signals_and_kernels, gaussians, *only_deep(gaussians_of_few_taps, shapes)]
 )
 def test_memory_that_is_kept_does_not_grow_with_arguments(rng, calls):
+    fastconv.set_cache_limit(4 << 20)
     assert kept_after(calls(rng)) < A_FEW_MB
+    fastconv.set_cache_limit(16 << 20)
 
 
 def test_kernels_of_several_megabytes_are_remembered_by_their_factors(rng):

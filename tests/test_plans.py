@@ -11,6 +11,7 @@ import weakref
 
 import numpy as np
 import pytest
+import scipy.signal
 
 import fastconv
 from fastconv import corr1d, corr2d, correlation, ndimage, reference, sepcorr2d, signal
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.skipif(not fastconv.isas(), reason="plans are those of 
 def forgotten():
     fastconv.clear_cache()
     yield
-    fastconv.set_cache_limit(4 << 20)
+    fastconv.set_cache_limit(16 << 20)
 
 
 def finds_plan(call):
@@ -518,3 +519,21 @@ def test_complex_kernels_of_any_layout(rng):
             expected = reference.convolve2d(image.copy(), k.copy("C"), "full")
             np.testing.assert_allclose(signal.convolve(image, k), expected, rtol=1e-12, atol=1e-12)
         assert fastconv.cache_info().hits == 3
+
+
+def test_spectra_of_large_kernels(rng):
+    """They are made when a call is made again, where there is room; another kernel is another call."""
+    x, k = rng.standard_normal((300, 280)), rng.standard_normal((101, 97))
+    first, taken = corr2d(x, k, mode="same"), [fastconv.cache_info().nbytes]
+    for _ in range(3):
+        np.testing.assert_array_equal(corr2d(x, k, mode="same"), first)
+        taken.append(fastconv.cache_info().nbytes)
+    assert fastconv.cache_info().hits == 3 and taken[0] < 1 << 19 and 1 << 20 < taken[1] == taken[3] < 1 << 23
+    k[50, 50] += 1
+    other = corr2d(x, k, mode="same")
+    assert np.abs(other - first).max() > 0.1
+    np.testing.assert_allclose(other, scipy.signal.correlate(x, k, "same"), rtol=0, atol=1e-10)
+    fastconv.set_cache_limit(1 << 20)
+    for _ in range(3):
+        np.testing.assert_array_equal(corr2d(x, k, mode="same"), other)
+    assert fastconv.cache_info().nbytes < 1 << 19

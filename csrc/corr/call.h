@@ -159,6 +159,7 @@ extern FC_API const method fc_direct, fc_im2col, fc_separable, fc_overlap, fc_bo
 
 /* overlap.c */
 FC_API void fc_overlap_plan(int vector_bytes, const fc_corr *g, fc_plan *plan);
+FC_API ptrdiff_t fc_overlap_bytes(const fc_corr *g); /* of the spectrum */
 
 /* direct.c, for im2col.c and overlap.c */
 FC_API int fc_direct_prepare(call *c);

@@ -247,10 +247,11 @@ int fc_corr_again(const fc_prepared *p, const char *x, char *out, int *doubtful)
     return corr_carry_out(&p->c, x, out, doubtful);
 }
 
+ptrdiff_t fc_corr_spectrum_bytes(const fc_corr *g) { return g->method == FC_FFT ? fc_overlap_bytes(g) : 0; }
+
 ptrdiff_t fc_corr_bytes(const fc_prepared *p)
 {
-    const ptrdiff_t *n = p->c.overlap.grid.n;
-    return (ptrdiff_t)sizeof *p + p->c.tables.bytes + (p->c.overlap.fft ? 2 * p->c.size * n[0] * n[1] * n[2] : 0);
+    return (ptrdiff_t)sizeof *p + p->c.tables.bytes + fc_corr_spectrum_bytes(&p->g);
 }
 
 void fc_corr_forget(fc_prepared *p)

@@ -76,6 +76,13 @@ void fc_overlap_plan(int vector_bytes, const fc_corr *g, fc_plan *plan)
     plan->threads = fc_threads_for(plan->serial_us, g->threads);
 }
 
+ptrdiff_t fc_overlap_bytes(const fc_corr *g)
+{
+    tile_grid t;
+    overlap_grid(g, &t);
+    return 2 * fc_stored_size(g->type) * t.n[DEPTH] * t.n[ROWS] * t.n[COLS];
+}
+
 static void overlap_copy_taps(const call *c, char *to)
 {
     const fc_axis *axis = c->g->axis, *cols = &axis[COLS];
