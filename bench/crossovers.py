@@ -71,6 +71,7 @@ def products() -> Calls:
         ((8, 512, 7, 7), (256, 512, 1, 1), {}),
     ]
     calls = [layer("conv2d", x, w, **how, method="direct") for x, w, how in layers]
+    calls += [layer("conv2d_input", (8, c, 7, 7), (c, c, 3, 3), padding=1, accuracy="exact") for c in (16, 128)]
     return dict([*calls, layer("conv2d_input", (1, 64, 56, 56), (128, 64, 3, 3), padding=1, stride=2)])
 
 

@@ -151,6 +151,11 @@ enum { WINOGRAD_VALUES = 2 << 20, WINOGRAD_TILES = 144, WINOGRAD_PRODUCTS = 384 
 /* Values of kernels are made for so many blocks again, of so many bytes */
 enum { WINOGRAD_AGAIN = 4, WINOGRAD_SOME = 768 << 10 };
 
+/* ---- planes that adjoin, and bands (products.c, bands.c): Zen 4. Products of vectors: what storing a row of outputs of a kernel
+ * takes; and the rows of taps, of all, that bands may meet to be worth it */
+enum { PRODUCTS_STORE = 8 };
+static const double PRODUCTS_BANDS = 0.98;
+
 /* ---- threads (pool.c, corr.c and all drivers): CPU unknown */
 enum {
     FC_THREADS_FROM_US = 200, /* us: work that is worth a second thread; waking one takes 50 us and more on a virtual machine */

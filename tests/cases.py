@@ -88,6 +88,7 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "1x1, padded": ((1, 3, 4, 4), (2, 3, 1, 1), {"padding": 1}),
     "3x3": ((1, 6, 12, 11), (33, 6, 3, 3), {"padding": 1}),
     "3x3, batch of small maps": ((5, 3, 4, 3), (8, 3, 3, 3), {"padding": 1}),
+    "3x3, small maps that adjoin": ((6, 20, 7, 7), (15, 20, 3, 3), {"padding": 1}),
     "3x3, several parts": ((1, 150, 5, 6), (10, 150, 3, 3), {"padding": 1}),
     "3x3, wide": ((1, 2, 5, 2100), (4, 2, 3, 3), {"padding": (1, 0)}),
     "first layer": ((1, 3, 40, 37), (16, 3, 7, 7), {"stride": 2, "padding": 3}),

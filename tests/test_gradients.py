@@ -276,6 +276,21 @@ def test_what_is_not_finite(isa, rng, odd, groups, size, kernel):
             a[0, 0, 1, 2] = before
 
 
+@pytest.mark.parametrize("size", [7, 4])
+def test_products_too_small_have_no_sign_in_any_batch(isa, rng, size):
+    """Taps beyond an edge may be left out, or add zeros to a sum that underflowed."""
+    grad = np.copysign(np.float32(1e-30), reals(rng, (8, 20, size, size), "float32"))
+    w = np.copysign(np.float32(1e-30), reals(rng, (20, 9, 3, 3), "float32"))
+    dx = nn.conv2d_input((8, 9, size, size), w, grad, padding=1)
+    y = nn.conv2d(grad, w.transpose(1, 0, 2, 3).copy(), padding=1)
+    for a in dx, y:
+        assert not a.any() and not np.signbit(a).any()
+    w[3, 2, 0, 1] = np.inf
+    dx = nn.conv2d_input((8, 9, size, size), w, grad, padding=1)
+    cases.assert_same_bits(nn.conv2d_input((1, 9, size, size), w, grad[5:6], padding=1)[0], dx[5])
+    assert np.isnan(dx[:, 2, -1]).all() and np.isfinite(dx[:, :2]).all()
+
+
 def test_checked(monkeypatch, rng):
     x, w, grad = example(rng, reals, "float32", (2, 3, 6, 6), (2, 3, 3, 3), {})
     with fastconv.checked():

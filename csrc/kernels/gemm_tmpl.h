@@ -20,6 +20,10 @@ FC_INLINE void NAME(gemm_finish)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, cons
                                  const fc_panel *panel, T *c, const T *bias)
 {
     const ptrdiff_t cs = g->cs;
+    if (!g->add)
+        EACH(v, V)
+            EACH(m, M)
+                acc[m][v] += vzero(); /* -0, of products too small, to 0: as if zeros were added */
     if (g->add) {
         EACH(v, V)
             EACH(m, M) {

@@ -108,7 +108,7 @@ typedef void fc_windows_fn(void *to, int stored, const void *column, ptrdiff_t w
  *
  * The n are given as panels of vectors, each of which lies somewhere in b and c. fc->cols_of[rows] vectors are a whole
  * panel; 1, 2 and cols_of[rows + 1] are allowed, too. b is read by whole vectors, of c only `lanes` are touched. first: what is in
- * c if `add`, else lane_bias[n], bias[m], or zero. clamp: the result is brought between low and high; a NaN stays. */
+ * c if `add`, else lane_bias[n], bias[m], or zero, which turns -0 to 0. clamp: the result is brought between low and high; a NaN stays. */
 enum { FC_PANEL = 8 };
 typedef struct {
     ptrdiff_t b[FC_PANEL], c[FC_PANEL], lanes[FC_PANEL]; /* elements from g->b and g->c on */
@@ -139,8 +139,8 @@ typedef void fc_dot_fn(const fc_dot *g);
 
 /* Rows of a channel, side by side, for K1 to read (pack_tmpl.h): each run is `rows` rows of n elements,
  *   to[run->to + i*ts + j] = x[i*run->xs + j*step], run->x bytes on, where from <= j < end; else zero.
- * half: x is FC_F16, and `to` FC_F32. Runs are done in order; up to a vector behind every row is overwritten, too. ahead: elements from x to what will be packed
- * soon; a hint. */
+ * half: x is FC_F16, and `to` FC_F32. Runs are done in order; up to a vector behind every row is overwritten, too, but if `exact`.
+ * ahead: elements from x to what will be packed soon; a hint. */
 typedef struct {
     ptrdiff_t to, x, xs, rows, n, from, end;
     ptrdiff_t first; /* the driver's: which column of x element 0 is */
@@ -148,7 +148,7 @@ typedef struct {
 typedef struct {
     const fc_run *run;
     ptrdiff_t count, ts, step, ahead;
-    int half;
+    int half, exact;
 } fc_runs;
 typedef void fc_pack_fn(void *to, const void *x, const fc_runs *r);
 

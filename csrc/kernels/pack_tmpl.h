@@ -3,7 +3,8 @@
  * Rows of an image side by side, for the outer product to read:  to[i * ts + j] = x[i * xs + j * step]. With `half`, x is float16.
  *
  * for i < rows and from <= j < end; where j < from or end <= j < n it is zero and x is not read. Whole vectors are
- * stored, in ascending order: what lies up to a vector behind a row is overwritten, and by the next row once more.
+ * stored, in ascending order: what lies up to a vector behind a row is overwritten, and by the next row once more. Not if the run
+ * is `exact`.
  *
  *      j     0 . from . . . . . . end . n
  *            0 0 | x  x  x  x  x | 0  0          head: up to the first whole vector, body, tail
@@ -72,18 +73,28 @@ FC_INLINE VT NAME(pack_edge)(const char *x, ptrdiff_t step, ptrdiff_t j, ptrdiff
     return NAME(pack_steps)(FC_AT(j * step), step, from > j ? from - j : 0, end - j, half);
 }
 
-FC_INLINE void NAME(pack_run)(T *to, const char *x, const fc_run *r, ptrdiff_t ts, const ptrdiff_t step, ptrdiff_t ahead,
-                              const int half)
+/* The vector of a row at j, of which n elements are to be written, or more */
+FC_INLINE void NAME(pack_store)(T *to, ptrdiff_t j, ptrdiff_t n, VT v, const int exact)
+{
+    if (exact && n - j < VLEN)
+        vstorem(to + j, v, vlanes(n - j));
+    else
+        vstore(to + j, v);
+}
+
+FC_INLINE void NAME(pack_run)(T *to, const char *x, const fc_run *r, const fc_runs *g, const ptrdiff_t step, const int half)
 {
     const ptrdiff_t n = r->n, from = r->from, end = r->end;
+    const ptrdiff_t ts = g->ts, ahead = g->ahead;
+    const int exact = g->exact;
 #if FC_HAS & FC_MASK_REGISTERS
     if (step == 1 && n <= 2 * VLEN) { /* short rows, all of which have the same ends */
         const VMASK first = (VMASK)(vlanes(end) & ~vlanes(from)), second = (VMASK)(vlanes(end - VLEN) & ~vlanes(from - VLEN));
         for (ptrdiff_t i = r->rows; i > 0; i--, to += ts, x = FC_AT(r->xs)) {
             __builtin_prefetch(FC_AT(ahead), 0, 2);
-            vstore(to, FC_PACK_LOADM(x, first));
+            NAME(pack_store)(to, 0, n, FC_PACK_LOADM(x, first), exact);
             if (n > VLEN)
-                vstore(to + VLEN, FC_PACK_LOADM(FC_AT(VLEN), second));
+                NAME(pack_store)(to, VLEN, n, FC_PACK_LOADM(FC_AT(VLEN), second), exact);
         }
         return;
     }
@@ -95,9 +106,9 @@ FC_INLINE void NAME(pack_run)(T *to, const char *x, const fc_run *r, ptrdiff_t t
             some[v] = FC_BETWEEN(2 * from - v * VLEN, 2 * (end - 1) - v * VLEN);
         for (ptrdiff_t i = r->rows; i > 0; i--, to += ts, x = FC_AT(r->xs)) {
             __builtin_prefetch(FC_AT(ahead), 0, 2);
-            vstore(to, NAME(pack_seconds)(x, some[0], some[1], half));
+            NAME(pack_store)(to, 0, n, NAME(pack_seconds)(x, some[0], some[1], half), exact);
             if (n > VLEN)
-                vstore(to + VLEN, NAME(pack_seconds)(FC_AT(2 * VLEN), some[2], some[3], half));
+                NAME(pack_store)(to, VLEN, n, NAME(pack_seconds)(FC_AT(2 * VLEN), some[2], some[3], half), exact);
         }
         return;
     }
@@ -108,7 +119,7 @@ FC_INLINE void NAME(pack_run)(T *to, const char *x, const fc_run *r, ptrdiff_t t
             for (; j + VLEN <= from; j += VLEN)
                 vstore(to + j, vzero());
             if (j < from) {
-                vstore(to + j, NAME(pack_edge)(x, step, j, from, end, half));
+                NAME(pack_store)(to, j, n, NAME(pack_edge)(x, step, j, from, end, half), exact);
                 j += VLEN;
             }
         }
@@ -121,11 +132,11 @@ FC_INLINE void NAME(pack_run)(T *to, const char *x, const fc_run *r, ptrdiff_t t
             for (; j + VLEN <= end; j += VLEN)
                 vstore(to + j, NAME(pack_steps)(FC_AT(j * step), step, 0, end - j, half));
         if (j < end) {
-            vstore(to + j, NAME(pack_edge)(x, step, j, 0, end, half));
+            NAME(pack_store)(to, j, n, NAME(pack_edge)(x, step, j, 0, end, half), exact);
             j += VLEN;
         }
         for (; j < n; j += VLEN)
-            vstore(to + j, vzero());
+            NAME(pack_store)(to, j, n, vzero(), exact);
     }
 }
 
@@ -135,13 +146,13 @@ FC_INLINE void NAME(pack_runs)(T *to, const char *x, const fc_runs *r, const int
         T *t = to + run->to;
         const char *from = x + run->x;
         if (r->step == 1)
-            NAME(pack_run)(t, from, run, r->ts, 1, r->ahead, half);
+            NAME(pack_run)(t, from, run, r, 1, half);
         else if (r->step == 2)
-            NAME(pack_run)(t, from, run, r->ts, 2, r->ahead, half);
+            NAME(pack_run)(t, from, run, r, 2, half);
         else if (r->step == 4)
-            NAME(pack_run)(t, from, run, r->ts, 4, r->ahead, half);
+            NAME(pack_run)(t, from, run, r, 4, half);
         else
-            NAME(pack_run)(t, from, run, r->ts, r->step, r->ahead, half);
+            NAME(pack_run)(t, from, run, r, r->step, half);
     }
 }
 

@@ -3,7 +3,7 @@
  * What the drivers of convolution layers share. Each calls only those to its right:
  *
  *   conv.c, halves.c        taps.c      zones.c     products.c (tile.c, blocks.c, phases.c)    pack.c
- *   a call; few outputs;    which one   single.c    (blocks.c)                                 what outputs see, packed
+ *   a call; few outputs;    which one   single.c    (blocks.c, bands.c)                        what outputs see, packed
  *   float16                             winograd.c (winograd_learn.c, winograd_block.c)
  *                                       slides.c, lanes.c, points.c, transforms.c
  *                                       weight.c

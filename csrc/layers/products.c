@@ -14,7 +14,9 @@
  * a vector or less, are inner products instead: 7x7 outputs are three vectors and one dot.
  *
  * Where rows of outputs would adjoin if they did not have others between them (zones.c), their sums do, in scratch, from where they
- * are copied to their places.
+ * are copied to their places. So do small planes whose lanes at the end would be lost:
+ *
+ *      row 0 of plane 0, of plane 1, ...; row 1 of plane 0, ...        packed, and summed
  *
  * Blocks are handed to threads; where there are few, rows of weights are split, too. What is summed in which order
  * depends on neither, so the bits are the same for any number of threads and any batch.
@@ -58,6 +60,27 @@ static int products_see_x(const products *d)
            common_divisor(l->g->x_channel, WAY) <= y->rows.block * cols->out * l->size;
 }
 
+/* Lets planes of blocks adjoin where that leaves out more than it costs: lanes at the end of each, rows of taps (bands.c). What each
+ * output is a sum of stays the same, so this may depend on the batch. */
+static void products_adjoin(products *d, ptrdiff_t most)
+{
+    const layer *l = d->l;
+    const layout *y = &d->y;
+    const ptrdiff_t outputs = y->rows.block * y->cols.block;
+    const double met = (double)l->planes * fc_plan_bands(d);
+    products adjoined = *d;
+    if (!y->flat || y->cols.count > y->cols.block || fc_dots_of(l, y, outputs) > 0 || most < 2)
+        return;
+    adjoined.adjoin = 1;
+    for (ptrdiff_t n = most, least = PTRDIFF_MAX, vectors; n > max(most - l->lanes, 1); n--)
+        if ((vectors = parts_of(l->planes, n) * parts_of(n * outputs, l->lanes)) < least)
+            least = vectors, adjoined.planes_block = n;
+    adjoined.sums_line = adjoined.planes_block * y->cols.block;
+    const double saved = met - (double)parts_of(l->planes, adjoined.planes_block) * fc_plan_bands(&adjoined);
+    if (saved * (double)(l->taps / l->axis[ROWS].k * l->channels) > (double)(l->planes * y->rows.block * PRODUCTS_STORE))
+        *d = adjoined;
+}
+
 /* All of it follows from shapes, but for planes_block, which the batch decides: no part of a sum may depend on that. */
 static products products_plan(const layer *l)
 {
@@ -65,36 +88,48 @@ static products products_plan(const layer *l)
     const layout *y = &d.y;
     d.pack = fc_lay_out(l, y->rows, y->cols, y->pitch, 0);
     d.planes_block = even_part(l->planes, min(y->planes, l->planes));
+    products_adjoin(&d, min(y->planes, l->planes));
     /* Where columns are in phases, one may have a column less than others, and rows that are runs of their own */
+    const ptrdiff_t outputs = y->rows.block * y->cols.block, all = d.planes_block * outputs;
     const runs most = products_runs(&d, y->rows.block, y->cols.block, y->flat && l->step[COLS] == 1);
-    d.most_vectors = d.planes_block * most.vectors;
+    d.most_vectors = d.adjoin ? parts_of(all, l->lanes) : d.planes_block * most.vectors;
     d.most_dots = d.planes_block * most.count * fc_dots_of(l, y, l->lanes / 4);
     /* Parts of a phase with few taps span the channels of several. What is packed in one go holds a whole number of these, so
      * that the batch, which decides how much fits, does not cut them. */
     d.most_spans = fc_phases(l) > 1 ? power_of_two(min(products_parts_packed(&d, y->planes), l->most_taps)) : 1;
     ptrdiff_t parts = products_parts_packed(&d, d.planes_block) / d.most_spans * d.most_spans;
     d.t.channels = min(y->part_channels * parts, l->channels);
-    d.packed_plane = times(d.t.channels, d.pack.plane);
-    d.in_place = products_see_x(&d);
+    d.in_place = !d.adjoin && products_see_x(&d);
+    if (d.adjoin)
+        d.pack = fc_lay_out(l, y->rows, y->cols, d.planes_block * y->cols.block, 0);
+    d.packed = d.packed_plane = times(d.t.channels, d.pack.plane);
+    if (d.adjoin)
+        d.packed_plane = y->cols.block;
+    else
+        d.packed = times(d.planes_block, d.packed_plane);
     if (d.in_place) {
         d.pack.plane = l->g->x_channel / l->size;
         d.packed_plane = l->g->x_image / l->size;
     }
-    d.apart = l->g->halves || (y->flat && y->rows.block > 1 && y->cols.block < parts_of(l->whole[COLS], l->step[COLS]));
-    d.sums_row = d.apart ? d.planes_block * y->rows.block * y->cols.block : 0;
+    d.apart =
+        l->g->halves || d.adjoin || (y->flat && y->rows.block > 1 && y->cols.block < parts_of(l->whole[COLS], l->step[COLS]));
+    d.sums_line = d.adjoin ? d.planes_block * y->cols.block : y->cols.block;
+    d.sums_plane = d.adjoin ? y->cols.block : outputs;
+    d.sums_phase = round_up(all, l->lanes);
+    d.sums_row = d.apart ? times(fc_phases(l), d.sums_phase) : 0;
     return d;
 }
 
 static void products_lay_parts(const products *d, fc_room *r, tile *t)
 {
     const layer *l = d->l;
-    ptrdiff_t phases = fc_phases(l), parts = parts_of(times(d->t.channels, l->taps), d->y.part);
+    ptrdiff_t phases = products_phases(d), parts = parts_of(times(d->t.channels, l->taps), d->y.part);
     t->sums = fc_part(r, "sums", times(d->sums_rows, d->sums_row), l->size);
     t->w = fc_part(r, "weights", l->g->halves ? times(l->fc->rows, products_weights(d)) : 0, l->size);
     if (!d->in_place) /* read beyond */
-        t->packed = fc_part(r, "packed", plus(times(d->planes_block, d->packed_plane), 2 * l->lanes), l->size);
+        t->packed = fc_part(r, "packed", plus(d->packed, 2 * l->lanes), l->size);
     t->run = fc_part(r, "runs", d->pack.most_runs, sizeof *t->run);
-    t->panel = fc_part(r, "panels", plus(times(phases, d->most_vectors), 1), sizeof *t->panel);
+    t->panel = fc_part(r, "panels", plus(times(fc_phases(l), d->most_vectors), 1), sizeof *t->panel);
     t->panels = fc_part(r, "panels of phases", phases, sizeof *t->panels);
     t->columns = fc_part(r, "columns", times(times(d->most_dots, parts), products_column(d)), l->size);
     t->dot_b = fc_part(r, "dots in packed", d->most_dots, sizeof *t->dot_b);
@@ -106,8 +141,8 @@ static void products_lay_parts(const products *d, fc_room *r, tile *t)
 /* What all threads share */
 static void products_lay_tables(products *d, fc_room *r)
 {
-    ptrdiff_t taps = times(d->t.channels, d->l->taps);
-    d->t.phase = fc_part(r, "phases", fc_phases(d->l), sizeof *d->t.phase);
+    ptrdiff_t taps = times(d->t.channels, fc_bands_taps(d));
+    d->t.phase = fc_part(r, "phases", products_phases(d), sizeof *d->t.phase);
     d->t.at = fc_part(r, "taps in packed", taps, sizeof *d->t.at);
     d->t.weight_at = fc_part(r, "taps in weights", taps, sizeof *d->t.weight_at);
     const ptrdiff_t biases = d->l->g->halves && d->l->g->bias ? d->l->g->groups * d->l->kernels : 0;
@@ -136,7 +171,7 @@ static void products_block(void *context, ptrdiff_t index, int slot)
     ptrdiff_t from = l->kernels * share / d->shares, to = l->kernels * (share + 1) / d->shares;
     ptrdiff_t tiles = parts_of(to - from, l->fc->rows), widest = l->fc->cols_of[parts_of(to - from, tiles)];
     fc_panel *panel = t.panel;
-    for (ptrdiff_t q = 0; q < fc_phases(l); q++)
+    for (ptrdiff_t q = 0; q < products_phases(d); q++)
         panel = fc_make_panels(d, &t, q, panel, widest);
     ptrdiff_t volume = l->whole[DEPTH] * l->whole[ROWS] * l->whole[COLS], kernel = group * l->kernels + from;
     const int at_once = d->sums_rows < to - from; /* sums of a tile are complete when the next one begins */
@@ -152,9 +187,12 @@ static void products_block(void *context, ptrdiff_t index, int slot)
             m.bias = d->bias ? d->bias + (kernel + i) * l->size : NULL;
             m.c = d->apart ? t.sums + (at_once ? 0 : i * m.cs) * l->size : g->out + (kernel + i) * volume * l->size;
             m.panel = t.panel;
-            for (ptrdiff_t q = 0; q < fc_phases(l); m.panel += t.panels[q++]) {
+            t.finite = 1;
+            for (ptrdiff_t q = 0; q < products_phases(d); m.panel += t.panels[q++]) {
                 m.panels = t.panels[q];
-                fc_multiply(d, &t, d->t.phase + q, &m, first, channels);
+                fc_multiply(d, &t, q, &m, first, channels);
+                if (q == 0 && d->bands > 1)
+                    t.finite = fc_sums_are_finite(d, &t, &m);
             }
             if (first + channels == l->channels)
                 fc_place(d, &t, &m, kernel + i);
@@ -199,7 +237,8 @@ static void products_run(products *d, fc_room *tables)
     const layer *l = d->l;
     products_lay_tables(d, tables);
     fc_make_phases(&d->pack, &d->t);
-    for (phase *q = d->t.phase; q < d->t.phase + fc_phases(l); q++)
+    fc_make_bands(d);
+    for (phase *q = d->t.phase; q < d->t.phase + products_phases(d); q++)
         q->part = min(d->y.part_channels * power_of_two(min(l->most_taps / q->taps, d->most_spans)) * q->taps, d->y.part);
     fc_run_or_plan(l->g, (fc_conv_plan){FC_PRODUCTS, d->threads, d->chunks, d->t.phase->part}, products_block, d);
     fc_close(tables);

@@ -16,29 +16,54 @@ static ptrdiff_t tile_plane(const layer *l, ptrdiff_t first, ptrdiff_t index)
     return z < l->whole[DEPTH] ? index / depth * l->g->groups * l->kernels * l->whole[DEPTH] + z : -1;
 }
 
+/* Whether the vector at lane j of a run, of a block or the part of a phase in it, is one of a phase or band */
+static int tile_has(const products *d, const area *a, ptrdiff_t index, ptrdiff_t j)
+{
+    return d->bands == 1 || fc_band_of(d, a, j) == index;
+}
+
+static ptrdiff_t tile_vectors(const products *d, const area *a, ptrdiff_t index, ptrdiff_t run)
+{
+    ptrdiff_t n = 0;
+    for (ptrdiff_t j = 0; j < run; j += d->l->lanes)
+        n += tile_has(d, a, index, j);
+    return n;
+}
+
 fc_panel *fc_make_panels(const products *d, tile *t, ptrdiff_t index, fc_panel *to, ptrdiff_t widest)
 {
     const layer *l = d->l;
     area a = t->area;
-    ptrdiff_t c_pitch, first = fc_phase_area(l, d->t.phase, index, &a, &c_pitch, &t->stored), there = 0;
+    const ptrdiff_t of = index % fc_phases(l);
+    ptrdiff_t c_pitch, first = fc_phase_area(l, d->t.phase, of, &a, &c_pitch, &t->stored), there = 0;
     ptrdiff_t whole = l->whole[ROWS] * l->whole[COLS];
     if (d->apart)
-        first = 0, c_pitch = a.cols, whole = a.rows * a.cols;
+        first = of * d->sums_phase, c_pitch = d->sums_line, whole = d->sums_plane;
     const runs r = products_runs(d, a.rows, a.cols, d->y.flat && (a.rows <= 1 || a.cols == t->area.cols));
     const ptrdiff_t z = d->t.phase[index].axis[DEPTH].first;
     const fc_panel *from = to;
     int n = 0;
     for (ptrdiff_t p = 0; p < t->planes; p++)
         there += tile_plane(l, z, t->plane + p) >= 0;
-    ptrdiff_t vectors = there * r.vectors;
+    if (d->adjoin) { /* all lanes, though some planes or rows may not be there */
+        const ptrdiff_t run = there * r.vectors > 0 ? (t->area.rows - 1) * d->sums_line + t->planes * d->sums_plane : 0;
+        ptrdiff_t left = tile_vectors(d, &t->area, index, run);
+        for (ptrdiff_t j = 0; j < run; j += l->lanes)
+            if (tile_has(d, &t->area, index, j))
+                to = add_vector(to, &n, left--, widest, j, first + j, l->lanes, l->lanes);
+        t->panels[index] = to - from;
+        return to;
+    }
+    ptrdiff_t left = there * r.count * tile_vectors(d, &a, index, r.length - r.dots);
     for (ptrdiff_t p = 0; p < t->planes; p++) {
         ptrdiff_t out = tile_plane(l, z, t->plane + p);
         for (ptrdiff_t i = 0; out >= 0 && i < r.count; i++) {
             ptrdiff_t b = p * d->packed_plane + i * d->pack.pitch, j = 0;
             ptrdiff_t c = (d->apart ? p : out) * whole + first + i * c_pitch;
             for (; j < r.length - r.dots; j += l->lanes)
-                to = add_vector(to, &n, vectors--, widest, b + j, c + j, min(l->lanes, r.length - r.dots - j), l->lanes);
-            for (j = r.length - r.dots; j < r.length; j++, t->dots++)
+                if (tile_has(d, &a, index, j))
+                    to = add_vector(to, &n, left--, widest, b + j, c + j, min(l->lanes, r.length - r.dots - j), l->lanes);
+            for (j = r.length - r.dots; j < r.length && index == 0; j++, t->dots++)
                 t->dot_b[t->dots] = b + j, t->dot_c[t->dots] = c + j;
         }
     }
@@ -76,6 +101,7 @@ void fc_see_block(const products *d, tile *t, const char *x, ptrdiff_t channels)
         char *to = t->packed + p * d->packed_plane * l->size;
         fc_runs runs = fc_plan_runs(&d->pack, t->run, t->plane + p, &t->area);
         runs.ahead = PRODUCTS_AHEAD * x_channel / l->stored;
+        runs.exact = d->adjoin;
         for (ptrdiff_t c = 0; c < channels; c++)
             fc_pack_channel(&d->pack, to + c * d->pack.plane * l->size, x + c * x_channel, &runs);
     }
@@ -118,15 +144,15 @@ static void tile_dot(const products *d, const tile *t, const phase *q, const fc_
                          .clamp = m->clamp,
                          .low = m->low,
                          .high = m->high};
-    if (t->dots > 0)
-        d->l->op->dot(&dots);
+    d->l->op->dot(&dots);
 }
 
-void fc_multiply(const products *d, const tile *t, const phase *q, const fc_gemm *rows, ptrdiff_t first, ptrdiff_t channels)
+void fc_multiply(const products *d, const tile *t, ptrdiff_t index, const fc_gemm *rows, ptrdiff_t first, ptrdiff_t channels)
 {
     const layer *l = d->l;
+    const phase *q = d->t.phase + (t->finite ? index : 0);
     const ptrdiff_t taps = channels * q->taps;
-    const int clamps = l->g->clamp && first + channels == l->channels;
+    const int clamps = l->g->clamp && first + channels == l->channels, dots = index == 0 && t->dots > 0;
     fc_gemm m = *rows;
     for (ptrdiff_t tap = 0; tap < taps; tap += q->part) {
         m.a_at = d->t.weight_at + q->at + tap;
@@ -137,17 +163,18 @@ void fc_multiply(const products *d, const tile *t, const phase *q, const fc_gemm
         if (l->g->halves) {
             m.a = rows->a, m.as = rows->as;
             tile_widen(d, t, q, &m, tap);
-            tile_dot(d, t, q, &m, tap, m.depth);
+            if (dots)
+                tile_dot(d, t, q, &m, tap, m.depth);
         }
         l->op->gemm(&m);
     }
     m.add = first > 0;
-    if (!l->g->halves) /* all parts at once, for a stream of weights is read faster */
+    if (dots && !l->g->halves) /* all parts at once, for a stream of weights is read faster */
         tile_dot(d, t, q, &m, 0, taps);
 }
 
 /* Phases to their places. Elements without taps are the bias, clamped. */
-static void tile_interleave(const products *d, const tile *t, const fc_gemm *m)
+static void tile_interleave(const products *d, const tile *t, const fc_gemm *m, ptrdiff_t kernel)
 {
     const layer *l = d->l;
     const fc_conv *g = l->g;
@@ -166,37 +193,38 @@ static void tile_interleave(const products *d, const tile *t, const fc_gemm *m)
                 int has_taps = 0;
                 for (ptrdiff_t q = 0; q < l->phases[DEPTH]; q++)
                     has_taps |= d->t.phase[q * of_z].axis[DEPTH].first == z;
-                char *plane = (char *)m->c + (i * m->cs + out * whole) * l->size;
+                char *plane = g->out + ((kernel + i) * l->whole[DEPTH] + out) * whole * l->size;
                 if (out >= 0)
                     fc_interleave(l, d->t.phase, &t->area, plane, t->room, value, has_taps);
             }
     }
 }
 
-/* Rows that lie in scratch */
-static void tile_store(const products *d, const tile *t, const fc_gemm *m, ptrdiff_t kernel)
+/* Rows of a phase that lie in scratch */
+static void tile_store(const products *d, tile *t, const fc_gemm *m, ptrdiff_t kernel, ptrdiff_t index)
 {
     const layer *l = d->l;
-    const area *a = &t->area;
-    const ptrdiff_t width = l->whole[COLS], plane = l->whole[ROWS] * width;
-    const ptrdiff_t adjoin = a->cols == width ? a->rows : 1, n = adjoin * a->cols;
-    const ptrdiff_t at = (l->first[ROWS] + a->row) * width + l->first[COLS] + a->col;
+    area a = t->area;
+    ptrdiff_t pitch, at = fc_phase_area(l, d->t.phase, index, &a, &pitch, &t->stored);
+    const ptrdiff_t plane = l->whole[ROWS] * l->whole[COLS], z = d->t.phase[index].axis[DEPTH].first;
+    const ptrdiff_t adjoin = a.cols == pitch && a.cols == d->sums_line ? a.rows : 1, n = adjoin * a.cols;
+    const fc_run rows = {.xs = d->sums_line, .rows = a.rows / max(adjoin, 1), .n = n, .end = n};
+    const fc_runs one = {.run = &rows, .count = 1, .ts = pitch, .step = 1, .exact = 1};
     for (ptrdiff_t i = 0; i < m->rows; i++)
         for (ptrdiff_t p = 0; p < t->planes; p++) {
-            const char *from = (const char *)m->c + (i * m->cs + p * a->rows * a->cols) * l->size;
-            char *to = l->g->out + (((kernel + i) * l->whole[DEPTH] + tile_plane(l, 0, t->plane + p)) * plane + at) * l->stored;
-            for (ptrdiff_t r = 0; r < a->rows; r += adjoin, from += n * l->size, to += width * l->stored)
-                if (l->g->halves)
-                    l->op->narrow(to, FC_F16, from, n, 1, FC_TRUNCATED);
-                else
-                    memcpy(to, from, (size_t)(n * l->size));
+            const char *from = (const char *)m->c + (i * m->cs + index * d->sums_phase + p * d->sums_plane) * l->size;
+            const ptrdiff_t out = tile_plane(l, z, t->plane + p);
+            char *to = l->g->out + (((kernel + i) * l->whole[DEPTH] + out) * plane + at) * l->stored;
+            if (out >= 0 && !l->g->halves)
+                l->op->pack(to, from, &one);
+            for (ptrdiff_t r = 0; r < rows.rows && out >= 0 && l->g->halves; r++)
+                l->op->narrow(to + r * pitch * l->stored, FC_F16, from + r * rows.xs * l->size, n, 1, FC_TRUNCATED);
         }
 }
 
-void fc_place(const products *d, const tile *t, const fc_gemm *rows, ptrdiff_t kernel)
+void fc_place(const products *d, tile *t, const fc_gemm *rows, ptrdiff_t kernel)
 {
-    if (d->apart)
-        tile_store(d, t, rows, kernel);
-    else
-        tile_interleave(d, t, rows);
+    for (ptrdiff_t q = 0; q < fc_phases(d->l) && d->apart; q++)
+        tile_store(d, t, rows, kernel, q);
+    tile_interleave(d, t, rows, kernel);
 }

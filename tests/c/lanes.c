@@ -141,14 +141,16 @@ void check_pack(fc_pack_fn *pack)
             to_rows += run[r].rows;
         }
         view to = lay(dest, ADJACENT, 1, 1, to_rows * ts + lanes, NULL);
-        fc_runs runs = {.run = run, .count = RUNS, .ts = ts, .step = backwards ? -step : step, .ahead = 100, .half = half};
-        say_case("trial %d: rows of %td, %td ... %td, step %td, half %d", trial, n, from, end, runs.step, half);
+        const int exact = up_to(2) == 1;
+        fc_runs runs = {run, RUNS, .ts = ts, .step = backwards ? -step : step, .ahead = 100, .half = half, .exact = exact};
+        say_case("trial %d: rows of %td, %td ... %td, step %td, half %d, exact %d", trial, n, from, end, runs.step, half, exact);
         pack(to.p, v.p, &runs);
         EACH(r, RUNS) EACH(i, run[r].rows) EACH(j, n) {
             ptrdiff_t at = backwards ? end - 1 - j : j - from;
             double should = j >= from && j < end ? x[r][i][at * step] : 0;
             wrong |= get(to.p + (run[r].to + i * ts + j) * size, type) != should;
         }
+        EACH(i, to_rows) EACH(j, exact ? (ts - n) * size : 0) wrong |= ((unsigned char *)to.p)[(i * ts + n) * size + j] != POISON;
         memset(to.p, POISON, (size_t)((to_rows * ts + lanes) * size));
         EACH(byte, AREA) wrong |= (unsigned char)dest[byte] != POISON;
         verdict(wrong ? "an element is not where it belongs, or was written outside" : "");
