@@ -107,6 +107,10 @@ def weights() -> Calls:
     calls = [layer("conv2d_weight", (2, 64, 56, 56), (64, 64, 3, 3), padding=1)]
     calls += [layer("conv2d_weight", (1, 3, 224, 224), (64, 3, 7, 7), padding=3, stride=2)]
     calls += [layer("conv2d_weight", (4, 512, 7, 7), (256, 512, 1, 1))]
+    sides = ((128, 28, 1), (512, 7, 1), (512, 7, 8), (16, 14, 1), (8, 28, 8), (32, 7, 1))
+    for accuracy in "default", "fast":
+        hows = {"padding": 1, "accuracy": accuracy}
+        calls += [layer("conv2d_weight", (images, c, n, n), (c, c, 3, 3), **hows) for c, n, images in sides]
     return dict([*calls, layer("conv2d_weight", (2, 96, 56, 56), (96, 1, 3, 3), padding=1, groups=96)])
 
 

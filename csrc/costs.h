@@ -141,6 +141,20 @@ enum {
     WEIGHT_TURN = 16,         /* fma: turning a vector */
     WEIGHT_WIDE = 16,         /* strides beyond which the elements between outputs are left out */
 };
+/* ---- the same by Winograd's convolution (winograd_weight.c): Zen 4; 1 to 512 channels and kernels, 4x4 to 56x56 outputs */
+enum {
+    WEIGHT_TILES = 64,         /* tiles summed in one go, at most; */
+    WEIGHT_PLANES = 32,        /* of several planes */
+    WEIGHT_FEW = 128,          /* outputs: sums of fewer have smaller errors than the values of tiles */
+    WEIGHT_CHANNELS = 96,      /* and depth taps, of a chunk */
+    WEIGHT_CHUNK = 512 << 10,  /* bytes of a chunk's sums, */
+    WEIGHT_SEEN = 512 << 10,   /* and of values of a block's tiles */
+    WEIGHT_LEAST = 16000,      /* products of vectors: of fewer it is not asked, */
+    WEIGHT_CALL = 2000,        /* as a group takes more than in weight.c; */
+    WEIGHT_DELIVER = 7,        /* there, a vector of taps */
+};
+/* A product in these; by pairs of points, a value of x or dy, and that of a vector of sums */
+static const double WEIGHT_PRODUCT = 1.08, WEIGHT_VALUE[3] = {0, 3.5, 5}, WEIGHT_SUM[3] = {0, 10, 8};
 
 /* ==== numbers that decide no bits ==================================================================
  *

@@ -212,6 +212,8 @@ FC_API ptrdiff_t fc_winograd_learn(const fc_conv *g, char *to); /* by winograd.c
 /* weight.c: the gradient of w, which is written to out. x is the layer's, continued by its boundary; dy is what its output
  * would be. At least one image. */
 FC_API int fc_conv_weight_run(const fc_conv *g);
+/* winograd_weight.c: pairs of points, likewise */
+FC_API int fc_conv_weight_pairs(const fc_conv *g);
 
 /* fold.c: the windows of x, images of so many channels, as columns:  out[image][channel][tap][output], beyond x lie zeros.
  * folds: the adjoint; x are columns, and added to the n elements of each axis of out[image][channel]. out is dense, in

@@ -115,6 +115,8 @@ class WeightPlan(LayerPlan):
         axes: tuple[Axis, ...],
         groups: int,
         threads: int,
+        accuracy: str = "exact",
+        forced: str | None = None,
     ) -> None: ...
 
 @disjoint_base

@@ -102,6 +102,7 @@ cdef extern from "fastconv.h" nogil:
         fc_conv_plan *plan
     int fc_conv_run(const fc_conv *g)
     int fc_conv_weight_run(const fc_conv *g)
+    int fc_conv_weight_pairs(const fc_conv *g)
     int fc_winograd_pairs(const fc_conv *g)
     bint fc_conv_tile(const fc_conv *g, ptrdiff_t *n)
     ptrdiff_t fc_conv_learn(const fc_conv *g, char *to)
@@ -236,9 +237,11 @@ cdef class WeightPlan(LayerPlan):
     """The gradient of a layer's weights: of x (images, channels, ...) and grad_output (images, kernels, ...) makes one of
     the shape of w. All are of one float type, which may be float16, and aligned."""
 
-    def __init__(self, cnp.ndarray x, cnp.ndarray grad_output, cnp.ndarray w, axes, ptrdiff_t groups, int threads):
+    def __init__(self, cnp.ndarray x, cnp.ndarray grad_output, cnp.ndarray w, axes, ptrdiff_t groups, int threads,
+                 accuracy="exact", forced=None):
         cdef int i, first = 3 - len(axes)
         self.describe(x, w, axes, groups, threads)
+        self.g.accuracy, self.g.forced = ACCURACIES[accuracy], FORCED.get(forced, 0)
         self.g.dy_image, self.g.dy_channel = cnp.PyArray_STRIDE(grad_output, 0), cnp.PyArray_STRIDE(grad_output, 1)
         for i in range(first, 3):
             self.g.dy_step[i] = cnp.PyArray_STRIDE(grad_output, 2 + i - first)
@@ -248,6 +251,10 @@ cdef class WeightPlan(LayerPlan):
         cdef fc_conv g = self.g
         g.x, g.dy, g.out, g.threads = read[0], read[1], out, threads
         return fc_conv_weight_run(&g)
+
+    def winograd(self, bint learnt=False):
+        """Pairs of points of Winograd's convolution, which computes the gradient; 0: it does not."""
+        return fc_conv_weight_pairs(&self.g)
 
 
 # ---- windows as columns ----------------------------------------------------------------------------

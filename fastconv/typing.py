@@ -24,6 +24,7 @@ __all__ = [
     "Derivative",
     "FilterMode",
     "FilterModes",
+    "FoldMethod",
     "GradientMethod",
     "IntOrTuple",
     "LayerMethod",
@@ -74,7 +75,8 @@ Layout2d: TypeAlias = Literal["NCHW", "NHWC"]
 Layout3d: TypeAlias = Literal["NCDHW", "NDHWC"]
 Layout: TypeAlias = Layout1d | Layout2d | Layout3d
 LayerMethod: TypeAlias = Literal["auto", "direct", "winograd", "fft", "im2col", "numpy"]
-GradientMethod: TypeAlias = Literal["auto", "direct", "im2col", "numpy"]
+GradientMethod: TypeAlias = Literal["auto", "direct", "winograd", "im2col", "numpy"]
+FoldMethod: TypeAlias = Literal["auto", "direct", "im2col", "numpy"]
 Accuracy: TypeAlias = Literal["exact", "default", "fast"]
 
 # feature

@@ -51,7 +51,7 @@ def random_call(rng: Rng) -> Call:
         "dilation": short(rng, dilation),
         "padding": padding_argument(rng, sides, spans, stride),
         "stride": short(rng, stride),
-        "method": pick(rng, functional.SUM_METHODS),
+        "method": pick(rng, functional.FOLD_METHODS),
     }
     call = (_fold if rarely(rng, 0.5) else _unfold)(rng, (images, channels), size, slides, dtype, kind, how)
     if images:

@@ -82,7 +82,7 @@ def _random_call(rng: Rng) -> Call | None:
     dtype, kind = pick(rng, FLOATS), pick(rng, ["whole", "whole", "real", "spoilt"])
     by_threes = {*stride, *dilation} == {1} and k[-1] == 3 and k[-2:-1] in ((), (1,), (3,))
     several = channels > groups or (op != "conv" and kernels > groups)
-    fewer = op in ("conv", "input", "transpose") and by_threes and several
+    fewer = by_threes and ((op in ("conv", "input", "transpose") and several) or (op == "weight" and channels > groups))
     how: dict[str, Any] = {
         "stride": short(rng, stride),
         "padding": padding_argument(rng, sides, spans, stride),
@@ -90,7 +90,7 @@ def _random_call(rng: Rng) -> Call | None:
         "groups": groups,
         "padding_mode": mode,
         "activation": pick(rng, [None, None, *layers.ACTIVATIONS, (-2.5, 7)]),
-        "method": pick(rng, ["auto", "auto", *functional.SUM_METHODS]),
+        "method": pick(rng, ["auto", "auto", *functional.FOLD_METHODS]),
         "accuracy": pick(rng, ["default", *functional.ACCURACIES]),
         "output_padding": short(rng, more),
     }

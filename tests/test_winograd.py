@@ -17,11 +17,12 @@ import fastconv
 from fastconv import nn
 from fastconv.arguments.boundaries import PADDING_MODES
 from fastconv.arguments.layer_geometry import Options
-from fastconv.arguments.layers import layer_arguments
+from fastconv.arguments.layers import layer_arguments, weight_gradient_arguments
 from fastconv.reference import winograd
 
 CONV = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}
 INPUT = {1: nn.conv1d_input, 2: nn.conv2d_input, 3: nn.conv3d_input}
+WEIGHT = {1: nn.conv1d_weight, 2: nn.conv2d_weight, 3: nn.conv3d_weight}
 # Narrow and odd, wider than a block, of many images that share one; channels beyond a part, and those in registers; a
 # few tiles more than fill vectors, of kernels that do
 SHAPES = [
@@ -65,12 +66,15 @@ def test_values(isa, rng, layer):
     grad = integers(rng, y.shape, "float32")
     back = INPUT[rank](shape, w, grad, method="winograd", **how)
     np.testing.assert_array_equal(back, INPUT[rank](shape, w, grad, method="numpy", **how))
+    of_w = WEIGHT[rank](x, kernel, grad, method="winograd", **how)
+    np.testing.assert_array_equal(of_w, WEIGHT[rank](x, kernel, grad, method="numpy", **how))
     with fastconv.checked():
         for accuracy in "default", "fast":
             asked = {"method": "winograd", "accuracy": accuracy, **how}
             x, w, bias = layer_of(rng, reals, shape, kernel)
             CONV[rank](x, w, bias, **asked)
             INPUT[rank](shape, w, reals(rng, y.shape, "float32"), **asked)
+            WEIGHT[rank](x, kernel, reals(rng, y.shape, "float32"), **asked)
 
 
 @pytest.mark.parametrize("mode", PADDING_MODES)
@@ -86,6 +90,11 @@ def test_boundaries_and_strides(isa, rng, mode):
         asked = {"padding": ((2, 1), (0, 3)), "padding_mode": mode}
         y = nn.conv2d(x, w, method="winograd", **asked)
         np.testing.assert_array_equal(y, nn.conv2d(x, w, method="numpy", **asked))
+        grad = integers(rng, y.shape[::-1], "float32").T[..., ::-1].astype(x.dtype)
+        for kernel, rows in (w.shape, (2, 1)), ((4, 5, 1, 3), (1, 0)):
+            how = asked | {"padding": (rows, (0, 3))}
+            of_w = nn.conv2d_weight(x, kernel, grad, method="winograd", **how)
+            np.testing.assert_array_equal(of_w, nn.conv2d_weight(x, kernel, grad, method="numpy", **how))
 
 
 def test_a_bound_that_is_met(rng):
@@ -125,6 +134,73 @@ def test_accuracy(data, channels):
     assert (errors(method="winograd") <= direct * [1.6, 2]).all()
     assert (errors(method="winograd", accuracy="fast") <= direct * [7, 8]).all()
     assert (errors(accuracy="exact") == direct).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 28, 28), (8, 24, 14, 14), (1, 40, 12, 12), (1, 16, 90, 90)], ids=str)
+@pytest.mark.parametrize("data", list(DATA)[:4])
+def test_accuracy_of_weight_gradients(data, shape):
+    """The same, where outputs and images are many; gradients are normal, or positive."""
+    rng = np.random.default_rng(7)
+    x, grad = (DATA[of](rng, shape).astype("f4") for of in (data, "positive" if data == "positive" else "normal"))
+    kernel = shape[1], shape[1], 3, 3
+    exact = nn.conv2d_weight(x.astype("f8"), kernel, grad.astype("f8"), padding=1)
+
+    def errors(**how):
+        error = nn.conv2d_weight(x, kernel, grad, padding=1, **how) - exact
+        return np.array([np.sqrt(np.mean(error**2)), np.abs(error).max()])
+
+    direct = errors(accuracy="exact")
+    assert (errors(method="winograd") <= direct * [1.6, 2]).all()
+    assert (errors(method="winograd", accuracy="fast") <= direct * [7, 8]).all()
+
+
+def test_few_outputs_have_direct_weight_gradients(rng):
+    """Their sums are short, and errors smaller than tiles can keep them, unless more of them are allowed."""
+    x, grad = (reals(rng, (8, 64, 7, 7), "float32") for _ in range(2))
+    direct = nn.conv2d_weight(x, (64, 64, 3, 3), grad, padding=1, method="direct")
+    cases.assert_same_bits(nn.conv2d_weight(x, (64, 64, 3, 3), grad, padding=1), direct)
+    assert not np.array_equal(nn.conv2d_weight(x, (64, 64, 3, 3), grad, padding=1, accuracy="fast"), direct)
+
+
+def test_weight_gradients(rng):
+    """Their bits depend on neither threads, layout nor instruction set; accuracy= is obeyed; their bound is met."""
+    x, w, _ = layer_of(rng, reals, (3, 70, 21, 19), (40, 70, 3, 3))
+    grad = reals(rng, (3, 40, 21, 19), "float32")
+    exact = nn.conv2d_weight(x.astype("f8"), w.shape, grad.astype("f8"), padding=1)
+    c = weight_gradient_arguments(2, x, w.shape, grad, Options(padding=1))
+    direct = nn.conv2d_weight(x, w.shape, grad, padding=1, method="direct")
+    cases.assert_same_bits(nn.conv2d_weight(x, w.shape, grad, padding=1, accuracy="exact"), direct)
+    for pairs, accuracy in (1, "default"), (2, "fast"):
+        how = {"padding": 1, "accuracy": accuracy}
+        y = nn.conv2d_weight(x, w.shape, grad, method="winograd", threads=1, **how)
+        assert not np.array_equal(y, direct)
+        error, bound = np.abs(y - exact), winograd.weight_error_bound(c, pairs)
+        assert (error < bound).all() and error.max() > bound.max() / 1e5
+        cases.assert_same_bits(nn.conv2d_weight(x, w.shape, grad, threads=5, **how), y)
+        cases.assert_same_bits(nn.conv2d_weight(np.asfortranarray(x), w.shape, grad[::1], **how), y)
+        last = [np.ascontiguousarray(np.moveaxis(a, 1, -1)) for a in (x, grad)]
+        cases.assert_same_bits(nn.conv2d_weight(last[0], w.shape, last[1], layout="NHWC", **how), y)
+        cases.assert_same_bits(nn.conv2d_backward(grad, x, w, **how).weight, y)
+        for other in fastconv.isas():
+            if other != "base":
+                with fastconv.use_isa(other):
+                    cases.assert_same_bits(nn.conv2d_weight(x, w.shape, grad, threads=3, **how), y)
+
+
+def test_weight_gradients_of_what_is_not_finite(isa, rng):
+    """They are those of direct sums: a corner of x meets four taps. Values may overflow where no sum does."""
+    x, grad = integers(rng, (2, 8, 12, 11), "float32"), integers(rng, (2, 8, 12, 11), "float32")
+    grad[grad == 0] = 1
+    x[0, 2, 0, 10], grad[1, 5, 11, 0] = np.inf, np.nan
+    how = {"padding": 1, "method": "winograd"}
+    y = nn.conv2d_weight(x, (8, 8, 3, 3), grad, **how)
+    cases.assert_same_bits(y, nn.conv2d_weight(x, (8, 8, 3, 3), grad, padding=1, method="direct"))
+    assert np.isfinite(y).sum() == 7 * 7 * 9 + 7 * 5
+    for scale in 2.0**100, 2.0**-100, 2.0**117:
+        x, grad = integers(rng, (2, 8, 12, 11), "float32"), integers(rng, (2, 8, 12, 11), "float32")
+        exact = nn.conv2d_weight(x, (8, 8, 3, 3), grad, padding=1, method="numpy")
+        y = nn.conv2d_weight(x * np.float32(scale), (8, 8, 3, 3), grad, **how)
+        np.testing.assert_array_equal(y.astype("f8") / scale, exact)
 
 
 def test_same_bits(rng):
@@ -305,8 +381,11 @@ def test_words(rng):
         nn.conv2d(x, w, accuracy="good")
     with pytest.raises(ValueError, match="method='winograd' cannot keep accuracy='exact'"):
         nn.conv2d(x, w, method="winograd", accuracy="exact")
-    with pytest.raises(ValueError, match="method must be"):
-        nn.conv2d_weight(x, w.shape, reals(rng, (1, 4, 7, 7), "float32"), method="winograd")
+    grad = reals(rng, (1, 4, 7, 7), "float32")
+    with pytest.raises(ValueError, match="method='winograd' cannot keep accuracy='exact'"):
+        nn.conv2d_weight(x, w.shape, grad, method="winograd", accuracy="exact")
+    with pytest.raises(ValueError, match="method='winograd' takes kernels of 3x3 taps"):
+        nn.conv2d_weight(x, (4, 1, 3, 3), grad, method="winograd", groups=4)
     for bad in {"stride": 2}, {"dilation": 2}, {"dtype": "float64"}:
         with pytest.raises(ValueError, match="method='winograd' takes kernels of 3x3 taps"):
             nn.conv2d(x, w, method="winograd", **bad)

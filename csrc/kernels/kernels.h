@@ -22,7 +22,9 @@
     X(split) X(join)                                                     \
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
     X(norms) X(passes) X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
-#define FC_SINGLE_OPS(X) X(winograd_row) X(winograd_in) X(winograd_products) X(winograd_out) X(winograd_taps)
+#define FC_SINGLE_OPS(X)                                                                    \
+    X(winograd_row) X(winograd_in) X(winograd_products) X(winograd_out) X(winograd_taps) \
+    X(winograd_pixels) X(winograd_outputs) X(winograd_weights)
 #define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread) X(match_join) X(magnitude)
 
 /* How elements are stored; arithmetic is done in the first five. Integers wrap. FC_F16 is of layers alone (fc_conv), which are computed
@@ -197,6 +199,19 @@ typedef struct {
     int add;
 } fc_winograd_products;
 typedef void fc_winograd_products_fn(const fc_winograd_products *g);
+
+/* The same for gradients of weights (winograd_weight_tmpl.h); vectors run over channels. Pixels are vectors, and rows of them `row`
+ * elements apart; values of rows x cols tiles that adjoin are written in turn,  to[p * value + j * tile + l], l < VLEN.
+ * winograd_pixels: of pixels of x;  winograd_outputs: of pixels of dy, m x m of a tile.
+ * winograd_weights: taps of sums over tiles,  to[j * ts + t * VLEN + l] of v[p * value + j * VLEN + l],  j < n, t < 3 x 3 or 3. Returns
+ * whether one is not finite. */
+typedef struct {
+    fc_points points;
+    ptrdiff_t value, tile, row, rows, cols;
+} fc_winograd_tiles;
+typedef void fc_winograd_pixels_fn(void *to, const void *x, const fc_winograd_tiles *g);
+typedef void fc_winograd_outputs_fn(void *to, const void *dy, const fc_winograd_tiles *g);
+typedef int fc_winograd_weights_fn(void *to, ptrdiff_t ts, const void *v, ptrdiff_t value, const fc_points *p, ptrdiff_t n);
 
 /* Layers with one channel a group, VLEN groups at a time (lanes_tmpl.h). Pixels are vectors, a lane for each of the groups.
  *

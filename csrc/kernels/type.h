@@ -36,6 +36,7 @@
 #endif
 #if FC_SIZE == 4 && !defined FC_INTEGER
 #include "kernels/winograd_tmpl.h"
+#include "kernels/winograd_weight_tmpl.h"
 #include "kernels/products_tmpl.h"
 #endif
 

@@ -178,6 +178,16 @@ FC_INLINE int NAME(winograd_out_of)(const int rows, const int cols, T *to, ptrdi
     return vbelow(zeros, vzero());
 }
 
+/* M_p(p) at both points of a pair; or, of pair -1, at 0 */
+FC_INLINE double NAME(winograd_slope)(const int q, const fc_points *p, int pair)
+{
+    const double a = pair < 0 ? 0 : p->point[pair];
+    double slope = pair < 0 ? 1 : 2 * a * a;
+    for (int k = 0; k < q; k++)
+        slope *= k == pair ? 1 : a * a - p->point[k] * p->point[k];
+    return slope;
+}
+
 /* G of VLEN kernels' taps */
 FC_INLINE void NAME(winograd_taps_along)(const int q, VT v[], const VT w[3], const fc_points *p)
 {
@@ -185,15 +195,9 @@ FC_INLINE void NAME(winograd_taps_along)(const int q, VT v[], const VT w[3], con
         v[0] = w[0];
         return;
     }
-    double all = 1;
-    for (int i = 0; i < q; i++)
-        all *= -p->point[i] * p->point[i];
-    v[0] = w[0] * vsplat((T)(1 / all));
+    v[0] = w[0] * vsplat((T)(1 / NAME(winograd_slope)(q, p, -1)));
     EACH(i, q) {
-        const double a = p->point[i];
-        double value = 2 * a * a;
-        for (int k = 0; k < q; k++)
-            value *= k == i ? 1 : a * a - p->point[k] * p->point[k];
+        const double a = p->point[i], value = NAME(winograd_slope)(q, p, i);
         const VT even = vfma(vsplat((T)(a * a)), w[2], w[0]), odd = vsplat((T)a) * w[1];
         v[1 + 2 * i] = (even + odd) * vsplat((T)(1 / value));
         v[2 + 2 * i] = (even - odd) * vsplat((T)(1 / value));
@@ -281,4 +285,3 @@ static int NAME(winograd_out)(void *to, ptrdiff_t ts, const void *v, const fc_wi
 }
 
 static void NAME(winograd_taps)(const fc_winograd_kernels *g) { FC_WINOGRAD(NAME(winograd_taps_of), &g->points, g); }
-#undef FC_WINOGRAD

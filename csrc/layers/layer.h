@@ -6,7 +6,7 @@
  *   a call; few outputs;    which one   single.c    (blocks.c, bands.c)                        what outputs see, packed
  *   float16                             winograd.c (winograd_learn.c, winograd_block.c)
  *                                       slides.c, lanes.c, points.c, transforms.c
- *                                       weight.c
+ *                                       weight.c (winograd_weight.c)
  *
  * fold.c stands alone. How an axis is packed: either every tap has a set of its own, the elements that the outputs of a block see
  * under it, or taps share sets, whose lines are the stride or less apart, and differ by a shift:
@@ -62,6 +62,7 @@ typedef struct {
 
 /* phases.c */
 FC_API layer fc_describe(const fc_conv *g, const fc_kernels *table);
+FC_API layer fc_describe_weight(const fc_conv *g); /* the axes of a weight gradient are in the order of dy */
 /* The axes, those of one element first: a signal in a column is as good as one in a row */
 FC_API void fc_sort_axes(fc_axis to[FC_AXES], const fc_axis from[FC_AXES]);
 
@@ -213,6 +214,10 @@ FC_API int fc_winograd_run(const layer *l);
 FC_API int fc_transforms_run(const layer *l);
 FC_API int fc_transforms_points(const layer *l, ptrdiff_t n[2]);
 FC_API ptrdiff_t fc_transforms_learn(const layer *l, char *to);
+/* winograd_weight.c: weight gradients with fewer products. The bytes of memory that it needs, 0 if that cannot be or does not pay; and
+ * what it does in these: it returns 1 where something is not finite, and all is to be computed once more. */
+FC_API ptrdiff_t fc_winograd_weight_bytes(const layer *l);
+FC_API int fc_winograd_weight_run_in(const layer *l, char *memory);
 /* zones.c: products without the taps that meet nothing but zeros; returns 1 where few do */
 FC_API int fc_zones_run(const layer *l);
 FC_API int fc_single_run(const layer *l);

@@ -92,6 +92,14 @@ layer fc_describe(const fc_conv *g, const fc_kernels *table)
     return l;
 }
 
+layer fc_describe_weight(const fc_conv *g)
+{
+    layer l = fc_describe(g, fc_in_use());
+    memcpy(l.axis, g->axis, sizeof g->axis);
+    l.planes = g->images * g->axis[DEPTH].out;
+    return l;
+}
+
 ptrdiff_t fc_phases(const layer *l) { return l->phases[DEPTH] * l->phases[ROWS] * l->phases[COLS]; }
 
 /* Phase `index` of an axis */

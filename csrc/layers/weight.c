@@ -364,9 +364,7 @@ int fc_conv_weight_run(const fc_conv *g)
 {
     if (g->halves)
         return fc_halves_run(g, fc_conv_weight_run);
-    layer l = fc_describe(g, fc_in_use());
-    memcpy(l.axis, g->axis, sizeof g->axis);
-    l.planes = g->images * g->axis[DEPTH].out;
+    const layer l = fc_describe_weight(g);
     weight d = {.l = &l, .inputs = 1, .outputs = 1};
     for (int i = DEPTH; i <= COLS; i++)
         d.inputs *= (double)g->axis[i].n, d.outputs *= (double)g->axis[i].out;
@@ -381,10 +379,12 @@ int fc_conv_weight_run(const fc_conv *g)
     const ptrdiff_t rows = parts_of(d.rows, d.rows_chunk), lanes = parts_of(d.lanes, d.vectors * l.lanes);
     const ptrdiff_t chunks = (d.each ? 1 : g->groups) * rows * lanes;
     threads = (int)min(threads, chunks);
-    d.scratch = fc_borrow((size_t)times(threads, d.thread_bytes));
+    const ptrdiff_t fewer = fc_winograd_weight_bytes(&l);
+    d.scratch = fc_borrow((size_t)max(times(threads, d.thread_bytes), fewer));
     if (d.scratch == NULL)
         return -1;
-    fc_pool_run(threads, chunks, weight_chunk, &d);
+    if (fewer == 0 || fc_winograd_weight_run_in(&l, d.scratch) != 0)
+        fc_pool_run(threads, chunks, weight_chunk, &d);
     fc_return(d.scratch);
     return 0;
 }

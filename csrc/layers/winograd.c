@@ -140,10 +140,7 @@ static void winograd_size(winograd *d, int call)
 /* points: pairs of them along columns; call: or its kernels are learnt. All but the memory of all threads */
 static void winograd_plan(winograd *d, const layer *l, int pairs, int call) /* in place: what is packed points into it */
 {
-    *d = (winograd){.l = l, .tiles = *l, .points = {l->axis[ROWS].k == 3 ? pairs : 0, pairs, {1, 0}}};
-    if (pairs == 2)
-        d->points.point[0] = 0.75, d->points.point[1] = 1.5;
-    d->values = 1;
+    *d = (winograd){.l = l, .tiles = *l, .points = winograd_points(l->axis[ROWS].k == 3 ? pairs : 0, pairs), .values = 1};
     for (int i = DEPTH; i <= COLS; i++) {
         const ptrdiff_t m = i == COLS ? 2 * d->points.cols : i == ROWS ? 2 * d->points.rows : 0;
         fc_axis *a = &d->tiles.axis[i];

@@ -42,6 +42,12 @@ typedef struct {
     area area;
 } block;
 
+/* Points of so many pairs along rows and columns */
+static inline fc_points winograd_points(int rows, int cols)
+{
+    return cols == 2 ? (fc_points){rows, cols, {0.75, 1.5}} : (fc_points){rows, cols, {1, 0}};
+}
+
 /* winograd_learn.c. The values of all kernels, by all threads; of some of a group from `kernel` on */
 FC_API void fc_winograd_learn_all(const winograd *d, char *to);
 FC_API void fc_winograd_learn_some(const winograd *d, char *to, ptrdiff_t group, ptrdiff_t kernel, ptrdiff_t kernels);

@@ -16,6 +16,7 @@ from fastconv.nn.optim import SGD, Parameter
 from fastconv.typing import (
     Accuracy,
     Activation,
+    FoldMethod,
     GradientMethod,
     IntOrTuple,
     LayerMethod,
@@ -230,7 +231,7 @@ class _Unfold(Protocol):
         padding: Padding = 0,
         stride: IntOrTuple = 1,
         *,
-        method: GradientMethod = "auto",
+        method: FoldMethod = "auto",
         threads: int | None = None,
     ) -> NDArray[_T]: ...
     @overload
@@ -242,7 +243,7 @@ class _Unfold(Protocol):
         padding: Padding = 0,
         stride: IntOrTuple = 1,
         *,
-        method: GradientMethod = "auto",
+        method: FoldMethod = "auto",
         threads: int | None = None,
     ) -> NDArray[Any]: ...
 
@@ -257,7 +258,7 @@ class _Fold(Protocol):
         padding: Padding = 0,
         stride: IntOrTuple = 1,
         *,
-        method: GradientMethod = "auto",
+        method: FoldMethod = "auto",
         threads: int | None = None,
     ) -> NDArray[_T]: ...
     @overload
@@ -270,7 +271,7 @@ class _Fold(Protocol):
         padding: Padding = 0,
         stride: IntOrTuple = 1,
         *,
-        method: GradientMethod = "auto",
+        method: FoldMethod = "auto",
         threads: int | None = None,
     ) -> NDArray[Any]: ...
 

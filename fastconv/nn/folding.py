@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.layers import Columns, fold_arguments, unfold_arguments
-from fastconv.nn.functional import SUM_METHODS, Ways, as_engine, carried_out, computed, readable
+from fastconv.nn.functional import FOLD_METHODS, Ways, as_engine, carried_out, computed, readable
 from fastconv.plans import Answer, planned
 from fastconv.reference import windows
 from fastconv.runtime import _core
-from fastconv.typing import GradientMethod, IntOrTuple, Padding
+from fastconv.typing import FoldMethod, IntOrTuple, Padding
 
 __all__ = ["fold", "unfold"]
 
@@ -31,7 +31,7 @@ def unfold(
     padding: Padding = 0,
     stride: IntOrTuple = 1,
     *,
-    method: GradientMethod = "auto",
+    method: FoldMethod = "auto",
     threads: int | None = None,
 ) -> Any:
     """The windows of images, one column each, as `torch.nn.functional.unfold`; also of signals and volumes.
@@ -84,7 +84,7 @@ def unfold(
     array([[0., 1., 2., 4.],
            [1., 2., 4., 0.]])
     """
-    n = as_engine(method, "exact", threads, SUM_METHODS).threads
+    n = as_engine(method, "exact", threads, FOLD_METHODS).threads
     columns = unfold_arguments(x, kernel_size, dilation, padding, stride)
     return _computed(columns, windows.columns, method, n, "nn.unfold", x)
 
@@ -98,7 +98,7 @@ def fold(
     padding: Padding = 0,
     stride: IntOrTuple = 1,
     *,
-    method: GradientMethod = "auto",
+    method: FoldMethod = "auto",
     threads: int | None = None,
 ) -> Any:
     """Columns of windows added back to images, as `torch.nn.functional.fold`; also to signals and volumes.
@@ -134,7 +134,7 @@ def fold(
             [2., 4., 2.],
             [1., 2., 1.]]])
     """
-    n = as_engine(method, "exact", threads, SUM_METHODS).threads
+    n = as_engine(method, "exact", threads, FOLD_METHODS).threads
     columns = fold_arguments(x, output_size, kernel_size, dilation, padding, stride)
     return _computed(columns, windows.folded, method, n, "nn.fold", x)
 

@@ -30,6 +30,7 @@ from fastconv.runtime import _core, check_result, checking, thread_count
 from fastconv.typing import (
     Accuracy,
     Activation,
+    FoldMethod,
     GradientMethod,
     IntOrTuple,
     LayerMethod,
@@ -45,6 +46,7 @@ __all__ = ["Explanation", "conv1d", "conv2d", "conv3d", "explain"]
 
 METHODS: tuple[str, ...] = get_args(LayerMethod)
 SUM_METHODS: tuple[str, ...] = get_args(GradientMethod)
+FOLD_METHODS: tuple[str, ...] = get_args(FoldMethod)
 ACCURACIES: tuple[str, ...] = get_args(Accuracy)
 Asked = TypeVar("Asked", Layer, WeightGradient, Columns)
 
@@ -474,22 +476,29 @@ class Engine(NamedTuple):
             It cannot be computed by the method that is asked for.
         """
         assert _core is not None
-        accuracy, forced = "exact" if self.method == "direct" else self.accuracy, self.method
-        plan = _core.LayerPlan(
-            x, w, axes, layer.groups, layer.clamp, self.threads, accuracy=accuracy, forced=forced, **how
-        )
-        if forced == "fft" and plan.transforms() is None:
+        plan = _core.LayerPlan(x, w, axes, layer.groups, layer.clamp, self.threads, **self.words(), **how)
+        if self.method == "fft" and plan.transforms() is None:
             raise ValueError(
                 "method='fft' takes layers with one channel a group (gradients: and one kernel), without stride, and "
                 f"kernels of several rows and columns, one deep; got kernels of shape {w.shape}, stride "
                 f"{tuple(a.stride for a in axes)} and groups {layer.groups}"
             )
-        if forced == "winograd" and plan.winograd() == 0:
+        return self.obeyed(plan, w.shape, axes, layer.groups, layer.dtype)
+
+    def words(self) -> dict[str, Any]:
+        """Which methods a plan may choose."""
+        return {"accuracy": "exact" if self.method == "direct" else self.accuracy, "forced": self.method}
+
+    def obeyed(
+        self, plan: Any, kernels: tuple[int, ...], axes: tuple[Axis, ...], groups: int, dtype: np.dtype[Any]
+    ) -> Any:
+        """The plan of a layer with kernels of this shape, or of their gradient, or ValueError as `plan`."""
+        if self.method == "winograd" and plan.winograd() == 0:
             raise ValueError(
                 "method='winograd' takes kernels of 3x3 taps, or of one row of 3, without stride and dilation, in "
                 "float32, for 2 to some thousand channels a group, and gradients of more than one output along each "
-                f"axis of 3 taps; got kernels of shape {w.shape}, stride {tuple(a.stride for a in axes)}, dilation "
-                f"{tuple(a.dilation for a in axes)}, groups {layer.groups} and {layer.dtype}"
+                f"axis of 3 taps; got kernels of shape {kernels}, stride {tuple(a.stride for a in axes)}, dilation "
+                f"{tuple(a.dilation for a in axes)}, groups {groups} and {dtype}"
             )
         return plan
 

@@ -8,6 +8,7 @@ Convolutional Neural Networks, 2016).
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -139,6 +140,43 @@ def _bound_of_last(
             Y += absolute(c.bias).reshape(-1, *(1,) * rank)
     channels = w.shape[1] * (axes[0].k if deep else 1)
     return sum_bound(STEPS + PART + DEPTH // PART + channels // DEPTH, Y, c.compute_dtype, c.dtype)
+
+
+def weight_error_bound(c: layers.WeightGradient, pairs: int) -> NDArray[np.float64]:
+    """The same for the gradient of a layer's weights, ``G' [sum over tiles of (A dy A') * (B' x B)] G``: the magnitude
+    is that of absolute values, and the roundings are at most one for each tile, and those of the transforms.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv.arguments import layer_geometry, layers
+    >>> from fastconv.reference import winograd
+    >>> x, grad = np.ones((1, 4, 9, 9), "f"), np.ones((1, 4, 7, 7), "f")
+    >>> c = layers.weight_gradient_arguments(2, x, (4, 4, 3, 3), grad, layer_geometry.Options())
+    >>> bool((winograd.weight_error_bound(c, 1) < 1e-2).all())
+    True
+    """
+    rank, kernels = len(c.axes), c.grad_output.shape[1] // c.groups
+    ways = [matrices(pairs if a.k == TAPS and i >= rank - 2 else 0) for i, a in enumerate(c.axes)]
+    tiles = [-(-a.out // len(A)) for a, (A, _, _) in zip(c.axes, ways, strict=True)]
+    tiled = tuple(a._replace(out=n * len(A)) for a, n, (A, _, _) in zip(c.axes, tiles, ways, strict=True))
+    beyond = [(0, b.out - a.out) for a, b in zip(c.axes, tiled, strict=True)]
+    with np.errstate(all="ignore"):
+        V, U = continued(absolute(c.x), tiled), np.pad(absolute(c.grad_output), [(0, 0), (0, 0), *beyond])
+        V, U = (v.reshape(len(v), c.groups, -1, *v.shape[2:]) for v in (V, U))
+        depth = c.axes[0].k if rank == 3 else 1
+        for i, (A, _, B) in list(enumerate(ways, 3))[rank == 3 :]:
+            every: tuple[slice, ...] = (*(slice(None),) * i, slice(None, None, len(A)))
+            V = np.lib.stride_tricks.sliding_window_view(V, len(B), i)[every] @ np.abs(B).T
+            U = np.lib.stride_tricks.sliding_window_view(U, len(A), i)[every] @ np.abs(A)
+        names = "zhw"[-rank:] + "rs"[: min(rank, 2)]
+        seen = [V[:, :, :, t : t + tiles[0]] for t in range(depth)] if rank == 3 else [V]
+        sums = np.stack([np.einsum(f"ngm{names},ngc{names}->gmc{names[rank:]}", U, v) for v in seen], 3)
+        for i, (_, G, _) in enumerate(ways[rank == 3 :], 4):
+            sums = np.moveaxis(np.moveaxis(sums, i, -1) @ np.abs(G), -1, i)
+    return sum_bound(
+        STEPS + len(c.x) * math.prod(tiles), sums.reshape(c.groups * kernels, *c.shape[1:]), c.compute_dtype, c.dtype
+    )
 
 
 def _summed(U: NDArray[np.float64], V: NDArray[np.float64], depth: Axis | None) -> NDArray[np.float64]:

@@ -164,6 +164,66 @@ void check_winograd_taps(fc_winograd_taps_fn *transform)
     }
 }
 
+/* Tiles of m x m elements, or n x n, of rows of pixels: values along both axes */
+static void check_pixels(fc_winograd_pixels_fn *transform, int is_x)
+{
+    EACH(trial, 60) {
+        const fc_points *p = &pairs_of[trial % 4];
+        const int r = values(p->rows), c = values(p->cols), mr = outputs(p->rows), mc = outputs(p->cols), kept = is_x ? 2 : 0;
+        const int see_r = is_x ? r : mr, see_c = is_x ? c : mc;
+        const ptrdiff_t rows = up_to(3), cols = up_to(9), lanes = whole(1), pitch = (cols * mc + kept) * lanes + (up_to(2) - 1) * lanes;
+        const ptrdiff_t tile = lanes * up_to(3), value = rows * cols * tile + 3, high = (rows - 1) * mr + see_r;
+        matrix down, across, sums, taps;
+        if (is_x)
+            matrices(p, p->rows, down, taps, sums), matrices(p, p->cols, across, taps, sums);
+        else { /* A, which is the transpose of what sums are made by */
+            matrix in, down_sums, across_sums;
+            matrices(p, p->rows, in, taps, down_sums), matrices(p, p->cols, in, taps, across_sums);
+            EACH(v, MOST) EACH(i, MOST) down[v][i] = down_sums[i][v], across[v][i] = across_sums[i][v];
+        }
+        const float *from = floats(0, (high - 1) * pitch + (cols * mc + kept) * lanes, 1);
+        float *to = floats(2, (r * c - 1) * value + (rows * cols - 1) * tile + lanes, 0);
+        say_case("%d x %d pairs, %td x %td tiles", p->rows, p->cols, rows, cols);
+        transform(to, from, &(fc_winograd_tiles){*p, value, tile, pitch, rows, cols});
+        const char *wrong = "";
+        EACH(i, rows) EACH(j, cols) EACH(l, lanes) {
+            double d[MOST * MOST];
+            EACH(y, see_r) EACH(x, see_c) d[y * see_c + x] = (double)from[(i * mr + y) * pitch + (j * mc + x) * lanes + l];
+            EACH(v, r) EACH(s, c)
+                if ((double)to[(v * c + s) * value + (i * cols + j) * tile + l] != both(down[v], see_r, across[s], see_c, d))
+                    wrong = "a value differs";
+        }
+        verdict(wrong);
+    }
+}
+
+void check_winograd_pixels(fc_winograd_pixels_fn *transform) { check_pixels(transform, 1); }
+void check_winograd_outputs(fc_winograd_outputs_fn *transform) { check_pixels(transform, 0); }
+
+void check_winograd_weights(fc_winograd_weights_fn *transform)
+{
+    EACH(trial, 60) {
+        const fc_points *p = &pairs_of[trial % 4];
+        const int r = values(p->rows), c = values(p->cols), taps_down = p->rows ? TAPS : 1;
+        const ptrdiff_t n = up_to(5), lanes = whole(1), apart = n * lanes + 2, ts = taps_down * TAPS * lanes + 1;
+        matrix in, down, across, out;
+        matrices(p, p->rows, in, down, out), matrices(p, p->cols, in, across, out);
+        float *from = floats(0, (r * c - 1) * apart + n * lanes, 1), *to = floats(2, (n - 1) * ts + taps_down * TAPS * lanes, 0);
+        const int odd = trial % 3 == 0;
+        if (odd)
+            from[(up_to(r * c) - 1) * apart + up_to(n * lanes) - 1] = trial % 2 ? (float)INFINITY : (float)NAN;
+        say_case("%d x %d pairs, %td vectors, not finite %d", p->rows, p->cols, n, odd);
+        const char *wrong = transform(to, ts, from, apart, p, n) == odd ? "" : "it is wrong about what is finite";
+        EACH(j, n) EACH(l, lanes) EACH(a, taps_down) EACH(b, TAPS) {
+            double sum = 0;
+            EACH(v, r) EACH(s, c) sum += down[v][a] * across[s][b] * (double)from[(v * c + s) * apart + j * lanes + l];
+            if (isfinite(sum) && !is_near((double)to[j * ts + (a * TAPS + b) * lanes + l], sum, 100))
+                wrong = "a tap differs";
+        }
+        verdict(wrong);
+    }
+}
+
 void check_winograd_products(fc_winograd_products_fn *products)
 {
     EACH(trial, 800) {
