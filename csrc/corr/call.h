@@ -70,16 +70,17 @@ struct call {
     const method *method;
     fc_plan plan;
     source x;
-    ptrdiff_t size;      /* bytes of an element of the arithmetic, */
-    int made;            /* the type of what the method makes, */
-    ptrdiff_t made_size; /* and its bytes; of what it reads: x.size */
-    int x_adjacent;      /* rows of x can be read where they are, */
-    int out_adjacent;    /* and outputs be written */
-    ptrdiff_t results;   /* of a place: terms that are not combined */
-    int streams;         /* out is so large that it goes past the caches, */
-    int is_far;          /* or that it does not fit into L2 */
-    double divisor;      /* of what is stored; 1: none */
-    double turned_taps;  /* the method's: of an output of a turned tile; 0: it cannot compute these */
+    ptrdiff_t size;         /* bytes of an element of the arithmetic, */
+    int made;               /* the type of what the method makes, */
+    ptrdiff_t made_size;    /* and its bytes; of what it reads: x.size */
+    int x_adjacent;         /* rows of x can be read where they are, */
+    int out_adjacent;       /* and outputs be written */
+    ptrdiff_t results;      /* of a place: terms that are not combined */
+    int streams;            /* out is so large that it goes past the caches, */
+    int is_far;             /* or that it does not fit into L2 */
+    ptrdiff_t fetches_from; /* tap rows for which rows of x are asked for ahead */
+    double divisor;         /* of what is stored; 1: none */
+    double turned_taps;     /* the method's: of an output of a turned tile; 0: it cannot compute these */
 
     /* boxes.c. What the method asks for before: outputs of a tile, at least, or exactly where it says how deep it is; rows
      * and columns that tiles and outputs of tiles in scratch have more */

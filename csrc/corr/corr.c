@@ -167,6 +167,7 @@ int fc_call_prepare(call *c, const fc_corr *g, char *small)
         bytes *= (double)g->axis[a].out;
     c->streams = c->out_adjacent && bytes >= stream_from;
     c->is_far = bytes > CORR_FAR;
+    c->fetches_from = c->streams ? 0 : bytes >= CORR_AHEAD ? CORR_AHEAD_ROWS : PTRDIFF_MAX;
     if (c->method->prepare && c->method->prepare(c) != 0)
         return -1;
     fc_lay_boxes(c);

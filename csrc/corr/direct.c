@@ -42,7 +42,8 @@ int fc_direct_prepare(call *c)
     taps->h = parts_of(all, together);
     taps->full = (all - (taps->h - 1) * together) * each;
     taps->part = taps->h > 1 ? together * each - taps->full : 0;
-    taps->stream = taps->far = c->streams && !c->direct.fold;
+    taps->stream = c->streams && !c->direct.fold;
+    taps->far = taps->h >= c->fetches_from && !c->direct.fold;
     if (c->method->turned)
         c->turned_taps = (double)axis[DEPTH].k * (double)axis[ROWS].k * (double)axis[COLS].k;
     return 0;

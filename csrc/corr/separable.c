@@ -90,7 +90,7 @@ static void separable_block(const call *c, const scratch *s, const patch *p, ptr
             separable_pass(c, &deep, src, p->r->row, s->planes, work, tall, broad);
             from = s->planes, row = work;
         }
-        fc_taps down = {.h = h, .full = 1, .at = here, .k = c->g->factor[ROWS] + t * h * c->size, .far = c->is_far};
+        fc_taps down = {.h = h, .full = 1, .at = here, .k = c->g->factor[ROWS] + t * h * c->size, .far = h >= c->fetches_from};
         separable_pass(c, &down, from, row, s->sums + t * term * c->size, work, rows, broad);
     }
     separable_across(c, s, term, p->out + (i * p->out_row + j) * c->size, p->out_row, p->out_result, rows, cols);
@@ -100,7 +100,7 @@ static void separable_block(const call *c, const scratch *s, const patch *p, ptr
 static int separable_at_once(const call *c, const patch *p)
 {
     const fc_axis *rows = &c->g->axis[ROWS], *cols = &c->g->axis[COLS];
-    const fc_passes passes = {c->g->combine,           c->streams,         c->g->terms,       rows->k,
+    const fc_passes passes = {c->g->combine,           c->streams,         rows->k >= c->fetches_from, c->g->terms, rows->k,
                               p->out_result / c->size, c->g->factor[ROWS], c->g->factor[COLS]};
     if (!c->op->passes || c->g->axis[DEPTH].k > 1 || rows->k != cols->k || rows->dilation > 1 || cols->dilation > 1 ||
         p->cols < SEPARABLE_AT_ONCE || !(c->is_far || c->g->terms > 1))

@@ -130,18 +130,20 @@ FC_INLINE void NAME(corr_sums)(const int R, const int M, const int V, const int 
 }
 
 /* Ask for rows that the block below meets first: all of them are more streams than a CPU follows by itself. */
-FC_INLINE void NAME(corr_ahead)(const int R, const int V, const T *x, ptrdiff_t xs, ptrdiff_t h)
+static __attribute__((noinline, cold)) void NAME(corr_ahead)(ptrdiff_t rows, ptrdiff_t vectors, const T *x, ptrdiff_t xs,
+                                                             ptrdiff_t h)
 {
-    EACH(r, R)
-        EACH(v, V)
-            __builtin_prefetch(x + (R + h - 1 + r) * xs + v * VLEN, 0, 2);
+    x += (rows + h - 1) * xs;
+    for (ptrdiff_t r = 0; r < rows; r++, x += xs)
+        for (ptrdiff_t v = 0; v < vectors; v++)
+            __builtin_prefetch(x + v * VLEN, 0, 2);
 }
 
 FC_INLINE void NAME(corr_block)(const int R, const int M, const int V, const int whole, const int dense, const T *x,
                                 ptrdiff_t xs, const fc_taps *taps, ptrdiff_t step, T *out, ptrdiff_t os, VMASK lanes)
 {
     VT acc[NAME(CORR_MOST)][NAME(CORR_MOST)];
-    if (R > 1 && dense && taps->far)
+    if (R > 1 && dense && __builtin_expect(taps->far, 0))
         NAME(corr_ahead)(R, V, x, xs, taps->h);
     NAME(corr_sums)(R, M, V, whole, dense, 0, x, xs, taps, step, lanes, acc);
     const int stream = dense && taps->stream && ((uintptr_t)out | (uintptr_t)os * sizeof(T)) % FC_VECTOR_BYTES == 0;

@@ -68,10 +68,10 @@ typedef struct {
 typedef void fc_norms_fn(const void *x, ptrdiff_t xs, const fc_norms *g, void *out, ptrdiff_t os, ptrdiff_t rows,
                          ptrdiff_t cols);
 /* Columns of taps and then rows of them (passes_tmpl.h), as many of both: terms x taps elements. combine: FC_ADDED ... of two terms;
- * results that are apart lie so many elements from one to the next. stream: as in fc_taps. Returns 0, and has done nothing, where there
- * is no code for so many taps or terms, or for so few outputs. */
+ * results that are apart lie so many elements from one to the next. stream, far: as in fc_taps. Returns 0, and has done nothing,
+ * where there is no code for so many taps or terms, or for so few outputs. */
 typedef struct {
-    int combine, stream;
+    int combine, stream, far;
     ptrdiff_t terms, taps, result;
     const void *down, *across;
 } fc_passes;

@@ -53,7 +53,7 @@ FC_INLINE void NAME(passes_block)(const int terms, const int M, const T *x, ptrd
     const int stream = g->stream && ((uintptr_t)out | steps * sizeof(T)) % FC_VECTOR_BYTES == 0;
     const int is_square = g->combine == FC_L2, is_norm = terms > 1 && g->combine != FC_APART;
     VT made[BOTH][FC_TALL][NAME(CORR_MOST)];
-    if (g->stream)
+    if (g->far)
         NAME(corr_ahead)(R, 2, x, xs, M);
     EACH(t, terms) {
         const fc_taps down = {.h = M, .k = (const T *)g->down + t * M};

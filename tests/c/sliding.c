@@ -17,7 +17,8 @@ static void check_dense(fc_corr_fn *corr, ptrdiff_t h, ptrdiff_t w)
     static ptrdiff_t side_by_side[33];
     ptrdiff_t lanes = table->vector_bytes / size, widest = min(9 * lanes + 1, WIDE - w + 1), tallest = 20, rows = 0;
     double start = is_float(type) && up_to(2) == 1 ? k[1][0][0] : 0;
-    EACH(t, w) side_by_side[t] = t;
+    EACH(t, w)
+        side_by_side[t] = t;
     EACH(i, tallest)
         EACH(j, widest) {
             cell c = {.sum = start, .wide = (long double)start, .mass = fabsl((long double)start)};
@@ -31,7 +32,7 @@ static void check_dense(fc_corr_fn *corr, ptrdiff_t h, ptrdiff_t w)
         view vx = lay(source[0], ADJACENT, 1, rows + h - 1, cols + w - 1, x);
         view vk = lay(source[1], ADJACENT, 1, 1, h * w, k);
         view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
-        fc_taps taps = {h, w, 0, side_by_side, vk.p, up_to(2) - 1, 0, start};
+        fc_taps taps = {h, w, 0, side_by_side, vk.p, up_to(2) - 1, up_to(2) - 1, 0, start};
         say_case("h %td, w %td, rows %td, cols %td", h, w, rows, cols);
         corr(vx.p, vx.row / size, &taps, out.p, out.row / size, rows, cols);
         verify(out, 1, rows, cols);
@@ -59,7 +60,7 @@ static void check_scattered(fc_corr_fn *corr)
         }
     view vx = lay(source[0], ADJACENT, 1, 1, end, x), vk = lay(source[1], ADJACENT, 1, 1, h * (full + part), k);
     view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
-    fc_taps taps = {h, full, part, at, vk.p, up_to(2) - 1, 0, 0};
+    fc_taps taps = {h, full, part, at, vk.p, up_to(2) - 1, up_to(2) - 1, 0, 0};
     say_case("h %td, columns %td and %td a tap short, xs %td, rows %td, cols %td", h, full, part, xs, rows, cols);
     corr(vx.p, xs, &taps, out.p, out.row / size, rows, cols);
     verify(out, 1, rows, cols);
@@ -87,7 +88,7 @@ static void check_apart(fc_corr_fn *corr)
         }
     view vx = lay(source[0], ADJACENT, 1, 1, (vectors - 1) * apart + (rows + h - 1) * lanes + full - 1, x);
     view vk = lay(source[1], ADJACENT, 1, 1, h * lanes, k);
-    fc_taps taps = {h, full, part, side_by_side, vk.p, 0, apart, 0};
+    fc_taps taps = {h, full, part, side_by_side, vk.p, 0, 0, apart, 0};
     say_case("h %td, columns %td and %td a tap short, %td rows, %td vectors %td apart", h, full, part, rows, vectors, apart);
     corr(vx.p, lanes, &taps, out.p, lanes, rows, vectors * lanes);
     verify(out, 1, vectors, rows * lanes);
@@ -114,7 +115,9 @@ void check_corr(fc_corr_fn *corr)
 
 static double fused(double a, double b, double c)
 {
-    return !table->fma ? rounded(rounded(a * b) + c) : type == FC_F32 ? (double)fmaf((float)a, (float)b, (float)c) : fma(a, b, c);
+    return !table->fma      ? rounded(rounded(a * b) + c)
+           : type == FC_F32 ? (double)fmaf((float)a, (float)b, (float)c)
+                            : fma(a, b, c);
 }
 
 /* The norm of n sums */
@@ -134,7 +137,8 @@ void check_norms(fc_norms_fn *norms)
         ptrdiff_t lanes = table->vector_bytes / size, rows = up_to(5), cols = up_to(10 * lanes + 1), w = up_to(9);
         ptrdiff_t step = up_to(2) == 1 ? 1 : up_to(3), terms = up_to(3), at[9];
         fc_norms g = {up_to(2) == 1 ? FC_L1 : FC_L2, (int)up_to(2) - 1, terms, 0, w, at, NULL};
-        EACH(b, w) at[b] = b * step;
+        EACH(b, w)
+            at[b] = b * step;
         randomize(trial % 2, type);
         EACH(i, rows)
             EACH(j, cols) {
@@ -162,7 +166,13 @@ void check_passes(fc_passes_fn *passes)
                        : results == 2 ? FC_APART
                        : up_to(2) > 1 ? FC_L1
                                       : FC_L2,
-                       (int)up_to(2) - 1, terms, taps, 0, NULL, NULL};
+                       (int)up_to(2) - 1,
+                       (int)up_to(2) - 1,
+                       terms,
+                       taps,
+                       0,
+                       NULL,
+                       NULL};
         randomize(trial % 2, type);
         EACH(i, rows)
             EACH(j, cols) {
@@ -183,7 +193,8 @@ void check_passes(fc_passes_fn *passes)
         view vx = lay(source[0], ADJACENT, 1, rows + taps - 1, cols + taps - 1, x);
         view vk = lay(source[1], ADJACENT, 1, 2, terms * taps, k), out = lay(dest, ADJACENT, results, rows, cols, NULL);
         g.down = vk.p, g.across = vk.p + vk.row, g.result = out.plane / size;
-        say_case("combine %d, terms %td, taps %td, stream %d, rows %td, cols %td", g.combine, terms, taps, g.stream, rows, cols);
+        say_case("combine %d, terms %td, taps %td, stream %d, rows %td, cols %td", g.combine, terms, taps, g.stream, rows,
+                 cols);
         if (passes(vx.p, vx.row / size, &g, out.p, out.row / size, rows, cols))
             verify(out, results, rows, cols);
     }
