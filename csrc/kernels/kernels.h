@@ -23,7 +23,7 @@
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
     X(norms) X(passes) X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
 #define FC_SINGLE_OPS(X)                                                                    \
-    X(winograd_row) X(winograd_in) X(winograd_products) X(winograd_out) X(winograd_taps) \
+    X(winograd_rows) X(winograd_in) X(winograd_products) X(winograd_out) X(winograd_taps) \
     X(winograd_pixels) X(winograd_outputs) X(winograd_weights)
 #define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread) X(match_join) X(magnitude)
 
@@ -158,8 +158,8 @@ typedef void fc_pack_fn(void *to, const void *x, const fc_runs *r);
  * m = 2 pairs outputs a side see n = m + 2 elements of x, and are sums of n x n products; or of m = n = 1 along rows, if these have
  * no pairs. Pairs are 0 x 1, 0 x 2, 1 x 1 or 2 x 2. Vectors run over tiles, kernels' taps over channels.
  *
- * winograd_row: values along a row of x,  to[s * value + j] of x[j * m], ..., x[j * m + m + 1],  j < n; whole vectors are written, and
- * read up to one tile's vector more.
+ * winograd_rows: values along rows of x,  to[i % sets * set + i / sets * pitch + s * value + j] of x[i * xs + j * m + 0 ... m + 1],
+ * i < rows,  j < tiles; whole vectors are written, and two elements more are read. A row's vectors may be where the next rows' are.
  * winograd_in: values of tiles from these,  to[p * point + j] of x[at[i] + j], i < n x n,  j < n; whole vectors are read and written.
  * winograd_out: sums of tiles,  to[r * ts + j * m + s] = bias + those of v[p * point + j],  j < tiles, clamped; whole vectors are read and
  * written. Returns whether one is not finite.
@@ -183,7 +183,11 @@ typedef struct {
     ptrdiff_t point, row, channel, kernels, channels;
     int turned;
 } fc_winograd_kernels;
-typedef void fc_winograd_row_fn(void *to, ptrdiff_t value, const void *x, const fc_points *p, ptrdiff_t n);
+typedef struct {
+    fc_points points;
+    ptrdiff_t value, set, pitch, sets, xs, rows, tiles;
+} fc_winograd_rows;
+typedef void fc_winograd_rows_fn(void *to, const void *x, const fc_winograd_rows *g);
 typedef void fc_winograd_in_fn(void *to, ptrdiff_t point, const void *x, const ptrdiff_t *at, const fc_points *p, ptrdiff_t n);
 typedef int fc_winograd_out_fn(void *to, ptrdiff_t ts, const void *v, const fc_winograd_sums *g);
 typedef void fc_winograd_taps_fn(const fc_winograd_kernels *g);

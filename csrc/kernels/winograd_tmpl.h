@@ -84,21 +84,24 @@ FC_INLINE void NAME(winograd_load)(const int m, VT d[], const T *x)
     }
 }
 
-FC_INLINE void NAME(winograd_row_of)(const int cols, T *to, ptrdiff_t value, const T *x, const fc_points *p, ptrdiff_t n)
+FC_INLINE void NAME(winograd_rows_of)(const int cols, T *to, const T *x, const fc_winograd_rows *g)
 {
     const int m = 2 * cols;
-    const NAME(point_powers) c = NAME(powers_of)(p);
-    VT d[NAME(MOST_POINTS)], next[4], v[NAME(MOST_POINTS)];
-    NAME(winograd_load)(m, next, x);
-    for (ptrdiff_t j = 0; j < n; j += VLEN) {
-        EACH(i, m)
-            d[i] = next[i];
-        NAME(winograd_load)(m, next, x + (j + VLEN) * m);
-        d[m] = vahead(d[0], next[0], 1);
-        d[m + 1] = vahead(d[1], next[1], 1);
-        NAME(winograd_values)(cols, v, d, &c);
-        EACH(s, m + 2)
-            vstore(to + s * value + j, v[s]);
+    const ptrdiff_t value = g->value, n = g->tiles;
+    const NAME(point_powers) c = NAME(powers_of)(&g->points);
+    for (ptrdiff_t i = 0, r = 0; i < g->rows; i++, x += g->xs) {
+        for (ptrdiff_t j = 0; j < n; j += VLEN) {
+            VT d[NAME(MOST_POINTS)], v[NAME(MOST_POINTS)];
+            const T *from = x + j * m;
+            NAME(winograd_load)(m, d, from);
+            d[m] = vahead(d[0], vsplat(from[VLEN * m]), 1);
+            d[m + 1] = vahead(d[1], vsplat(from[VLEN * m + 1]), 1);
+            NAME(winograd_values)(cols, v, d, &c);
+            EACH(s, m + 2)
+                vstore(to + r * g->set + s * value + j, v[s]);
+        }
+        if (++r == g->sets)
+            r = 0, to += g->pitch;
     }
 }
 
@@ -107,14 +110,14 @@ FC_INLINE void NAME(winograd_in_of)(const int rows, const int cols, T *to, ptrdi
 {
     const int R = rows ? 2 * rows + 2 : 1, C = 2 * cols + 2;
     const NAME(point_powers) c = NAME(powers_of)(p);
-    for (ptrdiff_t j = 0; j < n; j += VLEN)
-        EACH(s, C) {
+    for (int s = 0; s < C; s++, to += point, at++)
+        for (ptrdiff_t j = 0; j < n; j += VLEN) {
             VT d[NAME(MOST_POINTS)], v[NAME(MOST_POINTS)];
             EACH(r, R)
-                d[r] = vload(x + at[r * C + s] + j);
+                d[r] = vload(x + at[r * C] + j);
             NAME(winograd_values)(rows, v, d, &c);
             EACH(r, R)
-                vstore(to + (r * C + s) * point + j, v[r]);
+                vstore(to + r * C * point + j, v[r]);
         }
 }
 
@@ -266,12 +269,12 @@ FC_INLINE void NAME(winograd_taps_of)(const int rows, const int cols, const fc_w
     ((p)->rows == 0 ? ((p)->cols == 1 ? of(0, 1, __VA_ARGS__) : of(0, 2, __VA_ARGS__))                                   \
                     : ((p)->cols == 1 ? of(1, 1, __VA_ARGS__) : of(2, 2, __VA_ARGS__)))
 
-static void NAME(winograd_row)(void *to, ptrdiff_t value, const void *x, const fc_points *p, ptrdiff_t n)
+static void NAME(winograd_rows)(void *to, const void *x, const fc_winograd_rows *g)
 {
-    if (p->cols == 1)
-        NAME(winograd_row_of)(1, to, value, x, p, n);
+    if (g->points.cols == 1)
+        NAME(winograd_rows_of)(1, to, x, g);
     else
-        NAME(winograd_row_of)(2, to, value, x, p, n);
+        NAME(winograd_rows_of)(2, to, x, g);
 }
 
 static void NAME(winograd_in)(void *to, ptrdiff_t point, const void *x, const ptrdiff_t *at, const fc_points *p, ptrdiff_t n)

@@ -4,7 +4,7 @@
  * products, kernel by kernel:
  *
  *      packed     rows of x that the block sees, of one channel
- *      values     along these rows; rows m apart lie one behind another
+ *      values     along these rows; rows m apart lie one behind another, in m sets
  *      in         [value][panel][channel][tiles of a panel]
  *      w          values of some kernels, as those of all lie (winograd_learn.c)
  *      products   [value][panel][kernel][tiles of a panel]
@@ -16,7 +16,7 @@
 void fc_winograd_lay_parts(const winograd *d, fc_room *r, block *b)
 {
     const layer *l = d->l;
-    b->packed = fc_part(r, "packed", plus(d->pack.plane, 2 * d->m[COLS] * l->lanes), l->size); /* read beyond */
+    b->packed = fc_part(r, "packed", plus(d->pack.plane, d->m[COLS] * l->lanes), l->size); /* read beyond */
     b->values = fc_part(r, "values of rows", (d->m[COLS] + 2) * d->value, l->size);
     b->run = fc_part(r, "runs", d->pack.most_runs, sizeof *b->run);
     b->in = fc_part(r, "values of tiles", times(d->values, d->in_point), l->size);
@@ -31,27 +31,25 @@ static ptrdiff_t winograd_panel_tiles(const winograd *d, const block *b, ptrdiff
     return min(d->width, b->tiles - of * d->width);
 }
 
-/* Values along the rows of a plane that a block sees; of rows m apart, those of one row of tiles lie behind those of the other */
-static void winograd_rows(const winograd *d, const block *b, const char *from)
-{
-    const layer *l = d->l;
-    const ptrdiff_t m = d->m[ROWS], rows = (b->area.rows - 1) * m + d->tiles.axis[ROWS].k;
-    for (ptrdiff_t i = 0; i < rows; i++)
-        l->op->winograd_row(b->values + (i % m * d->set + i / m * d->pitch) * l->size, d->value,
-                            from + i * d->pack.pitch * l->size, &d->points, b->area.cols);
-}
-
 static void winograd_in(const winograd *d, block *b, ptrdiff_t group)
 {
     const layer *l = d->l;
     const fc_conv *g = l->g;
-    const ptrdiff_t panels = parts_of(b->tiles, d->width);
+    const ptrdiff_t panels = parts_of(b->tiles, d->width), m = d->m[ROWS];
+    const fc_winograd_rows rows = {.points = d->points,
+                                   .value = d->value,
+                                   .set = d->set,
+                                   .pitch = d->pitch,
+                                   .sets = m,
+                                   .xs = d->pack.pitch,
+                                   .rows = (b->area.rows - 1) * m + d->tiles.axis[ROWS].k,
+                                   .tiles = b->area.cols};
     for (ptrdiff_t p = 0; p < b->planes; p++) {
         const fc_runs runs = fc_plan_runs(&d->pack, b->run, b->plane + p, &b->area);
         for (ptrdiff_t c = 0; c < l->channels; c++) {
             fc_pack_channel(&d->pack, b->packed, g->x + (group * l->channels + c) * g->x_channel, &runs);
             for (ptrdiff_t z = 0; z < l->axis[DEPTH].k; z++) {
-                winograd_rows(d, b, b->packed + z * d->pack.depth_set * l->size);
+                l->op->winograd_rows(b->values, b->packed + z * d->pack.depth_set * l->size, &rows);
                 for (ptrdiff_t i = 0; i < b->runs * panels; i++) {
                     const ptrdiff_t of = i % panels, run = i / panels;
                     l->op->winograd_in(b->in +

@@ -57,7 +57,7 @@ static float *floats(int area, ptrdiff_t n, int with)
 
 static int is_near(double is, double should, double mass) { return fabs(is - should) <= 1e-6 * mass; }
 
-void check_winograd_row(fc_winograd_row_fn *row)
+void check_winograd_rows(fc_winograd_rows_fn *transform)
 {
     EACH(i, 2) {
         const fc_points *p = &pairs_of[i];
@@ -65,16 +65,17 @@ void check_winograd_row(fc_winograd_row_fn *row)
         matrix in, taps, out;
         matrices(p, p->cols, in, taps, out);
         for (ptrdiff_t tiles = 1; tiles <= 40; tiles++) {
-            const ptrdiff_t apart = whole(tiles) + 3, lanes = whole(1);
-            const float *from = floats(0, (whole(tiles) + lanes) * m, 1);
-            float *to = floats(2, (n - 1) * apart + whole(tiles), 0);
-            say_case("%d pairs, %td tiles", p->cols, tiles);
-            row(to, apart, from, p, tiles);
+            const ptrdiff_t rows = up_to(9), sets = up_to(4), pitch = tiles + up_to(3) - 1, xs = tiles * m + up_to(5);
+            const ptrdiff_t set = (rows - 1) / sets * pitch + whole(tiles), value = sets * set;
+            const float *from = floats(0, (rows - 1) * xs + whole(tiles) * m + 2, 1);
+            float *to = floats(2, n * value, 0);
+            say_case("%d pairs, %td rows of %td tiles, %td sets", p->cols, rows, tiles, sets);
+            transform(to, from, &(fc_winograd_rows){*p, value, set, pitch, sets, xs, rows, tiles});
             const char *wrong = "";
-            EACH(v, n) EACH(j, tiles) {
+            EACH(v, n) EACH(y, rows) EACH(j, tiles) {
                 double sum = 0;
-                EACH(k, n) sum += in[v][k] * (double)from[j * m + k];
-                if ((double)to[v * apart + j] != sum)
+                EACH(k, n) sum += in[v][k] * (double)from[y * xs + j * m + k];
+                if ((double)to[v * value + y % sets * set + y / sets * pitch + j] != sum)
                     wrong = "a value differs";
             }
             verdict(wrong);
