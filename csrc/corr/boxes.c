@@ -106,7 +106,7 @@ void fc_boxes_parts(const call *c, fc_room *r, scratch *s)
         char *const strip = fc_part(r, "strip", times(reach(&axis[DEPTH], c->strip_out[DEPTH]), c->strip.plane), c->x.size);
         s->strip =
             strip ? strip + c->x.lanes * c->strip.row * c->x.size : NULL; /* behind what fc_gather_turned may overwrite */
-        s->strip_sums = fc_part(r, "sums of a strip", times(c->strip_out[COLS], c->strip.row), c->size);
+        s->strip_sums = fc_part(r, "sums of a strip", times(c->results, strip_bytes(c)), 1);
     }
 }
 
@@ -149,12 +149,16 @@ static void boxes_compute_turned(const job *j, ptrdiff_t z, patch *p)
 {
     const call *c = j->c;
     const ptrdiff_t step = c->g->axis[ROWS].out_step;
-    p->out = j->s.strip_sums, p->out_row = c->strip.row;
+    p->out = j->s.strip_sums, p->out_row = c->strip.row, p->out_result = strip_bytes(c);
     c->method->turned(c, &j->s, p);
-    if (c->out_adjacent)
-        fc_copy_turned(out_at(j, z, p->row, p->col), step, p->out, p->out_row * c->size, p->cols, p->rows, c->size);
-    for (ptrdiff_t i = 0; i < p->cols && !c->out_adjacent; i++)
-        boxes_store(j, out_at(j, z, p->row, p->col + i), step, p->out + i * p->out_row * c->size, p->rows);
+    for (ptrdiff_t r = 0; r < c->results; r++) {
+        const char *from = p->out + r * p->out_result;
+        const ptrdiff_t result = r * c->g->result_step;
+        if (c->out_adjacent)
+            fc_copy_turned(out_at(j, z, p->row, p->col) + result, step, from, p->out_row * c->size, p->cols, p->rows, c->size);
+        for (ptrdiff_t i = 0; i < p->cols && !c->out_adjacent; i++)
+            boxes_store(j, out_at(j, z, p->row, p->col + i) + result, step, (char *)from + i * p->out_row * c->size, p->rows);
+    }
 }
 
 void fc_boxes_compute(const job *j, const box *b, int how)

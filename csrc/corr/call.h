@@ -41,7 +41,7 @@ typedef struct {
     const char **rows;                                     /* columns.c: where rows of x lie; */
     char *fills;                                           /* a row of fill values */
     char *narrow, *results;                                /* bytes.c */
-    char *panel, *sums, *planes;                           /* the first is im2col.c's */
+    char *panel, *sums, *planes, *turned_sums;             /* the first is im2col.c's */
     char *down, *turned, *across, *boxes, *ring, *between; /* box.c, lines.c; the second is separable.c's, too */
     char *second, *transforms;                             /* overlap.c: the other tile of a pair */
     int *doubtful;                                         /* fastconv.h */
@@ -123,6 +123,9 @@ struct job {
     const char *x;
     char *out;
 };
+
+/* Of one result of a turned tile */
+static inline ptrdiff_t strip_bytes(const call *c) { return times(times(c->strip_out[COLS], c->strip.row), c->size); }
 
 /* Where the window of an output begins, in an x that holds it */
 static inline const char *x_at(const job *j, const ptrdiff_t at[FC_AXES])

@@ -11,10 +11,12 @@
  *
  * Small kernels are summed in both directions at once (passes_tmpl.h), where x comes from beyond L2, and of two terms.
  *
- * (Planes only where there is depth. In turned tiles, of one term, the passes exchange their directions.) Terms may be something
+ * (Planes only where there is depth. In turned tiles the passes exchange their directions.) Terms may be something
  * else than parts of one sum: derivatives, of which the norm is asked for, or each by itself. Both are made of one look at x.
  */
 #include "corr/call.h"
+
+enum { SEPARABLE_TERMS = 2 }; /* of turned tiles, whose norm is asked for, or each by itself */
 
 static int separable_prepare(call *c)
 {
@@ -25,10 +27,13 @@ static int separable_prepare(call *c)
     if (c->separable.rows > SEPARABLE_ROWS) /* whole blocks of K3, rather than single rows behind them */
         c->separable.rows -= c->separable.rows % SEPARABLE_ROWS;
     c->separable.row = odd_lines(reach(cols, c->separable.cols), c->size);
-    if (c->g->terms == 1 && c->g->axis[DEPTH].k == 1)
-        c->turned_taps = 3.0 * (double)rows->k + (double)cols->k; /* down, of columns that only across sees, too */
+    if (c->g->axis[DEPTH].k == 1 && c->g->terms <= (c->g->combine == FC_ADDED ? 1 : SEPARABLE_TERMS))
+        /* down, of columns that only across sees, too */
+        c->turned_taps = (double)c->g->terms * (3.0 * (double)rows->k + (double)cols->k);
     return 0;
 }
+
+static int separable_is_norm(const call *c) { return c->g->combine == FC_L1 || c->g->combine == FC_L2; }
 
 static void separable_parts(const call *c, fc_room *r, scratch *s)
 {
@@ -38,8 +43,10 @@ static void separable_parts(const call *c, fc_room *r, scratch *s)
     s->sums = fc_part(r, "sums", times(times(terms, rows), row), c->size);
     if (axis[DEPTH].k > 1)
         s->planes = fc_part(r, "planes", times(reach(&axis[ROWS], rows), row), c->size);
-    if (c->strip_out[COLS] > 0)
+    if (c->strip_out[COLS] > 0) {
         s->turned = fc_part(r, "sums of a strip down", times(reach(&axis[COLS], c->strip_out[COLS]), c->strip.row), c->size);
+        s->turned_sums = fc_part(r, "terms of a strip", separable_is_norm(c) ? times(terms, strip_bytes(c)) : 0, 1);
+    }
 }
 
 /* A pass of K3. A dilation of rows, of which there is none where there is one tap row, makes as many interleaved images. */
@@ -57,17 +64,16 @@ static void separable_across(const call *c, const scratch *s, ptrdiff_t term, ch
                              ptrdiff_t out_result, ptrdiff_t rows, ptrdiff_t cols)
 {
     const ptrdiff_t w = c->g->axis[COLS].k, terms = c->g->terms, work = c->separable.row;
-    const int combine = c->g->combine;
     for (ptrdiff_t t = 0; t < terms * w; t++)
         s->at[t] = t / w * term + t % w * c->g->axis[COLS].dilation;
     fc_taps across = {
-        .h = 1, .full = combine == FC_ADDED ? terms * w : w, .at = s->at, .k = c->g->factor[COLS], .stream = c->streams};
-    if (combine == FC_L1 || combine == FC_L2) {
-        fc_norms norms = {combine, c->streams, terms, term, w, s->at, across.k};
+        .h = 1, .full = c->g->combine == FC_ADDED ? terms * w : w, .at = s->at, .k = c->g->factor[COLS], .stream = c->streams};
+    if (separable_is_norm(c)) {
+        fc_norms norms = {c->g->combine, c->streams, terms, term, w, s->at, across.k};
         c->op->norms(s->sums, work, &norms, out, out_row, rows, cols);
         return;
     }
-    for (ptrdiff_t t = 0; t < (combine == FC_ADDED ? 1 : terms); t++) {
+    for (ptrdiff_t t = 0; t < (c->g->combine == FC_ADDED ? 1 : terms); t++) {
         across.k = c->g->factor[COLS] + t * w * c->size;
         separable_pass(c, &across, s->sums + t * term * c->size, work, out + t * out_result, out_row, rows, cols);
     }
@@ -117,19 +123,32 @@ static void separable_compute(const call *c, const scratch *s, const patch *p)
             separable_block(c, s, p, i, j);
 }
 
-/* Of turned tiles, whose rows are columns of x: down is along their rows, and across down them. One term without depth */
+/* Of turned tiles, whose rows are columns of x: down is along their rows, and across down them. No depth; of terms no sum, whose
+ * products would be those of one chain */
 static void separable_turned(const call *c, const scratch *s, const patch *p)
 {
     static const ptrdiff_t here[] = {0};
     const fc_axis *rows = &c->g->axis[ROWS], *cols = &c->g->axis[COLS];
+    const ptrdiff_t term = separable_is_norm(c) ? strip_bytes(c) : p->out_result;
+    char *const sums = separable_is_norm(c) ? s->turned_sums : p->out;
     for (ptrdiff_t t = 0; t < rows->k; t++)
         s->at[t] = t * rows->dilation;
-    fc_taps down = {.h = 1, .full = rows->k, .at = s->at, .k = c->g->factor[ROWS]},
-            across = {.h = cols->k, .full = 1, .at = here, .k = c->g->factor[COLS]};
-    c->op->corr(p->src, p->r->row, &down, s->turned, p->r->row, reach(cols, p->cols), p->rows);
-    for (ptrdiff_t i = 0; i < cols->dilation && i < p->cols; i++)
-        c->op->corr(s->turned + i * p->r->row * c->size, cols->dilation * p->r->row, &across, p->out + i * p->out_row * c->size,
-                    cols->dilation * p->out_row, parts_of(p->cols - i, cols->dilation), p->rows);
+    for (ptrdiff_t t = 0; t < c->g->terms; t++) {
+        fc_taps down = {.h = 1, .full = rows->k, .at = s->at, .k = c->g->factor[ROWS] + t * rows->k * c->size},
+                across = {.h = cols->k, .full = 1, .at = here, .k = c->g->factor[COLS] + t * cols->k * c->size};
+        c->op->corr(p->src, p->r->row, &down, s->turned, p->r->row, reach(cols, p->cols), p->rows);
+        for (ptrdiff_t i = 0; i < cols->dilation && i < p->cols; i++)
+            c->op->corr(s->turned + i * p->r->row * c->size, cols->dilation * p->r->row, &across,
+                        sums + t * term + i * p->out_row * c->size, cols->dilation * p->out_row,
+                        parts_of(p->cols - i, cols->dilation), p->rows);
+    }
+    if (separable_is_norm(c)) {
+        static const float ones[SEPARABLE_TERMS] = {1, 1};
+        static const double wide_ones[SEPARABLE_TERMS] = {1, 1};
+        const fc_norms norms = {
+            c->g->combine, 0, c->g->terms, term / c->size, 1, here, c->g->type == FC_F32 ? (const void *)ones : wide_ones};
+        c->op->norms(sums, p->out_row, &norms, p->out, p->out_row, p->cols, p->rows);
+    }
 }
 
 const method fc_separable = {
