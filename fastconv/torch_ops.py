@@ -240,13 +240,13 @@ def _gradient(
     rank = len(h.stride)
     xa, wa, ya = _arrays(x, w, y)
     layer = h.stride, _pairs(h.padding), h.dilation, h.groups
+    words = {"padding_mode": h.padding_mode, "accuracy": h.accuracy}
     if xa is None:
-        x = INPUT[rank](shape, wa, ya, *layer, padding_mode=h.padding_mode, accuracy=h.accuracy)
-        return torch.from_numpy(x)
+        return torch.from_numpy(INPUT[rank](shape, wa, ya, *layer, **words))
     more = [n // step for n, step in zip(h.output_padding, h.stride, strict=True)]
     if any(more):  # zeros for the outputs that the layer has and the transposed layer had not
         ya = np.pad(ya, [(0, 0), (0, 0), *((0, n) for n in more)])
-    return torch.from_numpy(WEIGHT[rank](xa, shape, ya, *layer, padding_mode=h.padding_mode))
+    return torch.from_numpy(WEIGHT[rank](xa, shape, ya, *layer, **words))
 
 
 def _channel_sums(y: torch.Tensor) -> torch.Tensor:

@@ -178,14 +178,16 @@ X, W = torch.zeros(1, 4, 5, 6), torch.zeros(6, 4, 3, 3)
 
 @pytest.mark.parametrize("accuracy", ["exact", "default", "fast"])
 def test_accuracy(rng, accuracy):
-    """It is that of the layer, of its gradient, of the transposed layer, and of a module."""
+    """It is that of the layer, of its gradients, of the transposed layer, and of a module."""
     x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((1, 64, 28, 28), (64, 64, 3, 3)))
-    X, W = torch.from_numpy(x).requires_grad_(), torch.from_numpy(w)
+    X, W = torch.from_numpy(x).requires_grad_(), torch.from_numpy(w).requires_grad_()
     y = fastconv.torch.conv2d(X, W, padding=1, accuracy=accuracy)
     y.backward(y.detach())
     wanted = nn.conv2d(x, w, padding=1, accuracy=accuracy)
     np.testing.assert_array_equal(y.detach().numpy(), wanted)
     np.testing.assert_array_equal(X.grad, nn.conv2d_input(x.shape, w, wanted, padding=1, accuracy=accuracy))
+    np.testing.assert_array_equal(W.grad, nn.conv2d_weight(x, w.shape, wanted, padding=1, accuracy=accuracy))
+    W = W.detach()
     transposed = fastconv.torch.conv_transpose2d(X.detach(), W, padding=1, accuracy=accuracy)
     np.testing.assert_array_equal(transposed, nn.conv_transpose2d(x, w, padding=1, accuracy=accuracy))
     module = torch.nn.Conv2d(64, 64, 3, padding=1, bias=False)

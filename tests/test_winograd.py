@@ -368,11 +368,14 @@ def test_gradients_of_a_layer_keep_its_accuracy(rng):
     cases.assert_same_bits(nn.conv2d_input(x.shape, w, grad, padding=1, accuracy="exact"), direct)
     both = nn.conv2d_backward(grad, x, w, padding=1, accuracy="fast")
     cases.assert_same_bits(both.input, fast)
+    of_w = nn.conv2d_weight(x, w.shape, grad, padding=1, method="winograd", accuracy="fast")
+    cases.assert_same_bits(both.weight, of_w)
     transposed = nn.conv_transpose2d(grad, w, padding=1, accuracy="fast")
     cases.assert_same_bits(transposed, fast)
     layer = nn.Conv2d.from_weights(w, padding=1, accuracy="fast")
     layer.forward(x)
     cases.assert_same_bits(layer.backward(grad), fast)
+    cases.assert_same_bits(layer.parameters()[0].grad, of_w)
 
 
 def test_words(rng):
