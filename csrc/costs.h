@@ -201,6 +201,7 @@ enum {
     CORR_DEEP = 4,               /* planes of it */
     GATHER_AHEAD = 2,            /* rows that are fetched before they are gathered */
     GATHER_NARROW = 32,          /* columns that are picked one by one */
+    GATHER_FEW = 4,              /* Zen 4. Columns that are turned element by element, rather than in squares */
     /* separable.c: Zen 4. Outputs of a block between whose passes sums stay in cache: rows and columns, at least; all; and bytes
      * of x that the rows look at, at most */
     SEPARABLE_ROWS = 8, SEPARABLE_COLS = 1024, SEPARABLE_AREA = 1 << 15, SEPARABLE_BYTES = 1 << 19,

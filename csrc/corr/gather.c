@@ -169,7 +169,7 @@ static void gather_turn(const source *x, char *to, ptrdiff_t to_row, const char 
                         ptrdiff_t high)
 {
     const ptrdiff_t size = x->size, step = x->axis[ROWS].x_step, wide = round_up(high - low, x->lanes);
-    if (rows < x->lanes || wide > x->axis[COLS].n) {
+    if (rows < x->lanes || high - low <= GATHER_FEW || wide > x->axis[COLS].n) {
         fc_copy_turned(to, to_row * size, row + low * size, step, rows, high - low, size);
         return;
     }
