@@ -299,6 +299,14 @@ class TestLearnt:
             cases.assert_same_bits(layer(image), self.expected(layer, image))
         cases.assert_same_bits(layer.forward(x), layer(x))
 
+    def test_channels_last(self, rng):
+        layer, x = self.layer(rng)
+        last = nn.Conv2d.from_weights(layer.weight, layer.bias, layout="NHWC", **self.how)
+        for image in x, x[0], x:
+            cases.assert_same_bits(np.moveaxis(last(np.moveaxis(image, -3, -1)), -1, -3), layer(image))
+        single = nn.Conv2d(1, 4, 3, layout="NHWC", seed=0)(np.ones((5, 6, 1), "f4"))
+        assert single.shape == (3, 4, 4)
+
     def test_others_are_seen(self, rng):
         layer, x = self.layer(rng)
         for change in (
@@ -409,7 +417,7 @@ def test_layers_explain_themselves():
     assert layer.explain(shape).kind == "winograd" and layer.explain(shape).tile == 2
     assert nn.explain(shape, layer.weight.shape, padding=1).kind == "products"
     last = nn.Conv2d(64, 64, 3, padding=1, layout="NHWC", seed=0)
-    assert last.explain((1, 7, 7, 64)) == nn.explain((1, 7, 7, 64), layer.weight.shape, padding=1, layout="NHWC")
+    assert last.explain((1, 7, 7, 64)) == layer.explain(shape)._replace(shape=(1, 7, 7, 64))
     with pytest.raises(ValueError, match="x_shape"):
         layer.explain((1, 3, 7, 7))
 

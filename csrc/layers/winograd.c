@@ -38,7 +38,8 @@ static double winograd_cost(const layer *l, int rows, int cols)
     const double values = (rows ? 2 * rows + 2 : 1) * (2 * cols + 2);
     const ptrdiff_t tiles = tiles_along(l, ROWS, rows) * tiles_along(l, COLS, cols), planes = l->axis[DEPTH].out;
     const double vectors = (double)(planes * parts_of(tiles, WINOGRAD_LANES));
-    const double products = (double)(planes * winograd_lanes(tiles, WINOGRAD_LANES)) / WINOGRAD_LANES;
+    const ptrdiff_t lanes = max(winograd_lanes(tiles, WINOGRAD_LANES), WINOGRAD_LANES); /* fewer wait for values of kernels */
+    const double products = (double)(planes * lanes) / WINOGRAD_LANES;
     const double bytes = values * channels * kernels * (double)l->size;
     const int learn = tiles * planes <= WINOGRAD_AT_ONCE ? WINOGRAD_LEARN
                       : bytes < WINOGRAD_NEAR            ? WINOGRAD_LEARN_NEAR
@@ -60,8 +61,8 @@ static int winograd_choose(const layer *l)
 {
     const fc_conv *g = l->g;
     const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
-    if (g->type != FC_F32 || g->accuracy == FC_EXACT || g->forced == FC_TRANSFORMS || g->halves || g->last || l->channels * l->kernels == 0 || cols->k != 3 ||
-        (rows->k != 3 && rows->k != 1))
+    if (g->type != FC_F32 || g->accuracy == FC_EXACT || g->forced == FC_TRANSFORMS || g->halves || g->last ||
+        l->channels * l->kernels == 0 || cols->k != 3 || (rows->k != 3 && rows->k != 1))
         return 0;
     if (g->channels == 1 && !(g->gradient && g->kernels > 1)) /* planes slide, or are lanes (taps.c) */
         return 0;

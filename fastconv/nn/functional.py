@@ -388,7 +388,7 @@ def explained(
     zero = np.zeros((), compute_dtype(dtype))
     x, w = np.broadcast_to(zero, g.x_shape), np.zeros(w_shape, zero.dtype)
     layer = Layer(x, w, None, g.axes, g.groups, None, g.y_shape, dtype, g.batched, g.channels_last, None)
-    plan, learnt = engine.plan(x, w, layer, g.axes), learnt and not g.channels_last
+    plan, learnt = engine.plan(x, w, layer, g.axes), learnt and _plan_of_last(layer, engine) is None
     kind, used, chunks, part = plan.explain(x, w, learnt)
     pairs, points = plan.winograd(learnt), plan.transforms(learnt)
     return Explanation(kind, dtype, shape, _core.table()["isa"], part, used, chunks, 2 * pairs, points)
@@ -526,7 +526,7 @@ def learn(
     known: what it has made, by pairs of points or the size of tiles, which is added to.
     """
     layer = layer_arguments(rank, x, w, None, Options(*how), names)
-    if _core is None or layer.channels_last or 0 in layer.shape or 0 in layer.x.shape:
+    if _core is None or 0 in layer.shape or 0 in layer.x.shape or _plan_of_last(layer, engine) is not None:
         return None
     plan = engine.plan(layer.x, layer.w, layer, layer.axes)
     way = plan.winograd(learnt=True) or plan.transforms(learnt=True)
@@ -547,18 +547,25 @@ def error_bound(layer: Layer, engine: Engine, learnt: NDArray[Any] | None = None
     return np.maximum(bound, winograd.layer_error_bound(layer, pairs)) if pairs else bound
 
 
+def _plan_of_last(layer: Layer, engine: Engine) -> Any:
+    """A `_core.LayerPlan` of a layer whose channels come last in x and the result; None: they come second there."""
+    if not layer.channels_last or engine.method in ("winograd", "fft"):
+        return None
+    x, w = readable(layer.x, dense=False), readable(layer.w)
+    plan = engine.plan(x, w, layer, layer.axes, last=True)
+    return plan if plan.takes_last(x, w) else None
+
+
 def _direct(layer: Layer, engine: Engine, asked: tuple[Any, ...]) -> Answer:
     """With images first; channels second, or last where x is so and the extension can."""
     *_, learnt = asked
     x, w, bias = layer.x, readable(layer.w), None if layer.bias is None else readable(layer.bias)
-    if layer.channels_last and engine.method not in ("winograd", "fft"):
+    if (plan := _plan_of_last(layer, engine)) is not None:
         x = readable(x, dense=False)
-        plan = engine.plan(x, w, layer, layer.axes, last=True)
-        if plan.takes_last(x, w):
-            result, made, _ = carried_out(plan, (x, w, bias), room_for(layer, last=True), layer.out, asked)
-            if made and not layer.batched:
-                made.then(operator.itemgetter(0))
-            return Answer(np.moveaxis(result, -1, 1), made, done=True)
+        result, made, _ = carried_out(plan, (x, w, bias), room_for(layer, last=True), layer.out, asked)
+        if made and not layer.batched:
+            made.then(operator.itemgetter(0))
+        return Answer(np.moveaxis(result, -1, 1), made, done=True)
     x = np.ascontiguousarray(x) if layer.channels_last else x
     plan = engine.plan(x, w, layer, layer.axes)
     return carried_out(plan, (x, w, bias, learnt), room_for(layer), layer.out, asked)
