@@ -57,7 +57,7 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
     if _core is None:
         return Choice("numpy", "the compiled extension cannot be imported")
     few = min(CROSSOVERS["fft taps"], CROSSOVERS["box taps"])
-    if method == "auto" and c.sum_dtype.kind in "fc" and c.k.size < few and _has_few_taps(c):
+    if method == "auto" and c.sum_dtype.kind in "fc" and c.k.size < few and _has_few_taps(c) and not _is_of_pixels(c):
         return Choice("direct", f"the fastest here; {c.k.size} taps are few", any_taps=True)
     asked, c = c, c.whole()
     if c.sum_dtype.kind in "iu":
@@ -101,7 +101,7 @@ def choose_for_all(c: Correlation, method: str, *, any_kernel: bool = False) -> 
     """As `choose`, for all kernels of c alike; None: what is fastest, or possible, differs from kernel to kernel."""
     if not c.has_own_kernels:
         return choose(c, method, any_kernel=any_kernel)
-    first = c.with_kernel((0,) * len(c.kernel_axes()))
+    first = c.with_kernel((0,) * len(c.kernel_axes()))._replace(dtype=c.compute_dtype)  # none is of pixels
     if method in ("numpy", "direct", "im2col"):
         return choose(c, method)
     if method not in METHODS or _core is None or method in ("box", "separable"):
@@ -376,9 +376,19 @@ def _has_few_taps(c: Correlation) -> bool:
     return len(sizes) < 2 or c.k.size < CROSSOVERS["separable"] * sum(sizes)
 
 
+def _is_of_pixels(c: Correlation) -> bool:
+    """Whether compiled code reads small integers, and stores such, around the passes of two factors (pixels.c).
+
+    Then these are faster whatever the number of taps.
+    """
+    small = all(d.kind == "u" and d.itemsize == c.dtype.itemsize < 3 for d in (c.x.dtype, c.dtype))
+    two = len(c.k.shape) > 1 and min(c.k.shape[-2:]) > 2 and all(n == 1 for n in c.k.shape[:-2])
+    return small and two and c.sum_dtype == np.float32 and c.overflow != "wrap" and not c.is_weighted
+
+
 def _separable(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tuple[str, Factors]:
     """(why not, the factors)"""
-    if only_if_faster and _has_few_taps(c):
+    if only_if_faster and _has_few_taps(c) and not _is_of_pixels(c):
         return f"{c.k.size} taps are few", ()
     if c.rank == 1:
         return "it has one axis", ()

@@ -6,7 +6,7 @@
  *      corr.c                                       a call: the plan, the method, chunks for the threads
  *      overlap.c                                    pairs of tiles, transformed by fft.c
  *      boxes.c                                      boxes of outputs, in x or gathered, by the method of the call
- *      direct.c im2col.c separable.c bytes.c columns.c box.c lines.c  methods: a patch of outputs from rows whose columns are adjacent
+ *      direct.c im2col.c separable.c bytes.c columns.c pixels.c box.c lines.c  methods: a patch of outputs from rows whose columns are adjacent
  *      gather.c, common/strides.c                   elements of x into scratch
  *
  * A call is constant while its chunks are computed. It may be begun again with other arrays of the same alignment: of fc_corr
@@ -37,8 +37,8 @@ typedef struct {
 typedef struct {
     gather_room gather;
     char *tile, *out, *stored, *strip, *strip_sums;
-    ptrdiff_t *at;                                         /* im2col.c, separable.c, columns.c */
-    const char **rows;                                     /* columns.c: where rows of x lie; */
+    ptrdiff_t *at;                                         /* im2col.c, separable.c, columns.c, pixels.c */
+    const char **rows;                                     /* columns.c, pixels.c: where rows of x lie; */
     char *fills;                                           /* a row of fill values */
     char *narrow, *results;                                /* bytes.c */
     char *panel, *sums, *planes, *turned_sums;             /* the first is im2col.c's */
@@ -46,6 +46,11 @@ typedef struct {
     char *second, *transforms;                             /* overlap.c: the other tile of a pair */
     int *doubtful;                                         /* fastconv.h */
 } scratch;
+
+/* Outputs of the rows of x that s->rows holds, from `out` on, `out_row` bytes from row to row. Columns low ... high of those that they
+ * look at are there; of the others s->at names those that stand for them, or -1 for fill values, from left to right */
+typedef void fc_band_fn(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, char *out, ptrdiff_t out_row,
+                        ptrdiff_t rows, ptrdiff_t cols);
 
 /* A method. What is NULL has nothing to do. */
 typedef struct {
@@ -58,6 +63,7 @@ typedef struct {
     void (*compute)(const call *c, const scratch *s, const patch *p);
     void (*turned)(const call *c, const scratch *s, const patch *p); /* of src and out, rows are columns */
     void (*chunk)(const job *j, ptrdiff_t index);                    /* the index-th share of a plane; NULL: in boxes */
+    fc_band_fn *band;                                                /* of chunk, where it is columns.c's */
 } method;
 
 /* FC_FFT: the elements a tile looks at, its outputs, and how many tiles there are, along each axis */
@@ -101,8 +107,8 @@ struct call {
         fc_order ordered, lines[2][FC_AXES];             /* of lines, for each term */
         struct { ptrdiff_t rows, cols, row; } separable; /* bytes.c, too: outputs of a block; elements of a row of their sums */
         struct {
-            ptrdiff_t rows, cols, block;
-        } columns; /* that a chunk looks at; outputs of a row whose sums so far stay in L1 */
+            ptrdiff_t rows, cols, block, phase;
+        } columns; /* pixels.c, too: that a chunk looks at; outputs of a row whose sums so far stay in L1; from phase to phase of sums */
         struct {
             ptrdiff_t rows, cols, down, back;
         } box; /* outputs of a block; rows of sums down, and of both: elements apart */
@@ -159,11 +165,19 @@ static inline int is_empty(const box *b)
     return b->from[DEPTH] >= b->to[DEPTH] || b->from[ROWS] >= b->to[ROWS] || b->from[COLS] >= b->to[COLS];
 }
 
-extern FC_API const method fc_direct, fc_im2col, fc_separable, fc_overlap, fc_box, fc_ordered, fc_lines, fc_bytes, fc_columns;
+extern FC_API const method fc_direct, fc_im2col, fc_separable, fc_overlap, fc_box, fc_ordered, fc_lines, fc_bytes, fc_columns,
+    fc_by_pixels;
 
 /* overlap.c */
 FC_API void fc_overlap_plan(int vector_bytes, const fc_corr *g, fc_plan *plan);
 FC_API ptrdiff_t fc_overlap_bytes(const fc_corr *g); /* of the spectrum */
+
+/* columns.c, for pixels.c, too: the rows and columns of a patch, and of a chunk, for the band of the method */
+FC_API void fc_columns_compute(const call *c, const scratch *s, const patch *p);
+FC_API void fc_columns_chunk(const job *j, ptrdiff_t index);
+
+/* pixels.c */
+FC_API int fc_pixels_suit(const fc_corr *g, int vector_bytes);
 
 /* direct.c, for im2col.c and overlap.c */
 FC_API int fc_direct_prepare(call *c);

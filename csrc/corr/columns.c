@@ -10,7 +10,8 @@
  *      |           | ---> |  |           |  |  --->  |           |    a column beyond an edge has the sum of the one that it
  *      +-----------+      +--+-----------+--+        +-----------+    names: nothing is gathered
  *
- * Only an array that cannot be read, or written, where it is goes through tiles, as by any method.
+ * Only an array that cannot be read, or written, where it is goes through tiles, as by any method. Where rows and columns are found,
+ * and in which order bands are made, pixels.c has from here.
  */
 #include "corr/call.h"
 
@@ -79,12 +80,12 @@ static void columns_band(const call *c, const scratch *s, ptrdiff_t low, ptrdiff
     }
 }
 
-static void columns_compute(const call *c, const scratch *s, const patch *p)
+void fc_columns_compute(const call *c, const scratch *s, const patch *p)
 {
     const ptrdiff_t wide = reach(&c->g->axis[COLS], p->cols);
     for (ptrdiff_t t = 0; t < reach(&c->g->axis[ROWS], p->rows); t++)
         s->rows[t] = p->src + t * p->r->row * c->x.size;
-    columns_band(c, s, 0, wide, p->out, p->out_row * c->made_size, p->rows, p->cols);
+    c->method->band(c, s, 0, wide, p->out, p->out_row * c->made_size, p->rows, p->cols);
 }
 
 /* Which columns stand for those beyond x, of `wide` from `first` on, into s->at; whether they are among low ... high */
@@ -100,7 +101,7 @@ static int columns_find(const call *c, const scratch *s, ptrdiff_t first, ptrdif
     return 1;
 }
 
-static void columns_chunk(const job *j, ptrdiff_t index)
+void fc_columns_chunk(const job *j, ptrdiff_t index)
 {
     const call *c = j->c;
     const scratch *s = &j->s;
@@ -122,9 +123,13 @@ static void columns_chunk(const job *j, ptrdiff_t index)
             const char *row = j->x + (z - axis[DEPTH].lead) * axis[DEPTH].x_step + i * axis[ROWS].x_step;
             s->rows[t] = i < 0 ? s->fills : row + (first + low) * c->x.size;
         }
-        columns_band(c, s, low, high, out_at(j, z, b.from[ROWS], b.from[COLS]), axis[ROWS].out_step, rows, cols);
+        c->method->band(c, s, low, high, out_at(j, z, b.from[ROWS], b.from[COLS]), axis[ROWS].out_step, rows, cols);
     }
 }
 
-const method fc_columns = {
-    .as_stored = 1, .prepare = columns_prepare, .parts = columns_parts, .compute = columns_compute, .chunk = columns_chunk};
+const method fc_columns = {.as_stored = 1,
+                           .prepare = columns_prepare,
+                           .parts = columns_parts,
+                           .compute = fc_columns_compute,
+                           .chunk = fc_columns_chunk,
+                           .band = columns_band};

@@ -78,10 +78,12 @@ static const method *const methods[] = {
     [FC_BOX] = &fc_box,       [FC_ORDERED] = &fc_ordered, [FC_LINES] = &fc_lines,
 };
 
-static const method *corr_method(const fc_corr *g)
+static const method *corr_method(const fc_corr *g, int vector_bytes)
 {
     if (g->method == FC_BOX && g->divisor > 0)
         return &fc_columns;
+    if (fc_pixels_suit(g, vector_bytes))
+        return &fc_by_pixels;
     const int of_bytes = g->type == FC_I16 && g->method == FC_SEPARABLE && fc_stored_size(g->x_type) == 1;
     return of_bytes && g->axis[DEPTH].k == 1 ? &fc_bytes : methods[g->method];
 }
@@ -147,7 +149,7 @@ int fc_call_prepare(call *c, const fc_corr *g, char *small)
     *c = (call){.g = g,
                 .fc = fc,
                 .op = fc->op[g->type],
-                .method = corr_method(g),
+                .method = corr_method(g, fc->vector_bytes),
                 .size = fc_stored_size(g->type),
                 .divisor = g->divisor > 1 ? g->divisor : 1};
     fc_corr_plan(fc->vector_bytes, g, &c->plan);
@@ -157,7 +159,8 @@ int fc_call_prepare(call *c, const fc_corr *g, char *small)
         return 0;
     const int read = c->method->as_stored ? g->x_type : g->type;
     c->made = c->method->as_stored ? g->out_type : g->type, c->made_size = fc_stored_size(c->made);
-    fc_describe_source(&c->x, c->fc, g->axis, read, g->x_type, g->fill, g->integer_fill);
+    const int64_t fill = c->method == &fc_by_pixels ? (int64_t)g->fill : g->integer_fill;
+    fc_describe_source(&c->x, c->fc, g->axis, read, g->x_type, g->fill, fill);
     c->x.readable = corr_is_adjacent(g, g->x, 1, read);
     c->x_adjacent = c->x.readable && g->axis[COLS].stride == 1 && !c->method->reads_tiles;
     c->out_adjacent = corr_is_adjacent(g, g->out, 0, c->made) && (c->method->as_stored || c->divisor == 1);

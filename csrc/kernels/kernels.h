@@ -24,7 +24,8 @@
     X(norms) X(passes) X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
 #define FC_SINGLE_OPS(X)                                                                    \
     X(winograd_rows) X(winograd_in) X(winograd_products) X(winograd_out) X(winograd_taps) \
-    X(winograd_pixels) X(winograd_outputs) X(winograd_weights)
+    X(winograd_pixels) X(winograd_outputs) X(winograd_weights)                               \
+    X(pixels_down) X(pixels_across)
 #define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread) X(match_join) X(magnitude)
 
 /* How elements are stored; arithmetic is done in the first five. Integers wrap. FC_F16 is of layers alone (fc_conv), which are computed
@@ -77,6 +78,21 @@ typedef struct {
 } fc_passes;
 typedef int fc_passes_fn(const void *x, ptrdiff_t xs, const fc_passes *g, void *out, ptrdiff_t os, ptrdiff_t rows,
                          ptrdiff_t cols);
+/* FC_U8 or FC_U16 by columns of taps and then by rows of them (pixels_tmpl.h). Sums of a row lie in phases, 4 or 2, `phase` elements
+ * apart: number i is element i / phases of phase i % phases. Taps across are `apart` elements apart.
+ *
+ * pixels_down: FC_PIXELS_ROWS rows, `row` elements from one to the next,  s[i][to + q] = sum_{a < taps} x[i + a][q] * k[a],
+ * q < n; taps >= 3, and `to` is a multiple of 4. Less than fc->vector_bytes columns are slow.
+ * pixels_across: a row,  out[j] = sum_{b < taps} s[from + j + b * apart] * k[b],  j < n, to the nearest, half to even, and no more than
+ * the type holds; sums are less than 2^22 in absolute value. Of s, 2 * fc->vector_bytes elements more are read. */
+enum { FC_PIXELS_ROWS = 4 };
+typedef struct {
+    int stored;
+    ptrdiff_t phase, row, taps, apart;
+    const void *k;
+} fc_pixels;
+typedef void fc_pixels_down_fn(void *s, ptrdiff_t to, const char *const *x, const fc_pixels *g, ptrdiff_t n);
+typedef void fc_pixels_across_fn(void *out, const void *s, ptrdiff_t from, const fc_pixels *g, ptrdiff_t n);
 /* Rows of FC_U8 or FC_I8, correlated in 16 bits (across_tmpl.h):  out[i][j] = sum_{t < full} x[i*xs + at[t] + j] * k[t]; of the
  * taps only these three count. */
 typedef void fc_across_fn(const void *x, int stored, ptrdiff_t xs, const fc_taps *taps, void *out, ptrdiff_t os, ptrdiff_t rows,

@@ -38,6 +38,8 @@
 #include "kernels/winograd_tmpl.h"
 #include "kernels/winograd_weight_tmpl.h"
 #include "kernels/products_tmpl.h"
+#include "kernels/put_tmpl.h"
+#include "kernels/pixels_tmpl.h"
 #endif
 
 #define FC_ENTRY(kernel) .kernel = NAME(kernel),
@@ -57,4 +59,6 @@ static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_WIDE_OPS(FC_ENTRY) FC_FLOAT
 #undef vhalfm
 #undef vhalfn
 #undef vhalve
+#undef vputbytes
+#undef vputwords
 #undef FC_TYPE

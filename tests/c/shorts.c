@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Checks of whole sums: rows of bytes, columns that are stored as quotients, boxes, and every quotient of 16 bits that is said to be
- * exact. */
+/* Checks of sums of small integers: in floats, in phases; whole ones, of rows of bytes, columns that are stored as quotients, and boxes; and
+ * of every quotient of 16 bits that is said to be exact. */
 #include "check.h"
 
 void check_across(fc_across_fn *across)
@@ -220,4 +220,66 @@ void check_quotients(fc_narrow_fn *narrow)
             narrow(to.p, stored, from.p, n, divisor, FC_SATURATED);
             verify_as(stored, to, 1, 1, n);
         }
+}
+
+/* Rows of sums in phases: number i of row r */
+static float in_phases[4 * 4 * 512];
+static ptrdiff_t phased(const fc_pixels *g, ptrdiff_t r, ptrdiff_t i)
+{
+    const ptrdiff_t phases = g->stored == FC_U8 ? 4 : 2;
+    return r * g->row + i % phases * g->phase + i / phases;
+}
+
+void check_pixels_down(fc_pixels_down_fn *down)
+{
+    EACH(trial, 200) {
+        const ptrdiff_t h = 2 + up_to(trial % 3 ? 4 : 30), n = up_to(WIDE - 4), to = 4 * (up_to(3) - 1), rows = FC_PIXELS_ROWS;
+        fc_pixels g = {.stored = trial % 2 ? FC_U8 : FC_U16, .phase = trial % 2 ? 96 : 176, .taps = h, .apart = 1};
+        const char *row[40];
+        g.row = 4 * g.phase;
+        randomize(1, g.stored);
+        EACH(a, h) k[0][0][a] = rounded(k[0][0][a] / 3);
+        EACH(i, rows) EACH(q, n) {
+            cell c = {0};
+            EACH(a, h) add_product(&c, x[0][i + a][q], k[0][0][a]);
+            want[0][i][q] = c;
+        }
+        view vx = lay_as(g.stored, source[0], ADJACENT, 1, rows + h - 1, n, x), vk = lay(source[1], ADJACENT, 1, 1, h, k);
+        view out = lay(dest, ADJACENT, 1, rows, n, NULL);
+        EACH(i, rows + h - 1) row[i] = vx.p + i * vx.row;
+        g.k = vk.p;
+        say_case("type %d, %td taps, %td columns from number %td on", g.stored, h, n, to);
+        down(in_phases, to, row, &g, n);
+        EACH(i, rows) EACH(q, n) put(element(out, 0, i, q), in_phases[phased(&g, i, to + q)], FC_F32);
+        verify(out, 1, rows, n);
+    }
+}
+
+void check_pixels_across(fc_pixels_across_fn *across)
+{
+    EACH(trial, 300) {
+        const ptrdiff_t w = up_to(trial % 3 ? 5 : 20), apart = up_to(2) == 1 ? 1 : up_to(5), n = up_to(WIDE - 120), from = up_to(9) - 1;
+        fc_pixels g = {.stored = trial % 2 ? FC_U8 : FC_U16, .phase = 400, .taps = w, .apart = apart};
+        const double high = trial % 2 ? 255 : 65535;
+        randomize(1, g.stored);
+        EACH(b, w) k[0][0][b] = rounded(k[0][0][b] / 3);
+        EACH(q, n + (w - 1) * apart) {
+            ((double *)x)[q] = rounded((double)(up_to(4000) - 1000) / 7);
+            in_phases[phased(&g, 0, from + q)] = (float)((double *)x)[q];
+        }
+        EACH(j, n) {
+            cell c = {0};
+            EACH(b, w) add_product(&c, ((double *)x)[j + b * apart], k[0][0][b]);
+            const double nearest = nearbyint(c.sum);
+            c.wrapped = (uint64_t)(nearest < 0 ? 0 : nearest > high ? high : nearest);
+            want[0][0][j] = c;
+        }
+        view vk = lay(source[1], ADJACENT, 1, 1, w, k), out = lay_as(g.stored, dest, ADJACENT, 1, 1, n, NULL);
+        g.k = vk.p;
+        say_case("type %d, %td taps, %td apart, %td places from number %td on", g.stored, w, apart, n, from);
+        across(out.p, in_phases, from, &g, n);
+        type = FC_I16; /* whole numbers are compared */
+        verify_as(g.stored, out, 1, 1, n);
+        type = FC_F32;
+    }
 }
