@@ -146,7 +146,8 @@ enum {
     WEIGHT_TILES = 64,         /* tiles summed in one go, at most; */
     WEIGHT_PLANES = 32,        /* of several planes */
     WEIGHT_FEW = 128,          /* outputs: sums of fewer have smaller errors than the values of tiles */
-    WEIGHT_CHANNELS = 96,      /* and depth taps, of a chunk */
+    WEIGHT_CHANNELS = 96,      /* times depth taps, of a chunk, if these are few; */
+    WEIGHT_DEEP = 32,          /* depth taps, at most: a vector of channels has all of them in scratch */
     WEIGHT_CHUNK = 512 << 10,  /* bytes of a chunk's sums, */
     WEIGHT_SEEN = 512 << 10,   /* and of values of a block's tiles */
     WEIGHT_LEAST = 16000,      /* products of vectors: of fewer it is not asked, */

@@ -397,6 +397,9 @@ def test_words(rng):
         nn.conv2d_weight(x, w.shape, grad, method="winograd", accuracy="exact")
     with pytest.raises(ValueError, match="method='winograd' takes kernels of 3x3 taps"):
         nn.conv2d_weight(x, (4, 1, 3, 3), grad, method="winograd", groups=4)
+    deep = np.ones((1, 2, 40, 3, 3), "f4")
+    with pytest.raises(ValueError, match="method='winograd' takes kernels of 3x3 taps"):
+        nn.conv3d_weight(deep, deep.shape, np.ones((1, 1, 1, 1, 1), "f4"), method="winograd")
     for bad in {"stride": 2}, {"dilation": 2}, {"dtype": "float64"}:
         with pytest.raises(ValueError, match="method='winograd' takes kernels of 3x3 taps"):
             nn.conv2d(x, w, method="winograd", **bad)

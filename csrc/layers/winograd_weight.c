@@ -118,7 +118,8 @@ static int weight_choose(weight *d, const layer *l)
 {
     const fc_conv *g = l->g;
     const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
-    if (g->type != FC_F32 || g->accuracy == FC_EXACT || g->channels < 2 || cols->k != 3 || (rows->k != 3 && rows->k != 1))
+    if (g->type != FC_F32 || g->accuracy == FC_EXACT || g->channels < 2 || cols->k != 3 || (rows->k != 3 && rows->k != 1) ||
+        l->axis[DEPTH].k > WEIGHT_DEEP)
         return 0;
     for (int i = DEPTH; i <= COLS; i++)
         if (l->axis[i].stride != 1 || (l->axis[i].dilation != 1 && l->axis[i].k > 1))
