@@ -169,13 +169,14 @@ FC_INLINE void NAME(pixels_row)(const int P, const int A, char *out, const T *s,
 
 static void NAME(pixels_across)(void *out, const void *s, ptrdiff_t from, const fc_pixels *g, ptrdiff_t n)
 {
-    if (g->stored == FC_U8 && g->apart == 1)
+    const int shares = FC_HAS & FC_FMA; /* loads, with other phases; else products bind, and code is spared */
+    if (shares && g->stored == FC_U8 && g->apart == 1)
         NAME(pixels_row)(4, 1, out, s, from, g, n);
-    else if (g->stored == FC_U8 && g->apart == 3)
+    else if (shares && g->stored == FC_U8 && g->apart == 3)
         NAME(pixels_row)(4, 3, out, s, from, g, n);
     else if (g->stored == FC_U8)
         NAME(pixels_row)(4, 4, out, s, from, g, n);
-    else if (g->apart == 1)
+    else if (shares && g->apart == 1)
         NAME(pixels_row)(2, 1, out, s, from, g, n);
     else
         NAME(pixels_row)(2, 2, out, s, from, g, n);
