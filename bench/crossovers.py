@@ -83,7 +83,9 @@ def winograd() -> Calls:
 
 def large_kernels() -> Calls:
     sides = ((64, 56, 31), (64, 28, 29), (64, 28, 13), (64, 14, 27), (64, 56, 11), (8, 224, 13), (1, 512, 63))
-    return dict(layer("conv2d", (1, c, n, n), (c, 1, k, k), padding=k // 2, groups=c) for c, n, k in sides)
+    calls = [layer("conv2d", (1, c, n, n), (c, 1, k, k), padding=k // 2, groups=c) for c, n, k in sides]
+    dense = ((3, 64, 112, 7), (4, 4, 56, 7), (8, 8, 56, 11), (16, 16, 56, 7), (3, 3, 256, 31))
+    return dict([*calls, *[layer("conv2d", (1, c, n, n), (m, c, k, k), padding=k // 2) for c, m, n, k in dense]])
 
 
 def zones() -> Calls:

@@ -97,7 +97,9 @@ def _random_call(rng: Rng) -> Call | None:
     if fewer and min(outs) > 1 and rarely(rng, 0.6):
         dtype, how["method"] = "float32", "winograd"
         how["accuracy"] = pick(rng, ["default", "fast"])
-    one_each = channels == groups and (op == "conv" or kernels == groups) and {*stride} == {1}
+    one_each = (
+        (op == "conv" and dtype != "float16" and kernels * channels < 60) or channels == kernels == groups
+    ) and {*stride} == {1}
     transforms = op in ("conv", "input", "transpose") and one_each and k[:-2] in ((), (1,)) and min(k[-2:]) > 1
     as_planes = all(n == o and not sum(p) for n, o, p in zip(size[:-2], outs, sides, strict=False))
     if rank > 1 and transforms and as_planes and rarely(rng, 0.6):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Depthwise layers with large kernels by transforms: what they compute on every instruction set, and how accurately."""
+"""Layers with large kernels by transforms: what they compute on every instruction set, and how accurately."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ SHAPES = [
     ((1, 2, 20, 333), (2, 1, 3, 50), {"groups": 2}),
     ((2, 2, 31, 29), (2, 1, 5, 4), {"padding": (9, 0), "dilation": (3, 7), "groups": 2}),
     ((1, 2, 3, 25, 30), (2, 1, 1, 11, 11), {"padding": (0, 5, 5), "groups": 2}),
+    ((2, 3, 29, 40), (5, 3, 7, 8), {"padding": (3, 4)}),
+    ((1, 6, 70, 21), (4, 3, 9, 5), {"groups": 2}),
+    ((1, 3, 2, 25, 30), (2, 3, 1, 5, 4), {"padding": (0, 5, 5)}),
 ]
 
 
@@ -40,17 +43,17 @@ def test_values(isa, rng, layer):
     """They are within the bound, which is far below one for small integers; gradients likewise."""
     shape, kernel, how = layer
     conv, conv_input = functions(shape)
-    how = how | {"method": "fft"}
+    how = {"groups": 1} | how | {"method": "fft"}
     with fastconv.checked():
         for dtype in "float32", "float64":
             x, w, bias = layer_of(rng, reals, shape, kernel, dtype)
             y = conv(x, w, bias, **how, activation=(-1, 5))
-            if kernel[0] == shape[1]:
+            if kernel[:2] == (how["groups"], 1):
                 conv_input(shape, w, reals(rng, y.shape, dtype), **how)
     x, w, _ = layer_of(rng, integers, shape, kernel)
     y = conv(x, w, **how)
     np.testing.assert_array_equal(np.rint(y), conv(x, w, **how | {"method": "numpy"}))
-    if kernel[0] == shape[1]:
+    if kernel[:2] == (how["groups"], 1):
         grad = integers(rng, y.shape, "float32")
         expected = conv_input(shape, w, grad, **how | {"method": "numpy"})
         np.testing.assert_array_equal(np.rint(conv_input(shape, w, grad, **how)), expected)
@@ -98,6 +101,29 @@ def test_same_bits(rng):
         if other != "base":
             with fastconv.use_isa(other):
                 cases.assert_same_bits(nn.conv2d(x, w, bias, **how), y)
+
+
+def test_same_bits_of_several_channels(rng):
+    x, w, bias = layer_of(rng, reals, (3, 6, 80, 70), (8, 3, 11, 11))
+    how = {"padding": 5, "groups": 2}
+    y = nn.conv2d(x, w, bias, **how, method="fft", threads=1)
+    assert nn.explain(x.shape, w.shape, **how).kind == "fft"
+    cases.assert_same_bits(nn.conv2d(x, w, bias, **how, threads=5), y)
+    cases.assert_same_bits(nn.conv2d(x[1], w, bias, **how, threads=5), y[1])
+    cases.assert_same_bits(nn.conv2d(np.asfortranarray(x), w, bias, **how), y)
+    cases.assert_same_bits(nn.conv2d(x[:, 3:], w[4:], bias[4:], padding=5), y[:, 4:])
+    cases.assert_same_bits(nn.Conv2d.from_weights(w, bias, **how)(x), y)
+    last = nn.conv2d(np.moveaxis(x, 1, -1), w, bias, **how, layout="NHWC")
+    cases.assert_same_bits(np.moveaxis(last, -1, 1), y)
+    for other in fastconv.isas():
+        if other != "base":
+            with fastconv.use_isa(other):
+                cases.assert_same_bits(nn.conv2d(x, w, bias, **how), y)
+    x[1, 4, 40, 30] = np.nan
+    spoilt = nn.conv2d(x, w, bias, **how)
+    cases.assert_same_bits(spoilt[[0, 2]], y[[0, 2]])
+    cases.assert_same_bits(spoilt[1, :4], y[1, :4])
+    assert np.isnan(spoilt).sum() == 4 * 121
 
 
 @pytest.mark.parametrize("odd", [np.inf, np.nan])
@@ -152,6 +178,11 @@ def test_accuracy(data):
             error = nn.conv2d(x, w, padding=k // 2, groups=4, method=method) - exact
             errors.append((np.sqrt(np.mean(error**2)), np.abs(error).max()))
         assert errors[1][0] <= 1.6 * errors[0][0] and errors[1][1] <= 2 * errors[0][1]
+    x, w = DATA[data](rng, (1, 3, 60, 60)).astype("f4"), rng.standard_normal((16, 3, 11, 11)).astype("f4")
+    w = np.abs(w) if data == "positive" else w
+    exact = nn.conv2d(x.astype("f8"), w.astype("f8"), padding=5, method="direct")
+    rms = [np.sqrt(np.mean((nn.conv2d(x, w, padding=5, method=m) - exact) ** 2)) for m in ("direct", "fft")]
+    assert rms[1] <= 1.6 * rms[0]
 
 
 def test_a_bound_that_is_met(rng):
@@ -217,8 +248,9 @@ def test_words(rng):
     x, w, _ = layer_of(rng, reals, (1, 4, 30, 30), (4, 1, 5, 5))
     with pytest.raises(ValueError, match="method='fft' cannot keep accuracy='exact'"):
         nn.conv2d(x, w, groups=4, method="fft", accuracy="exact")
-    for image, taps, bad in ((x, w, {"stride": 2}), (x, w[:, :, :1], {}), (x[:, :2], w.reshape(2, 2, 5, 5), {})):
-        with pytest.raises(ValueError, match="method='fft' takes layers with one channel a group"):
+    many = np.ones((1, 64, 30, 30), "f4"), np.ones((64, 64, 5, 5), "f4")
+    for image, taps, bad in ((x, w, {"stride": 2}), (x, w[:, :, :1], {}), (*many, {})):
+        with pytest.raises(ValueError, match="method='fft' takes layers with few channels"):
             nn.conv2d(image, taps, groups=len(image[0]) // taps.shape[1], method="fft", **bad)
     with pytest.raises(ValueError, match="method='fft' takes"):
         nn.conv1d(x[:, :, 0], w[:, :, 0], groups=4, method="fft")

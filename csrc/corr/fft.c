@@ -54,31 +54,6 @@ static void fft_put(char *p, size_t size, ptrdiff_t i, long double value)
         ((double *)p)[i] = (double)value;
 }
 
-/* exp(-2 pi i p / n), 0 <= p < n < 2^60, exactly symmetric: p is folded into an eighth of the circle, where the
- * Taylor series has converged. (Not libm's, whose last bits differ from one version to the next.) */
-static void fft_root_of_one(ptrdiff_t p, ptrdiff_t n, long double *re, long double *im)
-{
-#define STEP(i) {1.0L / (((i) - 1) * (i)), 1.0L / ((i) * ((i) + 1))} /* from term to term of cosine, of sine */
-    static const long double step[10][2] = {STEP(2),  STEP(4),  STEP(6),  STEP(8),  STEP(10),
-                                            STEP(12), STEP(14), STEP(16), STEP(18), STEP(20)};
-#undef STEP
-    int lower = 2 * p > n;
-    p = lower ? n - p : p; /* upper half */
-    int left = 4 * p > n;
-    ptrdiff_t quarters = left ? 2 * n - 4 * p : 4 * p; /* p / n in quarters of the circle is quarters / n */
-    int steep = 2 * quarters > n;
-    long double turn = (long double)(steep ? n - quarters : quarters) / (long double)n;
-    long double angle = turn * 1.570796326794896619231321691639751442L, square = angle * angle;
-    long double cosine = 1, sine = 1;
-    for (int i = 10; i-- > 0;) {
-        cosine = 1 - cosine * square * step[i][0];
-        sine = 1 - sine * square * step[i][1];
-    }
-    sine *= angle;
-    *re = (steep ? sine : cosine) * (left ? -1 : 1);
-    *im = (steep ? cosine : sine) * (lower ? 1 : -1);
-}
-
 /* Pass i has 2 (m - m / radix) of them, and these add up. */
 static ptrdiff_t fft_count_factors(const fc_fft_axis *a) { return a->radix[0] == 1 ? 0 : 2 * (a->n - 1); }
 
@@ -94,7 +69,7 @@ static void fft_fill_factors(fc_fft_axis *a, const fc_fft_axis *other, char *to,
         for (ptrdiff_t j = 0; j < m / a->radix[i]; j++)
             for (ptrdiff_t p = 1; p < a->radix[i]; p++, count += 2) {
                 long double re, im;
-                fft_root_of_one(p * j, m, &re, &im);
+                fc_root_of_one(p * j, m, &re, &im);
                 fft_put(to, size, count, re);
                 fft_put(to, size, count + 1, im);
             }
@@ -121,10 +96,10 @@ static void fft_fill_twist(fc_fft *plan, long double *roots)
 {
     ptrdiff_t R = plan->axis[1].n, C = plan->axis[2].n, n = R * C, lanes = plan->lanes;
     for (ptrdiff_t i = 0; i < R; i++)
-        fft_root_of_one(i * C, n, &roots[2 * i], &roots[2 * i + 1]);
+        fc_root_of_one(i * C, n, &roots[2 * i], &roots[2 * i + 1]);
     long double *low_roots = roots + 2 * R;
     for (ptrdiff_t i = 0; i < C; i++)
-        fft_root_of_one(i, n, &low_roots[2 * i], &low_roots[2 * i + 1]);
+        fc_root_of_one(i, n, &low_roots[2 * i], &low_roots[2 * i + 1]);
     for (ptrdiff_t r = 0; r < R; r++) {
         ptrdiff_t f = fft_frequency(&plan->axis[1], r), row = (r / lanes * C + r % lanes) * lanes * 2;
         for (ptrdiff_t c = 0; c < C; c++) {
@@ -210,7 +185,7 @@ static fc_fft *fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], con
         fft_fill_twist(plan, (long double *)(void *)(scratch + bytes));
     for (ptrdiff_t row = 0; plan->folded && row < R; row++) {
         long double re, im;
-        fft_root_of_one(row, 4 * R, &re, &im);
+        fc_root_of_one(row, 4 * R, &re, &im);
         fft_put((char *)plan->axis[1].turn, plan->size, 2 * row, re);
         fft_put((char *)plan->axis[1].turn, plan->size, 2 * row + 1, -im);
     }
@@ -374,12 +349,13 @@ static void fft_fold(const fc_fft *plan, const fc_fft_plane *t, fc_fft_tile half
     half[1].out[1] = max(t->rows - R, 0);
 }
 
-void fc_fft_learn_folded(const fc_fft *plan, void *scratch, void *spectrum, const fc_fft_plane *taps)
+void fc_fft_learn_folded(const fc_fft *plan, void *scratch, void *spectrum, const fc_fft_plane *x, int is_kernel)
 {
     fc_fft_tile half[2];
-    const ptrdiff_t stride[2] = {0, taps->stride};
-    fft_fold(plan, taps, half);
-    fft_run(plan, spectrum, scratch, half, stride, NULL, NULL, 1 / ((double)plan->axis[1].n * (double)plan->axis[2].n));
+    const ptrdiff_t stride[2] = {0, x->stride};
+    fft_fold(plan, x, half);
+    fft_run(plan, spectrum, scratch, half, stride, NULL, NULL,
+            is_kernel ? 1 / ((double)plan->axis[1].n * (double)plan->axis[2].n) : 1);
 }
 
 void fc_fft_corr_folded(const fc_fft *plan, void *scratch, const void *spectrum, const fc_fft_plane *x, const fc_fft_plane *y)
@@ -389,4 +365,20 @@ void fc_fft_corr_folded(const fc_fft *plan, void *scratch, const void *spectrum,
     fft_fold(plan, x, half);
     fft_fold(plan, y, to);
     fft_run(plan, (char *)spectrum, scratch, half, x_stride, to, y_stride, 0);
+}
+
+void fc_fft_sum_folded(const fc_fft *plan, void *scratch, const void *a, const void *b, ptrdiff_t channels, const fc_fft_plane *y)
+{
+    const ptrdiff_t stride[2] = {0, y->stride}, vector = 2 * plan->lanes, size = (ptrdiff_t)plan->size;
+    const ptrdiff_t apart = fc_fft_folded_bytes(plan), block = plan->lanes * plan->axis[2].n * 2 * size;
+    fc_room room = {.block = scratch};
+    fc_fft_tile to[2];
+    char *z, *strip;
+    fft_lay_scratch(plan, &room, &z, &strip);
+    for (ptrdiff_t r = 0; r < plan->axis[1].n / plan->lanes; r++)
+        plan->op->fftsum(&plan->axis[2], z + r * plan->lanes * vector * size, plan->column * vector, (const char *)a + r * block,
+                         (const char *)b + r * block, apart / size, channels, strip);
+    fft_fold(plan, y, to);
+    fft_columns(plan, z, to, stride, 1);
+    fc_close(&room);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Which transforms there are: what fft_sizes.c chooses among, and fft.c carries out. */
+ * Which transforms there are: what fft_sizes.c chooses among, and fft.c carries out; and roots of one. */
 #ifndef FASTCONV_FFT_H
 #define FASTCONV_FFT_H
 
@@ -10,5 +10,8 @@
 FC_API int fc_fft_radices(ptrdiff_t n, int radix[FC_FFT_PASSES]);
 /* One row of n points is taken as so many rows, of n / rows columns, nearly square; 0: n is no such product */
 FC_API ptrdiff_t fc_fft_rows(ptrdiff_t n);
+
+/* fft_roots.c: exp(-2 pi i p / n), 0 <= p < n < 2^60 */
+FC_API void fc_root_of_one(ptrdiff_t p, ptrdiff_t n, long double *re, long double *im);
 
 #endif

@@ -126,8 +126,8 @@ static double fft_folded_tiles(ptrdiff_t n, ptrdiff_t k, ptrdiff_t out, ptrdiff_
     return n >= alone ? 1 : n < k ? 0 : (double)((out - 1) / (n - k + 1) + 1);
 }
 
-double fc_fft_folded_size(int type, const ptrdiff_t k[2], const ptrdiff_t out[2], const ptrdiff_t alone[2], ptrdiff_t n[2],
-                          double *learn)
+double fc_fft_folded_size(int type, const ptrdiff_t k[2], const ptrdiff_t out[2], const ptrdiff_t alone[2], double transforms,
+                          double kernels, ptrdiff_t n[2], double *learn)
 {
     static const ptrdiff_t sides[3] = {1, 2, 2}; /* both axes are transformed */
     double least = 1e300;
@@ -142,9 +142,9 @@ double fc_fft_folded_size(int type, const ptrdiff_t k[2], const ptrdiff_t out[2]
                 continue;
             const double inner = __builtin_fmax(rows - 2, 0) * __builtin_fmax(cols - 2, 0);
             const double us = FOLDED_TIMES * fft_tile_us(type, half, sides);
-            const double gathered = tiles > 1 ? (tiles - inner) * (double)m[0] * FOLDED_ROW_US : 0;
-            if ((tiles + 1) * us + gathered < least + *learn || n[0] == 0)
-                least = tiles * us + gathered, *learn = us, n[0] = m[0], n[1] = m[1];
+            const double gathered = tiles > 1 ? (tiles - inner) * transforms * (double)m[0] * FOLDED_ROW_US : 0;
+            if ((tiles * transforms + kernels) * us + gathered < least + *learn || n[0] == 0)
+                least = tiles * transforms * us + gathered, *learn = kernels * us, n[0] = m[0], n[1] = m[1];
         }
     return least;
 }

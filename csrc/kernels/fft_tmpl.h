@@ -300,6 +300,33 @@ static void NAME(fftmul)(const fc_fft_axis *a, void *zv, ptrdiff_t stride, void 
             NAME(fft_scatter)(0, z + b * stride, NULL, s + b * BLOCK);
 }
 
+static void NAME(fftsum)(const fc_fft_axis *axis, void *zv, ptrdiff_t stride, const void *av, const void *bv, ptrdiff_t apart,
+                         ptrdiff_t channels, void *strip)
+{
+    enum { POINTS = 4, BLOCK = VLEN * 2 * VLEN };
+    T *z = zv, *s = strip;
+    const T *a = av, *b = bv;
+    for (ptrdiff_t i = 0; i < axis->n; i += POINTS, a += POINTS * 2 * VLEN, b += POINTS * 2 * VLEN) {
+        VT re[POINTS], im[POINTS];
+        EACH(p, POINTS)
+            re[p] = im[p] = vzero();
+        for (ptrdiff_t c = 0; c < channels; c++)
+            EACH(p, POINTS) {
+                const T *x = a + c * apart + p * 2 * VLEN, *w = b + c * apart + p * 2 * VLEN;
+                const VT x_re = vload(x), x_im = vload(x + VLEN), w_re = vload(w), w_im = vload(w + VLEN);
+                re[p] = vfma(x_im, w_im, vfma(x_re, w_re, re[p]));
+                im[p] = vfnma(x_im, w_re, vfma(x_re, w_im, im[p]));
+            }
+        EACH(p, POINTS) {
+            vstore(s + (i + p) * 2 * VLEN, re[p]);
+            vstore(s + (i + p) * 2 * VLEN + VLEN, im[p]);
+        }
+    }
+    NAME(fft_back)(axis, axis->passes, s, 2 * VLEN, NULL);
+    for (ptrdiff_t block = 0; block < axis->n / VLEN; block++)
+        NAME(fft_scatter)(0, z + block * stride, NULL, s + block * BLOCK);
+}
+
 static int NAME(finite)(const void *xv, ptrdiff_t n)
 {
     const T *x = xv;

@@ -18,7 +18,7 @@
 #define FC_FLOAT_OPS(X)                                                  \
     X(gemm) X(dot) X(pack)                                               \
     X(lanes_in) X(lanes_rows) X(lanes_grad) X(lanes_out) X(clamp)        \
-    X(fft) X(ifft) X(fftmul) X(transpose) X(add) X(finite)               \
+    X(fft) X(ifft) X(fftmul) X(fftsum) X(transpose) X(add) X(finite)               \
     X(split) X(join)                                                     \
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
     X(norms) X(passes) X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
@@ -361,6 +361,11 @@ typedef void fc_ifft_fn(const fc_fft_axis *a, void *z, ptrdiff_t stride, const f
  * last radix of the axis must be 4 (or 1). */
 typedef void fc_fftmul_fn(const fc_fft_axis *a, void *z, ptrdiff_t stride, void *spectrum, const void *twist, void *strip,
                           double learn);
+
+/* The same from sums of products of spectra, a and b, as fftmul has learnt them, `channels` of them so many elements apart:
+ * sum_{c} conj(a[c]) b[c], transformed back, into z. */
+typedef void fc_fftsum_fn(const fc_fft_axis *axis, void *z, ptrdiff_t stride, const void *a, const void *b, ptrdiff_t apart,
+                          ptrdiff_t channels, void *strip);
 
 /* to[j][i] = from[i][j] (transpose_tmpl.h); rows and cols are multiples of VLEN */
 typedef void fc_transpose_fn(void *to, ptrdiff_t ts, const void *from, ptrdiff_t fs, ptrdiff_t rows, ptrdiff_t cols);

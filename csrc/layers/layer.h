@@ -5,7 +5,7 @@
  *   conv.c, halves.c        taps.c      zones.c     products.c (tile.c, blocks.c, phases.c)    pack.c
  *   a call; few outputs;    which one   single.c    (blocks.c, bands.c)                        what outputs see, packed
  *   float16                             winograd.c (winograd_learn.c, winograd_block.c)
- *                                       slides.c, lanes.c, points.c, transforms.c
+ *                                       slides.c, lanes.c, points.c, transforms.c (transforms_tiles.c)
  *                                       weight.c (winograd_weight.c)
  *
  * fold.c stands alone. How an axis is packed: either every tap has a set of its own, the elements that the outputs of a block see
@@ -209,7 +209,7 @@ FC_API ptrdiff_t fc_products_bytes(const layer *l);
 FC_API void fc_products_run_in(const layer *l, char *memory);
 /* winograd.c: fewer products; returns 1 where the call does not allow them, or they do not pay */
 FC_API int fc_winograd_run(const layer *l);
-/* transforms.c: large kernels with one channel a group, forward; returns 1 where the call does not allow them, or they do not pay. The
+/* transforms.c: large kernels and few channels, forward; returns 1 where the call does not allow them, or they do not pay. The
  * points of a tile, or 0; and what fc_conv_learn says */
 FC_API int fc_transforms_run(const layer *l);
 FC_API int fc_transforms_points(const layer *l, ptrdiff_t n[2]);

@@ -110,6 +110,7 @@ int fc_taps_run(const layer *l)
         return taps_run_last(l);
     if (g->channels != 1 || l->taps == 1 || (g->gradient && g->kernels > 1)) {
         int status = fc_winograd_run(l);
+        status = status > 0 ? fc_transforms_run(l) : status;
         status = status > 0 ? fc_single_run(l) : status;
         status = status > 0 ? fc_zones_run(l) : status;
         return status > 0 ? fc_products_run(l) : status;
@@ -117,22 +118,23 @@ int fc_taps_run(const layer *l)
     return g->gradient ? taps_run_flipped(l) : taps_run_planes(l);
 }
 
-/* One channel a group: what transforms.c would see of the call */
+/* One channel a group */
 static int taps_are_planes(const layer *l) { return l->g->channels == 1 && l->taps > 1 && !(l->g->gradient && l->g->kernels > 1); }
 
 int fc_conv_tile(const fc_conv *g, ptrdiff_t n[2])
 {
     fc_conv whole = *g, flipped;
-    whole.halves = 0; /* they are widened before (halves.c) */
+    whole.halves &= g->channels > 1; /* planes are widened before (halves.c) */
     const layer l = fc_describe(&whole, fc_in_use());
-    if (!taps_are_planes(&l))
-        return 0;
-    const layer planes = g->gradient ? taps_flip(&l, &flipped) : l;
+    if (!g->gradient || !taps_are_planes(&l))
+        return fc_transforms_points(&l, n);
+    const layer planes = taps_flip(&l, &flipped);
     return fc_transforms_points(&planes, n);
 }
 
 ptrdiff_t fc_conv_learn(const fc_conv *g, char *to)
 {
     const layer l = fc_describe(g, fc_in_use());
-    return taps_are_planes(&l) ? fc_transforms_learn(&l, to) : fc_winograd_learn(g, to);
+    const ptrdiff_t bytes = fc_transforms_learn(&l, to);
+    return bytes > 0 ? bytes : fc_winograd_learn(g, to);
 }

@@ -157,14 +157,14 @@ def conv2d(
         Where to put the result: of its shape and dtype. May overlap the others; filled directly if C-contiguous.
     method : {"auto", "direct", "winograd", "fft", "im2col", "numpy"}
         "direct" computes in registers; "winograd" makes fewer products, of kernels of 3x3 taps, or of one row of 3 (of
-        any depth), without stride and dilation, in float32; "fft" transforms tiles, of depthwise layers with large
-        kernels and no stride; "im2col" lays the windows out as columns and leaves the product to `numpy.matmul`, as a
-        second opinion; "numpy" is the reference. "auto" is "direct", "winograd" or, from 100 taps on, "fft": what is
-        faster, within the accuracy that is asked for.
+        any depth), without stride and dilation, in float32; "fft" transforms tiles, of layers with large kernels, one
+        channel a group or few, and no stride; "im2col" lays the windows out as columns and leaves the product to
+        `numpy.matmul`, as a second opinion; "numpy" is the reference. "auto" is "direct", "winograd" or, from 100 taps
+        on, "fft" ("fast": from 49 taps on): what is faster, within the accuracy that is asked for.
     accuracy : {"exact", "default", "fast"}
         How far rounding errors may go for speed. "exact": they are those of "direct". "default": on random numbers of
         several kinds their root mean square is at most 1.6 times as large, and the largest of them twice; mostly there
-        is no difference. "fast": three to seven times as large, by "winograd"; those of "fft" are the same. They are
+        is no difference. "fast": three to seven times as large, by "winograd"; or up to twice, by "fft". They are
         relative to the elements that a tile of outputs sees, not to those of a window alone. `explain` says what runs.
     threads : int, optional
         At most so many; default `get_num_threads()`.
@@ -195,8 +195,8 @@ def conv2d(
     see of one channel; float16: also the sums of up to 1024 outputs of every kernel), kept for the next call, and
     "winograd" of some hundred tiles and more 1.8 times the memory of w, or 4 times if it is "fast", for what it makes
     of w in every call, with channels rounded up to 16. `Conv2d` makes that once. So it does with the spectra of large
-    kernels, two numbers for every two elements of a tile. Scratch of "fft" is three times a tile, which for planes up
-    to 100 x 100 is one.
+    kernels, two numbers for every two elements of a tile. Scratch of "fft" is a few times a tile, and with
+    several channels up to 5 MB more.
 
     "winograd" is Winograd's minimal filtering, F(2, 3) or F(4, 3) along each axis (Lavin and Gray, Fast Algorithms for
     Convolutional Neural Networks, 2016; at the points 0, +-1 and infinity, or 0, +-3/4, +-3/2 and infinity): tiles of
@@ -302,7 +302,7 @@ class Explanation(NamedTuple):
 WHY = {
     "products": "of weights and packed pixels",
     "winograd": "fewer products, of tiles' and kernels' values",
-    "fft": "depthwise, tiles and kernels are transformed",
+    "fft": "tiles and kernels are transformed",
     "lanes": "depthwise, a lane of a vector for each channel",
     "slides": "depthwise, the kernel slides over each plane",
     "numpy": "by the reference",
@@ -479,9 +479,9 @@ class Engine(NamedTuple):
         plan = _core.LayerPlan(x, w, axes, layer.groups, layer.clamp, self.threads, **self.words(), **how)
         if self.method == "fft" and plan.transforms() is None:
             raise ValueError(
-                "method='fft' takes layers with one channel a group (gradients: and one kernel), without stride, and "
-                f"kernels of several rows and columns, one deep; got kernels of shape {w.shape}, stride "
-                f"{tuple(a.stride for a in axes)} and groups {layer.groups}"
+                "method='fft' takes layers with few channels, whose kernels' spectra fit into 4 MB, or one a group "
+                "(gradients: and one kernel), without stride, and kernels of several rows and columns, one deep; got "
+                f"kernels of shape {w.shape}, stride {tuple(a.stride for a in axes)} and groups {layer.groups}"
             )
         return self.obeyed(plan, w.shape, axes, layer.groups, layer.dtype)
 

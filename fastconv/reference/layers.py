@@ -107,11 +107,12 @@ def layer_error_bound(c: layers.Layer) -> NDArray[np.float64]:
 
 
 def transformed_error_bound(c: layers.Layer, tile: tuple[int, int], *, adjoint: bool = False) -> NDArray[np.float64]:
-    """What a layer with one channel a group, or its adjoint, may be off by besides, where tiles of so many rows and
-    columns are transformed: (images, planes, 1, ...).
+    """What a layer, or the adjoint of one with one channel and kernel a group, may be off by besides, where tiles of
+    so many rows and columns are transformed: (images, kernels, 1, ...).
 
     As for correlations (`reference.error_bound`), it is ``16 u log2(N) |x| |w|``, the norms being roots of sums of
-    squares of a plane and a kernel, and N the points of a tile; and ``8 N eta (1 + sum|x| + sum|w|)``.
+    squares of a plane and a kernel, and N the points of a tile; and ``8 N eta (1 + sum|x| + sum|w|)``: of all channels,
+    whose sum rounds as often as there are.
 
     Examples
     --------
@@ -126,9 +127,14 @@ def transformed_error_bound(c: layers.Layer, tile: tuple[int, int], *, adjoint: 
     points, info = math.prod(tile), np.finfo(c.compute_dtype)
     x, w = absolute(c.x), absolute(c.w)
     if not adjoint:
-        x = np.repeat(continued(x, c.axes), len(w) // x.shape[1], axis=1)
-    seen = np.array([[(norm(plane), plane.sum()) for plane in image] for image in x]).reshape(*x.shape[:2], 2)
-    taps = np.array([(norm(kernel), kernel.sum()) for kernel in w]).reshape(len(w), 2)
-    bound: NDArray[np.float64] = transform_error(points, float(info.eps) / 2) * seen[..., 0] * taps[:, 0]
-    bound += 8 * points * float(info.smallest_subnormal) * (1 + seen[..., 1] + taps[:, 1])
-    return bound.reshape(*bound.shape, *(1,) * len(c.axes))
+        x = continued(x, c.axes)
+    channels = w.shape[1]
+    planes = np.array([(norm(plane), plane.sum()) for image in x for plane in image])
+    kernels = np.array([(norm(kernel), kernel.sum()) for of_channels in w for kernel in of_channels])
+    planes = planes.reshape(len(x), c.groups, 1, channels, 2)
+    kernels = kernels.reshape(c.groups, len(w) // c.groups, channels, 2)
+    u, eta = float(info.eps) / 2, float(info.smallest_subnormal)
+    bound = (transform_error(points, u) + 4 * channels * u) * planes[..., 0] * kernels[..., 0]
+    bound += 8 * points * eta * (1 + planes[..., 1] + kernels[..., 1])
+    total: NDArray[np.float64] = bound.sum(-1).reshape(len(x), len(w), *(1,) * len(c.axes))
+    return total

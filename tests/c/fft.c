@@ -3,38 +3,26 @@
 #include "check.h"
 
 typedef long double complex wide_complex;
-static void put_own(char *p, double value)
-{
-    put(p, value, type);
-}
-static double get_own(const char *p)
-{
-    return get(p, type);
-}
-
 enum { POINTS = 256, LANES = 16 };
 static wide_complex root[POINTS];          /* exp(-2 pi i p / n) */
 static wide_complex given[POINTS][LANES], product[POINTS][LANES];
 
-static long double unit_roundoff(void)
-{
-    return type == FC_F32 ? 0x1p-24L : 0x1p-53L;
-}
+static long double unit_roundoff(void) { return type == FC_F32 ? 0x1p-24L : 0x1p-53L; }
 
 static void put_lane(char *p, wide_complex value) /* of a complex vector */
 {
-    put_own(p, (double)creall(value));
-    put_own(p + table->vector_bytes, (double)cimagl(value));
+    put(p, (double)creall(value), type);
+    put(p + table->vector_bytes, (double)cimagl(value), type);
 }
 static wide_complex get_lane(const char *p)
 {
-    return get_own(p) + get_own(p + table->vector_bytes) * (wide_complex)I;
+    return get(p, type) + get(p + table->vector_bytes, type) * (wide_complex)I;
 }
 static double random_number(void)
 {
     char rounded[8];
-    put_own(rounded, (double)(int64_t)random64() * 0x1p-63);
-    return get_own(rounded);
+    put(rounded, (double)(int64_t)random64() * 0x1p-63, type);
+    return get(rounded, type);
 }
 
 /* An axis of n points, its radices in any order (those of fftmul: the last is 4); 0: there are none */
@@ -56,8 +44,8 @@ static int random_radices(fc_fft_axis *a, ptrdiff_t n, int for_product)
     for (int i = 0; i < a->passes; m /= a->radix[i++]) {
         a->factor[i] = count;
         EACH(j, m / a->radix[i]) for (ptrdiff_t p = 1; p < a->radix[i]; p++, count += 2) {
-            put_own(factors + count * size, (double)creall(root[p * j * (n / m)]));
-            put_own(factors + (count + 1) * size, (double)cimagl(root[p * j * (n / m)]));
+            put(factors + count * size, (double)creall(root[p * j * (n / m)]), type);
+            put(factors + (count + 1) * size, (double)cimagl(root[p * j * (n / m)]), type);
         }
     }
     a->factors = memmove(areas[3] + AREA - count * size, factors, (size_t)(count * size));
@@ -134,7 +122,7 @@ static const fc_fft_column *columns(fc_fft_column c[2], ptrdiff_t n, ptrdiff_t l
             if (reading && !there)
                 given[e][l] = i ? creall(given[e][l]) : (wide_complex)I * cimagl(given[e][l]);
             else if (reading)
-                put_own(p + (e * stride + l) * size, i ? (double)cimagl(given[e][l]) : (double)creall(given[e][l]));
+                put(p + (e * stride + l) * size, i ? (double)cimagl(given[e][l]) : (double)creall(given[e][l]), type);
         }
         c[i] = (fc_fft_column){p, p, stride, rows, wide_as, last};
     }
@@ -207,7 +195,7 @@ void check_ifft(fc_ifft_fn *ifft)
                     if (e >= to[i].rows || l >= (e < to[i].rows - 1 ? to[i].lanes : to[i].last))
                         continue;
                     if (look_at(l, lanes, n))
-                        deviate(&d, get_own(p), i ? cimagl(exact) : creall(exact), norm);
+                        deviate(&d, get(p, type), i ? cimagl(exact) : creall(exact), norm);
                     memset(p, POISON, (size_t)size); /* as it was before */
                 }
             }
@@ -254,6 +242,33 @@ void check_fftmul(fc_fftmul_fn *fftmul)
         }
 }
 
+/* Products of random spectra, added up and transformed back */
+void check_fftsum(fc_fftsum_fn *fftsum)
+{
+    enum { CHANNELS = 3 };
+    ptrdiff_t lanes = table->vector_bytes / size, vector = 2 * table->vector_bytes;
+    static wide_complex sums[POINTS][LANES];
+    fc_fft_axis axis;
+    for (ptrdiff_t n = FC_FFT_BLOCK; n < POINTS && n * vector * CHANNELS < AREA / 2; n += FC_FFT_BLOCK)
+        for (ptrdiff_t channels = 0; random_radices(&axis, n, 1) && channels <= CHANNELS; channels++) {
+            ptrdiff_t gap = (up_to(3) - 1) * size, stride = lanes * vector + gap, blocks = n / lanes, all = n * vector;
+            char *z = place(2, blocks * stride - gap), *strip = place(4, all);
+            char *a = place(0, channels * all), *b = place(1, channels * all);
+            memset(sums, 0, sizeof sums);
+            EACH(c, channels) EACH(p, n) EACH(r, lanes) {
+                const wide_complex x = random_number() + random_number() * (wide_complex)I, w = random_number();
+                put_lane(a + c * all + p * vector + r * size, x), put_lane(b + c * all + p * vector + r * size, w * (3 - I));
+                sums[frequency_at(&axis, p)][r] += conjl(x) * get_lane(b + c * all + p * vector + r * size);
+            }
+            say_case("n %td, radix %d ..., %td channels", n, axis.radix[0], channels);
+            fftsum(&axis, z, stride / size, a, b, all / size, channels, strip);
+            deviation d = {0, 0};
+            EACH(r, lanes) if (look_at(r, lanes, n))
+                EACH(e, n) deviate(&d, get_lane(z + e / lanes * stride + r * vector + e % lanes * size), naive(sums, r, n, e, 1),
+                                   norm_of(sums, r, n) + 1e-30L);
+            judge(d, n * n, clean(2, z, blocks, stride, lanes * vector) && clean(4, strip, n, vector, vector));
+        }
+}
 /* Tiles, in arrays with room between rows and planes: tile i in area X + i, its result in area Y + i */
 enum { X = 0, Y = 2, TAPS = 4 };
 typedef struct {
@@ -277,7 +292,7 @@ static long double lay_taps(fft_case *t, int rank, ptrdiff_t most)
     t->taps = p;
     EACH(i, count) {
         double value = random_number();
-        put_own(p + i * size, value);
+        put(p + i * size, value, type);
         squares += (long double)value * value;
     }
     return squares;
@@ -297,7 +312,7 @@ static long double lay_tile(fft_case *t, int i, const ptrdiff_t most[3])
     t->tile[i].y = place(Y + i, offset(t->y_stride, out[0] - 1, out[1] - 1, out[2]));
     EACH(a, given[0]) EACH(b, given[1]) EACH(c, given[2]) {
         double value = random_number();
-        put_own(p + offset(t->x_stride, a, b, c), value);
+        put(p + offset(t->x_stride, a, b, c), value, type);
         squares += (long double)value * value;
     }
     return squares;
@@ -313,10 +328,10 @@ static long double tile_error(const fft_case *t, int i)
         long double sum = 0;
         char *y = (char *)tile->y + offset(t->y_stride, a, b, c);
         EACH(p, t->k[0]) EACH(q, t->k[1]) EACH(r, t->k[2]) {
-            double tap = get_own(t->taps + ((p * t->k[1] + q) * t->k[2] + r) * size);
-            sum += (long double)tap * get_own(x + offset(t->x_stride, a + p, b + q, c + r));
+            double tap = get(t->taps + ((p * t->k[1] + q) * t->k[2] + r) * size, type);
+            sum += (long double)tap * get(x + offset(t->x_stride, a + p, b + q, c + r), type);
         }
-        long double error = fabsl(get_own(y) - sum);
+        long double error = fabsl(get(y, type) - sum);
         worst = error <= worst ? worst : error == error ? error : INFINITY;
         memset(y, POISON, (size_t)size);
     }
