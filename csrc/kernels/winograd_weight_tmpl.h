@@ -28,7 +28,8 @@ FC_INLINE void NAME(winograd_powers)(const int q, VT v[], const VT d[], const NA
     }
 }
 
-/* Down the columns first: those that the next tile sees, too, are kept */
+/* Down the columns first: those that the next tile sees, too, are kept. Loops over columns and rows stay loops: products take most of
+ * the time, and registers would not hold all of a tile. */
 FC_INLINE void NAME(winograd_pixels_of)(const int rows, const int cols, const int outputs, T *to, const T *x,
                                         const fc_winograd_tiles *g)
 {
@@ -39,14 +40,14 @@ FC_INLINE void NAME(winograd_pixels_of)(const int rows, const int cols, const in
     for (ptrdiff_t i = 0; i < g->rows; i++, x += M * row) {
         VT column[NAME(MOST_POINTS)][NAME(MOST_POINTS)], d[NAME(MOST_POINTS)], v[NAME(MOST_POINTS)];
         const T *from = x;
-        EACH(s, kept) {
+        for (int s = 0; s < kept; s++) {
             EACH(r, seen)
                 d[r] = vload(from + r * row + s * VLEN);
             NAME(winograd_values)(rows, column[s], d, &c);
         }
         from += kept * VLEN;
         for (ptrdiff_t j = 0; j < g->cols; j++, from += N * VLEN, to += g->tile) {
-            EACH(s, N) {
+            for (int s = 0; s < N; s++) {
                 EACH(r, seen)
                     d[r] = vload(from + r * row + s * VLEN);
                 if (outputs)
@@ -54,7 +55,7 @@ FC_INLINE void NAME(winograd_pixels_of)(const int rows, const int cols, const in
                 else
                     NAME(winograd_values)(rows, column[kept + s], d, &c);
             }
-            EACH(r, R) {
+            for (int r = 0; r < R; r++) {
                 EACH(s, N + kept)
                     d[s] = column[s][r];
                 if (outputs)
@@ -64,7 +65,7 @@ FC_INLINE void NAME(winograd_pixels_of)(const int rows, const int cols, const in
                 EACH(s, C)
                     vstore(to + (r * C + s) * value, v[s]);
             }
-            EACH(s, kept)
+            for (int s = 0; s < kept; s++)
                 EACH(r, R)
                     column[s][r] = column[N + s][r];
         }
@@ -110,14 +111,14 @@ FC_INLINE int NAME(winograd_weights_of)(const int rows, const int cols, T *to, p
     VT zeros = vzero();
     for (; n > 0; n--, v += VLEN, to += ts) {
         VT half[3][NAME(MOST_POINTS)], d[NAME(MOST_POINTS)], w[3];
-        EACH(s, C) {
+        for (int s = 0; s < C; s++) {
             EACH(r, R)
                 d[r] = vload(v + (r * C + s) * value);
             NAME(winograd_taps_back)(rows, w, d, &down);
             EACH(r, taps)
                 half[r][s] = w[r];
         }
-        EACH(r, taps) {
+        for (int r = 0; r < taps; r++) {
             NAME(winograd_taps_back)(cols, w, half[r], &across);
             EACH(s, 3) {
                 zeros = vfma(w[s], vzero(), zeros);

@@ -172,8 +172,8 @@ static void check_pixels(fc_winograd_pixels_fn *transform, int is_x)
         const fc_points *p = &pairs_of[trial % 4];
         const int r = values(p->rows), c = values(p->cols), mr = outputs(p->rows), mc = outputs(p->cols), kept = is_x ? 2 : 0;
         const int see_r = is_x ? r : mr, see_c = is_x ? c : mc;
-        const ptrdiff_t rows = up_to(3), cols = up_to(9), lanes = whole(1), pitch = (cols * mc + kept) * lanes + (up_to(2) - 1) * lanes;
-        const ptrdiff_t tile = lanes * up_to(3), value = rows * cols * tile + 3, high = (rows - 1) * mr + see_r;
+        const ptrdiff_t rows = up_to(2), cols = up_to(5), lanes = whole(1), pitch = (cols * mc + kept) * lanes + (up_to(2) - 1) * lanes;
+        const ptrdiff_t tile = lanes * up_to(2), value = rows * cols * tile + 3, high = (rows - 1) * mr + see_r;
         matrix down, across, sums, taps;
         if (is_x)
             matrices(p, p->rows, down, taps, sums), matrices(p, p->cols, across, taps, sums);
