@@ -227,12 +227,21 @@ def threads() -> Calls:
     return calls | {name: call} | {f"{k}, two threads": v for k, v in folds().items()}
 
 
+def pools() -> Calls:
+    shapes = {"3x3, small": (256, 14, 3, 1, 1), "3x3": (64, 56, 3, 1, 1), "2x2, by two": (64, 112, 2, 2, 0)}
+    return {
+        f"max_pool2d {name}": partial(fastconv.nn.max_pool2d, floats(1, c, n, n), k, stride, padding)
+        for name, (c, n, k, stride, padding) in shapes.items()
+    }
+
+
 # Numbers, and the calls that they decide
 GROUPS: dict[str, Callable[[], Calls]] = {
     "PRODUCTS_*": products, "CYCLES_*": products, "VECTORS_*": products, "UNEVEN": products, "ZONES_*": zones,
     "WINOGRAD_*": winograd, "TRANSFORMS_*": large_kernels, "RATE_TRANSFORMS": large_kernels, "FOLDED_*": large_kernels,
     "TAPS_*": planes, "SLIDES_*": planes, "LANES_*": planes, "EXCHANGE_*": few_outputs, "WEIGHT_*": weights,
-    "FOLD_*": folds, "FFT_*": transforms, "TRANSFORM_*": choices, "PART_*": choices, "RATE_DIRECT": choices,
+    "FOLD_*": folds, "POOL_*": pools, "FFT_*": transforms, "TRANSFORM_*": choices, "PART_*": choices,
+    "RATE_DIRECT": choices,
     "RATE_INTEGERS": choices, "GATHER_*_US": choices, "CROSSOVERS": choices, "BOX_*": choices,
     "MATCH_*": matches, "RATE_MATCH": matches, "LINES_*": filters,
     "ORDERED_*": filters, "PASSES_*": filters, "WIDE_MEAN": filters, "SHORT_LINE": filters, "PIXELS_*": colours,

@@ -185,6 +185,7 @@ static const fc_rate RATE_PRODUCTS = {3e3, 1e4}; /* elements: of x that are turn
 static const fc_rate RATE_LANES = {6e3, 1e4};    /* elements */
 static const fc_rate RATE_SLIDES = {7e3, 3e4};   /* bytes */
 static const fc_rate RATE_FOLDS = {1, 8e3};      /* bytes of columns; no multiply-adds */
+static const fc_rate RATE_POOLS = {1, 1.6e4};    /* bytes of x, and of rows that are met across; likewise (Zen 4) */
 
 /* ---- bands and rows (corr.c, boxes.c, gather.c, separable.c, lines.c, fold.c): CPU unknown */
 /* Turned strips, in bytes of a row that are gathered meanwhile: a tap of a vector, less what the row takes besides (Zen 4) */
@@ -220,6 +221,10 @@ enum {
     LANES_STRIP = 96,            /* outputs turned back at a time, at least */
     FOLD_CHUNK = 1 << 16,        /* bytes written by a chunk, about */
     FOLD_BLOCK = 1 << 16,        /* elements of a row that are folded in one go */
+    POOL_BLOCK = 16 << 10,       /* pooling.c: Zen 4. Bytes of rows between the passes of a block; */
+    POOL_FRAME = 4 << 10,        /* of a plane that is copied amid what lies beyond; */
+    POOL_CHUNK = 1 << 16,        /* of x that a chunk reads, about; */
+    POOL_PIXELS = 8,             /* taps of a whole window in one go, channels last */
 };
 
 /* ---- memory kept for the next call (alloc.c): CPU unknown. Blocks, and bytes of one, at most */

@@ -231,6 +231,26 @@ typedef struct {
 } fc_fold;
 FC_API int fc_fold_run(const fc_fold *g);
 
+/* pooling.c: the largest element of every window of every channel, or the mean. Windows are those of the axes, whose x_step counts
+ * (out_step, k_step, boundary, start and whole do not); elements beyond x are never the largest, and 0 in a mean. adaptive: output o
+ * sees elements o * n / out ... (o + 1) * n / out, the latter rounded up; but of `whole` windows, which is one of all columns, of one
+ * plane, or of all planes and rows, too. out is dense, x a whole number of elements from step to step; where columns do not adjoin,
+ * channels do (last), and of whole windows it is dense but for images and channels. */
+typedef struct {
+    int type, threads;                  /* FC_F32 or FC_F64; at most */
+    int average, adaptive, whole, last; /* last: in x and out, channels come last */
+    int padded;                         /* means are of elements beyond x, too, up to `behind` of them; not if adaptive */
+    double divisor;                     /* of means: sums are divided by this; 0: by how many elements there are */
+    ptrdiff_t images, channels;
+    fc_axis axis[FC_AXES];
+    ptrdiff_t behind[FC_AXES];
+    ptrdiff_t x_image, x_channel; /* bytes */
+    const char *x;
+    char *out;
+    int64_t *indices; /* of the largest, in a dense plane; or NULL */
+} fc_pooling;
+FC_API int fc_pooling_run(const fc_pooling *g);
+
 /* dispatch.c: the table in use. Another thread may put another one to use at any time, so an entry point (fc_*_run) reads it
  * once, and whatever the call needs besides is told: sizes and kernels of two tables do not fit together. */
 FC_API const fc_kernels *fc_in_use(void);

@@ -126,6 +126,22 @@ class FoldPlan(ArraysPlan):
     ) -> None: ...
 
 @disjoint_base
+class PoolPlan(ArraysPlan):
+    def __init__(
+        self,
+        x: NDArray[Any],
+        axes: tuple[Axis, ...],
+        behind: tuple[int, ...],
+        average: bool,
+        adaptive: bool,
+        whole: bool,
+        padded: bool,
+        divisor: float,
+        last: bool,
+        threads: int,
+    ) -> None: ...
+
+@disjoint_base
 class MatchPlan(ArraysPlan):
     def __init__(
         self,

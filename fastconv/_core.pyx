@@ -269,5 +269,6 @@ include "plans.pxi"
 include "plans_correlation.pxi"
 include "plans_filters.pxi"
 include "plans_layers.pxi"
+include "plans_windows.pxi"
 
 tune()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Plans of layers, of windows as columns and of template matching: calls of C that lack nothing but the addresses of the
+"""Plans of layers and of template matching: calls of C that lack nothing but the addresses of the
 arrays that are read as they are, whatever their values, and of a dense result."""
 
 cdef enum:
@@ -255,39 +255,6 @@ cdef class WeightPlan(LayerPlan):
     def winograd(self, bint learnt=False):
         """Pairs of points of Winograd's convolution, which computes the gradient; 0: it does not."""
         return fc_conv_weight_pairs(&self.g)
-
-
-# ---- windows as columns ----------------------------------------------------------------------------
-
-cdef extern from "fastconv.h" nogil:
-    ctypedef struct fc_fold:
-        int threads, folds
-        ptrdiff_t size, images, channels, x_image, x_channel
-        fc_axis axis[3]
-        const char *x
-        char *out
-    int fc_fold_run(const fc_fold *g)
-
-
-@cython.auto_pickle(False)
-cdef class FoldPlan(ArraysPlan):
-    """Columns of windows: of x (images, channels, ...) makes (images, channels, taps, outputs); or, if folds, the adjoint: of
-    x (images, channels, taps, outputs), C-contiguous, makes (images, channels, ...). Aligned, of one dtype."""
-
-    cdef fc_fold g
-
-    def __init__(self, cnp.ndarray x, cnp.ndarray out, axes, bint folds, int threads):
-        cdef fc_fold *g = &self.g
-        g.folds = folds
-        g.size, g.images, g.channels = cnp.PyArray_ITEMSIZE(x), cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)
-        self.products = describe_windows(g.axis, axes, out if folds else x) * g.images * g.channels
-        g.x_image, g.x_channel = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1)
-        self.threads, self.scratch, self.nbytes = threads, "rows of fold", sizeof(fc_fold)
-
-    cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
-        cdef fc_fold g = self.g
-        g.x, g.out, g.threads = read[0], out, threads
-        return fc_fold_run(&g)
 
 
 # ---- template matching -----------------------------------------------------------------------------

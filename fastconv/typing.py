@@ -42,6 +42,7 @@ __all__ = [
     "PadMode",
     "Padding",
     "PaddingMode",
+    "PoolMethod",
     "SignalBoundary",
     "Window",
 ]
@@ -77,6 +78,7 @@ Layout: TypeAlias = Layout1d | Layout2d | Layout3d
 LayerMethod: TypeAlias = Literal["auto", "direct", "winograd", "fft", "im2col", "numpy"]
 GradientMethod: TypeAlias = Literal["auto", "direct", "winograd", "im2col", "numpy"]
 FoldMethod: TypeAlias = Literal["auto", "direct", "im2col", "numpy"]
+PoolMethod: TypeAlias = Literal["auto", "direct", "numpy"]
 Accuracy: TypeAlias = Literal["exact", "default", "fast"]
 
 # feature

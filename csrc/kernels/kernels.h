@@ -18,8 +18,8 @@
 #define FC_FLOAT_OPS(X)                                                  \
     X(gemm) X(dot) X(pack)                                               \
     X(lanes_in) X(lanes_rows) X(lanes_grad) X(lanes_out) X(clamp)        \
-    X(fft) X(ifft) X(fftmul) X(fftsum) X(transpose) X(add) X(finite)               \
-    X(split) X(join)                                                     \
+    X(fft) X(ifft) X(fftmul) X(fftsum) X(transpose) X(add) X(finite)     \
+    X(split) X(join) X(pool_max) X(pool_sum) X(pool_find) X(pool_whole)  \
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
     X(norms) X(passes) X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
 #define FC_SINGLE_OPS(X)                                                                    \
@@ -388,6 +388,23 @@ typedef void fc_split_fn(void *to, ptrdiff_t phase, const void *from, ptrdiff_t 
 
 /* Two phases put together (split_tmpl.h): to[2i] = even[i], to[2i + 1] = odd[i], n elements in all */
 typedef void fc_join_fn(void *to, const void *even, const void *odd, ptrdiff_t n);
+
+/* Pooling (pooling_tmpl.h):  to[i][j] = the largest, or the sum, of x[at[t] + i*xs + j*step], t < taps, and what is there if `add`.
+ * step 2: up to two vectors more of x are read. Sums are divided by by[i*by_row + j*by_col], unless that is NULL. pool_find has no
+ * step and no add, and which[i*os + j] is the t of the largest, an integer as large as an element; 0 where all are -inf. */
+enum { FC_POOL_PARTS = 16 };
+typedef struct {
+    const void *x, *by;
+    void *to;
+    ptrdiff_t xs, os, rows, cols, taps, step, by_row, by_col;
+    const ptrdiff_t *at;
+    int add;
+} fc_pool;
+typedef void fc_pool_max_fn(const fc_pool *g);
+typedef void fc_pool_sum_fn(const fc_pool *g);
+typedef void fc_pool_find_fn(const fc_pool *g, void *which);
+/* to[i] = the largest of n elements from x + i*xs on, or if `sums` their sum, divided */
+typedef void fc_pool_whole_fn(void *to, const void *x, ptrdiff_t n, ptrdiff_t xs, ptrdiff_t rows, int sums, double by);
 
 /* Template matching (match_tmpl.h). Rows have room for n, rounded up to FC_MATCH_LANES. */
 enum { FC_MATCH_LANES = 16 };

@@ -24,6 +24,7 @@
 #include "kernels/pack_tmpl.h"
 #include "kernels/lanes_tmpl.h"
 #include "kernels/split_tmpl.h"
+#include "kernels/pooling_tmpl.h"
 #include "kernels/transpose_tmpl.h"
 #include "kernels/fft_tmpl.h"
 #include "kernels/match_tmpl.h"

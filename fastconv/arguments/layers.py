@@ -52,6 +52,10 @@ class Layer(NamedTuple):
     out: NDArray[Any] | None  # with the user's axes
 
     @property
+    def reads(self) -> tuple[NDArray[Any] | None, ...]:
+        return self[:3]
+
+    @property
     def compute_dtype(self) -> np.dtype[Any]:
         return compute_dtype(self.dtype)
 

@@ -20,6 +20,20 @@ from fastconv.nn.gradients import (
 )
 from fastconv.nn.modules import Conv1d, Conv2d, Conv3d
 from fastconv.nn.optim import SGD, Parameter
+from fastconv.nn.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
 from fastconv.nn.transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
 
 __all__ = [
@@ -30,6 +44,15 @@ __all__ = [
     "Explanation",
     "Gradients",
     "Parameter",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "conv1d",
     "conv1d_backward",
     "conv1d_bias",
@@ -50,5 +73,8 @@ __all__ = [
     "conv_transpose3d",
     "explain",
     "fold",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
     "unfold",
 ]

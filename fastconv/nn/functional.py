@@ -21,6 +21,7 @@ from fastconv.arguments.layers import (
     as_size,
     layer_arguments,
 )
+from fastconv.arguments.pooling import Pool
 from fastconv.arguments.values import as_word, compute_dtype, float_dtype
 from fastconv.plans import Answer, planned
 from fastconv.reference import layers as exact
@@ -48,7 +49,7 @@ METHODS: tuple[str, ...] = get_args(LayerMethod)
 SUM_METHODS: tuple[str, ...] = get_args(GradientMethod)
 FOLD_METHODS: tuple[str, ...] = get_args(FoldMethod)
 ACCURACIES: tuple[str, ...] = get_args(Accuracy)
-Asked = TypeVar("Asked", Layer, WeightGradient, Columns)
+Asked = TypeVar("Asked", Layer, WeightGradient, Columns, Pool)
 
 
 @planned(x="data", w="data", bias="data", out="out")
@@ -578,9 +579,9 @@ def readable(a: NDArray[Any], dense: bool = True) -> NDArray[Any]:
     return np.require(a, None, ["C", "A"] if dense else ["A"])
 
 
-def room_for(layer: Layer, last: bool = False) -> NDArray[Any]:
+def room_for(layer: Layer | Pool, last: bool = False) -> NDArray[Any]:
     """Where the extension puts the result, with channels second or last: `out` itself, if it can be filled directly."""
-    if layer.out is None or layer.channels_last != last or not fillable(layer.out, layer.dtype, layer[:3]):
+    if layer.out is None or layer.channels_last != last or not fillable(layer.out, layer.dtype, layer.reads):
         images, kernels, *outputs = layer.shape
         return np.empty((images, *outputs, kernels) if last else layer.shape, layer.dtype)
     return layer.out if layer.batched else layer.out[None]

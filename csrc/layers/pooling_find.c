@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Indices of the largest elements: tap by tap, over all taps of a window at once (pool_find).
+ */
+#include "layers/pooling.h"
+
+static ptrdiff_t pool_which(const pooling *d, const parts *p, ptrdiff_t i)
+{
+    return d->size == 4 ? ((int32_t *)(void *)p->which)[i] : ((int64_t *)(void *)p->which)[i];
+}
+
+/* Of one output, or one of every channel of a pixel: taps where they lie in x */
+void fc_pool_find_listed(const pooling *d, const parts *p, const char *x, char *to, int64_t *index, const window w[FC_AXES])
+{
+    ptrdiff_t taps = 0;
+    for (ptrdiff_t z = 0; z < w[DEPTH].count; z++)
+        for (ptrdiff_t y = 0; y < w[ROWS].count; y++)
+            for (ptrdiff_t t = 0; t < w[COLS].count; t++)
+                p->at[taps++] = (z * w[DEPTH].step * d->axis[DEPTH].x_step + y * w[ROWS].step * d->axis[ROWS].x_step +
+                                 t * w[COLS].step * d->axis[COLS].x_step) /
+                                d->size;
+    if (taps > 0)
+        for (int a = DEPTH; a <= COLS; a++)
+            x += w[a].first * d->axis[a].x_step;
+    const fc_pool k = {.x = x, .to = to, .rows = 1, .cols = d->lanes, .at = p->at, .taps = taps, .step = 1};
+    d->op->pool_find(&k, p->which);
+    for (ptrdiff_t l = 0; l < d->lanes; l++) {
+        const ptrdiff_t i = pool_which(d, p, l);
+        const ptrdiff_t row = w[COLS].count > 0 ? i / w[COLS].count : 0, plane = w[ROWS].count > 0 ? row / w[ROWS].count : 0;
+        const ptrdiff_t at[FC_AXES] = {plane, row - plane * w[ROWS].count, i - row * w[COLS].count};
+        index[l] = 0;
+        for (int a = DEPTH; a <= COLS; a++)
+            index[l] = index[l] * d->axis[a].n + w[a].first + at[a] * w[a].step;
+    }
+}
+
+/* Of a row of outputs: taps in rows of a buffer, or in their phases */
+void fc_pool_find_row(const pooling *d, const parts *p, const char *x, char *to, int64_t *index, const window w[FC_AXES])
+{
+    const fc_axis *depth = &d->axis[DEPTH], *down = &d->axis[ROWS], *cols = &d->axis[COLS];
+    const ptrdiff_t s = cols->stride, rows = w[ROWS].count, planes = w[DEPTH].count;
+    fc_pool k = {.x = p->phases, .to = to, .rows = 1, .cols = cols->out, .at = p->at, .step = 1};
+    for (ptrdiff_t i = 0; i < planes * rows; i++) {
+        const ptrdiff_t z = w[DEPTH].first + i / rows * w[DEPTH].step, y = w[ROWS].first + i % rows * w[ROWS].step;
+        memcpy(p->buffer + cols->lead * d->size, x + z * depth->x_step + y * down->x_step, (size_t)(d->inside * d->size));
+        char *row = p->phases + i * d->pitch * d->size;
+        if (s == 1)
+            memcpy(row, p->buffer, (size_t)(d->pitch * d->size));
+        else
+            d->op->split(row, d->pitch / s, p->buffer, d->pitch, s);
+        for (ptrdiff_t t = 0; t < cols->k; t++)
+            p->at[k.taps++] = i * d->pitch + t * cols->dilation % s * (d->pitch / s) + t * cols->dilation / s;
+    }
+    d->op->pool_find(&k, p->which);
+    for (ptrdiff_t o = 0; o < cols->out; o++) {
+        const ptrdiff_t i = pool_which(d, p, o);
+        const ptrdiff_t row = i / cols->k, z = rows > 0 ? row / rows : 0, y = row - z * rows;
+        ptrdiff_t col = o * s - cols->lead + (i - row * cols->k) * cols->dilation;
+        if (col < 0) /* all are -inf: the first of them that is in x */
+            col += parts_of(-col, cols->dilation) * cols->dilation;
+        index[o] = ((w[DEPTH].first + z * w[DEPTH].step) * down->n + w[ROWS].first + y * w[ROWS].step) * cols->n + col;
+    }
+}

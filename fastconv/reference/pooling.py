@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What pooling gives, tap by tap: every step is NumPy's, over all outputs at once."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastconv.arguments.axes import Axis
+from fastconv.arguments.pooling import Pool
+
+
+def pooled(c: Pool) -> NDArray[Any]:
+    """The results, as (images, channels, ...)."""
+    return means(c) if c.average else largest(c)[0]
+
+
+def places(c: Pool) -> list[tuple[NDArray[np.intp], NDArray[np.bool]]]:
+    """Of every axis: which elements outputs see under taps (outputs, taps), and whether there are such elements."""
+    return [_places(a, c.adaptive) for a in c.axes]
+
+
+def _places(a: Axis, adaptive: bool) -> tuple[NDArray[np.intp], NDArray[np.bool]]:
+    outputs, taps = np.arange(a.out)[:, None], np.arange(a.k)
+    if adaptive:
+        first, end = outputs * a.n // a.out, -(-(outputs + 1) * a.n // a.out)
+        return first + taps, first + taps < end
+    at = outputs * a.stride - a.lead + taps * a.dilation
+    return at, (at >= 0) & (at < a.n)
+
+
+def largest(c: Pool) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The largest elements, and where in their planes they are: the first of equals, or the last NaN."""
+    lowest = -np.inf if c.dtype.kind == "f" else np.iinfo(c.dtype).min
+    values, indices = np.full(c.shape, lowest, c.dtype), np.broadcast_to(_first(c), c.shape)
+    none = np.ones(c.shape, bool)
+    for x, there, index in _taps(c):
+        better = there & ((x > values) | (x != x) | none)
+        values, indices = np.where(better, x, values), np.where(better, index, indices)
+        none &= ~there
+    return values, indices
+
+
+def _first(c: Pool) -> NDArray[np.int64]:
+    """What is found where windows see nothing, as in PyTorch: where their first tap is that is not before x."""
+    index: NDArray[np.int64] = np.zeros((), np.int64)
+    for a, (at, _) in zip(c.axes, places(c), strict=True):
+        index = index[..., None] * a.n + at[:, 0] + np.maximum(-(at[:, 0] // a.dilation), 0) * a.dilation
+    return index
+
+
+def means(c: Pool) -> NDArray[Any]:
+    """The means: the sum of what is there, divided by how many elements count."""
+    sums = np.zeros(c.shape, c.compute_dtype)
+    for x, there, _ in _taps(c):
+        sums += np.where(there, x, 0).astype(sums.dtype)
+    sums /= _counts(c).astype(sums.dtype)
+    return sums
+
+
+def _counts(c: Pool) -> NDArray[np.int64]:
+    if c.divisor:
+        return np.full((1,) * len(c.axes), c.divisor)
+    counts = np.ones((1,) * len(c.axes), np.int64)
+    for i, (a, behind, (at, there)) in enumerate(zip(c.axes, c.behind, places(c), strict=True)):
+        counted = (at >= -a.lead) & (at < a.n + behind) if c.padded else there
+        counts = counts * counted.sum(1).reshape(-1, *(1,) * (len(c.axes) - 1 - i))
+    return counts
+
+
+def _taps(c: Pool) -> Any:
+    """Under every tap what outputs see, whether it is there, and its index."""
+    seen, sizes = places(c), [a.n for a in c.axes]
+    for tap in np.ndindex(*(a.k for a in c.axes)):
+        at = [np.clip(p[:, t], 0, n - 1) for (p, _), t, n in zip(seen, tap, sizes, strict=True)]
+        there = np.ones((), bool)
+        for (_, inside), t in zip(seen, tap, strict=True):
+            there = there[..., None] & inside[:, t]
+        index = np.ravel_multi_index(np.ix_(*at), tuple(sizes))
+        picked: Any = (slice(None), slice(None), *np.ix_(*at))
+        yield c.x[picked], there, index
+
+
+def error_bound(c: Pool) -> NDArray[np.float64]:
+    """How far a compiled result may lie from `pooled`: the largest not at all."""
+    if not c.average:
+        return np.zeros(c.shape)
+    taps = math.prod(a.k for a in c.axes)
+    return (
+        2
+        * taps
+        * float(np.finfo(c.compute_dtype).eps)
+        * means(c._replace(x=np.abs(c.x).astype(np.float64), divisor=abs(c.divisor)))
+    )

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Pooling: values and indices against the reference and PyTorch, bits, layouts, dtypes, errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cases import reals
+
+import fastconv
+from fastconv import nn
+
+# Shape of x, kernel_size, and the rest
+WINDOWS = {
+    "2x2": ((2, 3, 8, 10), 2, {}),
+    "2x2, odd": ((1, 17, 9, 37), 2, {}),
+    "2x2, ceil": ((1, 2, 9, 37), 2, {"ceil_mode": True}),
+    "3x3, by two": ((2, 16, 13, 70), 3, {"stride": 2, "padding": 1}),
+    "3x3, by two, ceil": ((1, 3, 12, 64), 3, {"stride": 2, "padding": 1, "ceil_mode": True}),
+    "3x3": ((1, 40, 14, 14), 3, {"stride": 1, "padding": 1}),
+    "3x3, wide": ((1, 2, 30, 300), 3, {"stride": 1, "padding": 1}),
+    "13x13": ((1, 3, 13, 13), 13, {"stride": 1, "padding": 6}),
+    "5x4, by three and five": ((1, 5, 35, 41), (5, 4), {"stride": (3, 5), "padding": (2, 1)}),
+    "gaps": ((1, 2, 20, 90), 2, {"stride": (4, 7)}),
+    "one side": ((1, 3, 9, 11), 3, {"stride": 2, "padding": ((1, 0), (0, 1))}),
+    "all": ((2, 18, 7, 7), 7, {}),
+    "rows": ((1, 3, 9, 21), (2, 21), {"stride": 1}),
+    "beyond, ceil": ((1, 3, 5, 6), (7, 8), {"stride": (3, 3), "ceil_mode": True}),
+    "unbatched": ((3, 8, 9), 3, {}),
+    "no image": ((0, 3, 8, 9), 3, {}),
+    "no channel": ((2, 0, 8, 9), 3, {}),
+    "1-D": ((2, 9, 50), (4,), {"stride": 3, "padding": 2}),
+    "1-D, long": ((1, 2, 9000), (3,), {"stride": 1, "padding": 1}),
+    "1-D, all": ((2, 9, 50), (50,), {}),
+    "3-D": ((2, 3, 4, 6, 10), (2, 2, 2), {}),
+    "3-D, padded": ((1, 3, 5, 6, 21), (3, 2, 3), {"stride": (1, 2, 2), "padding": 1, "ceil_mode": True}),
+    "3-D, all": ((1, 18, 3, 4, 5), (3, 4, 5), {}),
+}
+DILATED = {
+    "dilated": ((1, 3, 15, 40), 3, {"dilation": (2, 3), "stride": (1, 2), "padding": 1}),
+    "dilated, by three": ((1, 2, 15, 40), (2, 4), {"dilation": (4, 2), "stride": 3, "padding": (1, 2)}),
+    "nothing seen": ((1, 2, 3, 9), (2, 1), {"dilation": (4, 1), "padding": (1, 0)}),
+    "1-D, dilated": ((1, 2, 90), (5,), {"dilation": 4, "stride": 2, "padding": 1}),
+}
+SIZES = {
+    "one": ((2, 18, 7, 7), 1),
+    "even": ((1, 3, 14, 21), (7, 3)),
+    "uneven": ((2, 17, 13, 40), (6, 7)),
+    "more than there are": ((1, 2, 3, 5), (7, 9)),
+    "as many": ((1, 2, 5, 6), (None, 4)),
+    "none": ((1, 2, 5, 6), (0, 4)),
+    "a column": ((1, 18, 7, 10), (3, 1)),
+    "1-D": ((2, 3, 20), 6),
+    "3-D": ((1, 3, 5, 6, 7), (2, 1, 4)),
+    "3-D, one": ((1, 3, 5, 6, 7), 1),
+}
+LASTS = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
+
+
+def rank_of(shape, kernel):
+    return len(kernel) if isinstance(kernel, tuple) and len(kernel) != 2 else 2
+
+
+def special(rng, shape, dtype):
+    """Numbers with many equals, and NaN and -inf among floats."""
+    x = np.round(reals(rng, shape, "float64") * 9)
+    x[rng.random(shape) < 0.05] = np.nan
+    x[rng.random(shape) < 0.3] = -np.inf
+    return x.astype(dtype)
+
+
+def last(x):
+    """x with its channels last."""
+    return np.moveaxis(x, -1 - (x.ndim - 2), -1)
+
+
+def same(function, x, *args, **how):
+    """Results by the extension, compared with the reference, and with those of any number of threads and layout."""
+    result, expected = function(x, *args, **how), function(x, *args, **how, method="numpy")
+    both = (result, expected) if isinstance(result, tuple) else ((result,), (expected,))
+    average = "avg" in function.__name__
+    for a, b in zip(*both, strict=True):
+        if average:
+            eps = np.finfo(x.dtype).eps
+            np.testing.assert_allclose(a, b, rtol=30 * eps, atol=30 * eps * np.abs(x).max(initial=1), strict=True)
+        else:
+            np.testing.assert_array_equal(a, b, strict=True)
+    rank = int(function.__name__[-2])
+    others = [function(x, *args, **how, threads=t) for t in (1, 2, 5)]
+    if x.ndim == rank + 2:
+        y = function(np.ascontiguousarray(np.moveaxis(x, 1, -1)), *args, **how, layout=LASTS[rank])
+        others.append(tuple(np.moveaxis(a, -1, 1) for a in y) if isinstance(y, tuple) else np.moveaxis(y, -1, 1))
+    for other in others:
+        for a, b in zip(both[0], other if isinstance(other, tuple) else (other,), strict=True):
+            np.testing.assert_array_equal(a, b)
+    return result
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize(("shape", "kernel", "how"), {**WINDOWS, **DILATED}.values(), ids={**WINDOWS, **DILATED}.keys())
+def test_max(isa, rng, shape, kernel, how, dtype):
+    function = getattr(nn, f"max_pool{rank_of(shape, kernel)}d")
+    for x in (reals(rng, shape, dtype), special(rng, shape, dtype)):
+        values = same(function, x, kernel, **how)
+        found, indices = same(function, x, kernel, **how, return_indices=True)
+        np.testing.assert_array_equal(values, found, strict=True)
+        assert indices.dtype == np.int64 and values.dtype == x.dtype
+    with fastconv.checked():
+        function(x, kernel, **how)
+
+
+@pytest.mark.parametrize("counts", [{}, {"count_include_pad": False}, {"divisor_override": -3}])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize(("shape", "kernel", "how"), WINDOWS.values(), ids=WINDOWS.keys())
+def test_avg(isa, rng, shape, kernel, how, dtype, counts):
+    function = getattr(nn, f"avg_pool{rank_of(shape, kernel)}d")
+    x = reals(rng, shape, dtype)
+    same(function, x, kernel, **how, **counts)
+    with fastconv.checked():
+        function(x, kernel, **how, **counts)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16"])
+@pytest.mark.parametrize(("shape", "size"), SIZES.values(), ids=SIZES.keys())
+def test_adaptive(isa, rng, shape, size, dtype):
+    rank = len(shape) - 2
+    x = reals(rng, shape, "float64").__mul__(100).astype(dtype)
+    values = same(getattr(nn, f"adaptive_max_pool{rank}d"), x, size)
+    found, _ = same(getattr(nn, f"adaptive_max_pool{rank}d"), x, size, True)
+    np.testing.assert_array_equal(values, found, strict=True)
+    if x.dtype.kind == "f":
+        same(getattr(nn, f"adaptive_avg_pool{rank}d"), x, size)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
+def test_integers(rng, dtype):
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    x = rng.integers(low, high, (2, 3, 9, 20), dtype, endpoint=True)
+    x[0, 0] = low
+    same(nn.max_pool2d, x, 3, 2, 1)
+    values, indices = same(nn.max_pool2d, x, 3, 2, 1, return_indices=True)
+    assert values.dtype == x.dtype
+    np.testing.assert_array_equal(
+        values, np.take_along_axis(x.reshape(2, 3, -1), indices.reshape(2, 3, -1), 2).reshape(values.shape)
+    )
+    x = np.full((1, 1, 3, 9), 5, dtype)
+    np.testing.assert_array_equal(nn.max_pool2d(x, (2, 1), dilation=(4, 1), padding=(1, 0)), np.full((1, 1, 1, 9), low))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("name", [n for n in {**WINDOWS, **DILATED} if n not in ("one side", "no channel")])
+def test_values_of_pytorch(rng, name, dtype):
+    torch = pytest.importorskip("torch")
+    shape, kernel, how = {**WINDOWS, **DILATED}[name]
+    rank = rank_of(shape, kernel)
+    x = special(rng, shape, dtype)
+    theirs = getattr(torch.nn.functional, f"max_pool{rank}d")(torch.from_numpy(x), kernel, **how, return_indices=True)
+    for a, b in zip(getattr(nn, f"max_pool{rank}d")(x, kernel, **how, return_indices=True), theirs, strict=True):
+        np.testing.assert_array_equal(a, b.numpy(), strict=True)
+    if name in DILATED:
+        return
+    x = reals(rng, shape, dtype)
+    for counts in ({}, {"count_include_pad": False}, {"divisor_override": 7}):
+        if rank == 1 and "divisor_override" in counts:
+            continue
+        theirs = getattr(torch.nn.functional, f"avg_pool{rank}d")
+        try:
+            b = theirs(torch.from_numpy(x), kernel, **how, **counts).numpy()
+        except RuntimeError as error:  # its avg_pool3d has no float16, nor kernels that x alone does not hold
+            assert "smaller than kernel size" in str(error) or "not implemented" in str(error)
+            continue
+        tolerance = 40 * float(np.finfo(dtype).eps)
+        a = getattr(nn, f"avg_pool{rank}d")(x, kernel, **how, **counts)
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, strict=True)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_adaptive_values_of_pytorch(rng, name):
+    torch = pytest.importorskip("torch")
+    shape, size = SIZES[name]
+    rank = len(shape) - 2
+    x = special(rng, shape, "float32")
+    theirs = getattr(torch.nn.functional, f"adaptive_max_pool{rank}d")(torch.from_numpy(x), size, return_indices=True)
+    for a, b in zip(getattr(nn, f"adaptive_max_pool{rank}d")(x, size, True), theirs, strict=True):
+        np.testing.assert_array_equal(a, b.numpy(), strict=True)
+    x = reals(rng, shape, "float32")
+    b = getattr(torch.nn.functional, f"adaptive_avg_pool{rank}d")(torch.from_numpy(x), size).numpy()
+    np.testing.assert_allclose(getattr(nn, f"adaptive_avg_pool{rank}d")(x, size), b, rtol=1e-5, atol=1e-6, strict=True)
+
+
+def test_any_isa_has_the_same_bits(rng):
+    x = reals(rng, (2, 19, 29, 31), "float32")
+    calls = [
+        lambda: nn.avg_pool2d(x, 3, 2, 1),
+        lambda: nn.avg_pool2d(x, 3, 1, 1, count_include_pad=False),
+        lambda: nn.adaptive_avg_pool2d(x, 1),
+        lambda: nn.adaptive_avg_pool2d(x, (5, 1)),
+        lambda: nn.adaptive_avg_pool2d(x, 5),
+    ]
+    for call in calls:
+        results = []
+        for name in fastconv.isas():
+            with fastconv.use_isa(name):
+                results.append(call().tobytes())
+        assert len(set(results)) <= 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_layouts(rng, dtype):
+    """Strides of any sign and size, misaligned, read-only, byte-swapped; `out`."""
+    x = (reals(rng, (2, 3, 9, 10), "float64") * 100).astype(dtype)
+    expected = nn.max_pool2d(x, 3, 2, 1)
+    wide = np.zeros((2, 3, 18, 30), dtype)
+    wide[..., ::-2, 1::3] = x
+    rows = np.zeros((2, 3, 27, 13), dtype)
+    rows[:, :, ::-3, 2:12] = x
+    raw = np.zeros(x.nbytes + 1, np.uint8)
+    misaligned = raw[1:].view(dtype).reshape(x.shape)
+    misaligned[...] = x
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    swapped = x.astype(np.dtype(dtype).newbyteorder())
+    for y in (wide[..., ::-2, 1::3], rows[:, :, ::-3, 2:12], misaligned, frozen, swapped, np.asfortranarray(x)):
+        np.testing.assert_array_equal(nn.max_pool2d(y, 3, 2, 1), expected, strict=True)
+        np.testing.assert_array_equal(
+            nn.max_pool2d(np.moveaxis(y, 1, -1), 3, 2, 1, layout="NHWC"), np.moveaxis(expected, 1, -1)
+        )
+        np.testing.assert_array_equal(nn.max_pool2d(y[1], 3, 2, 1), expected[1])
+    out = np.zeros_like(expected)
+    assert nn.max_pool2d(x, 3, 2, 1, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+    inside = x.copy()
+    nn.max_pool2d(inside, 3, 2, 1, out=inside[:, :, :5, :5])
+    np.testing.assert_array_equal(inside[:, :, :5, :5], expected)
+    for _ in range(2):  # the second by its plan
+        np.testing.assert_array_equal(nn.max_pool2d(x[0], 3, 2, 1, layout="NCHW"), expected[0])
+        np.testing.assert_array_equal(
+            nn.max_pool2d(np.moveaxis(x[0], 0, -1), 3, 2, 1, layout="NHWC"), np.moveaxis(expected[0], 0, -1)
+        )
+
+
+X = np.ones((1, 2, 6, 8))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda: nn.max_pool2d(X, 7), ValueError, r"kernel_size \(7, 7\) is larger than the padded input \(6, 8\)"),
+        (
+            lambda: nn.max_pool2d(X, 3, padding=2),
+            ValueError,
+            r"padding must be at most half of kernel_size \(3, 3\); got 2",
+        ),
+        (lambda: nn.max_pool2d(X, 3, padding=((0, 2), (0, 0))), ValueError, "padding must be at most half"),
+        (lambda: nn.max_pool2d(X, 2, stride=0), ValueError, "stride must be at least 1; got 0"),
+        (lambda: nn.max_pool2d(X, 2.0), TypeError, "kernel_size must be an integer or 2 of them"),
+        (lambda: nn.max_pool2d(X, 2, ceil_mode=2), TypeError, "ceil_mode must be True or False"),
+        (lambda: nn.max_pool2d(X[0, 0], 2), ValueError, "x must have 4 dimensions"),
+        (lambda: nn.max_pool2d(np.ones((1, 2, 0, 8)), 2), ValueError, "x of shape .* has no elements to pool"),
+        (lambda: nn.max_pool2d(X > 0, 2), TypeError, "x has dtype bool; integers, float16.*uint8"),
+        (lambda: nn.max_pool2d(X * 1j, 2), TypeError, "x has dtype complex128"),
+        (lambda: nn.max_pool2d(X, 2, layout="NWC"), ValueError, "layout must be one of NCHW, NHWC"),
+        (lambda: nn.max_pool2d(X, 2, method="fft"), ValueError, "method must be one of auto, direct, numpy"),
+        (lambda: nn.max_pool2d(X, 2, out=np.ones((1, 2, 3, 3))), ValueError, r"out has shape"),
+        (lambda: nn.avg_pool2d(X.astype(int), 2), TypeError, "x has dtype int64; float16, float32 and float64"),
+        (lambda: nn.avg_pool2d(X, 2, divisor_override=0), ValueError, "divisor_override must not be 0"),
+        (lambda: nn.avg_pool2d(X, 2, divisor_override=1.5), TypeError, "divisor_override must be an integer"),
+        (lambda: nn.adaptive_avg_pool2d(X, -1), ValueError, "output_size must not be negative; got -1"),
+        (lambda: nn.adaptive_avg_pool2d(X, (1, 2, 3)), ValueError, "output_size must be an integer, None, or 2"),
+        (lambda: nn.adaptive_max_pool2d(X, 2.5), TypeError, "output_size must be an integer, None, or 2"),
+        (lambda: nn.adaptive_max_pool2d(X, 2**40), ValueError, "output_size .* is too large"),
+    ],
+)
+def test_errors(call, error, says):
+    with pytest.raises(error, match=says):
+        call()
