@@ -89,8 +89,11 @@ static void pool_begin(const pooling *d, parts *p)
     for (ptrdiff_t t = 0; t < cols->k && !d->g->adaptive; t++)
         p->across[t] =
             d->g->last || s <= 2 ? t * cols->dilation * d->lanes : t * cols->dilation % s * phase + t * cols->dilation / s;
-    for (ptrdiff_t j = 0; j < cols->out && d->g->average; j++)
-        put(d, p->count, j, d->g->divisor != 0 ? d->g->divisor : (double)pool_window(d, COLS, j).all);
+    for (ptrdiff_t j = 0; j < cols->out && d->g->average; j++) {
+        const ptrdiff_t start = j * s - cols->lead, inside_x = !d->g->adaptive && start >= 0 && start + cols->k <= cols->n;
+        const ptrdiff_t all = inside_x ? cols->k : pool_window(d, COLS, j).all;
+        put(d, p->count, j, d->g->divisor != 0 ? d->g->divisor : (double)all);
+    }
     p->counted = 0;
     if (d->framed)
         fill(d, p->plane, d->rows_met * d->pitch);
