@@ -151,14 +151,16 @@ FC_API void fc_fft_corr(const fc_fft *plan, void *scratch, const fc_fft_tile til
  * takes fc_fft_folded_bytes. */
 typedef struct {
     void *at;
-    ptrdiff_t stride, rows, cols; /* elements from row to row; at most those of the tile, and the rest are zeros, or left alone */
+    ptrdiff_t stride, rows,
+        cols; /* elements from row to row; at most those of the tile, and the rest are zeros, or left alone */
 } fc_fft_plane;
 /* A size that suits windows of k along rows and columns. Where all `out` outputs, of which there is at least one, are computed at
  * once, `alone` elements do. A tile takes so many transforms there and back, and so many kernels are made ready. Returns the us of all tiles on one thread, with vectors of 64 bytes; learn: those of a spectrum. n: 0, if
  * there is none */
-FC_API double fc_fft_folded_size(int type, const ptrdiff_t k[2], const ptrdiff_t out[2], const ptrdiff_t alone[2], double transforms,
-                                 double kernels, ptrdiff_t n[2], double *learn);
-FC_API fc_fft *fc_fft_new_folded(const fc_kernels *fc, int type, ptrdiff_t rows, ptrdiff_t cols); /* of such a size; NULL: no memory */
+FC_API double fc_fft_folded_size(int type, const ptrdiff_t k[2], const ptrdiff_t out[2], const ptrdiff_t alone[2],
+                                 double transforms, double kernels, ptrdiff_t n[2], double *learn);
+FC_API fc_fft *fc_fft_new_folded(const fc_kernels *fc, int type, ptrdiff_t rows,
+                                 ptrdiff_t cols); /* of such a size; NULL: no memory */
 FC_API ptrdiff_t fc_fft_folded_bytes(const fc_fft *plan);
 FC_API void fc_fft_learn_folded(const fc_fft *plan, void *scratch, void *spectrum, const fc_fft_plane *x, int is_kernel);
 FC_API void fc_fft_corr_folded(const fc_fft *plan, void *scratch, const void *spectrum, const fc_fft_plane *x,

@@ -26,6 +26,7 @@ STORED: dict[str, int]
 STORED_BY_NUMBER: dict[int, int]
 MEASURE: dict[str, int]
 ACCURACIES: dict[str, int]
+FORCED: dict[str, int]
 TILE_POINTS: int
 
 @disjoint_base

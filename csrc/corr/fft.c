@@ -279,8 +279,8 @@ static void fft_along_rows(const fc_fft *plan, char *z, char *spectrum, char *st
     const char *twist = plan->twist;
     for (ptrdiff_t d = 0; d < D; d++)
         for (ptrdiff_t r = 0; r < R; r += plan->lanes, spectrum += block, twist += twist ? block : 0)
-            plan->op->fftmul(&plan->axis[2], z + (size_t)(d * plan->plane + r) * bytes, plan->column * vector, spectrum,
-                             twist, strip, learn);
+            plan->op->fftmul(&plan->axis[2], z + (size_t)(d * plan->plane + r) * bytes, plan->column * vector, spectrum, twist,
+                             strip, learn);
 }
 
 static void fft_columns(const fc_fft *plan, char *z, const fc_fft_tile tile[2], const ptrdiff_t stride[2], int back)
@@ -367,7 +367,8 @@ void fc_fft_corr_folded(const fc_fft *plan, void *scratch, const void *spectrum,
     fft_run(plan, (char *)spectrum, scratch, half, x_stride, to, y_stride, 0);
 }
 
-void fc_fft_sum_folded(const fc_fft *plan, void *scratch, const void *a, const void *b, ptrdiff_t channels, const fc_fft_plane *y)
+void fc_fft_sum_folded(const fc_fft *plan, void *scratch, const void *a, const void *b, ptrdiff_t channels,
+                       const fc_fft_plane *y)
 {
     const ptrdiff_t stride[2] = {0, y->stride}, vector = 2 * plan->lanes, size = (ptrdiff_t)plan->size;
     const ptrdiff_t apart = fc_fft_folded_bytes(plan), block = plan->lanes * plan->axis[2].n * 2 * size;
@@ -376,8 +377,8 @@ void fc_fft_sum_folded(const fc_fft *plan, void *scratch, const void *a, const v
     char *z, *strip;
     fft_lay_scratch(plan, &room, &z, &strip);
     for (ptrdiff_t r = 0; r < plan->axis[1].n / plan->lanes; r++)
-        plan->op->fftsum(&plan->axis[2], z + r * plan->lanes * vector * size, plan->column * vector, (const char *)a + r * block,
-                         (const char *)b + r * block, apart / size, channels, strip);
+        plan->op->fftsum(&plan->axis[2], z + r * plan->lanes * vector * size, plan->column * vector,
+                         (const char *)a + r * block, (const char *)b + r * block, apart / size, channels, strip);
     fft_fold(plan, y, to);
     fft_columns(plan, z, to, stride, 1);
     fc_close(&room);

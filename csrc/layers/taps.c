@@ -51,13 +51,13 @@ static layer taps_flip(const layer *given, fc_conv *to)
     for (int i = DEPTH; i <= COLS; i++) {
         const fc_axis *a = &g->axis[i];
         to->axis[i] = (fc_axis){.n = a->out,
-                                    .k = a->k,
-                                    .out = a->n,
-                                    .lead = (a->k - 1) * a->dilation - a->lead,
-                                    .stride = a->stride,
-                                    .dilation = a->dilation,
-                                    .boundary = FC_CONSTANT,
-                                    .x_step = a->x_step};
+                                .k = a->k,
+                                .out = a->n,
+                                .lead = (a->k - 1) * a->dilation - a->lead,
+                                .stride = a->stride,
+                                .dilation = a->dilation,
+                                .boundary = FC_CONSTANT,
+                                .x_step = a->x_step};
     }
     layer l = fc_describe(to, given->fc);
     for (int i = DEPTH; i <= COLS; i++) {
@@ -96,7 +96,8 @@ static int taps_run_last(const layer *l)
         return fc_points_run(l);
     fc_conv second = *g;
     second.last = 0;
-    if (g->gradient || fc_conv_tile(&second, (ptrdiff_t[2]){0}) || g->channels != 1 || g->kernels != 1 || (!lanes && (l->taps > LONGEST_PART || l->axis[DEPTH].k > 1)))
+    if (g->gradient || fc_conv_tile(&second, (ptrdiff_t[2]){0}) || g->channels != 1 || g->kernels != 1 ||
+        (!lanes && (l->taps > LONGEST_PART || l->axis[DEPTH].k > 1)))
         return 1;
     return fc_lanes_run(l, !lanes);
 }
@@ -119,7 +120,10 @@ int fc_taps_run(const layer *l)
 }
 
 /* One channel a group */
-static int taps_are_planes(const layer *l) { return l->g->channels == 1 && l->taps > 1 && !(l->g->gradient && l->g->kernels > 1); }
+static int taps_are_planes(const layer *l)
+{
+    return l->g->channels == 1 && l->taps > 1 && !(l->g->gradient && l->g->kernels > 1);
+}
 
 int fc_conv_tile(const fc_conv *g, ptrdiff_t n[2])
 {

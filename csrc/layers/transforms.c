@@ -48,12 +48,14 @@ static int transforms_are_possible(const layer *l)
 {
     const fc_conv *g = l->g;
     const fc_axis *depth = &l->axis[DEPTH];
-    if (g->accuracy == FC_EXACT || g->halves || g->last || g->gradient || l->axis[ROWS].k == 1 || l->axis[COLS].k == 1 || depth->k > 1 || depth->out != depth->n || depth->lead != 0)
+    if (g->accuracy == FC_EXACT || g->halves || g->last || g->gradient || l->axis[ROWS].k == 1 || l->axis[COLS].k == 1 ||
+        depth->k > 1 || depth->out != depth->n || depth->lead != 0)
         return 0;
     for (int i = DEPTH; i <= COLS; i++)
         if (l->axis[i].stride != 1 || l->spread[i] != 1)
             return 0;
-    return g->forced == FC_TRANSFORMS || (!g->forced && l->taps >= (g->accuracy == FC_FAST ? TRANSFORMS_TAPS_FAST : TRANSFORMS_TAPS));
+    return g->forced == FC_TRANSFORMS ||
+           (!g->forced && l->taps >= (g->accuracy == FC_FAST ? TRANSFORMS_TAPS_FAST : TRANSFORMS_TAPS));
 }
 
 /* Tiles, and whether they pay. All but the plan of transforms, and memory */
@@ -66,12 +68,14 @@ static int transforms_plan(transforms *d, const layer *l)
     for (int i = ROWS; i <= COLS; i++) {
         const fc_axis *a = &l->axis[i];
         k[i - 1] = transforms_span(a), out[i - 1] = a->out;
-        alone[i - 1] = a->boundary == FC_CONSTANT ? max(a->n + max(a->lead, 0), a->out + k[i - 1] - 1 - a->lead) : a->out + k[i - 1] - 1;
+        alone[i - 1] =
+            a->boundary == FC_CONSTANT ? max(a->n + max(a->lead, 0), a->out + k[i - 1] - 1 - a->lead) : a->out + k[i - 1] - 1;
     }
     const double channels = (double)g->channels, kernels = (double)g->kernels;
     const int dense = g->channels > 1;
     double learn;
-    d->us = fc_fft_folded_size(g->type, k, out, alone, dense ? (channels + kernels) / 2 : 1, dense ? channels * kernels : 1, n, &learn);
+    d->us = fc_fft_folded_size(g->type, k, out, alone, dense ? (channels + kernels) / 2 : 1, dense ? channels * kernels : 1, n,
+                               &learn);
     d->us += g->learnt ? 0 : learn;
     d->spectrum = times(times(n[0], n[1]), l->size);
     if (n[0] == 0 || (dense && times(times(g->groups * g->kernels, g->channels), d->spectrum) > TRANSFORMS_SPECTRA) ||

@@ -16,10 +16,10 @@ typedef struct {
     rows_of tile;
     ptrdiff_t n[FC_AXES], out[FC_AXES], count[FC_AXES]; /* points, outputs, and tiles */
     ptrdiff_t roll[FC_AXES];                            /* taps that lie before the first element */
-    double us;                                          /* estimate, of a plane and of making its kernels ready; of a group, if it has */
-    fc_fft *fft;                                        /* several channels */
-    const char *spectra;                                /* of kernels; NULL: each is made when it is needed */
-    ptrdiff_t spectrum;                                 /* bytes of one */
+    double us;           /* estimate, of a plane and of making its kernels ready; of a group, if it has */
+    fc_fft *fft;         /* several channels */
+    const char *spectra; /* of kernels; NULL: each is made when it is needed */
+    ptrdiff_t spectrum;  /* bytes of one */
     ptrdiff_t kernels, chunks, shares;
     int threads;
     atomic_char *doubtful; /* planes, each of all depths */

@@ -77,7 +77,8 @@ static fc_fft_plane transforms_see(const transforms *d, const tiles *s, const ch
 static fc_fft_plane transforms_outputs(const transforms *d, ptrdiff_t plane, ptrdiff_t m, const ptrdiff_t at[FC_AXES])
 {
     const fc_axis *axis = d->l->axis;
-    const ptrdiff_t row = at[ROWS] * d->out[ROWS], col = at[COLS] * d->out[COLS], depth = axis[DEPTH].out, pitch = axis[COLS].out;
+    const ptrdiff_t row = at[ROWS] * d->out[ROWS], col = at[COLS] * d->out[COLS], depth = axis[DEPTH].out,
+                    pitch = axis[COLS].out;
     const ptrdiff_t before = ((plane / depth * d->kernels + m) * depth + plane % depth) * axis[ROWS].out + row;
     return (fc_fft_plane){d->l->g->out + (before * pitch + col) * d->l->size, pitch, min(d->out[ROWS], axis[ROWS].out - row),
                           min(d->out[COLS], pitch - col)};
