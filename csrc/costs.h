@@ -101,12 +101,10 @@ enum { WINOGRAD_LARGEST = 7 << 19 }; /* bytes of the values of so many tiles, at
 /* By pairs of points: values of a channel, and the products of a kernel, each of them; and a row of a channel */
 static const double WINOGRAD_IN[3] = {0, 5.5, 5.5}, WINOGRAD_OUT[3] = {0, 8, 11}, WINOGRAD_ROW[3] = {0, 44, 70};
 
-/* ---- large kernels by transforms (transforms.c): Zen 4. Taps below which they are not considered, and if errors may
- * be larger; how many times as fast as direct
- * sums they have to be by estimate, and what these take */
+/* ---- large kernels by transforms (transforms.c): Zen 4. Taps below which they are not considered, and if errors may be larger; what
+ * direct sums take */
 enum { TRANSFORMS_TAPS = 100, TRANSFORMS_TAPS_FAST = 49 };
 enum { TRANSFORMS_SPECTRA = 4 << 20 }; /* bytes of all kernels' spectra, where there are several channels, at most */
-static const double TRANSFORMS_GAIN = 1;
 static const fc_rate RATE_TRANSFORMS = {3.5e3, 1}, RATE_TRANSFORMS_SUMS = {1.5e3, 1}; /* and products of spectra */
 
 /* ---- one channel a group (taps.c, slides.c, lanes.c): CPU unknown; kernels a group with strides, and TAPS_MOST: Zen 4 */

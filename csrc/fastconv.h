@@ -207,8 +207,10 @@ FC_API int fc_conv_run(const fc_conv *g); /* 1: `last` cannot be done for this l
 
 /* winograd.c: pairs of points of its tiles, which are twice as many outputs a side; 0: the layer is computed otherwise */
 FC_API int fc_winograd_pairs(const fc_conv *g);
-/* transforms.c: whether they compute it, or the data gradient; and the points of a tile */
-FC_API int fc_conv_tile(const fc_conv *g, ptrdiff_t n[2]);
+/* transforms.c: whether they compute it, or the data gradient; and the points of a tile, and how many of a kernel's elements lie
+ * before its first, on which spectra depend: rows and columns of both */
+typedef struct { ptrdiff_t points[2], before[2]; } fc_tile;
+FC_API int fc_conv_tile(const fc_conv *g, fc_tile *tile);
 /* Bytes of the values of w, or of its spectra, which are written to `to` unless it is NULL. 0: the layer is computed without them; or w
  * is to be written, and is not finite, or memory is short */
 FC_API ptrdiff_t fc_conv_learn(const fc_conv *g, char *to);

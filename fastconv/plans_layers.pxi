@@ -104,7 +104,10 @@ cdef extern from "fastconv.h" nogil:
     int fc_conv_weight_run(const fc_conv *g)
     int fc_conv_weight_pairs(const fc_conv *g)
     int fc_winograd_pairs(const fc_conv *g)
-    bint fc_conv_tile(const fc_conv *g, ptrdiff_t *n)
+    ctypedef struct fc_tile:
+        ptrdiff_t points[2]
+        ptrdiff_t before[2]
+    bint fc_conv_tile(const fc_conv *g, fc_tile *tile)
     ptrdiff_t fc_conv_learn(const fc_conv *g, char *to)
 
 ACCURACIES = {"exact": FC_EXACT, "default": FC_DEFAULT, "fast": FC_FAST}
@@ -196,9 +199,22 @@ cdef class LayerPlan(ArraysPlan):
     def transforms(self, bint learnt=False):
         """Points of a tile, rows and columns, of the transforms that compute the layer; None: they do not."""
         cdef fc_conv g = self.g
-        cdef ptrdiff_t n[2]
+        cdef fc_tile tile
         g.learnt = <const char *> &g if learnt else NULL
-        return (n[0], n[1]) if fc_conv_tile(&g, n) else None
+        return (tile.points[0], tile.points[1]) if fc_conv_tile(&g, &tile) else None
+
+    def learns(self):
+        """What `learn` makes differs where this does, and is nothing where this is None."""
+        cdef fc_conv g = self.g
+        cdef fc_tile tile
+        cdef int pairs
+        g.learnt = <const char *> &g
+        pairs = fc_winograd_pairs(&g)
+        if pairs > 0:
+            return pairs
+        if not fc_conv_tile(&g, &tile):
+            return None
+        return tile.points[0], tile.points[1], tile.before[0], tile.before[1]
 
     def learn(self, cnp.ndarray w):
         """What the layer makes of its weights, C-contiguous, before it meets x, to be read as a fourth array; None: nothing."""

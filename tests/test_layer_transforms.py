@@ -59,6 +59,17 @@ def test_values(isa, rng, layer):
         np.testing.assert_array_equal(np.rint(conv_input(shape, w, grad, **how)), expected)
 
 
+@pytest.mark.parametrize("method", ["auto", "fft"])
+@pytest.mark.parametrize(("n", "padding"), [((60, 60), 20), ((40, 60), ((20, 20), (0, 0))), ((33, 30), (12, 30))])
+def test_more_padding_than_the_kernel_spans(isa, rng, n, padding, method):
+    """Outputs that see nothing but zeros are written, too."""
+    x, w, _ = layer_of(rng, reals, (1, 2, *n), (2, 2, 11, 11))
+    y = nn.conv2d(x, w, padding=padding, method="direct")
+    for before in 7, np.nan:
+        out = np.full_like(y, before)
+        np.testing.assert_allclose(nn.conv2d(x, w, padding=padding, method=method, out=out), y, rtol=0, atol=1e-4)
+
+
 def test_beside_scipy(rng):
     x, w, _ = layer_of(rng, reals, (1, 1, 300, 200), (1, 1, 41, 35), "float64")
     y = nn.conv2d(x, w, padding="same", method="fft")
@@ -209,6 +220,24 @@ class TestLearnt:
         layer, x = self.layer(rng)
         for image in x, x[0], x[:, :, :49, :37], x:
             cases.assert_same_bits(layer(image), self.expected(layer, image))
+
+    @pytest.mark.parametrize("sizes", [(76, 157, 76), (157, 76), (45, 101), (101, 45)])
+    def test_sizes_whose_tiles_are_alike(self, rng, sizes):
+        """One tile holds all of the smaller one, and kernels begin before it; of the larger one tiles overlap."""
+        dense = min(sizes) < 50
+        w = reals(rng, (2, 2, 13, 13) if dense else (8, 1, 13, 13), "float32")
+        groups = 1 if dense else 8
+        layer = nn.Conv2d.from_weights(w, padding=6, groups=groups)
+        for n in sizes:
+            x = reals(rng, (1, groups * w.shape[1], n, n), "float32")
+            y = nn.conv2d(x, w, padding=6, groups=groups, method="direct")
+            np.testing.assert_allclose(layer(x), y, rtol=0, atol=1e-4)
+
+    def test_memory_is_bounded(self, rng):
+        layer, _ = self.layer(rng)
+        for n in range(30, 150, 5):
+            layer(reals(rng, (1, 3, n, n), "float32"))
+            assert len(layer._known.values) <= 4
 
     def test_others_are_seen(self, rng):
         layer, x = self.layer(rng)

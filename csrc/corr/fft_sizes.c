@@ -132,7 +132,7 @@ double fc_fft_folded_size(int type, const ptrdiff_t k[2], const ptrdiff_t out[2]
     static const ptrdiff_t sides[3] = {1, 2, 2}; /* both axes are transformed */
     double least = 1e300;
     ptrdiff_t m[2];
-    n[0] = n[1] = 0;
+    n[0] = n[1] = 0, *learn = 0;
     for (m[0] = 0; m[0] < alone[0] && (m[0] = 2 * fft_next_size(m[0] / 2, BLOCK)) != 0;)
         for (m[1] = 0; m[1] < alone[1] && (m[1] = fft_next_size(m[1], BLOCK)) != 0;) {
             const ptrdiff_t half[3] = {1, m[0] / 2, m[1]};

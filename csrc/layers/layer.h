@@ -212,7 +212,7 @@ FC_API int fc_winograd_run(const layer *l);
 /* transforms.c: large kernels and few channels, forward; returns 1 where the call does not allow them, or they do not pay. The
  * points of a tile, or 0; and what fc_conv_learn says */
 FC_API int fc_transforms_run(const layer *l);
-FC_API int fc_transforms_points(const layer *l, ptrdiff_t n[2]);
+FC_API int fc_transforms_tile(const layer *l, fc_tile *tile);
 FC_API ptrdiff_t fc_transforms_learn(const layer *l, char *to);
 /* winograd_weight.c: weight gradients with fewer products. The bytes of memory that it needs, 0 if that cannot be or does not pay; and
  * what it does in these: it returns 1 where something is not finite, and all is to be computed once more. */

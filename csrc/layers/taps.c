@@ -125,15 +125,15 @@ static int taps_are_planes(const layer *l)
     return l->g->channels == 1 && l->taps > 1 && !(l->g->gradient && l->g->kernels > 1);
 }
 
-int fc_conv_tile(const fc_conv *g, ptrdiff_t n[2])
+int fc_conv_tile(const fc_conv *g, fc_tile *tile)
 {
     fc_conv whole = *g, flipped;
     whole.halves &= g->channels > 1; /* planes are widened before (halves.c) */
     const layer l = fc_describe(&whole, fc_in_use());
     if (!g->gradient || !taps_are_planes(&l))
-        return fc_transforms_points(&l, n);
+        return fc_transforms_tile(&l, tile);
     const layer planes = taps_flip(&l, &flipped);
-    return fc_transforms_points(&planes, n);
+    return fc_transforms_tile(&planes, tile);
 }
 
 ptrdiff_t fc_conv_learn(const fc_conv *g, char *to)

@@ -68,8 +68,8 @@ static int transforms_plan(transforms *d, const layer *l)
     for (int i = ROWS; i <= COLS; i++) {
         const fc_axis *a = &l->axis[i];
         k[i - 1] = transforms_span(a), out[i - 1] = a->out;
-        alone[i - 1] =
-            a->boundary == FC_CONSTANT ? max(a->n + max(a->lead, 0), a->out + k[i - 1] - 1 - a->lead) : a->out + k[i - 1] - 1;
+        const ptrdiff_t seen = a->out + k[i - 1] - 1;
+        alone[i - 1] = a->boundary == FC_CONSTANT ? max(max(a->n + max(a->lead, 0), seen - a->lead), a->out) : seen;
     }
     const double channels = (double)g->channels, kernels = (double)g->kernels;
     const int dense = g->channels > 1;
@@ -100,7 +100,7 @@ static int transforms_plan(transforms *d, const layer *l)
     if (dense) /* four fma for a product of complex numbers */
         d->us += fc_time_us(RATE_TRANSFORMS_SUMS,
                             2 * channels * kernels * (double)(d->count[ROWS] * d->count[COLS]) * (double)d->spectrum, LINE, 0);
-    return g->forced || d->us * TRANSFORMS_GAIN <= transforms_direct_us(l);
+    return g->forced || d->us <= transforms_direct_us(l);
 }
 
 /* ---- step 1 ------------------------------------------------------------------------------------- */
@@ -152,12 +152,12 @@ static void transforms_describe_x(transforms *d)
     d->tile = (rows_of){.plane = d->n[ROWS] * d->n[COLS], .row = d->n[COLS]};
 }
 
-int fc_transforms_points(const layer *l, ptrdiff_t n[2])
+int fc_transforms_tile(const layer *l, fc_tile *tile)
 {
     transforms d;
     if (!transforms_plan(&d, l))
         return 0;
-    n[0] = d.n[ROWS], n[1] = d.n[COLS];
+    *tile = (fc_tile){{d.n[ROWS], d.n[COLS]}, {d.roll[ROWS], d.roll[COLS]}};
     return 1;
 }
 

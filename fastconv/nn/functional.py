@@ -196,13 +196,13 @@ def conv2d(
     see of one channel; float16: also the sums of up to 1024 outputs of every kernel), kept for the next call, and
     "winograd" of some hundred tiles and more 1.8 times the memory of w, or 4 times if it is "fast", for what it makes
     of w in every call, with channels rounded up to 16. `Conv2d` makes that once. So it does with the spectra of large
-    kernels, two numbers for every two elements of a tile. Scratch of "fft" is a few times a tile, and with
-    several channels up to 5 MB more.
+    kernels, two numbers for every two elements of a tile. Scratch of "fft" is a few times a tile of at most 2**20
+    points, and with several channels up to 5 MB more a thread.
 
     "winograd" is Winograd's minimal filtering, F(2, 3) or F(4, 3) along each axis (Lavin and Gray, Fast Algorithms for
     Convolutional Neural Networks, 2016; at the points 0, +-1 and infinity, or 0, +-3/4, +-3/2 and infinity): tiles of
-    outputs share products. An image in which something is not finite, or overflows, is computed by sums over taps.
-    Weights below 1e-36 lose bits. "fft" does so plane by plane.
+    outputs share products. An image in which something is not finite, or overflows, is computed by sums over taps;
+    by "fft" a plane. Weights below 1e-36, or by "fft" 1e-32, lose bits.
 
     Examples
     --------
@@ -386,10 +386,10 @@ def explained(
         return Explanation("nothing", dtype, shape, "", 0, 1, 0)
     if _core is None:
         return Explanation("numpy", dtype, shape, "", 0, 1, 0)
-    zero = np.zeros((), compute_dtype(dtype))
+    zero = np.zeros((), dtype)
     x, w = np.broadcast_to(zero, g.x_shape), np.zeros(w_shape, zero.dtype)
     layer = Layer(x, w, None, g.axes, g.groups, None, g.y_shape, dtype, g.batched, g.channels_last, None)
-    plan, learnt = engine.plan(x, w, layer, g.axes), learnt and _plan_of_last(layer, engine) is None
+    plan, learnt = engine.plan(x, w, layer, g.axes), learnt and dtype.itemsize > 2 and _plan_of_last(layer, engine) is None
     kind, used, chunks, part = plan.explain(x, w, learnt)
     pairs, points = plan.winograd(learnt), plan.transforms(learnt)
     return Explanation(kind, dtype, shape, _core.table()["isa"], part, used, chunks, 2 * pairs, points)
@@ -524,13 +524,13 @@ def learn(
 ) -> NDArray[Any] | None:
     """What a layer with weights of its own makes of them once, before it meets arrays like x; None: nothing.
 
-    known: what it has made, by pairs of points or the size of tiles, which is added to.
+    known: what it has made, by what that depends on, which is added to.
     """
     layer = layer_arguments(rank, x, w, None, Options(*how), names)
     if _core is None or 0 in layer.shape or 0 in layer.x.shape or _plan_of_last(layer, engine) is not None:
         return None
     plan = engine.plan(layer.x, layer.w, layer, layer.axes)
-    way = plan.winograd(learnt=True) or plan.transforms(learnt=True)
+    way = plan.learns()
     if way and way not in known and (made := plan.learn(readable(layer.w))) is not None:
         known[way] = made
     return known.get(way)

@@ -164,8 +164,8 @@ def conv2d_input(
     out : ndarray, optional
         Where to put the result: of its shape and dtype. May overlap the others; filled directly if C-contiguous.
     method : {"auto", "direct", "winograd", "fft", "im2col", "numpy"}
-        "im2col" is made of `numpy.matmul`, as a second opinion; "numpy" is the reference. "auto" is "direct"
-        or "winograd", as for `conv2d`.
+        "im2col" is made of `numpy.matmul`, as a second opinion; "numpy" is the reference. "auto" is "direct",
+        "winograd" or "fft", as for `conv2d`.
     accuracy : {"exact", "default", "fast"}
         As for `conv2d`.
     threads : int, optional

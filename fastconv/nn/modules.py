@@ -48,7 +48,8 @@ NAMES = Names("x", "weight", owner="weight")
 KINDS = {"options": "U", "weight": "f", "bias": "f"}  # what save() writes, with the kinds of their dtypes
 SAVED = ("stride", "padding", "dilation", "groups", "padding_mode", "activation", "layout")
 
-MOST_SHAPES = 64  # of x, that a layer remembers
+MOST_SHAPES = 64  # of x, that a layer remembers,
+MOST_VALUES = 4  # and how many times what it made of its weights
 
 
 class _Known(NamedTuple):
@@ -57,7 +58,7 @@ class _Known(NamedTuple):
     changes: int  # of the weights, so far
     weight: NDArray[Any]
     by_shape: dict[tuple[int, ...], NDArray[Any] | None]  # of x
-    values: dict[Any, NDArray[Any]]  # the same by pairs of points, or sizes of tiles, as many shapes have one
+    values: dict[Any, NDArray[Any]]  # the same by what it depends on, as many shapes have one
 
 
 class _Conv:
@@ -201,8 +202,9 @@ class _Conv:
         if known is None or known.changes != self._weight.changes:
             known = self._known = _Known(self._weight.changes, self._weight.value, {}, {})
         if shape not in known.by_shape:
-            if len(known.by_shape) == MOST_SHAPES:
+            if len(known.by_shape) == MOST_SHAPES or len(known.values) == MOST_VALUES:
                 known.by_shape.clear()
+                known.values.clear()
             how = *self._how, None, None
             known.by_shape[shape] = learn(self.rank, x, known.weight, how, self._engine, NAMES, known.values)
         return known.weight, known.by_shape[shape]
@@ -224,8 +226,8 @@ class _Conv:
 
         A layer that computes with fewer products (`accuracy`) makes values of its weights once, which take about 1.8
         times their memory, or 4 times if it is "fast"; one that transforms large kernels keeps their spectra, two
-        numbers for every two elements of a tile. They are made anew when weights are assigned or an optimiser takes a
-        step. Of what is written to elements of the array in another way it has to be told; else its output is that of
+        numbers for every two elements of a tile, for up to four sizes of tiles. They are made anew when weights are
+        assigned or an optimiser takes a step. Of what is written to elements of the array in another way it has to be told; else its output is that of
         the former weights.
         """
         self._weight.changes += 1
