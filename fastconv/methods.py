@@ -101,12 +101,12 @@ def choose_for_all(c: Correlation, method: str, *, any_kernel: bool = False) -> 
     """As `choose`, for all kernels of c alike; None: what is fastest, or possible, differs from kernel to kernel."""
     if not c.has_own_kernels:
         return choose(c, method, any_kernel=any_kernel)
-    first = c.with_kernel((0,) * len(c.kernel_axes()))._replace(dtype=c.compute_dtype)  # none is of pixels
+    first = c.with_kernel((0,) * len(c.kernel_axes()))
     if method in ("numpy", "direct", "im2col"):
         return choose(c, method)
     if method not in METHODS or _core is None or method in ("box", "separable"):
         return None if method in METHODS and _core is not None else choose(first, method)
-    few = first.k.size < CROSSOVERS["fft taps"] and _has_few_taps(first)
+    few = first.k.size < CROSSOVERS["fft taps"] and _has_few_taps(first) and not _is_of_pixels(first)
     if c.sum_dtype.kind in "iu":
         fits = c.overflow == "wrap" or largest_sum(c.seen()) <= np.iinfo(c.sum_dtype).max
         return choose(first, method, any_kernel=True) if few and fits and method == "auto" else None
@@ -377,13 +377,13 @@ def _has_few_taps(c: Correlation) -> bool:
 
 
 def _is_of_pixels(c: Correlation) -> bool:
-    """Whether compiled code reads small integers, and stores such, around the passes of two factors (pixels.c).
+    """Whether small integers are read and stored around the passes of two factors (pixels.c).
 
-    Then these are faster whatever the number of taps.
+    Then these are faster whatever the number of taps. It decides bits, so it is asked of dtypes and taps alone.
     """
     small = all(d.kind == "u" and d.itemsize == c.dtype.itemsize < 3 for d in (c.x.dtype, c.dtype))
     two = len(c.k.shape) > 1 and min(c.k.shape[-2:]) > 2 and all(n == 1 for n in c.k.shape[:-2])
-    return small and two and c.sum_dtype == np.float32 and c.overflow != "wrap" and not c.is_weighted
+    return small and two and c.sum_dtype == np.float32
 
 
 def _separable(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tuple[str, Factors]:
@@ -419,7 +419,8 @@ def _may_have_structure(c: Correlation) -> bool:
     flat = kernels.reshape(len(kernels), -1)
     if c.taps >= CROSSOVERS["box taps"] and (flat == flat[:, :1]).all(1).any():
         return True
-    if c.rank == 1 or c.sum_dtype.kind != "f" or _has_few_taps(c.with_kernel((0,) * len(c.kernel_axes()))):
+    first = c.with_kernel((0,) * len(c.kernel_axes()))
+    if c.rank == 1 or c.sum_dtype.kind != "f" or (_has_few_taps(first) and not _is_of_pixels(first)):
         return False
     with np.errstate(all="ignore"):
         return bool(may_be_outer_products(kernels, c.compute_dtype).any())

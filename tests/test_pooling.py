@@ -205,6 +205,24 @@ def test_any_isa_has_the_same_bits(rng):
         assert len(set(results)) <= 1
 
 
+@pytest.mark.parametrize("axes", [(2,), (1,), (1, 2)])
+def test_axes_of_one_element_have_any_stride(isa, rng, axes):
+    """NumPy calls an array with such axes C-contiguous."""
+    x = np.expand_dims(reals(rng, (2, *[7] * (3 - len(axes) - 1), 20), "float32"), axes)
+    far = np.lib.stride_tricks.as_strided(x, strides=[s or 10**9 for s in x.strides])
+    for picture in x, far:
+        for function in nn.adaptive_avg_pool2d, nn.adaptive_max_pool2d:
+            y = function(picture, 1, layout="NHWC")
+            np.testing.assert_allclose(y, function(picture, 1, layout="NHWC", method="numpy"), rtol=1e-6, atol=1e-6)
+
+
+def test_what_overflows_is_silent():
+    with np.errstate(all="raise"):
+        for method in "direct", "numpy":
+            nn.avg_pool1d(np.array([[np.inf, -np.inf]]), 2, method=method)
+            nn.avg_pool1d(np.full((1, 4), 60000, "f2"), 2, 1, divisor_override=1, method=method)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
 def test_layouts(rng, dtype):
     """Strides of any sign and size, misaligned, read-only, byte-swapped; `out`."""

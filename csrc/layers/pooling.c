@@ -205,15 +205,18 @@ static void pool_whole(const pooling *d, const char *x, char *to, const window *
 
 static void pool_whole_pixels(const pooling *d, const parts *p, const char *x, char *to, const window *z, const window *y)
 {
-    const ptrdiff_t pixel = d->axis[COLS].x_step / d->size, lanes = d->lanes;
+    const fc_axis *axis = d->axis, *inner = &axis[axis[COLS].n > 1   ? COLS
+                                                  : axis[ROWS].n > 1 ? ROWS
+                                                                     : DEPTH]; /* the step of one is any */
+    const ptrdiff_t pixel = inner->x_step / d->size, lanes = d->lanes;
     char divisor[8];
     put(d, divisor, 0, pool_divisor(d, z, y));
     fc_pool k = {.to = p->part, .os = lanes, .xs = pixel, .cols = lanes, .at = p->at, .step = 1, .add = 1};
     fill(d, p->part, FC_POOL_PARTS * lanes);
     for (ptrdiff_t i = 0; i < POOL_PIXELS; i++)
         p->at[i] = i * FC_POOL_PARTS * pixel;
-    x += z->first * d->axis[DEPTH].x_step + y->first * d->axis[ROWS].x_step;
-    for (ptrdiff_t left = z->count * y->count * d->axis[COLS].n; left > 0; left -= k.rows * k.taps) {
+    x += z->first * axis[DEPTH].x_step + y->first * axis[ROWS].x_step;
+    for (ptrdiff_t left = z->count * y->count * axis[COLS].n; left > 0; left -= k.rows * k.taps) {
         k.rows = min(left, FC_POOL_PARTS), k.taps = clamp(left / FC_POOL_PARTS, 1, POOL_PIXELS), k.x = x;
         pool(d, &k);
         x += k.rows * k.taps * pixel * d->size;

@@ -12,11 +12,10 @@ typedef struct {
     const fc_ops *op;
     fc_axis axis[FC_AXES]; /* rows are channels, where nothing slides along rows */
     ptrdiff_t size, channels;
-    ptrdiff_t inside, pitch;  /* elements of x that a row of outputs meets; pixels from row to row of the buffer */
-    ptrdiff_t rows, lanes;    /* of a block: rows of outputs; channels of a pixel, or 1 */
-    ptrdiff_t blocks, slices; /* of a plane: blocks of rows; of channels */
-    ptrdiff_t units, share;   /* of these blocks: all; a chunk's */
-    ptrdiff_t rows_met;       /* rows that outputs meet, beyond x, too */
+    ptrdiff_t inside, pitch; /* elements of x that a row of outputs meets; pixels from row to row of the buffer */
+    ptrdiff_t rows, lanes;   /* of a block: rows of outputs; channels of a pixel, or 1 */
+    ptrdiff_t units, share;  /* of these blocks: all; a chunk's */
+    ptrdiff_t rows_met;      /* rows that outputs meet, beyond x, too */
     int framed; /* a plane is small, and copied amid what lies beyond, rather than that each row has taps of its own */
     ptrdiff_t thread_bytes;
     char *scratch;

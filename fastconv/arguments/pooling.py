@@ -70,7 +70,8 @@ class Pool(NamedTuple):
 
     def deliver(self, result: NDArray[Any]) -> NDArray[Any]:
         """The result in its dtype, with the user's axes, in `out` when there is one."""
-        return delivered(self.as_asked(result), self.dtype, self.out)
+        with np.errstate(over="ignore"):
+            return delivered(self.as_asked(result), self.dtype, self.out)
 
     def without_arrays(self) -> Pool:
         """What delivers other results."""

@@ -22,7 +22,7 @@ from fastconv.arguments.layers import (
     layer_arguments,
 )
 from fastconv.arguments.pooling import Pool
-from fastconv.arguments.values import as_word, compute_dtype, float_dtype
+from fastconv.arguments.values import as_word, float_dtype
 from fastconv.plans import Answer, planned
 from fastconv.reference import layers as exact
 from fastconv.reference import winograd
@@ -389,7 +389,10 @@ def explained(
     zero = np.zeros((), dtype)
     x, w = np.broadcast_to(zero, g.x_shape), np.zeros(w_shape, zero.dtype)
     layer = Layer(x, w, None, g.axes, g.groups, None, g.y_shape, dtype, g.batched, g.channels_last, None)
-    plan, learnt = engine.plan(x, w, layer, g.axes), learnt and dtype.itemsize > 2 and _plan_of_last(layer, engine) is None
+    plan, learnt = (
+        engine.plan(x, w, layer, g.axes),
+        learnt and dtype.itemsize > 2 and _plan_of_last(layer, engine) is None,
+    )
     kind, used, chunks, part = plan.explain(x, w, learnt)
     pairs, points = plan.winograd(learnt), plan.transforms(learnt)
     return Explanation(kind, dtype, shape, _core.table()["isa"], part, used, chunks, 2 * pairs, points)

@@ -227,8 +227,8 @@ class _Conv:
         A layer that computes with fewer products (`accuracy`) makes values of its weights once, which take about 1.8
         times their memory, or 4 times if it is "fast"; one that transforms large kernels keeps their spectra, two
         numbers for every two elements of a tile, for up to four sizes of tiles. They are made anew when weights are
-        assigned or an optimiser takes a step. Of what is written to elements of the array in another way it has to be told; else its output is that of
-        the former weights.
+        assigned or an optimiser takes a step. Of what is written to elements of the array in another way it has to be
+        told; else its output is that of the former weights.
         """
         self._weight.changes += 1
 

@@ -130,7 +130,8 @@ def max_pool2d(
         ``OH = (H + padding before + padding behind - (kernel - 1) * dilation - 1) // stride + 1``, or rounded up with
         `ceil_mode`; likewise OW. Of x's dtype, and NaN where a window has one.
     indices : ndarray of int64, of the same shape
-        If asked for: ``row * W + column`` of the largest element, the first of equals, or of the last NaN.
+        If asked for: ``row * W + column`` of the largest element, the first of equals, or of the last NaN. (0.0 and
+        -0.0 are equal; without indices the largest may be either.)
 
     Raises
     ------

@@ -55,9 +55,10 @@ def _first(c: Pool) -> NDArray[np.int64]:
 def means(c: Pool) -> NDArray[Any]:
     """The means: the sum of what is there, divided by how many elements count."""
     sums = np.zeros(c.shape, c.compute_dtype)
-    for x, there, _ in _taps(c):
-        sums += np.where(there, x, 0).astype(sums.dtype)
-    sums /= _counts(c).astype(sums.dtype)
+    with np.errstate(all="ignore"):
+        for x, there, _ in _taps(c):
+            sums += np.where(there, x, 0).astype(sums.dtype)
+        sums /= _counts(c).astype(sums.dtype)
     return sums
 
 
