@@ -41,7 +41,7 @@ BUILDS = {
     # The least instruction set, in half the time; the others are those of "optimized".
     "native": Build("cc", ("-Og", "-DFASTCONV_LEAST")),
     "optimized": Build("cc"),
-    "clang": Build("clang"),
+    "clang": Build("clang", ("-O1",)),  # -O2 takes minutes for what is unrolled
     # Pool and driver; the kernels know of no threads, and are slow here. -R: else addresses may be too random for it.
     "threads": Build("cc", ("-O1", "-fsanitize=thread"), ("setarch", "-R"), unit="driver"),
     "aarch64": Build("aarch64-linux-gnu-gcc", ("-static",), ("qemu-aarch64-static",), "neon"),

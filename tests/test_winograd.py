@@ -151,7 +151,7 @@ def test_accuracy_of_weight_gradients(data, shape):
 
     direct = errors(accuracy="exact")
     assert (errors(method="winograd") <= direct * [1.6, 2]).all()
-    assert (errors(method="winograd", accuracy="fast") <= direct * [7, 8]).all()
+    assert (errors(method="winograd", accuracy="fast") <= direct * [7, 13]).all()
 
 
 def test_few_outputs_have_direct_weight_gradients(rng):

@@ -96,7 +96,7 @@ static int taps_run_last(const layer *l)
         return fc_points_run(l);
     fc_conv second = *g;
     second.last = 0;
-    if (g->gradient || fc_conv_tile(&second, (ptrdiff_t[2]){0}) || g->channels != 1 || g->kernels != 1 ||
+    if (g->gradient || fc_conv_tile(&second, &(fc_tile){{0}, {0}}) || g->channels != 1 || g->kernels != 1 ||
         (!lanes && (l->taps > LONGEST_PART || l->axis[DEPTH].k > 1)))
         return 1;
     return fc_lanes_run(l, !lanes);

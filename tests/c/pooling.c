@@ -72,7 +72,7 @@ void check_pool_find(fc_pool_find_fn *pool_find)
         if (trial % 2)
             spoil();
         view vx = lay(source[0], ADJACENT, 1, rows, cols + MOST, x), out = lay(dest, ADJACENT, 1, rows, cols, NULL);
-        char *which = place(3, rows * (out.row / size) * size), wrong[60] = "";
+        char *which = place(3, rows * (out.row / size) * size), wrong[80] = "";
         EACH(t, taps)
             at[t] = up_to(MOST) - 1;
         const fc_pool g = {.x = vx.p, .to = out.p, .xs = vx.row / size, .os = out.row / size, .rows = rows, .cols = cols, .taps = taps,
