@@ -152,12 +152,12 @@ static void boxes_compute_turned(const job *j, ptrdiff_t z, patch *p)
     p->out = j->s.strip_sums, p->out_row = c->strip.row, p->out_result = strip_bytes(c);
     c->method->turned(c, &j->s, p);
     for (ptrdiff_t r = 0; r < c->results; r++) {
-        const char *from = p->out + r * p->out_result;
+        char *const from = p->out + r * p->out_result;
         const ptrdiff_t result = r * c->g->result_step;
         if (c->out_adjacent)
             fc_copy_turned(out_at(j, z, p->row, p->col) + result, step, from, p->out_row * c->size, p->cols, p->rows, c->size);
         for (ptrdiff_t i = 0; i < p->cols && !c->out_adjacent; i++)
-            boxes_store(j, out_at(j, z, p->row, p->col + i) + result, step, (char *)from + i * p->out_row * c->size, p->rows);
+            boxes_store(j, out_at(j, z, p->row, p->col + i) + result, step, from + i * p->out_row * c->size, p->rows);
     }
 }
 

@@ -49,11 +49,12 @@ static void separable_parts(const call *c, fc_room *r, scratch *s)
     }
 }
 
-/* A pass of K3. A dilation of rows, of which there is none where there is one tap row, makes as many interleaved images. */
-static void separable_pass(const call *c, const fc_taps *taps, const char *src, ptrdiff_t row, char *out, ptrdiff_t out_row,
-                           ptrdiff_t rows, ptrdiff_t cols)
+/* A pass of K3. A dilation of the axis that is down, of which there is none where there is one tap row, makes as many interleaved
+ * images. */
+static void separable_pass(const call *c, int axis, const fc_taps *taps, const char *src, ptrdiff_t row, char *out,
+                           ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t cols)
 {
-    ptrdiff_t images = taps->h > 1 ? c->g->axis[ROWS].dilation : 1;
+    ptrdiff_t images = taps->h > 1 ? c->g->axis[axis].dilation : 1;
     for (ptrdiff_t i = 0; i < images && i < rows; i++)
         c->op->corr(src + i * row * c->size, images * row, taps, out + i * out_row * c->size, images * out_row,
                     parts_of(rows - i, images), cols);
@@ -75,7 +76,7 @@ static void separable_across(const call *c, const scratch *s, ptrdiff_t term, ch
     }
     for (ptrdiff_t t = 0; t < (c->g->combine == FC_ADDED ? 1 : terms); t++) {
         across.k = c->g->factor[COLS] + t * w * c->size;
-        separable_pass(c, &across, s->sums + t * term * c->size, work, out + t * out_result, out_row, rows, cols);
+        separable_pass(c, ROWS, &across, s->sums + t * term * c->size, work, out + t * out_result, out_row, rows, cols);
     }
 }
 
@@ -93,11 +94,11 @@ static void separable_block(const call *c, const scratch *s, const patch *p, ptr
             for (ptrdiff_t z = 0; z < depth; z++)
                 s->at[z] = z * axis[DEPTH].dilation * p->r->plane;
             fc_taps deep = {.h = 1, .full = depth, .at = s->at, .k = c->g->factor[DEPTH] + t * depth * c->size};
-            separable_pass(c, &deep, src, p->r->row, s->planes, work, tall, broad);
+            separable_pass(c, ROWS, &deep, src, p->r->row, s->planes, work, tall, broad);
             from = s->planes, row = work;
         }
         fc_taps down = {.h = h, .full = 1, .at = here, .k = c->g->factor[ROWS] + t * h * c->size, .far = h >= c->fetches_from};
-        separable_pass(c, &down, from, row, s->sums + t * term * c->size, work, rows, broad);
+        separable_pass(c, ROWS, &down, from, row, s->sums + t * term * c->size, work, rows, broad);
     }
     separable_across(c, s, term, p->out + (i * p->out_row + j) * c->size, p->out_row, p->out_result, rows, cols);
 }
@@ -136,11 +137,8 @@ static void separable_turned(const call *c, const scratch *s, const patch *p)
     for (ptrdiff_t t = 0; t < c->g->terms; t++) {
         fc_taps down = {.h = 1, .full = rows->k, .at = s->at, .k = c->g->factor[ROWS] + t * rows->k * c->size},
                 across = {.h = cols->k, .full = 1, .at = here, .k = c->g->factor[COLS] + t * cols->k * c->size};
-        c->op->corr(p->src, p->r->row, &down, s->turned, p->r->row, reach(cols, p->cols), p->rows);
-        for (ptrdiff_t i = 0; i < cols->dilation && i < p->cols; i++)
-            c->op->corr(s->turned + i * p->r->row * c->size, cols->dilation * p->r->row, &across,
-                        sums + t * term + i * p->out_row * c->size, cols->dilation * p->out_row,
-                        parts_of(p->cols - i, cols->dilation), p->rows);
+        separable_pass(c, COLS, &down, p->src, p->r->row, s->turned, p->r->row, reach(cols, p->cols), p->rows);
+        separable_pass(c, COLS, &across, s->turned, p->r->row, sums + t * term, p->out_row, p->cols, p->rows);
     }
     if (separable_is_norm(c)) {
         static const float ones[SEPARABLE_TERMS] = {1, 1};

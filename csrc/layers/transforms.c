@@ -26,20 +26,18 @@
 /* The elements from the first tap of a kernel to its last */
 static ptrdiff_t transforms_span(const fc_axis *a) { return (a->k - 1) * a->dilation + 1; }
 
-/* Direct sums of a plane: rows of taps that meet nothing but zeros are left out (lanes.c) */
+/* Direct sums of a plane: rows of taps that meet nothing but zeros are left out where there is one channel (lanes.c) */
 static double transforms_direct_us(const layer *l)
 {
     const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
-    double met = 0;
-    for (ptrdiff_t o = 0; o < rows->out; o++) {
-        ptrdiff_t from = 0, end = rows->k;
-        if (rows->boundary == FC_CONSTANT)
-            inside(rows->n, rows->dilation, o - rows->lead, rows->k, &from, &end);
+    const int dense = l->g->channels > 1, leaves_out = !dense && rows->boundary == FC_CONSTANT;
+    const double pairs = dense ? (double)l->g->channels * (double)l->g->kernels : 1;
+    double met = leaves_out ? 0 : (double)rows->out * (double)rows->k;
+    for (ptrdiff_t o = 0; o < rows->out && leaves_out; o++) {
+        ptrdiff_t from, end;
+        inside(rows->n, rows->dilation, o - rows->lead, rows->k, &from, &end);
         met += (double)(end - from);
     }
-    const double pairs = l->g->channels > 1 ? (double)l->g->channels * (double)l->g->kernels : 1;
-    if (l->g->channels > 1) /* products.c */
-        met = (double)rows->out * (double)rows->k;
     return fc_time_us(RATE_TRANSFORMS, pairs * met * (double)cols->k * (double)cols->out * (double)l->size, LINE, 0);
 }
 
