@@ -137,7 +137,7 @@ def step(options: argparse.Namespace) -> Iterator[Pair]:
     x, labels = rng.random((batch, 1, 8, 8)).astype(options.dtype), rng.integers(0, 10, batch)
     first = nn.Conv2d(1, 16, 3, padding=1, activation="relu", dtype=options.dtype, seed=0)
     second = nn.Conv2d(16, 32, 3, stride=2, padding=1, activation="relu", dtype=options.dtype, seed=1)
-    network = learning.Network([first, second, learning.Dense(512, 10, dtype=options.dtype, seed=2)])
+    network = nn.Sequential(first, second, nn.Flatten(), nn.Linear(512, 10, dtype=options.dtype, seed=2))
     relu, flat = t.nn.ReLU(), t.nn.Flatten()
     convs = t.nn.Conv2d(1, 16, 3, padding=1), t.nn.Conv2d(16, 32, 3, stride=2, padding=1)
     model = t.nn.Sequential(convs[0], relu, convs[1], relu, flat, t.nn.Linear(512, 10))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Just enough to learn with the layers of `fastconv.nn`: a fully connected layer, a loss, a list of layers, a trainer.
+"""Just enough to learn with the layers of `fastconv.nn`: losses and a trainer.
 
 This is the lecture's, not a framework: what happens in a step can be read in one screen.
 """
@@ -7,177 +7,23 @@ This is the lecture's, not a framework: what happens in a step can be read in on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fastconv import nn
-from fastconv.arguments.layer_geometry import check_size
-from fastconv.arguments.values import as_count, as_flag, as_list, as_numbers, float_dtype, generator, native
+from fastconv.arguments.values import as_count, as_flag, as_numbers, as_real, generator
 
-__all__ = ["Dense", "Network", "NonFiniteLossError", "accuracy", "cross_entropy", "squared_error", "train"]
+__all__ = ["NonFiniteLossError", "accuracy", "cross_entropy", "squared_error", "train"]
 
 Array = NDArray[Any]
-LEARNS = ("__call__", "forward", "backward", "parameters")  # the methods of a layer
 Loss = Callable[[Array, Array], tuple[float, Array]]
 
 
 class NonFiniteLossError(ArithmeticError):
     """The loss is NaN or infinite: training has left the numbers, most often because the rate is too high."""
-
-
-class Learns(Protocol):
-    """What a `Network` is made of: the layers of `fastconv.nn` and `Dense`."""
-
-    def __call__(self, x: Any) -> Array: ...
-    def forward(self, x: Any) -> Array: ...
-    def backward(self, grad_output: Any, *, needs_input: bool = True) -> Array | None: ...
-    def parameters(self) -> list[nn.Parameter]: ...
-
-
-class Dense:
-    """A fully connected layer ``y = x @ weight.T + bias``; x (N, ...) is flattened to (N, inputs).
-
-    Parameters
-    ----------
-    inputs, units : int
-    activation : {None, "relu"}
-    dtype : {float16, float32, float64}
-    seed : int or numpy.random.Generator, optional
-        Weights and bias are uniform in +-1 / sqrt(inputs), as in `torch.nn.Linear`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastconv.learning import Dense
-    >>> Dense(12, 5, seed=0)(np.ones((2, 3, 4), np.float32)).shape
-    (2, 5)
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        units: int,
-        activation: str | None = None,
-        *,
-        dtype: DTypeLike = np.float32,
-        seed: Any = None,
-    ) -> None:
-        if activation is not None and not (isinstance(activation, str) and activation == "relu"):
-            raise ValueError(f"activation must be None or 'relu'; got {activation!r}")
-        shape = as_count(units, "units"), as_count(inputs, "inputs")
-        check_size(shape, "the weights' by units and inputs")
-        rng, most, asked = generator(seed), 1 / math.sqrt(shape[1]), float_dtype(dtype)
-        self.weight = nn.Parameter("weight", rng.uniform(-most, most, shape).astype(asked))
-        self.bias = nn.Parameter("bias", rng.uniform(-most, most, shape[0]).astype(asked))
-        self.activation = activation
-        self._seen: tuple[Array, Array] | None = None
-
-    def __call__(self, x: ArrayLike) -> Array:
-        """The layer's output for x."""
-        y: Array = self._flat(x) @ self.weight.value.T + self.bias.value
-        return np.maximum(y, 0) if self.activation else y
-
-    def _flat(self, x: ArrayLike) -> Array:
-        a = _real(x, "x")
-        inputs = self.weight.value.shape[1]
-        if a.ndim < 2 or math.prod(a.shape[1:]) != inputs:
-            raise ValueError(f"x must have shape (N, ...) with {inputs} elements each; got shape {a.shape}")
-        return a.reshape(len(a), inputs)
-
-    def forward(self, x: ArrayLike) -> Array:
-        """The layer's output, with what `backward` needs remembered."""
-        seen = _real(x, "x")
-        y = self(seen)
-        self._seen = seen, y
-        return y
-
-    def backward(self, grad_output: ArrayLike, *, needs_input: bool = True) -> Array | None:
-        """The gradient of the last `forward`'s x; sets those of the parameters, in their dtype."""
-        if self._seen is None:
-            raise RuntimeError("backward() needs a forward(x) before each")
-        x, y = self._seen
-        grad, wanted = _real(grad_output, "grad_output"), as_flag(needs_input, "needs_input")
-        if grad.shape != y.shape:
-            raise ValueError(f"grad_output must have the output's shape {y.shape}; got {grad.shape}")
-        self._seen = None
-        grad = np.where(y > 0, grad, grad.dtype.type(0)) if self.activation else grad
-        dtype = self.weight.value.dtype
-        self.weight.grad = (grad.T @ self._flat(x)).astype(dtype, copy=False)
-        self.bias.grad = grad.sum(0).astype(dtype, copy=False)
-        return (grad @ self.weight.value).reshape(x.shape) if wanted else None
-
-    def parameters(self) -> list[nn.Parameter]:
-        """What is learned."""
-        return [self.weight, self.bias]
-
-
-class Network:
-    """Layers, one after the other.
-
-    Parameters
-    ----------
-    layers : iterable of layers
-        Of `fastconv.nn`, `Dense`, or what else has their methods. None of them twice: each remembers one `forward`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastconv import nn
-    >>> from fastconv.learning import Dense, Network
-    >>> network = Network([nn.Conv2d(1, 4, 3, activation="relu", seed=0), Dense(4 * 6 * 6, 10, seed=1)])
-    >>> network(np.ones((2, 1, 8, 8), np.float32)).shape, network.count_parameters()
-    ((2, 10), 1490)
-    """
-
-    def __init__(self, layers: Iterable[Learns]) -> None:
-        self.layers: list[Learns] = as_list(layers, "layers", "layers")
-        for layer in self.layers:
-            _learning(layer, "layers")
-        if len({id(layer) for layer in self.layers}) < len(self.layers):
-            raise ValueError(f"layers must not hold one twice, which remembers but one forward(x); got {self.layers}")
-
-    def __call__(self, x: Array) -> Array:
-        """The output for x."""
-        for layer in self.layers:
-            x = layer(x)
-        return x
-
-    def forward(self, x: Array) -> Array:
-        """The output for x, remembered for `backward`."""
-        for layer in self.layers:
-            x = layer.forward(x)
-        return x
-
-    def backward(self, grad_output: Array) -> None:
-        """Set the gradients of all parameters, last layer first."""
-        grad: Array | None = grad_output
-        for layer in reversed(self.layers):
-            grad = layer.backward(grad, needs_input=layer is not self.layers[0])
-
-    def parameters(self) -> list[nn.Parameter]:
-        """Those of all layers."""
-        return [p for layer in self.layers for p in layer.parameters()]
-
-    def count_parameters(self) -> int:
-        """How many numbers are learned."""
-        return sum(p.value.size for p in self.parameters())
-
-
-def _learning(value: Any, name: str) -> None:
-    """Refuse what cannot learn."""
-    if isinstance(value, type) or not all(callable(getattr(value, m, None)) for m in LEARNS):
-        raise TypeError(f"{name} must have the methods {', '.join(LEARNS)}; got {value!r}")
-
-
-def _real(value: ArrayLike, name: str) -> Array:
-    """An array of floats, or of integers."""
-    array = as_numbers(value, name)
-    if array.dtype.kind == "c":
-        raise TypeError(f"{name} has dtype {array.dtype}; floats, integers and bools are accepted")
-    return native(array)
 
 
 def _labels(value: ArrayLike, scores: Array) -> NDArray[np.intp]:
@@ -215,7 +61,7 @@ def cross_entropy(scores: ArrayLike, labels: ArrayLike) -> tuple[float, Array]:
     >>> round(loss, 4), gradient
     (0.6931, array([[-0.5,  0.5]]))
     """
-    given = _real(scores, "scores")
+    given = as_real(scores, "scores")
     if given.ndim != 2 or given.size == 0:
         raise ValueError(f"scores must have shape (N, classes) and not be empty; got shape {given.shape}")
     columns = _labels(labels, given)
@@ -251,7 +97,7 @@ def squared_error(y: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
     >>> squared_error(np.array([1.0, 3.0]), np.array([1.0, 1.0]))
     (2.0, array([0., 2.]))
     """
-    outputs, wanted = _real(y, "y"), _real(target, "target")
+    outputs, wanted = as_real(y, "y"), as_real(target, "target")
     if outputs.size == 0:
         raise ValueError(f"y must not be empty; got shape {outputs.shape}")
     if outputs.shape != wanted.shape:
@@ -263,7 +109,7 @@ def squared_error(y: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
 
 
 def train(
-    network: Network,
+    network: nn.Module,
     x: ArrayLike,
     target: ArrayLike,
     loss: Loss = cross_entropy,
@@ -280,7 +126,8 @@ def train(
 
     Parameters
     ----------
-    network : Network
+    network : nn.Module
+        Such as `nn.Sequential`.
     x, target : array_like, shape (N, ...)
         Examples and what is wanted of them.
     loss : callable
@@ -308,14 +155,15 @@ def train(
     --------
     >>> import numpy as np
     >>> from fastconv import nn
-    >>> from fastconv.learning import Network, squared_error, train
+    >>> from fastconv.learning import squared_error, train
     >>> edge = nn.Conv1d(1, 1, 2, bias=False, dtype=np.float64, seed=0)
     >>> x = np.array([[[0.0, 0.0, 1.0, 1.0, 0.0]]])
-    >>> losses = train(Network([edge]), x, np.diff(x), squared_error, epochs=60, lr=0.3)
+    >>> losses = train(edge, x, np.diff(x), squared_error, epochs=60, lr=0.3)
     >>> edge.weight.round(2)
     array([[[-0.98,  0.98]]])
     """
-    _learning(network, "network")
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"network must be of type nn.Module; got {network!r}")
     if not callable(loss):
         raise TypeError(f"loss must be a function of outputs and targets; got {loss!r}")
     inputs, wanted, cools = as_numbers(x, "x"), as_numbers(target, "target"), as_flag(cool, "cool")
@@ -344,7 +192,7 @@ def train(
                 raise NonFiniteLossError(
                     f"the loss is {value} in epoch {epoch}, step {step}; a lower lr than {lr} may help"
                 )
-            network.backward(gradient)
+            network.backward(gradient, needs_input=False)
             optimiser.step()
             total += value * len(some)
         losses.append(total / count)
@@ -356,7 +204,7 @@ def accuracy(network: Callable[[Array], Array], x: ArrayLike, labels: ArrayLike)
 
     Parameters
     ----------
-    network : Network
+    network : nn.Module
         Or what else makes scores (N, classes) of x.
     x : array_like, shape (N, ...)
     labels : array_like of int, shape (N,)
@@ -370,15 +218,15 @@ def accuracy(network: Callable[[Array], Array], x: ArrayLike, labels: ArrayLike)
     Examples
     --------
     >>> import numpy as np
-    >>> from fastconv.learning import Dense, Network, accuracy
-    >>> layer = Dense(2, 2, seed=0)
-    >>> layer.weight.value[:], layer.bias.value[:] = np.eye(2), 0
-    >>> accuracy(Network([layer]), np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 0]))
+    >>> from fastconv import nn
+    >>> from fastconv.learning import accuracy
+    >>> layer = nn.Linear.from_weights(np.eye(2))
+    >>> accuracy(layer, np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 0]))
     0.5
     """
     if not callable(network) or isinstance(network, type):
-        raise TypeError(f"network must be a Network; got {network!r}")
-    scores = _real(network(as_numbers(x, "x")), "network's result")
+        raise TypeError(f"network must be of type nn.Module; got {network!r}")
+    scores = as_real(network(as_numbers(x, "x")), "network's result")
     if scores.ndim != 2 or scores.size == 0:
         raise ValueError(f"network must give scores (N, classes) for x, and some; got shape {scores.shape}")
     return float(np.mean(scores.argmax(1) == _labels(labels, scores)))

@@ -233,8 +233,8 @@ def learning_kernels() -> Part:
     x[..., 2:6] = 0
     edge = nn.Conv2d(1, 1, (1, 2), bias=False, dtype=np.float64, seed=0)
     before = edge.weight.ravel().copy()
-    network, wanted = learning.Network([edge]), fastconv.corr2d(x, [[-1.0, 1.0]])
-    losses = learning.train(network, x, wanted, learning.squared_error, epochs=60, lr=0.5, momentum=0.5)
+    wanted = fastconv.corr2d(x, [[-1.0, 1.0]])
+    losses = learning.train(edge, x, wanted, learning.squared_error, epochs=60, lr=0.5, momentum=0.5)
     lines = [
         "A layer sees a picture and what a filter made of it, and follows the gradient of the squared error.",
         "The first picture is white with a black bar, its edges found by [-1, 1]; that the layer does not know:",
@@ -254,9 +254,7 @@ def learning_kernels() -> Part:
         target = np.float64(k)
         layer = nn.Conv2d(1, 1, 3, bias=False, dtype=np.float64, seed=1)
         wanted = fastconv.corr2d(contrast, target)[None, None]
-        curves[name] = learning.train(
-            learning.Network([layer]), contrast[None, None], wanted, learning.squared_error, epochs=2500, lr=0.15
-        )
+        curves[name] = learning.train(layer, contrast[None, None], wanted, learning.squared_error, epochs=2500, lr=0.15)
         error = np.abs(layer.weight[0, 0] - target).max()
         lines.append(f"    {name:10}{curves[name][0]:14.2f}{curves[name][-1]:14.1e}{error:27.1e}")
         panels.append(Panel(f"{name}, learned", "weights; grey is zero", signed(layer.weight[0, 0])))
@@ -281,8 +279,8 @@ def digits() -> Part:
     answers = np.tile(labels[taught], 9)
     first = nn.Conv2d(1, 16, 3, padding=1, activation="relu", seed=0)
     second = nn.Conv2d(16, 32, 3, stride=2, padding=1, activation="relu", seed=1)
-    reader = learning.Network([first, second, learning.Dense(512, 10, seed=2)])
-    connected = learning.Network([learning.Dense(64, 128, "relu", seed=0), learning.Dense(128, 10, seed=1)])
+    reader = nn.Sequential(first, second, nn.Flatten(), nn.Linear(512, 10, seed=2))
+    connected = nn.Sequential(nn.Flatten(), nn.Linear(64, 128, seed=0), nn.ReLU(), nn.Linear(128, 10, seed=1))
     how: dict[str, Any] = {"epochs": 12, "batch": 64, "lr": 0.2, "weight_decay": 1e-4, "cool": True}
     lines = [
         f"{len(taught)} digits of 8 x 8 pixels to learn from, each in nine places a pixel apart; {len(tested)} others,",

@@ -51,7 +51,7 @@ def floats(*shape):
 
 
 def network():
-    return learning.Network([nn.Conv2d(1, 2, 2, seed=0), learning.Dense(8, 3, seed=0)])
+    return nn.Sequential(nn.Conv2d(1, 2, 2, seed=0), nn.Flatten(), nn.Linear(8, 3, seed=0))
 
 
 def forwarded(layer, *shape):
@@ -103,6 +103,57 @@ def of_rank(rank):
     }
 
 
+# Layers with good arguments, and the shape of an x that they take.
+MADE = {
+    "Cat": ({}, (4, 3)),
+    "Dropout": ({"p": 0}, (4, 3)),
+    "Flatten": ({}, (4, 3)),
+    "Hardtanh": ({"min_val": -1, "max_val": 1}, (4, 3)),
+    "Identity": ({}, (4, 3)),
+    "Linear": ({"in_features": 8, "out_features": 3}, (4, 8)),
+    "ReLU": ({}, (4, 3)),
+    "ReLU6": ({}, (4, 3)),
+    "Sigmoid": ({}, (4, 3)),
+    "Softmax": ({"dim": 1}, (4, 3)),
+    **{f"BatchNorm{rank}d": ({"num_features": 4}, (2, 4, *DIMS[rank])) for rank in DIMS},
+    **{
+        f"ConvTranspose{rank}d": ({"in_channels": 4, "out_channels": 6, "kernel_size": 2}, (2, 4, *DIMS[rank]))
+        for rank in DIMS
+    },
+    **{f"{kind}Pool{rank}d": ({"kernel_size": 2}, (2, 4, *DIMS[rank])) for rank in DIMS for kind in ("Avg", "Max")},
+    **{
+        f"Adaptive{kind}Pool{rank}d": ({"output_size": 2}, (2, 4, *DIMS[rank]))
+        for rank in DIMS
+        for kind in ("Avg", "Max")
+    },
+}
+
+
+def of_layer(name):
+    """The calls of a layer."""
+    cls, (how, shape) = getattr(nn, name), MADE[name]
+    layer, x = cls(**how), floats(*shape)
+    calls = {
+        f"nn.{name}": (cls, how),
+        f"nn.{name}.__call__": (layer, {"x": x}),
+        f"nn.{name}.forward": (layer.forward, {"x": x}),
+    }
+    if "Pool" not in name:
+        calls[f"nn.{name}.backward"] = (
+            lambda grad_output, needs_input=True: forwarded(layer, *shape).backward(
+                grad_output, needs_input=needs_input
+            ),
+            {"grad_output": layer(x)},
+        )
+    if hasattr(cls, "from_weights"):
+        calls[f"nn.{name}.from_weights"] = (cls.from_weights, {"weight": layer.weight})
+    return calls
+
+
+# Layers, and what none of them is asked here.
+LAYERS = [name for name in nn.__all__ if isinstance(thing := getattr(nn, name), type) and issubclass(thing, nn.Module)]
+UNASKED = ("count_parameters", "load", "load_state_dict", "parameters", "refresh", "save", "state_dict")
+
 LOSSES = {"x": floats(4, 1, 3, 3), "target": np.array([0, 1, 2, 0])}
 CALLS = {
     **of_rank(1),
@@ -111,6 +162,17 @@ CALLS = {
     "nn.explain": (nn.explain, {"x_shape": (2, 4, 6, 5), "w_shape": (6, 4, 3, 2)}),
     "nn.unfold": (nn.unfold, {"x": floats(1, 2, 6, 5), "kernel_size": 2}),
     "nn.fold": (nn.fold, {"x": floats(1, 8, 20), "output_size": (6, 5), "kernel_size": 2}),
+    **{call: how for name in MADE if name != "Cat" for call, how in of_layer(name).items()},
+    "nn.Cat": (nn.Cat, {}),
+    "nn.Graph": (nn.Graph, {"steps": {"a": (nn.ReLU(), "x")}}),
+    "nn.Sequential.__call__": (network(), {"x": floats(4, 1, 3, 3)}),
+    "nn.Sequential.forward": (network().forward, {"x": floats(4, 1, 3, 3)}),
+    "nn.Sequential.backward": (
+        lambda grad_output, needs_input=True: forwarded(network(), 4, 1, 3, 3).backward(
+            grad_output, needs_input=needs_input
+        ),
+        {"grad_output": floats(4, 3)},
+    ),
     "nn.Parameter": (nn.Parameter, {"name": "p", "value": floats(2)}),
     "nn.SGD": (nn.SGD, {"parameters": [nn.Parameter("p", floats(2))], "lr": 0.1}),
     "nn.SGD.step": (lambda: None, {}),
@@ -120,16 +182,6 @@ CALLS = {
     "dense.dense_weight": (dense.dense_weight, {"k": [[1, 2]], "shape": (3, 4)}),
     "dense.dense_matrix": (dense.dense_matrix, {"k": [[1, 2]], "shape": (3, 4), "sparse": False}),
     "dense.as_kernel": (dense.as_kernel, {"W": floats(1, 1, 1, 1)}),
-    "learning.Dense": (learning.Dense, {"inputs": 8, "units": 3}),
-    "learning.Dense.__call__": (learning.Dense(8, 3), {"x": floats(4, 8)}),
-    "learning.Dense.forward": (learning.Dense(8, 3).forward, {"x": floats(4, 8)}),
-    "learning.Dense.backward": (
-        lambda grad_output, needs_input=True: forwarded(learning.Dense(8, 3, seed=0), 4, 8).backward(
-            grad_output, needs_input=needs_input
-        ),
-        {"grad_output": floats(4, 3)},
-    ),
-    "learning.Network": (learning.Network, {"layers": [learning.Dense(8, 3)]}),
     "learning.cross_entropy": (
         learning.cross_entropy,
         {"scores": floats(4, 3), "labels": np.array([0, 1, 2, 0])},
@@ -142,8 +194,8 @@ CALLS = {
     ),
 }
 
-# What is not called here: records and exceptions, whose arguments nothing reads; what the layers of a network are
-# asked, which they check; files, which have tests of their own.
+# What is not called here: records and exceptions, whose arguments nothing reads; what takes any number of arrays or
+# layers, or is asked of each layer alike; files, which have tests of their own.
 NOT_CALLED = {
     "dense.Cost",
     "dense.Recovered",
@@ -151,9 +203,14 @@ NOT_CALLED = {
     "learning.NonFiniteLossError",
     "nn.Gradients",
     "nn.SGD.step",
-    *(f"learning.Network.{m}" for m in ("__call__", "forward", "backward", "parameters", "count_parameters")),
-    "learning.Dense.parameters",
-    *(f"nn.Conv{rank}d.{m}" for rank in (1, 2, 3) for m in ("parameters", "save", "load", "refresh")),
+    "nn.read_weights",
+    "nn.Add",
+    "nn.Module",
+    "nn.Sequential",
+    *(f"nn.{name}.{m}" for name in LAYERS for m in UNASKED),
+    *(f"nn.{name}.{m}" for name in ("Add", "Cat", "Graph", "Module") for m in ("__call__", "forward", "backward")),
+    *(f"nn.{name}.{m}" for name in ("Graph", "Sequential") for m in ("folded", "summary", "layers")),
+    *(f"nn.{name}.backward" for name in LAYERS if "Pool" in name),
 }
 # Good arguments of another kind: as many epochs never end, and what a loss raises comes through.
 ACCEPTED = {("learning.train", "epochs"): {"2**62"}, ("learning.train", "loss"): {"a function", "a class"}}
@@ -262,9 +319,9 @@ FLOATS = "dtype must be float16, float32 or float64"
         ),
         (lambda: nn.Conv2d.from_weights(3), ValueError, r"weight must have 4 dimensions; got shape \(\)"),
         (lambda: nn.Conv2d.from_weights(floats(1, 1, 0, 2)), ValueError, "weight must have one tap"),
-        (lambda: learning.Dense(0, 3), ValueError, "inputs must be at least 1; got 0"),
-        (lambda: learning.Dense(3, 3, dtype=int), TypeError, rf"{FLOATS}.*int64"),
-        (lambda: learning.Network([learning.Dense(3, 3)] * 2), ValueError, "layers must not hold one twice"),
+        (lambda: nn.Linear(0, 3), ValueError, "in_features must be at least 1; got 0"),
+        (lambda: nn.Linear(3, 3, dtype=int), TypeError, rf"{FLOATS}.*int64"),
+        (lambda: nn.Sequential(*[nn.Linear(3, 3)] * 2), ValueError, "layers must not be there twice"),
     ],
 )
 def test_messages(call, error, says):
@@ -314,5 +371,5 @@ def test_arrays_of_foreign_byte_order(isa, rng, name):
     swapped = {p: a.astype(a.dtype.newbyteorder()) if isinstance(a, np.ndarray) else a for p, a in random.items()}
     if name == "learning.train":
         random["network"], swapped["network"] = network(), network()
-    if name not in ("nn.Parameter", "learning.Dense", *(f"nn.Conv{rank}d" for rank in (1, 2, 3))):
+    if name != "nn.Parameter" and "seed" not in arguments_of(function):
         assert_same(function(**swapped), function(**random))

@@ -398,7 +398,7 @@ def header(shape, dtype="<f4"):
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        (dict(more=header((2**30,), "|i1") + bytes(2**28)), "it holds .*more"),
+        (dict(more=header((2**30,), "|i1") + bytes(2**28)), "compressed"),
         (dict(weight=header((2**26,)) + bytes(2**28)), "compressed"),
         (dict(options=header((), "<U67108864") + bytes(2**28)), "compressed"),
     ],

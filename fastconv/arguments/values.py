@@ -55,6 +55,14 @@ def as_numbers(value: ArrayLike, name: str) -> NDArray[Any]:
     return array
 
 
+def as_real(value: ArrayLike, name: str) -> NDArray[Any]:
+    """An array of floats, integers or bools, in this machine's byte order."""
+    array = as_numbers(value, name)
+    if array.dtype.kind == "c":
+        raise TypeError(f"{name} has dtype {array.dtype}; floats, integers and bools are accepted")
+    return native(array)
+
+
 def as_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
     if out is None:
         return None

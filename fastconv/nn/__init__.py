@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Convolution layers on NumPy arrays: what deep learning calls convolution, which is correlation with channels."""
+"""Convolution layers on NumPy arrays: what deep learning calls convolution, which is correlation with channels. And
+what else a network of them is made of."""
 
+from fastconv.nn.activations import Dropout, Flatten, Hardtanh, Identity, ReLU, ReLU6, Sigmoid, Softmax
+from fastconv.nn.files import read_weights
 from fastconv.nn.folding import fold, unfold
 from fastconv.nn.functional import Explanation, conv1d, conv2d, conv3d, explain
 from fastconv.nn.gradients import (
@@ -18,7 +21,10 @@ from fastconv.nn.gradients import (
     conv3d_input,
     conv3d_weight,
 )
+from fastconv.nn.linear import BatchNorm1d, BatchNorm2d, BatchNorm3d, Linear
+from fastconv.nn.module import Module
 from fastconv.nn.modules import Conv1d, Conv2d, Conv3d
+from fastconv.nn.networks import Add, Cat, Graph, Sequential
 from fastconv.nn.optim import SGD, Parameter
 from fastconv.nn.pooling import (
     adaptive_avg_pool1d,
@@ -34,16 +40,63 @@ from fastconv.nn.pooling import (
     max_pool2d,
     max_pool3d,
 )
+from fastconv.nn.pools import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+    AvgPool1d,
+    AvgPool2d,
+    AvgPool3d,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+)
 from fastconv.nn.transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from fastconv.nn.transposed_layers import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 
 __all__ = [
     "SGD",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
+    "Add",
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "Cat",
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "Dropout",
     "Explanation",
+    "Flatten",
     "Gradients",
+    "Graph",
+    "Hardtanh",
+    "Identity",
+    "Linear",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "Module",
     "Parameter",
+    "ReLU",
+    "ReLU6",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
@@ -76,5 +129,6 @@ __all__ = [
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "read_weights",
     "unfold",
 ]

@@ -9,9 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from typing_extensions import TypeVar as TypeVarWithDefault
 
+from fastconv.nn.activations import Dropout, Flatten, Hardtanh, Identity, ReLU, ReLU6, Sigmoid, Softmax
+from fastconv.nn.files import read_weights
 from fastconv.nn.functional import Explanation, explain
 from fastconv.nn.gradients import Gradients, conv1d_backward, conv2d_backward, conv3d_backward
+from fastconv.nn.linear import BatchNorm1d, BatchNorm2d, BatchNorm3d, Linear
+from fastconv.nn.module import Module
 from fastconv.nn.modules import Conv1d, Conv2d, Conv3d
+from fastconv.nn.networks import Add, Cat, Graph, Sequential
 from fastconv.nn.optim import SGD, Parameter
 from fastconv.nn.pooling import (
     adaptive_avg_pool1d,
@@ -27,6 +32,21 @@ from fastconv.nn.pooling import (
     max_pool2d,
     max_pool3d,
 )
+from fastconv.nn.pools import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+    AvgPool1d,
+    AvgPool2d,
+    AvgPool3d,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+)
+from fastconv.nn.transposed_layers import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from fastconv.typing import (
     Accuracy,
     Activation,
@@ -43,12 +63,44 @@ from fastconv.typing import (
 
 __all__ = [
     "SGD",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
+    "Add",
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "Cat",
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "Dropout",
     "Explanation",
+    "Flatten",
     "Gradients",
+    "Graph",
+    "Hardtanh",
+    "Identity",
+    "Linear",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "Module",
     "Parameter",
+    "ReLU",
+    "ReLU6",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
@@ -81,6 +133,7 @@ __all__ = [
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "read_weights",
     "unfold",
 ]
 

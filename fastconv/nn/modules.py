@@ -3,12 +3,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import zipfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -32,20 +28,17 @@ from fastconv.arguments.values import (
     as_word,
     float_dtype,
     generator,
-    native,
     per_axis,
 )
-from fastconv.files import written_whole
 from fastconv.nn.functional import Engine, Explanation, as_engine, conv, explained, learn
 from fastconv.nn.gradients import backward
-from fastconv.nn.optim import Parameter
+from fastconv.nn.module import Weighted, asked_of, masked, passed
 from fastconv.plans import planned
 from fastconv.typing import Accuracy, Activation, IntOrTuple, Layout, Padding, PaddingMode
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d"]
 
 NAMES = Names("x", "weight", owner="weight")
-KINDS = {"options": "U", "weight": "f", "bias": "f"}  # what save() writes, with the kinds of their dtypes
 SAVED = ("stride", "padding", "dilation", "groups", "padding_mode", "activation", "layout")
 
 MOST_SHAPES = 64  # of x, that a layer remembers,
@@ -61,7 +54,7 @@ class _Known(NamedTuple):
     values: dict[Any, NDArray[Any]]  # the same by what it depends on, as many shapes have one
 
 
-class _Conv:
+class _Conv(Weighted):
     """A layer with weights of its own; see Conv2d."""
 
     rank: ClassVar[int]
@@ -148,52 +141,19 @@ class _Conv:
         arrays, _ = as_floats({"weight": w, "bias": bias}, None, NAMES.owner)
         first = as_bias(arrays.get("bias"), w.shape[0], "kernel")
         self._clamp = as_clamp(options.activation)
-        activation = options.activation if isinstance(options.activation, str) else self._clamp
-        self._options = how._replace(groups=groups, activation=activation)
-        self._how = self._options[: len(SAVED)]
+        self.activation = options.activation if isinstance(options.activation, str) else self._clamp
+        self._asked = how._replace(groups=groups, activation=self.activation)
+        self._how = self._asked[: len(SAVED)]
+        self.layout = options.layout
         self._engine = as_engine("auto", accuracy, threads)
-        self._seen: tuple[NDArray[Any], NDArray[np.bool] | None] | None = None
         self._known: _Known | None = None
-        self._weight = Parameter("weight", np.ascontiguousarray(arrays["weight"]))
-        self._bias = None if first is None else Parameter("bias", first)
-
-    @property
-    def weight(self) -> NDArray[Any]:
-        """The kernels (K, C / groups, ...). Others of their shape may be assigned. What is written to some of them
-        needs `refresh`, unless a step of an optimiser does it."""
-        return self._weight.value
-
-    @weight.setter
-    def weight(self, value: ArrayLike) -> None:
-        self._assign(self._weight, value)
-
-    @property
-    def bias(self) -> NDArray[Any] | None:
-        """One number for each kernel, like `weight`; None: there is none."""
-        return None if self._bias is None else self._bias.value
-
-    @bias.setter
-    def bias(self, value: ArrayLike) -> None:
-        if self._bias is None:
-            raise ValueError("bias cannot be set: this layer was made without")
-        self._assign(self._bias, value)
-
-    def _assign(self, parameter: Parameter, value: ArrayLike) -> None:
-        old, name = parameter.value, parameter.name
-        new = as_numbers(value, name).astype(old.dtype, order="C", casting="same_kind")
-        if new.shape != old.shape:
-            raise ValueError(f"{name} must have shape {old.shape}; got {new.shape}")
-        parameter.value = new
-
-    def parameters(self) -> list[Parameter]:
-        """What is learned: weight, and bias if there is one."""
-        return [self._weight] if self._bias is None else [self._weight, self._bias]
+        self._hold(arrays["weight"], first)
 
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The layer's output for x; nothing is remembered."""
         w, learnt = self._learn(x)
         bias = None if self._bias is None else self._bias.value
-        y: NDArray[Any] = _output(self.rank, x, w, bias, out, learnt, self._how, tuple(self._engine))
+        y: NDArray[Any] = output(self.rank, x, w, bias, out, learnt, self._how, tuple(self._engine))
         return y
 
     def _learn(self, x: ArrayLike) -> tuple[NDArray[Any], NDArray[Any] | None]:
@@ -218,104 +178,53 @@ class _Conv:
 
         Other ways may pay than for a function, as values of the weights are made once.
         """
-        weight, options = self._weight.value, self._options._replace(activation=None)
+        weight, options = self._weight.value, self._asked._replace(activation=None)
         return explained(x_shape, weight.shape, options, weight.dtype, self._engine, learnt=True)
-
-    def refresh(self) -> None:
-        """See what was written to elements of `weight`.
-
-        A layer that computes with fewer products (`accuracy`) makes values of its weights once, which take about 1.8
-        times their memory, or 4 times if it is "fast"; one that transforms large kernels keeps their spectra, two
-        numbers for every two elements of a tile, for up to four sizes of tiles. They are made anew when weights are
-        assigned or an optimiser takes a step. Of what is written to elements of the array in another way it has to be
-        told; else its output is that of the former weights.
-        """
-        self._weight.changes += 1
 
     def forward(self, x: ArrayLike) -> NDArray[Any]:
         """The layer's output for x, with what `backward` needs remembered: x itself, which must not change until then,
-        and which outputs the activation left alone."""
-        seen = as_numbers(x, "x")
-        y = self(seen)
-        self._seen = seen, None if self._clamp is None else _passed(y, *self._clamp)
+        and which outputs the activation left alone: of the others, the bounds included, no gradient passes."""
+        y = super().forward(x)
+        assert self._seen is not None
+        self._seen = *self._seen, None if self._clamp is None else passed(y, *self._clamp)
         return y
 
-    def backward(self, grad_output: ArrayLike, *, needs_input: bool = True) -> NDArray[Any] | None:
-        """The gradient of the last `forward`'s x, given that of its output; sets the `grad` of every parameter.
-
-        Parameters
-        ----------
-        grad_output : array_like
-            Of the output's shape and dtype.
-        needs_input : bool
-            False: None is returned, which saves work in the first layer of a network.
-
-        Returns
-        -------
-        ndarray, shape of x, or None
-            Where the activation cut an output off, no gradient passes (where it is NaN, it does: as in PyTorch).
-
-        Raises
-        ------
-        RuntimeError
-            There was no `forward` since the last `backward`.
-        ValueError, TypeError, MemoryError
-            As for `conv2d_backward`. No `grad` is set then.
-        """
-        if self._seen is None:
-            raise RuntimeError("backward() needs a forward(x) before each; layer(x) remembers nothing")
-        x, passed = self._seen
-        grad = as_numbers(grad_output, "grad_output")
-        if passed is not None and grad.shape == passed.shape and grad.dtype.kind == "f":
-            grad = _masked(grad, passed)
-        options = self._options._replace(activation=None)
-        needs = as_flag(needs_input, "needs_input"), True, self._bias is not None
+    def _gradient(self, x: NDArray[Any], grad: NDArray[Any], needs_input: bool) -> NDArray[Any] | None:
+        assert self._seen is not None
+        if (mask := self._seen[2]) is not None:
+            grad = masked(grad, mask)
+        options = self._asked._replace(activation=None)
+        needs = needs_input, True, self._bias is not None
         gradients = backward(self.rank, grad, x, self.weight, options, needs, self._engine, NAMES)
         self._weight.grad = gradients.weight
         if self._bias is not None:
             self._bias.grad = gradients.bias
-        self._seen = None
         return gradients.input
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write weights, bias and options to a file in NumPy's .npz format, as a whole or not at all."""
-        options = {"class": type(self).__name__} | {name: getattr(self._options, name) for name in SAVED}
-        arrays: dict[str, Any] = {p.name: p.value for p in self.parameters()}
-        with written_whole(Path(path)) as file:
-            np.savez(file, options=np.array(json.dumps(options)), **arrays)
+    def _options(self) -> dict[str, Any]:
+        return {name: getattr(self._asked, name) for name in SAVED}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, accuracy: Accuracy = "default", threads: int | None = None) -> Self:
-        """The layer that was saved to a file.
+    def _restored(cls, options: dict[str, Any], arrays: dict[str, Any], engine: dict[str, Any]) -> Self:
+        if set(options) != set(SAVED):
+            raise ValueError(f"its options are not those of a {cls.__name__}")
+        return cls.from_weights(**arrays, **options, **engine)
 
-        Raises
-        ------
-        ValueError
-            The file is damaged, or none that a layer of this class was saved to.
-        OSError, MemoryError
-            It cannot be read.
-        """
-        try:
-            arrays = _saved(path)
-            options = json.loads(str(arrays.pop("options")))
-            if options.pop("class") != cls.__name__ or set(options) != set(SAVED):
-                raise ValueError(f"its options are not those of a {cls.__name__}")
-            options = {name: _tuples(value) for name, value in options.items()}
-            return cls.from_weights(**arrays, **options, accuracy=accuracy, threads=threads)
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:  # what is no such file is refused in many ways
-            raise ValueError(f"{os.fspath(path)} is no file of a {cls.__name__}: {error}") from error
+    def _again(self, weight: NDArray[Any], bias: NDArray[Any] | None, activation: Activation) -> Self:
+        layer = self.__new__(type(self))
+        layer._set(weight, bias, self._asked._replace(activation=activation), **asked_of(self._engine))
+        return layer
 
     def __repr__(self) -> str:
-        o, w = self._options, self.weight
+        o, w = self._asked, self.weight
         how = f"kernel_size={w.shape[2:]}, stride={o.stride}, padding={o.padding!r}, dilation={o.dilation}"
         how += f", groups={o.groups}, dtype={w.dtype}"
+        how += "".join(f", {name}={v!r}" for name in SAVED[-2:] if (v := getattr(o, name)) is not None)
         return f"{type(self).__name__}({w.shape[1] * o.groups}, {w.shape[0]}, {how})"
 
 
 @planned(x="data", weight="data", bias="data", learnt="data", out="out")
-def _output(
+def output(
     rank: int,
     x: ArrayLike,
     weight: NDArray[Any],
@@ -327,47 +236,6 @@ def _output(
 ) -> Any:
     """What a layer gives for x. learnt: what it made of its weights. how: the options of SAVED."""
     return conv(rank, x, weight, bias, (*how, None, out), Engine(*engine), NAMES, learnt)
-
-
-def _saved(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The arrays of a layer's file, which take no more memory than the file is long, whatever it claims."""
-    with zipfile.ZipFile(path) as file:
-        members = {member.filename.removesuffix(".npy"): member for member in file.infolist()}
-        unknown = set(members) - set(KINDS)
-        if unknown or not {"options", "weight"} <= set(members):
-            raise ValueError(f"it holds {', '.join(members) or 'nothing'}; a layer has options, weight and maybe bias")
-        arrays = {}
-        for name, member in members.items():
-            if member.compress_type != zipfile.ZIP_STORED:
-                raise ValueError(f"{name} is compressed, which save() never does")
-            with file.open(member) as stream:
-                np.lib.format.read_magic(stream)
-                shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-                if dtype.kind != KINDS[name]:
-                    raise ValueError(f"{name} has dtype {dtype}")
-                arrays[name] = np.ndarray(shape, dtype, stream.read(), order="F" if fortran else "C")
-        return arrays
-
-
-def _passed(y: NDArray[Any], low: float, high: float) -> NDArray[np.bool]:
-    """Which outputs a clamp left alone: infinite bounds cut nothing off, and NaN is no more than NaN."""
-    cut = y <= low if low > -math.inf else np.zeros(y.shape, bool)
-    if high < math.inf:
-        cut |= y >= high
-    return np.logical_not(cut, cut)
-
-
-def _masked(grad: NDArray[Any], passed: NDArray[np.bool]) -> NDArray[Any]:
-    """grad where passed, else zero, whatever is there: `numpy.where`, but ten times as fast."""
-    grad = native(grad)
-    bits = passed.astype(f"i{grad.itemsize}")
-    np.negative(bits, bits)
-    masked: NDArray[Any] = np.bitwise_and(bits, grad.view(bits.dtype), bits).view(grad.dtype)
-    return masked
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 class Conv1d(_Conv):
