@@ -171,7 +171,10 @@ FC_API void fc_fft_sum_folded(const fc_fft *plan, void *scratch, const void *of_
 
 /* conv.c: a layer. x has images of groups x channels, out images of groups x kernels, and for every group
  *
- *   out[image][m] = bias[m] + sum_{c < channels} x[image][c] (*) w[m][c],    brought between low and high if clamp
+ *   out[image][m] = bias[m] + sum_{c < channels} x[image][c] (*) w[m][c],    brought between low and high if clamp;
+ *
+ * or else, out[image][m] = f(that + add[image][m]), where f is the activation, if there is anything to add or f is no clamp:
+ * which is done as soon as some rows are there (fc_finishes).
  *
  * where (*) is the correlation along the axes. w, bias (or NULL) and out are dense, x has any strides.
  *
@@ -196,6 +199,8 @@ typedef struct {
     const char *x, *w, *bias;
     char *out;
     double low, high;
+    int activation;       /* of kernels.h: FC_CLAMP ... */
+    ptrdiff_t add;        /* bytes from an element of out to what is added to it; 0: nothing is */
     int accuracy, forced; /* forced: FC_WINOGRAD or FC_TRANSFORMS where it is possible, whatever is faster; else 0 */
     const char *learnt;   /* what fc_conv_learn made of w for such a call; or NULL */
     const char *dy;       /* of fc_conv_weight_run, with any strides in bytes */
@@ -203,6 +208,7 @@ typedef struct {
     fc_conv_plan
         *plan; /* of a layer that is not a gradient: what would be done is said there, and out is left alone; or NULL */
 } fc_conv;
+static inline int fc_finishes(const fc_conv *g) { return g->add != 0 || g->activation != FC_CLAMP; }
 FC_API int fc_conv_run(const fc_conv *g); /* 1: `last` cannot be done for this layer, and nothing was done */
 
 /* winograd.c: pairs of points of its tiles, which are twice as many outputs a side; 0: the layer is computed otherwise */

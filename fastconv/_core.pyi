@@ -95,6 +95,7 @@ class LayerPlan(ArraysPlan):
         axes: tuple[Axis, ...],
         groups: int,
         clamp: tuple[float, float] | None,
+        adds: bool,
         threads: int,
         adjoint: bool = ...,
         last: bool = ...,

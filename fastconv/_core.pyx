@@ -8,6 +8,7 @@ Semantics (promotion, modes, errors) are Python's; nothing is checked here but w
 cimport cython
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport INFINITY
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint64_t
 

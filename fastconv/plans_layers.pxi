@@ -3,7 +3,7 @@
 arrays that are read as they are, whatever their values, and of a dense result."""
 
 cdef enum:
-    MOST_READ = 4
+    MOST_READ = 5
 
 
 @cython.auto_pickle(False)
@@ -38,7 +38,7 @@ cdef class ArraysPlan(Plan):
             read[i] = NULL if a is None else <const char *> cnp.PyArray_DATA(<cnp.ndarray> a)
         self.run(read, cnp.PyArray_BYTES(out))
 
-    def serve(self, tuple asked, tuple arrays, cnp.ndarray result, tuple slots=(0, 1, 2, 3)):
+    def serve(self, tuple asked, tuple arrays, cnp.ndarray result, tuple slots=(0, 1, 2, 3, 4)):
         """A plan for calls with arrays like those asked, if there are any and these themselves are read; else None.
 
         slots: of which parameter each of them is, counting those that are data.
@@ -94,6 +94,8 @@ cdef extern from "fastconv.h" nogil:
         const char *bias
         char *out
         double low, high
+        int activation
+        ptrdiff_t add
         const char *dy
         ptrdiff_t dy_image, dy_channel
         ptrdiff_t dy_step[3]
@@ -142,6 +144,8 @@ cdef class LayerPlan(ArraysPlan):
     axes : tuple of arguments.Axis
     groups : int
     clamp : (low, high) or None
+    adds : bool
+        A fourth array is added before the clamp, which lies as the result does.
     threads : int
         0: as many as are the default then.
     accuracy : {"exact", "default", "fast"}
@@ -156,12 +160,13 @@ cdef class LayerPlan(ArraysPlan):
 
     cdef fc_conv g
 
-    def __init__(self, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, clamp, int threads, bint adjoint=False,
-                 bint last=False, accuracy="exact", forced=None):
+    def __init__(self, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, clamp, bint adds, int threads,
+                 bint adjoint=False, bint last=False, accuracy="exact", forced=None):
         self.describe(x, w, axes, groups, threads)
-        self.g.gradient, self.g.clamp, self.g.last = adjoint, clamp is not None, last
+        self.g.gradient, self.g.clamp, self.g.last = adjoint, clamp is not None and not adds, last
+        self.g.add = adds  # where it lies is known when it is there
         self.g.accuracy, self.g.forced = ACCURACIES[accuracy], FORCED.get(forced, 0)
-        self.g.low, self.g.high = clamp if clamp is not None else (0, 0)
+        self.g.low, self.g.high = clamp if clamp is not None else (-INFINITY, INFINITY)
         self.scratch = "blocks of a convolution layer"
 
     cdef describe(self, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, int threads):
@@ -177,7 +182,9 @@ cdef class LayerPlan(ArraysPlan):
 
     cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
         cdef fc_conv g = self.g
-        g.x, g.w, g.bias, g.learnt, g.out, g.threads = read[0], read[1], read[2], read[3], out, threads
+        g.x, g.w, g.bias, g.learnt, g.out, g.threads = read[0], read[1], read[2], read[4], out, threads
+        if g.add:
+            g.add = <ptrdiff_t> read[3] - <ptrdiff_t> out
         return fc_conv_run(&g)
 
     cdef int ask(self, cnp.ndarray x, cnp.ndarray w, fc_conv_plan *plan, bint learnt) except -1:
@@ -217,7 +224,7 @@ cdef class LayerPlan(ArraysPlan):
         return tile.points[0], tile.points[1], tile.before[0], tile.before[1]
 
     def learn(self, cnp.ndarray w):
-        """What the layer makes of its weights, C-contiguous, before it meets x, to be read as a fourth array; None: nothing."""
+        """What the layer makes of its weights, C-contiguous, before it meets x, to be read as a fifth array; None: nothing."""
         cdef fc_conv g = self.g
         g.w = g.learnt = <const char *> cnp.PyArray_DATA(w)
         g.threads = self.threads if self.threads > 0 else default_threads

@@ -24,7 +24,7 @@ cdef extern from "Python.h":
 cdef enum:
     OPTION, DATA, TAPS, OUT, EITHER  # roles
     MOST_WORDS = 192
-    MOST_ARRAYS = 4  # of DATA, and of TAPS
+    MOST_ARRAYS = 5  # of DATA, and of TAPS
     MOST_TEXT = 15
     MOST_PARAMETERS = 24
     WRITTEN = cnp.NPY_ARRAY_ALIGNED | cnp.NPY_ARRAY_WRITEABLE

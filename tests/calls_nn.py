@@ -111,7 +111,8 @@ def _random_call(rng: Rng) -> Call | None:
     dy = array(rng, (images, kernels, *outs), dtype, kind)
     n = channels if op == "transpose" else kernels
     bias = array(rng, (n,), dtype, kind.replace("spoilt", "real")) if rarely(rng, 0.5) else None
-    call = _of(op, rank, x, w, dy, bias, how, slides)
+    add = array(rng, dy.shape, dtype, kind.replace("spoilt", "real")) if op == "conv" and rarely(rng, 0.3) else None
+    call = _of(op, rank, x, w, dy, bias, add, how, slides)
     if kind == "whole" and how["accuracy"] != "fast" and how["method"] != "fft":
         call = call._replace(bound=0)
     also = [*call.also, *_also(rng, op, rank, call)]
@@ -141,7 +142,15 @@ def padding_argument(rng: Rng, sides: Any, spans: Any, stride: Any) -> Any:
 
 
 def _of(
-    op: str, rank: int, x: Array, w: Array, dy: Array, bias: Array | None, how: dict[str, Any], slides: list[Slide]
+    op: str,
+    rank: int,
+    x: Array,
+    w: Array,
+    dy: Array,
+    bias: Array | None,
+    add: Array | None,
+    how: dict[str, Any],
+    slides: list[Slide],
 ) -> Call:
     """The call of one operation, its oracle and its bound."""
     groups, dtype = how["groups"], x.dtype
@@ -158,6 +167,7 @@ def _of(
     def biased(y: Array, activate: bool = True) -> Array:
         if B is not None:
             y = y + B.reshape(-1, *(1,) * rank)
+        y = y if add is None else y + add
         return y if clamp is None else np.clip(y, *clamp)
 
     def back() -> Array:
@@ -177,8 +187,9 @@ def _of(
     name = f"conv_transpose{rank}d" if op == "transpose" else f"conv{rank}d" + ("" if op == "conv" else f"_{op}")
     if op == "conv":
         arguments = {"x": x, "w": w, "bias": bias, **given, "activation": how["activation"]}
+        arguments |= {} if add is None else {"add": add}
         expected = lambda: biased(oracles.layer(X, W, slides, groups))  # noqa: E731
-        bound = lambda got: functional.error_bound(layers.layer_arguments(rank, x, w, bias, options), engine)  # noqa: E731
+        bound = lambda got: functional.error_bound(layers.layer_arguments(rank, x, w, bias, options, add=add), engine)  # noqa: E731
     elif op == "transpose":
         arguments = {"x": dy, "w": w, "bias": bias, **{n: how[n] for n in TRANSPOSED if n in how}}
         expected = lambda: biased(back())  # noqa: E731
@@ -215,7 +226,7 @@ def _also(rng: Rng, op: str, rank: int, call: Call) -> list[Also]:
     """Batches, single images, channels last, and results put somewhere."""
     a = call.arguments
     also = []
-    batched = [n for n in ("x", "input", "grad_output") if n in a]
+    batched = [n for n in ("x", "input", "grad_output", "add") if n in a]
     images = len(a[batched[0]])
     if op in ("conv", "transpose", "input") and images:
         i = int(rng.integers(images))

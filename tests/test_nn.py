@@ -10,11 +10,13 @@ import cases
 import numpy as np
 import pytest
 from cases import integers, reals
+from conftest import only_deep
 
 import fastconv
 from fastconv import nn, reference
 from fastconv.arguments import layers
 from fastconv.arguments.boundaries import PADDING_MODES
+from fastconv.arguments.layer_geometry import LAYOUTS
 from fastconv.nn import functional
 from fastconv.plans import Answer
 
@@ -517,3 +519,84 @@ def test_a_layer_in_several_threads(rng):
         t.join()
     for y, want in zip(results, expected, strict=True):
         cases.assert_same_bits(y, want)
+
+
+RESIDUAL = {  # what computes the sums: x, w, how
+    "products": ((2, 5, 9, 8), (40, 5, 3, 3), {"padding": 1, "accuracy": "exact"}),
+    "products, several blocks": ((1, 300, 33, 40), (9, 300, 1, 1), {}),
+    "products, planes adjoin": ((9, 16, 7, 7), (17, 16, 3, 3), {"padding": 1, "accuracy": "exact"}),
+    "zones": ((1, 24, 14, 14), (64, 24, 3, 3), {"padding": 6, "dilation": 6}),
+    "one output": ((3, 8, 4, 4), (9, 8, 4, 4), {}),
+    "winograd": ((2, 16, 15, 14), (24, 16, 3, 3), {"padding": 1, "method": "winograd"}),
+    "lanes": ((2, 20, 9, 8), (20, 1, 3, 3), {"padding": 1, "groups": 20}),
+    "slides": ((2, 2, 9, 80), (4, 1, 3, 3), {"padding": 1, "groups": 2, "stride": (2, 1)}),
+    "fft": ((1, 3, 40, 40), (3, 1, 13, 13), {"groups": 3, "padding": 6, "method": "fft"}),
+    "im2col": ((2, 4, 9), (6, 2, 3), {"stride": 2, "groups": 2, "method": "im2col"}),
+    "volumes": ((2, 3, 4, 5, 6), (4, 3, 2, 3, 2), {"stride": (1, 2, 1)}),
+}
+
+
+@pytest.mark.parametrize("name", RESIDUAL)
+@pytest.mark.parametrize("dtype", ["float32", *only_deep("float16", "float64")])
+def test_add(isa, rng, name, dtype):
+    """A second array is added before the activation: in any layout, into itself, and with the bits of other calls."""
+    x_shape, w_shape, how = RESIDUAL[name]
+    if dtype != "float32" and how.get("method") == "winograd":
+        pytest.skip("winograd is of float32")
+    x, w, bias = (integers(rng, shape, dtype) for shape in (x_shape, w_shape, w_shape[:1]))
+    sums = conv(w)(
+        x.astype("f8"), w.astype("f8"), bias.astype("f8"), **how | {"method": "numpy", "accuracy": "default"}
+    )
+    add = integers(rng, sums.shape, dtype)
+    expected = np.clip(sums + add, -20, 30)
+    how = how | {"activation": (-20, 30)}
+    y = conv(w)(x, w, bias, add=add, **how)
+    assert y.dtype == dtype
+    np.testing.assert_allclose(y, expected, 0, 1e-3 if how.get("method") == "fft" else 0)
+    for threads in (1, 3):
+        cases.assert_same_bits(conv(w)(x, w, bias, add=add, threads=threads, **how), y)
+    into = add.copy()
+    assert conv(w)(x, w, bias, add=into, out=into, **how) is into
+    cases.assert_same_bits(into, y)
+    last, here = LAYOUTS[w.ndim - 2][1], np.moveaxis(add, 1, -1)
+    if "method" not in how:
+        other = conv(w)(np.moveaxis(x, 1, -1).copy(), w, bias, add=here.copy(), layout=last, **how)
+        cases.assert_same_bits(np.moveaxis(other, -1, 1), y)
+    strided = np.repeat(add, 2, -1)[..., ::2]
+    cases.assert_same_bits(conv(w)(x, w, bias, add=strided, **how), y)
+
+
+def test_add_is_rounded_once(isa):
+    """float16: the sum, what is added and the activation are of float32."""
+    x, w, add = (np.full((1, 1, 4), value, np.float16) for value in (2048, 1, -2048))
+    assert (nn.conv1d(x, w[..., :1], np.ones(1, np.float16), add=add) == 1).all()
+
+
+def test_add_of_what_is_not_finite(isa, rng):
+    """NaN stays, and images that fewer products cannot take get theirs once."""
+    x, w = integers(rng, (2, 16, 9, 9), "float32"), integers(rng, (16, 16, 3, 3), "float32")
+    x[1, 0, 3, 3] = np.inf
+    add = integers(rng, (2, 16, 7, 7), "float32")
+    add[0, 0, 0, 0] = np.nan
+    y = nn.conv2d(x, w, add=add, method="winograd", activation="relu")
+    np.testing.assert_array_equal(y, nn.conv2d(x, w, add=add, method="numpy", activation="relu"))
+
+
+def test_add_is_checked(rng):
+    x, w, add = reals(rng, (1, 3, 8, 8), "float32"), reals(rng, (4, 3, 3, 3), "float32"), np.ones((1, 4, 6, 6), "f")
+    with fastconv.checked():
+        nn.conv2d(x, w, add=1e6 * add)
+        nn.conv2d(x, w, add=1e6 * add, method="winograd")
+    with pytest.raises(
+        ValueError, match=r"add must have shape \(1, 4, 6, 6\), that of the result; got shape \(4, 6, 6\)"
+    ):
+        nn.conv2d(x, w, add=add[0])
+    with pytest.raises(TypeError, match="add has dtype float64 and x float32"):
+        nn.conv2d(x, w, add=add.astype(float))
+    with pytest.raises(TypeError, match="add has dtype object"):
+        nn.conv2d(x, w, add=object())
+    assert nn.conv2d(x, w, add=add.astype(int), dtype="f").shape == add.shape
+    layer = nn.Conv2d.from_weights(w)
+    for _ in range(2):
+        cases.assert_same_bits(layer(x, add=add), nn.conv2d(x, w, add=add))
+        cases.assert_same_bits(layer(x), nn.conv2d(x, w))

@@ -54,6 +54,7 @@ def test_layers_and_gradients_find_their_plan(rng, isa, options, dtype, batched)
     options = {"padding": 1, "groups": 2} | options
     assert hits(lambda: nn.conv2d(x, w, bias, activation="relu", **options)) == 1
     assert hits(lambda: nn.conv2d(x, w, **options)) == 1
+    assert hits(lambda: nn.conv2d(x, w, add=grad, **options)) == 1
     assert hits(lambda: nn.conv2d_input(x.shape, w, grad, **options)) == 1
     assert hits(lambda: nn.conv2d_weight(x, w.shape, grad, **options)) == 1
     if "padding_mode" not in options:

@@ -17,7 +17,7 @@
 #define FC_WIDE_OPS(X) X(sums) X(scale)
 #define FC_FLOAT_OPS(X)                                                  \
     X(gemm) X(dot) X(pack)                                               \
-    X(lanes_in) X(lanes_rows) X(lanes_grad) X(lanes_out) X(clamp)        \
+    X(lanes_in) X(lanes_rows) X(lanes_grad) X(lanes_out) X(finish)       \
     X(fft) X(ifft) X(fftmul) X(fftsum) X(transpose) X(add) X(finite)     \
     X(split) X(join) X(pool_max) X(pool_sum) X(pool_find) X(pool_whole)  \
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
@@ -269,8 +269,17 @@ typedef struct {
 typedef void fc_lanes_grad_fn(const fc_lanes_grads *g);
 typedef void fc_lanes_out_fn(void *out, ptrdiff_t channel, ptrdiff_t step, const void *from, ptrdiff_t n, ptrdiff_t lanes);
 
-/* A row of n elements brought between low and high; NaN stays (lanes_tmpl.h) */
-typedef void fc_clamp_fn(void *x, ptrdiff_t n, double low, double high);
+/* What becomes of results (finish_tmpl.h), which may be read where they are written:
+ *   to[i][j] = f(from[i][j] + add[i][j]),  i < rows, j < cols;  add lies as `to` does, or is NULL */
+enum { FC_CLAMP /* between low and high; a NaN stays */ };
+typedef struct {
+    void *to;
+    const void *from, *add;
+    ptrdiff_t rows, cols, ts, fs; /* elements from row to row */
+    int activation;
+    double low, high;
+} fc_finishing;
+typedef void fc_finish_fn(const fc_finishing *g);
 
 /* Conversion of n adjacent elements (widen_tmpl.h); from need not be aligned. Not from floats to integers; to
  * integers of 16 bits from those of up to 16, and from a single one of 64; FC_F16 to FC_F32. */

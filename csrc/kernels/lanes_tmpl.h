@@ -289,12 +289,3 @@ static void NAME(lanes_out)(void *outv, ptrdiff_t channel, ptrdiff_t step, const
             }
         }
 }
-
-static void NAME(clamp)(void *xv, ptrdiff_t n, double low, double high)
-{
-    T *x = xv;
-    for (ptrdiff_t j = 0; j < n; j += VLEN) {
-        VMASK lanes = vlanes(n - j);
-        vstorem(x + j, vmin(vsplat((T)high), vmax(vsplat((T)low), vloadm(x + j, lanes))), lanes);
-    }
-}

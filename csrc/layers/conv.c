@@ -12,7 +12,7 @@
  *
  *   1. The outputs of an image and group are copied in reverse order: a correlation then meets them as above.
  *   2. They slide over the weights, between which and beyond which lie zeros.
- *   3. The bias is added, one for each channel, and sums are clamped.
+ *   3. The bias is added, one for each channel, and sums are clamped, or finished.
  *
  * Zeros times what is not finite are NaN, so an image whose gradient is not finite is summed over taps. Images are computed one by
  * one: the bits do not depend on the batch. Memory may run short for a later one; several are therefore computed in scratch.
@@ -38,11 +38,12 @@ static int exchange_pays(const layer *l)
     return of_taps > pairs * vectors * (EXCHANGE_ALONE * outputs + EXCHANGE_PACK) + EXCHANGE_CALL;
 }
 
-/* Step 3, of one image and group */
-static void exchange_finish(const layer *l, char *out, ptrdiff_t group)
+/* Step 3, of one image and group; to: where they are in the end */
+static void exchange_finish(const layer *l, char *out, const char *to, ptrdiff_t group)
 {
     const fc_conv *g = l->g;
     const ptrdiff_t volume = l->whole[DEPTH] * l->whole[ROWS] * l->whole[COLS];
+    fc_finishing f = {out, out, fc_added(g, to), g->channels, volume, volume, volume, g->activation, g->low, g->high};
     for (ptrdiff_t c = 0; c < g->channels; c++, out += volume * l->size) {
         const char *bias = g->bias ? g->bias + (group * g->channels + c) * l->size : NULL;
         for (ptrdiff_t i = 0; i < volume && bias; i++)
@@ -50,9 +51,9 @@ static void exchange_finish(const layer *l, char *out, ptrdiff_t group)
                 ((float *)(void *)out)[i] += *(const float *)(const void *)bias;
             else
                 ((double *)(void *)out)[i] += *(const double *)(const void *)bias;
-        if (g->clamp)
-            l->op->clamp(out, volume, g->low, g->high);
     }
+    if (g->clamp || fc_finishes(g))
+        l->op->finish(&f);
 }
 
 /* Step 1: kernels x outputs */
@@ -69,9 +70,10 @@ static void exchange_copy_outputs(const layer *l, char *to, const char *dy)
 }
 
 /* One image and group, as taps.c computes it */
-static int exchange_by_taps(const layer *l, const char *dy, ptrdiff_t group, char *out)
+static int exchange_by_taps(const layer *l, const char *dy, ptrdiff_t group, char *out, const char *to)
 {
     fc_conv one = *l->g;
+    one.add = one.add ? fc_added(l->g, to) - out : 0;
     one.images = one.groups = 1;
     one.x = dy, one.out = out;
     one.w += group * one.kernels * one.channels * l->taps * l->size;
@@ -116,9 +118,10 @@ static int exchange_run(const layer *l)
         const ptrdiff_t image = i / g->groups, group = i % g->groups;
         const char *dy = g->x + image * g->x_image + group * g->kernels * g->x_channel;
         exchange_copy_outputs(l, w, dy);
-        char *out = result + i * g->channels * volume * size;
+        const ptrdiff_t at = i * g->channels * volume * size;
+        char *out = result + at, *to = g->out + at;
         if (!l->op->finite(w, g->kernels * outputs)) {
-            status = exchange_by_taps(l, dy, group, out);
+            status = exchange_by_taps(l, dy, group, out, to);
             continue;
         }
         e.x = g->w + group * g->kernels * e.x_channel;
@@ -126,7 +129,7 @@ static int exchange_run(const layer *l)
         const layer exchanged = fc_describe(&e, l->fc);
         status = fc_taps_run(&exchanged);
         if (status == 0)
-            exchange_finish(l, out, group);
+            exchange_finish(l, out, to, group);
     }
     if (status == 0 && runs > 1)
         memcpy(g->out, result, (size_t)(all * size));
@@ -141,5 +144,10 @@ int fc_conv_run(const fc_conv *g)
         return 0;
     if (g->halves && !fc_taps_read_halves(&l))
         return fc_halves_run(g, fc_conv_run);
+    if (g->halves && fc_finishes(g)) { /* results are rounded once, and sums are those of other calls */
+        fc_conv exact = *g;
+        exact.accuracy = FC_EXACT;
+        return fc_halves_run(&exact, fc_conv_run);
+    }
     return g->gradient && !g->last && !g->forced && exchange_pays(&l) ? exchange_run(&l) : fc_taps_run(&l);
 }

@@ -69,15 +69,16 @@ static extent halves_extent(const fc_conv *g, int of_outputs, ptrdiff_t image, p
 }
 
 /* What a call reads and writes, as float32 */
-typedef struct { char *x, *dy, *w, *bias, *out; } arrays;
+typedef struct { char *x, *dy, *w, *bias, *out, *add; } arrays;
 static void halves_lay_parts(fc_room *r, arrays *a, const extent *x, const extent *dy, ptrdiff_t weights, ptrdiff_t biases,
-                             ptrdiff_t outputs)
+                             ptrdiff_t outputs, ptrdiff_t added)
 {
     a->x = fc_part(r, "x", halves_elements(x), SINGLE);
     a->dy = fc_part(r, "gradient", halves_elements(dy), SINGLE);
     a->w = fc_part(r, "weights", weights, SINGLE);
     a->bias = fc_part(r, "bias", biases, SINGLE);
     a->out = fc_part(r, "results", outputs, SINGLE);
+    a->add = fc_part(r, "what is added", added, SINGLE);
 }
 
 int fc_halves_run(const fc_conv *g, int (*run)(const fc_conv *))
@@ -96,12 +97,12 @@ int fc_halves_run(const fc_conv *g, int (*run)(const fc_conv *))
     const ptrdiff_t biases = g->bias ? g->groups * (g->gradient ? g->channels : g->kernels) : 0;
     arrays a;
     fc_room parts = {0};
-    halves_lay_parts(&parts, &a, &x, &dy, g->w ? weights : 0, biases, results);
+    halves_lay_parts(&parts, &a, &x, &dy, g->w ? weights : 0, biases, results, g->add ? results : 0);
     char *memory = fc_borrow((size_t)parts.bytes);
     if (memory == NULL)
         return -1;
     parts = (fc_room){.block = memory};
-    halves_lay_parts(&parts, &a, &x, &dy, g->w ? weights : 0, biases, results);
+    halves_lay_parts(&parts, &a, &x, &dy, g->w ? weights : 0, biases, results, g->add ? results : 0);
     halves_widen(op, a.x, g->x, &x, steps);
     wide.x_image = steps[0], wide.x_channel = steps[1];
     for (int i = 0; i < FC_AXES; i++)
@@ -115,6 +116,10 @@ int fc_halves_run(const fc_conv *g, int (*run)(const fc_conv *))
         op->widen(a.w, FC_F16, g->w, weights);
     if (g->bias)
         op->widen(a.bias, FC_F16, g->bias, biases);
+    if (g->add && !g->plan) {
+        op->widen(a.add, FC_F16, fc_added(g, g->out), results);
+        wide.add = a.add - a.out;
+    }
     wide.halves = 0;
     wide.x = a.x, wide.dy = a.dy, wide.w = a.w, wide.bias = g->bias ? a.bias : NULL, wide.out = a.out;
     const int status = run(&wide);

@@ -160,12 +160,16 @@ static void lanes_correlate(const lanes *d, const block *b, ptrdiff_t group, ptr
         k.first = b->first + i;
         k.rows = min(strip, a->rows - i);
         lanes_sum(d, b, k);
-        if (in_place)
-            continue;
         const ptrdiff_t adjoin = a->cols == wide ? k.rows : 1; /* rows of out */
-        for (ptrdiff_t r = 0; r < k.rows; r += adjoin)
-            l->op->lanes_out(to + r * wide * step * size, channel, step, b->out + r * a->cols * l->lanes * size,
-                             adjoin * a->cols, used);
+        for (ptrdiff_t r = 0; r < k.rows; r += adjoin) {
+            char *rows = to + r * wide * step * size;
+            if (!in_place)
+                l->op->lanes_out(rows, channel, step, b->out + r * a->cols * l->lanes * size, adjoin * a->cols, used);
+            if (fc_finishes(g) && g->last)
+                fc_finish(l, rows, step, rows, step, adjoin * a->cols, used);
+            else if (fc_finishes(g))
+                fc_finish(l, rows, channel, rows, channel, used, adjoin * a->cols);
+        }
     }
 }
 

@@ -174,6 +174,21 @@ FC_API ptrdiff_t fc_phase_area(const layer *l, const phase *all, ptrdiff_t index
 FC_API void fc_interleave(const layer *l, const phase *all, const area *block, char *plane, char *room, double value,
                           int has_taps);
 
+/* What is added where results lie at `out`; NULL: nothing is */
+static inline const char *fc_added(const fc_conv *g, const char *out)
+{
+    return g->add ? (const char *)((uintptr_t)out + (uintptr_t)g->add) : NULL;
+}
+
+/* Rows of results at `from`, `fs` elements apart, to their places in out, `ts` apart, clamped or finished: while they are in cache */
+static inline void fc_finish(const layer *l, char *to, ptrdiff_t ts, const char *from, ptrdiff_t fs, ptrdiff_t rows,
+                             ptrdiff_t cols)
+{
+    const fc_conv *g = l->g;
+    const fc_finishing f = {to, from, fc_added(g, to), rows, cols, ts, fs, g->activation, g->low, g->high};
+    l->op->finish(&f);
+}
+
 /* ---- drivers ---------------------------------------------------------------------------------- */
 
 /* Threads compute all chunks of a call, or its plan is told, if that is asked for */

@@ -189,7 +189,10 @@ static void points_pieces(const points *d, set *s, ptrdiff_t from, ptrdiff_t end
         const ptrdiff_t row = j / cols, col = j % cols;
         n = d->adjoin && cols == width ? end - j : min(cols - col, end - j);
         const ptrdiff_t pixel = (s->plane * l->axis[ROWS].out + s->area.row + row) * width + s->area.col + col;
-        run(d, s, points_pixel(d, s, row, col), l->g->out + (pixel * l->kernels + s->first) * l->size, n);
+        char *out = l->g->out + (pixel * l->kernels + s->first) * l->size;
+        run(d, s, points_pixel(d, s, row, col), out, n);
+        if (fc_finishes(l->g))
+            fc_finish(l, out, l->kernels, out, l->kernels, n, s->count);
     }
 }
 

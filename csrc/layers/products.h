@@ -82,7 +82,7 @@ FC_API void fc_see_block(const products *d, tile *t, const char *x, ptrdiff_t ch
  * `first` channels came before; they, and these, are a whole number of parts. */
 FC_API void fc_multiply(const products *d, const tile *t, ptrdiff_t index, const fc_gemm *rows, ptrdiff_t first,
                         ptrdiff_t channels);
-/* The sums of a tile's rows of weights, from kernel `kernel` on, to their places */
+/* The sums of a tile's rows of weights, from kernel `kernel` on, to their places, and finished */
 FC_API void fc_place(const products *d, tile *t, const fc_gemm *rows, ptrdiff_t kernel);
 
 #endif

@@ -60,6 +60,8 @@ static void single_chunk(void *context, ptrdiff_t index, int slot)
         m.c = g->out + (i * all + first) * size;
         m.cols = min(COLUMNS, g->images - i);
         l->op->dot(&m);
+        if (fc_finishes(g))
+            fc_finish(l, m.c, all, m.c, all, m.cols, m.rows);
     }
 }
 

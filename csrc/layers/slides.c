@@ -76,9 +76,8 @@ static void slides_sum(const slides *d, const char *packed, const char *k, doubl
             for (ptrdiff_t i = 0; i < rows && !first; i++)
                 l->op->add(out + i * wide * size, out + i * wide * size, sums + i * cols * size, cols);
         }
-    if (l->g->clamp)
-        for (ptrdiff_t i = 0; i < rows; i++)
-            l->op->clamp(out + i * wide * l->size, cols, l->g->low, l->g->high);
+    if (l->g->clamp || fc_finishes(l->g))
+        fc_finish(l, out, wide, out, wide, rows, cols);
 }
 
 /* ---- one call ---------------------------------------------------------------------------------- */

@@ -222,9 +222,28 @@ static void tile_store(const products *d, tile *t, const fc_gemm *m, ptrdiff_t k
         }
 }
 
+/* The elements of out that the block makes, in their places */
+static void tile_finish(const products *d, const tile *t, ptrdiff_t rows, ptrdiff_t kernel)
+{
+    const layer *l = d->l;
+    const ptrdiff_t *step = l->step, *whole = l->whole, width = whole[COLS];
+    const ptrdiff_t row = l->first[ROWS] + step[ROWS] * t->area.row, col = l->first[COLS] + step[COLS] * t->area.col;
+    const ptrdiff_t lines = min(step[ROWS] * t->area.rows, whole[ROWS] - row), n = min(step[COLS] * t->area.cols, width - col);
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t p = t->plane; p < t->plane + t->planes; p++)
+            for (ptrdiff_t z = 0; z < min(step[DEPTH], whole[DEPTH]); z++) {
+                const ptrdiff_t plane = (kernel + i) * whole[DEPTH] + tile_plane(l, z, p);
+                char *to = l->g->out + ((plane * whole[ROWS] + row) * width + col) * l->size;
+                if (tile_plane(l, z, p) >= 0)
+                    fc_finish(l, to, width, to, width, lines, n);
+            }
+}
+
 void fc_place(const products *d, tile *t, const fc_gemm *rows, ptrdiff_t kernel)
 {
     for (ptrdiff_t q = 0; q < fc_phases(d->l) && d->apart; q++)
         tile_store(d, t, rows, kernel, q);
     tile_interleave(d, t, rows, kernel);
+    if (fc_finishes(d->l->g))
+        tile_finish(d, t, rows->rows, kernel);
 }

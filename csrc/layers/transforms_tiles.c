@@ -38,16 +38,16 @@ static int transforms_finish(const transforms *d, const char *bias, char *out, p
 {
     const layer *l = d->l;
     const fc_conv *g = l->g;
+    const ptrdiff_t pitch = l->axis[COLS].out;
     int finite = 1;
-    if (cols == l->axis[COLS].out && !g->bias)
-        cols *= rows, rows = 1;
-    for (ptrdiff_t r = 0; r < rows; r++, out += l->axis[COLS].out * l->size) {
-        finite &= l->op->finite(out, cols);
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        char *row = out + r * pitch * l->size;
+        finite &= l->op->finite(row, cols);
         if (g->bias)
-            l->op->add(out, out, bias, cols);
-        if (g->clamp)
-            l->op->clamp(out, cols, g->low, g->high);
+            l->op->add(row, row, bias, cols);
     }
+    if (g->clamp || fc_finishes(g))
+        fc_finish(l, out, pitch, out, pitch, rows, cols);
     return finite;
 }
 

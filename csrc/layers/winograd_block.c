@@ -90,9 +90,14 @@ static void winograd_place(const winograd *d, const block *b, char *plane, ptrdi
     const ptrdiff_t of_row = b->area.cols * d->m[COLS], ts = round_up(b->tiles, l->lanes) * d->m[COLS],
                     n = min(of_row, width - col);
     for (ptrdiff_t i = 0; i < b->area.rows / b->runs; i++)
-        for (ptrdiff_t r = 0; r < min(m, height - (row + i) * m); r++)
-            memcpy(plane + (((row + i) * m + r) * width + col) * l->size, b->out + (r * ts + i * of_row) * l->size,
-                   (size_t)(n * l->size));
+        for (ptrdiff_t r = 0; r < min(m, height - (row + i) * m); r++) {
+            char *to = plane + (((row + i) * m + r) * width + col) * l->size;
+            const char *from = b->out + (r * ts + i * of_row) * l->size;
+            if (fc_finishes(l->g))
+                fc_finish(l, to, 0, from, 0, 1, n);
+            else
+                memcpy(to, from, (size_t)(n * l->size));
+        }
 }
 
 static void winograd_out(const winograd *d, const block *b, ptrdiff_t first, ptrdiff_t kernels)

@@ -50,10 +50,11 @@ class Layer(NamedTuple):
     batched: bool
     channels_last: bool
     out: NDArray[Any] | None  # with the user's axes
+    add: NDArray[Any] | None = None  # (images, kernels, ...), any strides
 
     @property
     def reads(self) -> tuple[NDArray[Any] | None, ...]:
-        return self[:3]
+        return *self[:3], self.add
 
     @property
     def compute_dtype(self) -> np.dtype[Any]:
@@ -70,7 +71,7 @@ class Layer(NamedTuple):
 
     def without_arrays(self) -> Layer:
         """What delivers other results."""
-        return self._replace(x=NOTHING, w=NOTHING, bias=None, out=None)
+        return self._replace(x=NOTHING, w=NOTHING, bias=None, out=None, add=None)
 
 
 class WeightGradient(NamedTuple):
@@ -143,7 +144,13 @@ def delivered(result: NDArray[Any], dtype: np.dtype[Any], out: NDArray[Any] | No
 
 
 def layer_arguments(
-    rank: int, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, options: Options, names: Names = NAMES
+    rank: int,
+    x: ArrayLike,
+    w: ArrayLike,
+    bias: ArrayLike | None,
+    options: Options,
+    names: Names = NAMES,
+    add: ArrayLike | None = None,
 ) -> Layer:
     """Check the arguments of a convolution layer and derive its geometry.
 
@@ -152,12 +159,13 @@ def layer_arguments(
     ValueError, TypeError
         Naming the argument, what it was and what is accepted.
     """
-    arrays, dtype = as_floats({names.x: x, names.w: w, "bias": bias}, options.dtype, names.owner)
+    arrays, dtype = as_floats({names.x: x, names.w: w, "bias": bias, "add": add}, options.dtype, names.owner)
     xa, wa = arrays[names.x], arrays[names.w]
     g = layer_geometry(rank, xa.shape, wa.shape, options, names)
     ba = as_bias(arrays.get("bias"), wa.shape[0], "kernel")
     clamp, out = as_clamp(options.activation), as_out(options.out, g.asked(g.y_shape), dtype)
-    return Layer(g.first(xa), wa, ba, g.axes, g.groups, clamp, g.y_shape, dtype, g.batched, g.channels_last, out)
+    layer = Layer(g.first(xa), wa, ba, g.axes, g.groups, clamp, g.y_shape, dtype, g.batched, g.channels_last, out)
+    return layer if add is None else layer._replace(add=g.first(_as_result(arrays["add"], g.asked(g.y_shape))))
 
 
 def transposed_arguments(
@@ -257,6 +265,12 @@ def fold_arguments(
 # ---- parts ---------------------------------------------------------------------------------------
 
 
+def _as_result(add: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    if add.shape != shape:
+        raise ValueError(f"add must have shape {shape}, that of the result; got shape {add.shape}")
+    return add
+
+
 def _adjoint(g: Geometry, grad: NDArray[Any], w: NDArray[Any], dtype: np.dtype[Any], out: NDArray[Any] | None) -> Layer:
     return Layer(grad, w, None, g.axes, g.groups, None, g.x_shape, dtype, g.batched, g.channels_last, out)
 
@@ -284,11 +298,11 @@ def _window_axes(
 def as_floats(
     named: Mapping[str, ArrayLike | None], dtype: DTypeLike | None, owner: str | None = None
 ) -> tuple[dict[str, NDArray[Any]], np.dtype[Any]]:
-    """In the dtype asked for or else their own, which must be one; only a bias may be None.
+    """In the dtype asked for or else their own, which must be one; only what is added may be None.
 
     owner: as in Names.
     """
-    given: dict[str, Any] = {name: a for name, a in named.items() if a is not None or name != "bias"}
+    given: dict[str, Any] = {name: a for name, a in named.items() if a is not None or name not in ("bias", "add")}
     arrays = {name: as_numbers(a, name) for name, a in given.items()}
     first = owner or next(iter(arrays))
     asked = arrays[first].dtype.newbyteorder("=") if dtype is None else float_dtype(dtype)

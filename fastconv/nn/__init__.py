@@ -3,9 +3,10 @@
 what else a network of them is made of."""
 
 from fastconv.nn.activations import Dropout, Flatten, Hardtanh, Identity, ReLU, ReLU6, Sigmoid, Softmax
+from fastconv.nn.explaining import Explanation, explain
 from fastconv.nn.files import read_weights
 from fastconv.nn.folding import fold, unfold
-from fastconv.nn.functional import Explanation, conv1d, conv2d, conv3d, explain
+from fastconv.nn.functional import conv1d, conv2d, conv3d
 from fastconv.nn.gradients import (
     Gradients,
     conv1d_backward,

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from typing_extensions import TypeVar as TypeVarWithDefault
 
 from fastconv.nn.activations import Dropout, Flatten, Hardtanh, Identity, ReLU, ReLU6, Sigmoid, Softmax
+from fastconv.nn.explaining import Explanation, explain
 from fastconv.nn.files import read_weights
-from fastconv.nn.functional import Explanation, explain
 from fastconv.nn.gradients import Gradients, conv1d_backward, conv2d_backward, conv3d_backward
 from fastconv.nn.linear import BatchNorm1d, BatchNorm2d, BatchNorm3d, Linear
 from fastconv.nn.module import Module
@@ -169,6 +169,7 @@ class _Conv(Protocol[_L_contra]):
         groups: int = 1,
         *,
         padding_mode: PaddingMode = "zeros",
+        add: ArrayLike | None = None,
         activation: Activation = None,
         layout: _L_contra | None = None,
         dtype: type[_D] | np.dtype[_D] | None = None,
@@ -186,6 +187,7 @@ class _Conv(Protocol[_L_contra]):
         groups: int = 1,
         *,
         padding_mode: PaddingMode = "zeros",
+        add: ArrayLike | None = None,
         activation: Activation = None,
         layout: _L_contra | None = None,
         dtype: DTypeLike | None = None,

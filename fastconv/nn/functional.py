@@ -6,23 +6,22 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.axes import Axis
-from fastconv.arguments.layer_geometry import LAYOUTS, NAMES, Names, Options, layer_geometry
+from fastconv.arguments.layer_geometry import NAMES, Names, Options
 from fastconv.arguments.layers import (
     Columns,
     Layer,
     WeightGradient,
-    as_size,
     layer_arguments,
 )
 from fastconv.arguments.pooling import Pool
-from fastconv.arguments.values import as_word, float_dtype
+from fastconv.arguments.values import as_word
 from fastconv.plans import Answer, planned
 from fastconv.reference import layers as exact
 from fastconv.reference import winograd
@@ -35,7 +34,6 @@ from fastconv.typing import (
     GradientMethod,
     IntOrTuple,
     LayerMethod,
-    Layout,
     Layout1d,
     Layout2d,
     Layout3d,
@@ -43,7 +41,7 @@ from fastconv.typing import (
     PaddingMode,
 )
 
-__all__ = ["Explanation", "conv1d", "conv2d", "conv3d", "explain"]
+__all__ = ["conv1d", "conv2d", "conv3d"]
 
 METHODS: tuple[str, ...] = get_args(LayerMethod)
 SUM_METHODS: tuple[str, ...] = get_args(GradientMethod)
@@ -52,7 +50,7 @@ ACCURACIES: tuple[str, ...] = get_args(Accuracy)
 Asked = TypeVar("Asked", Layer, WeightGradient, Columns, Pool)
 
 
-@planned(x="data", w="data", bias="data", out="out")
+@planned(x="data", w="data", bias="data", add="data", out="out")
 def conv1d(
     x: ArrayLike,
     w: ArrayLike,
@@ -63,6 +61,7 @@ def conv1d(
     groups: int = 1,
     *,
     padding_mode: PaddingMode = "zeros",
+    add: ArrayLike | None = None,
     activation: Activation = None,
     layout: Layout1d | None = None,
     dtype: DTypeLike | None = None,
@@ -84,6 +83,7 @@ def conv1d(
     padding : int, (int,), ((int, int),), "valid" or "same"
     groups : int
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
+    add : array_like, shape of the result, optional
     activation : {None, "relu", "relu6"} or (low, high)
     layout : {"NCW", "NWC"}, optional
     dtype : dtype, optional
@@ -100,10 +100,10 @@ def conv1d(
     array([[[1., 2., 4.]]])
     """
     how = stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out
-    return conv(1, x, w, bias, how, as_engine(method, accuracy, threads))
+    return conv(1, x, w, bias, how, as_engine(method, accuracy, threads), add=add)
 
 
-@planned(x="data", w="data", bias="data", out="out")
+@planned(x="data", w="data", bias="data", add="data", out="out")
 def conv2d(
     x: ArrayLike,
     w: ArrayLike,
@@ -114,6 +114,7 @@ def conv2d(
     groups: int = 1,
     *,
     padding_mode: PaddingMode = "zeros",
+    add: ArrayLike | None = None,
     activation: Activation = None,
     layout: Layout2d | None = None,
     dtype: DTypeLike | None = None,
@@ -146,6 +147,10 @@ def conv2d(
         depthwise layer.
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
         What is added: zeros, or x mirrored at its edge elements, its edge elements, x again.
+    add : array_like, shape and layout of the result, optional
+        Is added to the sums and the bias before the activation, while they are in cache: the other branch of a residual
+        block (He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, 2016). float16 is rounded once,
+        behind all of it. If it overlaps `out`, the result is made elsewhere and copied.
     activation : {None, "relu", "relu6"} or (low, high)
         Bring every result between two numbers, at no cost: NaN stays NaN.
     layout : {"NCHW", "NHWC"}, optional
@@ -217,10 +222,10 @@ def conv2d(
     (1, 1, 3, 3)
     """
     how = stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out
-    return conv(2, x, w, bias, how, as_engine(method, accuracy, threads))
+    return conv(2, x, w, bias, how, as_engine(method, accuracy, threads), add=add)
 
 
-@planned(x="data", w="data", bias="data", out="out")
+@planned(x="data", w="data", bias="data", add="data", out="out")
 def conv3d(
     x: ArrayLike,
     w: ArrayLike,
@@ -231,6 +236,7 @@ def conv3d(
     groups: int = 1,
     *,
     padding_mode: PaddingMode = "zeros",
+    add: ArrayLike | None = None,
     activation: Activation = None,
     layout: Layout3d | None = None,
     dtype: DTypeLike | None = None,
@@ -252,6 +258,7 @@ def conv3d(
     padding : int, three of them, three pairs, "valid" or "same"
     groups : int
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
+    add : array_like, shape of the result, optional
     activation : {None, "relu", "relu6"} or (low, high)
     layout : {"NCDHW", "NDHWC"}, optional
     dtype : dtype, optional
@@ -268,132 +275,7 @@ def conv3d(
     array([[[[[54.]]]]])
     """
     how = stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out
-    return conv(3, x, w, bias, how, as_engine(method, accuracy, threads))
-
-
-class Explanation(NamedTuple):
-    """How a layer would run; made by `explain`, printed as a few lines."""
-
-    kind: str  # of WHY
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    isa: str
-    part: int  # taps, of all channels of a group, that are summed in one go; of tiles, channels
-    threads: int
-    chunks: int
-    tile: int = 0  # outputs a side of a tile, of Winograd's convolution
-    points: tuple[int, int] | None = None  # of a tile that is transformed, rows and columns
-
-    def __str__(self) -> str:
-        lines = [f"result   {self.dtype} {self.shape}", f"kind     {self.kind}: {WHY[self.kind]}"]
-        if self.tile:
-            lines += [f"tiles    {self.tile} outputs a side: {ERRORS[self.tile]}"]
-        if self.points:
-            lines += ["tiles    {} x {} elements: rounding errors are relative to all of them".format(*self.points)]
-        if self.isa:
-            lines += [f"isa      {self.isa}"]
-            if not self.points:
-                lines += [f"sums     of {self.part} {'channels' if self.tile else 'taps'} at a time"]
-            lines += [
-                f"threads  {self.threads}, over {self.chunks} chunks",
-            ]
-        return "\n".join(lines)
-
-
-WHY = {
-    "products": "of weights and packed pixels",
-    "winograd": "fewer products, of tiles' and kernels' values",
-    "fft": "tiles and kernels are transformed",
-    "lanes": "depthwise, a lane of a vector for each channel",
-    "slides": "depthwise, the kernel slides over each plane",
-    "numpy": "by the reference",
-    "nothing": "there is nothing to compute",
-}
-
-ERRORS = {  # by outputs a side of a tile
-    2: "rounding errors of random numbers are about those of direct sums",
-    4: "rounding errors of random numbers are three to seven times those of direct sums",
-}
-
-
-def explain(
-    x_shape: Sequence[int],
-    w_shape: Sequence[int],
-    stride: IntOrTuple = 1,
-    padding: Padding = 0,
-    dilation: IntOrTuple = 1,
-    groups: int = 1,
-    *,
-    padding_mode: PaddingMode = "zeros",
-    layout: Layout | None = None,
-    dtype: DTypeLike = np.float32,
-    accuracy: Accuracy = "default",
-    threads: int | None = None,
-) -> Explanation:
-    """Say how `conv1d`, `conv2d` or `conv3d` would compute a layer, without computing it.
-
-    Parameters
-    ----------
-    x_shape : tuple of int
-        (N, C, H, W) or (C, H, W), or with the axes of a signal or a volume.
-    w_shape : tuple of int
-        (K, C / groups, R, S). Its number of axes chooses the function.
-    stride, padding, dilation, groups, padding_mode, layout, dtype, accuracy, threads
-        As for `conv2d`.
-
-    Returns
-    -------
-    Explanation
-        A named tuple that prints as a few lines.
-
-    Raises
-    ------
-    ValueError, TypeError
-        What the layer would raise.
-
-    Examples
-    --------
-    >>> from fastconv import nn
-    >>> print(nn.explain((1, 64, 56, 56), (64, 64, 3, 3), padding=1, threads=1))  # doctest: +ELLIPSIS
-    result   float32 (1, 64, 56, 56)
-    kind     winograd: fewer products, of tiles' and kernels' values
-    tiles    2 outputs a side: rounding errors of random numbers are about those of direct sums
-    isa      ...
-    sums     of 32 channels at a time
-    threads  1, over ... chunks
-    >>> nn.explain((1, 64, 14, 14), (64, 1, 3, 3), groups=64).kind
-    'lanes'
-    """
-    w_size, asked = as_size(w_shape, "w_shape"), float_dtype(dtype)
-    if len(w_size) - 2 not in LAYOUTS:
-        raise ValueError(f"w_shape must have three to five numbers; got {w_shape!r}")
-    how = Options(stride, padding, dilation, groups, padding_mode, None, layout)
-    return explained(x_shape, w_size, how, asked, as_engine("auto", accuracy, threads))
-
-
-def explained(
-    x_shape: Sequence[int],
-    w_shape: tuple[int, ...],
-    how: Options,
-    dtype: np.dtype[Any],
-    engine: Engine,
-    learnt: bool = False,
-) -> Explanation:
-    """What `explain` says. learnt: of a layer that prepares its weights."""
-    g = layer_geometry(len(w_shape) - 2, as_size(x_shape, "x_shape"), w_shape, how, Names("x_shape", "w_shape"))
-    shape = g.asked(g.y_shape)
-    if 0 in g.x_shape or 0 in g.y_shape:
-        return Explanation("nothing", dtype, shape, "", 0, 1, 0)
-    if _core is None:
-        return Explanation("numpy", dtype, shape, "", 0, 1, 0)
-    zero = np.zeros((), dtype)
-    x, w = np.broadcast_to(zero, g.x_shape), np.zeros(w_shape, zero.dtype)
-    layer = Layer(x, w, None, g.axes, g.groups, None, g.y_shape, dtype, g.batched, g.channels_last, None)
-    learnt, plan = learnt and dtype != np.float16, engine.plan(x, w, layer, g.axes)
-    learnt = learnt and _plan_of_last(layer, engine) is None
-    kind, used, chunks, part = plan.explain(x, w, learnt)
-    pairs, points = plan.winograd(learnt), plan.transforms(learnt)
-    return Explanation(kind, dtype, shape, _core.table()["isa"], part, used, chunks, 2 * pairs, points)
+    return conv(3, x, w, bias, how, as_engine(method, accuracy, threads), add=add)
 
 
 # ---- how ------------------------------------------------------------------------------------------
@@ -408,11 +290,12 @@ def conv(
     engine: Engine,
     names: Names = NAMES,
     learnt: NDArray[Any] | None = None,
+    add: ArrayLike | None = None,
 ) -> Any:
     """An Answer. how: as in Options. names: for messages. learnt: what `learn` made of w."""
-    layer = layer_arguments(rank, x, w, bias, Options(*how), names)
+    layer = layer_arguments(rank, x, w, bias, Options(*how), names, add)
     ways = Ways(
-        lambda c: _direct(c, engine, (x, w, bias, learnt)),
+        lambda c: _direct(c, engine, (x, w, bias, add, learnt)),
         _im2col,
         exact.layer,
         lambda c: error_bound(c, engine, learnt),
@@ -451,7 +334,7 @@ def carried_out(
     result: NDArray[Any],
     out: NDArray[Any] | None,
     asked: tuple[Any, ...],
-    slots: tuple[int, ...] = (0, 1, 2, 3),
+    slots: tuple[int, ...] = (0, 1, 2, 3, 4),
 ) -> Answer:
     """The result of a plan for arrays that are read, and the plan if it serves calls with arrays like those asked.
 
@@ -478,7 +361,9 @@ class Engine(NamedTuple):
             It cannot be computed by the method that is asked for.
         """
         assert _core is not None
-        plan = _core.LayerPlan(x, w, axes, layer.groups, layer.clamp, self.threads, **self.words(), **how)
+        plan = _core.LayerPlan(
+            x, w, axes, layer.groups, layer.clamp, layer.add is not None, self.threads, **self.words(), **how
+        )
         if self.method == "fft" and plan.transforms() is None:
             raise ValueError(
                 "method='fft' takes layers with few channels, whose kernels' spectra fit into 4 MB, or one a group "
@@ -528,7 +413,7 @@ def learn(
     known: what it has made, by what that depends on, which is added to.
     """
     layer = layer_arguments(rank, x, w, None, Options(*how), names)
-    if _core is None or 0 in layer.shape or 0 in layer.x.shape or _plan_of_last(layer, engine) is not None:
+    if _core is None or 0 in layer.shape or 0 in layer.x.shape or plan_of_last(layer, engine) is not None:
         return None
     plan = engine.plan(layer.x, layer.w, layer, layer.axes)
     way = plan.learns()
@@ -549,7 +434,7 @@ def error_bound(layer: Layer, engine: Engine, learnt: NDArray[Any] | None = None
     return np.maximum(bound, winograd.layer_error_bound(layer, pairs)) if pairs else bound
 
 
-def _plan_of_last(layer: Layer, engine: Engine) -> Any:
+def plan_of_last(layer: Layer, engine: Engine) -> Any:
     """A `_core.LayerPlan` of a layer whose channels come last in x and the result; None: they come second there."""
     if not layer.channels_last or engine.method in ("winograd", "fft"):
         return None
@@ -562,15 +447,15 @@ def _direct(layer: Layer, engine: Engine, asked: tuple[Any, ...]) -> Answer:
     """With images first; channels second, or last where x is so and the extension can."""
     *_, learnt = asked
     x, w, bias = layer.x, readable(layer.w), None if layer.bias is None else readable(layer.bias)
-    if (plan := _plan_of_last(layer, engine)) is not None:
-        x = readable(x, dense=False)
-        result, made, _ = carried_out(plan, (x, w, bias), room_for(layer, last=True), layer.out, asked)
+    if (plan := plan_of_last(layer, engine)) is not None:
+        x, add = readable(x, dense=False), None if layer.add is None else readable(np.moveaxis(layer.add, 1, -1))
+        result, made, _ = carried_out(plan, (x, w, bias, add), room_for(layer, last=True), layer.out, asked)
         if made and not layer.batched:
             made.then(operator.itemgetter(0))
         return Answer(np.moveaxis(result, -1, 1), made, done=True)
     x = np.ascontiguousarray(x) if layer.channels_last else x
-    plan = engine.plan(x, w, layer, layer.axes)
-    return carried_out(plan, (x, w, bias, learnt), room_for(layer), layer.out, asked)
+    plan, add = engine.plan(x, w, layer, layer.axes), None if layer.add is None else readable(layer.add)
+    return carried_out(plan, (x, w, bias, add, learnt), room_for(layer), layer.out, asked)
 
 
 def readable(a: NDArray[Any], dense: bool = True) -> NDArray[Any]:
@@ -602,6 +487,8 @@ def _im2col(layer: Layer) -> NDArray[Any]:
     y = y.reshape(layer.w.shape[0], layer.shape[0], *layer.shape[2:]).swapaxes(0, 1)
     if layer.bias is not None:
         y = y + layer.bias.astype(dtype).reshape(-1, *(1,) * rank)
+    if layer.add is not None:
+        y = y + layer.add.astype(dtype)
     return y if layer.clamp is None else np.clip(y, *map(dtype.type, layer.clamp))
 
 

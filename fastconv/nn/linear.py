@@ -172,7 +172,7 @@ class _BatchNorm(Weighted):
         _, w, shift = self._known
         flat = a.ndim == 2
         how = 1, 0, 1, len(shift), "zeros", self.activation, self.layout
-        y: Array = output(self.rank, a[..., None] if flat else a, w, shift, None, None, how, tuple(ENGINE))
+        y: Array = output(self.rank, a[..., None] if flat else a, w, shift, None, None, None, how, tuple(ENGINE))
         return y[..., 0] if flat else y
 
     def _images(self, x: ArrayLike) -> Array:

@@ -30,7 +30,8 @@ from fastconv.arguments.values import (
     generator,
     per_axis,
 )
-from fastconv.nn.functional import Engine, Explanation, as_engine, conv, explained, learn
+from fastconv.nn.explaining import Explanation, explained
+from fastconv.nn.functional import Engine, as_engine, conv, learn
 from fastconv.nn.gradients import backward
 from fastconv.nn.module import Weighted, asked_of, masked, passed
 from fastconv.plans import planned
@@ -149,11 +150,11 @@ class _Conv(Weighted):
         self._known: _Known | None = None
         self._hold(arrays["weight"], first)
 
-    def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """The layer's output for x; nothing is remembered."""
+    def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None, *, add: ArrayLike | None = None) -> NDArray[Any]:
+        """The layer's output for x; nothing is remembered. add: as for `conv2d`."""
         w, learnt = self._learn(x)
         bias = None if self._bias is None else self._bias.value
-        y: NDArray[Any] = output(self.rank, x, w, bias, out, learnt, self._how, tuple(self._engine))
+        y: NDArray[Any] = output(self.rank, x, w, bias, add, out, learnt, self._how, tuple(self._engine))
         return y
 
     def _learn(self, x: ArrayLike) -> tuple[NDArray[Any], NDArray[Any] | None]:
@@ -223,19 +224,20 @@ class _Conv(Weighted):
         return f"{type(self).__name__}({w.shape[1] * o.groups}, {w.shape[0]}, {how})"
 
 
-@planned(x="data", weight="data", bias="data", learnt="data", out="out")
+@planned(x="data", weight="data", bias="data", add="data", learnt="data", out="out")
 def output(
     rank: int,
     x: ArrayLike,
     weight: NDArray[Any],
     bias: NDArray[Any] | None,
+    add: ArrayLike | None,
     out: NDArray[Any] | None,
     learnt: NDArray[Any] | None,
     how: tuple[Any, ...],
     engine: tuple[Any, ...],
 ) -> Any:
     """What a layer gives for x. learnt: what it made of its weights. how: the options of SAVED."""
-    return conv(rank, x, weight, bias, (*how, None, out), Engine(*engine), NAMES, learnt)
+    return conv(rank, x, weight, bias, (*how, None, out), Engine(*engine), NAMES, learnt, add)
 
 
 class Conv1d(_Conv):

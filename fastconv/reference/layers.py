@@ -56,9 +56,9 @@ def conv3d(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, *where: An
 def _layer(
     rank: int, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, where: tuple[Any, ...], how: dict[str, Any]
 ) -> NDArray[Any]:
-    names = layer_geometry.Options._fields
+    names, add = layer_geometry.Options._fields, how.pop("add", None)
     options = layer_geometry.Options(**(dict(zip(names, where, strict=False)) | how))
-    c = layers.layer_arguments(rank, x, w, bias, options)
+    c = layers.layer_arguments(rank, x, w, bias, options, add=add)
     return c.deliver(layer(c).astype(c.dtype))
 
 
@@ -67,6 +67,8 @@ def layer(c: layers.Layer) -> NDArray[Any]:
     y = _products(c, c.x.astype(np.float64), c.w.astype(np.float64))
     if c.bias is not None:
         y += c.bias.astype(np.float64).reshape(-1, *(1,) * len(c.axes))
+    if c.add is not None:
+        y += c.add
     return y if c.clamp is None else np.clip(y, *c.clamp)
 
 
@@ -85,9 +87,9 @@ def layer_error_bound(c: layers.Layer) -> NDArray[np.float64]:
     """How far a compiled result of c may lie from the reference's, per output element, before the activation.
 
     With n taps, unit roundoff u of the arithmetic and eta its smallest subnormal number, a sum of products in any
-    order is off by at most ``n u sum|x||w| + n eta`` to first order (Higham, section 3.1); the bias is one more term.
-    To it are added the error of the reference's own sum and the rounding to the result's dtype on both sides. Where an
-    intermediate value can overflow the bound is infinite.
+    order is off by at most ``n u sum|x||w| + n eta`` to first order (Higham, section 3.1); the bias is one more term,
+    and so is what is added to it. To it are added the error of the reference's own sum and the rounding to the result's
+    dtype on both sides. Where an intermediate value can overflow the bound is infinite.
 
     Examples
     --------
@@ -98,11 +100,13 @@ def layer_error_bound(c: layers.Layer) -> NDArray[np.float64]:
     >>> bool((reference.layer_error_bound(c) < 1e-14).all())
     True
     """
-    n = int(np.prod(c.w.shape[1:])) + 2
+    n = int(np.prod(c.w.shape[1:])) + 2 + (c.add is not None)
     with np.errstate(all="ignore"):
         magnitude = _products(c, absolute(c.x), absolute(c.w))
         if c.bias is not None:
             magnitude += absolute(c.bias).reshape(-1, *(1,) * len(c.axes))
+        if c.add is not None:
+            magnitude += absolute(c.add)
     return sum_bound(n, magnitude, c.compute_dtype, c.dtype)
 
 

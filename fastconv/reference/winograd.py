@@ -79,7 +79,8 @@ def layer_error_bound(c: layers.Layer, pairs: int) -> NDArray[np.float64]:
     >>> bool((winograd.layer_error_bound(c, 1) < 1e-2).all())
     True
     """
-    return _bound(c, c.x, c.w, c.axes, pairs)
+    bound = _bound(c, c.x, c.w, c.axes, pairs)
+    return bound if c.add is None else bound + sum_bound(1, absolute(c.add), c.compute_dtype, c.dtype)
 
 
 def transposed_error_bound(c: layers.Layer, pairs: int) -> NDArray[np.float64]:

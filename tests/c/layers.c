@@ -73,10 +73,15 @@ void check_conv(void)
         if (trial % 4 == 1 || trial % 4 == 2)
             g.accuracy = FC_DEFAULT, g.forced = FC_TRANSFORMS;
         const double most_error = g.forced ? 1e-3 : 0;
+        const int adds = trial % 7 > 4;
+        char *pa = place(4, out_count * size);
+        EACH(i, adds ? out_count : 0) put(pa + i * size, (double)up_to(9) - 5, type);
+        g.clamp = g.clamp && !adds;
         for (g.threads = 1; g.threads <= 3; g.threads += 2) {
             g.out = place(2, out_count * size);
-            say_case("trial %d: threads %d, images %td, groups %td, %td -> %td, clamp %d, bias %d", trial, g.threads,
-                     g.images, g.groups, g.channels, g.kernels, g.clamp, g.bias != NULL);
+            g.add = adds ? pa - g.out : 0;
+            say_case("trial %d: threads %d, images %td, groups %td, %td -> %td, clamp %d, bias %d, added %d", trial, g.threads,
+                     g.images, g.groups, g.channels, g.kernels, g.clamp, g.bias != NULL, adds);
             say_axes(g.axis);
             if (fc_conv_run(&g) != 0) {
                 verdict("memory is short");
@@ -98,8 +103,10 @@ void check_conv(void)
                         sum += get(px + (((from + i[0]) * n[1] + i[1]) * row + i[2]) * size, type) *
                                get(pw + ((m * g.channels + c) * taps + t) * size, type);
                 }
-                sum = g.clamp ? fmin(fmax(sum, g.low), g.high) : sum;
-                char *element = g.out + ((image * k_all + m) * volume + q) * size;
+                const ptrdiff_t place = ((image * k_all + m) * volume + q) * size;
+                sum += adds ? get(pa + place, type) : 0;
+                sum = g.clamp || adds ? fmin(fmax(sum, g.low), g.high) : sum;
+                char *element = g.out + place;
                 if (!(fabs(get(element, type) - sum) <= most_error))
                     wrong = "a result is wrong";
                 memset(element, POISON, (size_t)size);
@@ -133,13 +140,16 @@ void check_gradients(void)
         EACH(i, y_count) put(py + i * size, (double)up_to(9) - 5, type);
         EACH(i, c_all) put(pb + i * size, (double)up_to(9) - 5, type);
         g.w = pw, g.x = of_weights ? px : py, g.dy = py, g.bias = !of_weights && trial % 5 ? pb : NULL;
-        g.clamp = g.clamp && !of_weights, g.gradient = !of_weights;
+        const int adds = trial % 7 > 4 && !of_weights;
+        char *pa = place(5, x_count * size);
+        EACH(i, adds ? x_count : 0) put(pa + i * size, (double)up_to(9) - 5, type);
+        g.clamp = g.clamp && !of_weights && !adds, g.gradient = !of_weights;
         const ptrdiff_t *read = of_weights ? n : o;
         g.axis[2].x_step = size, g.axis[1].x_step = read[2] * size, g.axis[0].x_step = read[1] * read[2] * size;
         g.x_channel = read[0] * read[1] * read[2] * size, g.x_image = (of_weights ? c_all : k_all) * g.x_channel;
         g.dy_step[2] = size, g.dy_step[1] = o[2] * size, g.dy_step[0] = o[1] * o[2] * size;
         g.dy_channel = volume * size, g.dy_image = k_all * volume * size;
-        EACH(i, x_count) dx[i] = g.bias ? get(pb + i / whole % c_all * size, type) : 0;
+        EACH(i, x_count) dx[i] = (g.bias ? get(pb + i / whole % c_all * size, type) : 0) + (adds ? get(pa + i * size, type) : 0);
         EACH(i, w_count) dw[i] = 0;
         EACH(image, g.images) EACH(m, k_all) EACH(q, volume) EACH(c, g.channels) EACH(t, taps) {
             const ptrdiff_t at[FC_AXES] = {q / (o[1] * o[2]), q / o[2] % o[1], q % o[2]};
@@ -156,10 +166,11 @@ void check_gradients(void)
             dx[in_x] += dy * get(pw + ((m * g.channels + c) * taps + t) * size, type);
             dw[(m * g.channels + c) * taps + t] += dy * get(px + in_x * size, type);
         }
-        EACH(i, g.clamp ? x_count : 0) dx[i] = fmin(fmax(dx[i], g.low), g.high);
+        EACH(i, g.clamp || adds ? x_count : 0) dx[i] = fmin(fmax(dx[i], g.low), g.high);
         const ptrdiff_t count = of_weights ? w_count : x_count;
         for (g.threads = 1; g.threads <= 3; g.threads += 2) {
             g.out = place(2, count * size);
+            g.add = adds ? pa - g.out : 0;
             say_case("trial %d: gradient of %s, threads %d, images %td, groups %td, %td -> %td, clamp %d, bias %d", trial,
                      of_weights ? "weights" : "input", g.threads, g.images, g.groups, g.channels, g.kernels, g.clamp, g.bias != NULL);
             say_axes(g.axis);
