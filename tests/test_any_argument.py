@@ -195,7 +195,7 @@ CALLS = {
 }
 
 # What is not called here: records and exceptions, whose arguments nothing reads; what takes any number of arrays or
-# layers, or is asked of each layer alike; files, which have tests of their own.
+# layers, or is asked of each layer alike; files and modules of PyTorch, which have tests of their own.
 NOT_CALLED = {
     "dense.Cost",
     "dense.Recovered",
@@ -204,6 +204,7 @@ NOT_CALLED = {
     "nn.Gradients",
     "nn.SGD.step",
     "nn.read_weights",
+    "nn.from_torch",
     "nn.Add",
     "nn.Module",
     "nn.Sequential",

@@ -20,7 +20,7 @@ README = ROOT / "README.md"
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
-    if name.startswith("fastconv.torch"):
+    if name.startswith(("fastconv.torch", "fastconv.nn.convert")):
         pytest.importorskip("torch")
     assert doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
 

@@ -3,6 +3,7 @@
 what else a network of them is made of."""
 
 from fastconv.nn.activations import Dropout, Flatten, Hardtanh, Identity, ReLU, ReLU6, Sigmoid, Softmax
+from fastconv.nn.convert import from_torch
 from fastconv.nn.explaining import Explanation, explain
 from fastconv.nn.files import read_weights
 from fastconv.nn.folding import fold, unfold
@@ -127,6 +128,7 @@ __all__ = [
     "conv_transpose3d",
     "explain",
     "fold",
+    "from_torch",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from typing_extensions import TypeVar as TypeVarWithDefault
 
 from fastconv.nn.activations import Dropout, Flatten, Hardtanh, Identity, ReLU, ReLU6, Sigmoid, Softmax
+from fastconv.nn.convert import from_torch
 from fastconv.nn.explaining import Explanation, explain
 from fastconv.nn.files import read_weights
 from fastconv.nn.gradients import Gradients, conv1d_backward, conv2d_backward, conv3d_backward
@@ -130,6 +131,7 @@ __all__ = [
     "conv_transpose3d",
     "explain",
     "fold",
+    "from_torch",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
