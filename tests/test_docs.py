@@ -17,11 +17,14 @@ MODULES = sorted(m.name for m in pkgutil.walk_packages(fastconv.__path__, "fastc
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 
+NEEDS = {"fastconv.onnx": "onnx", "fastconv.torch": "torch", "fastconv.nn.convert": "torch"}
+
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
-    if name.startswith(("fastconv.torch", "fastconv.nn.convert")):
-        pytest.importorskip("torch")
+    for start, needed in NEEDS.items():
+        if name.startswith(start):
+            pytest.importorskip(needed)
     assert doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
 
 
@@ -30,9 +33,13 @@ def test_readme_examples():
     assert result.attempted > 5 and result.failed == 0
 
 
+LEFT_OUT = ("fastconv.onnx", "fastconv.torch", "fastconv.__main__")
 PUBLIC = {
     f"{name}.{function}": getattr(module, function)
-    for name in ("fastconv", *(m for m in MODULES if not m.startswith(("fastconv.torch", "fastconv.__main__"))))
+    for name in (
+        "fastconv",
+        *(m for m in MODULES if not m.startswith(("fastconv.onnx", "fastconv.torch", "fastconv.__main__"))),
+    )
     for module in [importlib.import_module(name)]
     for function in getattr(module, "__all__", ())
     if inspect.isroutine(getattr(module, function))

@@ -75,8 +75,8 @@ def test_public_modules_are_there_without_being_imported(python):
     code = """
 import sys
 import fastconv
-lazy = [name for name in ("learning", "nn", "dense", "kernels", "torch") if f"fastconv.{name}" in sys.modules]
-print(lazy, "torch" in sys.modules)
+lazy = [name for name in ("learning", "nn", "dense", "kernels", "onnx", "torch") if f"fastconv.{name}" in sys.modules]
+print(lazy, "torch" in sys.modules or "onnx" in sys.modules)
 for name in ("dense", "feature", "kernels", "learning", "ndimage", "nn", "reference", "signal"):
     assert getattr(fastconv, name) is sys.modules[f"fastconv.{name}"], name
     assert name in dir(fastconv) and name in fastconv.__all__
@@ -89,8 +89,9 @@ print(learning.__name__)
 
 def test_internal_modules_do_not_show():
     public = {*fastconv.__all__, "__version__"}
-    assert set(dir(fastconv)) - {"torch"} == public
-    assert ("torch" in dir(fastconv)) == (importlib.util.find_spec("torch") is not None)
+    assert set(dir(fastconv)) - {"onnx", "torch"} == public
+    for name in ("onnx", "torch"):
+        assert (name in dir(fastconv)) == (importlib.util.find_spec(name) is not None)
 
 
 def test_a_name_that_is_not_there():
@@ -100,7 +101,8 @@ def test_a_name_that_is_not_there():
     assert not hasattr(fastconv, "scipy")
 
 
-def test_pytorch_where_it_is(python):
-    pytest.importorskip("torch")
-    done = python("import fastconv; print(fastconv.torch.conv2d.__module__)")
-    assert (done.stdout, done.stderr) == ("fastconv.torch\n", "")
+@pytest.mark.parametrize(("name", "function"), [("torch", "conv2d"), ("onnx", "session")])
+def test_extras_where_they_are(python, name, function):
+    pytest.importorskip(name)
+    done = python(f"import fastconv; print(fastconv.{name}.{function}.__module__)")
+    assert (done.stdout, done.stderr) == (f"fastconv.{name}\n", "")

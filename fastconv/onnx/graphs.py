@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Models rewritten for `fastconv.onnx`: layers keep weights that are constants, and take in the nodes behind them.
+
+A layer and what follows it are one layer, where nothing else reads what is in between: factors and numbers for each
+channel (`BatchNormalization`, `Mul` and `Add` of a constant) change its weights and bias, in float64; `Relu` and `Clip`
+become its activation. Only the graph is rewritten; the nodes are run by `onnx.reference.ReferenceEvaluator`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import ChainMap, Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from fastconv.onnx.files import subgraphs
+from fastconv.onnx.layers import DOMAIN, Kept, affine
+
+LAYERS = {"Conv": "ConvLayer", "ConvTranspose": "ConvTransposeLayer"}
+
+
+def rewrite(model: Any) -> list[Kept]:
+    """Let layers whose weights are constants be nodes that keep them; what these are, by number."""
+    kept: list[Kept] = []
+    version = next((entry.version for entry in model.opset_import if entry.domain == ""), 0)
+    if model.ir_version < 4:  # then what has a value is no input that others may be given for
+        given = {tensor.name for tensor in model.graph.initializer}
+        inputs = [value for value in model.graph.input if value.name not in given]
+        del model.graph.input[:]
+        model.graph.input.extend(inputs)
+    _Rewriter(model.graph, {}, kept, version).run()
+    if kept:
+        model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
+    return kept
+
+
+class _Rewriter:
+    """Of one graph. outer: the constants of those that it is in."""
+
+    def __init__(self, graph: Any, outer: Mapping[str, Any], kept: list[Kept], version: int) -> None:
+        self.graph, self.kept, self.version = graph, kept, version
+        inputs = {value.name for value in graph.input}
+        own = {tensor.name: tensor for tensor in graph.initializer if tensor.name not in inputs}
+        self.constants: ChainMap[str, Any] = ChainMap(own, dict(outer))
+        self.readers: dict[str, list[int]] = defaultdict(list)
+        for number, node in enumerate(graph.node):
+            for name in node.input:
+                self.readers[name].append(number)
+            value = _value(node)
+            if value is not None:
+                own[node.output[0]] = value
+            elif node.op_type == "Identity" and node.domain == "" and node.input[0] in self.constants:
+                own[node.output[0]] = self.constants[node.input[0]]
+        self.uses = _uses(graph)
+
+    def run(self) -> None:
+        nodes: dict[int, Any] = dict(enumerate(self.graph.node))
+        for number, node in enumerate(self.graph.node):
+            for inner in subgraphs(node):
+                _Rewriter(inner, self.constants, self.kept, self.version).run()
+            if node.op_type in LAYERS and node.domain == "" and self.has_constants(node.input[1:]):
+                layer, taken = self.layer(node)
+                for gone in (number, *taken):
+                    del nodes[gone]
+                nodes[max([number, *taken])] = layer
+        self.set_nodes([nodes[number] for number in sorted(nodes)])
+        self.drop_constants()
+
+    def set_nodes(self, nodes: list[Any]) -> None:
+        del self.graph.node[:]
+        self.graph.node.extend(nodes)
+
+    def drop_constants(self) -> None:
+        """Without those that nothing reads any more."""
+        uses, nodes = _uses(self.graph), []
+        for node in reversed(self.graph.node):
+            if node.op_type in ("Constant", "Identity") and not any(uses[name] for name in node.output):
+                uses.subtract(node.input)
+            else:
+                nodes.append(node)
+        self.set_nodes(nodes[::-1])
+        inputs = {value.name for value in self.graph.input}
+        initializers = [t for t in self.graph.initializer if uses[t.name] or t.name in inputs]
+        del self.graph.initializer[:]
+        self.graph.initializer.extend(initializers)
+
+    def has_constants(self, names: Iterable[str]) -> bool:
+        return all(name in self.constants for name in names if name)
+
+    def array(self, name: str) -> NDArray[Any]:
+        array: NDArray[Any] = numpy_helper.to_array(self.constants[name])
+        return array
+
+    def layer(self, node: Any) -> tuple[Any, list[int]]:
+        """A node that keeps the weights of one, and the numbers of those behind it that it takes in."""
+        given, bias = self.array(node.input[1]), self.array(node.input[2]) if any(node.input[2:]) else None
+        dtype = np.dtype(np.float32) if given.dtype.name == "bfloat16" else given.dtype
+        groups = _attribute(node, "group", 1) if node.op_type == "ConvTranspose" else 0
+        weights = _Weights(given, bias, groups)
+        taken: list[int] = []
+        output, activation = node.output[0], None
+        while activation is None and self.uses[output] == 1 and self.readers[output]:
+            number = self.readers[output][0]
+            behind = self.graph.node[number]
+            activation = self.bounds(behind, output)
+            change = self.change(behind, output, weights) if activation is None else None
+            if activation is None and (change is None or not weights.take(*change, dtype)):
+                break
+            output = behind.output[0]
+            taken.append(number)
+        layer = helper.make_node(
+            LAYERS[node.op_type], node.input[:1], [output], node.name or output, domain=DOMAIN, number=len(self.kept)
+        )
+        layer.attribute.extend(node.attribute)
+        first = None if weights.bias is None else weights.bias.astype(dtype)
+        self.kept.append(Kept(weights.weight.astype(dtype), first, activation))
+        return layer, taken
+
+    def change(self, node: Any, name: str, weights: _Weights) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """The factor of every channel of a layer's output, and what is added, if this is what a node does with it."""
+        others = [other for other in node.input if other != name]
+        if node.domain != "" or not self.has_constants(others):
+            return None
+        if node.op_type == "BatchNormalization" and node.input[0] == name and self.infers(node):
+            scale, bias, mean, variance = map(self.array, others)
+            return affine(scale, bias, mean, variance, _attribute(node, "epsilon", 1e-5))
+        if node.op_type not in ("Mul", "Add") or node.attribute or len(others) != 1:
+            return None
+        values, rank = self.array(others[0]).astype(np.float64), weights.weight.ndim
+        if values.ndim > rank or values.size not in (1, weights.channels):
+            return None
+        if values.size > 1 and (values.ndim < rank - 1 or values.shape[values.ndim - rank + 1] != values.size):
+            return None  # not along the axis of channels
+        values = np.broadcast_to(values.reshape(-1), weights.channels)
+        plain = np.ones(weights.channels)
+        return (values, 0 * plain) if node.op_type == "Mul" else (plain, values)
+
+    def infers(self, node: Any) -> bool:
+        """Whether a BatchNormalization takes means and variances as they are given, of each channel."""
+        if _attribute(node, "training_mode", 0) or not _attribute(node, "spatial", 1):
+            return False
+        return sum(map(bool, node.output)) == 1 and (self.version >= 7 or bool(_attribute(node, "is_test", 0)))
+
+    def bounds(self, node: Any, name: str) -> tuple[float, float] | None:
+        """Between what numbers a node brings a layer's output, if that is what it does."""
+        if node.domain != "" or node.op_type not in ("Relu", "Clip") or not self.has_constants(node.input[1:]):
+            return None
+        if node.op_type == "Relu":
+            return 0.0, math.inf
+        low, high = _attribute(node, "min", -math.inf), _attribute(node, "max", math.inf)
+        given = [float(self.array(other).reshape(())) if other else None for other in node.input[1:]]
+        low, high = (bound if other is None else other for bound, other in zip((low, high), (*given, None, None)))
+        return (low, high) if low <= high else None
+
+
+class _Weights:
+    """Of a layer, in float64. groups: of a transposed layer, whose weights have the channels second; 0: of another."""
+
+    def __init__(self, weight: NDArray[Any], bias: NDArray[Any] | None, groups: int) -> None:
+        self.weight, self.groups = weight, groups
+        self.bias = None if bias is None else bias.astype(np.float64)
+        self.channels = weight.shape[1] * groups if groups else weight.shape[0]
+
+    def take(self, factor: NDArray[Any], shift: NDArray[Any], dtype: np.dtype[Any]) -> bool:
+        """Let the output be multiplied and added to; not, and False, where that does not fit into the dtype."""
+        w = self.weight.astype(np.float64)
+        with np.errstate(all="ignore"):
+            if self.groups:
+                grouped = w.reshape(self.groups, -1, *w.shape[1:])
+                w = (grouped * factor.reshape(self.groups, 1, -1, *(1,) * (w.ndim - 2))).reshape(w.shape)
+            else:
+                w = w * factor.reshape(-1, *(1,) * (w.ndim - 1))
+            bias = shift if self.bias is None else self.bias * factor + shift
+            if not all(np.isfinite(a.astype(dtype)).all() for a in (w, bias)):
+                return False
+        self.weight, self.bias = w, bias
+        return True
+
+
+def _attribute(node: Any, name: str, default: Any) -> Any:
+    return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
+
+
+def _value(node: Any) -> Any:
+    """The tensor that a node is; None if it is none."""
+    if node.op_type != "Constant" or node.domain != "":
+        return None
+    for attribute in node.attribute:
+        value = helper.get_attribute_value(attribute)
+        if attribute.name == "value":
+            return value
+        if attribute.name in ("value_float", "value_floats", "value_int", "value_ints"):
+            dtype = np.float32 if "float" in attribute.name else np.int64
+            return numpy_helper.from_array(np.asarray(value, dtype), node.output[0])
+    return None
+
+
+def _uses(graph: Any) -> Counter[str]:
+    """How often a name is read, in a graph, inside it, and by what it returns."""
+    uses = Counter(value.name for value in graph.output)
+    for node in graph.node:
+        uses.update(node.input)
+        for inner in subgraphs(node):
+            uses.update(_uses(inner))
+    return uses

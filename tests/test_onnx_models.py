@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Whole models of ONNX: what layers take in, real ones, and bad ones."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx.reference import ReferenceEvaluator  # noqa: E402
+from onnx_cases import close, conv, graph, model, one_node  # noqa: E402
+
+import fastconv.onnx  # noqa: E402
+
+DATA = Path(onnx.__file__).parent / "backend/test/data"
+
+X = np.random.default_rng(0).standard_normal((2, 4, 6, 7))
+W = np.random.default_rng(1).standard_normal((6, 2, 3, 3))
+CHANNELS = {name: np.random.default_rng(i).random(6) + 0.5 for i, name in enumerate(("s", "b", "m", "v"))}
+CONV = helper.make_node("Conv", ["x", "w"], ["1"], group=2)
+RELU = helper.make_node("Relu", ["1"], ["2"])
+BATCH = helper.make_node("BatchNormalization", ["1", "s", "b", "m", "v"], ["2"])
+
+
+def shaped(*shape):
+    return np.random.default_rng(9).standard_normal(shape)
+
+
+FUSED = {  # nodes, constants beside the weights, what is left
+    "Relu": ([CONV, RELU], {}, "ConvLayer"),
+    "normalisation": ([CONV, BATCH], CHANNELS, "ConvLayer"),
+    "all": (
+        [
+            helper.make_node("Conv", ["x", "w", "s"], ["1"], group=2, auto_pad="SAME_LOWER", strides=[2, 2]),
+            BATCH,
+            helper.make_node("Mul", ["f", "2"], ["3"]),
+            helper.make_node("Add", ["3", "a"], ["4"]),
+            helper.make_node("Clip", ["4", "low", "high"], ["5"]),
+            helper.make_node("Relu", ["5"], ["6"]),
+        ],
+        {**CHANNELS, "f": shaped(6, 1, 1), "a": shaped(1, 6, 1, 1), "low": np.array(-0.5), "high": np.array(1.5)},
+        "ConvLayer Relu",
+    ),
+    "number": ([CONV, helper.make_node("Mul", ["1", "f"], ["2"])], {"f": shaped(1)}, "ConvLayer"),
+    "half a clip": ([CONV, helper.make_node("Clip", ["1", "", "high"], ["2"])], {"high": np.array(0.5)}, "ConvLayer"),
+    "transposed": (
+        [
+            helper.make_node("ConvTranspose", ["x", "v"], ["1"], group=2, output_shape=[9, 10]),
+            helper.make_node("BatchNormalization", ["1", "s", "b", "m", "b"], ["2"]),
+            helper.make_node("Relu", ["2"], ["3"]),
+        ],
+        {**CHANNELS, "v": shaped(4, 3, 3, 3)},
+        "ConvTransposeLayer",
+    ),
+    "two readers": (
+        [CONV, RELU, helper.make_node("Add", ["1", "2"], ["3"])],
+        {},
+        "ConvLayer Relu Add",
+    ),
+    "columns": ([CONV, helper.make_node("Add", ["1", "a"], ["2"])], {"a": shaped(5)}, "ConvLayer Add"),
+    "more axes": ([CONV, helper.make_node("Add", ["1", "a"], ["2"])], {"a": shaped(1, 1, 6, 1, 1)}, "ConvLayer Add"),
+    "twice": ([CONV, helper.make_node("Mul", ["1", "1"], ["2"])], {}, "ConvLayer Mul"),
+    "not finite": ([CONV, helper.make_node("Mul", ["1", "f"], ["2"])], {"f": np.array(np.inf)}, "ConvLayer Mul"),
+    "clip of nothing": (
+        [CONV, helper.make_node("Clip", ["1", "low", "high"], ["2"])],
+        {"low": np.array(1.0), "high": np.array(0.0)},
+        "ConvLayer Clip",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FUSED)
+def test_layers_take_in_what_follows_them(case):
+    nodes, constants, left = FUSED[case]
+    last = nodes[-1].output[0]
+    used = {name for node in nodes for name in node.input}
+    given = {name: a for name, a in {"w": W, **constants}.items() if name in used}
+    made = model(nodes, {"x": X}, {last: (np.float64, 5 if case == "more axes" else 4)}, given)
+    before = made.SerializeToString()
+    session = fastconv.onnx.session(made)
+    assert [node.op_type for node in session.rt_nodes_] == left.split() and not session.rt_inits_.keys() & {"w", "m"}
+    unfused = ReferenceEvaluator(made, new_ops=fastconv.onnx.OPERATORS)
+    close(session.run(None, {"x": X})[0], unfused.run(None, {"x": X})[0])
+    assert made.SerializeToString() == before
+
+
+def test_constants_of_nodes_and_outputs_in_between():
+    nodes = [
+        helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(W)),
+        helper.make_node("Identity", ["c"], ["w"]),
+        CONV,
+        RELU,
+    ]
+    made = model(nodes, {"x": X}, {"1": (np.float64, 4), "2": (np.float64, 4)})
+    session = fastconv.onnx.session(made)
+    assert [node.op_type for node in session.rt_nodes_] == ["ConvLayer", "Relu"]
+    for got, expected in zip(session.run(None, {"x": X}), ReferenceEvaluator(made).run(None, {"x": X}), strict=True):
+        close(got, expected)
+
+
+@pytest.mark.parametrize("where", ["outside", "inside"])
+def test_graphs_inside_graphs(where):
+    """Weights may lie in another graph than a layer; branches may have weights of one name."""
+    weights = {} if where == "outside" else {"w": W}
+    doubled = {} if where == "outside" else {"w": 2 * W}
+    inner = [graph([CONV, RELU], {}, {"2": (np.float64, 4)}, constants) for constants in (weights, doubled)]
+    node = helper.make_node("If", ["which"], ["y"], then_branch=inner[0], else_branch=inner[1])
+    arrays = {"x": X, "which": np.array(True)}
+    made = model([node], arrays, {"y": (np.float64, 4)}, {"w": W} if where == "outside" else {})
+    session = fastconv.onnx.session(made)
+    for which in (True, False):
+        feeds = {"x": X, "which": np.array(which)}
+        close(session.run(None, feeds)[0], ReferenceEvaluator(made).run(None, feeds)[0])
+    branch = session.rt_nodes_[0].then_branch
+    assert [inside.op_type for inside in branch.rt_nodes_] == ["ConvLayer"]
+
+
+def test_functions_of_a_model():
+    function = helper.make_function("mine", "Both", ["x", "w"], ["2"], [CONV, RELU], [helper.make_opsetid("", 17)])
+    node = helper.make_node("Both", ["x", "w"], ["y"], domain="mine")
+    opsets = [helper.make_opsetid("mine", 1)]
+    made = model([node], {"x": X}, {"y": (np.float64, 4)}, {"w": W}, opsets=opsets, functions=[function])
+    session = fastconv.onnx.session(made)
+    assert [inside.op_type for inside in session.rt_nodes_] == ["ConvLayer"]
+    close(session.run(None, {"x": X})[0], ReferenceEvaluator(made).run(None, {"x": X})[0])
+
+
+@pytest.mark.parametrize("ir_version", [3, 8])
+def test_weights_that_are_inputs(ir_version):
+    """Others may be given for them, but in models of the first versions."""
+    made = model([CONV], {"x": X, "w": W}, {"1": (np.float64, 4)}, {"w": W}, ir_version=ir_version, version=9)
+    session = fastconv.onnx.session(made)
+    close(session.run(None, {"x": X})[0], conv(X, W, group=2))
+    if ir_version == 3:
+        assert session.input_names == ["x"]
+    else:
+        close(session.run(None, {"x": X, "w": 2 * W})[0], conv(X, 2 * W, group=2))
+
+
+# ---- bad input -----------------------------------------------------------------------------------
+
+F = np.ones((1, 2, 5, 5), np.float32)
+K = np.ones((2, 2, 3, 3), np.float32)
+BAD_NODES = {
+    "auto_pad": ("Conv", {"x": F, "w": K}, {"auto_pad": "SAME"}, "auto_pad must be one of NOTSET, SAME_UPPER"),
+    "strides": ("Conv", {"x": F, "w": K}, {"strides": [0, 1]}, r"strides must be at least 1 .* got \[0, 1\]"),
+    "pads": ("Conv", {"x": F, "w": K}, {"pads": [0, 0, -1, 0]}, "pads must be at least 0"),
+    "pairs": ("Conv", {"x": F, "w": K}, {"pads": [0, 0, 1]}, "pads must be pairs"),
+    "axes": ("Conv", {"x": F, "w": K}, {"strides": [1, 1, 1], "dilations": [1, 1]}, "differ in the number of axes"),
+    "kernel": ("Conv", {"x": F, "w": K}, {"kernel_shape": [3, 2]}, r"kernel_shape is \(3, 2\), but weights"),
+    "group": ("Conv", {"x": F, "w": K}, {"group": 0}, "group must be at least 1; got 0"),
+    "groups": ("Conv", {"x": F, "w": K}, {"group": 3}, "3"),
+    "rank": ("Conv", {"x": np.ones((1, 1, *(1,) * 4)), "w": np.ones((1, 1, *(1,) * 4))}, {}, "3 to 5 axes"),
+    "unknown": ("Conv", {"x": F, "w": K}, {"stride": [1, 1]}, "stride"),
+    "type": ("Conv", {"x": F, "w": K}, {"strides": 1.5}, "strides"),
+    "dtype": (
+        "Conv",
+        {"x": F.astype(np.int32), "w": K.astype(np.int32)},
+        {},
+        "'x' has dtype int32; accepted are .*float",
+    ),
+    "bytes": ("ConvInteger", {"x": F, "w": K.astype(np.int8)}, {}, "'x' has dtype float; accepted are"),
+    "flag": ("MaxPool", {"x": F}, {"kernel_shape": [2, 2], "storage_order": 2}, "storage_order must be 0 or 1; got 2"),
+    "missing": ("MaxPool", {"x": F}, {}, "kernel_shape"),
+    "size": ("ConvTranspose", {"x": F, "w": K}, {"output_shape": [4, -1]}, "output_shape must be at least 0"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_NODES)
+def test_bad_nodes_are_refused_before_anything_runs(case):
+    op, arrays, how, message = BAD_NODES[case]
+    made, _ = one_node(op, arrays, constant=case != "dtype", **how)
+    with pytest.raises(ValueError, match=message) as error:
+        fastconv.onnx.session(made)
+    assert "node" in str(error.value) or "Node" in str(error.value)
+
+
+def test_unknown_operators_are_refused():
+    node = helper.make_node("Other", ["x"], ["y"], "the one", domain="somebody")
+    made = model([node], {"x": F}, {"y": (np.float32, 4)}, opsets=[helper.make_opsetid("somebody", 1)])
+    with pytest.raises(ValueError, match=r"Other node 'the one': neither .* 'Other' of domain 'somebody'"):
+        fastconv.onnx.session(made)
+    made = model([helper.make_node("Conw", ["x"], ["y"])], {"x": F}, {"y": (np.float32, 4)})
+    with pytest.raises(ValueError, match="Conw"):
+        fastconv.onnx.session(made)
+
+
+def test_what_is_given_to_a_session():
+    made, feeds = one_node("Conv", {"x": F, "w": K}, constant=True)
+    session = fastconv.onnx.session(made)
+    for wrong, error, message in (
+        ({}, ValueError, "'x' are missing"),
+        ({**feeds, "z": F}, ValueError, "'z' is unknown; the model has 'x'"),
+        ({"x": F.astype(np.float64)}, TypeError, "'x' must have dtype float32; got float64"),
+        ({"x": F[0]}, ValueError, r"'x' must have shape \(1, 2, 5, 5\); got \(2, 5, 5\)"),
+    ):
+        with pytest.raises(error, match=message):
+            session.run(None, wrong)
+    with pytest.raises(ValueError, match="'q' is unknown; the model has 'y'"):
+        session.run(["q"], feeds)
+    with pytest.raises(ValueError, match="accuracy"):
+        fastconv.onnx.session(made, accuracy="exakt")
+    with pytest.raises(TypeError, match=r"model must be a path, bytes or an onnx\.ModelProto; got int"):
+        fastconv.onnx.session(3)
+
+
+def test_errors_of_a_run_name_the_node():
+    made, feeds = one_node("Conv", {"x": F[..., :2], "w": K})
+    with pytest.raises(ValueError, match=r"Conv node 'the node': .* larger than the padded input"):
+        fastconv.onnx.session(made).run(None, feeds)
+
+
+def saved(folder, made, name="model.onnx"):
+    path = Path(folder, name)
+    path.write_bytes(made.SerializeToString())
+    return path
+
+
+def test_damaged_files_are_refused(tmp_path, rng):
+    made, feeds = one_node("Conv", {"x": F, "w": K}, constant=True)
+    path = saved(tmp_path, made)
+    whole = path.read_bytes()
+    expected = conv(F, K)
+    close(fastconv.onnx.session(path).run(None, feeds)[0], expected)
+    close(fastconv.onnx.session(whole).run(None, feeds)[0], expected)
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"model\.onnx"):
+            fastconv.onnx.session(path)
+    for _ in range(100):
+        damaged = bytearray(whole)
+        damaged[rng.integers(len(whole))] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            session = fastconv.onnx.session(path)
+        except ValueError:
+            continue
+        try:
+            session.run(None, {name: F for name in session.input_names})
+        except Exception as error:  # whatever it says now, it says so
+            assert str(error)
+    with pytest.raises(FileNotFoundError):
+        fastconv.onnx.session(tmp_path / "none.onnx")
+    with pytest.raises(ValueError, match="is no file"):
+        fastconv.onnx.session(tmp_path)
+    with pytest.raises(ValueError, match="is no file"):
+        fastconv.onnx.session("/dev/zero")
+
+
+def test_files_of_absurd_size_are_refused(tmp_path):
+    path = tmp_path / "large.onnx"
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(ValueError, match=f"{2**40} bytes"):
+        fastconv.onnx.session(path)
+
+
+@pytest.mark.parametrize("dims", [[2**40, 2**20], [-1], [2, 2, 3], [2**62, 2**62]])
+def test_tensors_that_are_not_what_they_say(dims):
+    made, _ = one_node("Conv", {"x": F, "w": K}, constant=True)
+    del made.graph.initializer[0].dims[:]
+    made.graph.initializer[0].dims.extend(dims)
+    with pytest.raises(ValueError, match="tensor 'w' of shape"):
+        fastconv.onnx.session(made)
+
+
+def test_external_data(tmp_path):
+    folder, outside = tmp_path / "folder", tmp_path / "outside"
+    folder.mkdir()
+    outside.write_bytes(K.tobytes())
+    (folder / "data").write_bytes(b"1234" + K.tobytes())
+    (folder / "link").symlink_to(outside)
+    (folder / "sub").mkdir()
+    os.mkfifo(folder / "pipe")
+
+    def made(**entries):
+        given, _ = one_node("Conv", {"x": F, "w": K}, constant=True)
+        tensor = given.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in entries.items():
+            tensor.external_data.add(key=key, value=str(value))
+        return given
+
+    good = made(location="data", offset=4, length=K.nbytes)
+    close(fastconv.onnx.session(saved(folder, good)).run(None, {"x": F})[0], conv(F, K))
+    with pytest.raises(ValueError, match="must be given by its path"):
+        fastconv.onnx.session(good)
+    for entries, message in (
+        ({"location": "../outside"}, "outside of the model's folder"),
+        ({"location": str(outside)}, "outside of the model's folder"),
+        ({"location": "link"}, "outside of the model's folder"),
+        ({"location": "sub"}, "is no file"),
+        ({"location": "pipe"}, "is no file"),
+        ({"location": "none"}, "is no file"),
+        ({}, "is no file"),
+        ({"location": "data", "offset": 5}, f"{K.nbytes} bytes at 5: .* the file has {K.nbytes + 4}"),
+        ({"location": "data", "offset": -1}, "bytes at -1"),
+        ({"location": "data", "length": 2**50}, f"{2**50} bytes"),
+        ({"location": "data", "offset": "x"}, "must be integers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fastconv.onnx.session(saved(folder, made(**entries)))
+
+
+# ---- real models ---------------------------------------------------------------------------------
+
+
+def noise(*shape):
+    return np.random.default_rng(5).standard_normal(shape).astype(np.float32)
+
+
+def text(height, width):
+    """A picture of lines of letters, or of what a detector takes for them."""
+    x, rng = np.full((1, 3, height, width), 2, np.float32), np.random.default_rng(0)
+    for row in range(16, height - 24, 32):
+        for column in range(16, width - 16, 12):
+            x[:, :, row : row + 16, column : column + 8][:, :, rng.random((16, 8)) < 0.5] = -2
+    return x
+
+
+def voice(**more):
+    return {"input": noise(1, 576) / 10, "state": np.zeros((2, 1, 128), np.float32)} | more
+
+
+RATE = {"sr": np.array(16000)}
+MODELS = {  # package: {file: inputs}
+    "rapidocr_onnxruntime": {
+        "models/ch_PP-OCRv4_det_infer.onnx": {"x": text(96, 160)},
+        "models/ch_PP-OCRv4_rec_infer.onnx": {"x": text(48, 160)},
+        "models/ch_ppocr_mobile_v2.0_cls_infer.onnx": {"x": noise(2, 3, 48, 192)},
+    },
+    "nudenet": {"320n.onnx": {"images": np.abs(noise(1, 3, 320, 320)) / 4}},
+    "silero_vad": {
+        "data/silero_vad.onnx": voice(**RATE),
+        "data/silero_vad_16k_op15.onnx": voice(**RATE),
+        "data/silero_vad_half.onnx": voice(),
+    },
+}
+FILES = [(package, name) for package, names in MODELS.items() for name in names]
+
+
+def convolutions(made):
+    return sum(node.op_type == "Conv" for node in made.graph.node)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(("package", "name"), FILES, ids=[name.split("/")[-1] for _, name in FILES])
+def test_real_models(package, name):
+    runtime = pytest.importorskip("onnxruntime")
+    there = importlib.util.find_spec(package)
+    if there is None:
+        pytest.skip(f"no {package}, which brings models")
+    path = Path(there.submodule_search_locations[0], name)
+    feeds = MODELS[package][name]
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    expected = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"]).run(None, feeds)
+    session = fastconv.onnx.session(path)
+    for _ in range(2):
+        for ours, theirs in zip(session.run(None, feeds), expected, strict=True):
+            assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+            np.testing.assert_allclose(ours, theirs, 1e-3, 1e-4 * np.abs(theirs).max())
+            assert np.abs(theirs).max() > 1e-2  # or there is little to compare
+    layers = sum(node.op_type == "ConvLayer" for node in session.rt_nodes_)
+    assert layers == convolutions(onnx.load(path))
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("name", ["densenet121", "inception_v2", "resnet50", "shufflenet"])
+def test_networks_of_onnx(name):
+    """Whole networks, whose weights are made by nodes; with one number for all, but many layers."""
+    runtime = pytest.importorskip("onnxruntime")
+    path = DATA / f"light/light_{name}.onnx"
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    theirs = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = fastconv.onnx.session(path)
+    (x,) = (value for value in theirs.get_inputs() if len(value.shape) == 4)
+    feeds = {x.name: noise(*x.shape)}
+    for ours, expected in zip(session.run(None, feeds), theirs.run(None, feeds), strict=True):
+        np.testing.assert_allclose(ours, expected, 1e-4, 1e-6)
