@@ -43,9 +43,10 @@ FC_INLINE VT NAME(passes_sum)(const int M, const T *k, VT low, VT high)
     return sum;
 }
 
-/* The block of outputs that begins at `out`, by M + M taps for each term; x: under the first sum that is made */
+/* The block of outputs that begins at `out`, by M + M taps for each term; x: under the first sum that is made, whose second vectors
+ * have so many lanes */
 FC_INLINE void NAME(passes_block)(const int terms, const int M, const T *x, ptrdiff_t xs, const fc_passes *g, T *out,
-                                  ptrdiff_t os, VT kept[][FC_TALL])
+                                  ptrdiff_t os, VMASK lanes, VT kept[][FC_TALL])
 {
     enum { BOTH = 2 };
     const int R = FC_PASSES_ROWS(terms); /* (FC_PASSES_ROWS itself in the condition of a loop keeps gcc from unrolling it) */
@@ -57,7 +58,7 @@ FC_INLINE void NAME(passes_block)(const int terms, const int M, const T *x, ptrd
         NAME(corr_ahead)(R, 2, x, xs, M);
     EACH(t, terms) {
         const fc_taps down = {.h = M, .k = (const T *)g->down + t * M};
-        NAME(corr_sums)(R, M, 2, 1, 1, 1, x, xs, &down, VLEN, vlanes(VLEN), made[t]);
+        NAME(corr_sums)(R, M, 2, 0, 1, 1, x, xs, &down, VLEN, lanes, made[t]);
     }
     EACH(r, R) {
         const T *const k = g->across;
@@ -82,31 +83,7 @@ FC_INLINE void NAME(passes_block)(const int terms, const int M, const T *x, ptrd
     }
 }
 
-/* A few columns in two passes: what blocks leave */
-static void NAME(passes_few)(const T *x, ptrdiff_t xs, const fc_passes *g, T *out, ptrdiff_t os, ptrdiff_t cols)
-{
-    enum { ROW = 4 * FC_VLEN };
-    static const ptrdiff_t at[] = {0, 1, 2, 3, 4, 5, 6};
-    const ptrdiff_t rows = FC_PASSES_ROWS(g->terms), term = rows * ROW, taps = g->taps;
-    T sums[FC_TALL * ROW];
-    if (cols <= 0)
-        return;
-    for (ptrdiff_t t = 0; t < g->terms; t++) {
-        const fc_taps down = {.h = taps, .full = 1, .at = at, .k = (const T *)g->down + t * taps};
-        NAME(corr)(x, xs, &down, sums + t * term, ROW, rows, cols + taps - 1);
-    }
-    if (g->terms > 1 && g->combine != FC_APART) {
-        const fc_norms norms = {g->combine, g->stream, g->terms, term, taps, at, g->across};
-        NAME(norms)(sums, ROW, &norms, out, os, rows, cols);
-        return;
-    }
-    for (ptrdiff_t t = 0; t < g->terms; t++) {
-        const fc_taps across = {.h = 1, .full = taps, .at = at, .k = (const T *)g->across + t * taps, .stream = g->stream};
-        NAME(corr)(sums + t * term, ROW, &across, out + t * g->result, os, rows, cols);
-    }
-}
-
-/* Blocks from column 0 on, as far as x goes; returns where they end */
+/* Whole blocks from column 0 on; returns where they end */
 #define FC_PASSES(terms, M)                                                                                              \
     static ptrdiff_t NAME(passes_##terms##_##M)(const T *x, ptrdiff_t xs, const fc_passes *g, T *out, ptrdiff_t os,      \
                                                 ptrdiff_t cols)                                                          \
@@ -121,8 +98,8 @@ static void NAME(passes_few)(const T *x, ptrdiff_t xs, const fc_passes *g, T *ou
                 kept[t][r] = first[r][0];                                                                                \
         }                                                                                                                \
         ptrdiff_t j = 0;                                                                                                 \
-        for (; cols + (M) - 1 - j >= 3 * VLEN; j += 2 * VLEN)                                                            \
-            NAME(passes_block)(terms, M, x + j + VLEN, xs, g, out + j, os, kept);                                        \
+        for (; cols - j >= 2 * VLEN; j += 2 * VLEN)                                                                      \
+            NAME(passes_block)(terms, M, x + j + VLEN, xs, g, out + j, os, vlanes(cols + (M) - 1 - j - 2 * VLEN), kept); \
         return j;                                                                                                        \
     }
 /* The formatter sees no end of what is made by macros. */
@@ -130,15 +107,43 @@ static void NAME(passes_few)(const T *x, ptrdiff_t xs, const fc_passes *g, T *ou
 FC_PASSES(1, 3) FC_PASSES(1, 5) FC_PASSES(1, 7) FC_PASSES(2, 3)
 #undef FC_PASSES
 
+typedef ptrdiff_t NAME(passes_fn)(const T *x, ptrdiff_t xs, const fc_passes *g, T *out, ptrdiff_t os, ptrdiff_t cols);
+
+/* Less columns than a block has, by way of one */
+static void NAME(passes_few)(NAME(passes_fn) * block, const T *x, ptrdiff_t xs, const fc_passes *g, T *out, ptrdiff_t os,
+                             ptrdiff_t cols)
+{
+    enum { MADE = 2 * FC_VLEN, READ = 3 * FC_VLEN };
+    const ptrdiff_t rows = FC_PASSES_ROWS(g->terms), halo = g->taps - 1, result = rows * MADE;
+    T in[(FC_TALL + 6) * READ], made[2 * FC_TALL * MADE];
+    fc_passes here = *g;
+    here.stream = here.far = 0, here.result = result;
+    for (ptrdiff_t i = 0; i < rows + halo; i++)
+        for (ptrdiff_t j = 0; j < READ; j += VLEN)
+            vstore(in + i * READ + j, vloadm(x + i * xs + j, vlanes(cols + halo - j)));
+    block(in, READ, &here, made, MADE, MADE);
+    for (ptrdiff_t t = 0; t < (g->terms > 1 && g->combine == FC_APART ? g->terms : 1); t++)
+        for (ptrdiff_t i = 0; i < rows; i++)
+            for (ptrdiff_t j = 0; j < cols; j += VLEN) {
+                T *const to = out + t * g->result + i * os + j;
+                const VT v = vload(made + t * result + i * MADE + j);
+                if (g->stream && cols - j >= VLEN && (uintptr_t)to % FC_VECTOR_BYTES == 0)
+                    vstream(to, v);
+                else
+                    vstorem(to, v, vlanes(cols - j));
+            }
+}
+
 static int NAME(passes)(const void *xv, ptrdiff_t xs, const fc_passes *g, void *outv, ptrdiff_t os, ptrdiff_t rows,
                         ptrdiff_t cols)
 /* clang-format on */
 {
-    static ptrdiff_t (*const blocks[][8])(const T *, ptrdiff_t, const fc_passes *, T *, ptrdiff_t, ptrdiff_t) = {
+    static NAME(passes_fn) *const blocks[][8] = {
         {[3] = NAME(passes_1_3), [5] = NAME(passes_1_5), [7] = NAME(passes_1_7)}, {[3] = NAME(passes_2_3)}};
     if (g->terms > 2 || (g->terms == 2 && g->combine == FC_ADDED) || g->taps > 7 || g->taps > VLEN ||
         !blocks[g->terms - 1][g->taps] || rows < FC_TALL || cols < 4 * VLEN)
         return 0;
+    NAME(passes_fn) *const block = blocks[g->terms - 1][g->taps];
     const ptrdiff_t R = FC_PASSES_ROWS(g->terms);
     for (ptrdiff_t i = 0; i < rows; i += R) {
         i = i < rows - R ? i : rows - R; /* the last ones begin earlier */
@@ -146,9 +151,13 @@ static int NAME(passes)(const void *xv, ptrdiff_t xs, const fc_passes *g, void *
         T *out = (T *)outv + i * os;
         /* columns before the first aligned one, where results go past the caches */
         ptrdiff_t j = g->stream ? (ptrdiff_t)(-(uintptr_t)out % FC_VECTOR_BYTES / sizeof(T)) : 0;
-        NAME(passes_few)(x, xs, g, out, os, j);
-        j += blocks[g->terms - 1][g->taps](x + j, xs, g, out + j, os, cols - j);
-        NAME(passes_few)(x + j, xs, g, out + j, os, cols - j);
+        if (j > 0)
+            NAME(passes_few)(block, x, xs, g, out, os, j);
+        j += block(x + j, xs, g, out + j, os, cols - j);
+        if (j < cols && g->stream)
+            NAME(passes_few)(block, x + j, xs, g, out + j, os, cols - j);
+        else if (j < cols)
+            block(x + cols - 2 * VLEN, xs, g, out + cols - 2 * VLEN, os, 2 * VLEN); /* what is written twice is the same */
     }
     if (g->stream)
         vfence();
