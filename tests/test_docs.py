@@ -36,10 +36,7 @@ def test_readme_examples():
 LEFT_OUT = ("fastconv.onnx", "fastconv.torch", "fastconv.__main__")
 PUBLIC = {
     f"{name}.{function}": getattr(module, function)
-    for name in (
-        "fastconv",
-        *(m for m in MODULES if not m.startswith(("fastconv.onnx", "fastconv.torch", "fastconv.__main__"))),
-    )
+    for name in ("fastconv", *(m for m in MODULES if not m.startswith(LEFT_OUT)))
     for module in [importlib.import_module(name)]
     for function in getattr(module, "__all__", ())
     if inspect.isroutine(getattr(module, function))

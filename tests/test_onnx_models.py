@@ -28,6 +28,16 @@ RELU = helper.make_node("Relu", ["1"], ["2"])
 BATCH = helper.make_node("BatchNormalization", ["1", "s", "b", "m", "v"], ["2"])
 
 
+BATCH_OF_BRANCH = [
+    helper.make_node("Conv", ["x", "w", "b"], ["a"], group=2),
+    helper.make_node("BatchNormalization", ["a", "s", "b", "m", "v"], ["c"]),
+]
+
+
+def kinds(session):
+    return " ".join(node.op_type for node in session.rt_nodes_ if node.op_type != "Drop")
+
+
 def shaped(*shape):
     return np.random.default_rng(9).standard_normal(shape)
 
@@ -65,6 +75,23 @@ FUSED = {  # nodes, constants beside the weights, what is left
     ),
     "columns": ([CONV, helper.make_node("Add", ["1", "a"], ["2"])], {"a": shaped(5)}, "ConvLayer Add"),
     "more axes": ([CONV, helper.make_node("Add", ["1", "a"], ["2"])], {"a": shaped(1, 1, 6, 1, 1)}, "ConvLayer Add"),
+    "branch": (
+        [CONV, helper.make_node("Add", ["o", "1"], ["2"]), helper.make_node("Relu", ["2"], ["3"])],
+        {"o": None},
+        "ConvLayer",
+    ),
+    "two layers": (
+        [
+            BATCH_OF_BRANCH[0],
+            CONV,
+            BATCH_OF_BRANCH[1],
+            helper.make_node("Sum", ["1", "c"], ["2"]),
+            helper.make_node("Clip", ["2", "low"], ["3"]),
+        ],
+        {**CHANNELS, "low": np.array(-0.5)},
+        "ConvLayer ConvLayer",
+    ),
+    "three": ([CONV, helper.make_node("Sum", ["o", "1", "1"], ["2"])], {"o": None}, "ConvLayer Sum"),
     "twice": ([CONV, helper.make_node("Mul", ["1", "1"], ["2"])], {}, "ConvLayer Mul"),
     "not finite": ([CONV, helper.make_node("Mul", ["1", "f"], ["2"])], {"f": np.array(np.inf)}, "ConvLayer Mul"),
     "clip of nothing": (
@@ -80,14 +107,45 @@ def test_layers_take_in_what_follows_them(case):
     nodes, constants, left = FUSED[case]
     last = nodes[-1].output[0]
     used = {name for node in nodes for name in node.input}
-    given = {name: a for name, a in {"w": W, **constants}.items() if name in used}
-    made = model(nodes, {"x": X}, {last: (np.float64, 5 if case == "more axes" else 4)}, given)
+    given = {name: a for name, a in {"w": W, **constants}.items() if name in used and a is not None}
+    feeds = {"x": X} | ({"o": shaped(2, 6, 4, 5)} if "o" in constants else {})
+    made = model(nodes, feeds, {last: (np.float64, 5 if case == "more axes" else 4)}, given)
     before = made.SerializeToString()
     session = fastconv.onnx.session(made)
-    assert [node.op_type for node in session.rt_nodes_] == left.split() and not session.rt_inits_.keys() & {"w", "m"}
+    assert kinds(session) == left and not session.rt_inits_.keys() & {"w", "m"}
     unfused = ReferenceEvaluator(made, new_ops=fastconv.onnx.OPERATORS)
-    close(session.run(None, {"x": X})[0], unfused.run(None, {"x": X})[0])
+    close(session.run(None, feeds)[0], unfused.run(None, feeds)[0])
     assert made.SerializeToString() == before
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 1), (1, 6, 4, 5), (3, 1, 1, 1, 1), (2, 6, 4, 5)])
+def test_branches_of_other_shapes(shape):
+    """They may be repeated along axes, or let the layer's output be."""
+    nodes = [CONV, helper.make_node("Add", ["1", "o"], ["2"]), helper.make_node("Clip", ["2", "", "high"], ["3"])]
+    feeds = {"x": X, "o": shaped(*shape)}
+    made = model(nodes, feeds, {"3": (np.float64, max(4, len(shape)))}, {"w": W, "high": np.array(0.25)})
+    session = fastconv.onnx.session(made)
+    assert kinds(session) == "ConvLayer"
+    close(session.run(None, feeds)[0], ReferenceEvaluator(made).run(None, feeds)[0])
+
+
+def test_results_are_dropped_when_all_have_read_them():
+    inner = graph([helper.make_node("Neg", ["1"], ["n"])], {}, {"n": (np.float64, 4)})
+    nodes = [
+        CONV,
+        helper.make_node("Abs", ["1"], ["2"]),
+        helper.make_node("If", ["which"], ["3"], then_branch=inner, else_branch=inner),
+        helper.make_node("Add", ["3", "2"], ["4"]),
+        helper.make_node("Relu", ["4"], ["5"]),
+    ]
+    feeds = {"x": X, "which": np.array(True)}
+    made = model(nodes, feeds, {"4": (np.float64, 4)}, {"w": W})
+    session = fastconv.onnx.session(made)
+    left = session.run(None, feeds, intermediate=True)
+    assert left.keys() == {"", "x", "which", "4"}
+    close(left["4"], ReferenceEvaluator(made).run(None, feeds)[0])
+    order = [" ".join(node.names) if node.op_type == "Drop" else node.op_type for node in session.rt_nodes_]
+    assert order == ["ConvLayer", "Abs", "If", "1", "Add", "2 3", "Relu", "5"]
 
 
 def test_constants_of_nodes_and_outputs_in_between():
@@ -99,7 +157,7 @@ def test_constants_of_nodes_and_outputs_in_between():
     ]
     made = model(nodes, {"x": X}, {"1": (np.float64, 4), "2": (np.float64, 4)})
     session = fastconv.onnx.session(made)
-    assert [node.op_type for node in session.rt_nodes_] == ["ConvLayer", "Relu"]
+    assert kinds(session) == "ConvLayer Relu"
     for got, expected in zip(session.run(None, {"x": X}), ReferenceEvaluator(made).run(None, {"x": X}), strict=True):
         close(got, expected)
 
@@ -118,7 +176,7 @@ def test_graphs_inside_graphs(where):
         feeds = {"x": X, "which": np.array(which)}
         close(session.run(None, feeds)[0], ReferenceEvaluator(made).run(None, feeds)[0])
     branch = session.rt_nodes_[0].then_branch
-    assert [inside.op_type for inside in branch.rt_nodes_] == ["ConvLayer"]
+    assert kinds(branch) == "ConvLayer"
 
 
 def test_functions_of_a_model():
@@ -127,7 +185,7 @@ def test_functions_of_a_model():
     opsets = [helper.make_opsetid("mine", 1)]
     made = model([node], {"x": X}, {"y": (np.float64, 4)}, {"w": W}, opsets=opsets, functions=[function])
     session = fastconv.onnx.session(made)
-    assert [inside.op_type for inside in session.rt_nodes_] == ["ConvLayer"]
+    assert kinds(session) == "ConvLayer"
     close(session.run(None, {"x": X})[0], ReferenceEvaluator(made).run(None, {"x": X})[0])
 
 

@@ -35,7 +35,7 @@ from fastconv.onnx.layers import (
     ConvTransposeLayer,
     QLinearConv,
 )
-from fastconv.onnx.operators import Operator, what_of
+from fastconv.onnx.operators import Drop, Operator, what_of
 from fastconv.onnx.pooling import AveragePool, Col2Im, GlobalAveragePool, GlobalMaxPool, MaxPool
 from fastconv.typing import Accuracy
 
@@ -110,8 +110,8 @@ def session(model: str | os.PathLike[str] | bytes | Any, *, accuracy: Accuracy =
     """Make a model ready to run: with fastconv's operators, and onnx's for all others.
 
     The whole model is checked before anything runs. Layers whose weights are constants keep what they make of them, and
-    take in the batch normalisation, the factors and numbers for each channel, the `Relu` and the `Clip` that follow
-    them, where nothing else reads what is in between.
+    take in the batch normalisation, the factors and numbers for each channel, the branch that is added, the `Relu` and
+    the `Clip` that follow them, where nothing else reads what is in between.
 
     Parameters
     ----------
@@ -136,8 +136,8 @@ def session(model: str | os.PathLike[str] | bytes | Any, *, accuracy: Accuracy =
 
     Notes
     -----
-    Layers may have 1 to 3 axes beside images and channels. All results of a model are kept until `run` returns, as
-    `ReferenceEvaluator` does. Names of intermediate results that were taken into a layer are gone.
+    Layers may have 1 to 3 axes beside images and channels. Results are dropped when all have read them that do; with
+    ``intermediate=True`` `run` gives those that are left.
 
     Examples
     --------
@@ -173,7 +173,7 @@ def session(model: str | os.PathLike[str] | bytes | Any, *, accuracy: Accuracy =
         kept = rewrite(read)
         mine = {"accuracy": word, "kept": kept}
         ours = [type(c.__name__, (c,), mine) for c in (ConvLayer, ConvTransposeLayer, Conv, ConvTranspose)]
-        made = Session(read, new_ops=[*ours, *OPERATORS])
+        made = Session(read, new_ops=[*ours, *OPERATORS, Drop])
     except (ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ValueError(f"{what}: {error}") from error
     kept.clear()  # nodes have what they need

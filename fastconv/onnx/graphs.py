@@ -2,15 +2,17 @@
 """Models rewritten for `fastconv.onnx`: layers keep weights that are constants, and take in the nodes behind them.
 
 A layer and what follows it are one layer, where nothing else reads what is in between: factors and numbers for each
-channel (`BatchNormalization`, `Mul` and `Add` of a constant) change its weights and bias, in float64; `Relu` and `Clip`
-become its activation. Only the graph is rewritten; the nodes are run by `onnx.reference.ReferenceEvaluator`.
+channel (`BatchNormalization`, `Mul` and `Add` of a constant) change its weights and bias, in float64; the other branch
+of an `Add` is added in its store; `Relu` and `Clip` become its activation. Constant nodes become initializers, and
+results are dropped behind the last node that reads them. Only the graph is rewritten; the nodes are run by
+`onnx.reference.ReferenceEvaluator`.
 """
 
 from __future__ import annotations
 
 import math
 from collections import ChainMap, Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from fastconv.onnx.files import subgraphs
-from fastconv.onnx.layers import DOMAIN, Kept, affine
+from fastconv.onnx.layers import Kept, affine
+from fastconv.onnx.operators import DOMAIN
 
 LAYERS = {"Conv": "ConvLayer", "ConvTranspose": "ConvTransposeLayer"}
 
@@ -33,8 +36,7 @@ def rewrite(model: Any) -> list[Kept]:
         del model.graph.input[:]
         model.graph.input.extend(inputs)
     _Rewriter(model.graph, {}, kept, version).run()
-    if kept:
-        model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
+    model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
     return kept
 
 
@@ -43,6 +45,7 @@ class _Rewriter:
 
     def __init__(self, graph: Any, outer: Mapping[str, Any], kept: list[Kept], version: int) -> None:
         self.graph, self.kept, self.version = graph, kept, version
+        self.taken: set[int] = set()  # nodes that layers have taken in
         inputs = {value.name for value in graph.input}
         own = {tensor.name: tensor for tensor in graph.initializer if tensor.name not in inputs}
         self.constants: ChainMap[str, Any] = ChainMap(own, dict(outer))
@@ -63,30 +66,40 @@ class _Rewriter:
             for inner in subgraphs(node):
                 _Rewriter(inner, self.constants, self.kept, self.version).run()
             if node.op_type in LAYERS and node.domain == "" and self.has_constants(node.input[1:]):
-                layer, taken = self.layer(node)
-                for gone in (number, *taken):
-                    del nodes[gone]
-                nodes[max([number, *taken])] = layer
-        self.set_nodes([nodes[number] for number in sorted(nodes)])
-        self.drop_constants()
+                layer, last = self.layer(number, node)
+                del nodes[number]
+                nodes[last] = layer
+        _set(self.graph.node, [nodes[n] for n in sorted(nodes) if n not in self.taken or nodes[n].domain == DOMAIN])
+        self.place_constants()
+        _set(self.graph.node, self.with_drops())
 
-    def set_nodes(self, nodes: list[Any]) -> None:
-        del self.graph.node[:]
-        self.graph.node.extend(nodes)
-
-    def drop_constants(self) -> None:
-        """Without those that nothing reads any more."""
-        uses, nodes = _uses(self.graph), []
-        for node in reversed(self.graph.node):
-            if node.op_type in ("Constant", "Identity") and not any(uses[name] for name in node.output):
-                uses.subtract(node.input)
-            else:
-                nodes.append(node)
-        self.set_nodes(nodes[::-1])
+    def place_constants(self) -> None:
+        """Let constants be initializers, but for those that nothing reads any more."""
         inputs = {value.name for value in self.graph.input}
-        initializers = [t for t in self.graph.initializer if uses[t.name] or t.name in inputs]
-        del self.graph.initializer[:]
-        self.graph.initializer.extend(initializers)
+        made = {name for name in self.constants.maps[0] for node in self.graph.node if name in node.output}
+        nodes = [node for node in self.graph.node if not made.intersection(node.output)]
+        _set(self.graph.node, nodes)
+        uses, initializers = _uses(self.graph), list(self.graph.initializer)
+        for name in made:
+            initializers.append(type(self.constants[name])())
+            initializers[-1].CopyFrom(self.constants[name])
+            initializers[-1].name = name
+        _set(self.graph.initializer, [t for t in initializers if uses[t.name] or t.name in inputs])
+
+    def with_drops(self) -> Iterator[Any]:
+        """The nodes, and behind the last that reads a result one that drops it."""
+        last: dict[str, int] = {}
+        kept = {value.name for value in self.graph.output}
+        for number, node in enumerate(self.graph.node):
+            read = set(node.input).union(*map(_uses, subgraphs(node)))
+            last |= dict.fromkeys(last.keys() & read | set(node.output), number)
+        dead = defaultdict(list)
+        for name in last.keys() - kept - {""}:
+            dead[last[name]].append(name)
+        for number, node in enumerate(self.graph.node):
+            yield node
+            if number in dead:
+                yield helper.make_node("Drop", [], [], domain=DOMAIN, names=sorted(dead[number]))
 
     def has_constants(self, names: Iterable[str]) -> bool:
         return all(name in self.constants for name in names if name)
@@ -95,30 +108,45 @@ class _Rewriter:
         array: NDArray[Any] = numpy_helper.to_array(self.constants[name])
         return array
 
-    def layer(self, node: Any) -> tuple[Any, list[int]]:
-        """A node that keeps the weights of one, and the numbers of those behind it that it takes in."""
+    def layer(self, number: int, node: Any) -> tuple[Any, int]:
+        """A node that keeps the weights of one, and the place of the last that it takes in."""
         given, bias = self.array(node.input[1]), self.array(node.input[2]) if any(node.input[2:]) else None
         dtype = np.dtype(np.float32) if given.dtype.name == "bfloat16" else given.dtype
         groups = _attribute(node, "group", 1) if node.op_type == "ConvTranspose" else 0
         weights = _Weights(given, bias, groups)
-        taken: list[int] = []
-        output, activation = node.output[0], None
+        reads, output, activation = [node.input[0]], node.output[0], None
         while activation is None and self.uses[output] == 1 and self.readers[output]:
-            number = self.readers[output][0]
-            behind = self.graph.node[number]
-            activation = self.bounds(behind, output)
-            change = self.change(behind, output, weights) if activation is None else None
-            if activation is None and (change is None or not weights.take(*change, dtype)):
+            behind = self.readers[output][0]
+            other = self.graph.node[behind]
+            if behind in self.taken:
                 break
-            output = behind.output[0]
-            taken.append(number)
+            activation = self.bounds(other, output)
+            if activation is None and not (len(reads) == 1 and self.changes(weights, other, output, dtype)):
+                branch = self.branch(other, output)
+                if groups or len(reads) > 1 or branch is None:
+                    break
+                reads.append(branch)
+            number, output = behind, other.output[0]
+            self.taken.add(behind)
         layer = helper.make_node(
-            LAYERS[node.op_type], node.input[:1], [output], node.name or output, domain=DOMAIN, number=len(self.kept)
+            LAYERS[node.op_type], reads, [output], node.name or output, domain=DOMAIN, number=len(self.kept)
         )
         layer.attribute.extend(node.attribute)
         first = None if weights.bias is None else weights.bias.astype(dtype)
         self.kept.append(Kept(weights.weight.astype(dtype), first, activation))
-        return layer, taken
+        return layer, number
+
+    def changes(self, weights: _Weights, node: Any, name: str, dtype: np.dtype[Any]) -> bool:
+        """Whether weights can do what a node does with a layer's output; then they do it."""
+        change = self.change(node, name, weights)
+        return change is not None and weights.take(*change, dtype)
+
+    def branch(self, node: Any, name: str) -> str | None:
+        """What a node adds to a layer's output, if that is what it does."""
+        others = [other for other in node.input if other != name]
+        if node.domain != "" or node.op_type not in ("Add", "Sum") or node.attribute or len(node.input) != 2:
+            return None
+        return others[0] if others and others[0] not in self.constants else None
 
     def change(self, node: Any, name: str, weights: _Weights) -> tuple[NDArray[Any], NDArray[Any]] | None:
         """The factor of every channel of a layer's output, and what is added, if this is what a node does with it."""
@@ -197,6 +225,12 @@ def _value(node: Any) -> Any:
             dtype = np.float32 if "float" in attribute.name else np.int64
             return numpy_helper.from_array(np.asarray(value, dtype), node.output[0])
     return None
+
+
+def _set(repeated: Any, values: Iterable[Any]) -> None:
+    values = list(values)
+    del repeated[:]
+    repeated.extend(values)
 
 
 def _uses(graph: Any) -> Counter[str]:

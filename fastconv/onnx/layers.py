@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import nn
-from fastconv.onnx.operators import Operator, Pads, Windows, halves, rank_of, taps_of
+from fastconv.onnx.operators import DOMAIN, Operator, Pads, Windows, halves, rank_of, taps_of
 
 CONV: dict[int, Callable[..., NDArray[Any]]] = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}
 CONV_TRANSPOSE: dict[int, Callable[..., NDArray[Any]]] = {
@@ -22,8 +22,6 @@ CONV_TRANSPOSE: dict[int, Callable[..., NDArray[Any]]] = {
     3: nn.conv_transpose3d,
 }
 LAYERS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-
-DOMAIN = "fastconv"  # of nodes that only a rewritten model has
 
 
 class Kept(NamedTuple):
@@ -42,8 +40,13 @@ class Conv(Operator):
     def computed(self, windows: Windows, attributes: dict[str, Any], *inputs: Any) -> tuple[Any, ...]:
         x, w, b = (*inputs, None)[:3]
         rank = rank_of(x, taps_of(w, windows))
-        how = windows.steps(rank), windows.padding(x.shape[2:], w.shape[2:]), windows.spread(rank), windows.group
+        how = self.how(windows, windows.padding(x.shape[2:], w.shape[2:]))
         return (CONV[rank](x, w, b, *how, accuracy=self.accuracy),)
+
+    @staticmethod
+    def how(windows: Windows, pads: Pads) -> tuple[Any, ...]:
+        """The arguments of a layer that follow weights and bias."""
+        return windows.steps(len(pads)), pads, windows.spread(len(pads)), windows.group
 
 
 class ConvTranspose(Operator):
@@ -107,10 +110,10 @@ class ConvLayer(Conv):
 
     def prepare(self, windows: Windows) -> None:
         self.weights: Kept | None = self.kept[self.number]
+        self.taps = taps_of(self.weights.weight, windows)
         self.layers: dict[Pads, Any] = {}
-        taps = taps_of(self.weights.weight, windows)
-        if not windows.auto_pad.startswith("SAME") or windows.steps(len(taps)) == (1,) * len(taps):
-            self.layer(windows, windows.padding(taps, taps))
+        if not windows.auto_pad.startswith("SAME") or windows.steps(len(self.taps)) == (1,) * len(self.taps):
+            self.layer(windows, windows.padding(self.taps, self.taps))
             self.weights = None  # there is no other padding
 
     def layer(self, windows: Windows, pads: Pads) -> Any:
@@ -118,21 +121,25 @@ class ConvLayer(Conv):
         if layer is None:
             assert self.weights is not None
             w, bias, activation = self.weights
-            rank = w.ndim - 2
-            how = windows.steps(rank), pads, windows.spread(rank), windows.group
-            made = LAYERS[rank].from_weights(w, bias, *how, activation=activation, accuracy=self.accuracy)
+            how = self.how(windows, pads)
+            made = LAYERS[len(pads)].from_weights(w, bias, *how, activation=activation, accuracy=self.accuracy)
             layer = self.layers[pads] = made
         return layer
 
     def computed(self, windows: Windows, attributes: dict[str, Any], *inputs: Any) -> tuple[Any, ...]:
-        x = inputs[0]
-        if self.weights is None:
-            (layer,) = self.layers.values()
-        else:
-            taps = self.weights.weight.shape[2:]
-            rank_of(x, taps)
-            layer = self.layer(windows, windows.padding(x.shape[2:], taps))
-        return (layer(x),)
+        """The layer of x, or of x and of what is added before the activation."""
+        x, add = (*inputs, None)[:2]
+        rank = rank_of(x, self.taps)
+        pads = windows.padding(x.shape[2:], self.taps)
+        layer = self.layer(windows, pads)
+        if add is None:
+            return (layer(x),)
+        along = zip(x.shape[2:], pads, windows.spans(self.taps), windows.steps(rank), strict=True)
+        if add.shape == (len(x), len(layer.weight), *((n + sum(pair) - span) // s + 1 for n, pair, span, s in along)):
+            return (layer(x, add=add),)
+        how = self.how(windows, pads)
+        y = CONV[rank](x, layer.weight, layer.bias, *how, accuracy=self.accuracy) + add  # they are not of one shape
+        return (y if layer.activation is None else np.clip(y, *map(y.dtype.type, layer.activation)),)
 
 
 class ConvTransposeLayer(ConvTranspose):

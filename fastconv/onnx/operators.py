@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx.reference.op_run import OpRun
 
+DOMAIN = "fastconv"  # of nodes that only a rewritten model has
 RANKS = (1, 2, 3)  # the numbers of axes that windows slide along
 AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 LEAST = {  # of the lists that say something of each axis
@@ -151,6 +152,22 @@ class Operator(OpRun):
 
     def computed(self, windows: Windows, attributes: dict[str, Any], *inputs: Any) -> tuple[Any, ...]:
         raise NotImplementedError
+
+
+class Drop(OpRun):
+    """A node behind the last that reads some results: `ReferenceEvaluator` would keep them until the end."""
+
+    op_domain = DOMAIN
+
+    def need_context(self) -> bool:
+        return True
+
+    def run(self, *inputs: Any, context: Any = None, **how: Any) -> tuple[Any, ...]:
+        for name in self.names:
+            del context[name]
+        return ()
+
+    _run = run
 
 
 def rank_of(x: NDArray[Any], taps: Sequence[int]) -> int:
