@@ -18,9 +18,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.autograd.forward_ad import unpack_dual
+from torch.autograd import forward_ad
 
 from fastconv import nn
+from fastconv.arguments.layer_geometry import LAYOUTS
 
 Arrays: TypeAlias = Callable[..., NDArray[Any]]
 CONV: dict[int, Arrays] = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}
@@ -30,6 +31,10 @@ WEIGHT: dict[int, Arrays] = {1: nn.conv1d_weight, 2: nn.conv2d_weight, 3: nn.con
 BIAS: dict[int, Arrays] = {1: nn.conv1d_bias, 2: nn.conv2d_bias, 3: nn.conv3d_bias}
 
 X, W, Y = range(3)
+
+LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+ORDINARY = torch.Tensor, torch.nn.Parameter
+is_legacy_batched = torch._C._functorch.is_legacy_batchedtensor  # by autograd's own vmap
 
 # Several products are one, whose tensors are those of the several side by side along one axis. Which one depends on the
 # tensor that they have in common: they are more images, kernels or channels, or groups if there is none.
@@ -53,6 +58,7 @@ class How(NamedTuple):
     padding_mode: str
     transposed: bool
     accuracy: str
+    channels_last: bool  # where the channels of the result lie in memory, and of all that is derived of it
 
 
 class Product(torch.autograd.Function):
@@ -71,11 +77,7 @@ class Product(torch.autograd.Function):
         shape: Sequence[int] | None,
         how: How,
     ) -> torch.Tensor:
-        if y is None:
-            return torch.ops.fastconv.conv(x, w, bias, *how)
-        if shape is None:
-            return torch.ops.fastconv.conv_transpose(y, w, bias, *how)
-        return torch.ops.fastconv.gradient(x, w, y, shape, *how)
+        return computed(x, w, y, bias, shape, how)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
@@ -95,7 +97,7 @@ class Product(torch.autograd.Function):
                     shape = None if i == Y or (i == X and ctx.how.transposed) else three[i].shape
                     gradients[i] = product(*_with(three, i, None), None, shape, ctx.how)
             if ctx.needs_input_grad[3]:
-                gradients[3] = ChannelSums.apply(grad)
+                gradients[3] = channel_sums(grad)
         return tuple(gradients)
 
 
@@ -149,9 +151,61 @@ class PlainProduct(TransformableProduct):
 
 def product(*inputs: Any) -> torch.Tensor:
     """`Product`; its arguments by position."""
-    if torch._C._are_functorch_transforms_active():
-        return TransformableProduct.apply(*inputs)
-    return (Product if torch.compiler.is_compiling() else PlainProduct).apply(*inputs)
+    function: Any
+    if torch.compiler.is_compiling():
+        function = Product
+    elif torch._C._are_functorch_transforms_active():
+        function = TransformableProduct
+    elif is_differentiated(*inputs[:4]) and torch._C._get_tracing_state() is None:
+        function = PlainProduct
+    else:
+        return computed(*inputs)
+    result: torch.Tensor = function.apply(*inputs)
+    return result
+
+
+def computed(
+    x: torch.Tensor | None,
+    w: torch.Tensor | None,
+    y: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    shape: Sequence[int] | None,
+    how: How,
+) -> torch.Tensor:
+    """What `Product` computes: by the operation, or at once where nothing looks at it, which takes half the time of a
+    small layer."""
+    plain = not torch.compiler.is_compiling() and not is_watched(x, w, y, bias)
+    if y is None:
+        return _conv(x, w, bias, how) if plain else torch.ops.fastconv.conv(x, w, bias, *how)
+    if shape is None:
+        return _conv_transpose(y, w, bias, how) if plain else torch.ops.fastconv.conv_transpose(y, w, bias, *how)
+    return _gradient(x, w, y, shape, how) if plain else torch.ops.fastconv.gradient(x, w, y, shape, *how)
+
+
+def is_differentiated(*tensors: torch.Tensor | None) -> bool:
+    """Whether a derivative of what is computed of the tensors may be asked for."""
+    if torch.is_grad_enabled():
+        for t in tensors:
+            if t is not None and t.requires_grad:
+                return True
+    if forward_ad._current_level < 0 or not torch._C._is_fwd_grad_enabled():
+        return False
+    return any(t is not None and forward_ad.unpack_dual(t).tangent is not None for t in tensors)
+
+
+def is_watched(*tensors: torch.Tensor | None) -> bool:
+    """Whether a transform, a mode or a tracer has to see what is computed of the tensors, or one is to be resolved."""
+    torch_c = torch._C
+    if (
+        torch_c._are_functorch_transforms_active()
+        or torch_c._len_torch_dispatch_stack()
+        or torch_c._get_tracing_state()
+    ):
+        return True
+    for t in tensors:
+        if t is not None and (type(t) not in ORDINARY or t.is_neg() or t._is_zerotensor() or is_legacy_batched(t)):
+            return True
+    return False
 
 
 class ChannelSums(torch.autograd.Function):
@@ -171,12 +225,19 @@ class ChannelSums(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, tangent: torch.Tensor) -> torch.Tensor:
-        return ChannelSums.apply(tangent)
+        return channel_sums(tangent)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int], y: torch.Tensor) -> tuple[torch.Tensor, int]:
-        sums = ChannelSums.apply(_side_by_side(_stack(y, in_dims[0]), 1, 1))
+        sums = channel_sums(_side_by_side(_stack(y, in_dims[0]), 1, 1))
         return _apart(sums, 0, 1, max(info.batch_size, 1))[: info.batch_size], 0
+
+
+def channel_sums(y: torch.Tensor) -> torch.Tensor:
+    """`ChannelSums`."""
+    plain = not torch.compiler.is_compiling() and not is_differentiated(y) and not is_watched(y)
+    sums: torch.Tensor = _channel_sums(y) if plain else ChannelSums.apply(y)
+    return sums
 
 
 def _with(three: Sequence[torch.Tensor | None], i: int, t: torch.Tensor | None) -> list[torch.Tensor | None]:
@@ -209,66 +270,84 @@ def _apart(t: torch.Tensor, axis: int, groups: int, n: int) -> torch.Tensor:
 # ---- the operations -------------------------------------------------------------------------------
 
 
-def _conv(x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None, *how: Any) -> torch.Tensor:
-    h = How(*how)
-    rank = len(h.stride)
+def _conv(x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None, how: How) -> torch.Tensor:
+    rank, last = len(how.stride), how.channels_last
+    xa, wa, ba = _arrays(x, w, bias)
     y = CONV[rank](
-        *_arrays(x, w, bias),
-        tuple(h.stride),
-        _pairs(h.padding),
-        tuple(h.dilation),
-        h.groups,
-        padding_mode=h.padding_mode,
-        accuracy=h.accuracy,
+        np.moveaxis(xa, 1, -1) if last else xa,
+        wa,
+        ba,
+        how.stride,
+        pairs(how.padding),
+        how.dilation,
+        how.groups,
+        padding_mode=how.padding_mode,
+        layout=LAYOUTS[rank][last],
+        accuracy=how.accuracy,
     )
-    if any(h.output_padding):  # of the whole layer's outputs, those that the transposed layer had
-        there: tuple[Any, ...] = (..., *map(slice, _shape_of_y(x, w, h)[2:]))
-        y = np.ascontiguousarray(y[there])
-    return torch.from_numpy(y)
+    y = np.moveaxis(y, -1, 1) if last else y
+    if any(how.output_padding):  # of the whole layer's outputs, those that the transposed layer had
+        there: tuple[Any, ...] = (..., *map(slice, _shape_of_y(x, w, how)[2:]))
+        y = y[there]
+    return as_tensor(y, x.dtype, last)
 
 
-def _conv_transpose(y: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None, *how: Any) -> torch.Tensor:
-    h = How(*how)
-    layer = h.stride, _pairs(h.padding), h.output_padding, h.groups, h.dilation
-    return torch.from_numpy(CONV_TRANSPOSE[len(h.stride)](*_arrays(y, w, bias), *layer, accuracy=h.accuracy))
+def _conv_transpose(y: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None, how: How) -> torch.Tensor:
+    layer = how.stride, pairs(how.padding), how.output_padding, how.groups, how.dilation
+    x = CONV_TRANSPOSE[len(how.stride)](*_arrays(y, w, bias), *layer, accuracy=how.accuracy)
+    return as_tensor(x, y.dtype, how.channels_last)
 
 
 def _gradient(
-    x: torch.Tensor | None, w: torch.Tensor | None, y: torch.Tensor, shape: Sequence[int], *how: Any
+    x: torch.Tensor | None, w: torch.Tensor | None, y: torch.Tensor, shape: Sequence[int], how: How
 ) -> torch.Tensor:
-    h = How(*how)
-    rank = len(h.stride)
+    rank, last = len(how.stride), how.channels_last
     xa, wa, ya = _arrays(x, w, y)
-    layer = h.stride, _pairs(h.padding), h.dilation, h.groups
-    words = {"padding_mode": h.padding_mode, "accuracy": h.accuracy}
+    layer = how.stride, pairs(how.padding), how.dilation, how.groups
+    words = {"padding_mode": how.padding_mode, "accuracy": how.accuracy}
     if xa is None:
-        return torch.from_numpy(INPUT[rank](shape, wa, ya, *layer, **words))
-    more = [n // step for n, step in zip(h.output_padding, h.stride, strict=True)]
+        return as_tensor(INPUT[rank](tuple(shape), wa, ya, *layer, **words), y.dtype, last)
+    more = [n // step for n, step in zip(how.output_padding, how.stride, strict=True)]
     if any(more):  # zeros for the outputs that the layer has and the transposed layer had not
         ya = np.pad(ya, [(0, 0), (0, 0), *((0, n) for n in more)])
-    return torch.from_numpy(WEIGHT[rank](xa, shape, ya, *layer, **words))
+    return as_tensor(WEIGHT[rank](xa, tuple(shape), ya, *layer, **words), y.dtype, last)
 
 
 def _channel_sums(y: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(BIAS[y.ndim - 2](y.detach().numpy()))
+    return as_tensor(BIAS[y.ndim - 2](as_array(y)), y.dtype)
 
 
 def _arrays(*tensors: torch.Tensor | None) -> list[Any]:
-    return [None if t is None else t.detach().numpy() for t in tensors]
+    return [None if t is None else as_array(t) for t in tensors]
 
 
-def _pairs(padding: Sequence[int]) -> tuple[tuple[int, int], ...]:
+def as_array(t: torch.Tensor) -> NDArray[Any]:
+    """The tensor's memory; of bfloat16, which NumPy has not, a copy in float32."""
+    t = t.detach() if t.requires_grad else t
+    array: NDArray[Any] = (t.float() if t.dtype == torch.bfloat16 else t).numpy()
+    return array
+
+
+def as_tensor(array: NDArray[Any], dtype: torch.dtype, last: bool = False) -> torch.Tensor:
+    """A result, whose channels are to lie last or not."""
+    t = torch.from_numpy(array)
+    if dtype == torch.bfloat16:
+        t = t.to(dtype)
+    return t.to(memory_format=LAST[t.ndim]) if last else t.contiguous()
+
+
+def pairs(padding: Sequence[int]) -> tuple[tuple[int, int], ...]:
     return tuple(zip(padding[::2], padding[1::2], strict=True))
 
 
 def _shape_of_y(x: torch.Tensor, w: torch.Tensor, how: How) -> list[int]:
     kernels = w.shape[0] if x.shape[1] else 0  # as in PyTorch
-    along = zip(x.shape[2:], _spans(w, how), _pairs(how.padding), how.stride, how.output_padding, strict=True)
+    along = zip(x.shape[2:], _spans(w, how), pairs(how.padding), how.stride, how.output_padding, strict=True)
     return [x.shape[0], kernels, *((n + sum(pads) - more - span) // step + 1 for n, span, pads, step, more in along)]
 
 
 def _shape_of_x(y: torch.Tensor, w: torch.Tensor, how: How) -> list[int]:
-    along = zip(y.shape[2:], _spans(w, how), _pairs(how.padding), how.stride, how.output_padding, strict=True)
+    along = zip(y.shape[2:], _spans(w, how), pairs(how.padding), how.stride, how.output_padding, strict=True)
     sizes = [(n - 1) * step + span - sum(pads) + more for n, span, pads, step, more in along]
     return [y.shape[0], how.groups * w.shape[1], *sizes]
 
@@ -279,41 +358,52 @@ def _spans(w: torch.Tensor, how: How) -> list[int]:
 
 HOW = (
     "int[] stride, int[] padding, int[] dilation, int[] output_padding, int groups, str padding_mode, bool transposed, "
-    "str accuracy"
+    "str accuracy, bool channels_last"
 )
-# Each operation: what computes it, what tells only the shape of its result, and what PyTorch is to differentiate
+
+
+def _room(like: torch.Tensor, shape: Sequence[int], last: bool) -> torch.Tensor:
+    """What a result lies in, of which only shape, dtype and strides matter."""
+    lies = LAST[len(shape)] if last else torch.contiguous_format
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=lies)
+
+
+# Each operation: what computes it, what tells only how its result lies, and what PyTorch is to differentiate
 OPERATIONS: dict[str, tuple[Callable[..., torch.Tensor], ...]] = {
     f"conv(Tensor x, Tensor w, Tensor? bias, {HOW}) -> Tensor": (
-        _conv,
-        lambda x, w, bias, *how: x.new_empty(_shape_of_y(x, w, How(*how))),
-        lambda x, w, bias, *how: product(x, w, None, bias, None, How(*how)),
+        lambda x, w, bias, *how: _conv(x, w, bias, _resolved(how)),
+        lambda x, w, bias, *how: _room(x, _shape_of_y(x, w, _resolved(how)), how[-1]),
+        lambda x, w, bias, *how: product(x, w, None, bias, None, _resolved(how)),
     ),
     f"conv_transpose(Tensor y, Tensor w, Tensor? bias, {HOW}) -> Tensor": (
-        _conv_transpose,
-        lambda y, w, bias, *how: y.new_empty(_shape_of_x(y, w, How(*how))),
-        lambda y, w, bias, *how: product(None, w, y, bias, None, How(*how)),
+        lambda y, w, bias, *how: _conv_transpose(y, w, bias, _resolved(how)),
+        lambda y, w, bias, *how: _room(y, _shape_of_x(y, w, _resolved(how)), how[-1]),
+        lambda y, w, bias, *how: product(None, w, y, bias, None, _resolved(how)),
     ),
     f"gradient(Tensor? x, Tensor? w, Tensor y, SymInt[] shape, {HOW}) -> Tensor": (
-        _gradient,
-        lambda x, w, y, shape, *how: y.new_empty(shape),
-        lambda x, w, y, shape, *how: product(x, w, y, None, shape, How(*how)),
+        lambda x, w, y, shape, *how: _gradient(x, w, y, shape, _resolved(how)),
+        lambda x, w, y, shape, *how: _room(y, shape, how[-1]),
+        lambda x, w, y, shape, *how: product(x, w, y, None, shape, _resolved(how)),
     ),
     "channel_sums(Tensor y) -> Tensor": (
         _channel_sums,
         lambda y: y.new_empty(y.shape[1:2]),
-        lambda y: ChannelSums.apply(y),
+        channel_sums,
     ),
 }
+
+
+def _resolved(how: Sequence[Any]) -> How:
+    """What an operation was called with: lists, where these are tuples."""
+    values: list[Any] = [tuple(v) if isinstance(v, list) else v for v in how]
+    return How(*values)
 
 
 def _differentiable(name: str, function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     """An operation for graphs that call it by itself: the function, which calls it, where a derivative is wanted."""
 
     def called(*inputs: Any) -> torch.Tensor:
-        tensors = [t for t in inputs if isinstance(t, torch.Tensor)]
-        backward = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-        forward = torch._C._is_fwd_grad_enabled() and any(unpack_dual(t).tangent is not None for t in tensors)
-        if backward or forward:
+        if is_differentiated(*(t for t in inputs if isinstance(t, torch.Tensor))):
             return function(*inputs)
         with torch._C._AutoDispatchBelowAutograd():
             return getattr(torch.ops.fastconv, name)(*inputs)
@@ -324,9 +414,9 @@ def _differentiable(name: str, function: Callable[..., torch.Tensor]) -> Callabl
 # Registered, they are calls of an operation to whatever traces, compiles or exports a model, and their tensors come
 # resolved: no sign that is only marked, no tangent that is only known to be zero.
 _library = torch.library.Library("fastconv", "DEF")
-for _schema, (_computed, _shape_only, _function) in OPERATIONS.items():
+for _schema, (_computed, _lies, _function) in OPERATIONS.items():
     _name = _schema.partition("(")[0]
     _library.define(_schema)
     _library.impl(_name, _computed, "CPU")
-    _library.impl(_name, _shape_only, "Meta")
+    _library.impl(_name, _lies, "Meta")
     _library.impl(_name, _differentiable(_name, _function), "Autograd")

@@ -14,7 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import fastconv.torch  # noqa: E402
-from fastconv import nn  # noqa: E402
+from fastconv import nn, torch_modules  # noqa: E402
 
 OURS = {1: fastconv.torch.conv1d, 2: fastconv.torch.conv2d, 3: fastconv.torch.conv3d}
 TRANSPOSED = {
@@ -134,8 +134,8 @@ def test_replace_convs(rng):
     assert fastconv.torch.replace_convs(ours) is ours
     assert all(a is b for a, b in zip(ours.parameters(), parameters, strict=True)) and list(ours.state_dict()) == keys
     assert {type(m) for m in ours.modules() if hasattr(m, "kernel_size")} == {
-        fastconv.torch.Conv1d,
-        fastconv.torch.Conv2d,
+        torch_modules.Conv1d,
+        torch_modules.Conv2d,
     }
     x = torch.from_numpy(cases.reals(rng, (2, 3, 9, 8), "float64"))
     for m in ours, theirs:
@@ -162,7 +162,12 @@ def test_replaced_models_compute_with_fastconv(rng, monkeypatch):
     ("bad", "error", "says"),
     [
         (lambda: torch.nn.LazyConv2d(4, 3), TypeError, "1 is a LazyConv2d"),
-        (lambda: torch.nn.Conv2d(1, 1, 1, dtype=torch.bfloat16), TypeError, r"1\.weight.*bfloat16"),
+        (
+            lambda: torch.nn.Conv2d(1, 1, 1, dtype=torch.complex64),
+            TypeError,
+            r"1\.weight.*float64; got torch.complex64",
+        ),
+        (lambda: type("Mine", (torch.nn.ConvTranspose1d,), {})(1, 1, 1), TypeError, "1 is a Mine.*ConvTranspose1d"),
         (lambda: torch.nn.Conv2d(1, 1, 1, device="meta"), ValueError, r"1\.weight.*CPU.*meta"),
     ],
 )
@@ -203,7 +208,8 @@ def test_accuracy(rng, accuracy):
     [
         (dict(input=np.zeros((1, 4, 5, 6))), TypeError, "input must be a torch.Tensor; got ndarray"),
         (dict(input=X.to("meta")), ValueError, "input.*CPU.*meta"),
-        (dict(weight=W.bfloat16()), TypeError, "weight.*bfloat16"),
+        (dict(weight=W.bfloat16()), TypeError, "weight.*bfloat16 and input torch.float32"),
+        (dict(input=X.cfloat()), TypeError, "input must have dtype .* got torch.complex64"),
         (dict(weight=W.to_sparse()), ValueError, "weight.*dense.*sparse"),
         (dict(input=X.int()), TypeError, "input.*int32"),
         (dict(weight=W.double()), TypeError, r"^weight .*float64 and input torch.float32.*weight\.to\(input\.dtype\)"),

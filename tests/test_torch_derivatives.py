@@ -216,19 +216,27 @@ def test_checkpoints(rng, reentrant):
     assert torch.equal(x.grad, expected[0]) and torch.equal(w.grad, expected[1])
 
 
-@pytest.mark.parametrize(("fast", "result"), [("bfloat16", "float32"), ("float16", "float16")])
-def test_autocast(rng, fast, result):
-    """Layers before it give bfloat16 under autocast, which is no dtype of ours: they are computed in float32."""
-    theirs = torch.nn.Conv2d(4, 6, 3)
+@pytest.mark.parametrize("fast", ["bfloat16", "float16"])
+@pytest.mark.parametrize("kind", ["Conv2d", "ConvTranspose2d"])
+def test_autocast(rng, kind, fast):
+    """It is computed in float32, and the result has the dtype of PyTorch's."""
+    theirs = getattr(torch.nn, kind)(4, 6, 3)
     ours = fastconv.torch.replace_convs(copy.deepcopy(theirs))
     x = torch.from_numpy(cases.reals(rng, (2, 4, 6, 6), "float32"))
-    with torch.autocast("cpu", dtype=getattr(torch, fast)):
-        x = torch.nn.Linear(6, 6)(x)
-        y = ours(x)
-        assert OURS[2](x.double(), theirs.weight.double()).dtype == torch.float64  # as PyTorch leaves it
-    y.sum().backward()
-    assert y.dtype == getattr(torch, result) and ours.weight.grad.dtype == torch.float32
-    torch.testing.assert_close(y.float(), theirs(x.float()), rtol=2**-8, atol=2**-8)
+    wide = x.clone().requires_grad_()
+    for first in (torch.nn.Identity(), torch.nn.Linear(6, 6)):  # which gives the small dtype
+        with torch.autocast("cpu", dtype=getattr(torch, fast)):
+            results = [m(first(wide)) for m in (ours, theirs)]
+            assert OURS[2](x.double(), torch.ones(6, 4, 3, 3).double()).dtype == torch.float64  # as PyTorch leaves it
+        assert results[0].dtype == results[1].dtype == getattr(torch, fast)
+        ours.zero_grad()
+        theirs.zero_grad()
+        inputs = [torch.autograd.grad(y.sum(), wide, retain_graph=True)[0] for y in results]
+        for y in results:
+            y.sum().backward()
+        assert ours.weight.grad.dtype == inputs[0].dtype == torch.float32
+        for a, b in ((*results,), (*inputs,), (ours.weight.grad, theirs.weight.grad)):
+            torch.testing.assert_close(a.float(), b.float(), rtol=2**-5, atol=2**-5 * float(b.detach().abs().max()))
 
 
 def test_without_gradients(rng):
@@ -316,7 +324,7 @@ def test_operations_know_the_shapes_of_their_results(functions, x_shape, w_shape
 @pytest.mark.parametrize("bad", [(1, 5, 5, 5), (1, 4, 1, 5), (4, 5)])
 def test_operations_check_what_graphs_give_them(bad):
     """Shapes of graphs that were traced with others."""
-    how = ((1, 1), (0, 0, 0, 0), (1, 1), (0, 0), 1, "zeros", False, "default")
+    how = ((1, 1), (0, 0, 0, 0), (1, 1), (0, 0), 1, "zeros", False, "default", False)
     x, w, y = torch.ones(bad), torch.ones(3, 4, 2, 2), torch.ones(1, 3, 4, 4)
     for call in (
         lambda: torch.ops.fastconv.conv(x, w, None, *how),

@@ -63,6 +63,12 @@ def as_real(value: ArrayLike, name: str) -> NDArray[Any]:
     return native(array)
 
 
+def as_own_numbers(value: Any, name: str) -> NDArray[Any]:
+    """A copy, for the caller to keep: of a tensor that PyTorch differentiates, too."""
+    detach = getattr(value, "detach", None) if getattr(value, "requires_grad", False) is True else None
+    return as_numbers(detach() if detach else value, name).copy()
+
+
 def as_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
     if out is None:
         return None

@@ -15,7 +15,7 @@ from fastconv.arguments.values import (
     as_amount,
     as_count,
     as_flag,
-    as_numbers,
+    as_own_numbers,
     as_real,
     as_word,
     float_dtype,
@@ -75,7 +75,7 @@ class Linear(Weighted):
     @classmethod
     def from_weights(cls, weight: ArrayLike, bias: ArrayLike | None = None) -> Self:
         """A layer with copies of this weight (outputs, inputs) and bias (outputs,)."""
-        w, b = as_numbers(weight, "weight").copy(), None if bias is None else as_numbers(bias, "bias").copy()
+        w, b = as_own_numbers(weight, "weight"), None if bias is None else as_own_numbers(bias, "bias")
         if w.ndim != 2 or 0 in w.shape:
             raise ValueError(f"weight must have shape (outputs, inputs), one of each at least; got shape {w.shape}")
         arrays, _ = as_floats({"weight": w, "bias": b}, None, "weight")

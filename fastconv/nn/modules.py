@@ -25,6 +25,7 @@ from fastconv.arguments.values import (
     as_count,
     as_flag,
     as_numbers,
+    as_own_numbers,
     as_word,
     float_dtype,
     generator,
@@ -114,11 +115,11 @@ class _Conv(Weighted):
         accuracy: Accuracy = "default",
         threads: int | None = None,
     ) -> Self:
-        """A layer with copies of these weights (K, C / groups, ...) and bias (K,)."""
+        """A layer with copies of these weights (K, C / groups, ...) and bias (K,): arrays, or parameters of PyTorch."""
         layer = cls.__new__(cls)
-        first = None if bias is None else as_numbers(bias, "bias").copy()
+        first = None if bias is None else as_own_numbers(bias, "bias")
         options = Options(stride, padding, dilation, groups, padding_mode, activation, layout)
-        layer._set(as_numbers(weight, "weight").copy(), first, options, accuracy, threads)
+        layer._set(as_own_numbers(weight, "weight"), first, options, accuracy, threads)
         return layer
 
     def _set(

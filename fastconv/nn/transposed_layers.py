@@ -19,7 +19,7 @@ from fastconv.arguments.layer_geometry import (
     transposed_geometry,
 )
 from fastconv.arguments.layers import as_bias, as_clamp, as_floats
-from fastconv.arguments.values import as_count, as_flag, as_numbers, float_dtype, generator, per_axis
+from fastconv.arguments.values import as_count, as_flag, as_own_numbers, float_dtype, generator, per_axis
 from fastconv.nn import functional, gradients, transposed
 from fastconv.nn.module import Weighted, asked_of, masked, passed
 from fastconv.typing import Accuracy, Activation, IntOrTuple, Padding
@@ -82,9 +82,9 @@ class _ConvTranspose(Weighted):
     ) -> Self:
         """A layer with copies of these weights (C, K / groups, ...) and bias (K,)."""
         layer = cls.__new__(cls)
-        first = None if bias is None else as_numbers(bias, "bias").copy()
+        first = None if bias is None else as_own_numbers(bias, "bias")
         how = stride, padding, output_padding, groups, dilation, activation
-        w = as_numbers(weight, "weight").copy()
+        w = as_own_numbers(weight, "weight")
         layer._set(w, first, dict(zip(SAVED, how, strict=True)), accuracy, threads)
         return layer
 
