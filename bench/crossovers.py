@@ -78,7 +78,10 @@ def products() -> Calls:
 def winograd() -> Calls:
     sides = ((64, 56), (256, 14), (512, 7), (128, 7), (32, 14), (16, 20), (8, 28), (3, 56))
     hows = [{"padding": 1, "accuracy": accuracy} for accuracy in ("default", "fast")]
-    return dict(layer("conv2d", (1, c, n, n), (max(c, 16), c, 3, 3), **how) for how in hows for c, n in sides)
+    calls = [layer("conv2d", (1, c, n, n), (max(c, 16), c, 3, 3), **how) for how in hows for c, n in sides]
+    longer = ((64, 28, 5, 5), (192, 14, 5, 5), (192, 17, 1, 7), (64, 28, 5, 1), (128, 28, 2, 2), (64, 56, 7, 7))
+    calls += [layer("conv2d", (1, c, n, n), (c, c, *taps), **how) for how in hows for c, n, *taps in longer]
+    return dict(calls)
 
 
 def large_kernels() -> Calls:

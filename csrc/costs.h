@@ -92,6 +92,7 @@ enum {
     WINOGRAD_VALUE = 18,                      /* a value of all channels and kernels; */
     WINOGRAD_PACK = 5,                        /* packing a tap of a channel there; */
     WINOGRAD_LEARN = 6,                       /* a value of so many channels of a kernel, */
+    WINOGRAD_LEARN_LINE = 8,                  /* and of one of a single line besides, */
     WINOGRAD_AT_ONCE = 192,                   /* of so many tiles, and of more, */
     WINOGRAD_LEARN_NEAR = 20,                 /* which have them all in memory that is */
     WINOGRAD_LEARN_FAR = 120,                 /* or is not kept for the next call: */
@@ -99,7 +100,7 @@ enum {
 };
 enum { WINOGRAD_LARGEST = 7 << 19 }; /* bytes of the values of so many tiles, at most */
 /* By pairs of points: values of a channel, and the products of a kernel, each of them; and a row of a channel */
-static const double WINOGRAD_IN[3] = {0, 5.5, 5.5}, WINOGRAD_OUT[3] = {0, 8, 11}, WINOGRAD_ROW[3] = {0, 44, 70};
+static const double WINOGRAD_IN[3] = {0, 5.5, 5.5}, WINOGRAD_OUT[3] = {0, 8, 11}, WINOGRAD_ROW[3] = {30, 44, 70};
 
 /* ---- large kernels by transforms (transforms.c): Zen 4. Taps below which they are not considered, and if errors may be larger; what
  * direct sums take */

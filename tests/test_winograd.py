@@ -25,7 +25,7 @@ INPUT = {1: nn.conv1d_input, 2: nn.conv2d_input, 3: nn.conv3d_input}
 WEIGHT = {1: nn.conv1d_weight, 2: nn.conv2d_weight, 3: nn.conv3d_weight}
 # Narrow and odd, wider than a block, of many images that share one; channels beyond a part, and those in registers; a
 # few tiles more than fill vectors, of kernels that do
-SHAPES = [
+SHAPES: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
     ((2, 3, 5), (4, 3, 3), {}),
     ((1, 34, 700), (3, 34, 3), {"padding": 1}),
     ((1, 2, 2, 3), (2, 2, 3, 3), {"padding": 1}),
@@ -38,6 +38,18 @@ SHAPES = [
     ((1, 3, 4, 30), (4, 3, 1, 3), {"padding": (0, 1)}),
     ((2, 3, 5, 6, 9), (4, 3, 3, 3, 3), {"padding": 1}),
     ((1, 70, 3, 4, 5), (2, 70, 2, 3, 3), {"padding": (0, 1, 1)}),
+]
+# Kernels that are the sum of parts: of even and odd taps, of one row or column, in groups, narrow, deep, beyond a part
+LONGER = [
+    ((2, 19, 14, 37), (5, 19, 5, 5), {"padding": 2}),
+    ((1, 3, 30, 33), (9, 3, 7, 4), {"padding": (3, 0)}),
+    ((1, 33, 9, 40), (4, 33, 1, 5), {"padding": (0, 2)}),
+    ((2, 33, 40, 9), (6, 33, 5, 1), {"padding": (2, 0)}),
+    ((1, 6, 50, 3), (9, 2, 3, 1), {"groups": 3, "padding": ((2, 1), (0, 0))}),
+    ((3, 5, 8, 8), (4, 5, 2, 2), {"padding": 1}),
+    ((1, 130, 7, 9), (3, 130, 6, 3), {"padding": 3}),
+    ((1, 4, 70), (3, 4, 9), {}),
+    ((1, 3, 4, 9, 12), (2, 3, 2, 5, 2), {"padding": (1, 2, 1)}),
 ]
 
 
@@ -75,6 +87,45 @@ def test_values(isa, rng, layer):
             CONV[rank](x, w, bias, **asked)
             INPUT[rank](shape, w, reals(rng, y.shape, "float32"), **asked)
             WEIGHT[rank](x, kernel, reals(rng, y.shape, "float32"), **asked)
+
+
+@pytest.mark.parametrize("layer", LONGER, ids=[str(s[:2]) for s in LONGER])
+def test_parts_of_kernels(isa, rng, layer):
+    """The same for kernels of other taps; bits depend on neither batch nor threads; what is not finite is met."""
+    shape, kernel, how = layer
+    rank = len(shape) - 2
+    x, w, bias = layer_of(rng, integers, shape, kernel)
+    y = CONV[rank](x, w, bias, method="winograd", **how)
+    np.testing.assert_array_equal(y, CONV[rank](x, w, bias, method="numpy", **how))
+    grad = integers(rng, y.shape, "float32")
+    back = INPUT[rank](shape, w, grad, method="winograd", **how)
+    np.testing.assert_array_equal(back, INPUT[rank](shape, w, grad, method="numpy", **how))
+    x, w, bias = layer_of(rng, reals, shape, kernel)
+    for accuracy in "default", "fast":
+        asked = {"method": "winograd", "accuracy": accuracy, **how}
+        with fastconv.checked():
+            y = CONV[rank](x, w, bias, **asked)
+            INPUT[rank](shape, w, reals(rng, y.shape, "float32"), **asked)
+        cases.assert_same_bits(CONV[rank](x[-1], w, bias, threads=3, **asked), y[-1])
+    x[0].flat[x[0].size // 2] = np.nan
+    y = CONV[rank](x, w, bias, **asked)
+    cases.assert_same_bits(y[0], CONV[rank](x[0], w, bias, method="direct", **how))
+
+
+def test_parts_have_the_same_bits(rng):
+    """On every instruction set that has FMA, and in layers that have learnt them."""
+    for taps, padding in ((5, 5), (2, 2)), ((1, 7), (0, 3)), ((4, 1), (2, 0)):
+        x, w, bias = layer_of(rng, reals, (2, 40, 30, 31), (50, 40, *taps))
+        for accuracy in "default", "fast":
+            how = {"padding": padding, "accuracy": accuracy}
+            y = nn.conv2d(x, w, bias, method="winograd", **how)
+            layer = nn.Conv2d.from_weights(w, bias, **how)
+            assert layer.explain(x.shape).tile == (4 if accuracy == "fast" else 2)
+            cases.assert_same_bits(layer(x), y)
+            for other in fastconv.isas():
+                if other != "base":
+                    with fastconv.use_isa(other):
+                        cases.assert_same_bits(nn.conv2d(x, w, bias, method="winograd", **how), y)
 
 
 @pytest.mark.parametrize("mode", PADDING_MODES)
@@ -116,18 +167,19 @@ DATA = {
 }
 
 
-@pytest.mark.parametrize("channels", [64, 300])
+@pytest.mark.parametrize(("channels", "taps"), [(64, (3, 3)), (300, (3, 3)), (64, (5, 5)), (300, (1, 5)), (64, (7, 1))])
 @pytest.mark.parametrize("data", DATA)
-def test_accuracy(data, channels):
+def test_accuracy(data, channels, taps):
     """What `accuracy` promises, beside the direct method: root mean squares within 1.6, the largest error within 2."""
     rng = np.random.default_rng(5)
     x = DATA[data](rng, (1, channels, 24, 24)).astype("f4")
-    w = (rng.standard_normal((24, channels, 3, 3)) / np.sqrt(9 * channels)).astype("f4")
+    w = (rng.standard_normal((24, channels, *taps)) / np.sqrt(np.prod(taps) * channels)).astype("f4")
     w = np.abs(w) if data == "positive" else w
-    exact = nn.conv2d(x.astype("f8"), w.astype("f8"), padding=1)
+    padding = tuple(t // 2 for t in taps)
+    exact = nn.conv2d(x.astype("f8"), w.astype("f8"), padding=padding)
 
     def errors(**how):
-        error = nn.conv2d(x, w, padding=1, **how) - exact
+        error = nn.conv2d(x, w, padding=padding, **how) - exact
         return np.array([np.sqrt(np.mean(error**2)), np.abs(error).max()])
 
     direct = errors(method="direct")
@@ -395,18 +447,18 @@ def test_words(rng):
     grad = reals(rng, (1, 4, 7, 7), "float32")
     with pytest.raises(ValueError, match="method='winograd' cannot keep accuracy='exact'"):
         nn.conv2d_weight(x, w.shape, grad, method="winograd", accuracy="exact")
-    with pytest.raises(ValueError, match="method='winograd' takes kernels of 3x3 taps"):
+    with pytest.raises(ValueError, match="method='winograd' takes kernels of several taps"):
         nn.conv2d_weight(x, (4, 1, 3, 3), grad, method="winograd", groups=4)
     deep = np.ones((1, 2, 40, 3, 3), "f4")
-    with pytest.raises(ValueError, match="method='winograd' takes kernels of 3x3 taps"):
+    with pytest.raises(ValueError, match="method='winograd' takes kernels of several taps"):
         nn.conv3d_weight(deep, deep.shape, np.ones((1, 1, 1, 1, 1), "f4"), method="winograd")
     for bad in {"stride": 2}, {"dilation": 2}, {"dtype": "float64"}:
-        with pytest.raises(ValueError, match="method='winograd' takes kernels of 3x3 taps"):
+        with pytest.raises(ValueError, match="method='winograd' takes kernels of several taps"):
             nn.conv2d(x, w, method="winograd", **bad)
     many = np.ones((1, 1700, 5, 5), "f4"), np.ones((1, 1700, 3, 3), "f4")
     assert nn.conv2d(*many, method="winograd", accuracy="fast").ravel()[0] == 15300  # by smaller tiles
-    for image, taps, groups in ((x, w[:, :, :2], 1), (x, w[:, :1], 4), (*(a.repeat(3, 1) for a in many), 1)):
-        with pytest.raises(ValueError, match="method='winograd' takes kernels of 3x3 taps"):
+    for image, taps, groups in ((x, w[:, :, :1, :1], 1), (x, w[:, :1], 4), (*(a.repeat(3, 1) for a in many), 1)):
+        with pytest.raises(ValueError, match="method='winograd' takes kernels of several taps"):
             nn.conv2d(image, taps, method="winograd", groups=groups)
     with pytest.raises(ValueError, match="accuracy must be"):
         nn.Conv2d(3, 4, 3, accuracy="more")

@@ -171,16 +171,17 @@ typedef struct {
 typedef void fc_pack_fn(void *to, const void *x, const fc_runs *r);
 
 /* K4, the transforms of Winograd's convolution (winograd_tmpl.h), with `rows` and `cols` pairs of points along the axes: tiles of
- * m = 2 pairs outputs a side see n = m + 2 elements of x, and are sums of n x n products; or of m = n = 1 along rows, if these have
- * no pairs. Pairs are 0 x 1, 0 x 2, 1 x 1 or 2 x 2. Vectors run over tiles, kernels' taps over channels.
+ * m = 2 pairs outputs a side see n = m + 2 elements of x, and are sums of n x n products; or of m = n = 1 along an axis without
+ * pairs. Pairs are 0 x 1, 0 x 2, 1 x 1, 2 x 2, 1 x 0 or 2 x 0. Vectors run over tiles, kernels' taps over channels.
  *
- * winograd_rows: values along rows of x,  to[i % sets * set + i / sets * pitch + s * value + j] of x[i * xs + j * m + 0 ... m + 1],
- * i < rows,  j < tiles; whole vectors are written, and two elements more are read. A row's vectors may be where the next rows' are.
+ * winograd_rows: values along rows of x,  to[i % sets * set + i / sets * pitch + s * value + j] of x[i * xs + j * m + 0 ... n - 1],
+ * i < rows,  j < tiles; whole vectors are written, and n - m elements more are read. A row's vectors may be where the next rows' are.
  * winograd_in: values of tiles from these,  to[p * point + j] of x[at[i] + j], i < n x n,  j < n; whole vectors are read and written.
  * winograd_out: sums of tiles,  to[r * ts + j * m + s] = bias + those of v[p * point + j],  j < tiles, clamped; whole vectors are read and
  * written. Returns whether one is not finite.
- * winograd_taps: values of FC_QUAD kernels,  to[p * point + c * FC_QUAD + k] of w[k * row + c * channel + t], t < 3 x 3 or 3, from the
- * last tap to the first if they are turned,  k < kernels, c < channels; what is beyond k counts as zero. */
+ * winograd_taps: values of FC_QUAD kernels,  to[p * point + c * FC_QUAD + k] of w[k * row + c * channel + i * line + j],  i < down,
+ * j < across,  k < kernels, c < channels: the first of 3 taps, or 1, along each axis, or from the last to the first if they are
+ * turned; other taps, and kernels, count as zero. line is 1 where columns have no pairs. */
 enum { FC_PAIRS = 2, FC_QUAD = 4 };
 typedef struct {
     int rows, cols;
@@ -196,8 +197,8 @@ typedef struct {
     fc_points points;
     const void *w;
     void *to;
-    ptrdiff_t point, row, channel, kernels, channels;
-    int turned;
+    ptrdiff_t point, row, channel, line, kernels, channels;
+    int down, across, turned;
 } fc_winograd_kernels;
 typedef struct {
     fc_points points;

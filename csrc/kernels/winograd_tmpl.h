@@ -76,7 +76,9 @@ FC_INLINE void NAME(winograd_load)(const int m, VT d[], const T *x)
     VT v[4];
     EACH(i, m)
         v[i] = vload(x + i * VLEN);
-    if (m == 2) {
+    if (m == 1) {
+        d[0] = v[0];
+    } else if (m == 2) {
         d[0] = veven(v[0], v[1]), d[1] = vodd(v[0], v[1]);
     } else {
         const VT even = veven(v[0], v[1]), even2 = veven(v[2], v[3]), odd = vodd(v[0], v[1]), odd2 = vodd(v[2], v[3]);
@@ -86,7 +88,7 @@ FC_INLINE void NAME(winograd_load)(const int m, VT d[], const T *x)
 
 FC_INLINE void NAME(winograd_rows_of)(const int cols, T *to, const T *x, const fc_winograd_rows *g)
 {
-    const int m = 2 * cols;
+    const int m = cols ? 2 * cols : 1, N = cols ? m + 2 : 1;
     const ptrdiff_t value = g->value, n = g->tiles;
     const NAME(point_powers) c = NAME(powers_of)(&g->points);
     for (ptrdiff_t i = 0, r = 0; i < g->rows; i++, x += g->xs) {
@@ -94,10 +96,10 @@ FC_INLINE void NAME(winograd_rows_of)(const int cols, T *to, const T *x, const f
             VT d[NAME(MOST_POINTS)], v[NAME(MOST_POINTS)];
             const T *from = x + j * m;
             NAME(winograd_load)(m, d, from);
-            d[m] = vahead(d[0], vsplat(from[VLEN * m]), 1);
-            d[m + 1] = vahead(d[1], vsplat(from[VLEN * m + 1]), 1);
+            EACH(k, N - m)
+                d[m + k] = vahead(d[k], vsplat(from[VLEN * m + k]), 1);
             NAME(winograd_values)(cols, v, d, &c);
-            EACH(s, m + 2)
+            EACH(s, N)
                 vstore(to + r * g->set + s * value + j, v[s]);
         }
         if (++r == g->sets)
@@ -105,10 +107,10 @@ FC_INLINE void NAME(winograd_rows_of)(const int cols, T *to, const T *x, const f
     }
 }
 
-FC_INLINE void NAME(winograd_in_of)(const int rows, const int cols, T *to, ptrdiff_t point, const T *x, const ptrdiff_t *at,
-                                    const fc_points *p, ptrdiff_t n)
+FC_INLINE void NAME(winograd_in_of)(const int rows, T *to, ptrdiff_t point, const T *x, const ptrdiff_t *at, const fc_points *p,
+                                    ptrdiff_t n)
 {
-    const int R = rows ? 2 * rows + 2 : 1, C = 2 * cols + 2;
+    const int R = rows ? 2 * rows + 2 : 1, C = p->cols ? 2 * p->cols + 2 : 1;
     const NAME(point_powers) c = NAME(powers_of)(p);
     for (int s = 0; s < C; s++, to += point, at++)
         for (ptrdiff_t j = 0; j < n; j += VLEN) {
@@ -124,7 +126,9 @@ FC_INLINE void NAME(winograd_in_of)(const int rows, const int cols, T *to, ptrdi
 /* m vectors, whose lanes are 0, 1, ... of a tile, lane by lane */
 FC_INLINE void NAME(winograd_store)(const int m, T *to, const VT y[])
 {
-    if (m == 2) {
+    if (m == 1) {
+        vstore(to, y[0]);
+    } else if (m == 2) {
         vstore(to, vziplow(y[0], y[1]));
         vstore(to + VLEN, vziphigh(y[0], y[1]));
     } else {
@@ -141,7 +145,7 @@ FC_INLINE void NAME(winograd_store)(const int m, T *to, const VT y[])
 FC_INLINE void NAME(winograd_out_at)(const int rows, const int cols, T *to, ptrdiff_t ts, const T *v, const fc_winograd_sums *g,
                                      const NAME(point_powers) * c, VT *zeros)
 {
-    const int R = rows ? 2 * rows + 2 : 1, C = 2 * cols + 2, M = rows ? 2 * rows : 1, N = 2 * cols;
+    const int R = rows ? 2 * rows + 2 : 1, C = cols ? 2 * cols + 2 : 1, M = rows ? 2 * rows : 1, N = cols ? 2 * cols : 1;
     const VT bias = vsplat((T)g->bias), low = vsplat((T)g->low), high = vsplat((T)g->high);
     VT half[NAME(MOST_POINTS)][NAME(MOST_POINTS)];
     EACH(s, C) {
@@ -169,12 +173,13 @@ FC_INLINE void NAME(winograd_out_at)(const int rows, const int cols, T *to, ptrd
 FC_INLINE int NAME(winograd_out_of)(const int rows, const int cols, T *to, ptrdiff_t ts, const T *v, const fc_winograd_sums *g)
 {
     const NAME(point_powers) c = NAME(powers_of)(&g->points);
+    const int N = cols ? 2 * cols : 1;
     VT zeros = vzero(), last = vzero();
     ptrdiff_t j = 0;
     for (; j + VLEN <= g->tiles; j += VLEN)
-        NAME(winograd_out_at)(rows, cols, to + 2 * cols * j, ts, v + j, g, &c, &zeros);
+        NAME(winograd_out_at)(rows, cols, to + N * j, ts, v + j, g, &c, &zeros);
     if (j < g->tiles)
-        NAME(winograd_out_at)(rows, cols, to + 2 * cols * j, ts, v + j, g, &c, &last);
+        NAME(winograd_out_at)(rows, cols, to + N * j, ts, v + j, g, &c, &last);
     T lane[FC_VLEN];
     vstore(lane, last);
     zeros += vloadn(lane, g->tiles - j); /* others are of no tile */
@@ -208,16 +213,33 @@ FC_INLINE void NAME(winograd_taps_along)(const int q, VT v[], const VT w[3], con
     v[1 + 2 * q] = w[2];
 }
 
-/* Taps of FC_QUAD kernels and as many channels as fill a vector with them. (The last four columns may be some of those before.) */
-FC_INLINE void NAME(winograd_quad)(const int taps, VT tap[], const T *w, ptrdiff_t row, ptrdiff_t channel)
+/* The 3x3 taps of FC_QUAD kernels and as many channels as fill a vector with them */
+FC_INLINE void NAME(winograd_nine)(VT tap[], const T *w, const fc_winograd_kernels *g)
 {
-    EACH(t, (taps + 3) / 4) {
-        const int from = taps < 4 || 4 * t + 4 <= taps ? 4 * t : taps - 4;
-        VT col[4];
-        NAME(columns)(col, w + from, row, channel);
-        EACH(i, 4)
-            if (from + i < taps)
-                tap[from + i] = col[i];
+    EACH(t, 3) {
+        const int from = t < 2 ? 4 * t : 5; /* the last four are some of those before */
+        NAME(columns)(tap + from, w + from, g->row, g->channel);
+    }
+    if (g->turned)
+        EACH(t, 4) {
+            const VT first = tap[t];
+            tap[t] = tap[8 - t], tap[8 - t] = first;
+        }
+}
+
+/* Those that there are among `lines` of 3, the others are zero. Four of a line are read. */
+FC_INLINE void NAME(winograd_some)(const int lines, VT tap[], const T *w, const fc_winograd_kernels *g, ptrdiff_t row,
+                                   ptrdiff_t channel, ptrdiff_t line)
+{
+    const int down = g->points.cols ? g->down : 1, across = g->points.cols ? g->across : g->down;
+    EACH(r, lines) {
+        VT col[4] = {vzero(), vzero(), vzero(), vzero()};
+        if (r < down)
+            NAME(columns)(col, w + (g->turned ? down - 1 - r : r) * line, row, channel);
+        const VT first = col[0], second = across > 1 ? col[1] : vzero(), third = across > 2 ? col[2] : vzero();
+        tap[3 * r] = !g->turned || across == 1 ? first : across == 2 ? second : third;
+        tap[3 * r + 1] = g->turned && across == 2 ? first : second;
+        tap[3 * r + 2] = g->turned && across == 3 ? first : third;
     }
 }
 
@@ -225,32 +247,35 @@ FC_INLINE void NAME(winograd_taps_of)(const int rows, const int cols, const fc_w
 {
     enum { STEP = FC_VLEN / FC_QUAD, ROOM = 12 };
     const fc_points points = g->points, *p = &points; /* no store can change them: what is made of them is made once */
-    const int R = rows ? 2 * rows + 2 : 1, C = 2 * cols + 2, lines = rows ? 3 : 1, taps = 3 * lines;
+    const int R = rows ? 2 * rows + 2 : 1, C = cols ? 2 * cols + 2 : 1, lines = rows && cols ? 3 : 1;
+    const int nine = lines == 3 && g->line == 3 && g->down == 3 && g->across == 3;
+    const int of_line = cols ? g->across : g->down;
     T some[FC_QUAD * STEP * ROOM] = {0};
     for (ptrdiff_t c = 0; c < g->channels; c += STEP) {
         const ptrdiff_t n = g->channels - c < STEP ? g->channels - c : STEP;
         const T *w = (const T *)g->w + c * g->channel;
         VT tap[9], half[NAME(MOST_POINTS)][NAME(MOST_POINTS)];
-        if (n == STEP && g->kernels == FC_QUAD && taps >= 4) {
-            NAME(winograd_quad)(taps, tap, w, g->row, g->channel);
+        if (nine && n == STEP && g->kernels == FC_QUAD) {
+            NAME(winograd_nine)(tap, w, g);
+        } else if (c + STEP < g->channels && g->kernels == FC_QUAD) { /* there are taps behind these */
+            NAME(winograd_some)(lines, tap, w, g, g->row, g->channel, g->line);
         } else {
             for (ptrdiff_t k = 0; k < g->kernels; k++)
                 for (ptrdiff_t i = 0; i < n; i++)
-                    EACH(t, taps)
-                        some[(k * STEP + i) * ROOM + t] = w[k * g->row + i * g->channel + t];
-            NAME(winograd_quad)(taps, tap, some, STEP * ROOM, ROOM);
+                    for (int r = 0; r < (cols ? g->down : 1); r++)
+                        for (int s = 0; s < of_line; s++)
+                            some[(k * STEP + i) * ROOM + 4 * r + s] = w[k * g->row + i * g->channel + r * g->line + s];
+            NAME(winograd_some)(lines, tap, some, g, STEP * ROOM, ROOM, 4);
         }
-        if (g->turned)
-            EACH(t, taps / 2) {
-                const VT first = tap[t];
-                tap[t] = tap[taps - 1 - t], tap[taps - 1 - t] = first;
-            }
         EACH(r, lines) {
             VT v[NAME(MOST_POINTS)];
             NAME(winograd_taps_along)(cols, v, tap + 3 * r, p);
             EACH(s, C)
                 half[s][r] = v[s];
         }
+        EACH(s, 3) /* a column of taps is one line of them */
+            if (cols == 0)
+                half[0][s] = tap[s];
         EACH(s, C) {
             VT v[NAME(MOST_POINTS)];
             T *to = (T *)g->to + s * g->point + c * FC_QUAD;
@@ -264,22 +289,25 @@ FC_INLINE void NAME(winograd_taps_of)(const int rows, const int cols, const fc_w
     }
 }
 
-/* By pairs of points along rows and columns */
-#define FC_WINOGRAD(of, p, ...)                                                                                          \
+/* By pairs of points along rows and columns: where there are some along columns, and where there may be none */
+#define FC_WINOGRAD_ACROSS(of, p, ...)                                                                                   \
     ((p)->rows == 0 ? ((p)->cols == 1 ? of(0, 1, __VA_ARGS__) : of(0, 2, __VA_ARGS__))                                   \
                     : ((p)->cols == 1 ? of(1, 1, __VA_ARGS__) : of(2, 2, __VA_ARGS__)))
+#define FC_WINOGRAD(of, p, ...)                                                                                          \
+    ((p)->cols > 0 ? FC_WINOGRAD_ACROSS(of, p, __VA_ARGS__)                                                              \
+                   : ((p)->rows == 1 ? of(1, 0, __VA_ARGS__) : of(2, 0, __VA_ARGS__)))
+/* By those along one axis */
+#define FC_WINOGRAD_ALONG(of, pairs, ...)                                                                                \
+    ((pairs) == 0 ? of(0, __VA_ARGS__) : (pairs) == 1 ? of(1, __VA_ARGS__) : of(2, __VA_ARGS__))
 
 static void NAME(winograd_rows)(void *to, const void *x, const fc_winograd_rows *g)
 {
-    if (g->points.cols == 1)
-        NAME(winograd_rows_of)(1, to, x, g);
-    else
-        NAME(winograd_rows_of)(2, to, x, g);
+    FC_WINOGRAD_ALONG(NAME(winograd_rows_of), g->points.cols, to, x, g);
 }
 
 static void NAME(winograd_in)(void *to, ptrdiff_t point, const void *x, const ptrdiff_t *at, const fc_points *p, ptrdiff_t n)
 {
-    FC_WINOGRAD(NAME(winograd_in_of), p, to, point, x, at, p, n);
+    FC_WINOGRAD_ALONG(NAME(winograd_in_of), p->rows, to, point, x, at, p, n);
 }
 
 static int NAME(winograd_out)(void *to, ptrdiff_t ts, const void *v, const fc_winograd_sums *g)
@@ -288,3 +316,5 @@ static int NAME(winograd_out)(void *to, ptrdiff_t ts, const void *v, const fc_wi
 }
 
 static void NAME(winograd_taps)(const fc_winograd_kernels *g) { FC_WINOGRAD(NAME(winograd_taps_of), &g->points, g); }
+#undef FC_WINOGRAD_ALONG
+#undef FC_WINOGRAD

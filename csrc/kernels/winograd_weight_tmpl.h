@@ -131,16 +131,16 @@ FC_INLINE int NAME(winograd_weights_of)(const int rows, const int cols, T *to, p
 
 static void NAME(winograd_pixels)(void *to, const void *x, const fc_winograd_tiles *g)
 {
-    FC_WINOGRAD(NAME(winograd_pixels_of), &g->points, 0, to, x, g);
+    FC_WINOGRAD_ACROSS(NAME(winograd_pixels_of), &g->points, 0, to, x, g);
 }
 
 static void NAME(winograd_outputs)(void *to, const void *dy, const fc_winograd_tiles *g)
 {
-    FC_WINOGRAD(NAME(winograd_pixels_of), &g->points, 1, to, dy, g);
+    FC_WINOGRAD_ACROSS(NAME(winograd_pixels_of), &g->points, 1, to, dy, g);
 }
 
 static int NAME(winograd_weights)(void *to, ptrdiff_t ts, const void *v, ptrdiff_t value, const fc_points *p, ptrdiff_t n)
 {
-    return FC_WINOGRAD(NAME(winograd_weights_of), p, to, ts, v, value, p, n);
+    return FC_WINOGRAD_ACROSS(NAME(winograd_weights_of), p, to, ts, v, value, p, n);
 }
-#undef FC_WINOGRAD
+#undef FC_WINOGRAD_ACROSS

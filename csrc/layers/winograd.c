@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Layers of 3x3 taps, and of 3 taps along rows, with fewer products: Winograd's convolution (winograd_tmpl.h has the formulas). A tile
- * of m x m outputs is the sum over channels of n x n products of values, n = m + 2, instead of 9 m x m: F(2,3) saves 56 % of
- * them, F(4,3) 75 %, at larger rounding errors.
+ * Layers with fewer products: Winograd's convolution (winograd_tmpl.h has the formulas). Of a kernel of 3x3 taps, a tile of m x m
+ * outputs is the sum over channels of n x n products of values, n = m + 2, instead of 9 m x m: F(2,3) saves 56 % of them, F(4,3)
+ * 75 %, at larger rounding errors. Of 3 taps along rows or columns alone, m x 1 outputs are sums of n values.
+ *
+ * A larger kernel is the sum of parts of 2 and, at its end, up to 3 taps a side, each of which sees x from its first tap on. Parts are more
+ * channels, so their products are summed before step 4. Of 2 taps, the value at infinity is zero, and is not multiplied:
+ *
+ *      5 taps   0 1 | 2 3 4      3 + 4 products for 2 outputs, 5 + 6 for 4, of which direct sums take 10, 20
+ *
+ * Errors are those of 3 taps, as the points are. (F(2,5) has the points of F(4,3), and makes more products than these two parts: 6 for 2.)
  *
  *   1. Kernels become values, n x n matrices of kernels x channels: before the call (fc_winograd_learn), before step 2, or, where
  *      blocks are few, a few kernels at a time before each is multiplied.
@@ -22,7 +29,7 @@
 
 /* ---- whether, and how -------------------------------------------------------------------------- */
 
-static ptrdiff_t tiles_along(const layer *l, int axis, int pairs) { return parts_of(l->axis[axis].out, pairs ? 2 * pairs : 1); }
+static ptrdiff_t tiles_along(const layer *l, int axis, int pairs) { return parts_of(l->axis[axis].out, winograd_outputs(pairs)); }
 
 /* What products of so many tiles cost, in tiles of whole vectors: of the last few, vectors run over kernels (winograd_tmpl.h) */
 static ptrdiff_t winograd_lanes(ptrdiff_t tiles, ptrdiff_t lanes)
@@ -31,23 +38,35 @@ static ptrdiff_t winograd_lanes(ptrdiff_t tiles, ptrdiff_t lanes)
     return rest == 0 ? tiles : rest <= lanes / 2 ? tiles + lanes / WINOGRAD_FEW : tiles - rest + lanes;
 }
 
-/* Products of vectors, and what else an image and group take, in these; with the values of kernels, if they are not there */
-static double winograd_cost(const layer *l, int rows, int cols)
+/* Values of an axis's parts, all of them, or those that are multiplied: of 2 taps, that at infinity is zero */
+static double winograd_values_of(const fc_axis *a, int pairs, int all)
 {
-    const double channels = (double)(l->channels * l->axis[DEPTH].k), kernels = (double)l->kernels;
-    const double values = (rows ? 2 * rows + 2 : 1) * (2 * cols + 2);
-    const ptrdiff_t tiles = tiles_along(l, ROWS, rows) * tiles_along(l, COLS, cols), planes = l->axis[DEPTH].out;
+    const double parts = (double)winograd_parts(a), n = (double)winograd_values(pairs);
+    return all || pairs == 0 ? n * parts : (n - 1) * parts + (double)(a->k % 2);
+}
+
+/* Products of vectors, and what else an image and group take, in these; with the values of kernels, if they are not there */
+static double winograd_cost(const layer *l, int pairs)
+{
+    const fc_points points = winograd_points(l, pairs);
+    const fc_axis *axis = l->axis;
+    const double channels = (double)(l->channels * axis[DEPTH].k), kernels = (double)l->kernels;
+    const double values = (double)(winograd_values(points.rows) * winograd_values(points.cols));
+    const double met = winograd_values_of(&axis[ROWS], points.rows, 0) * winograd_values_of(&axis[COLS], points.cols, 0);
+    const double made = winograd_values_of(&axis[ROWS], points.rows, 1) * winograd_values_of(&axis[COLS], points.cols, 1);
+    const ptrdiff_t tiles = tiles_along(l, ROWS, points.rows) * tiles_along(l, COLS, points.cols), planes = axis[DEPTH].out;
     const double vectors = (double)(planes * parts_of(tiles, WINOGRAD_LANES));
     const ptrdiff_t lanes = max(winograd_lanes(tiles, WINOGRAD_LANES), WINOGRAD_LANES); /* fewer wait for values of kernels */
     const double products = (double)(planes * lanes) / WINOGRAD_LANES;
-    const double bytes = values * channels * kernels * (double)l->size;
+    const double bytes = made * channels * kernels * (double)l->size;
     const int learn = tiles * planes <= WINOGRAD_AT_ONCE ? WINOGRAD_LEARN
                       : bytes < WINOGRAD_NEAR            ? WINOGRAD_LEARN_NEAR
                                                          : WINOGRAD_LEARN_FAR;
-    const double each = WINOGRAD_VALUE + WINOGRAD_IN[cols] * channels + WINOGRAD_OUT[cols] * kernels;
-    const double each_row = (double)(planes * l->axis[ROWS].out) * channels * WINOGRAD_ROW[cols];
-    return WINOGRAD_CALL + each_row +
-           values * (vectors * each + (products + (l->g->learnt ? 0 : (double)learn / WINOGRAD_LANES)) * channels * kernels);
+    const int line = points.rows && points.cols ? 0 : WINOGRAD_LEARN_LINE;
+    const double learning = l->g->learnt ? 0 : made * (double)(learn + line) / WINOGRAD_LANES;
+    const double each = values * (WINOGRAD_VALUE + WINOGRAD_OUT[pairs] * kernels) + made * WINOGRAD_IN[pairs] * channels;
+    const double each_row = (double)(planes * axis[ROWS].out * winograd_parts(&axis[COLS])) * channels * WINOGRAD_ROW[points.cols];
+    return WINOGRAD_CALL + each_row + vectors * each + (products * met + learning) * channels * kernels;
 }
 
 static double winograd_direct_cost(const layer *l)
@@ -56,13 +75,13 @@ static double winograd_direct_cost(const layer *l)
     return vectors * (double)(l->channels * l->taps) * (double)(l->kernels + WINOGRAD_PACK);
 }
 
-/* Pairs of points along columns; 0: it is not to be, or does not pay */
+/* Pairs of points; 0: it is not to be, or does not pay */
 static int winograd_choose(const layer *l)
 {
     const fc_conv *g = l->g;
     const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
     if (g->type != FC_F32 || g->accuracy == FC_EXACT || g->forced == FC_TRANSFORMS || g->halves || g->last ||
-        l->channels * l->kernels == 0 || cols->k != 3 || (rows->k != 3 && rows->k != 1))
+        l->channels * l->kernels == 0 || rows->k * cols->k == 1)
         return 0;
     if (g->channels == 1 && !(g->gradient && g->kernels > 1)) /* planes slide, or are lanes (taps.c) */
         return 0;
@@ -71,12 +90,16 @@ static int winograd_choose(const layer *l)
         if (l->step[i] != 1 || l->spread[i] != 1 || a->stride != 1 || (a->dilation != 1 && a->k > 1))
             return 0;
     }
+    if (!g->forced && fc_transforms_tile(l, &(fc_tile){{0}, {0}})) /* which never pay for few taps, nor are less accurate */
+        return 0;
+    const ptrdiff_t channels = times(times(l->channels, l->axis[DEPTH].k), times(winograd_parts(rows), winograd_parts(cols)));
     int best = 0;
     double least = g->forced ? INFINITY : winograd_direct_cost(l);
     for (int pairs = g->accuracy == FC_FAST ? 2 : 1; pairs > 0 && !(g->forced && best); pairs--) {
-        const ptrdiff_t n = 2 * pairs + 2, values = rows->k == 3 ? n * n : n;
-        const double cost = winograd_cost(l, rows->k == 3 ? pairs : 0, pairs);
-        if (cost < least && times(l->channels * l->axis[DEPTH].k, values * LINE) <= WINOGRAD_LARGEST)
+        const fc_points points = winograd_points(l, pairs);
+        const ptrdiff_t values = winograd_values(points.rows) * winograd_values(points.cols);
+        const double cost = winograd_cost(l, pairs);
+        if (cost < least && times(channels, values * LINE) <= WINOGRAD_LARGEST)
             least = cost, best = pairs;
     }
     return best;
@@ -126,7 +149,7 @@ static void winograd_size(winograd *d, int call)
     d->depth = round_up(even_part(d->channels, WINOGRAD_DEPTH), LINE / 4);
     d->panel = d->channels * d->width;
     d->in_point = odd_lines(times(d->panels, d->panel), l->size);
-    d->at_once = call && !l->g->learnt && winograd_blocks(d) <= WINOGRAD_AGAIN && times(of_kernel, FC_QUAD) <= WINOGRAD_SOME;
+    d->at_once = call && !l->g->learnt && winograd_blocks(d) * d->parts[ROWS] * d->parts[COLS] <= WINOGRAD_AGAIN && times(of_kernel, FC_QUAD) <= WINOGRAD_SOME;
     ptrdiff_t most = WINOGRAD_PRODUCTS / (d->values * d->panels * d->width * l->size);
     if (d->at_once)
         most = min(most, WINOGRAD_SOME / of_kernel);
@@ -138,26 +161,28 @@ static void winograd_size(winograd *d, int call)
     d->out_point = odd_lines(d->panels * d->out_panel, l->size);
 }
 
-/* points: pairs of them along columns; call: or its kernels are learnt. All but the memory of all threads */
+/* pairs: of points; call: or its kernels are learnt. All but the memory of all threads */
 static void winograd_plan(winograd *d, const layer *l, int pairs, int call) /* in place: what is packed points into it */
 {
-    *d = (winograd){.l = l, .tiles = *l, .points = winograd_points(l->axis[ROWS].k == 3 ? pairs : 0, pairs), .values = 1};
-    for (int i = DEPTH; i <= COLS; i++) {
-        const ptrdiff_t m = i == COLS ? 2 * d->points.cols : i == ROWS ? 2 * d->points.rows : 0;
+    *d = (winograd){.l = l, .tiles = *l, .points = winograd_points(l, pairs), .values = 1};
+    d->parts[DEPTH] = d->channels = l->axis[DEPTH].k;
+    d->m[DEPTH] = 1;
+    for (int i = ROWS; i <= COLS; i++) {
+        const int of_axis = i == ROWS ? d->points.rows : d->points.cols;
         fc_axis *a = &d->tiles.axis[i];
-        d->m[i] = max(m, 1);
-        if (m == 0)
-            continue;
-        a->k = m + 2, a->out = parts_of(a->out, m), a->stride = m;
-        d->values *= m + 2;
+        d->parts[i] = winograd_parts(a);
+        d->m[i] = winograd_outputs(of_axis);
+        d->values *= winograd_values(of_axis);
+        a->k = winograd_values(of_axis) + 2 * (d->parts[i] - 1), a->out = parts_of(a->out, d->m[i]), a->stride = d->m[i];
+        d->channels *= d->parts[i];
     }
-    d->channels = l->channels * l->axis[DEPTH].k;
+    d->channels *= l->channels;
     winograd_cut(d);
     const split rows = fc_split_axis(&d->tiles.axis[ROWS], d->rows, 1, SHARED);
     const split cols = fc_split_axis(&d->tiles.axis[COLS], d->cols, 1, SHARED);
     d->pack = fc_lay_out(&d->tiles, rows, cols, cols.count, 0);
     d->pitch = d->flat ? d->cols : round_up(d->cols, l->lanes);
-    d->set = round_up((d->rows + 1) * d->pitch, l->lanes) + l->lanes; /* whole vectors are written */
+    d->set = round_up((d->rows + (d->tiles.axis[ROWS].k - 1) / d->m[ROWS]) * d->pitch, l->lanes) + l->lanes; /* whole vectors are written */
     d->value = d->m[ROWS] * d->set;
     winograd_size(d, call);
 }
@@ -171,7 +196,7 @@ static ptrdiff_t winograd_learnt_bytes(const winograd *d)
 static void winograd_lay_tables(winograd *d, fc_room *r)
 {
     const fc_conv *g = d->l->g;
-    d->at = fc_part(r, "taps in packed", d->values, sizeof *d->at);
+    d->at = fc_part(r, "taps in packed", d->values * d->parts[ROWS], sizeof *d->at);
     d->doubtful = fc_part(r, "doubtful images", g->images, sizeof *d->doubtful);
     d->w = g->learnt ? g->learnt : d->at_once ? NULL : fc_part(r, "values of kernels", winograd_learnt_bytes(d), 1);
 }
@@ -198,7 +223,7 @@ static void winograd_share(winograd *d)
 {
     const layer *l = d->l;
     const double products =
-        winograd_cost(l, d->points.rows, d->points.cols) * WINOGRAD_LANES * (double)(l->g->images * l->g->groups);
+        winograd_cost(l, max(d->points.rows, d->points.cols)) * WINOGRAD_LANES * (double)(l->g->images * l->g->groups);
     const int threads =
         fc_threads_for(fc_time_us(RATE_PRODUCTS, products * (double)l->size, l->fc->vector_bytes, 0), l->g->threads);
     const ptrdiff_t blocks = winograd_blocks(d) * l->g->groups;
@@ -255,9 +280,12 @@ int fc_winograd_run(const layer *l)
     if (memory == NULL)
         return -1;
     winograd_lay_tables(&d, &tables);
-    const ptrdiff_t n = d.m[COLS] + 2;
-    for (ptrdiff_t i = 0; i < d.values; i++)
-        d.at[i] = i % n * d.value + i / n % d.m[ROWS] * d.set + i / n / d.m[ROWS] * d.pitch;
+    const ptrdiff_t n = winograd_values(d.points.cols), m = d.m[ROWS];
+    for (ptrdiff_t part = 0; part < d.parts[ROWS]; part++)
+        for (ptrdiff_t i = 0; i < d.values; i++) {
+            const ptrdiff_t row = 2 * part + i / n;
+            d.at[part * d.values + i] = i % n * d.value + row % m * d.set + row / m * d.pitch;
+        }
     for (ptrdiff_t i = 0; i < g->images; i++)
         atomic_init(&d.doubtful[i], 0);
     if (!g->learnt && !d.at_once)

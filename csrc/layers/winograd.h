@@ -13,7 +13,8 @@ typedef struct {
     layer tiles; /* of which a tile is an output */
     fc_points points;
     ptrdiff_t m[FC_AXES], values; /* outputs of a tile along each axis; n x n */
-    ptrdiff_t channels;           /* times depth taps */
+    ptrdiff_t parts[FC_AXES];     /* of a kernel: depth taps, and parts of up to 3 taps along rows and columns */
+    ptrdiff_t channels;           /* times parts */
     ptrdiff_t rows, cols, planes; /* of tiles in a block, and planes */
     int flat;                     /* rows of tiles adjoin */
     ptrdiff_t width, panels;      /* tiles of a panel; panels of a block */
@@ -42,10 +43,32 @@ typedef struct {
     area area;
 } block;
 
-/* Points of so many pairs along rows and columns */
-static inline fc_points winograd_points(int rows, int cols)
+/* So many pairs of points along axes of several taps */
+static inline fc_points winograd_points(const layer *l, int pairs)
 {
-    return cols == 2 ? (fc_points){rows, cols, {0.75, 1.5}} : (fc_points){rows, cols, {1, 0}};
+    const int rows = l->axis[ROWS].k > 1 ? pairs : 0, cols = l->axis[COLS].k > 1 ? pairs : 0;
+    return pairs == 2 ? (fc_points){rows, cols, {0.75, 1.5}} : (fc_points){rows, cols, {1, 0}};
+}
+static inline ptrdiff_t winograd_values(int pairs) { return pairs ? 2 * pairs + 2 : 1; }
+static inline ptrdiff_t winograd_outputs(int pairs) { return pairs ? 2 * pairs : 1; }
+
+/* Part i of an axis of so many parts begins at tap 2i, and has 2 taps, but for the last one, which has 3 of an odd number */
+static inline ptrdiff_t winograd_parts(const fc_axis *a) { return max(a->k / 2, 1); }
+static inline ptrdiff_t winograd_part_taps(const fc_axis *a, ptrdiff_t i) { return i < winograd_parts(a) - 1 ? 2 : a->k - 2 * i; }
+
+/* Where the part of these rows and columns comes among those of a plane, in an order in which the last of the rows, the last of the
+ * columns, and what is in both, adjoin:
+ *
+ *      5 6 3
+ *      7 8 4      the part in the corner is 2
+ *      0 1 2
+ */
+static inline ptrdiff_t winograd_part_at(const winograd *d, ptrdiff_t row, ptrdiff_t col)
+{
+    const ptrdiff_t rows = d->parts[ROWS], cols = d->parts[COLS];
+    if (row == rows - 1)
+        return col;
+    return col == cols - 1 ? cols + row : rows + cols - 1 + row * (cols - 1) + col;
 }
 
 /* winograd_learn.c. The values of all kernels, by all threads; of some of a group from `kernel` on */

@@ -31,6 +31,22 @@ static ptrdiff_t winograd_panel_tiles(const winograd *d, const block *b, ptrdiff
     return min(d->width, b->tiles - of * d->width);
 }
 
+/* Values of rows to those of all tiles of a plane, whose panels begin at `first`, as parts of these columns see them */
+static void winograd_tiles_in(const winograd *d, const block *b, ptrdiff_t first, ptrdiff_t col, ptrdiff_t channel)
+{
+    const layer *l = d->l;
+    const ptrdiff_t panels = parts_of(b->tiles, d->width), of_part = d->parts[DEPTH] * l->channels;
+    for (ptrdiff_t row = 0; row < d->parts[ROWS]; row++) {
+        const ptrdiff_t at = (winograd_part_at(d, row, col) * of_part + channel) * d->width;
+        for (ptrdiff_t i = 0; i < b->runs * panels; i++) {
+            const ptrdiff_t of = i % panels, run = i / panels;
+            l->op->winograd_in(b->in + ((first + i) * d->panel + at) * l->size, d->in_point,
+                               b->values + (run * d->pitch + of * d->width) * l->size, d->at + row * d->values, &d->points,
+                               winograd_panel_tiles(d, b, of));
+        }
+    }
+}
+
 static void winograd_in(const winograd *d, block *b, ptrdiff_t group)
 {
     const layer *l = d->l;
@@ -48,18 +64,26 @@ static void winograd_in(const winograd *d, block *b, ptrdiff_t group)
         const fc_runs runs = fc_plan_runs(&d->pack, b->run, b->plane + p, &b->area);
         for (ptrdiff_t c = 0; c < l->channels; c++) {
             fc_pack_channel(&d->pack, b->packed, g->x + (group * l->channels + c) * g->x_channel, &runs);
-            for (ptrdiff_t z = 0; z < l->axis[DEPTH].k; z++) {
-                l->op->winograd_rows(b->values, b->packed + z * d->pack.depth_set * l->size, &rows);
-                for (ptrdiff_t i = 0; i < b->runs * panels; i++) {
-                    const ptrdiff_t of = i % panels, run = i / panels;
-                    l->op->winograd_in(b->in +
-                                           ((p * b->runs * panels + i) * d->panel + (z * l->channels + c) * d->width) * l->size,
-                                       d->in_point, b->values + (run * d->pitch + of * d->width) * l->size, d->at, &d->points,
-                                       winograd_panel_tiles(d, b, of));
+            for (ptrdiff_t z = 0; z < d->parts[DEPTH]; z++)
+                for (ptrdiff_t part = 0; part < d->parts[COLS]; part++) {
+                    l->op->winograd_rows(b->values, b->packed + (z * d->pack.depth_set + 2 * part) * l->size, &rows);
+                    winograd_tiles_in(d, b, p * b->runs * panels, part, z * l->channels + c);
                 }
-            }
         }
     }
+}
+
+/* The channels, of all parts, that have value p: of 2 taps, that at infinity is zero */
+static void winograd_range(const winograd *d, ptrdiff_t p, ptrdiff_t *from, ptrdiff_t *end)
+{
+    const ptrdiff_t rows = d->parts[ROWS], cols = d->parts[COLS], n = winograd_values(d->points.cols);
+    const int last_row = d->points.rows && p / n == winograd_values(d->points.rows) - 1, last_col = n > 1 && p % n == n - 1;
+    const ptrdiff_t of_part = d->parts[DEPTH] * d->l->channels;
+    *from = last_col ? cols - 1 : 0;
+    *end = last_row ? cols : last_col ? rows + cols - 1 : rows * cols;
+    if ((last_row && d->l->axis[ROWS].k % 2 == 0) || (last_col && d->l->axis[COLS].k % 2 == 0))
+        *end = *from;
+    *from *= of_part, *end *= of_part;
 }
 
 static void winograd_multiply(const winograd *d, const block *b, const char *w, ptrdiff_t kernels)
@@ -67,19 +91,22 @@ static void winograd_multiply(const winograd *d, const block *b, const char *w, 
     const layer *l = d->l;
     const ptrdiff_t panels = parts_of(b->tiles, d->width), all = b->planes * b->runs * panels;
     fc_winograd_products m = {.as = d->depth * FC_QUAD, .bs = d->width, .cs = d->width, .rows = kernels};
-    for (ptrdiff_t p = 0; p < d->values; p++)
-        for (ptrdiff_t c = 0; c < d->channels; c += d->depth) {
-            m.add = c > 0;
-            m.a = w + (p * d->w_point + c / d->depth * d->w_depth) * l->size;
-            m.depth = min(d->depth, d->channels - c);
-            m.part = even_part(m.depth, WINOGRAD_PART);
+    for (ptrdiff_t p = 0, from, end; p < d->values; p++) {
+        winograd_range(d, p, &from, &end);
+        ptrdiff_t c = from;
+        do { /* once, if there are none */
+            m.add = c > from;
+            m.a = w + (p * d->w_point + c / d->depth * d->w_depth + c % d->depth * FC_QUAD) * l->size;
+            m.depth = min(d->depth - c % d->depth, end - c);
+            m.part = even_part(max(m.depth, 1), WINOGRAD_PART);
             for (ptrdiff_t i = 0; i < all; i++) {
                 m.b = b->in + (p * d->in_point + i * d->panel + c * d->width) * l->size;
                 m.c = b->products + (p * d->out_point + i * d->out_panel) * l->size;
                 m.tiles = winograd_panel_tiles(d, b, i % panels);
                 l->op->winograd_products(&m);
             }
-        }
+        } while ((c += m.depth) < end);
+    }
 }
 
 /* The outputs of a run of tiles in their places: of rows of tiles from row `row` on */

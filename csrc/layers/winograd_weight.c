@@ -50,7 +50,7 @@ typedef struct {
 /* In place: what is packed points into it. pairs: of points along columns */
 static void weight_plan(weight *d, const layer *l, int pairs)
 {
-    *d = (weight){.l = l, .tiles = *l, .points = winograd_points(l->axis[ROWS].k == 3 ? pairs : 0, pairs), .values = 1};
+    *d = (weight){.l = l, .tiles = *l, .points = winograd_points(l, pairs), .values = 1};
     for (int i = DEPTH; i <= COLS; i++) {
         const ptrdiff_t m = i == COLS ? 2 * d->points.cols : i == ROWS ? 2 * d->points.rows : 0;
         fc_axis *a = &d->tiles.axis[i];

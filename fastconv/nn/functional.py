@@ -162,8 +162,8 @@ def conv2d(
     out : ndarray, optional
         Where to put the result: of its shape and dtype. May overlap the others; filled directly if C-contiguous.
     method : {"auto", "direct", "winograd", "fft", "im2col", "numpy"}
-        "direct" computes in registers; "winograd" makes fewer products, of kernels of 3x3 taps, or of one row of 3 (of
-        any depth), without stride and dilation, in float32; "fft" transforms tiles, of layers with large kernels, one
+        "direct" computes in registers; "winograd" makes fewer products, of several taps along rows or columns (of any
+        depth), without stride and dilation, in float32; "fft" transforms tiles, of layers with large kernels, one
         channel a group or few, and no stride; "im2col" lays the windows out as columns and leaves the product to
         `numpy.matmul`, as a second opinion; "numpy" is the reference. "auto" is "direct", "winograd" or, from 100 taps
         on, "fft" ("fast": from 49 taps on): what is faster, within the accuracy that is asked for.
@@ -199,15 +199,16 @@ def conv2d(
     -----
     Besides the result a call takes at most 4 MB of scratch for each thread (kernels of more than 3000 taps: what they
     see of one channel; float16: also the sums of up to 1024 outputs of every kernel), kept for the next call, and
-    "winograd" of some hundred tiles and more 1.8 times the memory of w, or 4 times if it is "fast", for what it makes
-    of w in every call, with channels rounded up to 16. `Conv2d` makes that once. So it does with the spectra of large
-    kernels, two numbers for every two elements of a tile. Scratch of "fft" is a few times a tile of at most 2**20
-    points, and with several channels up to 5 MB more a thread.
+    "winograd" of some hundred tiles and more 1.8 times the memory of w, or 4 times if it is "fast" (of 3x3 taps; up to
+    4 and 9 times of others), for what it makes of w in every call, with channels rounded up to 16. `Conv2d` makes that
+    once. So it does with the spectra of large kernels, two numbers for every two elements of a tile. Scratch of "fft"
+    is a few times a tile of at most 2**20 points, and with several channels up to 5 MB more a thread.
 
     "winograd" is Winograd's minimal filtering, F(2, 3) or F(4, 3) along each axis (Lavin and Gray, Fast Algorithms for
     Convolutional Neural Networks, 2016; at the points 0, +-1 and infinity, or 0, +-3/4, +-3/2 and infinity): tiles of
-    outputs share products. An image in which something is not finite, or overflows, is computed by sums over taps;
-    by "fft" a plane. Weights below 1e-36, or by "fft" 1e-32, lose bits.
+    outputs share products. Longer kernels are the sum of parts of two and three taps. An image in which something is
+    not finite, or overflows, is computed by sums over taps; by "fft" a plane. Weights below 1e-36, or by "fft" 1e-32,
+    lose bits.
 
     Examples
     --------
@@ -382,9 +383,10 @@ class Engine(NamedTuple):
         """The plan of a layer with kernels of this shape, or of their gradient, or ValueError as `plan`."""
         if self.method == "winograd" and plan.winograd() == 0:
             raise ValueError(
-                "method='winograd' takes kernels of 3x3 taps, or of one row of 3, without stride and dilation, in "
-                "float32, for 2 to some thousand channels a group, and gradients of more than one output along each "
-                f"axis of 3 taps; got kernels of shape {kernels}, stride {tuple(a.stride for a in axes)}, dilation "
+                "method='winograd' takes kernels of several taps along rows or columns (gradients of weights: of 3x3, "
+                "or of one row of 3) without stride and dilation, in float32, for 2 to some thousand channels and "
+                "parts of kernels a group, and gradients of more than one output along each axis of several taps; got "
+                f"kernels of shape {kernels}, stride {tuple(a.stride for a in axes)}, dilation "
                 f"{tuple(a.dilation for a in axes)}, groups {groups} and {dtype}"
             )
         return plan

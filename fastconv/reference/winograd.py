@@ -3,7 +3,8 @@
 
 A tile of m = 2 q outputs along an axis is a product of polynomials, which is known by its values at q pairs of points
 +-a, at 0 and at infinity (Winograd, Arithmetic Complexity of Computations, 1980; Lavin and Gray, Fast Algorithms for
-Convolutional Neural Networks, 2016).
+Convolutional Neural Networks, 2016). Kernels of more than three taps along an axis are the sum of parts, which have
+two, and at the end up to three, and are like channels.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def _bound_of_last(
 ) -> NDArray[np.float64]:
     """Of tiles of the last two axes."""
     rank, size = len(axes), 2 * pairs
-    ways = [matrices(pairs if a.k == TAPS and i >= rank - 2 else 0) for i, a in enumerate(axes)]
+    ways = [matrices(pairs if a.k > 1 and i >= rank - 2 else 0) for i, a in enumerate(axes)]
     tiled = tuple(
         a._replace(out=-(-a.out // size) * size) if len(A) > 1 else a for a, (A, _, _) in zip(axes, ways, strict=True)
     )
@@ -127,10 +128,7 @@ def _bound_of_last(
         V, deep = X.reshape(len(X), c.groups, w.shape[1], *X.shape[2:]), rank == 3
         U = W.reshape(c.groups, len(W) // c.groups, *W.shape[1:])
         for i, (A, G, B) in enumerate(ways[int(deep) :], 3 + int(deep)):
-            n, m = len(B), len(A)
-            every: tuple[slice, ...] = (*(slice(None),) * i, slice(None, None, m))
-            V = np.lib.stride_tricks.sliding_window_view(V, n, i)[every] @ np.abs(B).T
-            U = np.moveaxis(np.moveaxis(U, i, -1) @ np.abs(G).T, -1, i)
+            V, U = _values(V, U, i, A, G, B)
         Y = _summed(U, V, axes[0] if deep else None)
         for i, (A, _, _) in reversed([*enumerate(ways[int(deep) :], 3 + int(deep))]):
             Y = np.moveaxis(Y @ np.abs(A).T, -1, i + 1)
@@ -139,8 +137,34 @@ def _bound_of_last(
         Y = Y.reshape(len(X), len(W), *Y.shape[3:])[cut]
         if c.bias is not None:
             Y += absolute(c.bias).reshape(-1, *(1,) * rank)
-    channels = w.shape[1] * (axes[0].k if deep else 1)
-    return sum_bound(STEPS + PART + DEPTH // PART + channels // DEPTH, Y, c.compute_dtype, c.dtype)
+    channels = V.shape[2] * (axes[0].k if deep else 1)
+    ends = 2  # parts of which not all values are multiplied begin and end amid DEPTH channels
+    return sum_bound(STEPS + PART + DEPTH // PART + channels // DEPTH + ends, Y, c.compute_dtype, c.dtype)
+
+
+def _values(
+    V: NDArray[np.float64],
+    U: NDArray[np.float64],
+    axis: int,
+    A: NDArray[np.float64],
+    G: NDArray[np.float64],
+    B: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of magnitudes of x and taps those of their values along an axis; parts of kernels become channels (axis 2)."""
+    m, n, taps = len(A), len(B), U.shape[axis]
+    outputs = V.shape[axis] - taps + 1
+    if n == 1:
+        return V[..., None], U
+    V = np.pad(V, [(0, int(i == axis and taps % 2 == 0)) for i in range(V.ndim)])  # no tap meets this element
+    windows = np.lib.stride_tricks.sliding_window_view(V, n, axis)
+    V_parts, U_parts = [], []
+    for first in range(0, taps - 1, 2):
+        end = first + 2 if first + 3 < taps else taps
+        every: tuple[slice, ...] = (*(slice(None),) * axis, slice(first, first + outputs, m))
+        part = np.moveaxis(U, axis, -1)[..., first:end]
+        V_parts.append(windows[every] @ np.abs(B).T)
+        U_parts.append(np.moveaxis(part @ np.abs(G[:, : end - first]).T, -1, axis))
+    return np.concatenate(V_parts, 2), np.concatenate(U_parts, 2)
 
 
 def weight_error_bound(c: layers.WeightGradient, pairs: int) -> NDArray[np.float64]:

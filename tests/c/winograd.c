@@ -7,7 +7,9 @@
 enum { MOST = 2 * FC_PAIRS + 2, TAPS = 3 };
 typedef double matrix[MOST][MOST];
 
-static const fc_points pairs_of[] = {{0, 1, {1, 0}}, {0, 2, {0.75, 1.5}}, {1, 1, {1, 0}}, {2, 2, {0.75, 1.5}}};
+enum { ACROSS = 4, ALL = 6 }; /* those that gradients of weights have */
+static const fc_points pairs_of[ALL] = {{0, 1, {1, 0}},       {0, 2, {0.75, 1.5}}, {1, 1, {1, 0}},
+                                        {2, 2, {0.75, 1.5}}, {1, 0, {1, 0}},      {2, 0, {0.75, 1.5}}};
 
 static int values(int pairs) { return pairs ? 2 * pairs + 2 : 1; }
 static int outputs(int pairs) { return pairs ? 2 * pairs : 1; }
@@ -59,15 +61,15 @@ static int is_near(double is, double should, double mass) { return fabs(is - sho
 
 void check_winograd_rows(fc_winograd_rows_fn *transform)
 {
-    EACH(i, 2) {
-        const fc_points *p = &pairs_of[i];
+    EACH(i, 3) {
+        const fc_points *p = &pairs_of[i < 2 ? i : ACROSS];
         const int n = values(p->cols), m = outputs(p->cols);
         matrix in, taps, out;
         matrices(p, p->cols, in, taps, out);
         for (ptrdiff_t tiles = 1; tiles <= 40; tiles++) {
             const ptrdiff_t rows = up_to(9), sets = up_to(4), pitch = tiles + up_to(3) - 1, xs = tiles * m + up_to(5);
             const ptrdiff_t set = (rows - 1) / sets * pitch + whole(tiles), value = sets * set;
-            const float *from = floats(0, (rows - 1) * xs + whole(tiles) * m + 2, 1);
+            const float *from = floats(0, (rows - 1) * xs + whole(tiles) * m + n - m, 1);
             float *to = floats(2, n * value, 0);
             say_case("%d pairs, %td rows of %td tiles, %td sets", p->cols, rows, tiles, sets);
             transform(to, from, &(fc_winograd_rows){*p, value, set, pitch, sets, xs, rows, tiles});
@@ -85,7 +87,7 @@ void check_winograd_rows(fc_winograd_rows_fn *transform)
 
 void check_winograd_in(fc_winograd_in_fn *transform)
 {
-    EACH(i, 4) {
+    EACH(i, ALL) {
         const fc_points *p = &pairs_of[i];
         const int r = values(p->rows), c = values(p->cols);
         matrix in, taps, out;
@@ -112,8 +114,8 @@ void check_winograd_in(fc_winograd_in_fn *transform)
 
 void check_winograd_out(fc_winograd_out_fn *transform)
 {
-    EACH(trial, 400) {
-        const fc_points *p = &pairs_of[trial % 4];
+    EACH(trial, 600) {
+        const fc_points *p = &pairs_of[trial % ALL];
         const int r = values(p->rows), c = values(p->cols), mr = outputs(p->rows), mc = outputs(p->cols);
         const ptrdiff_t tiles = up_to(40), apart = whole(tiles) + 1, ts = whole(tiles) * mc + 2;
         matrix in, taps, rows, cols;
@@ -140,28 +142,29 @@ void check_winograd_out(fc_winograd_out_fn *transform)
 
 void check_winograd_taps(fc_winograd_taps_fn *transform)
 {
-    EACH(i, 4) {
-        const fc_points *p = &pairs_of[i];
-        const int r = values(p->rows), c = values(p->cols), taps_down = p->rows ? TAPS : 1;
-        matrix in, down, across, out;
-        matrices(p, p->rows, in, down, out), matrices(p, p->cols, in, across, out);
-        for (ptrdiff_t n = 1; n <= whole(1) + 3; n++) {
-            const ptrdiff_t kernels = up_to(FC_QUAD), of = taps_down * TAPS, apart = n * FC_QUAD + 2;
-            const ptrdiff_t channel = n % 2 ? of + up_to(3) - 1 : kernels * of, row = n % 2 ? n * channel : of;
-            const int turned = (int)up_to(2) - 1;
-            const float *from = floats(0, (kernels - 1) * row + (n - 1) * channel + of, 1);
-            float *to = floats(2, (r * c - 1) * apart + n * FC_QUAD, 0);
-            say_case("%d x %d pairs, %td kernels, %td channels, turned %d", p->rows, p->cols, kernels, n, turned);
-            transform(&(fc_winograd_kernels){*p, from, to, apart, row, channel, kernels, n, turned});
-            const char *wrong = "";
-            EACH(v, r) EACH(s, c) EACH(j, n) EACH(m, kernels) {
-                double d[TAPS * TAPS];
-                EACH(k, of) d[k] = (double)from[m * row + j * channel + (turned ? of - 1 - k : k)];
-                if (!is_near((double)to[(v * c + s) * apart + j * FC_QUAD + m], both(down[v], taps_down, across[s], TAPS, d), 20))
-                    wrong = "a value differs";
-            }
-            verdict(wrong);
+    EACH(trial, ALL * 40) {
+        const fc_points *p = &pairs_of[trial % ALL];
+        const int r = values(p->rows), c = values(p->cols), turned = (int)up_to(2) - 1;
+        const int down = p->rows ? (int)up_to(2) + 1 : 1, across = p->cols ? (int)up_to(2) + 1 : 1;
+        matrix in, of_rows, of_cols, out;
+        matrices(p, p->rows, in, of_rows, out), matrices(p, p->cols, in, of_cols, out);
+        const ptrdiff_t n = up_to(whole(1) + 3), kernels = trial % 3 ? FC_QUAD : up_to(FC_QUAD), line = p->cols ? across + up_to(3) - 1 : 1;
+        const ptrdiff_t of = (down - 1) * line + across, apart = n * FC_QUAD + 2;
+        const ptrdiff_t channel = n % 2 ? of + up_to(3) - 1 : kernels * of, row = n % 2 ? n * channel : of;
+        const float *from = floats(0, (kernels - 1) * row + (n - 1) * channel + of, 1);
+        float *to = floats(2, (r * c - 1) * apart + n * FC_QUAD, 0);
+        say_case("%d x %d pairs, %d x %d taps, %td kernels, %td channels, turned %d", p->rows, p->cols, down, across, kernels, n, turned);
+        transform(&(fc_winograd_kernels){*p, from, to, apart, row, channel, line, kernels, n, down, across, turned});
+        const char *wrong = "";
+        EACH(v, r) EACH(s, c) EACH(j, n) EACH(m, kernels) {
+            double d[TAPS * TAPS];
+            EACH(y, down) EACH(x, across)
+                d[y * across + x] = (double)from[m * row + j * channel + (turned ? (down - 1 - y) * line + across - 1 - x : y * line + x)];
+            const double should = both(of_rows[v], down, of_cols[s], across, d);
+            if (!is_near((double)to[(v * c + s) * apart + j * FC_QUAD + m], should, 20))
+                wrong = "a value differs";
         }
+        verdict(wrong);
     }
 }
 
@@ -169,7 +172,7 @@ void check_winograd_taps(fc_winograd_taps_fn *transform)
 static void check_pixels(fc_winograd_pixels_fn *transform, int is_x)
 {
     EACH(trial, 60) {
-        const fc_points *p = &pairs_of[trial % 4];
+        const fc_points *p = &pairs_of[trial % ACROSS];
         const int r = values(p->rows), c = values(p->cols), mr = outputs(p->rows), mc = outputs(p->cols), kept = is_x ? 2 : 0;
         const int see_r = is_x ? r : mr, see_c = is_x ? c : mc;
         const ptrdiff_t rows = up_to(2), cols = up_to(5), lanes = whole(1), pitch = (cols * mc + kept) * lanes + (up_to(2) - 1) * lanes;
@@ -204,7 +207,7 @@ void check_winograd_outputs(fc_winograd_outputs_fn *transform) { check_pixels(tr
 void check_winograd_weights(fc_winograd_weights_fn *transform)
 {
     EACH(trial, 60) {
-        const fc_points *p = &pairs_of[trial % 4];
+        const fc_points *p = &pairs_of[trial % ACROSS];
         const int r = values(p->rows), c = values(p->cols), taps_down = p->rows ? TAPS : 1;
         const ptrdiff_t n = up_to(5), lanes = whole(1), apart = n * lanes + 2, ts = taps_down * TAPS * lanes + 1;
         matrix in, down, across, out;
