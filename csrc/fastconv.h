@@ -255,11 +255,13 @@ typedef struct {
     fc_axis axis[FC_AXES];
     ptrdiff_t behind[FC_AXES];
     ptrdiff_t x_image, x_channel; /* bytes */
-    const char *x;
+    const char *x, *dy;
     char *out;
     int64_t *indices; /* of the largest, in a dense plane; or NULL */
 } fc_pooling;
 FC_API int fc_pooling_run(const fc_pooling *g);
+/* pooling_back.c: the gradient of x, dense, from that of the outputs, dy, which is dense, too. x is read, if not `average`. */
+FC_API int fc_pooling_back_run(const fc_pooling *g);
 
 /* dispatch.c: the table in use. Another thread may put another one to use at any time, so an entry point (fc_*_run) reads it
  * once, and whatever the call needs besides is told: sizes and kernels of two tables do not fit together. */

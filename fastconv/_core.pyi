@@ -145,6 +145,9 @@ class PoolPlan(ArraysPlan):
     ) -> None: ...
 
 @disjoint_base
+class PoolBackPlan(PoolPlan): ...
+
+@disjoint_base
 class MatchPlan(ArraysPlan):
     def __init__(
         self,

@@ -44,9 +44,11 @@ cdef extern from "fastconv.h" nogil:
         fc_axis axis[3]
         ptrdiff_t behind[3]
         const char *x
+        const char *dy
         char *out
         int64_t *indices
     int fc_pooling_run(const fc_pooling *g)
+    int fc_pooling_back_run(const fc_pooling *g)
 
 
 @cython.auto_pickle(False)
@@ -75,3 +77,14 @@ cdef class PoolPlan(ArraysPlan):
         cdef fc_pooling g = self.g
         g.x, g.indices, g.out, g.threads = read[0], <int64_t *> read[1], out, threads
         return fc_pooling_run(&g)
+
+
+@cython.auto_pickle(False)
+cdef class PoolBackPlan(PoolPlan):
+    """The gradient of pooling, which is of x's shape, dense, or with the channels last: of that of the outputs, and of x unless it is
+    of means."""
+
+    cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
+        cdef fc_pooling g = self.g
+        g.dy, g.x, g.out, g.threads = read[0], read[1], out, threads
+        return fc_pooling_back_run(&g)

@@ -43,6 +43,7 @@ __all__ = [
     "Padding",
     "PaddingMode",
     "PoolMethod",
+    "PoolPadding",
     "SignalBoundary",
     "Window",
 ]
@@ -69,6 +70,7 @@ FilterModes: TypeAlias = FilterMode | Sequence[FilterMode]
 
 # nn
 Padding: TypeAlias = int | Literal["valid", "same"] | Sequence[int] | Sequence[Sequence[int]]
+PoolPadding: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]]
 PaddingMode: TypeAlias = boundaries.PaddingName
 Activation: TypeAlias = Literal["relu", "relu6"] | Sequence[float] | None
 Layout1d: TypeAlias = Literal["NCW", "NWC"]

@@ -88,6 +88,17 @@ def of_rank(rank):
         f"nn.avg_pool{rank}d": (getattr(nn, f"avg_pool{rank}d"), {"x": x, "kernel_size": 2}),
         f"nn.adaptive_max_pool{rank}d": (getattr(nn, f"adaptive_max_pool{rank}d"), {"x": x, "output_size": 2}),
         f"nn.adaptive_avg_pool{rank}d": (getattr(nn, f"adaptive_avg_pool{rank}d"), {"x": x, "output_size": 2}),
+        **{
+            f"nn.{kind}_pool{rank}d_backward": (
+                getattr(nn, f"{kind}_pool{rank}d_backward"),
+                {
+                    "grad_output": getattr(nn, f"{kind}_pool{rank}d")(x, 2),
+                    **({"input_size": x.shape} if "avg" in kind else {"input": x}),
+                    "output_size" if "adaptive" in kind else "kernel_size": 2,
+                },
+            )
+            for kind in ("max", "avg", "adaptive_max", "adaptive_avg")
+        },
         f"nn.conv_transpose{rank}d": (getattr(nn, f"conv_transpose{rank}d"), {"x": dy, "w": w}),
         f"nn.Conv{rank}d": (layer, {"in_channels": 4, "out_channels": 6, "kernel_size": 3}),
         f"nn.Conv{rank}d.from_weights": (layer.from_weights, {"weight": w}),

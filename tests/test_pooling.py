@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pooling: values and indices against the reference and PyTorch, bits, layouts, dtypes, errors."""
+"""Pooling: values, indices and gradients against the reference and PyTorch, bits, layouts, dtypes, errors."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from cases import reals
+from conftest import only_deep
 
 import fastconv
 from fastconv import nn
@@ -257,6 +258,134 @@ def test_layouts(rng, dtype):
         )
 
 
+# ---- gradients -------------------------------------------------------------------------------------
+
+GRADIENTS = {
+    **{f"max, {name}": ("max_pool", *case) for name, case in {**WINDOWS, **DILATED}.items()},
+    **{f"avg, {name}": ("avg_pool", *case) for name, case in WINDOWS.items()},
+    **{f"max, {name}": ("adaptive_max_pool", *case, {}) for name, case in SIZES.items()},
+    **{f"avg, {name}": ("adaptive_avg_pool", *case, {}) for name, case in SIZES.items()},
+}
+QUICK = (
+    "2x2, odd",
+    "2x2, ceil",
+    "3x3, by two",
+    "13x13",
+    "gaps",
+    "dilated",
+    "3-D, padded",
+    "uneven",
+    "one",
+    "no image",
+    "all",
+)
+COUNTED = {"avg, 3x3, by two, ceil": {"count_include_pad": False}, "avg, 3-D, padded": {"divisor_override": -3}}
+
+
+def gradient_case(name):
+    """The name of the function, the shape, and the options."""
+    kind, shape, size, how = GRADIENTS[name]
+    rank = 2 if "unbatched" in name else len(shape) - 2
+    return f"{kind}{rank}d", shape, size, how | COUNTED.get(name, {})
+
+
+def backward(function, x, grad, *args, **how):
+    """The gradient of a pooling function by its name, and what it was asked for but grad."""
+    second = x.shape if "avg" in function else x
+    return getattr(nn, f"{function}_backward")(grad, second, *args, **how)
+
+
+LEFT_OUT = ("one side", "no channel", "nothing seen", "none")  # by PyTorch
+
+
+@pytest.mark.parametrize("dtype", ["float32", *only_deep("float64", "float16")])
+@pytest.mark.parametrize("name", [n if n.partition(", ")[2] in QUICK else only_deep(n)[0] for n in GRADIENTS])
+def test_gradients(isa, rng, name, dtype):
+    """As the reference has them; the same bits for any number of threads, layout and batch."""
+    function, shape, size, how = gradient_case(name)
+    rank = int(function[-2])
+    x = special(rng, shape, dtype)
+    grad = reals(rng, getattr(nn, function)(x, size, **how).shape, dtype)
+    result, expected = (backward(function, x, grad, size, **how, method=method) for method in ("auto", "numpy"))
+    if "max" in function:
+        np.testing.assert_array_equal(result, expected, strict=True)
+    else:
+        eps = 30 * np.finfo(dtype).eps
+        np.testing.assert_allclose(result, expected, rtol=eps, atol=eps, strict=True)
+    same = [backward(function, x, grad, size, **how, threads=t) for t in (1, 2, 5)]
+    if x.ndim == rank + 2:
+        moved = [np.ascontiguousarray(np.moveaxis(a, 1, -1)) for a in (x, grad)]
+        same.append(np.moveaxis(backward(function, *moved, size, **how, layout=LASTS[rank]), -1, 1))
+        if len(x):
+            np.testing.assert_array_equal(backward(function, x[:1], grad[:1], size, **how), result[:1])
+    for other in same:
+        np.testing.assert_array_equal(other, result)
+    with fastconv.checked():
+        backward(function, x, grad, size, **how)
+
+
+@pytest.mark.parametrize("name", [n for n in GRADIENTS if n.partition(", ")[2] not in LEFT_OUT])
+def test_gradients_of_pytorch(rng, name):
+    torch = pytest.importorskip("torch")
+    function, shape, size, how = gradient_case(name)
+    x = special(rng, shape, "float64")
+    given = torch.from_numpy(x).requires_grad_()
+    theirs = getattr(torch.nn.functional, function)
+    try:
+        y = theirs(given, size, **how)
+    except RuntimeError as error:
+        assert "smaller than kernel size" in str(error) or "no channel" in name
+        return
+    grad = reals(rng, y.shape, "float64")
+    y.backward(torch.from_numpy(grad))
+    np.testing.assert_allclose(backward(function, x, grad, size, **how), given.grad, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["max, 3x3, by two", "avg, 3x3, by two, ceil", "max, uneven", "avg, 3-D, padded"])
+def test_gradients_are_differences(rng, name):
+    """What a small step in x changes of the sum of weighted outputs."""
+    function, shape, size, how = gradient_case(name)
+    x, step = rng.permutation(np.prod(shape)).reshape(shape) / 1.0, rng.standard_normal(shape) * 1e-3
+    pool = getattr(nn, function)
+    grad = rng.standard_normal(pool(x, size, **how).shape)
+    change = np.vdot(grad, pool(x + step, size, **how) - pool(x - step, size, **how)) / 2
+    np.testing.assert_allclose(np.vdot(backward(function, x, grad, size, **how), step), change, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_layouts_of_gradients(rng, dtype):
+    x, grad = reals(rng, (2, 3, 9, 10), dtype), reals(rng, (2, 3, 5, 5), dtype)
+    for function in "max_pool2d", "avg_pool2d":
+        expected = backward(function, x, grad, 3, 2, 1)
+        wide = np.zeros((2, 3, 18, 30), dtype)
+        wide[..., ::-2, 1::3] = x
+        swapped = (a.astype(np.dtype(dtype).newbyteorder()) for a in (x, grad))
+        frozen = grad.copy()
+        frozen.flags.writeable = False
+        for a, b in [(wide[..., ::-2, 1::3], grad), swapped, map(np.asfortranarray, (x, grad)), (x, frozen)]:
+            np.testing.assert_array_equal(backward(function, a, b, 3, 2, 1), expected, strict=True)
+        out = np.empty_like(x)
+        for _ in range(2):  # the second by its plan
+            assert backward(function, x, grad, 3, 2, 1, out=out) is out
+            np.testing.assert_array_equal(out, expected)
+            np.testing.assert_array_equal(backward(function, x[1], grad[1], 3, 2, 1), expected[1])
+            moved = [np.moveaxis(a[1], 0, -1) for a in (x, grad)]
+            np.testing.assert_array_equal(
+                backward(function, *moved, 3, 2, 1, layout="NHWC"), np.moveaxis(expected[1], 0, -1)
+            )
+        inside = x.copy()
+        backward(function, inside, grad, 3, 2, 1, out=inside)
+        np.testing.assert_array_equal(inside, expected)
+
+
+def test_equals_and_nan():
+    """The first of equals, whatever their signs, has the gradient, and of NaN the last."""
+    x = np.array([[[-0.0, 0, np.nan, 1], [0, -0.0, np.nan, -np.inf]]])
+    grad = np.array([[[3.0, 5]]])
+    expected = [[[3, 0, 0, 0], [0, 0, 5, 0]]]
+    np.testing.assert_array_equal(nn.max_pool2d_backward(grad, x, 2), expected)
+
+
 X = np.ones((1, 2, 6, 8))
 
 
@@ -270,6 +399,7 @@ X = np.ones((1, 2, 6, 8))
             r"padding must be at most half of kernel_size \(3, 3\); got 2",
         ),
         (lambda: nn.max_pool2d(X, 3, padding=((0, 2), (0, 0))), ValueError, "padding must be at most half"),
+        (lambda: nn.avg_pool2d(X, 3, padding="same"), TypeError, "padding must be an integer, one for each axis, or"),
         (lambda: nn.max_pool2d(X, 2, stride=0), ValueError, "stride must be at least 1; got 0"),
         (lambda: nn.max_pool2d(X, 2.0), TypeError, "kernel_size must be an integer or 2 of them"),
         (lambda: nn.max_pool2d(X, 2, ceil_mode=2), TypeError, "ceil_mode must be True or False"),
@@ -287,6 +417,23 @@ X = np.ones((1, 2, 6, 8))
         (lambda: nn.adaptive_avg_pool2d(X, (1, 2, 3)), ValueError, "output_size must be an integer, None, or 2"),
         (lambda: nn.adaptive_max_pool2d(X, 2.5), TypeError, "output_size must be an integer, None, or 2"),
         (lambda: nn.adaptive_max_pool2d(X, 2**40), ValueError, "output_size .* is too large"),
+        (
+            lambda: nn.max_pool2d_backward(X, X, 2),
+            ValueError,
+            r"grad_output must have shape \(1, 2, 3, 4\), as input of",
+        ),
+        (
+            lambda: nn.avg_pool2d_backward(X, X.shape, 2),
+            ValueError,
+            r"must have shape \(1, 2, 3, 4\), as input_size of shape \(1, 2, 6, 8\)",
+        ),
+        (lambda: nn.max_pool2d_backward(X, X.astype("f4"), 1), TypeError, "grad_output has dtype float64 and input"),
+        (lambda: nn.max_pool2d_backward(X, X.astype(int), 1), TypeError, "input has dtype int64; float16, float32"),
+        (lambda: nn.avg_pool2d_backward(X > 0, X.shape, 1), TypeError, "grad_output has dtype bool"),
+        (lambda: nn.avg_pool2d_backward(X, 3, 1), TypeError, "input_size must be a shape"),
+        (lambda: nn.avg_pool2d_backward(X, (1, 2, 0, 8), 1), ValueError, "input_size of shape .* has no elements"),
+        (lambda: nn.avg_pool2d_backward(X, X.shape, 7), ValueError, "larger than the padded input .* of input_size"),
+        (lambda: nn.max_pool2d_backward(X, X, 1, out=X[0]), ValueError, "out has shape"),
     ],
 )
 def test_errors(call, error, says):

@@ -17,6 +17,7 @@ typedef struct {
     ptrdiff_t units, share;  /* of these blocks: all; a chunk's */
     ptrdiff_t rows_met;      /* rows that outputs meet, beyond x, too */
     int framed; /* a plane is small, and copied amid what lies beyond, rather than that each row has taps of its own */
+    int finds;  /* where the largest are */
     ptrdiff_t thread_bytes;
     char *scratch;
 } pooling;
@@ -33,11 +34,26 @@ typedef struct {
     ptrdiff_t *at, *across;
     double counted; /* rows in `by` */
 } parts;
-/* pooling_find.c: the largest elements, and where they are. w: the windows of depth and rows, and of columns, if it is one output, or one
- * of every channel of a pixel; x: a plane; or a row of outputs */
-FC_API void fc_pool_find_listed(const pooling *d, const parts *p, const char *x, char *to, int64_t *index,
-                                const window w[FC_AXES]);
-FC_API void fc_pool_find_row(const pooling *d, const parts *p, const char *x, char *to, int64_t *index,
-                             const window w[FC_AXES]);
+
+/* pooling_parts.c: what a call means, and what its threads work with */
+FC_API pooling fc_pooling_describe(const fc_pooling *g, int finds);
+FC_API void fc_pooling_lay_parts(const pooling *d, fc_room *r, parts *p);
+FC_API window fc_pooling_window(const pooling *d, int axis, ptrdiff_t o);
+FC_API ptrdiff_t fc_pooling_most_taps(const pooling *d, int axis);
+/* What lies beyond rows in buffers, where the taps of columns meet these, and how many elements columns have */
+FC_API void fc_pooling_begin(const pooling *d, parts *p);
+/* Divisors of a row of n outputs, whose windows have so many elements in a column */
+FC_API void fc_pooling_count(const pooling *d, parts *p, double counted, ptrdiff_t n);
+FC_API void fc_pooling_put(const pooling *d, char *to, ptrdiff_t i, double v); /* to[i] = v */
+FC_API void fc_pooling_fill(const pooling *d, char *to, ptrdiff_t n);          /* with what lies beyond x */
+/* Bytes that are met, for a guess of the time; and all units, by threads: d->thread_bytes of scratch each. -1: there is no memory */
+FC_API double fc_pooling_bytes(const pooling *d);
+FC_API int fc_pooling_start(pooling *d, fc_task *run, void *context, double bytes);
+/* pooling_find.c: the largest elements of a row of outputs, and where they are; `step` elements from output to output, channels last.
+ * x: a plane */
+FC_API void fc_pooling_find(const pooling *d, const parts *p, const char *x, char *to, int64_t *index, ptrdiff_t step,
+                            const window *z, const window *y);
+/* pooling_means.c: the gradient, if they are averages */
+FC_API int fc_pooling_means_run(const fc_pooling *g);
 
 #endif

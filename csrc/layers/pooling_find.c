@@ -10,7 +10,7 @@ static ptrdiff_t pool_which(const pooling *d, const parts *p, ptrdiff_t i)
 }
 
 /* Of one output, or one of every channel of a pixel: taps where they lie in x */
-void fc_pool_find_listed(const pooling *d, const parts *p, const char *x, char *to, int64_t *index, const window w[FC_AXES])
+static void pool_find_listed(const pooling *d, const parts *p, const char *x, char *to, int64_t *index, const window w[FC_AXES])
 {
     ptrdiff_t taps = 0;
     for (ptrdiff_t z = 0; z < w[DEPTH].count; z++)
@@ -35,7 +35,7 @@ void fc_pool_find_listed(const pooling *d, const parts *p, const char *x, char *
 }
 
 /* Of a row of outputs: taps in rows of a buffer, or in their phases */
-void fc_pool_find_row(const pooling *d, const parts *p, const char *x, char *to, int64_t *index, const window w[FC_AXES])
+static void pool_find_row(const pooling *d, const parts *p, const char *x, char *to, int64_t *index, const window w[FC_AXES])
 {
     const fc_axis *depth = &d->axis[DEPTH], *down = &d->axis[ROWS], *cols = &d->axis[COLS];
     const ptrdiff_t s = cols->stride, rows = w[ROWS].count, planes = w[DEPTH].count;
@@ -59,5 +59,19 @@ void fc_pool_find_row(const pooling *d, const parts *p, const char *x, char *to,
         if (col < 0) /* all are -inf: the first of them that is in x */
             col += parts_of(-col, cols->dilation) * cols->dilation;
         index[o] = ((w[DEPTH].first + z * w[DEPTH].step) * down->n + w[ROWS].first + y * w[ROWS].step) * cols->n + col;
+    }
+}
+
+void fc_pooling_find(const pooling *d, const parts *p, const char *x, char *to, int64_t *index, ptrdiff_t step, const window *z,
+                     const window *y)
+{
+    window w[FC_AXES] = {*z, *y};
+    if (!d->g->last && !d->g->adaptive) {
+        pool_find_row(d, p, x, to, index, w);
+        return;
+    }
+    for (ptrdiff_t o = 0; o < d->axis[COLS].out; o++) {
+        w[COLS] = fc_pooling_window(d, COLS, o);
+        pool_find_listed(d, p, x, to + o * step * d->size, index + o * step, w);
     }
 }

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The arguments of pooling layers."""
+"""The arguments of pooling layers, and of their gradients."""
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.axes import Axis
 from fastconv.arguments.layer_geometry import LARGEST, LAYOUTS, as_padding, check_size, is_batched, pads_of, spans_of
-from fastconv.arguments.layers import NOTHING, as_floats, delivered
+from fastconv.arguments.layers import NOTHING, as_floats, as_size, delivered
 from fastconv.arguments.values import as_flag, as_index, as_numbers, as_out, as_word, is_listed, per_axis
-from fastconv.typing import IntOrTuple, Layout, Padding
+from fastconv.typing import IntOrTuple, Layout, PoolPadding
 
 MOST_OUTPUTS = 2**31  # of an adaptive axis: a product of two such numbers is an index
 
@@ -78,6 +79,52 @@ class Pool(NamedTuple):
         return self._replace(x=NOTHING[:, None, None], out=None)
 
 
+class PoolGradient(NamedTuple):
+    """The gradient of what is pooled, ready to be computed."""
+
+    pool: Pool  # of means, x has its shape and no elements
+    grad_output: NDArray[Any]  # (images, channels, outputs ...), any strides
+    out: NDArray[Any] | None  # with the user's axes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the result."""
+        return self.pool.x.shape
+
+    @property
+    def x(self) -> NDArray[Any]:
+        return self.grad_output
+
+    @property
+    def reads(self) -> tuple[NDArray[Any], ...]:
+        return self.grad_output, self.pool.x
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.pool.dtype
+
+    @property
+    def compute_dtype(self) -> np.dtype[Any]:
+        return self.pool.compute_dtype
+
+    @property
+    def batched(self) -> bool:
+        return self.pool.batched
+
+    @property
+    def channels_last(self) -> bool:
+        return self.pool.channels_last
+
+    def deliver(self, result: NDArray[Any]) -> NDArray[Any]:
+        """The result in its dtype, with the user's axes, in `out` when there is one."""
+        with np.errstate(over="ignore"):
+            return delivered(self.pool.as_asked(result), self.dtype, self.out)
+
+    def without_arrays(self) -> PoolGradient:
+        """What delivers other results."""
+        return PoolGradient(self.pool.without_arrays(), NOTHING, None)
+
+
 def _sees_all(a: Axis) -> bool:
     return a.out == 1 and _dense(a) and a.lead >= 0 and a.k - a.lead >= a.n
 
@@ -91,17 +138,18 @@ def max_pool_arguments(
     x: ArrayLike,
     kernel_size: IntOrTuple,
     stride: IntOrTuple | None,
-    padding: Padding,
+    padding: PoolPadding,
     dilation: IntOrTuple,
     ceil_mode: bool,
     return_indices: bool,
     layout: Layout | None,
     out: Any,
+    name: str = "x",
 ) -> Pool:
-    """Check the arguments of the largest elements of windows."""
-    xa = _ordered(x)
-    given, last, batched = _images(rank, xa, layout)
-    axes, behind = _axes(given, rank, kernel_size, stride, padding, dilation, ceil_mode)
+    """Check the arguments of the largest elements of windows. name: what messages call x."""
+    xa = _ordered(x, name)
+    given, last, batched = _images(rank, xa, layout, name)
+    axes, behind = _axes(given, rank, kernel_size, stride, padding, dilation, ceil_mode, name)
     finds = as_flag(return_indices, "return_indices")
     return _made(given, axes, behind, False, False, False, 0, finds, batched, last, out)
 
@@ -111,36 +159,74 @@ def avg_pool_arguments(
     x: ArrayLike,
     kernel_size: IntOrTuple,
     stride: IntOrTuple | None,
-    padding: Padding,
+    padding: PoolPadding,
     ceil_mode: bool,
     count_include_pad: bool,
     divisor_override: int | None,
     layout: Layout | None,
     out: Any,
+    name: str = "x",
 ) -> Pool:
-    """Check the arguments of the means of windows."""
-    xa = as_floats({"x": x}, None, owner="x")[0]["x"]
-    given, last, batched = _images(rank, xa, layout)
-    axes, behind = _axes(given, rank, kernel_size, stride, padding, 1, ceil_mode)
+    """Check the arguments of the means of windows. name: what messages call x."""
+    xa = as_floats({name: x}, None, owner=name)[0][name]
+    given, last, batched = _images(rank, xa, layout, name)
+    axes, behind = _axes(given, rank, kernel_size, stride, padding, 1, ceil_mode, name)
     padded, divisor = as_flag(count_include_pad, "count_include_pad"), _divisor(divisor_override)
     return _made(given, axes, behind, True, False, padded, divisor, False, batched, last, out)
 
 
 def adaptive_arguments(
-    rank: int, x: ArrayLike, output_size: Any, average: bool, return_indices: bool, layout: Layout | None, out: Any
+    rank: int,
+    x: ArrayLike,
+    output_size: Any,
+    average: bool,
+    return_indices: bool,
+    layout: Layout | None,
+    out: Any,
+    name: str = "x",
 ) -> Pool:
-    """Check the arguments of pooling to a given size."""
-    xa = as_floats({"x": x}, None, owner="x")[0]["x"] if average else _ordered(x)
-    given, last, batched = _images(rank, xa, layout)
+    """Check the arguments of pooling to a given size. name: what messages call x."""
+    xa = as_floats({name: x}, None, owner=name)[0][name] if average else _ordered(x, name)
+    given, last, batched = _images(rank, xa, layout, name)
     finds = as_flag(return_indices, "return_indices")
     size = _output_size(output_size, given.shape[2:])
     if max(*given.shape[2:], *size) >= MOST_OUTPUTS:
         raise ValueError(
-            f"output_size {output_size!r} or x of shape {xa.shape} is too large: an axis has 2**31 or more"
+            f"output_size {output_size!r} or {name} of shape {xa.shape} is too large: an axis has 2**31 or more"
         )
     even = all(n % o == 0 for n, o in zip(given.shape[2:], size, strict=True) if o)
     axes = tuple(_adaptive(n, o, even) for n, o in zip(given.shape[2:], size, strict=True))
     return _made(given, axes, (0,) * rank, average, not even, False, 0, finds, batched, last, out)
+
+
+def gradient_arguments(pool: Pool, names: tuple[str, str], grad_output: ArrayLike, out: Any) -> PoolGradient:
+    """Check the arguments of the gradient of what is pooled. names: what messages call it, and what gives windows."""
+    name, windows = names
+    grad = as_numbers(grad_output, "grad_output")
+    if pool.dtype.kind != "f" or grad.dtype.newbyteorder("=") != pool.dtype:
+        as_floats({name: pool.x, "grad_output": grad}, None, owner=name)
+    grad = grad.astype(pool.dtype, copy=False)
+    asked = pool.as_asked(_shapeless(pool.shape, pool.dtype)).shape
+    if grad.shape != asked:
+        raise ValueError(
+            f"grad_output must have shape {asked}, as {name} of shape {pool.as_asked(pool.x).shape} and {windows} "
+            f"give; got shape {grad.shape}"
+        )
+    grad = grad if pool.batched else grad[None]
+    grad = np.moveaxis(grad, -1, 1) if pool.channels_last else grad
+    return PoolGradient(pool, grad, as_out(out, pool.as_asked(pool.x).shape, pool.dtype))
+
+
+def as_input(input_size: Sequence[int], grad_output: ArrayLike) -> NDArray[Any]:
+    """An array of this shape and of the gradient's dtype, that takes no memory."""
+    grad = as_floats({"grad_output": grad_output}, None, owner="grad_output")[0]["grad_output"]
+    size = as_size(input_size, "input_size")
+    check_size(size, f"input_size is {input_size!r}")
+    return _shapeless(size, grad.dtype)
+
+
+def _shapeless(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.broadcast_to(np.zeros((), dtype), shape)
 
 
 def _adaptive(n: int, out: int, even: bool) -> Axis:
@@ -164,40 +250,44 @@ def _made(
 ) -> Pool:
     c = Pool(x, axes, behind, average, adaptive, padded, divisor, finds, x.dtype, batched, last, None)
     check_size(c.shape, f"x has shape {x.shape}")
-    asked = c.as_asked(np.broadcast_to(np.empty((), x.dtype), c.shape)).shape
+    asked = c.as_asked(_shapeless(c.shape, x.dtype)).shape
     return c._replace(out=as_out(out, asked, x.dtype))
 
 
-def _ordered(x: ArrayLike) -> NDArray[Any]:
+def _ordered(x: ArrayLike, name: str) -> NDArray[Any]:
     """An array of numbers that have a largest one."""
-    xa = as_numbers(x, "x")
+    xa = as_numbers(x, name)
     if xa.dtype.kind not in "iuf":
         advice = (
-            "numpy.asarray(x, 'uint8') converts" if xa.dtype.kind == "b" else "of complex numbers none is the largest"
+            f"numpy.asarray({name}, 'uint8') converts"
+            if xa.dtype.kind == "b"
+            else "of complex numbers none is the largest"
         )
-        raise TypeError(f"x has dtype {xa.dtype}; integers, float16, float32 and float64 are accepted; {advice}")
+        raise TypeError(f"{name} has dtype {xa.dtype}; integers, float16, float32 and float64 are accepted; {advice}")
     return xa.astype(xa.dtype.newbyteorder("="), copy=False)
 
 
-def _images(rank: int, x: NDArray[Any], layout: Layout | None) -> tuple[NDArray[Any], bool, bool]:
+def _images(rank: int, x: NDArray[Any], layout: Layout | None, name: str) -> tuple[NDArray[Any], bool, bool]:
     """x as (images, channels, ...); whether the channels come last; whether there is an axis of images."""
     word = LAYOUTS[rank][0] if layout is None else as_word(layout, LAYOUTS[rank], "layout")
-    batched, last = is_batched(rank, x.shape, "x", word), word == LAYOUTS[rank][1]
+    batched, last = is_batched(rank, x.shape, name, word), word == LAYOUTS[rank][1]
     first = x if batched else x[None]
     first = np.moveaxis(first, -1, 1) if last else first
     if 0 in first.shape[2:]:
-        raise ValueError(f"x of shape {x.shape} has no elements to pool; only images and channels may be none")
+        raise ValueError(f"{name} of shape {x.shape} has no elements to pool; only images and channels may be none")
     return first, last, batched
 
 
 def _axes(
-    x: NDArray[Any], rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any
+    x: NDArray[Any], rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any, name: str
 ) -> tuple[tuple[Axis, ...], tuple[int, ...]]:
     kernel = per_axis(kernel_size, rank, "kernel_size")
     none = stride is None or (is_listed(stride) and len(stride) == 0)
     steps = kernel if none else per_axis(stride, rank, "stride")
     spread, ceil = per_axis(dilation, rank, "dilation"), as_flag(ceil_mode, "ceil_mode")
-    return _pool_axes(x.shape[2:], kernel, steps, as_padding(padding), spread, ceil)
+    if isinstance(padding, str):
+        raise TypeError(f"padding must be an integer, one for each axis, or pairs of them; got {padding!r}")
+    return _pool_axes(x.shape[2:], kernel, steps, as_padding(padding), spread, ceil, name)
 
 
 @functools.lru_cache(maxsize=256)
@@ -208,6 +298,7 @@ def _pool_axes(
     padding: Any,
     dilation: tuple[int, ...],
     ceil: bool,
+    name: str,
 ) -> tuple[tuple[Axis, ...], tuple[int, ...]]:
     """The axes, and elements beyond them."""
     spans = spans_of(kernel, dilation, "kernel_size")
@@ -215,7 +306,7 @@ def _pool_axes(
     if any(2 * p > k for k, pair in zip(kernel, pads, strict=True) for p in pair):
         raise ValueError(f"padding must be at most half of kernel_size {kernel}; got {padding!r}")
     if math.prod(max(s, n) for s, n in zip(spans, size, strict=True)) > LARGEST:
-        raise ValueError(f"kernel_size {kernel} or dilation {dilation} is too large for x of {size}")
+        raise ValueError(f"kernel_size {kernel} or dilation {dilation} is too large for {name} of {size}")
     axes = []
     for n, k, span, s, d, (before, behind) in zip(size, kernel, spans, stride, dilation, pads, strict=True):
         room = n + before + behind - span
@@ -225,7 +316,9 @@ def _pool_axes(
         if out < 1:
             padded = tuple(m + sum(p) for m, p in zip(size, pads, strict=True))
             spread = f", spread to {spans} by dilation {dilation}," if spans != kernel else ""
-            raise ValueError(f"kernel_size {kernel}{spread} is larger than the padded input {padded} of x of {size}")
+            raise ValueError(
+                f"kernel_size {kernel}{spread} is larger than the padded input {padded} of {name} of {size}"
+            )
         axes.append(Axis(n, k, out, before, s, d, "constant", 0, out))
     return tuple(axes), tuple(p[1] for p in pads)
 

@@ -20,7 +20,7 @@ from fastconv.arguments.layers import (
     WeightGradient,
     layer_arguments,
 )
-from fastconv.arguments.pooling import Pool
+from fastconv.arguments.pooling import Pool, PoolGradient
 from fastconv.arguments.values import as_word
 from fastconv.plans import Answer, planned
 from fastconv.reference import layers as exact
@@ -47,7 +47,7 @@ METHODS: tuple[str, ...] = get_args(LayerMethod)
 SUM_METHODS: tuple[str, ...] = get_args(GradientMethod)
 FOLD_METHODS: tuple[str, ...] = get_args(FoldMethod)
 ACCURACIES: tuple[str, ...] = get_args(Accuracy)
-Asked = TypeVar("Asked", Layer, WeightGradient, Columns, Pool)
+Asked = TypeVar("Asked", Layer, WeightGradient, Columns, Pool, PoolGradient)
 
 
 @planned(x="data", w="data", bias="data", add="data", out="out")
@@ -467,7 +467,7 @@ def readable(a: NDArray[Any], dense: bool = True) -> NDArray[Any]:
     return np.require(a, None, ["C", "A"] if dense else ["A"])
 
 
-def room_for(layer: Layer | Pool, last: bool = False) -> NDArray[Any]:
+def room_for(layer: Layer | Pool | PoolGradient, last: bool = False) -> NDArray[Any]:
     """Where the extension puts the result, with channels second or last: `out` itself, if it can be filled directly."""
     if layer.out is None or layer.channels_last != last or not fillable(layer.out, layer.dtype, layer.reads):
         images, kernels, *outputs = layer.shape

@@ -15,7 +15,7 @@ from fastconv.nn.functional import Ways, as_engine, carried_out, computed, reada
 from fastconv.plans import Answer, planned
 from fastconv.reference import pooling as exact
 from fastconv.runtime import _core
-from fastconv.typing import IntOrTuple, Layout1d, Layout2d, Layout3d, Padding, PoolMethod
+from fastconv.typing import IntOrTuple, Layout1d, Layout2d, Layout3d, PoolMethod, PoolPadding
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -40,7 +40,7 @@ def max_pool1d(
     x: ArrayLike,
     kernel_size: IntOrTuple,
     stride: IntOrTuple | None = None,
-    padding: Padding = 0,
+    padding: PoolPadding = 0,
     dilation: IntOrTuple = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
@@ -81,7 +81,7 @@ def max_pool2d(
     x: ArrayLike,
     kernel_size: IntOrTuple,
     stride: IntOrTuple | None = None,
-    padding: Padding = 0,
+    padding: PoolPadding = 0,
     dilation: IntOrTuple = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
@@ -168,7 +168,7 @@ def max_pool3d(
     x: ArrayLike,
     kernel_size: IntOrTuple,
     stride: IntOrTuple | None = None,
-    padding: Padding = 0,
+    padding: PoolPadding = 0,
     dilation: IntOrTuple = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
@@ -209,7 +209,7 @@ def avg_pool1d(
     x: ArrayLike,
     kernel_size: IntOrTuple,
     stride: IntOrTuple | None = None,
-    padding: Padding = 0,
+    padding: PoolPadding = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
@@ -251,7 +251,7 @@ def avg_pool2d(
     x: ArrayLike,
     kernel_size: IntOrTuple,
     stride: IntOrTuple | None = None,
-    padding: Padding = 0,
+    padding: PoolPadding = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
@@ -309,7 +309,7 @@ def avg_pool3d(
     x: ArrayLike,
     kernel_size: IntOrTuple,
     stride: IntOrTuple | None = None,
-    padding: Padding = 0,
+    padding: PoolPadding = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
@@ -600,7 +600,7 @@ def _pooled(c: Pool, method: str, threads: int | None, what: str, asked: Any) ->
 def _direct(c: Pool, threads: int, asked: Any, found: list[NDArray[np.int64]]) -> Answer:
     """With images first; channels second, or last where x is so."""
     assert _core is not None
-    x = _readable(c)
+    x = readable_x(c)
     divisor, last = float(c.divisor), c.channels_last
     plan = _core.PoolPlan(x, c.axes, c.behind, c.average, c.adaptive, c.whole, c.padded, divisor, last, threads)
     converts = c.compute_dtype != c.dtype
@@ -624,7 +624,7 @@ def _moved(c: Pool) -> tuple[int, ...]:
     return (images, *outputs, channels) if c.channels_last else c.shape
 
 
-def _readable(c: Pool) -> NDArray[Any]:
+def readable_x(c: Pool) -> NDArray[Any]:
     """x as the extension reads it: aligned, with columns or channels that adjoin; of whole windows, all of it."""
     x = np.moveaxis(c.x, 1, -1) if c.channels_last else c.x
     x = readable(x.astype(c.compute_dtype, copy=False), dense=False)

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastconv.typing import IntOrTuple, Layout1d, Layout2d, Layout3d, Padding, PoolMethod
+from fastconv.typing import IntOrTuple, Layout1d, Layout2d, Layout3d, PoolMethod, PoolPadding
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -39,7 +39,7 @@ class _MaxPool(Protocol[_L_contra]):
         x: NDArray[_T],
         kernel_size: IntOrTuple,
         stride: IntOrTuple | None = None,
-        padding: Padding = 0,
+        padding: PoolPadding = 0,
         dilation: IntOrTuple = 1,
         ceil_mode: bool = False,
         return_indices: Literal[False] = False,
@@ -53,7 +53,7 @@ class _MaxPool(Protocol[_L_contra]):
         x: ArrayLike,
         kernel_size: IntOrTuple,
         stride: IntOrTuple | None = None,
-        padding: Padding = 0,
+        padding: PoolPadding = 0,
         dilation: IntOrTuple = 1,
         ceil_mode: bool = False,
         return_indices: Literal[False] = False,
@@ -67,7 +67,7 @@ class _MaxPool(Protocol[_L_contra]):
         x: NDArray[_T],
         kernel_size: IntOrTuple,
         stride: IntOrTuple | None = None,
-        padding: Padding = 0,
+        padding: PoolPadding = 0,
         dilation: IntOrTuple = 1,
         ceil_mode: bool = False,
         *,
@@ -81,7 +81,7 @@ class _MaxPool(Protocol[_L_contra]):
         x: ArrayLike,
         kernel_size: IntOrTuple,
         stride: IntOrTuple | None = None,
-        padding: Padding = 0,
+        padding: PoolPadding = 0,
         dilation: IntOrTuple = 1,
         ceil_mode: bool = False,
         *,
@@ -95,7 +95,7 @@ class _MaxPool(Protocol[_L_contra]):
         x: ArrayLike,
         kernel_size: IntOrTuple,
         stride: IntOrTuple | None = None,
-        padding: Padding = 0,
+        padding: PoolPadding = 0,
         dilation: IntOrTuple = 1,
         ceil_mode: bool = False,
         return_indices: bool = False,
@@ -111,7 +111,7 @@ class _AvgPool(Protocol[_L_contra]):
         x: NDArray[_T],
         kernel_size: IntOrTuple,
         stride: IntOrTuple | None = None,
-        padding: Padding = 0,
+        padding: PoolPadding = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
@@ -125,7 +125,7 @@ class _AvgPool(Protocol[_L_contra]):
         x: ArrayLike,
         kernel_size: IntOrTuple,
         stride: IntOrTuple | None = None,
-        padding: Padding = 0,
+        padding: PoolPadding = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,

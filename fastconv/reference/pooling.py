@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What pooling gives, tap by tap: every step is NumPy's, over all outputs at once."""
+"""What pooling gives, and its gradient, tap by tap: every step is NumPy's, over all outputs at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv.arguments.axes import Axis
-from fastconv.arguments.pooling import Pool
+from fastconv.arguments.pooling import Pool, PoolGradient
 
 
 def pooled(c: Pool) -> NDArray[Any]:
@@ -90,9 +90,39 @@ def error_bound(c: Pool) -> NDArray[np.float64]:
     if not c.average:
         return np.zeros(c.shape)
     taps = math.prod(a.k for a in c.axes)
-    return (
-        2
-        * taps
-        * float(np.finfo(c.compute_dtype).eps)
-        * means(c._replace(x=np.abs(c.x).astype(np.float64), divisor=abs(c.divisor)))
-    )
+    return _rounding(c, taps) * means(c._replace(x=np.abs(c.x).astype(np.float64), divisor=abs(c.divisor)))
+
+
+def _rounding(c: Pool | PoolGradient, terms: int) -> float:
+    """Of so many terms, relative to the sum of their sizes, and of the result."""
+    stored = float(np.finfo(c.dtype).eps) if c.dtype != c.compute_dtype else 0
+    return 2 * terms * float(np.finfo(c.compute_dtype).eps) + stored
+
+
+def gradient(c: PoolGradient) -> NDArray[Any]:
+    """The gradient of what is pooled: that of an output goes to the largest element of its window, or, divided, to all
+    that there are."""
+    images, channels, *_ = c.shape
+    pool, result = c.pool, np.zeros((images * channels, math.prod(c.shape[2:])), c.compute_dtype)
+    grad = c.grad_output.astype(result.dtype).reshape(len(result), -1)
+    planes = np.arange(len(result))[:, None]
+    with np.errstate(all="ignore"):
+        if not pool.average:
+            seen = np.any([there for _, there, _ in _taps(pool)], 0).ravel()
+            np.add.at(result, (planes, largest(pool)[1].reshape(grad.shape)[:, seen]), grad[:, seen])
+            return result.reshape(c.shape)
+        grad = grad / np.broadcast_to(_counts(pool).astype(result.dtype), pool.shape[2:]).reshape(-1)
+        for _, there, index in _taps(pool):
+            seen = there.ravel()
+            np.add.at(result, (planes, index.ravel()[seen]), grad[:, seen])
+    return result.reshape(c.shape)
+
+
+def gradient_error_bound(c: PoolGradient) -> NDArray[np.float64]:
+    """How far a compiled result may lie from `gradient`: of the largest not at all, as sums have its order."""
+    if not c.pool.average:
+        return np.zeros(c.shape)
+    terms = math.prod(min(a.out, a.k) for a in c.pool.axes) + 2
+    pool = c.pool._replace(divisor=abs(c.pool.divisor), dtype=np.dtype(np.float64))
+    sums = gradient(c._replace(pool=pool, grad_output=np.abs(c.grad_output).astype(np.float64)))
+    return _rounding(c, terms) * sums

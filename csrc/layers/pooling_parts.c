@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What pooling and its gradients share: windows, and what threads work with.
+ */
+#include "layers/pooling.h"
+#include <math.h>
+
+window fc_pooling_window(const pooling *d, int axis, ptrdiff_t o)
+{
+    const fc_axis *a = &d->axis[axis];
+    ptrdiff_t start = o * a->stride - a->lead, from, end;
+    if (d->g->adaptive) {
+        start = o * a->n / a->out, end = parts_of((o + 1) * a->n, a->out);
+        return (window){start, 1, end - start, end - start};
+    }
+    inside(a->n, a->dilation, start, a->k, &from, &end);
+    return (window){start + from * a->dilation, a->dilation, end - from,
+                    d->g->padded ? min(start + a->k, a->n + d->g->behind[axis]) - start : end - from};
+}
+ptrdiff_t fc_pooling_most_taps(const pooling *d, int axis)
+{
+    return d->g->adaptive ? min(d->axis[axis].n, d->axis[axis].n / d->axis[axis].out + 2) : d->axis[axis].k;
+}
+
+void fc_pooling_lay_parts(const pooling *d, fc_room *r, parts *p)
+{
+    const fc_pooling *g = d->g;
+    const ptrdiff_t cols = d->axis[COLS].out, taps = fc_pooling_most_taps(d, COLS),
+                    listed = times(fc_pooling_most_taps(d, DEPTH), fc_pooling_most_taps(d, ROWS));
+    const ptrdiff_t row = plus(times(d->pitch, d->lanes), 4 * LINE / d->size);
+    p->buffer = fc_part(r, "rows", g->whole ? 0 : times(d->finds ? 1 : d->rows, row), d->size);
+    p->phases = fc_part(r, "phases",
+                        d->finds                               ? times(listed, row)
+                        : d->axis[COLS].stride > 2 && !g->last ? times(d->rows, row)
+                                                               : 0,
+                        d->size);
+    p->plane = fc_part(r, "plane", d->framed ? times(d->rows_met, row) : 0, d->size);
+    p->count = fc_part(r, "counts", g->average ? cols : 0, d->size);
+    p->by = fc_part(r, "divisors", g->average ? cols : 0, d->size);
+    p->which = fc_part(r, "which", d->finds ? max(cols, d->lanes) : 0, d->size);
+    p->part = fc_part(r, "parts", g->whole && g->last ? times(FC_POOL_PARTS, d->lanes) : 0, d->size);
+    p->at = fc_part(r, "taps", max(d->finds ? times(listed, taps) : listed, POOL_PIXELS), sizeof *p->at);
+    p->across = fc_part(r, "taps across", taps, sizeof *p->across);
+}
+
+void fc_pooling_put(const pooling *d, char *to, ptrdiff_t i, double v)
+{
+    if (d->size == 4)
+        ((float *)(void *)to)[i] = (float)v;
+    else
+        ((double *)(void *)to)[i] = v;
+}
+void fc_pooling_fill(const pooling *d, char *to, ptrdiff_t n)
+{
+    for (ptrdiff_t i = 0; i < n; i++)
+        fc_pooling_put(d, to, i, d->g->average ? 0 : -INFINITY);
+}
+
+void fc_pooling_begin(const pooling *d, parts *p)
+{
+    const fc_axis *cols = &d->axis[COLS];
+    const ptrdiff_t s = cols->stride, phase = d->rows * d->pitch / s;
+    for (ptrdiff_t t = 0; t < cols->k && !d->g->adaptive; t++)
+        p->across[t] =
+            d->g->last || s <= 2 ? t * cols->dilation * d->lanes : t * cols->dilation % s * phase + t * cols->dilation / s;
+    for (ptrdiff_t j = 0; j < cols->out && d->g->average; j++) {
+        const ptrdiff_t start = j * s - cols->lead, inside_x = !d->g->adaptive && start >= 0 && start + cols->k <= cols->n;
+        const ptrdiff_t all = inside_x ? cols->k : fc_pooling_window(d, COLS, j).all;
+        fc_pooling_put(d, p->count, j, d->g->divisor != 0 ? d->g->divisor : (double)all);
+    }
+    p->counted = 0;
+    if (d->framed)
+        fc_pooling_fill(d, p->plane, d->rows_met * d->pitch);
+    const ptrdiff_t right = d->pitch - cols->lead - d->inside;
+    for (ptrdiff_t i = 0; i < (d->finds ? 1 : d->rows); i++) {
+        char *row = p->buffer + i * d->pitch * d->lanes * d->size;
+        fc_pooling_fill(d, row, cols->lead * d->lanes);
+        fc_pooling_fill(d, row + (cols->lead + d->inside) * d->lanes * d->size, right * d->lanes);
+    }
+}
+
+void fc_pooling_count(const pooling *d, parts *p, double counted, ptrdiff_t n)
+{
+    char factor[8];
+    if (!d->g->average || counted == p->counted)
+        return;
+    fc_pooling_put(d, factor, 0, counted);
+    d->op->scale(p->by, p->count, factor, n);
+    p->counted = counted;
+}
+
+pooling fc_pooling_describe(const fc_pooling *g, int finds)
+{
+    pooling d = {.g = g, .op = fc_in_use()->op[g->type], .size = fc_stored_size(g->type), .channels = g->channels, .lanes = 1};
+    memcpy(d.axis, g->axis, sizeof d.axis);
+    fc_axis *depth = &d.axis[DEPTH], *rows = &d.axis[ROWS], *cols = &d.axis[COLS];
+    const int flat = depth->n == 1 && depth->out == 1 && rows->lead == 0 && reach(rows, 1) <= rows->stride &&
+                     rows->stride * rows->out == rows->n;
+    if (flat && !g->last && !g->whole && !finds && !g->adaptive && (rows->n == 1 || g->x_channel == rows->n * rows->x_step)) {
+        rows->x_step = rows->n == 1 ? g->x_channel : rows->x_step; /* a plane below the other is one */
+        rows->n *= g->channels, rows->out *= g->channels, d.channels = 1;
+    }
+    const ptrdiff_t met = g->adaptive ? cols->n : reach(cols, cols->out), line = LINE / d.size;
+    d.finds = finds;
+    d.inside = min(cols->n, met - cols->lead);
+    d.pitch = round_up(met, g->last || (cols->stride == 2 && !finds) ? 1 : cols->stride);
+    d.rows = g->last ? 1 : clamp(POOL_BLOCK / d.size / d.pitch, 1, rows->out);
+    if (g->last)
+        d.lanes = min(g->channels, max(line, g->whole ? POOL_BLOCK / FC_POOL_PARTS / POOL_PIXELS / d.size
+                                                      : POOL_BLOCK / d.size / d.pitch / line * line));
+    if (finds || g->whole)
+        d.rows = 1;
+    d.rows_met = reach(rows, rows->out);
+    d.framed = !g->last && !g->whole && !finds && !g->adaptive && depth->k == 1 && depth->out == 1 && depth->n == 1 &&
+               d.rows == rows->out && (rows->lead > 0 || d.rows_met > rows->n) && d.rows_met * d.pitch * d.size <= POOL_FRAME &&
+               (!g->average || g->divisor != 0 ||
+                (fc_pooling_window(&d, ROWS, 0).all == rows->k && fc_pooling_window(&d, ROWS, rows->out - 1).all == rows->k));
+    if (!d.framed && !g->last && cols->stride <= 2)
+        d.pitch = round_up(d.pitch, line);
+    return d;
+}
+
+double fc_pooling_bytes(const pooling *d)
+{
+    const fc_axis *axis = d->g->axis;
+    return (double)d->g->images * (double)d->g->channels * (double)axis[COLS].n * (double)d->size * (double)axis[DEPTH].out *
+           (double)axis[ROWS].out * (double)fc_pooling_most_taps(d, DEPTH) * (double)fc_pooling_most_taps(d, ROWS);
+}
+
+int fc_pooling_start(pooling *d, fc_task *run, void *context, double bytes)
+{
+    if (d->units == 0)
+        return 0;
+    d->share = clamp((ptrdiff_t)(POOL_CHUNK / (bytes / (double)d->units + 1)), 1, d->units);
+    const int threads = fc_threads_for(fc_time_us(RATE_POOLS, 0, 1, bytes), d->g->threads);
+    d->scratch = fc_borrow((size_t)times(threads, d->thread_bytes));
+    if (d->scratch == NULL)
+        return -1;
+    fc_pool_run(threads, parts_of(d->units, d->share), run, context);
+    fc_return(d->scratch);
+    return 0;
+}
