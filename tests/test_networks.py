@@ -241,7 +241,7 @@ def test_folded_networks_give_the_same():
     np.testing.assert_allclose(folded(x), network(x), rtol=1e-12)
     kinds = [type(layer).__name__ for layer in folded.layers]
     assert kinds.count("BatchNorm2d") == 0 and "ReLU6" not in kinds and "Identity" not in kinds
-    assert kinds.count("ReLU") == 1  # behind a sum
+    assert kinds.count("Add") == 1  # the normalisation before it is taken by another, too
     assert isinstance(folded, nn.Sequential)
 
 
@@ -286,6 +286,7 @@ def test_what_is_not_folded():
         nn.Sequential(norm, last),
         nn.Sequential(nn.Linear(4, 4, **how), relu),
         nn.Graph({"c": (conv, "x"), "r": (relu, "c"), "add": (nn.Add(), "r", "c")}),  # another takes it
+        nn.Graph({"c": (conv, "x"), "r": (relu, "x"), "add": (nn.Add(), "c", "r", "r")}),  # more than two
         nn.Graph({"c": (conv, "x"), "add": (nn.Add(), "c", "c")}),
     ]
     for network in networks:

@@ -24,6 +24,7 @@ __all__ = ["read_weights"]
 
 File = str | os.PathLike[str] | BinaryIO
 OPTIONS = "options"  # the array of a layer's file that says, in JSON, what layer it is
+NUMBERS = "fiub"  # kinds of dtypes
 Made = TypeVar("Made")
 
 
@@ -91,7 +92,7 @@ def read_weights(file: str | os.PathLike[str] | BinaryIO) -> dict[str, NDArray[A
     if not hasattr(file, "read") and not _is_zip(file):
         return _safetensors(os.fspath(file))
     try:
-        return _arrays(file, {}, "fiub")
+        return _arrays(file, {}, NUMBERS)
     except (OSError, MemoryError):
         raise
     except Exception as error:
@@ -140,11 +141,14 @@ def _safetensors(path: str) -> dict[str, NDArray[Any]]:
         ) from error
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            arrays: dict[str, NDArray[Any]] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, MemoryError):
         raise
     except Exception as error:  # SafetensorError, and of dtypes that NumPy has not, TypeError or another
         raise ValueError(f"{path} is neither .npz nor safetensors of NumPy's dtypes: {error}") from error
+    if wrong := [f"{name} has dtype {a.dtype}" for name, a in arrays.items() if a.dtype.kind not in NUMBERS]:
+        raise ValueError(f"{path} is neither .npz nor safetensors of NumPy's dtypes: {wrong[0]}")
+    return arrays
 
 
 def _tuples(value: Any) -> Any:

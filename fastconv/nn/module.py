@@ -189,6 +189,7 @@ class Module:
 
     # ---- folding ---------------------------------------------------------------------------------
 
+    adds: ClassVar[bool] = False  # whether __call__ takes add=
     rank: ClassVar[int] = 0  # axes that windows slide along
     layout: Layout | None = None
     activation: Activation = None  # that the layer is, or ends with

@@ -59,6 +59,7 @@ class _Known(NamedTuple):
 class _Conv(Weighted):
     """A layer with weights of its own; see Conv2d."""
 
+    adds = True
     rank: ClassVar[int]
 
     def __init__(
