@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+from pathlib import Path
 
 import numpy as np
 from onnx import helper, numpy_helper
@@ -250,3 +252,45 @@ def expected_or_none(op, arrays, how):
     except ValueError:
         return None
     return y if y.size else None
+
+
+# ---- real models ---------------------------------------------------------------------------------
+
+
+def noise(*shape):
+    return np.random.default_rng(5).standard_normal(shape).astype(np.float32)
+
+
+def text(height, width):
+    """A picture of lines of letters, or of what a detector takes for them."""
+    x, rng = np.full((1, 3, height, width), 2, np.float32), np.random.default_rng(0)
+    for row in range(16, height - 24, 32):
+        for column in range(16, width - 16, 12):
+            x[:, :, row : row + 16, column : column + 8][:, :, rng.random((16, 8)) < 0.5] = -2
+    return x
+
+
+def voice(**more):
+    return {"input": noise(1, 576) / 10, "state": np.zeros((2, 1, 128), np.float32)} | more
+
+
+RATE = {"sr": np.array(16000)}
+MODELS = {  # package: {file: inputs}
+    "rapidocr_onnxruntime": {
+        "models/ch_PP-OCRv4_det_infer.onnx": {"x": text(96, 160)},
+        "models/ch_PP-OCRv4_rec_infer.onnx": {"x": text(48, 160)},
+        "models/ch_ppocr_mobile_v2.0_cls_infer.onnx": {"x": noise(2, 3, 48, 192)},
+    },
+    "nudenet": {"320n.onnx": {"images": np.abs(noise(1, 3, 320, 320)) / 4}},
+    "silero_vad": {
+        "data/silero_vad.onnx": voice(**RATE),
+        "data/silero_vad_16k_op15.onnx": voice(**RATE),
+        "data/silero_vad_half.onnx": voice(),
+    },
+}
+
+
+def path_of(package, name):
+    """The path of a model; None: the package that brings it is not installed. It is not imported."""
+    there = importlib.util.find_spec(package)
+    return there and Path(there.submodule_search_locations[0], name)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 
@@ -14,7 +13,7 @@ onnx = pytest.importorskip("onnx")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from onnx.reference import ReferenceEvaluator  # noqa: E402
-from onnx_cases import close, conv, graph, model, one_node  # noqa: E402
+from onnx_cases import MODELS, close, conv, graph, model, noise, one_node, path_of  # noqa: E402
 
 import fastconv.onnx  # noqa: E402
 
@@ -370,37 +369,6 @@ def test_external_data(tmp_path):
 # ---- real models ---------------------------------------------------------------------------------
 
 
-def noise(*shape):
-    return np.random.default_rng(5).standard_normal(shape).astype(np.float32)
-
-
-def text(height, width):
-    """A picture of lines of letters, or of what a detector takes for them."""
-    x, rng = np.full((1, 3, height, width), 2, np.float32), np.random.default_rng(0)
-    for row in range(16, height - 24, 32):
-        for column in range(16, width - 16, 12):
-            x[:, :, row : row + 16, column : column + 8][:, :, rng.random((16, 8)) < 0.5] = -2
-    return x
-
-
-def voice(**more):
-    return {"input": noise(1, 576) / 10, "state": np.zeros((2, 1, 128), np.float32)} | more
-
-
-RATE = {"sr": np.array(16000)}
-MODELS = {  # package: {file: inputs}
-    "rapidocr_onnxruntime": {
-        "models/ch_PP-OCRv4_det_infer.onnx": {"x": text(96, 160)},
-        "models/ch_PP-OCRv4_rec_infer.onnx": {"x": text(48, 160)},
-        "models/ch_ppocr_mobile_v2.0_cls_infer.onnx": {"x": noise(2, 3, 48, 192)},
-    },
-    "nudenet": {"320n.onnx": {"images": np.abs(noise(1, 3, 320, 320)) / 4}},
-    "silero_vad": {
-        "data/silero_vad.onnx": voice(**RATE),
-        "data/silero_vad_16k_op15.onnx": voice(**RATE),
-        "data/silero_vad_half.onnx": voice(),
-    },
-}
 FILES = [(package, name) for package, names in MODELS.items() for name in names]
 
 
@@ -412,10 +380,9 @@ def convolutions(made):
 @pytest.mark.parametrize(("package", "name"), FILES, ids=[name.split("/")[-1] for _, name in FILES])
 def test_real_models(package, name):
     runtime = pytest.importorskip("onnxruntime")
-    there = importlib.util.find_spec(package)
-    if there is None:
+    path = path_of(package, name)
+    if path is None:
         pytest.skip(f"no {package}, which brings models")
-    path = Path(there.submodule_search_locations[0], name)
     feeds = MODELS[package][name]
     options = runtime.SessionOptions()
     options.log_severity_level = 3

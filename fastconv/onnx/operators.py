@@ -10,8 +10,7 @@ are added to), and more than half of what is pooled. Such windows take a way of 
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,16 +105,20 @@ def windows_of(attributes: dict[str, Any]) -> Windows:
     return Windows(**lists, auto_pad=auto_pad, group=1 if group is None else group)
 
 
-@contextlib.contextmanager
-def naming(what: str) -> Iterator[None]:
-    """Let errors say where they come from."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{what}: {error}") from error
-    except (TypeError, MemoryError) as error:
-        error.add_note(f"in {what}")
-        raise
+class Naming:
+    """Errors raised inside say where they come from."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if isinstance(error, ValueError):
+            raise ValueError(f"{self.what}: {error}") from error
+        if isinstance(error, TypeError | MemoryError):
+            error.add_note(f"in {self.what}")
 
 
 def what_of(node: Any) -> str:
@@ -130,10 +133,11 @@ class Operator(OpRun):
 
     def __init__(self, onnx_node: Any, run_params: dict[str, Any], schema: Any = None) -> None:
         super().__init__(onnx_node, run_params, schema)
-        self.what = what_of(onnx_node)
+        self.naming = Naming(what_of(onnx_node))
         if not self.has_linked_attribute:  # else a function's caller tells their values
-            with naming(self.what):
-                self.windows = self.checked({name: getattr(self, name) for name in self.attributes_names_})
+            with self.naming:
+                self.attributes = {name: getattr(self, name) for name in self.attributes_names_}
+                self.windows = self.checked(self.attributes)
                 self.prepare(self.windows)
 
     def checked(self, attributes: dict[str, Any]) -> Windows:
@@ -142,11 +146,15 @@ class Operator(OpRun):
     def prepare(self, windows: Windows) -> None:
         """Do what can be done before anything runs."""
 
+    def run(self, *inputs: Any, **how: Any) -> tuple[Any, ...]:
+        """The outputs; without what a small layer would wait for, where attributes are known."""
+        return self._run(*inputs, **self.attributes) if self.windows else super().run(*inputs, **how)
+
     def _run(self, *inputs: Any, **attributes: Any) -> tuple[Any, ...]:
-        narrow = inputs[0].dtype if inputs[0].dtype.name == "bfloat16" else None
+        narrow = inputs[0].dtype if inputs[0].dtype.kind == "V" else None  # bfloat16
         if narrow:
             inputs = tuple(a.astype(np.float32) if a is not None and a.dtype == narrow else a for a in inputs)
-        with naming(self.what):
+        with self.naming:
             outputs = self.computed(self.windows or self.checked(attributes), attributes, *inputs)
         return tuple(a.astype(narrow) if narrow and a.dtype == np.float32 else a for a in outputs)
 
