@@ -214,7 +214,9 @@ enum {
     CORR_FAR = 1 << 20, SEPARABLE_AT_ONCE = 256, /* bytes of a result that L2 does not hold; outputs of a row of it, at least, to be made at once */
     /* bytes.c: Zen 4. Outputs of a block, rows and columns, and rows of it that stay in L1 from byte to byte; CORR_NARROW for it */
     BYTES_ROWS = 128, BYTES_COLS = 4096, BYTES_STEP = 8, BYTES_NARROW = 1024,
-    THREES_ROWS = 4,             /* bytes.c: Zen 4. Rows of outputs that are summed side by side, two more being summed twice */
+    /* threes.c: Zen 4. Rows of outputs that a vector walks down, of which two more are summed twice: at least, at most, and bytes of
+     * them that stay in L1 */
+    THREES_ROWS = 4, THREES_MOST = 32, THREES_BYTES = 32 << 10,
     COLUMNS_BLOCK = 2048,        /* columns.c: Zen 4. Outputs of a row whose sums so far stay in L1 */
     PRODUCTS_AHEAD = 4,          /* channels that are fetched before they are packed */
     LANES_STRIP = 96,            /* outputs turned back at a time, at least */

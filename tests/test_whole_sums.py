@@ -172,6 +172,20 @@ def test_boxes_look_where_the_boundary_says(isa, rng, boundary, tiny_chunks):
             np.testing.assert_array_equal(y, exact(x, k, k.size, boundary, 9, dtype), f"{dtype} {shape}")
 
 
+@pytest.mark.parametrize("boundary", PADS)
+def test_three_taps_look_where_the_boundary_says(isa, rng, boundary, tiny_chunks):
+    """Pictures narrower than vectors, pixels of three channels, taps further apart than a vector is wide."""
+    k = np.outer([1, 2, 1], [-1, 0, 1])
+    for shape, dilation in (((1, 1), 1), ((3, 70), (2, 1)), ((70, 3), 1), ((40, 200), (1, 70)), ((9, 330), (3, 5))):
+        x = pixels(rng, (*shape, 3))
+        how = {"axes": (0, 1), "dtype": "int16", "fillvalue": 9, "dilation": dilation}
+        y = fastconv.corr2d(x, k, "same", boundary, threads=2, **how)
+        np.testing.assert_array_equal(y, fastconv.corr2d(x, k, "same", boundary, method="numpy", **how), f"{shape}")
+        how.pop("dilation")
+        y = fastconv.gradient(x, "sobel", "full", boundary, threads=2, **how)
+        np.testing.assert_array_equal(y, fastconv.gradient(x, "sobel", "full", boundary, method="numpy", **how))
+
+
 def asked(x, k, dtype, overflow="saturate", fill=0):
     c = correlation_arguments(2, x, k, Options("same", fillvalue=fill, dtype=dtype, overflow=overflow))
     return methods.stored(c, methods.choose(c, "auto"))

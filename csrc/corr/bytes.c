@@ -9,7 +9,7 @@
  *      +-----+    ---->    +----+           |     +----+
  *      |     |             |    |           v     |    |    rows of sums are kept for the next rows of outputs
  *      +-----+             +----+                 +----+
- * Three by three taps, of unsigned bytes, need no scratch: both passes are in registers (threes_tmpl.h).
+ * Three by three taps of unsigned bytes are threes.c's.
  */
 #include "corr/call.h"
 
@@ -22,20 +22,10 @@ static int bytes_prepare(call *c)
     return 0;
 }
 
-static int bytes_are_threes(const call *c)
-{
-    return c->g->axis[ROWS].k == 3 && c->g->axis[COLS].k == 3 && c->g->x_type == FC_U8;
-}
-
 static void bytes_parts(const call *c, fc_room *r, scratch *s)
 {
     const fc_axis *axis = c->g->axis;
-    ptrdiff_t row = c->separable.row, wide = c->fc->vector_bytes;
-    if (bytes_are_threes(c)) {
-        s->narrow = fc_part(r, "narrow rows", (THREES_ROWS + 2) * 3 * wide, 1);
-        s->results = fc_part(r, "their results", c->results * THREES_ROWS * wide, c->made_size);
-        return;
-    }
+    ptrdiff_t row = c->separable.row;
     s->at = fc_part(r, "taps", axis[COLS].k, sizeof *s->at);
     s->sums = fc_part(r, "sums", times(reach(&axis[ROWS], c->separable.rows), row), c->size);
 }
@@ -60,54 +50,8 @@ static void bytes_block(const call *c, const scratch *s, ptrdiff_t term, const c
     }
 }
 
-/* A few rows of less than two vectors, by way of scratch: taps of a row are two vectors apart there */
-static void bytes_narrow(const call *c, const scratch *s, const fc_threes *threes, char *out, ptrdiff_t os, const char *x,
-                         ptrdiff_t xs, ptrdiff_t rows, ptrdiff_t cols)
-{
-    const ptrdiff_t wide = c->fc->vector_bytes, made = wide * c->made_size;
-    fc_threes here = *threes;
-    here.apart = wide, here.out_result = THREES_ROWS * made;
-    for (ptrdiff_t i = 0; i < rows + 2; i++)
-        for (ptrdiff_t b = 0; b < 3; b++)
-            memcpy(s->narrow + (3 * i + b) * wide, x + i * xs + b * threes->apart, (size_t)cols);
-    c->op->threes(s->results, c->made, made, s->narrow, 3 * wide, &here, rows, wide);
-    for (ptrdiff_t t = 0; t < c->results; t++)
-        for (ptrdiff_t i = 0; i < rows; i++)
-            memcpy(out + t * threes->out_result + i * os, s->results + (t * THREES_ROWS + i) * made,
-                   (size_t)(cols * c->made_size));
-}
-
-/* Three by three taps: both passes in registers, a few rows at a time, which are as many streams. A dilation of rows makes as many
- * interleaved images. */
-static void bytes_threes(const call *c, const scratch *s, const patch *p)
-{
-    const fc_corr *g = c->g;
-    const fc_threes threes = {.apart = g->axis[COLS].dilation,
-                              .out_result = p->out_result,
-                              .terms = (int)g->terms,
-                              .combine = g->combine,
-                              .divisor = (unsigned)c->divisor,
-                              .down = g->factor[ROWS],
-                              .across = g->factor[COLS]};
-    const ptrdiff_t images = g->axis[ROWS].dilation, out_row = p->out_row * c->made_size, cols = p->cols;
-    for (ptrdiff_t q = 0; q < images && q < p->rows; q++)
-        for (ptrdiff_t i = q, rows = parts_of(p->rows - q, images); rows > 0; rows -= THREES_ROWS, i += THREES_ROWS * images) {
-            char *const out = p->out + i * out_row;
-            const char *const x = p->src + i * p->r->row;
-            const ptrdiff_t n = min(rows, THREES_ROWS);
-            if (cols < c->fc->vector_bytes)
-                bytes_narrow(c, s, &threes, out, images * out_row, x, images * p->r->row, n, cols);
-            else
-                c->op->threes(out, c->made, images * out_row, x, images * p->r->row, &threes, n, cols);
-        }
-}
-
 static void bytes_compute(const call *c, const scratch *s, const patch *p)
 {
-    if (bytes_are_threes(c)) {
-        bytes_threes(c, s, p);
-        return;
-    }
     for (ptrdiff_t t = 0; t < c->g->axis[COLS].k; t++)
         s->at[t] = t * c->g->axis[COLS].dilation;
     for (ptrdiff_t i = 0; i < p->rows; i += c->separable.rows)

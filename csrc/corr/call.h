@@ -6,7 +6,7 @@
  *      corr.c                                       a call: the plan, the method, chunks for the threads
  *      overlap.c                                    pairs of tiles, transformed by fft.c
  *      boxes.c                                      boxes of outputs, in x or gathered, by the method of the call
- *      direct.c im2col.c separable.c bytes.c columns.c pixels.c box.c lines.c  methods: a patch of outputs from rows whose columns are adjacent
+ *      direct.c im2col.c separable.c bytes.c threes.c columns.c pixels.c box.c lines.c  methods: a patch of outputs from rows whose columns are adjacent
  *      gather.c, common/strides.c                   elements of x into scratch
  *
  * A call is constant while its chunks are computed. It may be begun again with other arrays of the same alignment: of fc_corr
@@ -37,20 +37,21 @@ typedef struct {
 typedef struct {
     gather_room gather;
     char *tile, *out, *stored, *strip, *strip_sums;
-    ptrdiff_t *at;                                         /* im2col.c, separable.c, columns.c, pixels.c */
-    const char **rows;                                     /* columns.c, pixels.c: where rows of x lie; */
+    ptrdiff_t *at;                                         /* im2col.c, separable.c, bytes.c, columns.c */
+    const char **rows;                                     /* columns.c: where rows of x lie; */
     char *fills;                                           /* a row of fill values */
-    char *narrow, *results;                                /* bytes.c */
+    char *narrow, *results;                                /* threes.c */
     char *panel, *sums, *planes, *turned_sums;             /* the first is im2col.c's */
     char *down, *turned, *across, *boxes, *ring, *between; /* box.c, lines.c; the second is separable.c's, too */
     char *second, *transforms;                             /* overlap.c: the other tile of a pair */
     int *doubtful;                                         /* fastconv.h */
 } scratch;
 
-/* Outputs of the rows of x that s->rows holds, from `out` on, `out_row` bytes from row to row. Columns low ... high of those that they
+/* Outputs of the rows of x that s->rows holds, from `out` on, `out_row` bytes from row to row, and
+ * `out_result` from result to result. Columns low ... high of those that they
  * look at are there; of the others s->at names those that stand for them, or -1 for fill values, from left to right */
 typedef void fc_band_fn(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, char *out, ptrdiff_t out_row,
-                        ptrdiff_t rows, ptrdiff_t cols);
+                        ptrdiff_t out_result, ptrdiff_t rows, ptrdiff_t cols);
 
 /* A method. What is NULL has nothing to do. */
 typedef struct {
@@ -166,18 +167,19 @@ static inline int is_empty(const box *b)
 }
 
 extern FC_API const method fc_direct, fc_im2col, fc_separable, fc_overlap, fc_box, fc_ordered, fc_lines, fc_bytes, fc_columns,
-    fc_by_pixels;
+    fc_by_pixels, fc_by_threes;
 
 /* overlap.c */
 FC_API void fc_overlap_plan(int vector_bytes, const fc_corr *g, fc_plan *plan);
 FC_API ptrdiff_t fc_overlap_bytes(const fc_corr *g); /* of the spectrum */
 
-/* columns.c, for pixels.c, too: the rows and columns of a patch, and of a chunk, for the band of the method */
+/* columns.c, for pixels.c and threes.c, too: the rows and columns of a patch, and of a chunk, for the band of the method */
 FC_API void fc_columns_compute(const call *c, const scratch *s, const patch *p);
 FC_API void fc_columns_chunk(const job *j, ptrdiff_t index);
 
-/* pixels.c */
+/* pixels.c, threes.c: whether these are for it */
 FC_API int fc_pixels_suit(const fc_corr *g, int vector_bytes);
+FC_API int fc_threes_suit(const fc_corr *g);
 
 /* direct.c, for im2col.c and overlap.c */
 FC_API int fc_direct_prepare(call *c);

@@ -11,7 +11,7 @@
  *      +-----------+      +--+-----------+--+        +-----------+    names: nothing is gathered
  *
  * Only an array that cannot be read, or written, where it is goes through tiles, as by any method. Where rows and columns are found,
- * and in which order bands are made, pixels.c has from here.
+ * and in which order bands are made, pixels.c and threes.c have from here.
  */
 #include "corr/call.h"
 
@@ -61,8 +61,9 @@ static void columns_beyond(const call *c, const scratch *s, ptrdiff_t low, ptrdi
 
 /* Outputs of the rows of x that s->rows holds, whose columns low ... high, of those that they look at, are there */
 static void columns_band(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, char *out, ptrdiff_t out_row,
-                         ptrdiff_t rows, ptrdiff_t cols)
+                         ptrdiff_t out_result, ptrdiff_t rows, ptrdiff_t cols)
 {
+    (void)out_result; /* there is one */
     const fc_axis *across = &c->g->axis[COLS];
     const ptrdiff_t h = c->g->axis[ROWS].k, size = columns_size(c), wide = reach(across, cols);
     const ptrdiff_t apart = across->k > 1 ? across->dilation : 1;
@@ -85,7 +86,7 @@ void fc_columns_compute(const call *c, const scratch *s, const patch *p)
     const ptrdiff_t wide = reach(&c->g->axis[COLS], p->cols);
     for (ptrdiff_t t = 0; t < reach(&c->g->axis[ROWS], p->rows); t++)
         s->rows[t] = p->src + t * p->r->row * c->x.size;
-    c->method->band(c, s, 0, wide, p->out, p->out_row * c->made_size, p->rows, p->cols);
+    c->method->band(c, s, 0, wide, p->out, p->out_row * c->made_size, p->out_result, p->rows, p->cols);
 }
 
 /* Which columns stand for those beyond x, of `wide` from `first` on, into s->at; whether they are among low ... high */
@@ -123,7 +124,8 @@ void fc_columns_chunk(const job *j, ptrdiff_t index)
             const char *row = j->x + (z - axis[DEPTH].lead) * axis[DEPTH].x_step + i * axis[ROWS].x_step;
             s->rows[t] = i < 0 ? s->fills : row + (first + low) * c->x.size;
         }
-        c->method->band(c, s, low, high, out_at(j, z, b.from[ROWS], b.from[COLS]), axis[ROWS].out_step, rows, cols);
+        c->method->band(c, s, low, high, out_at(j, z, b.from[ROWS], b.from[COLS]), axis[ROWS].out_step, c->g->result_step, rows,
+                        cols);
     }
 }
 

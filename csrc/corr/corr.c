@@ -84,6 +84,8 @@ static const method *corr_method(const fc_corr *g, int vector_bytes)
         return &fc_columns;
     if (fc_pixels_suit(g, vector_bytes))
         return &fc_by_pixels;
+    if (fc_threes_suit(g))
+        return &fc_by_threes;
     const int of_bytes = g->type == FC_I16 && g->method == FC_SEPARABLE && fc_stored_size(g->x_type) == 1;
     return of_bytes && g->axis[DEPTH].k == 1 ? &fc_bytes : methods[g->method];
 }

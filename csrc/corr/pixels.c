@@ -97,8 +97,9 @@ static void pixels_beyond(const call *c, const scratch *s, const fc_pixels *g, p
 }
 
 static void pixels_band(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, char *out, ptrdiff_t out_row,
-                        ptrdiff_t rows, ptrdiff_t cols)
+                        ptrdiff_t out_result, ptrdiff_t rows, ptrdiff_t cols)
 {
+    (void)out_result; /* there is one */
     const fc_axis *axis = c->g->axis;
     const ptrdiff_t seen = reach(&axis[ROWS], rows), first = -low & (c->fc->vector_bytes - 1); /* so that vectors are aligned */
     fc_pixels down = {.stored = c->g->x_type, .phase = c->columns.phase, .row = 4 / c->x.size * c->columns.phase};

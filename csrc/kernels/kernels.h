@@ -102,16 +102,16 @@ typedef void fc_across_fn(const void *x, int stored, ptrdiff_t xs, const fc_taps
  * x is read up to the next whole two vectors. */
 typedef void fc_down_fn(void *to, int stored, const void *x, ptrdiff_t xs, const void *k, ptrdiff_t h, ptrdiff_t n,
                         unsigned divisor);
-/* Outer products of three by three taps, of FC_U8 (threes_tmpl.h). Rows of x are xs, and of out os bytes apart, taps of a row `apart`
- * elements. One term, stored as by `down`; or two, which the divisor leaves as they are: |s[0]| + |s[1]| if FC_L1, or FC_APART, s[1]
- * out_result bytes behind s[0]. */
+/* Outer products of three by three taps, of FC_U8 (threes_tmpl.h), from rows + 2 rows of x. Those of out are os bytes apart, taps of a
+ * row `apart` elements. One term, stored as by `down`; or two, which the divisor leaves as they are: |s[0]| + |s[1]| if FC_L1, or
+ * FC_APART, s[1] out_result bytes behind s[0]. */
 typedef struct {
     ptrdiff_t apart, out_result;
     int terms, combine;
     unsigned divisor;
     const void *down, *across;
 } fc_threes;
-typedef void fc_threes_fn(void *out, int stored, ptrdiff_t os, const void *x, ptrdiff_t xs, const fc_threes *g, ptrdiff_t rows,
+typedef void fc_threes_fn(void *out, int stored, ptrdiff_t os, const char *const *x, const fc_threes *g, ptrdiff_t rows,
                           ptrdiff_t cols);
 /* column += in - out, n sums of the arithmetic, of 16 bits or 32, of elements of half of them; out may be NULL. Of column whole vectors
  * are read and written. (windows_tmpl.h) */

@@ -33,8 +33,8 @@ FC_INLINE void NAME(put_places)(char *to, NAME(places) p, NAME(storing) s)
     }
 }
 
-FC_INLINE void NAME(threes_block)(const int terms, const int is_norm, char *out, ptrdiff_t os, const char *x, ptrdiff_t xs,
-                                  const fc_threes *g, ptrdiff_t rows, NAME(storing) s)
+FC_INLINE void NAME(threes_block)(const int terms, const int is_norm, char *out, ptrdiff_t os, const char *const *row,
+                                  ptrdiff_t j, const fc_threes *g, ptrdiff_t rows, NAME(storing) s)
 {
     const T *down_taps = g->down, *across_taps = g->across;
     const NAME(places) none = {vzero(), vzero()};
@@ -44,7 +44,8 @@ FC_INLINE void NAME(threes_block)(const int terms, const int is_norm, char *out,
     EACH(t, terms)
         EACH(a, 3)
             down[t][a] = vsplat(down_taps[3 * t + a]), across[t][a] = vsplat(across_taps[3 * t + a]), sum[t][a] = none;
-    for (ptrdiff_t i = -2; i < rows; i++, x += xs) {
+    for (ptrdiff_t i = -2; i < rows; i++) {
+        const char *const x = *row++ + j;
         const NAME(places) first = NAME(places_at)(x), last = NAME(places_at)(x + 2 * apart);
         NAME(places) middle = {first.odd, last.even};
         if (apart > 1)
@@ -66,7 +67,7 @@ FC_INLINE void NAME(threes_block)(const int terms, const int is_norm, char *out,
     }
 }
 
-static void NAME(threes)(void *out, int stored, ptrdiff_t os, const void *x, ptrdiff_t xs, const fc_threes *g, ptrdiff_t rows,
+static void NAME(threes)(void *out, int stored, ptrdiff_t os, const char *const *x, const fc_threes *g, ptrdiff_t rows,
                          ptrdiff_t cols)
 {
     const fc_quotient by = fc_quotient_of(g->divisor, 16);
@@ -77,17 +78,16 @@ static void NAME(threes)(void *out, int stored, ptrdiff_t os, const void *x, ptr
     for (ptrdiff_t j = 0; j < cols; j += 2 * VLEN) {
         if (cols - j < 2 * VLEN)
             j = cols - 2 * VLEN; /* what is written twice is the same */
-        const char *const from = (const char *)x + j;
         char *const to = (char *)out + j * (of_bytes ? 1 : (ptrdiff_t)sizeof(T));
         if (g->terms == 2 && g->combine == FC_L1)
-            NAME(threes_block)(2, 1, to, os, from, xs, g, rows, s);
+            NAME(threes_block)(2, 1, to, os, x, j, g, rows, s);
         else if (g->terms == 2)
-            NAME(threes_block)(2, 0, to, os, from, xs, g, rows, s);
+            NAME(threes_block)(2, 0, to, os, x, j, g, rows, s);
         else if (g->divisor == 1)
-            NAME(threes_block)(1, 0, to, os, from, xs, g, rows, s);
+            NAME(threes_block)(1, 0, to, os, x, j, g, rows, s);
         else if (by.has_ties)
-            divided.has_ties = 1, NAME(threes_block)(1, 0, to, os, from, xs, g, rows, divided);
+            divided.has_ties = 1, NAME(threes_block)(1, 0, to, os, x, j, g, rows, divided);
         else
-            NAME(threes_block)(1, 0, to, os, from, xs, g, rows, divided);
+            NAME(threes_block)(1, 0, to, os, x, j, g, rows, divided);
     }
 }

@@ -98,7 +98,9 @@ void check_threes(fc_threes_fn *threes)
         const fc_threes g = {.apart = apart, .out_result = out.plane, .terms = terms, .combine = combine, .divisor = divisor,
                              .down = taps[0], .across = taps[1]};
         say_case("to type %d, %d terms, divided by %u, %td apart, %td rows, %td columns", stored, terms, divisor, apart, rows, cols);
-        threes(out.p, stored, out.row, vx.p, vx.row, &g, rows, cols);
+        const char *row[16];
+        EACH(i, rows + 2) row[i] = vx.p + i * vx.row;
+        threes(out.p, stored, out.row, row, &g, rows, cols);
         verify_as(stored, out, results, rows, cols);
     }
 }
