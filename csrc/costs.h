@@ -184,6 +184,7 @@ static const fc_rate RATE_PRODUCTS = {3e3, 1e4}; /* elements: of x that are turn
 static const fc_rate RATE_LANES = {6e3, 1e4};    /* elements */
 static const fc_rate RATE_SLIDES = {7e3, 3e4};   /* bytes */
 static const fc_rate RATE_FOLDS = {1, 8e3};      /* bytes of columns; no multiply-adds */
+static const fc_rate RATE_ACTIVATIONS = {1, 1e4}; /* bytes; likewise */
 static const fc_rate RATE_POOLS = {1, 1.6e4};    /* bytes of x, and of rows that are met across; likewise (Zen 4) */
 
 /* ---- bands and rows (corr.c, boxes.c, gather.c, separable.c, lines.c, fold.c): CPU unknown */

@@ -211,6 +211,9 @@ typedef struct {
 static inline int fc_finishes(const fc_conv *g) { return g->add != 0 || g->activation != FC_CLAMP; }
 FC_API int fc_conv_run(const fc_conv *g); /* 1: `last` cannot be done for this layer, and nothing was done */
 
+/* activate.c: out[i] = f(x[i]), i < n, of FC_F32 or FC_F64; out may be x */
+FC_API int fc_activate(int type, char *out, const char *x, ptrdiff_t n, int activation, double low, double high, int threads);
+
 /* winograd.c: pairs of points of its tiles, which are twice as many outputs a side; 0: the layer is computed otherwise */
 FC_API int fc_winograd_pairs(const fc_conv *g);
 /* transforms.c: whether they compute it, or the data gradient; and the points of a tile, and how many of a kernel's elements lie

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 from fastconv.arguments.axes import Axis
+from fastconv.arguments.layers import Activated
 
 __test__: dict[str, Any]
 
@@ -94,7 +95,7 @@ class LayerPlan(ArraysPlan):
         w: NDArray[Any],
         axes: tuple[Axis, ...],
         groups: int,
-        clamp: tuple[float, float] | None,
+        activation: Activated | None,
         adds: bool,
         threads: int,
         adjoint: bool = ...,
@@ -121,6 +122,10 @@ class WeightPlan(LayerPlan):
         accuracy: str = "exact",
         forced: str | None = None,
     ) -> None: ...
+
+@disjoint_base
+class ActivationPlan(ArraysPlan):
+    def __init__(self, x: NDArray[Any], activation: Activated, threads: int) -> None: ...
 
 @disjoint_base
 class FoldPlan(ArraysPlan):

@@ -102,6 +102,7 @@ cdef extern from "fastconv.h" nogil:
         int accuracy, forced
         const char *learnt
         fc_conv_plan *plan
+    bint fc_finishes(const fc_conv *g)
     int fc_conv_run(const fc_conv *g)
     int fc_conv_weight_run(const fc_conv *g)
     int fc_conv_weight_pairs(const fc_conv *g)
@@ -112,6 +113,11 @@ cdef extern from "fastconv.h" nogil:
     bint fc_conv_tile(const fc_conv *g, fc_tile *tile)
     ptrdiff_t fc_conv_learn(const fc_conv *g, char *to)
 
+    int FC_CLAMP, FC_LEAKY_RELU, FC_HARDSIGMOID, FC_HARDSWISH, FC_SIGMOID, FC_SILU, FC_TANH, FC_GELU, FC_GELU_TANH
+    int fc_activate(int type, char *out, const char *x, ptrdiff_t n, int activation, double low, double high, int threads)
+
+ACTIVATIONS = {"clamp": FC_CLAMP, "leaky_relu": FC_LEAKY_RELU, "hardsigmoid": FC_HARDSIGMOID, "hardswish": FC_HARDSWISH,
+               "sigmoid": FC_SIGMOID, "silu": FC_SILU, "tanh": FC_TANH, "gelu": FC_GELU, "gelu_tanh": FC_GELU_TANH}
 ACCURACIES = {"exact": FC_EXACT, "default": FC_DEFAULT, "fast": FC_FAST}
 FORCED = {"winograd": FC_WINOGRAD, "fft": FC_TRANSFORMS}
 
@@ -143,9 +149,9 @@ cdef class LayerPlan(ArraysPlan):
         Of x only shape and strides count, of w the shape.
     axes : tuple of arguments.Axis
     groups : int
-    clamp : (low, high) or None
+    activation : arguments.Activated or None
     adds : bool
-        A fourth array is added before the clamp, which lies as the result does.
+        A fourth array is added before the activation, which lies as the result does.
     threads : int
         0: as many as are the default then.
     accuracy : {"exact", "default", "fast"}
@@ -160,13 +166,16 @@ cdef class LayerPlan(ArraysPlan):
 
     cdef fc_conv g
 
-    def __init__(self, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, clamp, bint adds, int threads,
+    def __init__(self, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, activation, bint adds, int threads,
                  bint adjoint=False, bint last=False, accuracy="exact", forced=None):
         self.describe(x, w, axes, groups, threads)
-        self.g.gradient, self.g.clamp, self.g.last = adjoint, clamp is not None and not adds, last
+        self.g.gradient, self.g.last = adjoint, last
         self.g.add = adds  # where it lies is known when it is there
+        self.g.low, self.g.high = -INFINITY, INFINITY
+        if activation is not None:
+            self.g.activation, self.g.low, self.g.high = ACTIVATIONS[activation[0]], activation[1], activation[2]
+        self.g.clamp = activation is not None and not fc_finishes(&self.g)
         self.g.accuracy, self.g.forced = ACCURACIES[accuracy], FORCED.get(forced, 0)
-        self.g.low, self.g.high = clamp if clamp is not None else (-INFINITY, INFINITY)
         self.scratch = "blocks of a convolution layer"
 
     cdef describe(self, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, int threads):
@@ -253,6 +262,24 @@ cdef class LayerPlan(ArraysPlan):
         kind = {FC_PRODUCTS: "products", FC_LANES: "lanes", FC_SLIDES: "slides", FC_WINOGRAD: "winograd",
                 FC_TRANSFORMS: "fft"}[plan.kind]
         return kind, plan.threads, plan.chunks, plan.part
+
+
+@cython.auto_pickle(False)
+cdef class ActivationPlan(ArraysPlan):
+    """The activation of elements of x, float32 or float64 and C-contiguous; the result may be x."""
+
+    cdef int type, activation
+    cdef ptrdiff_t count
+    cdef double low, high
+
+    def __init__(self, cnp.ndarray x, activation, int threads):
+        self.type = FC_F64 if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE else FC_F32
+        self.activation, self.low, self.high = ACTIVATIONS[activation[0]], activation[1], activation[2]
+        self.count, self.threads, self.nbytes = cnp.PyArray_SIZE(x), threads, sizeof(fc_conv)
+        self.products, self.scratch = 8.0 * self.count, "of activations"
+
+    cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
+        return fc_activate(self.type, out, read[0], self.count, self.activation, self.low, self.high, threads)
 
 
 @cython.auto_pickle(False)

@@ -72,7 +72,12 @@ FilterModes: TypeAlias = FilterMode | Sequence[FilterMode]
 Padding: TypeAlias = int | Literal["valid", "same"] | Sequence[int] | Sequence[Sequence[int]]
 PoolPadding: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]]
 PaddingMode: TypeAlias = boundaries.PaddingName
-Activation: TypeAlias = Literal["relu", "relu6"] | Sequence[float] | None
+Activation: TypeAlias = (
+    Literal["relu", "relu6", "leaky_relu", "hardsigmoid", "hardswish", "sigmoid", "silu", "tanh", "gelu", "gelu_tanh"]
+    | tuple[Literal["leaky_relu"], float]
+    | Sequence[float]
+    | None
+)
 Layout1d: TypeAlias = Literal["NCW", "NWC"]
 Layout2d: TypeAlias = Literal["NCHW", "NHWC"]
 Layout3d: TypeAlias = Literal["NCDHW", "NDHWC"]

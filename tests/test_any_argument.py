@@ -171,6 +171,7 @@ CALLS = {
     **of_rank(2),
     **of_rank(3),
     "nn.explain": (nn.explain, {"x_shape": (2, 4, 6, 5), "w_shape": (6, 4, 3, 2)}),
+    "nn.activate": (nn.activate, {"x": floats(1, 2, 6, 5), "activation": "silu"}),
     "nn.unfold": (nn.unfold, {"x": floats(1, 2, 6, 5), "kernel_size": 2}),
     "nn.fold": (nn.fold, {"x": floats(1, 8, 20), "output_size": (6, 5), "kernel_size": 2}),
     **{call: how for name in MADE if name != "Cat" for call, how in of_layer(name).items()},

@@ -357,7 +357,7 @@ ERRORS = {
     "padding_mode": (dict(padding_mode="mirror"), ValueError, "padding_mode.*mirror"),
     "reflect too far": (dict(padding_mode="reflect", padding=5), ValueError, "padding.*reflect"),
     "circular too far": (dict(padding_mode="circular", padding=6), ValueError, "padding.*circular"),
-    "activation": (dict(activation="tanh"), ValueError, "activation.*tanh"),
+    "activation": (dict(activation="swish"), ValueError, "activation.*swish"),
     "activation a number": (dict(activation=3), TypeError, "activation"),
     "activation upside down": (dict(activation=(1, 0)), ValueError, "activation"),
     "layout": (dict(layout="CHWN"), ValueError, "layout.*CHWN"),

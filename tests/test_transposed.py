@@ -196,7 +196,7 @@ ERRORS = {
     "output_padding negative": (dict(stride=2, output_padding=-1), ValueError, "output_padding.*0.*-1"),
     "output_padding a float": (dict(stride=2, output_padding=1.0), TypeError, "output_padding"),
     "output_padding of three": (dict(stride=2, output_padding=(1, 1, 1)), ValueError, "output_padding"),
-    "activation": (dict(activation="tanh"), ValueError, "activation.*tanh"),
+    "activation": (dict(activation="swish"), ValueError, "activation.*swish"),
     "integers": (dict(x=X.astype(int), w=W.astype(int)), TypeError, "x.*int64.*dtype"),
     "dtypes differ": (dict(w=W.astype("f4")), TypeError, "w.*float32.*float64"),
     "out of another shape": (dict(out=np.zeros((1, 6, 3, 3))), ValueError, r"out.*\(1, 6, 3, 3\).*\(1, 6, 7, 8\)"),

@@ -272,7 +272,17 @@ typedef void fc_lanes_out_fn(void *out, ptrdiff_t channel, ptrdiff_t step, const
 
 /* What becomes of results (finish_tmpl.h), which may be read where they are written:
  *   to[i][j] = f(from[i][j] + add[i][j]),  i < rows, j < cols;  add lies as `to` does, or is NULL */
-enum { FC_CLAMP /* between low and high; a NaN stays */ };
+enum {
+    FC_CLAMP,      /* between low and high; a NaN stays */
+    FC_LEAKY_RELU, /* times low where it is below 0 */
+    FC_HARDSIGMOID,
+    FC_HARDSWISH,
+    FC_SIGMOID,
+    FC_SILU,
+    FC_TANH,
+    FC_GELU,
+    FC_GELU_TANH,
+};
 typedef struct {
     void *to;
     const void *from, *add;

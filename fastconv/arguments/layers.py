@@ -29,7 +29,29 @@ from fastconv.arguments.values import as_index, as_numbers, as_out, compute_dtyp
 from fastconv.typing import IntOrTuple
 
 NOTHING: NDArray[Any] = np.empty(0)
-ACTIVATIONS = {"relu": (0.0, math.inf), "relu6": (0.0, 6.0)}
+ACTIVATIONS = {"relu": (0.0, math.inf), "relu6": (0.0, 6.0)}  # what they bring results between
+CURVES: tuple[str, ...] = ("leaky_relu", "hardsigmoid", "hardswish", "sigmoid", "silu", "tanh", "gelu", "gelu_tanh")
+SLOPE = 0.01  # of leaky_relu, where it is not said
+
+
+class Activated(NamedTuple):
+    """What becomes of results."""
+
+    name: str  # "clamp", or one of CURVES
+    low: float = 0.0  # bounds; low is the slope of leaky_relu
+    high: float = 0.0
+
+    @property
+    def clamp(self) -> tuple[float, float] | None:
+        """What they are brought between, if that is all."""
+        return self[1:] if self.name == "clamp" else None
+
+    @property
+    def word(self) -> Any:
+        """An argument that asks for it."""
+        if self.name == "clamp":
+            return next((name for name, bounds in ACTIVATIONS.items() if bounds == self[1:]), self[1:])
+        return (self.name, self.low) if self.name == "leaky_relu" and self.low != SLOPE else self.name
 
 
 class Layer(NamedTuple):
@@ -44,7 +66,7 @@ class Layer(NamedTuple):
     bias: NDArray[Any] | None
     axes: tuple[Axis, ...]
     groups: int
-    clamp: tuple[float, float] | None
+    activation: Activated | None
     shape: tuple[int, ...]  # of the result: (images, kernels, ...)
     dtype: np.dtype[Any]
     batched: bool
@@ -163,8 +185,8 @@ def layer_arguments(
     xa, wa = arrays[names.x], arrays[names.w]
     g = layer_geometry(rank, xa.shape, wa.shape, options, names)
     ba = as_bias(arrays.get("bias"), wa.shape[0], "kernel")
-    clamp, out = as_clamp(options.activation), as_out(options.out, g.asked(g.y_shape), dtype)
-    layer = Layer(g.first(xa), wa, ba, g.axes, g.groups, clamp, g.y_shape, dtype, g.batched, g.channels_last, out)
+    activation, out = as_activation(options.activation), as_out(options.out, g.asked(g.y_shape), dtype)
+    layer = Layer(g.first(xa), wa, ba, g.axes, g.groups, activation, g.y_shape, dtype, g.batched, g.channels_last, out)
     return layer if add is None else layer._replace(add=g.first(_as_result(arrays["add"], g.asked(g.y_shape))))
 
 
@@ -176,8 +198,8 @@ def transposed_arguments(
     xa, wa = arrays["x"], arrays["w"]
     g = transposed_geometry(rank, xa.shape, wa.shape, output_padding, options)
     ba = as_bias(arrays.get("bias"), g.x_shape[1], "channel")
-    clamp, out = as_clamp(options.activation), as_out(options.out, g.asked(g.x_shape), dtype)
-    return Layer(g.first(xa), wa, ba, g.axes, g.groups, clamp, g.x_shape, dtype, g.batched, False, out)
+    activation, out = as_activation(options.activation), as_out(options.out, g.asked(g.x_shape), dtype)
+    return Layer(g.first(xa), wa, ba, g.axes, g.groups, activation, g.x_shape, dtype, g.batched, False, out)
 
 
 def input_gradient_arguments(
@@ -346,14 +368,29 @@ def _grad_output(grad: NDArray[Any], g: Geometry, names: Names) -> NDArray[Any]:
     return g.first(grad)
 
 
-def as_clamp(activation: Any) -> tuple[float, float] | None:
-    """What results are brought between."""
+def as_activation(activation: Any) -> Activated | None:
+    """What becomes of results, if anything does."""
     if activation is None:
         return None
-    if isinstance(activation, str):
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation must be None, {', '.join(ACTIVATIONS)} or (low, high); got {activation!r}")
-        return ACTIVATIONS[activation]
+    name, *more = activation if is_listed(activation) and len(activation) else (activation,)
+    if not isinstance(name, str):
+        return Activated("clamp", *as_clamp(activation))
+    names = *ACTIVATIONS, *CURVES
+    if name not in names or (more and name != "leaky_relu"):
+        raise ValueError(
+            f"activation must be None, {', '.join(names)}, ('leaky_relu', slope) or (low, high); got {activation!r}"
+        )
+    if name in ACTIVATIONS:
+        return Activated("clamp", *ACTIVATIONS[name])
+    try:
+        (slope,) = map(float, more or [SLOPE])
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"activation must be ('leaky_relu', slope), a number; got {activation!r}") from None
+    return Activated(name, slope) if name == "leaky_relu" else Activated(name)
+
+
+def as_clamp(activation: Any) -> tuple[float, float]:
+    """What results are brought between."""
     try:
         low, high = map(float, activation if is_listed(activation) else ())
     except (TypeError, ValueError, OverflowError):

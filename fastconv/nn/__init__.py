@@ -28,6 +28,7 @@ from fastconv.nn.module import Module
 from fastconv.nn.modules import Conv1d, Conv2d, Conv3d
 from fastconv.nn.networks import Add, Cat, Graph, Sequential
 from fastconv.nn.optim import SGD, Parameter
+from fastconv.nn.pointwise import activate
 from fastconv.nn.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -113,6 +114,7 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Softmax",
+    "activate",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool1d_backward",
     "adaptive_avg_pool2d",

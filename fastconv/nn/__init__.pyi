@@ -116,6 +116,7 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Softmax",
+    "activate",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool1d_backward",
     "adaptive_avg_pool2d",
@@ -183,6 +184,16 @@ class _HowSums(_HowAny, total=False):
     """Of sums over outputs."""
 
     method: GradientMethod
+
+class _Activate(Protocol):
+    @overload
+    def __call__(
+        self, x: NDArray[_T], activation: Activation, *, out: NDArray[Any] | None = None, threads: int | None = None
+    ) -> NDArray[_T]: ...
+    @overload
+    def __call__(
+        self, x: ArrayLike, activation: Activation, *, out: NDArray[Any] | None = None, threads: int | None = None
+    ) -> NDArray[Any]: ...
 
 class _Conv(Protocol[_L_contra]):
     @overload
@@ -384,6 +395,7 @@ class _Fold(Protocol):
         threads: int | None = None,
     ) -> NDArray[Any]: ...
 
+activate: _Activate
 conv1d: _Conv[Layout1d]
 conv2d: _Conv[Layout2d]
 conv3d: _Conv[Layout3d]

@@ -25,6 +25,7 @@ from fastconv.arguments.values import as_word
 from fastconv.plans import Answer, planned
 from fastconv.reference import layers as exact
 from fastconv.reference import winograd
+from fastconv.reference.activations import activated, activated_bound
 from fastconv.reference.windows import continued
 from fastconv.runtime import _core, check_result, checking, thread_count
 from fastconv.typing import (
@@ -84,7 +85,7 @@ def conv1d(
     groups : int
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
     add : array_like, shape of the result, optional
-    activation : {None, "relu", "relu6"} or (low, high)
+    activation : str or (low, high), optional
     layout : {"NCW", "NWC"}, optional
     dtype : dtype, optional
     out : ndarray, optional
@@ -151,8 +152,9 @@ def conv2d(
         Is added to the sums and the bias before the activation, while they are in cache: the other branch of a residual
         block (He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, 2016). float16 is rounded once,
         behind all of it. If it overlaps `out`, the result is made elsewhere and copied.
-    activation : {None, "relu", "relu6"} or (low, high)
-        Bring every result between two numbers, at no cost: NaN stays NaN.
+    activation : str or (low, high), optional
+        What becomes of every result, as `activate` says: at no cost, if it is brought between two numbers, by a pair of
+        them, "relu" or "relu6". The others are applied to what was just computed, while it is in cache.
     layout : {"NCHW", "NHWC"}, optional
         Where the channels are in x and in the result; w stays as it is. Depthwise layers with one kernel a channel, and
         layers of one tap without padding or groups, read and write NHWC as it is; others make copies with the channels
@@ -260,7 +262,7 @@ def conv3d(
     groups : int
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
     add : array_like, shape of the result, optional
-    activation : {None, "relu", "relu6"} or (low, high)
+    activation : str or (low, high), optional
     layout : {"NCDHW", "NDHWC"}, optional
     dtype : dtype, optional
     out : ndarray, optional
@@ -363,7 +365,7 @@ class Engine(NamedTuple):
         """
         assert _core is not None
         plan = _core.LayerPlan(
-            x, w, axes, layer.groups, layer.clamp, layer.add is not None, self.threads, **self.words(), **how
+            x, w, axes, layer.groups, layer.activation, layer.add is not None, self.threads, **self.words(), **how
         )
         if self.method == "fft" and plan.transforms() is None:
             raise ValueError(
@@ -426,6 +428,10 @@ def learn(
 
 def error_bound(layer: Layer, engine: Engine, learnt: NDArray[Any] | None = None) -> NDArray[np.float64]:
     """How far the extension may be off."""
+    return activated_bound(layer.activation, _sums_bound(layer, engine, learnt), layer.compute_dtype, layer.dtype)
+
+
+def _sums_bound(layer: Layer, engine: Engine, learnt: NDArray[Any] | None) -> NDArray[np.float64]:
     bound = exact.layer_error_bound(layer)
     if _core is None or engine.method == "im2col":
         return bound
@@ -491,7 +497,7 @@ def _im2col(layer: Layer) -> NDArray[Any]:
         y = y + layer.bias.astype(dtype).reshape(-1, *(1,) * rank)
     if layer.add is not None:
         y = y + layer.add.astype(dtype)
-    return y if layer.clamp is None else np.clip(y, *map(dtype.type, layer.clamp))
+    return activated(layer.activation, y).astype(dtype, copy=False)
 
 
 def columns(x: NDArray[Any], axes: tuple[Axis, ...], groups: int) -> NDArray[Any]:

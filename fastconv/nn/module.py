@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, ClassVar, Self, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastconv.arguments.layers import as_activation
 from fastconv.arguments.values import as_flag, as_numbers, as_real
 from fastconv.nn.files import read_layer, write_layer
 from fastconv.nn.functional import Engine
@@ -232,6 +233,7 @@ class Weighted(Module):
 
     _weight: Parameter
     _bias: Parameter | None
+    _clamp: tuple[float, float] | None
 
     def _hold(self, weight: Array, bias: Array | None) -> None:
         self._weight = Parameter("weight", np.ascontiguousarray(weight))
@@ -257,6 +259,25 @@ class Weighted(Module):
         if self._bias is None:
             raise ValueError("bias cannot be set: this layer was made without")
         self._bias.value = like(self._bias.value, value, "bias")
+
+    def _end_with(self, activation: Activation) -> None:
+        asked = as_activation(activation)
+        self._clamp, self.activation = (None, None) if asked is None else (asked.clamp, asked.word)
+
+    def _passed(self, y: Array) -> NDArray[np.bool] | None:
+        """Which outputs the activation left alone; None: it does nothing.
+
+        Raises
+        ------
+        ValueError
+            It is none that brings them between two numbers.
+        """
+        if self.activation is not None and self._clamp is None:
+            raise ValueError(
+                "forward() is for layers that end with no activation but relu, relu6 and (low, high); this one ends "
+                f"with {self.activation!r}, which may be a layer of its own behind it"
+            )
+        return None if self._clamp is None else passed(y, *self._clamp)
 
     def _scaled(self, scale: NDArray[np.float64]) -> NDArray[np.float64]:
         """The weight with every output's channel times a number."""

@@ -20,7 +20,7 @@ from fastconv.arguments.layer_geometry import (
     pads_of,
     spans_of,
 )
-from fastconv.arguments.layers import as_bias, as_clamp, as_floats
+from fastconv.arguments.layers import as_bias, as_floats
 from fastconv.arguments.values import (
     as_count,
     as_flag,
@@ -34,7 +34,7 @@ from fastconv.arguments.values import (
 from fastconv.nn.explaining import Explanation, explained
 from fastconv.nn.functional import Engine, as_engine, conv, learn
 from fastconv.nn.gradients import backward
-from fastconv.nn.module import Weighted, asked_of, masked, passed
+from fastconv.nn.module import Weighted, asked_of, masked
 from fastconv.plans import planned
 from fastconv.typing import Accuracy, Activation, IntOrTuple, Layout, Padding, PaddingMode
 
@@ -143,8 +143,7 @@ class _Conv(Weighted):
         groups = layer_geometry(self.rank, x_shape, w.shape, how, NAMES).groups
         arrays, _ = as_floats({"weight": w, "bias": bias}, None, NAMES.owner)
         first = as_bias(arrays.get("bias"), w.shape[0], "kernel")
-        self._clamp = as_clamp(options.activation)
-        self.activation = options.activation if isinstance(options.activation, str) else self._clamp
+        self._end_with(options.activation)
         self._asked = how._replace(groups=groups, activation=self.activation)
         self._how = self._asked[: len(SAVED)]
         self.layout = options.layout
@@ -189,7 +188,7 @@ class _Conv(Weighted):
         and which outputs the activation left alone: of the others, the bounds included, no gradient passes."""
         y = super().forward(x)
         assert self._seen is not None
-        self._seen = *self._seen, None if self._clamp is None else passed(y, *self._clamp)
+        self._seen = *self._seen, self._passed(y)
         return y
 
     def _gradient(self, x: NDArray[Any], grad: NDArray[Any], needs_input: bool) -> NDArray[Any] | None:

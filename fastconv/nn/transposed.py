@@ -19,6 +19,7 @@ from fastconv.arguments.layers import Layer, transposed_arguments
 from fastconv.nn.functional import Engine, Ways, as_engine, carried_out, computed, readable, room_for
 from fastconv.plans import Answer, planned
 from fastconv.reference import adjoints, windows, winograd
+from fastconv.reference.activations import activated, activated_bound
 from fastconv.reference.layers import transformed_error_bound
 from fastconv.runtime import _core
 from fastconv.typing import Accuracy, Activation, IntOrTuple, LayerMethod, Padding
@@ -57,7 +58,7 @@ def conv_transpose1d(
     padding : int, (int,), ((int, int),), "valid" or "same"
     output_padding : int
     groups : int
-    activation : {None, "relu", "relu6"} or (low, high)
+    activation : str or (low, high), optional
     dtype : dtype, optional
     out : ndarray, optional
     method : {"auto", "direct", "winograd", "fft", "im2col", "numpy"}
@@ -177,7 +178,7 @@ def conv_transpose3d(
     padding : int, three of them, three pairs, "valid" or "same"
     output_padding : int or (int, int, int)
     groups : int
-    activation : {None, "relu", "relu6"} or (low, high)
+    activation : str or (low, high), optional
     dtype : dtype, optional
     out : ndarray, optional
     method : {"auto", "direct", "winograd", "fft", "im2col", "numpy"}
@@ -227,6 +228,10 @@ def adjoint(
 
 def error_bound(layer: Layer, engine: Engine) -> NDArray[np.float64]:
     """How far the extension may be off."""
+    return activated_bound(layer.activation, _sums_bound(layer, engine), layer.compute_dtype, layer.dtype)
+
+
+def _sums_bound(layer: Layer, engine: Engine) -> NDArray[np.float64]:
     bound = adjoints.transposed_error_bound(layer)
     if _core is None or engine.method == "im2col":
         return bound
@@ -281,4 +286,4 @@ def _col2im(layer: Layer) -> NDArray[Any]:
     y = windows.added_back(X.swapaxes(0, 1), layer.axes)
     if layer.bias is not None:
         y = y + layer.bias.astype(dtype).reshape(-1, *(1,) * len(layer.axes))
-    return y if layer.clamp is None else np.clip(y, *map(dtype.type, layer.clamp))
+    return activated(layer.activation, y).astype(dtype, copy=False)

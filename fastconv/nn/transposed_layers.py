@@ -18,10 +18,10 @@ from fastconv.arguments.layer_geometry import (
     spans_of,
     transposed_geometry,
 )
-from fastconv.arguments.layers import as_bias, as_clamp, as_floats
+from fastconv.arguments.layers import as_bias, as_floats
 from fastconv.arguments.values import as_count, as_flag, as_own_numbers, float_dtype, generator, per_axis
 from fastconv.nn import functional, gradients, transposed
-from fastconv.nn.module import Weighted, asked_of, masked, passed
+from fastconv.nn.module import Weighted, asked_of, masked
 from fastconv.typing import Accuracy, Activation, IntOrTuple, Padding
 
 __all__ = ["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
@@ -107,9 +107,7 @@ class _ConvTranspose(Weighted):
         transposed_geometry(self.rank, x_shape, w.shape, how["output_padding"], options, NAMES)
         arrays, _ = as_floats({"weight": w, "bias": bias}, None, NAMES.owner)
         first = as_bias(arrays.get("bias"), groups * w.shape[1], "kernel")
-        self._clamp = as_clamp(how["activation"])
-        activation: Any = how["activation"] if isinstance(how["activation"], str) else self._clamp
-        self.activation = activation
+        self._end_with(how["activation"])
         more = per_axis(how["output_padding"], self.rank, "output_padding", least=0)
         made = stride, padding, more, groups, dilation, self.activation
         self._how = dict(zip(SAVED, made, strict=True))
@@ -127,7 +125,7 @@ class _ConvTranspose(Weighted):
         and which outputs the activation left alone."""
         y = super().forward(x)
         assert self._seen is not None
-        self._seen = *self._seen, None if self._clamp is None else passed(y, *self._clamp)
+        self._seen = *self._seen, self._passed(y)
         return y
 
     def _gradient(self, x: NDArray[Any], grad: NDArray[Any], needs_input: bool) -> NDArray[Any] | None:

@@ -5,6 +5,7 @@ It is the test oracle, and what `method="numpy"` and `fastconv.checked()` run. E
 the formula; speed is no concern here.
 """
 
+from fastconv.reference.activations import activate
 from fastconv.reference.adjoints import (
     conv1d_input,
     conv1d_weight,
@@ -33,6 +34,7 @@ from fastconv.reference.rounding import FAINT as FAINT
 from fastconv.reference.rounding import error_bound
 
 __all__ = [
+    "activate",
     "conv1d",
     "conv1d_input",
     "conv1d_weight",

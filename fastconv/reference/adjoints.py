@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments import layer_geometry, layers
+from fastconv.reference.activations import activated
 from fastconv.reference.rounding import absolute, sum_bound
 from fastconv.reference.windows import added_back, continued, extents, under
 
@@ -197,7 +198,7 @@ def transposed(c: layers.Layer) -> NDArray[Any]:
     y = _scattered(c, c.x.astype(np.float64), c.w.astype(np.float64))
     if c.bias is not None:
         y += c.bias.astype(np.float64).reshape(-1, *(1,) * len(c.axes))
-    return y if c.clamp is None else np.clip(y, *c.clamp)
+    return activated(c.activation, y)
 
 
 def _scattered(c: layers.Layer, x: NDArray[Any], w: NDArray[Any]) -> NDArray[Any]:

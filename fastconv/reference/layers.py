@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments import layer_geometry, layers
+from fastconv.reference.activations import activated
 from fastconv.reference.rounding import absolute, norm, sum_bound, transform_error
 from fastconv.reference.windows import continued, under
 
@@ -69,7 +70,7 @@ def layer(c: layers.Layer) -> NDArray[Any]:
         y += c.bias.astype(np.float64).reshape(-1, *(1,) * len(c.axes))
     if c.add is not None:
         y += c.add
-    return y if c.clamp is None else np.clip(y, *c.clamp)
+    return activated(c.activation, y)
 
 
 def _products(c: layers.Layer, x: NDArray[Any], w: NDArray[Any]) -> NDArray[Any]:

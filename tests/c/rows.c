@@ -81,30 +81,6 @@ void check_split(fc_split_fn *split)
         }
 }
 
-void check_finish(fc_finish_fn *finish)
-{
-    for (ptrdiff_t n = 1; n <= 70; n++) {
-        const ptrdiff_t rows = 1 + n % 3;
-        const int adds = n % 2, in_place = n % 5 < 2;
-        randomize(0, type);
-        view v = lay(dest, ADJACENT, 1, rows, n, NULL), from = lay(source[0], ADJACENT, 1, rows, n, x);
-        char *add = place(1, (rows - 1) * v.row + n * size);
-        EACH(i, rows) EACH(j, n) {
-            put(add + i * v.row + j * size, x[0][i][j], type);
-            if (in_place)
-                put(element(v, 0, i, j), x[0][i][j], type);
-            const double sum = adds ? 2 * x[0][i][j] : x[0][i][j];
-            want[0][i][j] = (cell){.sum = fmin(fmax(sum, -0.5), 0.25), .mass = 1, .n = 1};
-            want[0][i][j].wide = (long double)want[0][i][j].sum;
-        }
-        say_case("%td rows of %td elements, in place %d, added %d", rows, n, in_place, adds);
-        const fc_finishing g = {.to = v.p, .from = in_place ? v.p : from.p, .add = adds ? add : NULL, .rows = rows, .cols = n,
-                                .ts = v.row / size, .fs = (in_place ? v.row : from.row) / size, .low = -0.5, .high = 0.25};
-        finish(&g);
-        verify(v, 1, rows, n);
-    }
-}
-
 void check_transpose(fc_transpose_fn *transpose)
 {
     for (ptrdiff_t rows = 16; rows <= 48; rows += 16)
