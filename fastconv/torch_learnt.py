@@ -17,6 +17,7 @@ from fastconv.torch_ops import LAST, How, as_array, as_tensor, is_differentiated
 
 MOST_SHAPES = 64  # of inputs, that what is learnt of weights is remembered for,
 MOST_VALUES = 4  # and how many times it may be learnt
+UNKNOWN: Any = object()  # whether something was learnt; None: there was nothing to learn
 SEEN = 64  # elements of weights, about, by which it is noticed that PyTorch was not told of a change
 
 
@@ -46,6 +47,16 @@ class _Made(NamedTuple):
             and self.seen == self.elements.tobytes()
         )
 
+    def learn(self, rank: int, x: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:
+        """What helps arrays like x, or None."""
+        if len(self.by_shape) >= MOST_SHAPES or len(self.values) >= MOST_VALUES:
+            self.by_shape.clear()
+            self.values.clear()
+        how = *self.options, None, None
+        values = learn(rank, x, self.array, how, self.engine, GRADIENT_NAMES, self.values)
+        self.by_shape[shape] = values
+        return values
+
 
 class Learnt:
     """What a module makes of its weights, where nothing is differentiated; copies and files begin anew."""
@@ -58,25 +69,19 @@ class Learnt:
 
     def output(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, how: How) -> torch.Tensor | None:
         """The layer's output; None: it is to be computed in another way, as nothing is known that would help."""
-        if torch.compiler.is_compiling() or is_differentiated(x, weight, bias) or is_watched(x, weight, bias):
+        if torch.compiler.is_compiling() or is_watched(x, weight, bias) or is_differentiated(x, weight, bias):
             return None
         made, rank, last = self._made, x.ndim - 2, how.channels_last
         if made is None or not made.is_of(weight, how):
             made = self._made = _made_of(weight, how)
         if made is None:
             return None
-        array: NDArray[Any] = np.moveaxis(as_array(x), 1, -1) if last else as_array(x)
-        shape = x.shape
-        if shape not in made.by_shape:
-            if len(made.by_shape) == MOST_SHAPES or len(made.values) == MOST_VALUES:
-                made.by_shape.clear()
-                made.values.clear()
-            made.by_shape[shape] = learn(
-                rank, array, made.array, (*made.options, None, None), made.engine, GRADIENT_NAMES, made.values
-            )
-        values = made.by_shape[shape]
+        values = made.by_shape.get(x.shape, UNKNOWN)
         if values is None and not made.is_copy:
             return None
+        array: NDArray[Any] = np.moveaxis(as_array(x), 1, -1) if last else as_array(x)
+        if values is UNKNOWN:
+            values = made.learn(rank, array, x.shape)
         first = None if bias is None else as_array(bias)
         y = output(rank, array, made.array, first, None, None, values, made.options, tuple(made.engine))
         return as_tensor(np.moveaxis(y, -1, 1) if last else y, x.dtype, last)

@@ -183,7 +183,7 @@ def computed(
 
 
 def is_differentiated(*tensors: torch.Tensor | None) -> bool:
-    """Whether a derivative of what is computed of the tensors may be asked for."""
+    """Whether a derivative of what is computed of the tensors may be asked for, where no transform of torch.func is."""
     if torch.is_grad_enabled():
         for t in tensors:
             if t is not None and t.requires_grad:
@@ -235,7 +235,7 @@ class ChannelSums(torch.autograd.Function):
 
 def channel_sums(y: torch.Tensor) -> torch.Tensor:
     """`ChannelSums`."""
-    plain = not torch.compiler.is_compiling() and not is_differentiated(y) and not is_watched(y)
+    plain = not torch.compiler.is_compiling() and not is_watched(y) and not is_differentiated(y)
     sums: torch.Tensor = _channel_sums(y) if plain else ChannelSums.apply(y)
     return sums
 

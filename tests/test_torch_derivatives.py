@@ -177,6 +177,7 @@ def test_transforms(rng):
 
         yield from (t(lambda w: c(x, w, padding=1))(w) for t in (jacrev, jacfwd))
         yield from (t(loss)(w) for t in (grad, hessian))
+        yield hessian(lambda b: (c(x, w, b) ** 3).sum())(w.flatten()[:2])
         yield from (t(u(loss))(w) for t in (jacrev, jacfwd) for u in (jacrev, jacfwd))
         yield from vjp(loss, w)[1](torch.ones((), dtype=w.dtype))
         yield vmap(grad(loss), in_dims=(None, 0))(w, xs)
