@@ -238,6 +238,17 @@ def test_bad_nodes_are_refused_before_anything_runs(case):
     assert "node" in str(error.value) or "Node" in str(error.value)
 
 
+def test_dtypes_are_known_from_node_to_node():
+    nodes = [
+        helper.make_node("Cast", ["x"], ["c"], to=TensorProto.INT32),
+        helper.make_node("Neg", ["c"], ["n"]),
+        helper.make_node("Conv", ["n", "w"], ["y"], "the node"),
+    ]
+    made = model(nodes, {"x": F}, {"y": (np.float32, 4)}, {"w": K})
+    with pytest.raises(ValueError, match="Conv node 'the node': input 'n' has dtype int32"):
+        fastconv.onnx.session(made)
+
+
 def test_unknown_operators_are_refused():
     node = helper.make_node("Other", ["x"], ["y"], "the one", domain="somebody")
     made = model([node], {"x": F}, {"y": (np.float32, 4)}, opsets=[helper.make_opsetid("somebody", 1)])
@@ -255,6 +266,7 @@ def test_what_is_given_to_a_session():
         ({}, ValueError, "'x' are missing"),
         ({**feeds, "z": F}, ValueError, "'z' is unknown; the model has 'x'"),
         ({"x": F.astype(np.float64)}, TypeError, "'x' must have dtype float32; got float64"),
+        ({"x": F.tolist()}, TypeError, "'x' must be an array of float32; got list"),
         ({"x": F[0]}, ValueError, r"'x' must have shape \(1, 2, 5, 5\); got \(2, 5, 5\)"),
     ):
         with pytest.raises(error, match=message):

@@ -17,6 +17,7 @@ from onnx import external_data_helper, helper
 from fastconv.onnx.operators import what_of
 
 LARGEST = 2**31 - 1  # bytes of a file in the format of models
+UNKNOWN = "tensor(undefined)"
 PACKED = {"UINT4": 2, "INT4": 2, "FLOAT4E2M1": 2, "UINT2": 4, "INT2": 4}  # elements in a byte
 
 
@@ -147,21 +148,52 @@ def read_external(tensor: Any, needed: int, folder: Path | None) -> None:
 
 
 def check_types(model: Any) -> None:
-    """See that every node gets dtypes that ONNX allows it, as far as they are known."""
+    """See that every node gets dtypes that ONNX allows it, as far as these are known without running it.
+
+    Raises
+    ------
+    ValueError
+        Naming node and input.
+    """
     versions = {entry.domain: entry.version for entry in model.opset_import}
-    inferred = onnx.shape_inference.infer_shapes(model)
-    types: dict[str, int] = {}
-    for graph in graphs(inferred.graph):
-        types |= {t.name: t.data_type for t in graph.initializer}
-        types |= {v.name: v.type.tensor_type.elem_type for v in (*graph.input, *graph.value_info, *graph.output)}
+    types: dict[str, str] = {}  # of results, in the words of onnx
+    for graph in graphs(model.graph):
+        types |= {t.name: _word(t.data_type) for t in graph.initializer}
+        types |= {v.name: _word(v.type.tensor_type.elem_type) for v in (*graph.value_info, *graph.input)}
+    for graph in graphs(model.graph):
         for node in graph.node:
             if onnx.defs.has(node.op_type, node.domain):
                 schema = onnx.defs.get_schema(node.op_type, versions[node.domain], node.domain)
-                for number, name in enumerate(node.input):
-                    allowed = schema.inputs[min(number, len(schema.inputs) - 1)].types
-                    dtype = onnx.TensorProto.DataType.Name(types.get(name, 0)).lower()
-                    if dtype != "undefined" and f"tensor({dtype})" not in allowed:
-                        raise ValueError(
-                            f"{what_of(node)}: input {name!r} has dtype {dtype}; "
-                            f"accepted are {', '.join(sorted(allowed))}"
-                        )
+                types |= _types_of_outputs(node, schema, types)
+
+
+def _types_of_outputs(node: Any, schema: Any, types: dict[str, str]) -> dict[str, str]:
+    """Of the results of a node, whose inputs are checked."""
+    bound: dict[str, str] = {}  # types by what the operator calls them
+    for formal, name in _with_formal(schema.inputs, node.input):
+        dtype = types.get(name, UNKNOWN)
+        if dtype != UNKNOWN and dtype not in formal.types:
+            raise ValueError(
+                f"{what_of(node)}: input {name!r} has dtype {dtype[7:-1]}; "
+                f"accepted are {', '.join(sorted(formal.types))}"
+            )
+        if dtype != UNKNOWN:
+            bound.setdefault(formal.type_str, dtype)
+    asked = next((_word(a.i) for a in node.attribute if a.name in ("to", "dtype")), None)
+    asked = next((_word(a.t.data_type) for a in node.attribute if a.HasField("t")), asked)
+    found = {}
+    for formal, name in _with_formal(schema.outputs, node.output):
+        only = next(iter(formal.types)) if len(formal.types) == 1 else UNKNOWN
+        found[name] = bound.get(formal.type_str) or asked or only
+    return found
+
+
+def _with_formal(formal: Any, names: Any) -> Iterator[tuple[Any, str]]:
+    """Names with what an operator says of them; the last may stand for several."""
+    for number, name in enumerate(names):
+        if name:
+            yield formal[min(number, len(formal) - 1)], name
+
+
+def _word(data_type: int) -> str:
+    return f"tensor({onnx.TensorProto.DataType.Name(data_type).lower()})"
