@@ -25,7 +25,7 @@
 
 /* ---- sizes ------------------------------------------------------------------------------------- */
 
-/* Outputs of a tile: with its halo, and that of the separable method, it stays in L2. */
+/* Outputs of a tile: with its halo, and that of the separable method, it stays in L2. None is much narrower than the others. */
 static void boxes_size_tile(call *c)
 {
     const fc_axis *axis = c->g->axis;
@@ -33,7 +33,9 @@ static void boxes_size_tile(call *c)
     out[DEPTH] = min(deep, axis[DEPTH].out);
     out[ROWS] = clamp(tall / axis[ROWS].stride, 1, axis[ROWS].out);
     ptrdiff_t wide = min(CORR_AREA / out[DEPTH] / out[ROWS], CORR_WIDEST), least = out[COLS] > 0 ? out[COLS] : CORR_WIDE;
-    out[COLS] = clamp(max(wide, least) / axis[COLS].stride, 1, axis[COLS].out);
+    const ptrdiff_t most = clamp(max(wide, least) / axis[COLS].stride, 1, axis[COLS].out),
+                    tiles = parts_of(axis[COLS].out, most);
+    out[COLS] = min(most, round_up(parts_of(axis[COLS].out, tiles), CORR_WIDE));
 }
 
 /* Whether strips at the left and right edges, `cols` outputs across, are turned: that takes enough rows for a block of vectors,
