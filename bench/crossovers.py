@@ -81,6 +81,8 @@ def winograd() -> Calls:
     calls = [layer("conv2d", (1, c, n, n), (max(c, 16), c, 3, 3), **how) for how in hows for c, n in sides]
     longer = ((64, 28, 5, 5), (192, 14, 5, 5), (192, 17, 1, 7), (64, 28, 5, 1), (128, 28, 2, 2), (64, 56, 7, 7))
     calls += [layer("conv2d", (1, c, n, n), (c, c, *taps), **how) for how in hows for c, n, *taps in longer]
+    for c, n, d in ((64, 56, 2), (128, 28, 2), (64, 56, 4), (256, 33, 6), (32, 112, 4)):
+        calls.append(layer("conv2d", (1, c, n, n), (c, c, 3, 3), padding=d, dilation=d, accuracy="fast"))
     return dict(calls)
 
 

@@ -97,7 +97,9 @@ enum {
     WINOGRAD_LEARN_NEAR = 20,                 /* which have them all in memory that is */
     WINOGRAD_LEARN_FAR = 120,                 /* or is not kept for the next call: */
     WINOGRAD_NEAR = 16 << 20,                 /* bytes */
+    WINOGRAD_STEP = 1,                        /* an element that is read, or stored, away from its neighbours */
 };
+enum { WINOGRAD_WIDE = 1024 }; /* taps of float16 that are widened in one go */
 enum { WINOGRAD_LARGEST = 7 << 19 }; /* bytes of the values of so many tiles, at most */
 /* By pairs of points: values of a channel, and the products of a kernel, each of them; and a row of a channel */
 static const double WINOGRAD_IN[3] = {0, 5.5, 5.5}, WINOGRAD_OUT[3] = {0, 8, 11}, WINOGRAD_ROW[3] = {30, 44, 70};

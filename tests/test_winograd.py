@@ -51,6 +51,16 @@ LONGER = [
     ((1, 4, 70), (3, 4, 9), {}),
     ((1, 3, 4, 9, 12), (2, 3, 2, 5, 2), {"padding": (1, 2, 1)}),
 ]
+# Dilated: phases of one output and more, some of which see nothing; of rows, of depth; more of them than a block holds
+DILATED = [
+    ((2, 19, 14, 37), (5, 19, 3, 3), {"padding": 2, "dilation": 2}),
+    ((1, 17, 9, 40), (5, 17, 3, 3), {"padding": (4, 12), "dilation": (4, 12)}),
+    ((3, 6, 21, 20), (9, 2, 5, 2), {"padding": ((3, 0), (0, 5)), "dilation": (1, 5), "groups": 3}),
+    ((1, 3, 2, 3), (4, 3, 3, 3), {"padding": 5, "dilation": 4}),
+    ((2, 5, 9, 1), (4, 5, 3, 3), {"padding": (1, 18), "dilation": (1, 7)}),
+    ((1, 4, 90), (3, 4, 4), {"dilation": 6}),
+    ((1, 3, 6, 9, 12), (2, 3, 2, 3, 3), {"padding": (2, 3, 1), "dilation": (3, 3, 1)}),
+]
 
 
 @pytest.mark.parametrize("pairs", [1, 2])
@@ -89,9 +99,9 @@ def test_values(isa, rng, layer):
             WEIGHT[rank](x, kernel, reals(rng, y.shape, "float32"), **asked)
 
 
-@pytest.mark.parametrize("layer", LONGER, ids=[str(s[:2]) for s in LONGER])
-def test_parts_of_kernels(isa, rng, layer):
-    """The same for kernels of other taps; bits depend on neither batch nor threads; what is not finite is met."""
+@pytest.mark.parametrize("layer", LONGER + DILATED, ids=[str(s[:2]) for s in LONGER + DILATED])
+def test_parts_of_kernels_and_phases(isa, rng, layer):
+    """The same for kernels of other taps, and dilated ones; bits depend on neither batch nor threads."""
     shape, kernel, how = layer
     rank = len(shape) - 2
     x, w, bias = layer_of(rng, integers, shape, kernel)
@@ -126,6 +136,44 @@ def test_parts_have_the_same_bits(rng):
                 if other != "base":
                     with fastconv.use_isa(other):
                         cases.assert_same_bits(nn.conv2d(x, w, bias, method="winograd", **how), y)
+
+
+def test_phases_lie_anywhere(rng):
+    """x of any strides, an image that is added, an activation: elements of a phase are stored one by one."""
+    base = integers(rng, (2, 30, 31, 12), "float32")
+    w, bias = integers(rng, (8, 12, 3, 3), "float32"), integers(rng, 8, "float32")
+    for x in base.transpose(0, 3, 1, 2), base.transpose(0, 3, 1, 2)[:, :, ::-1, ::2], base[0].T.astype(">f4"):
+        for dilation in 2, 3, (1, 4), (3, 1):
+            how = {"padding": 2, "dilation": dilation, "method": "winograd"}
+            y = nn.conv2d(x, w, bias, **how)
+            np.testing.assert_array_equal(y, nn.conv2d(x, w, bias, **how | {"method": "numpy"}))
+            branch = integers(rng, y.shape, "float32").astype(y.dtype)
+            added = nn.conv2d(x, w, bias, add=branch, activation="relu", **how)
+            np.testing.assert_array_equal(added, np.maximum(y + branch, 0))
+
+
+@pytest.mark.parametrize("taps", [(3, 3), (5, 5), (4, 2)])
+def test_float16(isa, rng, taps):
+    """Tiles of 4x4 outputs, whose errors are lost among those of rounding to float16."""
+    x, w, bias = (reals(rng, shape, "float16") for shape in ((2, 40, 19, 30), (30, 40, *taps), 30))
+    w /= np.float16(20)
+    exact = nn.conv2d(x.astype("f8"), w.astype("f8"), bias.astype("f8"), padding=1)
+    y, direct = (nn.conv2d(x, w, bias, padding=1, method=method) for method in ("winograd", "direct"))
+
+    def errors(of):
+        return np.array([np.sqrt(np.mean((of - exact) ** 2)), np.abs(of - exact).max()])
+
+    assert (errors(y) <= errors(direct) * 1.01).all() and y.dtype == np.float16
+    cases.assert_same_bits(nn.conv2d(x[1], w, bias, padding=1, method="winograd", threads=3), y[1])
+    layer = nn.Conv2d.from_weights(w, bias, padding=1)
+    assert layer.explain(x.shape).tile == 4
+    cases.assert_same_bits(layer(x), y)
+    with fastconv.checked():
+        nn.conv2d(x, w, bias, padding=1, method="winograd", activation="relu")
+        nn.conv2d_input(x.shape, w, y, padding=1, method="winograd")
+    x[0, 3, 5, 5] = np.nan
+    y, direct = (nn.conv2d(x, w, bias, padding=1, method=method) for method in ("winograd", "direct"))
+    cases.assert_same_bits(y[0], direct[0])
 
 
 @pytest.mark.parametrize("mode", PADDING_MODES)
@@ -452,7 +500,7 @@ def test_words(rng):
     deep = np.ones((1, 2, 40, 3, 3), "f4")
     with pytest.raises(ValueError, match="method='winograd' takes kernels of several taps"):
         nn.conv3d_weight(deep, deep.shape, np.ones((1, 1, 1, 1, 1), "f4"), method="winograd")
-    for bad in {"stride": 2}, {"dilation": 2}, {"dtype": "float64"}:
+    for bad in {"stride": 2}, {"dilation": 2, "padding": 1, "padding_mode": "reflect"}, {"dtype": "float64"}:
         with pytest.raises(ValueError, match="method='winograd' takes kernels of several taps"):
             nn.conv2d(x, w, method="winograd", **bad)
     many = np.ones((1, 1700, 5, 5), "f4"), np.ones((1, 1700, 3, 3), "f4")

@@ -233,8 +233,9 @@ FC_API ptrdiff_t fc_transforms_learn(const layer *l, char *to);
  * what it does in these: it returns 1 where something is not finite, and all is to be computed once more. */
 FC_API ptrdiff_t fc_winograd_weight_bytes(const layer *l);
 FC_API int fc_winograd_weight_run_in(const layer *l, char *memory);
-/* zones.c: products without the taps that meet nothing but zeros; returns 1 where few do */
+/* zones.c: products without the taps that meet nothing but zeros; returns 1 where few do. And whether all weights are finite */
 FC_API int fc_zones_run(const layer *l);
+FC_API int fc_weights_are_finite(const layer *l);
 FC_API int fc_single_run(const layer *l);
 FC_API int fc_slides_run(const layer *l);
 /* bias_first: sums begin with it, as in slides.c; else it comes last */

@@ -18,7 +18,8 @@
  *   3. Value by value, the kernels' matrix is multiplied by the block's, a part of the channels at a time: sums stay small.
  *   4. Products of a few kernels become outputs, tile by tile a lane, and are copied to their places.
  *
- * Depth taps are more channels. The values of a block, and the products of a few kernels, stay in L2. Tiles begin at the first output
+ * Depth taps are more channels. Dilated taps adjoin in what every so many rows and columns of x hold, and every so many outputs see: such a
+ * phase is a plane of its own. float16 becomes values where it is read, and is stored from the outputs of a block. The values of a block, and the products of a few kernels, stay in L2. Tiles begin at the first output
  * of an image, so bits depend on neither the block nor the batch, the threads or the vectors.
  *
  * What is not finite may spoil outputs of a tile whose windows do not hold it, or become NaN where it is infinite. An image with such an
@@ -29,7 +30,10 @@
 
 /* ---- whether, and how -------------------------------------------------------------------------- */
 
-static ptrdiff_t tiles_along(const layer *l, int axis, int pairs) { return parts_of(l->axis[axis].out, winograd_outputs(pairs)); }
+static ptrdiff_t tiles_along(const layer *l, int axis, int pairs)
+{
+    return parts_of(winograd_phase_outputs(&l->axis[axis]), winograd_outputs(pairs));
+}
 
 /* What products of so many tiles cost, in tiles of whole vectors: of the last few, vectors run over kernels (winograd_tmpl.h) */
 static ptrdiff_t winograd_lanes(ptrdiff_t tiles, ptrdiff_t lanes)
@@ -54,7 +58,8 @@ static double winograd_cost(const layer *l, int pairs)
     const double values = (double)(winograd_values(points.rows) * winograd_values(points.cols));
     const double met = winograd_values_of(&axis[ROWS], points.rows, 0) * winograd_values_of(&axis[COLS], points.cols, 0);
     const double made = winograd_values_of(&axis[ROWS], points.rows, 1) * winograd_values_of(&axis[COLS], points.cols, 1);
-    const ptrdiff_t tiles = tiles_along(l, ROWS, points.rows) * tiles_along(l, COLS, points.cols), planes = axis[DEPTH].out;
+    const ptrdiff_t tiles = tiles_along(l, ROWS, points.rows) * tiles_along(l, COLS, points.cols);
+    const ptrdiff_t planes = axis[DEPTH].out * winograd_phases(&axis[ROWS]) * winograd_phases(&axis[COLS]);
     const double vectors = (double)(planes * parts_of(tiles, WINOGRAD_LANES));
     const ptrdiff_t lanes = max(winograd_lanes(tiles, WINOGRAD_LANES), WINOGRAD_LANES); /* fewer wait for values of kernels */
     const double products = (double)(planes * lanes) / WINOGRAD_LANES;
@@ -65,14 +70,27 @@ static double winograd_cost(const layer *l, int pairs)
     const int line = points.rows && points.cols ? 0 : WINOGRAD_LEARN_LINE;
     const double learning = l->g->learnt ? 0 : made * (double)(learn + line) / WINOGRAD_LANES;
     const double each = values * (WINOGRAD_VALUE + WINOGRAD_OUT[pairs] * kernels) + made * WINOGRAD_IN[pairs] * channels;
-    const double each_row = (double)(planes * axis[ROWS].out * winograd_parts(&axis[COLS])) * channels * WINOGRAD_ROW[points.cols];
-    return WINOGRAD_CALL + each_row + vectors * each + (products * met + learning) * channels * kernels;
+    const ptrdiff_t rows = planes * winograd_phase_outputs(&axis[ROWS]);
+    const double each_row = (double)(rows * winograd_parts(&axis[COLS])) * channels * WINOGRAD_ROW[points.cols];
+    const int steps = winograd_apart(&axis[COLS]) > 1;
+    const double in_steps = steps ? (double)(rows * axis[COLS].out) * (channels + kernels) * WINOGRAD_STEP : 0;
+    return WINOGRAD_CALL + each_row + in_steps + vectors * each + (products * met + learning) * channels * kernels;
+}
+
+/* Of the taps that outputs have along an axis, the part that meets x (zones.c) */
+static double winograd_met(const fc_axis *a)
+{
+    ptrdiff_t met = 0;
+    for (ptrdiff_t t = 0, from, end; t < a->k; t++, met += end - from)
+        inside(a->n, 1, t * a->dilation - a->lead, a->out, &from, &end);
+    return winograd_apart(a) > 1 ? (double)met / (double)(a->k * a->out) : 1;
 }
 
 static double winograd_direct_cost(const layer *l)
 {
     const double vectors = (double)(l->axis[DEPTH].out * l->axis[ROWS].out * l->axis[COLS].out) / WINOGRAD_LANES;
-    return vectors * (double)(l->channels * l->taps) * (double)(l->kernels + WINOGRAD_PACK);
+    const double met = winograd_met(&l->axis[ROWS]) * winograd_met(&l->axis[COLS]);
+    return vectors * met * (double)(l->channels * l->taps) * (double)(l->kernels + WINOGRAD_PACK);
 }
 
 /* Pairs of points; 0: it is not to be, or does not pay */
@@ -80,22 +98,27 @@ static int winograd_choose(const layer *l)
 {
     const fc_conv *g = l->g;
     const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
-    if (g->type != FC_F32 || g->accuracy == FC_EXACT || g->forced == FC_TRANSFORMS || g->halves || g->last ||
+    if (g->type != FC_F32 || g->accuracy == FC_EXACT || g->forced == FC_TRANSFORMS || g->last ||
         l->channels * l->kernels == 0 || rows->k * cols->k == 1)
         return 0;
     if (g->channels == 1 && !(g->gradient && g->kernels > 1)) /* planes slide, or are lanes (taps.c) */
         return 0;
     for (int i = DEPTH; i <= COLS; i++) {
         const fc_axis *a = &l->axis[i];
-        if (l->step[i] != 1 || l->spread[i] != 1 || a->stride != 1 || (a->dilation != 1 && a->k > 1))
+        if (l->step[i] != 1 || l->spread[i] != 1 || a->stride != 1 ||
+            (i > DEPTH && winograd_apart(a) > 1 && a->boundary != FC_CONSTANT)) /* others continue x, not its phases */
             return 0;
     }
+    const int halves = g->halves && !g->gradient; /* gradients are widened before (halves.c) */
+    if ((g->halves && fc_finishes(g)) || (halves && (l->taps > WINOGRAD_WIDE || winograd_apart(cols) > 1)))
+        return 0;
     if (!g->forced && fc_transforms_tile(l, &(fc_tile){{0}, {0}})) /* which never pay for few taps, nor are less accurate */
         return 0;
     const ptrdiff_t channels = times(times(l->channels, l->axis[DEPTH].k), times(winograd_parts(rows), winograd_parts(cols)));
     int best = 0;
     double least = g->forced ? INFINITY : winograd_direct_cost(l);
-    for (int pairs = g->accuracy == FC_FAST ? 2 : 1; pairs > 0 && !(g->forced && best); pairs--) {
+    const int most = g->accuracy == FC_FAST || halves ? 2 : 1; /* what float16 rounds is more than either adds */
+    for (int pairs = most; pairs > 0 && !(g->forced && best); pairs--) {
         const fc_points points = winograd_points(l, pairs);
         const ptrdiff_t values = winograd_values(points.rows) * winograd_values(points.cols);
         const double cost = winograd_cost(l, pairs);
@@ -130,14 +153,14 @@ static void winograd_cut(winograd *d)
         if (winograd_lanes_of(d, tall) <= winograd_lanes_of(d, d->rows))
             d->rows = tall;
     d->panels = d->flat ? parts_of(d->rows * d->cols, d->width) : d->rows * parts_of(d->cols, d->width);
-    d->planes = d->rows == rows->out && d->cols == cols->out ? clamp(panels / d->panels, 1, l->planes) : 1;
+    d->planes = d->rows == rows->out && d->cols == cols->out ? clamp(panels / d->panels, 1, d->all_planes) : 1;
     d->panels *= d->planes;
 }
 
 /* Blocks of a group */
 static ptrdiff_t winograd_blocks(const winograd *d)
 {
-    return parts_of(d->l->planes, d->planes) * parts_of(d->tiles.axis[ROWS].out, d->rows) *
+    return parts_of(d->all_planes, d->planes) * parts_of(d->tiles.axis[ROWS].out, d->rows) *
            parts_of(d->tiles.axis[COLS].out, d->cols);
 }
 
@@ -167,13 +190,18 @@ static void winograd_plan(winograd *d, const layer *l, int pairs, int call) /* i
     *d = (winograd){.l = l, .tiles = *l, .points = winograd_points(l, pairs), .values = 1};
     d->parts[DEPTH] = d->channels = l->axis[DEPTH].k;
     d->m[DEPTH] = 1;
+    d->all_planes = l->planes;
     for (int i = ROWS; i <= COLS; i++) {
         const int of_axis = i == ROWS ? d->points.rows : d->points.cols;
         fc_axis *a = &d->tiles.axis[i];
         d->parts[i] = winograd_parts(a);
+        d->apart[i] = winograd_apart(a), d->phases[i] = winograd_phases(a);
+        d->all_planes *= d->phases[i];
         d->m[i] = winograd_outputs(of_axis);
         d->values *= winograd_values(of_axis);
-        a->k = winograd_values(of_axis) + 2 * (d->parts[i] - 1), a->out = parts_of(a->out, d->m[i]), a->stride = d->m[i];
+        a->k = winograd_values(of_axis) + 2 * (d->parts[i] - 1);
+        a->out = tiles_along(l, i, of_axis), a->stride = d->m[i];
+        a->x_step *= d->apart[i], a->dilation = 1;
         d->channels *= d->parts[i];
     }
     d->channels *= l->channels;
@@ -211,7 +239,7 @@ static void winograd_repeat(const winograd *d, char *memory)
     one.images = 1;
     for (ptrdiff_t i = 0; i < l->g->images; i++) {
         one.x = l->g->x + i * l->g->x_image;
-        one.out = l->g->out + i * l->g->groups * l->kernels * l->axis[DEPTH].out * l->whole[ROWS] * l->whole[COLS] * l->size;
+        one.out = l->g->out + i * l->g->groups * l->kernels * l->axis[DEPTH].out * l->whole[ROWS] * l->whole[COLS] * l->stored;
         if (atomic_load_explicit(&d->doubtful[i], memory_order_relaxed)) {
             const layer exact = fc_describe(&one, l->fc);
             fc_products_run_in(&exact, memory);
@@ -244,7 +272,7 @@ ptrdiff_t fc_winograd_learn(const fc_conv *g, char *to)
 {
     const layer l = fc_describe(g, fc_in_use());
     const int pairs = winograd_choose(&l);
-    if (pairs == 0 || (to && !l.op->finite(g->w, g->groups * l.w_group)))
+    if (pairs == 0 || (to && !fc_weights_are_finite(&l)))
         return 0;
     winograd d;
     winograd_plan(&d, &l, pairs, 0);
@@ -266,7 +294,7 @@ int fc_winograd_run(const layer *l)
         *g->plan = (fc_conv_plan){FC_WINOGRAD, d.threads, d.chunks, even_part(min(d.depth, d.channels), WINOGRAD_PART)};
         return 0;
     }
-    if (!g->learnt && !l->op->finite(g->w, g->groups * l->w_group))
+    if (!g->learnt && !fc_weights_are_finite(l))
         return 1;
     fc_room parts = {0}, tables = {0};
     fc_winograd_lay_parts(&d, &parts, &(block){0});

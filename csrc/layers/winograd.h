@@ -13,6 +13,9 @@ typedef struct {
     layer tiles; /* of which a tile is an output */
     fc_points points;
     ptrdiff_t m[FC_AXES], values; /* outputs of a tile along each axis; n x n */
+    ptrdiff_t apart[FC_AXES];     /* outputs of a phase: taps are so far apart */
+    ptrdiff_t phases[FC_AXES];    /* of a plane */
+    ptrdiff_t all_planes;         /* of phases */
     ptrdiff_t parts[FC_AXES];     /* of a kernel: depth taps, and parts of up to 3 taps along rows and columns */
     ptrdiff_t channels;           /* times parts */
     ptrdiff_t rows, cols, planes; /* of tiles in a block, and planes */
@@ -55,6 +58,12 @@ static inline ptrdiff_t winograd_outputs(int pairs) { return pairs ? 2 * pairs :
 /* Part i of an axis of so many parts begins at tap 2i, and has 2 taps, but for the last one, which has 3 of an odd number */
 static inline ptrdiff_t winograd_parts(const fc_axis *a) { return max(a->k / 2, 1); }
 static inline ptrdiff_t winograd_part_taps(const fc_axis *a, ptrdiff_t i) { return i < winograd_parts(a) - 1 ? 2 : a->k - 2 * i; }
+
+/* Outputs that lie so far apart are a plane of their own, a phase: dilated taps adjoin there. The outputs of a phase, at most; and how
+ * many there are. */
+static inline ptrdiff_t winograd_apart(const fc_axis *a) { return a->k > 1 ? a->dilation : 1; }
+static inline ptrdiff_t winograd_phase_outputs(const fc_axis *a) { return parts_of(a->out, winograd_apart(a)); }
+static inline ptrdiff_t winograd_phases(const fc_axis *a) { return min(winograd_apart(a), a->out); }
 
 /* Where the part of these rows and columns comes among those of a plane, in an order in which the last of the rows, the last of the
  * columns, and what is in both, adjoin:

@@ -11,7 +11,6 @@
  *      out        the outputs of a run of tiles, as rows
  */
 #include "layers/winograd.h"
-#include <string.h>
 
 void fc_winograd_lay_parts(const winograd *d, fc_room *r, block *b)
 {
@@ -47,6 +46,24 @@ static void winograd_tiles_in(const winograd *d, const block *b, ptrdiff_t first
     }
 }
 
+/* How a phase of x is packed, which begins so many bytes from its first element: every so many elements are an axis of its own */
+static ptrdiff_t winograd_phase_of_x(const winograd *d, ptrdiff_t plane, layer *tiles, packing *p)
+{
+    const ptrdiff_t phase[FC_AXES] = {0, plane / d->phases[COLS] % d->phases[ROWS], plane % d->phases[COLS]};
+    ptrdiff_t begin = 0;
+    *tiles = d->tiles, *p = d->pack;
+    p->l = tiles;
+    for (int i = ROWS; i <= COLS; i++) {
+        const fc_axis *given = &d->l->axis[i];
+        const ptrdiff_t at = phase[i] - given->lead, first = modulo(at, d->apart[i]);
+        fc_axis *a = &tiles->axis[i];
+        a->n = first < given->n ? parts_of(given->n - first, d->apart[i]) : 0;
+        a->lead = (first - at) / d->apart[i];
+        begin += first * given->x_step;
+    }
+    return begin;
+}
+
 static void winograd_in(const winograd *d, block *b, ptrdiff_t group)
 {
     const layer *l = d->l;
@@ -60,10 +77,15 @@ static void winograd_in(const winograd *d, block *b, ptrdiff_t group)
                                    .xs = d->pack.pitch,
                                    .rows = (b->area.rows - 1) * m + d->tiles.axis[ROWS].k,
                                    .tiles = b->area.cols};
-    for (ptrdiff_t p = 0; p < b->planes; p++) {
-        const fc_runs runs = fc_plan_runs(&d->pack, b->run, b->plane + p, &b->area);
+    const ptrdiff_t phases = d->phases[ROWS] * d->phases[COLS];
+    layer tiles;
+    packing pack = d->pack;
+    for (ptrdiff_t p = 0, begin = 0; p < b->planes; p++) {
+        if (d->apart[ROWS] * d->apart[COLS] > 1)
+            begin = winograd_phase_of_x(d, b->plane + p, &tiles, &pack);
+        const fc_runs runs = fc_plan_runs(&pack, b->run, (b->plane + p) / phases, &b->area);
         for (ptrdiff_t c = 0; c < l->channels; c++) {
-            fc_pack_channel(&d->pack, b->packed, g->x + (group * l->channels + c) * g->x_channel, &runs);
+            fc_pack_channel(&pack, b->packed, g->x + begin + (group * l->channels + c) * g->x_channel, &runs);
             for (ptrdiff_t z = 0; z < d->parts[DEPTH]; z++)
                 for (ptrdiff_t part = 0; part < d->parts[COLS]; part++) {
                     l->op->winograd_rows(b->values, b->packed + (z * d->pack.depth_set + 2 * part) * l->size, &rows);
@@ -109,36 +131,48 @@ static void winograd_multiply(const winograd *d, const block *b, const char *w, 
     }
 }
 
-/* The outputs of a run of tiles in their places: of rows of tiles from row `row` on */
-static void winograd_place(const winograd *d, const block *b, char *plane, ptrdiff_t row)
+/* The outputs of a run of tiles in their places in an image's plane: of rows of tiles from row `row` on */
+static void winograd_place(const winograd *d, const block *b, char *to, ptrdiff_t plane, ptrdiff_t row)
 {
     const layer *l = d->l;
-    const ptrdiff_t height = l->whole[ROWS], width = l->whole[COLS], m = d->m[ROWS], col = b->area.col * d->m[COLS];
-    const ptrdiff_t of_row = b->area.cols * d->m[COLS], ts = round_up(b->tiles, l->lanes) * d->m[COLS],
-                    n = min(of_row, width - col);
-    for (ptrdiff_t i = 0; i < b->area.rows / b->runs; i++)
-        for (ptrdiff_t r = 0; r < min(m, height - (row + i) * m); r++) {
-            char *to = plane + (((row + i) * m + r) * width + col) * l->size;
-            const char *from = b->out + (r * ts + i * of_row) * l->size;
-            if (fc_finishes(l->g))
-                fc_finish(l, to, 0, from, 0, 1, n);
-            else
-                memcpy(to, from, (size_t)(n * l->size));
-        }
+    const ptrdiff_t first_row = plane / d->phases[COLS] % d->phases[ROWS], first_col = plane % d->phases[COLS];
+    const ptrdiff_t by_row = d->apart[ROWS], by_col = d->apart[COLS], m = d->m[ROWS], col = b->area.col * d->m[COLS];
+    const ptrdiff_t height = parts_of(l->whole[ROWS] - first_row, by_row), width = parts_of(l->whole[COLS] - first_col, by_col);
+    const ptrdiff_t of_row = b->area.cols * d->m[COLS], ts = round_up(b->tiles, l->lanes) * d->m[COLS];
+    const ptrdiff_t n = min(of_row, width - col), pitch = by_row * l->whole[COLS] * l->stored, rows = b->area.rows / b->runs * m;
+    to += (first_row * l->whole[COLS] + first_col + col * by_col) * l->stored + row * m * pitch;
+    for (ptrdiff_t i = 0; i < min(rows, height - row * m); i++, to += pitch) {
+        const char *from = b->out + (i % m * ts + i / m * of_row) * l->size;
+        if (l->g->halves)
+            l->op->narrow(to, FC_F16, from, n, 1, FC_TRUNCATED);
+        else if (fc_finishes(l->g)) /* an element is a row, if they are apart */
+            fc_finish(l, to, by_col, from, 1, by_col > 1 ? n : 1, by_col > 1 ? 1 : n);
+        else
+            fc_copy_row(to, by_col * l->size, from, l->size, n, l->size);
+    }
+}
+
+static double winograd_bias(const layer *l, ptrdiff_t kernel)
+{
+    float wide;
+    if (l->g->bias == NULL || !l->g->halves)
+        return l->g->bias ? element_at(l->g->type, l->g->bias, kernel) : 0;
+    l->op->widen(&wide, FC_F16, l->g->bias + kernel * l->stored, 1);
+    return (double)wide;
 }
 
 static void winograd_out(const winograd *d, const block *b, ptrdiff_t first, ptrdiff_t kernels)
 {
     const layer *l = d->l;
     const fc_conv *g = l->g;
-    const ptrdiff_t depth = l->axis[DEPTH].out, panels = parts_of(b->tiles, d->width);
-    const ptrdiff_t plane_bytes = l->whole[ROWS] * l->whole[COLS] * l->size, ts = round_up(b->tiles, l->lanes) * d->m[COLS];
+    const ptrdiff_t depth = l->axis[DEPTH].out, panels = parts_of(b->tiles, d->width), phases = d->phases[ROWS] * d->phases[COLS];
+    const ptrdiff_t plane_bytes = l->whole[ROWS] * l->whole[COLS] * l->stored, ts = round_up(b->tiles, l->lanes) * d->m[COLS];
     fc_winograd_sums sums = {.points = d->points, .point = d->out_point, .clamp = g->clamp, .low = g->low, .high = g->high};
     for (ptrdiff_t k = 0; k < kernels; k++) {
-        sums.bias = g->bias ? element_at(g->type, g->bias, first + k) : 0;
+        sums.bias = winograd_bias(l, first + k);
         for (ptrdiff_t p = 0; p < b->planes; p++) {
-            const ptrdiff_t image = (b->plane + p) / depth, z = (b->plane + p) % depth;
-            char *plane = g->out + ((image * g->groups * l->kernels + first + k) * depth + z) * plane_bytes;
+            const ptrdiff_t plane = (b->plane + p) / phases, image = plane / depth;
+            char *to = g->out + ((image * g->groups * l->kernels + first + k) * depth + plane % depth) * plane_bytes;
             for (ptrdiff_t r = 0; r < b->runs; r++) {
                 for (ptrdiff_t i = 0; i < panels; i++) {
                     sums.tiles = winograd_panel_tiles(d, b, i);
@@ -147,7 +181,7 @@ static void winograd_out(const winograd *d, const block *b, ptrdiff_t first, ptr
                                             &sums))
                         atomic_store_explicit(&d->doubtful[image], 1, memory_order_relaxed);
                 }
-                winograd_place(d, b, plane, b->area.row + r);
+                winograd_place(d, b, to, b->plane + p, b->area.row + r);
             }
         }
     }
@@ -164,7 +198,7 @@ void fc_winograd_block(void *context, ptrdiff_t index, int slot)
     index /= l->g->groups;
     b.area.cols = next_piece(&index, d->tiles.axis[COLS].out, d->cols, &b.area.col);
     b.area.rows = next_piece(&index, d->tiles.axis[ROWS].out, d->rows, &b.area.row);
-    b.planes = next_piece(&index, l->planes, d->planes, &b.plane);
+    b.planes = next_piece(&index, d->all_planes, d->planes, &b.plane);
     b.runs = d->flat ? 1 : b.area.rows;
     b.tiles = b.area.rows / b.runs * b.area.cols;
     winograd_in(d, &b, group);

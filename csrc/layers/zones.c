@@ -81,7 +81,7 @@ static int zones_pay(const layer *l, const zone *rows, int n, const zone *cols, 
     return met < ZONES_MOST * all && zones_products(l) * (1 - met / all) > (double)(n * m * ZONES_CALL);
 }
 
-static int zones_weights_are_finite(const layer *l)
+int fc_weights_are_finite(const layer *l)
 {
     enum { PIECE = 1024 };
     const ptrdiff_t n = l->g->groups * l->w_group;
@@ -103,7 +103,7 @@ int fc_zones_run(const layer *l)
     if (l->taps > LONGEST_PART || l->step[DEPTH] * l->step[ROWS] * l->step[COLS] > 1 || zones_products(l) < ZONES_CALL)
         return 1;
     const int n = zones_of_axis(&l->axis[ROWS], rows), m = zones_of_axis(&l->axis[COLS], cols);
-    if (n * m == 1 || !zones_pay(l, rows, n, cols, m) || !zones_weights_are_finite(l))
+    if (n * m == 1 || !zones_pay(l, rows, n, cols, m) || !fc_weights_are_finite(l))
         return 1;
     ptrdiff_t bytes = 0;
     for (int i = 0; i < n * m; i++) {

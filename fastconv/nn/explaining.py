@@ -137,7 +137,7 @@ def explained(
     zero = np.zeros((), dtype)
     x, w = np.broadcast_to(zero, g.x_shape), np.zeros(w_shape, zero.dtype)
     layer = Layer(x, w, None, g.axes, g.groups, None, g.y_shape, dtype, g.batched, g.channels_last, None)
-    learnt, plan = learnt and dtype != np.float16, engine.plan(x, w, layer, g.axes)
+    plan = engine.plan(x, w, layer, g.axes)
     learnt = learnt and plan_of_last(layer, engine) is None
     kind, used, chunks, part = plan.explain(x, w, learnt)
     pairs, points = plan.winograd(learnt), plan.transforms(learnt)

@@ -165,7 +165,7 @@ def conv2d(
         Where to put the result: of its shape and dtype. May overlap the others; filled directly if C-contiguous.
     method : {"auto", "direct", "winograd", "fft", "im2col", "numpy"}
         "direct" computes in registers; "winograd" makes fewer products, of several taps along rows or columns (of any
-        depth), without stride and dilation, in float32; "fft" transforms tiles, of layers with large kernels, one
+        depth), without stride, in float32 and float16; "fft" transforms tiles, of layers with large kernels, one
         channel a group or few, and no stride; "im2col" lays the windows out as columns and leaves the product to
         `numpy.matmul`, as a second opinion; "numpy" is the reference. "auto" is "direct", "winograd" or, from 100 taps
         on, "fft" ("fast": from 49 taps on): what is faster, within the accuracy that is asked for.
@@ -386,8 +386,9 @@ class Engine(NamedTuple):
         if self.method == "winograd" and plan.winograd() == 0:
             raise ValueError(
                 "method='winograd' takes kernels of several taps along rows or columns (gradients of weights: of 3x3, "
-                "or of one row of 3) without stride and dilation, in float32, for 2 to some thousand channels and "
-                "parts of kernels a group, and gradients of more than one output along each axis of several taps; got "
+                "or of one row of 3) without stride, dilated ones among zeros, in float32 or float16 (dilated, or with "
+                "add=: float32), for 2 to some thousand channels and parts of kernels a group, and gradients of more "
+                "than one output along each axis of several taps; got "
                 f"kernels of shape {kernels}, stride {tuple(a.stride for a in axes)}, dilation "
                 f"{tuple(a.dilation for a in axes)}, groups {groups} and {dtype}"
             )

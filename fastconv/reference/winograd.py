@@ -85,7 +85,7 @@ def layer_error_bound(c: layers.Layer, pairs: int) -> NDArray[np.float64]:
 
 
 def transposed_error_bound(c: layers.Layer, pairs: int) -> NDArray[np.float64]:
-    """The same for the adjoint of a layer without stride and dilation: a layer of turned kernels, whose channels and
+    """The same for the adjoint of a layer without stride: a layer of turned kernels, whose channels and
     kernels have exchanged their roles.
 
     Examples
@@ -100,7 +100,7 @@ def transposed_error_bound(c: layers.Layer, pairs: int) -> NDArray[np.float64]:
     """
     w = c.w.reshape(c.groups, -1, *c.w.shape[1:]).swapaxes(1, 2)
     turned = np.flip(w.reshape(-1, *w.shape[2:]), tuple(range(2, 2 + len(c.axes))))
-    axes = tuple(a._replace(n=a.out, out=a.n, lead=a.k - 1 - a.lead) for a in c.axes)
+    axes = tuple(a._replace(n=a.out, out=a.n, lead=(a.k - 1) * a.dilation - a.lead) for a in c.axes)
     return _bound(c, c.x, turned, axes, pairs)
 
 
@@ -117,7 +117,25 @@ def _bound(
 def _bound_of_last(
     c: layers.Layer, x: NDArray[np.float64], w: NDArray[np.float64], axes: tuple[Axis, ...], pairs: int
 ) -> NDArray[np.float64]:
-    """Of tiles of the last two axes."""
+    """Of tiles of the last two axes. Under dilated taps, every so many outputs are a layer of as many elements of x."""
+    for i, a in list(enumerate(axes))[-2:]:
+        if a.dilation == 1 or a.k == 1:
+            continue
+        bound = np.empty((len(x), len(w), *(b.out for b in axes)))
+        n = max(a.n, a.dilation)  # every phase has an element
+        x = np.pad(x, [(0, n - a.n if axis == 2 + i else 0) for axis in range(x.ndim)])
+        for phase in range(min(a.dilation, a.out)):
+            first = (phase - a.lead) % a.dilation
+            every = (*(slice(None),) * (2 + i), slice(first, None, a.dilation))
+            seen = a._replace(
+                n=-(-(n - first) // a.dilation),
+                out=-(-(a.out - phase) // a.dilation),
+                lead=(first + a.lead - phase) // a.dilation,
+                dilation=1,
+            )
+            to = (*(slice(None),) * (2 + i), slice(phase, None, a.dilation))
+            bound[to] = _bound_of_last(c, x[every], w, (*axes[:i], seen, *axes[i + 1 :]), pairs)
+        return bound
     rank, size = len(axes), 2 * pairs
     ways = [matrices(pairs if a.k > 1 and i >= rank - 2 else 0) for i, a in enumerate(axes)]
     tiled = tuple(
