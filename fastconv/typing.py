@@ -69,7 +69,7 @@ FilterMode: TypeAlias = boundaries.NdimageName
 FilterModes: TypeAlias = FilterMode | Sequence[FilterMode]
 
 # nn
-Padding: TypeAlias = int | Literal["valid", "same"] | Sequence[int] | Sequence[Sequence[int]]
+Padding: TypeAlias = int | Literal["valid", "same", "same_lower"] | Sequence[int] | Sequence[Sequence[int]]
 PoolPadding: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]]
 PaddingMode: TypeAlias = boundaries.PaddingName
 Activation: TypeAlias = (

@@ -349,7 +349,6 @@ ERRORS = {
     "stride a float": (dict(stride=1.5), TypeError, "stride"),
     "padding negative": (dict(padding=-1), ValueError, "padding"),
     "padding unknown": (dict(padding="full"), ValueError, "padding.*full"),
-    "same with stride": (dict(padding="same", stride=2), ValueError, "same.*stride"),
     "padding_mode": (dict(padding_mode="mirror"), ValueError, "padding_mode.*mirror"),
     "layout": (dict(layout="CHWN"), ValueError, "layout.*CHWN"),
     "integers": (dict(grad_output=Y.astype(int)), TypeError, "grad_output.*int64.*dtype"),

@@ -190,7 +190,6 @@ ERRORS = {
     "padding too much": (dict(padding=4), ValueError, r"padding 4.*\(5, 6\).*\(-1, 0\)"),
     "padding huge": (dict(padding=2**62), ValueError, "padding"),
     "padding unknown": (dict(padding="full"), ValueError, "padding.*full"),
-    "same with stride": (dict(padding="same", stride=2), ValueError, "same.*stride"),
     "output_padding of a step": (dict(stride=2, output_padding=2), ValueError, r"output_padding.*\(2, 2\).*\(2, 2\)"),
     "output_padding without a step": (dict(output_padding=1), ValueError, "output_padding"),
     "output_padding negative": (dict(stride=2, output_padding=-1), ValueError, "output_padding.*0.*-1"),

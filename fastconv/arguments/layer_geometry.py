@@ -17,6 +17,7 @@ from fastconv.arguments.values import as_count, as_index, as_word, is_listed, pe
 from fastconv.typing import Activation, IntOrTuple, Layout, Layout1d, Layout2d, Layout3d, Padding, PaddingMode
 
 LAYOUTS: dict[int, tuple[str, ...]] = {1: get_args(Layout1d), 2: get_args(Layout2d), 3: get_args(Layout3d)}
+SAME = ("same", "same_lower")
 LARGEST = 2**44  # elements of a padded channel, so that no size in bytes overflows
 
 
@@ -182,7 +183,7 @@ def layer_axes(
     """The axes of x that w slides over, padded; names: what messages call x and w."""
     x, w = names[:2]
     spans = spans_of(w_shape, dilation, w)
-    pads = pads_of(padding, spans, stride)
+    pads = pads_of(padding, spans, stride, x_shape)
     padded = tuple(n + sum(p) for n, p in zip(x_shape, pads, strict=True))
     if math.prod(max(s, n) for s, n in zip(spans, padded, strict=True)) > LARGEST:
         raise ValueError(f"padding {padding!r} or dilation {dilation} is too large for {x} of {x_shape}")
@@ -191,7 +192,7 @@ def layer_axes(
         raise ValueError(f"{w} of {w_shape} taps{spread} is larger than the padded input {padded} of {x} of {x_shape}")
     _check_elements(x_shape, x)
     boundary = PADDING_MODES[padding_mode]
-    axes, once = [], BY_NAME[boundary].once
+    axes, once = [], None if boundary == "wrap" else BY_NAME[boundary].once  # x may lie there several times
     for n, k, span, s, d, (before, behind) in zip(x_shape, w_shape, spans, stride, dilation, pads, strict=True):
         if once is not None and max(before, behind) > once(n):
             raise ValueError(f"padding {padding!r} is more than {n} elements allow with padding_mode {padding_mode!r}")
@@ -217,7 +218,11 @@ def transposed_axes(
     x, w = names.x, names.w
     spans = spans_of(w_shape, dilation, w)
     _check_elements(x_shape, x)
-    pads = pads_of(padding, spans, stride)
+    pads = pads_of(padding, spans, stride, tuple(n * s for n, s in zip(x_shape, stride, strict=True)))
+    if padding in SAME:  # what lies between windows that do not meet
+        output_padding = tuple(
+            more + max(s - span, 0) for more, s, span in zip(output_padding, stride, spans, strict=True)
+        )
     if any(more >= max(s, d) for more, s, d in zip(output_padding, stride, dilation, strict=True)):
         raise ValueError(
             f"output_padding must be smaller than stride {stride} or dilation {dilation}; got {output_padding}"
@@ -258,22 +263,28 @@ def as_padding(padding: Any) -> Any:
     try:
         return padding if isinstance(padding, str) else integers(padding)
     except TypeError:
-        accepted = "'valid', 'same', an integer, one for each axis, or pairs (before, behind)"
+        accepted = "'valid', 'same', 'same_lower', an integer, one for each axis, or pairs (before, behind)"
         raise TypeError(f"padding must be {accepted}; got {padding!r}") from None
 
 
-def pads_of(padding: Any, spans: tuple[int, ...], stride: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    """Elements before and behind every axis."""
+def pads_of(
+    padding: Any, spans: tuple[int, ...], stride: tuple[int, ...], size: tuple[int, ...] | None = None
+) -> tuple[tuple[int, int], ...]:
+    """Elements before and behind every axis of so many; None: it is not known yet of how many."""
     rank = len(spans)
-    accepted = f"'valid', 'same', an integer, {rank} of them, or {rank} pairs (before, behind)"
+    accepted = f"'valid', 'same', 'same_lower', an integer, {rank} of them, or {rank} pairs (before, behind)"
     if isinstance(padding, str):
-        if padding not in ("valid", "same"):
+        if padding not in ("valid", *SAME):
             raise ValueError(f"padding must be {accepted}; got {padding!r}")
         if padding == "valid":
             return ((0, 0),) * rank
-        if stride != (1,) * rank:
-            raise ValueError(f"padding 'same' is for stride 1; got stride {stride}")
-        return tuple(((span - 1) // 2, span // 2) for span in spans)
+        if size is None and stride != (1,) * rank:
+            raise ValueError(f"padding {padding!r} is for stride 1 here; got stride {stride}")
+        rests = (1,) * rank if size is None else tuple(n - (n - 1) // s * s for n, s in zip(size, stride, strict=True))
+        totals = [
+            max(span - rest, 0) for span, rest in zip(spans, rests, strict=True)
+        ]  # rest: of x, for the last window
+        return tuple((t // 2, t - t // 2) if padding == "same" else (t - t // 2, t // 2) for t in totals)
     values = padding if isinstance(padding, tuple) else (padding,) * rank
     if len(values) != rank:
         raise ValueError(f"padding must be {accepted}; got {padding!r}")

@@ -302,7 +302,7 @@ def _pool_axes(
 ) -> tuple[tuple[Axis, ...], tuple[int, ...]]:
     """The axes, and elements beyond them."""
     spans = spans_of(kernel, dilation, "kernel_size")
-    pads = pads_of(padding, spans, stride)
+    pads = pads_of(padding, spans, stride, size)
     if any(2 * p > k for k, pair in zip(kernel, pads, strict=True) for p in pair):
         raise ValueError(f"padding must be at most half of kernel_size {kernel}; got {padding!r}")
     if math.prod(max(s, n) for s, n in zip(spans, size, strict=True)) > LARGEST:

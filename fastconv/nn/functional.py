@@ -81,7 +81,7 @@ def conv1d(
     w : array_like, shape (K, C / groups, S)
     bias : array_like, shape (K,), optional
     stride, dilation : int
-    padding : int, (int,), ((int, int),), "valid" or "same"
+    padding : int, (int,), ((int, int),), "valid", "same" or "same_lower"
     groups : int
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
     add : array_like, shape of the result, optional
@@ -140,14 +140,15 @@ def conv2d(
     bias : array_like, shape (K,), optional
     stride, dilation : int or (int, int)
         Step from output to output, and from tap to tap.
-    padding : int, (int, int), ((int, int), (int, int)), "valid" or "same"
-        Elements added before and behind rows and columns; "same", for stride 1, keeps their number (an odd one goes
-        behind).
+    padding : int, (int, int), ((int, int), (int, int)), "valid", "same" or "same_lower"
+        Elements added before and behind rows and columns. "same" gives as many outputs as there are windows that begin
+        within x, ``ceil(H / stride)``: half of what that takes is added on either side, and of an odd number one more
+        behind, or before for "same_lower" (as TensorFlow and ONNX do; PyTorch's "same", for stride 1).
     groups : int
         Channels and kernels are split into so many groups that do not see each other; C groups of one channel make a
         depthwise layer.
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
-        What is added: zeros, or x mirrored at its edge elements, its edge elements, x again.
+        What is added: zeros, or x mirrored at its edge elements, its edge elements, x again and again.
     add : array_like, shape and layout of the result, optional
         Is added to the sums and the bias before the activation, while they are in cache: the other branch of a residual
         block (He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, 2016). float16 is rounded once,
@@ -189,7 +190,7 @@ def conv2d(
     ------
     ValueError
         Shapes that do not fit each other, w larger than the padded input, `groups` that does not divide C or K,
-        stride, dilation or groups below 1, negative padding, "same" with a stride, unknown names, `out` of another
+        stride, dilation or groups below 1, negative padding, unknown names, `out` of another
         shape or read-only, sizes that overflow.
     TypeError
         Integers or complex numbers without `dtype`, dtypes that differ, masked arrays, parameters that are no
@@ -258,7 +259,7 @@ def conv3d(
     w : array_like, shape (K, C / groups, T, R, S)
     bias : array_like, shape (K,), optional
     stride, dilation : int or (int, int, int)
-    padding : int, three of them, three pairs, "valid" or "same"
+    padding : int, three of them, three pairs, "valid", "same" or "same_lower"
     groups : int
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
     add : array_like, shape of the result, optional

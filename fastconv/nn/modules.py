@@ -133,7 +133,7 @@ class _Conv(Weighted):
         stride = per_axis(options.stride, self.rank, "stride")
         padding = as_padding(options.padding)
         spans = spans_of(w.shape[2:], dilation, NAMES.w)
-        pads = pads_of(padding, spans, stride)
+        pads = pads_of(padding, spans, (1,) * self.rank)
         large = (span + max(pair) for span, pair in zip(spans, pads, strict=True))  # enough for every padding_mode
         x_shape = 1, w.shape[1] * as_count(options.groups, "groups"), *large
         layouts = LAYOUTS[self.rank]

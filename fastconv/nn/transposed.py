@@ -55,7 +55,7 @@ def conv_transpose1d(
     w : array_like, shape (C, K / groups, S)
     bias : array_like, shape (K,), optional
     stride, dilation : int
-    padding : int, (int,), ((int, int),), "valid" or "same"
+    padding : int, (int,), ((int, int),), "valid", "same" or "same_lower"
     output_padding : int
     groups : int
     activation : str or (low, high), optional
@@ -109,8 +109,9 @@ def conv_transpose2d(
     bias : array_like, shape (K,), optional
     stride, dilation : int or (int, int)
         Step in the result from element to element of x, and from tap to tap.
-    padding : int, (int, int), ((int, int), (int, int)), "valid" or "same"
-        Rows and columns that the result has less, before and behind; "same", for stride 1, gives x's.
+    padding : int, (int, int), ((int, int), (int, int)), "valid", "same" or "same_lower"
+        Rows and columns that the result has less, before and behind; "same" gives ``H * stride`` of them, those of
+        which a layer with "same" makes x's, and so does "same_lower".
     output_padding : int or (int, int)
         Rows and columns that the result has more, behind; less than stride or dilation. They tell which of the inputs
         is meant that a layer with a stride brings to the same size.
@@ -175,7 +176,7 @@ def conv_transpose3d(
     w : array_like, shape (C, K / groups, T, R, S)
     bias : array_like, shape (K,), optional
     stride, dilation : int or (int, int, int)
-    padding : int, three of them, three pairs, "valid" or "same"
+    padding : int, three of them, three pairs, "valid", "same" or "same_lower"
     output_padding : int or (int, int, int)
     groups : int
     activation : str or (low, high), optional

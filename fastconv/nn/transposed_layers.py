@@ -101,7 +101,7 @@ class _ConvTranspose(Weighted):
             raise ValueError(f"weight must have {self.rank + 2} dimensions; got shape {w.shape}")
         stride, dilation = (per_axis(how[name], self.rank, name) for name in ("stride", "dilation"))
         padding, groups = as_padding(how["padding"]), as_count(how["groups"], "groups")
-        pads = pads_of(padding, spans_of(w.shape[2:], dilation, NAMES.w), stride)
+        pads = pads_of(padding, spans_of(w.shape[2:], dilation, NAMES.w), (1,) * self.rank)
         x_shape = 1, w.shape[0], *(sum(pair) + 2 for pair in pads)  # enough for an output
         options = Options(stride, padding, dilation, groups)
         transposed_geometry(self.rank, x_shape, w.shape, how["output_padding"], options, NAMES)
