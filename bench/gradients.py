@@ -131,16 +131,18 @@ def transposed_pair(t: Any, up: Up, x: Array, w: Array, b: Array) -> Pair:
 
 
 def step(options: argparse.Namespace) -> Iterator[Pair]:
-    """Forward, backward and a step of gradient descent of 1 -> 16 -> 32 channels and a dense layer; digits are 8x8."""
+    """Forward, backward and a step of gradient descent of 1 -> 16 -> 32 channels, pooled between, and a dense layer;
+    digits are 8x8."""
     t, batch = torch(options), options.batch or 64
     rng = np.random.default_rng(1)
     x, labels = rng.random((batch, 1, 8, 8)).astype(options.dtype), rng.integers(0, 10, batch)
     first = nn.Conv2d(1, 16, 3, padding=1, activation="relu", dtype=options.dtype, seed=0)
-    second = nn.Conv2d(16, 32, 3, stride=2, padding=1, activation="relu", dtype=options.dtype, seed=1)
-    network = nn.Sequential(first, second, nn.Flatten(), nn.Linear(512, 10, dtype=options.dtype, seed=2))
-    relu, flat = t.nn.ReLU(), t.nn.Flatten()
-    convs = t.nn.Conv2d(1, 16, 3, padding=1), t.nn.Conv2d(16, 32, 3, stride=2, padding=1)
-    model = t.nn.Sequential(convs[0], relu, convs[1], relu, flat, t.nn.Linear(512, 10))
+    second = nn.Conv2d(16, 32, 3, padding=1, activation="relu", dtype=options.dtype, seed=1)
+    dense = nn.Linear(512, 10, dtype=options.dtype, seed=2)
+    network = nn.Sequential(first, nn.MaxPool2d(2), second, nn.Flatten(), dense)
+    convs = t.nn.Conv2d(1, 16, 3, padding=1), t.nn.Conv2d(16, 32, 3, padding=1)
+    relu, pool, flat = t.nn.ReLU(), t.nn.MaxPool2d(2), t.nn.Flatten()
+    model = t.nn.Sequential(convs[0], relu, pool, convs[1], relu, flat, t.nn.Linear(512, 10))
     model.to(getattr(t, options.dtype))
     with t.no_grad():
         for to, parameter in zip(model.parameters(), network.parameters(), strict=True):
@@ -151,7 +153,7 @@ def step(options: argparse.Namespace) -> Iterator[Pair]:
 
     def ours() -> Array:
         loss, slope = learning.cross_entropy(network.forward(x), labels)
-        network.backward(slope)
+        network.backward(slope, needs_input=False)
         descent.step()
         return np.array(loss)
 

@@ -266,7 +266,7 @@ def learning_kernels() -> Part:
 
 
 def digits() -> Part:
-    """Handwritten digits, read by convolution layers and by a fully connected network; needs scikit-learn."""
+    """Handwritten digits, read by convolution layers, pooled, and by a fully connected network; needs scikit-learn."""
     try:
         datasets = importlib.import_module("sklearn.datasets")
     except ImportError as error:
@@ -278,8 +278,8 @@ def digits() -> Part:
     examples = np.concatenate([_shifted(pictures[taught], *shift) for shift in np.ndindex(3, 3)])
     answers = np.tile(labels[taught], 9)
     first = nn.Conv2d(1, 16, 3, padding=1, activation="relu", seed=0)
-    second = nn.Conv2d(16, 32, 3, stride=2, padding=1, activation="relu", seed=1)
-    reader = nn.Sequential(first, second, nn.Flatten(), nn.Linear(512, 10, seed=2))
+    second = nn.Conv2d(16, 32, 3, padding=1, activation="relu", seed=1)
+    reader = nn.Sequential(first, nn.MaxPool2d(2), second, nn.Flatten(), nn.Linear(512, 10, seed=2))
     connected = nn.Sequential(nn.Flatten(), nn.Linear(64, 128, seed=0), nn.ReLU(), nn.Linear(128, 10, seed=1))
     how: dict[str, Any] = {"epochs": 12, "batch": 64, "lr": 0.2, "weight_decay": 1e-4, "cool": True}
     lines = [
@@ -288,7 +288,7 @@ def digits() -> Part:
         "",
         "                                        parameters   right",
     ]
-    for name, network in (("two convolution layers, one dense", reader), ("two dense layers", connected)):
+    for name, network in (("convolution, pooling, dense layers", reader), ("two dense layers", connected)):
         learning.train(network, examples, answers, **how)
         right = learning.accuracy(network, pictures[tested], labels[tested])
         lines.append(f"    {name:36}{network.count_parameters():10,}{right:8.2%}")

@@ -149,13 +149,10 @@ def of_layer(name):
         f"nn.{name}.__call__": (layer, {"x": x}),
         f"nn.{name}.forward": (layer.forward, {"x": x}),
     }
-    if "Pool" not in name:
-        calls[f"nn.{name}.backward"] = (
-            lambda grad_output, needs_input=True: forwarded(layer, *shape).backward(
-                grad_output, needs_input=needs_input
-            ),
-            {"grad_output": layer(x)},
-        )
+    calls[f"nn.{name}.backward"] = (
+        lambda grad_output, needs_input=True: forwarded(layer, *shape).backward(grad_output, needs_input=needs_input),
+        {"grad_output": layer(x)},
+    )
     if hasattr(cls, "from_weights"):
         calls[f"nn.{name}.from_weights"] = (cls.from_weights, {"weight": layer.weight})
     return calls
@@ -223,7 +220,6 @@ NOT_CALLED = {
     *(f"nn.{name}.{m}" for name in LAYERS for m in UNASKED),
     *(f"nn.{name}.{m}" for name in ("Add", "Cat", "Graph", "Module") for m in ("__call__", "forward", "backward")),
     *(f"nn.{name}.{m}" for name in ("Graph", "Sequential") for m in ("folded", "summary", "layers")),
-    *(f"nn.{name}.backward" for name in LAYERS if "Pool" in name),
 }
 # Good arguments of another kind: as many epochs never end, and what a loss raises comes through.
 ACCEPTED = {("learning.train", "epochs"): {"2**62"}, ("learning.train", "loss"): {"a function", "a class"}}

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from fastconv.arguments.layer_geometry import LAYOUTS
 from fastconv.arguments.pooling import adaptive_arguments, avg_pool_arguments, max_pool_arguments
 from fastconv.arguments.values import as_word, per_axis
-from fastconv.nn import pooling
+from fastconv.nn import pooling, pooling_gradients
 from fastconv.nn.module import Module
-from fastconv.typing import IntOrTuple, Layout, Padding
+from fastconv.typing import IntOrTuple, Layout, PoolPadding
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -45,6 +45,13 @@ class _Pool(Module):
         y: Array = getattr(pooling, f"{self.function}{self.rank}d")(x, **self.how, out=out)
         return y
 
+    def _gradient(self, x: Array, grad: Array, needs_input: bool) -> Array | None:
+        if not needs_input:
+            return None
+        backward = getattr(pooling_gradients, f"{self.function}{self.rank}d_backward")
+        result: Array = backward(grad, x if "max" in self.function else x.shape, **self.how)
+        return result
+
     def _tried(self, layout: Layout | None, sizes: tuple[int, ...] | None = None) -> Array:
         """Zeros to try arguments with, in no memory."""
         spans = tuple(min(n, MOST) for n in sizes) if sizes else (1,) * self.rank
@@ -62,7 +69,7 @@ class _MaxPool(_Pool):
         self,
         kernel_size: IntOrTuple,
         stride: IntOrTuple | None = None,
-        padding: Padding = 0,
+        padding: PoolPadding = 0,
         dilation: IntOrTuple = 1,
         *,
         ceil_mode: bool = False,
@@ -82,7 +89,7 @@ class _AvgPool(_Pool):
         self,
         kernel_size: IntOrTuple,
         stride: IntOrTuple | None = None,
-        padding: Padding = 0,
+        padding: PoolPadding = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
