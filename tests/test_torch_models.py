@@ -6,7 +6,6 @@ from __future__ import annotations
 import copy
 import io
 import pickle
-import warnings
 
 import cases
 import numpy as np
@@ -93,8 +92,10 @@ def test_channels_lie_last_where_pytorchs_do(rng, kind, channels, taps, groups, 
     if last != "weight":
         x = x.to(memory_format=LAST[rank])
     ours, rtol = replaced(theirs), {torch.float32: 1e-5, torch.float64: 1e-12}.get(dtype, 2**-6)
-    same(ours, theirs, x, rtol=rtol)
+    same(ours, theirs, x, rtol=rtol, strides=rank == 2)  # where PyTorch keeps volumes so depends on its threads
     same(ours, theirs, x[0], rtol=rtol, strides=False)
+    if rank == 2 or dtype in (torch.float32, torch.bfloat16):
+        assert ours(x).is_contiguous(memory_format=LAST[rank])
     with torch.no_grad():
         for _ in range(2):  # what is kept of the weights
             torch.testing.assert_close(ours(x), theirs(x), rtol=rtol, atol=rtol)
@@ -111,7 +112,7 @@ NORMS = {
 
 
 @pytest.mark.parametrize("norm", ["weight norm", *only_deep(*list(NORMS)[1:])])
-@pytest.mark.parametrize("kind", ["Conv2d", "ConvTranspose1d"])
+@pytest.mark.parametrize("kind", ["ConvTranspose1d", *only_deep("Conv2d")])
 @pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
 def test_parametrised_layers(rng, kind, norm):
     models = []
@@ -260,6 +261,7 @@ def test_copies_and_files(rng):
     torch.testing.assert_close(plain(x), theirs(x))
 
 
+@pytest.mark.deep
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::torch.jit.TracerWarning")
 def test_torchscript(rng):
     """Scripted models call Python; traced ones have the operations, and derivatives of a file's."""
@@ -278,25 +280,22 @@ def test_torchscript(rng):
 @pytest.mark.deep
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_operations_are_as_pytorch_wants_them(rng):
-    shapes = (2, 4, 6, 7), (6, 2, 3, 2), (6,), (2, 6, 4, 6), (4,)
-    x, w, b, y, c = (torch.from_numpy(cases.reals(rng, s, "float64")).requires_grad_() for s in shapes)
-    ops = torch.ops.fastconv
-    for last in (False, True):
-        how = ((1, 1), (0, 0, 0, 0), (1, 1), (0, 0), 2, "zeros", False, "default", last)
-        for operation, arguments in (
-            (ops.conv, (x, w, b, *how)),
-            (ops.conv, (x, w, None, *how)),
-            (ops.conv_transpose, (y, w, c, *how)),
-            (ops.gradient, (x, None, y, w.shape, *how)),
-            (ops.gradient, (None, w, y, x.shape, *how)),
-            (ops.channel_sums, (y,)),
-        ):
-            torch.library.opcheck(operation.default, arguments)
+    shapes = (2, 4, 6, 7), (6, 2, 3, 2), (6,), (2, 6, 4, 6)
+    x, w, b, y = (torch.from_numpy(cases.reals(rng, s, "float64")).requires_grad_() for s in shapes)
+    ops, how = torch.ops.fastconv, ((1, 1), (0, 0, 0, 0), (1, 1), (0, 0), 2, "zeros", False, "default", True)
+    for operation, arguments in (
+        (ops.conv, (x, w, b, *how)),
+        (ops.conv_transpose, (y, w, None, *how)),
+        (ops.gradient, (x, None, y, w.shape, *how)),
+        (ops.gradient, (None, w, y, x.shape, *how)),
+        (ops.channel_sums, (y,)),
+    ):
+        torch.library.opcheck(operation.default, arguments)
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
-def test_compiled_and_exported(rng, backend):
+def test_compiled_and_exported(rng):
+    """With inductor, where that finds a compiler; what compiles without is tested with derivatives."""
     theirs = torch.nn.Sequential(
         torch.nn.Conv2d(4, 6, 3, padding=1),
         torch.nn.ReLU(),
@@ -305,23 +304,17 @@ def test_compiled_and_exported(rng, backend):
     ).to(memory_format=torch.channels_last)
     ours = replaced(theirs)
     torch._dynamo.reset()
+    x = torch.from_numpy(cases.reals(rng, (2, 4, 6, 6), "float32"))
+    compiled = torch.compile(ours, fullgraph=True)
     try:
-        compiled = torch.compile(ours, backend=backend, fullgraph=True)
-        x = torch.from_numpy(cases.reals(rng, (2, 4, 6, 6), "float32"))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compiled(x)
-    except Exception as error:
-        if backend == "inductor":
-            pytest.skip(f"no compiler for inductor: {type(error).__name__}")
-        raise
-    for images in (2, 3, 5):
+        compiled(x)
+    except Exception:
+        compiled = torch.compile(ours, fullgraph=True, backend="aot_eager")
+    for images in (2, 5):
         x = torch.from_numpy(cases.reals(rng, (images, 4, 6, 6), "float32"))
         same(compiled, theirs, x)
-        with torch.no_grad():
-            torch.testing.assert_close(compiled(x), theirs(x))
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            torch.testing.assert_close(compiled(x), theirs(x), rtol=2**-5, atol=2**-4)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(compiled(x), theirs(x), rtol=2**-5, atol=2**-4)
     small = copy.deepcopy(ours).bfloat16()
     exported = torch.export.export(small, (x.bfloat16(),)).module()
     assert torch.equal(exported(x.bfloat16()), small(x.bfloat16()))
