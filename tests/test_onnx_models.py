@@ -117,6 +117,65 @@ def test_layers_take_in_what_follows_them(case):
     assert made.SerializeToString() == before
 
 
+def step(op, *names, **how):
+    *inputs, output = names
+    return helper.make_node(op, inputs, [output], **how)
+
+
+NUMBERS = {"three": np.array(3.0), "six": np.array([6.0]), "zero": np.array(0.0), "part": np.array(1 / 6)}
+ADD, CUT = step("Add", "1", "three", "p"), step("Clip", "p", "zero", "six", "q")
+CURVES = {  # nodes behind a layer, and which are left
+    "Sigmoid": ([step("Sigmoid", "1", "2")], ""),
+    "Tanh": ([step("Tanh", "1", "2")], ""),
+    "LeakyRelu": ([step("LeakyRelu", "1", "2", alpha=0.2)], ""),
+    "HardSwish": ([step("HardSwish", "1", "2")], ""),
+    "HardSigmoid": ([step("HardSigmoid", "1", "2", alpha=1 / 6)], ""),
+    "another HardSigmoid": ([step("HardSigmoid", "1", "2")], "HardSigmoid"),
+    "Gelu": ([step("Gelu", "1", "2")], ""),
+    "Gelu of tanh": ([step("Gelu", "1", "2", approximate="tanh")], ""),
+    "silu": ([step("Sigmoid", "1", "p"), step("Mul", "p", "1", "2")], ""),
+    "hardswish": ([step("HardSigmoid", "1", "p", alpha=1 / 6), step("Mul", "1", "p", "2")], ""),
+    "in parts": ([ADD, CUT, step("Mul", "1", "q", "3"), step("Div", "3", "six", "2")], ""),
+    "in other parts": (
+        [step("Add", "three", "1", "p"), CUT, step("Mul", "q", "1", "3"), step("Mul", "part", "3", "2")],
+        "",
+    ),
+    "upside down": ([ADD, CUT, step("Mul", "1", "q", "3"), step("Div", "six", "3", "2")], "Add Clip Mul Div"),
+    "other bounds": (
+        [ADD, step("Clip", "p", "zero", "three", "q"), step("Mul", "1", "q", "3"), step("Div", "3", "six", "2")],
+        "Add Clip Mul Div",
+    ),
+    "of another": (
+        [step("Sigmoid", "1", "p"), step("Mul", "p", "p", "q"), step("Mul", "1", "q", "2")],
+        "Sigmoid Mul Mul",
+    ),
+    "read twice": (
+        [step("Sigmoid", "1", "p"), step("Mul", "p", "1", "q"), step("Add", "q", "p", "2")],
+        "Sigmoid Mul Add",
+    ),
+    "behind a branch": (
+        [step("Add", "1", "o", "3"), step("Sigmoid", "3", "p"), step("Mul", "3", "p", "2")],
+        "",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # onnx divides by zero
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("case", CURVES)
+def test_layers_take_in_activations(case, dtype):
+    nodes, left = CURVES[case]
+    used = {name for node in nodes for name in node.input}
+    constants = {"w": W} | {name: a for name, a in NUMBERS.items() if name in used}
+    feeds = {"x": X} | ({"o": shaped(2, 6, 4, 5)} if "o" in used else {})
+    constants, feeds = ({name: a.astype(dtype) for name, a in arrays.items()} for arrays in (constants, feeds))
+    made = model([CONV, *nodes], feeds, {"2": (dtype, 4)}, constants, version=20)
+    session = fastconv.onnx.session(made)
+    assert kinds(session) == f"ConvLayer {left}".strip()
+    expected = ReferenceEvaluator(made).run(None, feeds)[0]
+    close(session.run(None, feeds)[0], expected, 1e-5 if dtype == "float32" else 1e-12)
+
+
 @pytest.mark.parametrize("shape", [(6, 1, 1), (1, 6, 4, 5), (3, 1, 1, 1, 1), (2, 6, 4, 5)])
 def test_branches_of_other_shapes(shape):
     """They may be repeated along axes, or let the layer's output be."""

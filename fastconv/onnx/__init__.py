@@ -112,8 +112,9 @@ def session(model: str | os.PathLike[str] | bytes | Any, *, accuracy: Accuracy =
     """Make a model ready to run: with fastconv's operators, and onnx's for all others.
 
     The whole model is checked before anything runs. Layers whose weights are constants keep what they make of them, and
-    take in the batch normalisation, the factors and numbers for each channel, the branch that is added, the `Relu` and
-    the `Clip` that follow them, where nothing else reads what is in between.
+    take in the batch normalisation, the factors and numbers for each channel, the branch that is added, and the
+    activation (`Relu`, `Clip`, `HardSwish`, and what else `nn.activate` has) that follow them, where nothing else reads
+    what is in between.
 
     Parameters
     ----------

@@ -3,9 +3,9 @@
 
 A layer and what follows it are one layer, where nothing else reads what is in between: factors and numbers for each
 channel (`BatchNormalization`, `Mul` and `Add` of a constant) change its weights and bias, in float64; the other branch
-of an `Add` is added in its store; `Relu` and `Clip` become its activation. Constant nodes become initializers, and
-results are dropped behind the last node that reads them. Only the graph is rewritten; the nodes are run by
-`onnx.reference.ReferenceEvaluator`.
+of an `Add` is added in its store; `Relu`, `Clip`, `Sigmoid` and others become its activation, also where it takes
+several nodes, as x * Sigmoid(x). Constant nodes become initializers, and results are dropped behind the last node that
+reads them. Only the graph is rewritten; the nodes are run by `onnx.reference.ReferenceEvaluator`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections import ChainMap, Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ from fastconv.onnx.files import subgraphs
 from fastconv.onnx.layers import Kept, affine
 from fastconv.onnx.operators import DOMAIN
 
+CURVES = {"Sigmoid": "sigmoid", "Tanh": "tanh", "HardSwish": "hardswish"}
+GATES = {"sigmoid": "silu", "hardsigmoid": "hardswish"}  # what x times an activation is
 LAYERS = {"Conv": "ConvLayer", "ConvTranspose": "ConvTransposeLayer"}
 
 
@@ -114,27 +116,34 @@ class _Rewriter:
         dtype = np.dtype(np.float32) if given.dtype.name == "bfloat16" else given.dtype
         groups = _attribute(node, "group", 1) if node.op_type == "ConvTranspose" else 0
         weights = _Weights(given, bias, groups)
-        reads, output, activation = [node.input[0]], node.output[0], None
-        while activation is None and self.uses[output] == 1 and self.readers[output]:
-            behind = self.readers[output][0]
-            other = self.graph.node[behind]
-            if behind in self.taken:
+        reads, output = [node.input[0]], node.output[0]
+        while not (activation := self.activation(output)):
+            behind = self.sole(output)
+            if behind is None:
                 break
-            activation = self.bounds(other, output)
-            if activation is None and not (len(reads) == 1 and self.changes(weights, other, output, dtype)):
+            other = self.graph.node[behind]
+            if len(reads) > 1 or not self.changes(weights, other, output, dtype):
                 branch = self.branch(other, output)
                 if groups or len(reads) > 1 or branch is None:
                     break
                 reads.append(branch)
             number, output = behind, other.output[0]
             self.taken.add(behind)
+        if activation:
+            number, output = activation.nodes[-1], self.graph.node[activation.nodes[-1]].output[0]
+            self.taken.update(activation.nodes)
         layer = helper.make_node(
             LAYERS[node.op_type], reads, [output], node.name or output, domain=DOMAIN, number=len(self.kept)
         )
         layer.attribute.extend(node.attribute)
         first = None if weights.bias is None else weights.bias.astype(dtype)
-        self.kept.append(Kept(weights.weight.astype(dtype), first, activation))
+        self.kept.append(Kept(weights.weight.astype(dtype), first, activation and activation.word))
         return layer, number
+
+    def sole(self, name: str) -> int | None:
+        """The number of the node that alone reads a result, and is not taken in yet."""
+        readers = self.readers[name]
+        return readers[0] if len(readers) == self.uses[name] == 1 and readers[0] not in self.taken else None
 
     def changes(self, weights: _Weights, node: Any, name: str, dtype: np.dtype[Any]) -> bool:
         """Whether weights can do what a node does with a layer's output; then they do it."""
@@ -183,6 +192,73 @@ class _Rewriter:
         given = [float(self.array(other).reshape(())) if other else None for other in node.input[1:]]
         low, high = (bound if other is None else other for bound, other in zip((low, high), (*given, None, None)))
         return (low, high) if low <= high else None
+
+    def activation(self, name: str) -> _Activation | None:
+        """What nodes do with every element of a result, if that is an activation of `nn`."""
+        readers = self.readers[name]
+        if len(readers) == 1 and self.sole(name) is not None:
+            word = self.curve(self.graph.node[readers[0]], name)
+            return word and _Activation(word, readers)
+        if len(readers) == self.uses[name] == 2:  # a result that is multiplied by what is made of it
+            for first in readers:
+                word = GATES.get(self.curve(self.graph.node[first], name))
+                product = self.following(first)
+                if word and product in readers and self.graph.node[product].op_type == "Mul":
+                    return _Activation(word, [first, product])
+                parts = self.hardswish(name, first)
+                if parts:
+                    return _Activation("hardswish", parts)
+        return None
+
+    def curve(self, node: Any, name: str) -> Any:
+        """What a node does with each element by itself, in the words of `nn`."""
+        if node.domain != "" or not node.input or node.input[0] != name:
+            return None
+        if node.op_type == "LeakyRelu":
+            return "leaky_relu", float(_attribute(node, "alpha", 0.01))
+        if node.op_type == "HardSigmoid":
+            slope, middle = _attribute(node, "alpha", 0.2), _attribute(node, "beta", 0.5)
+            return "hardsigmoid" if abs(slope - 1 / 6) < 1e-6 and middle == 0.5 else None
+        if node.op_type == "Gelu":
+            return {b"none": "gelu", b"tanh": "gelu_tanh"}.get(_attribute(node, "approximate", b"none"))
+        return CURVES.get(node.op_type) or self.bounds(node, name)
+
+    def hardswish(self, name: str, first: int) -> list[int] | None:
+        """The nodes of x * clip(x + 3, 0, 6) / 6, as models have it that are older than the operator."""
+        clip = self.following(first)
+        product = self.following(clip)
+        share = self.following(product)
+        if clip is None or product is None or share is None or not self.is_with(first, "Add", name, 3):
+            return None
+        more, cut, times = (self.graph.node[number] for number in (first, clip, product))
+        if self.bounds(cut, more.output[0]) != (0, 6):
+            return None
+        if times.op_type != "Mul" or set(times.input) != {name, cut.output[0]}:
+            return None
+        whole = times.output[0]
+        if not (self.is_with(share, "Div", whole, 6) or self.is_with(share, "Mul", whole, 1 / 6)):
+            return None
+        return [first, clip, product, share]
+
+    def following(self, number: int | None) -> int | None:
+        """The number of the node that alone reads what a node gives."""
+        return None if number is None else self.sole(self.graph.node[number].output[0])
+
+    def is_with(self, number: int, op_type: str, name: str, value: float) -> bool:
+        """Whether a node does this with a result and a number, in this order if it matters."""
+        node = self.graph.node[number]
+        others = [other for other in node.input if other != name]
+        if (node.op_type, node.domain) != (op_type, "") or len(node.input) != 2 or len(others) != 1 or node.attribute:
+            return False
+        if not self.has_constants(others) or (op_type == "Div" and node.input[0] != name):
+            return False
+        array = self.array(others[0])
+        return array.size == 1 and array.ndim <= 1 and abs(float(array.reshape(())) - value) < 1e-6
+
+
+class _Activation(NamedTuple):
+    word: Any  # of nn.conv2d
+    nodes: list[int]  # that do it, the last of which gives the result
 
 
 class _Weights:

@@ -139,7 +139,7 @@ class ConvLayer(Conv):
             return (layer(x, add=add),)
         how = self.how(windows, pads)
         y = CONV[rank](x, layer.weight, layer.bias, *how, accuracy=self.accuracy) + add  # they are not of one shape
-        return (y if layer.activation is None else np.clip(y, *map(y.dtype.type, layer.activation)),)
+        return (nn.activate(y, layer.activation),)
 
 
 class ConvTransposeLayer(ConvTranspose):
