@@ -645,3 +645,48 @@ def test_add_is_checked(rng):
     for _ in range(2):
         cases.assert_same_bits(layer(x, add=add), nn.conv2d(x, w, add=add))
         cases.assert_same_bits(layer(x), nn.conv2d(x, w))
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("how", [{}, {"groups": 2, "padding": 1}, {"method": "im2col"}], ids=str)
+@pytest.mark.parametrize("last", [False, True])
+def test_a_kernel_for_each_image(rng, rank, how, last):
+    x = reals(rng, (3, 4, 7, 6, 5)[: rank + 2], "float32")
+    w = reals(rng, (3, 8, 4 // how.get("groups", 1), 3, 3, 3)[: rank + 3], "float32")
+    bias = reals(rng, (3, 8), "float32")
+    expected = np.stack([CONV[rank](x[i], w[i], bias[i], **how) for i in range(3)])
+    add = reals(rng, expected.shape, "float32")
+    if last:
+        how = how | {"layout": LAYOUTS[rank][1]}
+        x, expected, add = (np.moveaxis(a, 1, -1) for a in (x, expected, add))
+    y = CONV[rank](x, w, bias, **how)
+    assert y.flags.c_contiguous
+    np.testing.assert_allclose(y, expected, 0, 1e-6 if last else 0)
+    cases.assert_same_bits(CONV[rank](x, w, bias, add=add, activation="relu", **how), np.maximum(y + add, 0))
+    out = np.empty_like(y)
+    assert CONV[rank](x, w, bias, out=out, **how) is out
+    cases.assert_same_bits(out, y)
+    one = CONV[rank](x, w, bias[0], **how)
+    cases.assert_same_bits(one[:1], y[:1])
+    assert CONV[rank](x[:0], w[:0], **how).shape == (0, *y.shape[1:])
+    wide = CONV[rank](x.astype(int), w.astype(int), dtype="f", **how)
+    assert wide.dtype == np.float32 and wide.shape == y.shape
+
+
+def test_errors_of_a_kernel_for_each_image(rng):
+    x, w = reals(rng, (3, 4, 7, 7), "float32"), reals(rng, (3, 8, 4, 3, 3), "float32")
+    into = np.concatenate([x, x])  # each image's result lies where the next one is
+    y = nn.conv2d(x[:, :1], w[:, :1, :1], padding=1)
+    nn.conv2d(into[1:4, :1], w[:, :1, :1], padding=1, out=into[:3, :1])
+    np.testing.assert_array_equal(into[:3, :1], nn.conv2d(x[[1, 2, 0], :1], w[:, :1, :1], padding=1))
+    assert y.shape == (3, 1, 7, 7)
+    for arguments, match in (
+        ((x[:2], w), r"w of shape \(3, 8, 4, 3, 3\) has kernels for 3 images; got x of shape \(2, 4, 7, 7\)"),
+        ((x[0], w), "has kernels for 3 images"),
+        ((x, w[:, :, :3]), "has 4 channels"),
+        ((x, w, np.ones((2, 8), "f")), r"bias must have shape \(8,\) or \(3, 8\); got shape \(2, 8\)"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            nn.conv2d(*arguments)
+    with pytest.raises(ValueError, match="out has shape"):
+        nn.conv2d(x, w, out=np.ones((3, 8, 4, 4), "f"))

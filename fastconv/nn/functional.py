@@ -13,15 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.axes import Axis
-from fastconv.arguments.layer_geometry import NAMES, Names, Options
+from fastconv.arguments.layer_geometry import NAMES, Names, Options, layer_geometry
 from fastconv.arguments.layers import (
     Columns,
     Layer,
     WeightGradient,
+    as_floats,
+    delivered,
     layer_arguments,
 )
 from fastconv.arguments.pooling import Pool, PoolGradient
-from fastconv.arguments.values import as_word
+from fastconv.arguments.values import as_numbers, as_out, as_word
 from fastconv.plans import Answer, planned
 from fastconv.reference import layers as exact
 from fastconv.reference import winograd
@@ -78,7 +80,7 @@ def conv1d(
     Parameters
     ----------
     x : array_like, shape (N, C, W) or (C, W)
-    w : array_like, shape (K, C / groups, S)
+    w : array_like, shape (K, C / groups, S) or (N, K, C / groups, S)
     bias : array_like, shape (K,), optional
     stride, dilation : int
     padding : int, (int,), ((int, int),), "valid", "same" or "same_lower"
@@ -101,6 +103,8 @@ def conv1d(
     array([[[1., 2., 4.]]])
     """
     how = stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out
+    if _are_of_images(1, x, w):
+        return conv_each(conv1d, x, w, bias, add, how, {"method": method, "accuracy": accuracy, "threads": threads})
     return conv(1, x, w, bias, how, as_engine(method, accuracy, threads), add=add)
 
 
@@ -135,9 +139,11 @@ def conv2d(
     x : array_like, shape (N, C, H, W) or (C, H, W)
         Images, or one. Any strides; never copied as a whole, but for byte-swapped data, channels last, and float16
         where groups have one channel.
-    w : array_like, shape (K, C / groups, R, S)
-        Kernels, of x's dtype.
+    w : array_like, shape (K, C / groups, R, S) or (N, K, C / groups, R, S)
+        Kernels, of x's dtype; or those of every image of N, which are as many calls (dynamic convolution: Chen and
+        others, Attention over Convolution Kernels, 2020).
     bias : array_like, shape (K,), optional
+        Or (N, K), where every image has its kernels.
     stride, dilation : int or (int, int)
         Step from output to output, and from tap to tap.
     padding : int, (int, int), ((int, int), (int, int)), "valid", "same" or "same_lower"
@@ -226,6 +232,8 @@ def conv2d(
     (1, 1, 3, 3)
     """
     how = stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out
+    if _are_of_images(2, x, w):
+        return conv_each(conv2d, x, w, bias, add, how, {"method": method, "accuracy": accuracy, "threads": threads})
     return conv(2, x, w, bias, how, as_engine(method, accuracy, threads), add=add)
 
 
@@ -256,7 +264,7 @@ def conv3d(
     Parameters
     ----------
     x : array_like, shape (N, C, D, H, W) or (C, D, H, W)
-    w : array_like, shape (K, C / groups, T, R, S)
+    w : array_like, shape (K, C / groups, T, R, S) or (N, K, C / groups, T, R, S)
     bias : array_like, shape (K,), optional
     stride, dilation : int or (int, int, int)
     padding : int, three of them, three pairs, "valid", "same" or "same_lower"
@@ -279,6 +287,8 @@ def conv3d(
     array([[[[[54.]]]]])
     """
     how = stride, padding, dilation, groups, padding_mode, activation, layout, dtype, out
+    if _are_of_images(3, x, w):
+        return conv_each(conv3d, x, w, bias, add, how, {"method": method, "accuracy": accuracy, "threads": threads})
     return conv(3, x, w, bias, how, as_engine(method, accuracy, threads), add=add)
 
 
@@ -305,6 +315,45 @@ def conv(
         lambda c: error_bound(c, engine, learnt),
     )
     return computed(layer, engine.method, ways, f"nn.conv{rank}d")
+
+
+def _are_of_images(rank: int, x: ArrayLike, w: ArrayLike) -> bool:
+    """Whether every image has kernels of its own."""
+    as_numbers(x, "x")  # what is wrong with x is said first
+    return as_numbers(w, "w").ndim == rank + 3
+
+
+def conv_each(
+    function: Callable[..., NDArray[Any]],
+    x: ArrayLike,
+    w: ArrayLike,
+    bias: ArrayLike | None,
+    add: ArrayLike | None,
+    how: tuple[Any, ...],
+    engine: dict[str, Any],
+) -> NDArray[Any]:
+    """Every image by kernels of its own: with the bits of calls for each."""
+    named = {"x": x, "w": w, "bias": bias, "add": add}
+    arrays, dtype = as_floats(named, how[-2])
+    xa, wa, ba, aa = (arrays.get(name) for name in named)
+    assert xa is not None and wa is not None
+    if xa.ndim != wa.ndim - 1 or len(xa) != len(wa):
+        raise ValueError(f"w of shape {wa.shape} has kernels for {len(wa)} images; got x of shape {xa.shape}")
+    options, rank = Options(*how), wa.ndim - 3
+    g = layer_geometry(rank, xa.shape, wa.shape[1:], options)
+    shape, out = g.asked(g.y_shape), as_out(options.out, g.asked(g.y_shape), dtype)
+    if aa is not None and aa.shape != shape:
+        raise ValueError(f"add must have shape {shape}, that of the result; got shape {aa.shape}")
+    if ba is not None and ba.shape not in ((wa.shape[1],), wa.shape[:2]):
+        raise ValueError(f"bias must have shape {wa.shape[1:2]} or {wa.shape[:2]}; got shape {ba.shape}")
+    apart = out is not None and fillable(out, dtype, (xa, wa, ba, aa))
+    result = out if apart and out is not None else np.empty(shape, dtype)
+    for i in range(len(xa)):
+        of_image = None if ba is None else ba if ba.ndim == 1 else ba[i]
+        added = None if aa is None else aa[i : i + 1]
+        words = options._replace(dtype=None, out=result[i : i + 1])._asdict()
+        function(xa[i : i + 1], wa[i], of_image, **words, add=added, **engine)
+    return delivered(result, dtype, out)
 
 
 class Ways(NamedTuple, Generic[Asked]):
