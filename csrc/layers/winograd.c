@@ -255,8 +255,12 @@ static void winograd_share(winograd *d)
     const int threads =
         fc_threads_for(fc_time_us(RATE_PRODUCTS, products * (double)l->size, l->fc->vector_bytes, 0), l->g->threads);
     const ptrdiff_t blocks = winograd_blocks(d) * l->g->groups;
+    const fc_axis *axis = d->tiles.axis;
+    const int uneven = axis[ROWS].out % d->rows != 0 || axis[COLS].out % d->cols != 0 || d->all_planes % d->planes != 0;
     d->shares = 1; /* each makes the values of the block's tiles anew */
-    while (blocks * d->shares % threads != 0 && blocks * d->shares < 4 * threads && d->shares < l->kernels / (2 * l->fc->rows))
+    while (((blocks * d->shares % threads != 0 && blocks * d->shares < 4 * threads) ||
+            (uneven && blocks * d->shares < 2 * threads)) &&
+           d->shares < l->kernels / (2 * l->fc->rows))
         d->shares++;
     d->chunks = blocks * d->shares;
     d->threads = (int)min(threads, d->chunks);
