@@ -423,10 +423,12 @@ def test_layers_in_files(name, tmp_path):
 
 
 def test_folded_networks_in_files(tmp_path):
-    network = stirred(nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.BatchNorm2d(2), nn.ReLU())).folded()
-    network.save(tmp_path / "network")
-    x = np.ones((1, 1, 5, 5), np.float32)
-    cases.assert_same_bits(nn.Sequential.load(tmp_path / "network")(x), network(x))
+    conv, x = nn.Conv2d(1, 2, 3, bias=False), reals(np.random.default_rng(0), (1, 1, 5, 5), "float32")
+    for layers in ([conv, nn.BatchNorm2d(2)], [conv], [nn.BatchNorm2d(1)], [nn.ConvTranspose2d(1, 2, 3)]):
+        network = stirred(nn.Sequential(*layers, nn.ReLU6())).folded()
+        assert len(network) == 1
+        network.save(tmp_path / "network")
+        cases.assert_same_bits(nn.Sequential.load(tmp_path / "network")(x), network(x))
 
 
 def options(**changed):

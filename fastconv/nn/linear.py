@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.layer_geometry import LAYOUTS, check_size
-from fastconv.arguments.layers import as_bias, as_floats
+from fastconv.arguments.layers import as_activation, as_bias, as_floats
 from fastconv.arguments.values import (
     as_amount,
     as_count,
@@ -235,7 +235,16 @@ class _BatchNorm(Weighted):
 
     def _options(self) -> dict[str, Any]:
         how = {name: getattr(self, name) for name in ("eps", "momentum", "affine", "layout")}
+        how |= {} if self.activation is None else {"activation": self.activation}
         return {"num_features": len(self.weight)} | how | {"dtype": self.weight.dtype.name}
+
+    @classmethod
+    def _restored(cls, options: dict[str, Any], arrays: dict[str, Any], engine: dict[str, Any]) -> Self:
+        activation = options.pop("activation", None)  # of a folded one
+        as_activation(activation)
+        layer = super()._restored(options, arrays, engine)
+        layer.activation = activation
+        return layer
 
 
 ENGINE = as_engine("auto", "default", None)
