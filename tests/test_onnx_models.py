@@ -149,6 +149,17 @@ CURVES = {  # nodes behind a layer, and which are left
         [step("Sigmoid", "1", "p"), step("Mul", "p", "p", "q"), step("Mul", "1", "q", "2")],
         "Sigmoid Mul Mul",
     ),
+    "times another": (
+        [
+            ADD,
+            CUT,
+            step("Mul", "o", "q", "3"),
+            step("Div", "3", "six", "4"),
+            step("Neg", "1", "n"),
+            step("Add", "4", "n", "2"),
+        ],
+        "Add Clip Mul Div Neg Add",
+    ),
     "read twice": (
         [step("Sigmoid", "1", "p"), step("Mul", "p", "1", "q"), step("Add", "q", "p", "2")],
         "Sigmoid Mul Add",
