@@ -244,9 +244,9 @@ def pools() -> Calls:
 GROUPS: dict[str, Callable[[], Calls]] = {
     "PRODUCTS_*": products, "CYCLES_*": products, "VECTORS_*": products, "UNEVEN": products, "ZONES_*": zones,
     "WINOGRAD_*": winograd, "TRANSFORMS_*": large_kernels, "RATE_TRANSFORMS": large_kernels, "FOLDED_*": large_kernels,
-    "TAPS_*": planes, "SLIDES_*": planes, "LANES_*": planes, "EXCHANGE_*": few_outputs, "WEIGHT_*": weights,
-    "FOLD_*": folds, "POOL_*": pools, "FFT_*": transforms, "TRANSFORM_*": choices, "PART_*": choices,
-    "RATE_DIRECT": choices,
+    "TAPS_*": planes, "SLIDES_*": planes, "LANES_*": planes, "PLANES_*": planes, "EXCHANGE_*": few_outputs,
+    "WEIGHT_*": weights, "FOLD_*": folds, "POOL_*": pools, "FFT_*": transforms, "TRANSFORM_*": choices,
+    "PART_*": choices, "RATE_DIRECT": choices,
     "RATE_INTEGERS": choices, "GATHER_*_US": choices, "CROSSOVERS": choices, "BOX_*": choices,
     "MATCH_*": matches, "RATE_MATCH": matches, "LINES_*": filters,
     "ORDERED_*": filters, "PASSES_*": filters, "WIDE_MEAN": filters, "SHORT_LINE": filters, "PIXELS_*": colours,

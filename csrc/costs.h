@@ -169,6 +169,9 @@ enum { WINOGRAD_VALUES = 2 << 20, WINOGRAD_TILES = 144, WINOGRAD_PRODUCTS = 384 
 /* Values of kernels are made for so many blocks again, of so many bytes */
 enum { WINOGRAD_AGAIN = 4, WINOGRAD_SOME = 768 << 10 };
 
+/* ---- planes where they lie (planes.c): Zen 4. The part of lanes, at least, that rows of outputs use */
+static const double PLANES_LEAST = 0.4;
+
 /* ---- planes that adjoin, and bands (products.c, bands.c): Zen 4. Products of vectors: what storing a row of outputs of a kernel
  * takes; and the rows of taps, of all, that bands may meet to be worth it */
 enum { PRODUCTS_STORE = 8 };

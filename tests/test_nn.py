@@ -203,6 +203,20 @@ def test_zeros_times_what_is_not_finite(isa, rng, odd):
         np.testing.assert_array_equal(nn.conv2d(x, w, **how), reference.conv2d(x, w, **how))
 
 
+@floats
+def test_planes_that_are_read_where_they_lie(isa, rng, dtype):
+    """Rows have the bits of those that are turned; a weight that is not finite meets the zeros around them."""
+    for rows, cols, padding in ((1, 2, 1), (9, 13, (1, 0)), (14, 14, ((0, 1), (2, 0))), (17, 33, 2), (4, 64, 1)):
+        x, w, bias = (reals(rng, shape, dtype) for shape in ((2, 18, rows, cols), (36, 1, 3, 3), (36,)))
+        how = {"stride": 2, "padding": padding, "groups": 18, "activation": (-1, 2)}
+        turned = nn.conv2d(np.asfortranarray(x), w, bias, **how)
+        cases.assert_same_bits(nn.conv2d(x, w, bias, **how), turned, (rows, cols))
+        cases.assert_same_bits(nn.conv2d(x[:, :, ::-1].copy()[:, :, ::-1], w, bias, **how), turned, (rows, cols))
+        w[3, 0, 0, 0], w[20, 0, 2, 1] = np.inf, np.nan
+        y, expected = (conv2d(x, w, bias, **how | {"activation": None}) for conv2d in (nn.conv2d, reference.conv2d))
+        np.testing.assert_array_equal(np.isfinite(y), np.isfinite(expected))
+
+
 @pytest.mark.parametrize("activation", [None, "relu", "relu6", (-3, 5.5), (2, 2)])
 def test_activation(isa, rng, activation):
     for channels in (5, 1200):

@@ -17,7 +17,7 @@
 #define FC_WIDE_OPS(X) X(sums) X(scale)
 #define FC_FLOAT_OPS(X)                                                  \
     X(gemm) X(dot) X(pack)                                               \
-    X(lanes_in) X(lanes_rows) X(lanes_grad) X(lanes_out) X(finish)       \
+    X(lanes_in) X(lanes_rows) X(lanes_grad) X(lanes_out) X(plane) X(finish) \
     X(fft) X(ifft) X(fftmul) X(fftsum) X(transpose) X(add) X(finite)     \
     X(split) X(join) X(pool_max) X(pool_sum) X(pool_find) X(pool_whole)  \
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
@@ -261,6 +261,19 @@ typedef struct {
     double low, high;
 } fc_lanes;
 typedef void fc_lanes_rows_fn(const fc_lanes *g);
+
+/* A plane of rows x cols and a kernel of 3x3 taps, of stride 2 (planes_tmpl.h):
+ *   out[i][j] = sum_{a,b<3} x[2i - row_lead + a][2j - col_lead + b] * w[a][b] + bias,  clamped likewise
+ * Elements beyond x are zeros. Rows of x are xs elements apart, those of out adjoin, and are made `wide` < VLEN
+ * elements at a time. Returns 0 where it is not made. */
+typedef struct {
+    const void *x, *w;
+    void *out;
+    ptrdiff_t xs, rows, cols, out_rows, out_cols, row_lead, col_lead, wide;
+    int clamp;
+    double bias, low, high;
+} fc_plane;
+typedef int fc_plane_fn(const fc_plane *g);
 typedef struct {
     const void *x, *dy;
     void *sums;

@@ -23,6 +23,7 @@
 #include "kernels/dot_tmpl.h"
 #include "kernels/pack_tmpl.h"
 #include "kernels/lanes_tmpl.h"
+#include "kernels/planes_tmpl.h"
 #include "kernels/finish_tmpl.h"
 #include "kernels/split_tmpl.h"
 #include "kernels/pooling_tmpl.h"

@@ -5,7 +5,7 @@
  *   conv.c, halves.c        taps.c      zones.c     products.c (tile.c, blocks.c, phases.c)    pack.c
  *   a call; few outputs;    which one   single.c    (blocks.c, bands.c)                        what outputs see, packed
  *   float16                             winograd.c (winograd_learn.c, winograd_block.c)
- *                                       slides.c, lanes.c, points.c, transforms.c (transforms_tiles.c)
+ *                                       slides.c, lanes.c, planes.c, points.c, transforms.c (transforms_tiles.c)
  *                                       weight.c (winograd_weight.c)
  *
  * fold.c and pooling.c and pooling_back.c (pooling_means.c, pooling_find.c, pooling_parts.c) stand alone. How an axis is packed: either every tap has a set of its own, the elements that the outputs of a block see
@@ -238,6 +238,8 @@ FC_API int fc_zones_run(const layer *l);
 FC_API int fc_weights_are_finite(const layer *l);
 FC_API int fc_single_run(const layer *l);
 FC_API int fc_slides_run(const layer *l);
+/* Returns 1 where it is not made for the layer */
+FC_API int fc_planes_run(const layer *l);
 /* bias_first: sums begin with it, as in slides.c; else it comes last */
 FC_API int fc_lanes_run(const layer *l, int bias_first);
 /* Channels last: one tap; returns 1 where x is otherwise */

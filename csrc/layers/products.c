@@ -190,7 +190,8 @@ static void products_block(void *context, ptrdiff_t index, int slot)
             t.finite = 1;
             for (ptrdiff_t q = 0; q < products_phases(d); m.panel += t.panels[q++]) {
                 m.panels = t.panels[q];
-                fc_multiply(d, &t, q, &m, first, channels);
+                if (m.panels > 0 || t.dots > 0)
+                    fc_multiply(d, &t, q, &m, first, channels);
                 if (q == 0 && d->bands > 1)
                     t.finite = fc_sums_are_finite(d, &t, &m);
             }

@@ -5,6 +5,7 @@
  * one plane of x (K3):
  *
  *   lanes.c      many groups, a lane for each; but for long rows and no stride
+ *   planes.c     of these, 3x3 taps and rows that fill vectors: the same bits
  *   slides.c     others, plane by plane
  *   transforms.c large kernels, if the call allows it
  *   products.c   many kernels a group, and short rows or strides; or very many
@@ -37,7 +38,8 @@ static int taps_run_planes(const layer *l)
         return status;
     if (kernels >= TAPS_MANY && (short_rows || (!lanes && (taps_stride(l) || kernels >= TAPS_MOST))))
         return fc_products_run(l);
-    status = lanes ? fc_lanes_run(l, 0) : 1;
+    status = lanes ? fc_planes_run(l) : 1;
+    status = status > 0 && lanes ? fc_lanes_run(l, 0) : status;
     return status > 0 ? fc_slides_run(l) : status;
 }
 

@@ -189,6 +189,43 @@ void check_lanes_in(fc_lanes_in_fn *in)
     }
 }
 
+/* Planes of any size, beyond which lie zeros; rows beyond them are no part of a sum */
+void check_plane(fc_plane_fn *correlate)
+{
+    const double *weights = (const double *)k;
+    const ptrdiff_t lanes = table->vector_bytes / size;
+    for (int trial = 0; trial < 600; trial++) {
+        const ptrdiff_t rows = up_to(16), cols = up_to(WIDE), row_lead = up_to(3) - 1, col_lead = up_to(3) - 1;
+        randomize(trial % 2, type);
+        view vx = lay(source[0], ADJACENT, 1, rows, cols, x), vw = lay(source[1], ADJACENT, 1, 1, 9, k);
+        const ptrdiff_t out_rows = (rows + up_to(2)) / 2, out_cols = (cols + up_to(2)) / 2;
+        view out = lay(dest, ADJACENT, 1, 1, out_rows * out_cols, NULL);
+        out.row = out_cols * size;
+        fc_plane g = {.x = vx.p, .w = vw.p, .out = out.p, .xs = vx.row / size, .rows = rows, .cols = cols, .out_rows = out_rows,
+                      .out_cols = out_cols, .row_lead = row_lead, .col_lead = col_lead, .wide = up_to(lanes - 1), .clamp = up_to(2) == 1,
+                      .bias = k[1][0][0], .low = -0.25, .high = 0.5};
+        EACH(i, out_rows) EACH(j, out_cols) {
+            cell c = {0}, last = copied(k[1][0][0]);
+            last.mass = fabsl(last.wide);
+            EACH(a, 3) EACH(b, 3) {
+                const ptrdiff_t r = 2 * i - row_lead + a, q = 2 * j - col_lead + b;
+                if (r >= 0 && r < rows)
+                    add_product(&c, weights[a * 3 + b], q >= 0 && q < cols ? x[0][r][q] : 0);
+            }
+            add_cell(&c, &last);
+            if (g.clamp)
+                c.sum = fmin(fmax(c.sum, g.low), g.high), c.wide = fminl(fmaxl(c.wide, -0.25L), 0.5L);
+            want[0][i][j] = c;
+        }
+        say_case("trial %d: %td x %td, leads %td and %td, clamp %d", trial, rows, cols, row_lead, col_lead, g.clamp);
+        if (!correlate(&g)) {
+            verdict("");
+            continue;
+        }
+        verify(out, 1, out_rows, out_cols);
+    }
+}
+
 /* Rows of taps meet any rows of pixels. */
 void check_lanes_rows(fc_lanes_rows_fn *correlate)
 {
