@@ -163,7 +163,7 @@ X, Y = np.zeros((1, 2, 5, 6)), np.zeros((1, 8, 20))
         (lambda **m: nn.unfold(X, 2, dilation=(1, 2, 3), **m), ValueError, "dilation"),
         (lambda **m: nn.unfold(X, 2, padding=-1, **m), ValueError, "padding must not be negative"),
         (lambda **m: nn.unfold(X, 2, padding=2**60, **m), ValueError, "too large"),
-        (lambda **m: nn.unfold(X.astype(int), 2, **m), TypeError, "x has dtype int64"),
+        (lambda **m: nn.unfold(X.astype(object), 2, **m), TypeError, "x has dtype object"),
         (lambda **m: nn.unfold(np.zeros((1, 1, 0, 3)), 2, padding=2, **m), ValueError, "has none"),
         (lambda **m: nn.fold(Y[:, :7], (5, 6), 2, **m), ValueError, "x must have C x 4 rows"),
         (lambda **m: nn.fold(Y[..., :19], (5, 6), 2, **m), ValueError, "and 20 columns"),
@@ -173,7 +173,7 @@ X, Y = np.zeros((1, 2, 5, 6)), np.zeros((1, 8, 20))
         (lambda **m: nn.fold(Y, (5, 6), (2, 2, 1), **m), ValueError, "output_size must be an integer or 3 of them"),
         (lambda **m: nn.fold(Y, (1, 6), 2, **m), ValueError, "larger than the padded input"),
         (lambda **m: nn.fold(Y, (5.0, 6), 2, **m), TypeError, "output_size"),
-        (lambda **m: nn.fold(Y.astype(complex), (5, 6), 2, **m), TypeError, "x has dtype complex128"),
+        (lambda **m: nn.fold(Y.astype("M8[s]"), (5, 6), 2, **m), TypeError, "x has dtype datetime64"),
     ],
 )
 def test_errors(call, error, words):
@@ -182,3 +182,24 @@ def test_errors(call, error, words):
             call(**how)
     with pytest.raises(ValueError, match="method must be one of"):
         nn.unfold(X, 2, method="fast")
+
+
+@pytest.mark.parametrize("dtype", [*"?bBhHiIlLqQFD", "float16"])
+@pytest.mark.parametrize("method", ["auto", "numpy"])
+def test_any_dtype(isa, rng, dtype, method):
+    """Windows are copied bit by bit; integers are summed modulo their range."""
+    x = rng.integers(0, 256, (2, 3, 7, 8, np.dtype(dtype).itemsize), np.uint8)
+    x = rng.integers(0, 2, (2, 3, 7, 8)) > 0 if dtype == "?" else x.view(dtype)[..., 0]
+    x = x if x.dtype.kind not in "fc" else integers(rng, x.shape, "float64").astype(dtype)
+    expected = np.lib.stride_tricks.sliding_window_view(x, (3, 2), (2, 3))[:, :, ::2]
+    expected = expected.transpose(0, 1, 4, 5, 2, 3).reshape(2, 18, -1)
+    how = {"stride": (2, 1), "method": method}
+    columns = nn.unfold(x, (3, 2), **how)
+    assert columns.dtype == x.dtype
+    assert columns.tobytes() == expected.tobytes()
+    assert nn.unfold(x.astype(x.dtype.newbyteorder()), (3, 2), **how).tobytes() == expected.tobytes()
+    with fastconv.checked():
+        folded = nn.fold(columns, (7, 8), (3, 2), **how)
+    ones = nn.fold(nn.unfold(np.ones((7, 8))[None], (3, 2), stride=(2, 1)), (7, 8), (3, 2), stride=(2, 1))
+    assert folded.dtype == x.dtype
+    np.testing.assert_array_equal(folded, x if dtype == "?" else x * ones.astype(dtype))

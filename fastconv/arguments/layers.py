@@ -25,7 +25,16 @@ from fastconv.arguments.layer_geometry import (
     layer_geometry,
     transposed_geometry,
 )
-from fastconv.arguments.values import as_index, as_numbers, as_out, compute_dtype, float_dtype, is_listed, per_axis
+from fastconv.arguments.values import (
+    as_index,
+    as_numbers,
+    as_out,
+    compute_dtype,
+    float_dtype,
+    is_listed,
+    native,
+    per_axis,
+)
 from fastconv.typing import IntOrTuple
 
 NOTHING: NDArray[Any] = np.empty(0)
@@ -138,8 +147,8 @@ class Columns(NamedTuple):
 
     @property
     def compute_dtype(self) -> np.dtype[Any]:
-        """Copies stay as they are."""
-        return compute_dtype(self.dtype) if self.folds else self.dtype
+        """Copies stay as they are, and integers are summed modulo their range."""
+        return compute_dtype(self.dtype) if self.folds and self.dtype.kind == "f" else self.dtype
 
     def deliver(self, result: NDArray[Any]) -> NDArray[Any]:
         """As it was asked for: columns are (images, channels x taps, outputs)."""
@@ -252,7 +261,7 @@ def bias_gradient_arguments(rank: int, grad_output: ArrayLike) -> NDArray[Any]:
 
 def unfold_arguments(x: ArrayLike, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Columns:
     """Of how many dimensions the windows are, is what kernel_size says."""
-    xa = as_floats({"x": x}, None, owner="x")[0]["x"]
+    xa = native(as_numbers(x, "x"))
     rank = _window_rank(kernel_size=kernel_size)
     batched = is_batched(rank, xa.shape, "x")
     xa = xa if batched else xa[None]
@@ -265,7 +274,7 @@ def fold_arguments(
     x: ArrayLike, output_size: Any, kernel_size: Any, dilation: Any, padding: Any, stride: Any
 ) -> Columns:
     """Of how many dimensions the windows are, is what kernel_size says, or output_size."""
-    xa = as_floats({"x": x}, None, owner="x")[0]["x"]
+    xa = native(as_numbers(x, "x"))
     rank = _window_rank(kernel_size=kernel_size, output_size=output_size)
     taps = per_axis(kernel_size, rank, "kernel_size")
     size = per_axis(output_size, rank, "output_size")

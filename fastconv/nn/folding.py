@@ -39,7 +39,7 @@ def unfold(
     Parameters
     ----------
     x : array_like, shape (N, C, H, W) or (C, H, W)
-        Images, or one, of float16, float32 or float64; any strides. With a `kernel_size` of one number in a tuple
+        Images, or one, of any dtype that is supported; any strides. With a `kernel_size` of one number in a tuple
         signals (N, C, W) or (C, W), of three volumes.
     kernel_size : int or tuple of int
         Taps along each axis. An integer means a square.
@@ -62,7 +62,7 @@ def unfold(
     ValueError
         No window fits, wrong number of dimensions, parameters below 1, negative padding.
     TypeError
-        x is not of floats; parameters that are no integers.
+        x is of another dtype; parameters that are no integers.
     MemoryError
         No memory for the result.
 
@@ -106,7 +106,7 @@ def fold(
     Parameters
     ----------
     x : array_like, shape (N, C * taps, L) or (C * taps, L)
-        Columns, of float16, float32 or float64.
+        Columns, of any dtype that is supported.
     output_size : int or tuple of int
         Of the images, without padding: (H, W), or one number or three. An integer means a square.
     kernel_size, dilation, padding, stride, method, threads
@@ -116,7 +116,7 @@ def fold(
     -------
     ndarray, shape (N, C, H, W) or (C, H, W)
         Every element is the sum of those of x that came from it, taps ascending: the same bits for any number of
-        threads. Of x's dtype; float16 is summed in float32.
+        threads. Of x's dtype; float16 is summed in float32, integers modulo their range, and of bools any one counts.
 
     Raises
     ------
@@ -139,6 +139,22 @@ def fold(
     return _computed(columns, windows.folded, method, n, "nn.fold", x)
 
 
+def _of_floats(
+    c: Columns, direct: Callable[[Columns], NDArray[Any]], exact: Callable[[Columns], NDArray[Any]]
+) -> NDArray[Any]:
+    """Other dtypes: copies are those of floats as large, and complex sums those of both parts."""
+    size = c.dtype.itemsize
+    if not c.folds and size in (2, 4, 8):
+        alike = np.dtype(f"f{size}")
+        return direct(c._replace(x=readable(c.x, dense=False).view(alike), dtype=alike)).view(c.dtype)
+    if c.dtype.kind != "c":
+        return exact(c)
+    result = np.empty(c.shape, c.dtype)
+    for part, of_x in (result.real, c.x.real), (result.imag, c.x.imag):
+        part[...] = direct(c._replace(x=of_x, dtype=of_x.dtype))
+    return result
+
+
 def _computed(
     columns: Columns,
     exact: Callable[[Columns], NDArray[Any]],
@@ -151,6 +167,8 @@ def _computed(
 
     def direct(c: Columns) -> Answer:
         assert _core is not None
+        if c.dtype.kind != "f":
+            return Answer(_of_floats(c, lambda floats: direct(floats).result, exact))
         x, result = readable(c.x, dense=c.folds), np.empty(c.shape, c.dtype)
         return carried_out(_core.FoldPlan(x, result, c.axes, c.folds, threads), (x,), result, None, (asked,))
 

@@ -64,9 +64,10 @@ def folded(c: Columns) -> NDArray[Any]:
 
 
 def columns_error_bound(c: Columns) -> NDArray[np.float64]:
-    """How far a compiled result may lie from that of `columns` or `folded`: copies not at all."""
-    if not c.folds:
+    """How far a compiled result may lie from that of `columns` or `folded`: copies not at all,
+    and neither do integers."""
+    if not c.folds or c.dtype.kind not in "fc":
         return np.zeros(c.shape)
     taps = math.prod(a.k for a in c.axes)
-    magnitudes = folded(c._replace(x=np.abs(c.x).astype(np.float64)))
+    magnitudes = folded(c._replace(x=np.abs(c.x).astype(np.float64), dtype=np.dtype(np.float64)))
     return 2 * taps * float(np.finfo(c.compute_dtype).eps) * magnitudes
