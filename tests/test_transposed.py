@@ -211,3 +211,24 @@ def test_errors(arguments, error, says):
     if not {"method", "threads"} & set(arguments):
         with pytest.raises(error, match=says):
             reference.conv_transpose2d(**({"x": X, "w": W} | arguments))
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("how", [{}, {"stride": 2, "groups": 2, "activation": "relu"}, {"method": "im2col"}], ids=str)
+@pytest.mark.parametrize("batched", [True, False])
+def test_channels_last(rng, rank, how, batched):
+    x = integers(rng, (2, 4, 5, 6, 3)[: rank + 2], "float32")
+    w = integers(rng, (4, 6 // how.get("groups", 1), 3, 2, 2)[: rank + 2], "float32")
+    x = x if batched else x[0]
+    function, layout = getattr(nn, f"conv_transpose{rank}d"), ("NWC", "NHWC", "NDHWC")[rank - 1]
+    expected = np.moveaxis(function(x, w, **how), -1 - rank, -1)
+    last = np.moveaxis(x, -1 - rank, -1).copy()
+    for _ in range(2):
+        y = function(last, w, layout=layout, **how)
+        assert y.flags.c_contiguous
+        np.testing.assert_array_equal(y, expected)
+        out = np.empty_like(y)
+        assert function(last, w, layout=layout, out=out, **how) is out
+        np.testing.assert_array_equal(out, expected)
+    with pytest.raises(ValueError, match="layout must be one of"):
+        function(last, w, layout="NC")

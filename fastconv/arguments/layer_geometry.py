@@ -121,12 +121,14 @@ def transposed_geometry(
     names: what messages call x and w.
     """
     x, w = names.x, names.w
+    layout = LAYOUTS[rank][0] if options.layout is None else as_word(options.layout, LAYOUTS[rank], "layout")
     if len(w_shape) != rank + 2:
         raise ValueError(
             f"{w} must have {rank + 2} dimensions (channels, kernels / groups, taps ...); got shape {w_shape}"
         )
-    batched = is_batched(rank, x_shape, x)
+    batched, channels_last = is_batched(rank, x_shape, x, layout), layout == LAYOUTS[rank][1]
     x_shape = x_shape if batched else (1, *x_shape)
+    x_shape = (x_shape[0], x_shape[-1], *x_shape[1:-1]) if channels_last else x_shape
     groups = as_groups(options.groups, w_shape, w)
     if x_shape[1] != w_shape[0]:
         raise ValueError(f"{x} of shape {x_shape} has {x_shape[1]} channels; {w} of shape {w_shape} takes {w_shape[0]}")
@@ -141,7 +143,7 @@ def transposed_geometry(
     )
     shape = (x_shape[0], groups * w_shape[1], *(a.n for a in axes))
     check_size(shape, f"{x} has shape {x_shape}, {w} {w_shape}")
-    return Geometry(axes, groups, shape, x_shape, batched, False)
+    return Geometry(axes, groups, shape, x_shape, batched, channels_last)
 
 
 def is_batched(rank: int, shape: tuple[int, ...], name: str, layout: str | None = None) -> bool:

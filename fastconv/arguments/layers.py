@@ -208,7 +208,7 @@ def transposed_arguments(
     g = transposed_geometry(rank, xa.shape, wa.shape, output_padding, options)
     ba = as_bias(arrays.get("bias"), g.x_shape[1], "channel")
     activation, out = as_activation(options.activation), as_out(options.out, g.asked(g.x_shape), dtype)
-    return Layer(g.first(xa), wa, ba, g.axes, g.groups, activation, g.x_shape, dtype, g.batched, False, out)
+    return Layer(g.first(xa), wa, ba, g.axes, g.groups, activation, g.x_shape, dtype, g.batched, g.channels_last, out)
 
 
 def input_gradient_arguments(

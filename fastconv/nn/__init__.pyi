@@ -233,7 +233,7 @@ class _Conv(Protocol[_L_contra]):
         **how: Unpack[_How],
     ) -> NDArray[Any]: ...
 
-class _Transposed(Protocol):
+class _Transposed(Protocol[_L_contra]):
     @overload
     def __call__(
         self,
@@ -247,6 +247,7 @@ class _Transposed(Protocol):
         dilation: IntOrTuple = 1,
         *,
         activation: Activation = None,
+        layout: _L_contra | None = None,
         dtype: type[_D] | np.dtype[_D] | None = None,
         **how: Unpack[_How],
     ) -> NDArray[_D]: ...
@@ -263,6 +264,7 @@ class _Transposed(Protocol):
         dilation: IntOrTuple = 1,
         *,
         activation: Activation = None,
+        layout: _L_contra | None = None,
         dtype: DTypeLike | None = None,
         **how: Unpack[_How],
     ) -> NDArray[Any]: ...
@@ -408,8 +410,8 @@ conv3d_input: _Input[Layout3d]
 conv1d_weight: _Weight[Layout1d]
 conv2d_weight: _Weight[Layout2d]
 conv3d_weight: _Weight[Layout3d]
-conv_transpose1d: _Transposed
-conv_transpose2d: _Transposed
-conv_transpose3d: _Transposed
+conv_transpose1d: _Transposed[Layout1d]
+conv_transpose2d: _Transposed[Layout2d]
+conv_transpose3d: _Transposed[Layout3d]
 fold: _Fold
 unfold: _Unfold

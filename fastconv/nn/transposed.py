@@ -22,7 +22,7 @@ from fastconv.reference import adjoints, windows, winograd
 from fastconv.reference.activations import activated, activated_bound
 from fastconv.reference.layers import transformed_error_bound
 from fastconv.runtime import _core
-from fastconv.typing import Accuracy, Activation, IntOrTuple, LayerMethod, Padding
+from fastconv.typing import Accuracy, Activation, IntOrTuple, LayerMethod, Layout1d, Layout2d, Layout3d, Padding
 
 __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -39,6 +39,7 @@ def conv_transpose1d(
     dilation: IntOrTuple = 1,
     *,
     activation: Activation = None,
+    layout: Layout1d | None = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
@@ -59,6 +60,7 @@ def conv_transpose1d(
     output_padding : int
     groups : int
     activation : str or (low, high), optional
+    layout : str, optional
     dtype : dtype, optional
     out : ndarray, optional
     method : {"auto", "direct", "winograd", "fft", "im2col", "numpy"}
@@ -72,7 +74,7 @@ def conv_transpose1d(
     >>> nn.conv_transpose1d(np.array([[1.0, 2, 3]]), np.array([[[1.0, 1]]]), stride=2)
     array([[1., 1., 2., 2., 3., 3.]])
     """
-    options = Options(stride, padding, dilation, groups, "zeros", activation, None, dtype, out)
+    options = Options(stride, padding, dilation, groups, "zeros", activation, layout, dtype, out)
     return _conv_transpose(1, x, w, bias, output_padding, options, as_engine(method, accuracy, threads))
 
 
@@ -88,6 +90,7 @@ def conv_transpose2d(
     dilation: IntOrTuple = 1,
     *,
     activation: Activation = None,
+    layout: Layout2d | None = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
@@ -117,8 +120,8 @@ def conv_transpose2d(
         is meant that a layer with a stride brings to the same size.
     groups : int
         Channels and kernels are split into so many groups that do not see each other.
-    activation, dtype, out, method, accuracy, threads
-        As for `conv2d`.
+    activation, layout, dtype, out, method, accuracy, threads
+        As for `conv2d`; copies with the channels second are made of what has them last.
 
     Returns
     -------
@@ -144,7 +147,7 @@ def conv_transpose2d(
     >>> nn.conv_transpose2d(np.ones((8, 16, 7, 7)), np.ones((16, 4, 3, 3)), None, 2, 1, output_padding=1).shape
     (8, 4, 14, 14)
     """
-    options = Options(stride, padding, dilation, groups, "zeros", activation, None, dtype, out)
+    options = Options(stride, padding, dilation, groups, "zeros", activation, layout, dtype, out)
     return _conv_transpose(2, x, w, bias, output_padding, options, as_engine(method, accuracy, threads))
 
 
@@ -160,6 +163,7 @@ def conv_transpose3d(
     dilation: IntOrTuple = 1,
     *,
     activation: Activation = None,
+    layout: Layout3d | None = None,
     dtype: DTypeLike | None = None,
     out: NDArray[Any] | None = None,
     method: LayerMethod = "auto",
@@ -180,6 +184,7 @@ def conv_transpose3d(
     output_padding : int or (int, int, int)
     groups : int
     activation : str or (low, high), optional
+    layout : str, optional
     dtype : dtype, optional
     out : ndarray, optional
     method : {"auto", "direct", "winograd", "fft", "im2col", "numpy"}
@@ -193,7 +198,7 @@ def conv_transpose3d(
     >>> nn.conv_transpose3d(np.ones((1, 2, 2, 2)), np.ones((1, 3, 2, 2, 2)), stride=2).shape
     (3, 4, 4, 4)
     """
-    options = Options(stride, padding, dilation, groups, "zeros", activation, None, dtype, out)
+    options = Options(stride, padding, dilation, groups, "zeros", activation, layout, dtype, out)
     return _conv_transpose(3, x, w, bias, output_padding, options, as_engine(method, accuracy, threads))
 
 
