@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pooling side by side: fastconv.nn beside PyTorch and ONNX Runtime.
+"""Pooling side by side: fastconv.nn beside PyTorch and ONNX Runtime; gradients beside PyTorch's autograd.
 
     python bench/pooling.py                  one thread
     python bench/pooling.py --threads 2
+    python bench/pooling.py gradients        of the largest, the largest are looked for once more; PyTorch has their indices
 
 The results are compared, then the calls alternate in one process; a figure is the best time of each.
 """
@@ -28,7 +29,7 @@ import side_by_side  # noqa: E402
 class Case(NamedTuple):
     """One image of so many channels and elements along each axis."""
 
-    kind: str  # max, avg, or of the whole image global_max, global_avg, or of windows that are not even adaptive_avg
+    kind: str  # max, avg, or of the whole image global_max, global_avg, or of windows that are not even adaptive_max, adaptive_avg
     channels: int
     size: tuple[int, ...]
     k: int = 1
@@ -65,7 +66,11 @@ CASES = [
     Case("global_avg", 2048, (7, 7)),
     Case("global_avg", 256, (56, 56)),
     Case("global_max", 2048, (7, 7)),
-    Case("adaptive_avg", 256, (13, 13), 6),
+    *(
+        Case(kind, *rest)
+        for kind in ("adaptive_avg", "adaptive_max")
+        for rest in ((256, (13, 13), 6), (512, (16, 16), 7))
+    ),
 ]
 
 
@@ -92,14 +97,19 @@ def onnx_runtime(case: Case, x: np.ndarray[Any, Any], threads: int) -> layers.Ca
     return lambda: session.run(None, {"x": x})[0]
 
 
+def function(case: Case) -> tuple[str, tuple[int, ...]]:
+    """Its name, and its arguments but x."""
+    name = f"{case.kind}_pool{len(case.size)}d"
+    if case.kind in ("max", "avg"):
+        return name, (case.k, case.stride, case.padding)
+    return name.replace("global", "adaptive"), (case.k,)
+
+
 def calls(case: Case, threads: int) -> dict[str, layers.Call]:
-    torch, rank = importlib.import_module("torch"), len(case.size)
+    torch = importlib.import_module("torch")
     torch.set_num_threads(threads)
     x = np.random.default_rng(1).standard_normal((1, case.channels, *case.size)).astype(np.float32)
-    given, name = torch.from_numpy(x), f"{case.kind}_pool{rank}d"
-    args: tuple[int, ...] = (case.k, case.stride, case.padding)
-    if case.kind not in ("max", "avg"):
-        name, args = name.replace("global", "adaptive"), (case.k,)
+    given, (name, args) = torch.from_numpy(x), function(case)
     ours, theirs = getattr(nn, name), getattr(torch.nn.functional, name)
     found: dict[str, layers.Call | None] = {
         "fastconv": lambda: ours(x, *args),
@@ -109,8 +119,23 @@ def calls(case: Case, threads: int) -> dict[str, layers.Call]:
     return {peer: call for peer, call in found.items() if call}
 
 
+def gradients(case: Case, threads: int) -> dict[str, layers.Call]:
+    torch, rank = importlib.import_module("torch"), len(case.size)
+    torch.set_num_threads(threads)
+    x = np.random.default_rng(1).standard_normal((1, case.channels, *case.size)).astype(np.float32)
+    given, (name, args) = torch.from_numpy(x).requires_grad_(), function(case)
+    y = getattr(torch.nn.functional, name)(given, *args)
+    ours, dy = getattr(nn, f"{name}_backward"), np.random.default_rng(2).standard_normal(y.shape).astype(np.float32)
+    grad, second = torch.from_numpy(dy), x.shape if "avg" in name else x
+    return {
+        "fastconv": lambda: ours(dy, second, *args),
+        "torch": lambda: torch.autograd.grad(y, given, grad, retain_graph=True)[0].numpy(),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=["forward", "gradients"], default="forward")
     parser.add_argument("--threads", type=int, default=1, help="threads of all")
     parser.add_argument("--seconds", type=float, default=0.3, help="time spent on a case")
     options = parser.parse_args()
@@ -118,14 +143,14 @@ def main() -> None:
     fastconv.show_config()
     rows: list[dict[str, Any]] = []
     for case in CASES:
-        by_peer = calls(case, options.threads)
+        by_peer = (gradients if options.what == "gradients" else calls)(case, options.threads)
         for call in by_peer.values():
             np.testing.assert_allclose(call(), by_peer["fastconv"](), rtol=1e-4, atol=1e-5)
         seconds = dict(zip(by_peer, side_by_side.alternate(list(by_peer.values()), options.seconds), strict=True))
         rows.append({"layer": str(case), "seconds": seconds})
         ratios = "".join(f"  {s / seconds['fastconv']:6.2f} {p}" for p, s in seconds.items() if p != "fastconv")
         print(f"  {case}  {seconds['fastconv'] * 1e3:8.4f} ms{ratios}", flush=True)
-    layers.summarize(rows, ["torch", "onnxruntime"])
+    layers.summarize(rows, ["torch"] if options.what == "gradients" else ["torch", "onnxruntime"])
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from fastconv import _core
 Array = NDArray[Any]
 Rng = np.random.Generator
 
-FAMILIES = ("corr", "nn", "folding", "signal", "ndimage", "feature", "dense")
+FAMILIES = ("corr", "nn", "folding", "signal", "ndimage", "feature", "dense", "pooling")
 PATIENCE = 300  # seconds that one call may take at most, sanitizers and a busy machine included
 
 

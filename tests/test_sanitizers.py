@@ -80,7 +80,10 @@ def test_random_calls(python, family):
     python("tests/fuzz.py", family, "--seed", SEED, "--seconds", SECONDS, "--verbose")
 
 
-FILES = ["nn", "winograd", "gradients", "transposed", "folding", "modules", "signal", "ndimage", "feature"]
+FILES = [
+    *("nn", "winograd", "gradients", "transposed", "folding", "modules", "pooling", "layer_transforms"),
+    *("signal", "ndimage", "feature", "pixels"),
+]
 
 
 @pytest.mark.parametrize("name", FILES)
