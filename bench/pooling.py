@@ -3,7 +3,8 @@
 
     python bench/pooling.py                  one thread
     python bench/pooling.py --threads 2
-    python bench/pooling.py gradients        of the largest, the largest are looked for once more; PyTorch has their indices
+    python bench/pooling.py gradients        of the largest, by their indices, which PyTorch has, too
+    python bench/pooling.py found            of the largest, which are looked for once more
 
 The results are compared, then the calls alternate in one process; a figure is the best time of each.
 """
@@ -29,7 +30,7 @@ import side_by_side  # noqa: E402
 class Case(NamedTuple):
     """One image of so many channels and elements along each axis."""
 
-    kind: str  # max, avg, or of the whole image global_max, global_avg, or of windows that are not even adaptive_max, adaptive_avg
+    kind: str  # max, avg, or of the whole image global_max ..., or of windows that are not even adaptive_max ...
     channels: int
     size: tuple[int, ...]
     k: int = 1
@@ -119,23 +120,25 @@ def calls(case: Case, threads: int) -> dict[str, layers.Call]:
     return {peer: call for peer, call in found.items() if call}
 
 
-def gradients(case: Case, threads: int) -> dict[str, layers.Call]:
-    torch, rank = importlib.import_module("torch"), len(case.size)
+def gradients(case: Case, threads: int, remembered: bool = True) -> dict[str, layers.Call]:
+    torch = importlib.import_module("torch")
     torch.set_num_threads(threads)
     x = np.random.default_rng(1).standard_normal((1, case.channels, *case.size)).astype(np.float32)
     given, (name, args) = torch.from_numpy(x).requires_grad_(), function(case)
     y = getattr(torch.nn.functional, name)(given, *args)
     ours, dy = getattr(nn, f"{name}_backward"), np.random.default_rng(2).standard_normal(y.shape).astype(np.float32)
-    grad, second = torch.from_numpy(dy), x.shape if "avg" in name else x
+    grad, second, how = torch.from_numpy(dy), x.shape if "avg" in name else x, {}
+    if "max" in name and remembered:
+        how["indices"] = getattr(nn, name)(x, *args, return_indices=True)[1]
     return {
-        "fastconv": lambda: ours(dy, second, *args),
+        "fastconv": lambda: ours(dy, second, *args, **how),
         "torch": lambda: torch.autograd.grad(y, given, grad, retain_graph=True)[0].numpy(),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=["forward", "gradients"], default="forward")
+    parser.add_argument("what", nargs="?", choices=["forward", "gradients", "found"], default="forward")
     parser.add_argument("--threads", type=int, default=1, help="threads of all")
     parser.add_argument("--seconds", type=float, default=0.3, help="time spent on a case")
     options = parser.parse_args()
@@ -143,14 +146,17 @@ def main() -> None:
     fastconv.show_config()
     rows: list[dict[str, Any]] = []
     for case in CASES:
-        by_peer = (gradients if options.what == "gradients" else calls)(case, options.threads)
+        if options.what == "forward":
+            by_peer = calls(case, options.threads)
+        else:
+            by_peer = gradients(case, options.threads, options.what == "gradients")
         for call in by_peer.values():
             np.testing.assert_allclose(call(), by_peer["fastconv"](), rtol=1e-4, atol=1e-5)
         seconds = dict(zip(by_peer, side_by_side.alternate(list(by_peer.values()), options.seconds), strict=True))
         rows.append({"layer": str(case), "seconds": seconds})
         ratios = "".join(f"  {s / seconds['fastconv']:6.2f} {p}" for p, s in seconds.items() if p != "fastconv")
         print(f"  {case}  {seconds['fastconv'] * 1e3:8.4f} ms{ratios}", flush=True)
-    layers.summarize(rows, ["torch"] if options.what == "gradients" else ["torch", "onnxruntime"])
+    layers.summarize(rows, ["torch", "onnxruntime"] if options.what == "forward" else ["torch"])
 
 
 if __name__ == "__main__":

@@ -263,7 +263,8 @@ typedef struct {
     int64_t *indices; /* of the largest, in a dense plane; or NULL */
 } fc_pooling;
 FC_API int fc_pooling_run(const fc_pooling *g);
-/* pooling_back.c: the gradient of x, dense, from that of the outputs, dy, which is dense, too. x is read, if not `average`. */
+/* pooling_back.c: the gradient of x, dense, from that of the outputs, dy, which is dense, too. x is read, if it is of the largest without
+ * indices. Returns 1 if an index is none. */
 FC_API int fc_pooling_back_run(const fc_pooling *g);
 
 /* dispatch.c: the table in use. Another thread may put another one to use at any time, so an entry point (fc_*_run) reads it

@@ -25,6 +25,8 @@ cdef class ArraysPlan(Plan):
         else:
             with nogil:
                 status = self.start(read, out, threads)
+        if status > 0:
+            raise ValueError("indices must be of elements of x's planes: one is below 0, or too large")
         if status != 0:
             raise MemoryError(f"no memory for the scratch {self.scratch}")
         return 0

@@ -81,10 +81,10 @@ cdef class PoolPlan(ArraysPlan):
 
 @cython.auto_pickle(False)
 cdef class PoolBackPlan(PoolPlan):
-    """The gradient of pooling, which is of x's shape, dense, or with the channels last: of that of the outputs, and of x unless it is
-    of means."""
+    """The gradient of pooling, which is of x's shape, dense, or with the channels last: of that of the outputs, and of x, or the
+    indices of the largest, unless it is of means."""
 
     cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
         cdef fc_pooling g = self.g
-        g.dy, g.x, g.out, g.threads = read[0], read[1], out, threads
+        g.dy, g.x, g.indices, g.out, g.threads = read[0], read[1], <int64_t *> read[2], out, threads
         return fc_pooling_back_run(&g)

@@ -318,6 +318,14 @@ def test_gradients(isa, rng, name, dtype):
         same.append(np.moveaxis(backward(function, *moved, size, **how, layout=LASTS[rank]), -1, 1))
         if len(x):
             np.testing.assert_array_equal(backward(function, x[:1], grad[:1], size, **how), result[:1])
+    if "max" in function and "nothing" not in name:
+        _, indices = getattr(nn, function)(x, size, **how, return_indices=True)
+        same += [backward(function, x, grad, size, **how, indices=indices, threads=t) for t in (1, 5)]
+        same.append(backward(function, x, grad, size, **how, indices=indices, method="numpy"))
+        if x.ndim == rank + 2:
+            moved.append(np.ascontiguousarray(np.moveaxis(indices, 1, -1)))
+            last = backward(function, *moved[:2], size, **how, layout=LASTS[rank], indices=moved[2])
+            same.append(np.moveaxis(last, -1, 1))
     for other in same:
         np.testing.assert_array_equal(other, result)
     with fastconv.checked():
@@ -434,6 +442,10 @@ X = np.ones((1, 2, 6, 8))
         (lambda: nn.avg_pool2d_backward(X, (1, 2, 0, 8), 1), ValueError, "input_size of shape .* has no elements"),
         (lambda: nn.avg_pool2d_backward(X, X.shape, 7), ValueError, "larger than the padded input .* of input_size"),
         (lambda: nn.max_pool2d_backward(X, X, 1, out=X[0]), ValueError, "out has shape"),
+        (lambda: nn.max_pool2d_backward(X, X, 1, indices=X), TypeError, "indices must be integers"),
+        (lambda: nn.max_pool2d_backward(X, X, 1, indices=X[0].astype(int)), ValueError, "indices must have grad_out"),
+        (lambda: nn.max_pool2d_backward(X, X, 1, indices=(X * 48).astype(int)), ValueError, "indices must be of elem"),
+        (lambda: nn.max_pool2d_backward(X, X, 1, indices=(X - 2).astype(int)), ValueError, "indices must be of elem"),
     ],
 )
 def test_errors(call, error, says):

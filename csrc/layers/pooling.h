@@ -32,7 +32,8 @@ typedef struct {
     char *count, *by;      /* elements that columns of a mean have, and with its rows */
     char *which, *part;    /* taps of a row of outputs; parts of a whole window, channels last */
     ptrdiff_t *at, *across;
-    double counted; /* rows in `by` */
+    ptrdiff_t *place; /* in a plane: of taps, from the first, or from where that of column 0 is */
+    double counted;   /* rows in `by` */
 } parts;
 
 /* pooling_parts.c: what a call means, and what its threads work with */

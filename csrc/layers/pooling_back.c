@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Gradients of pooling. Of the largest elements: the gradient of an output goes to where the largest element of its window is, which is
- * looked for once more (pooling_find.c). Gradients that meet are added in the order of outputs. Of means: pooling_means.c.
+ * looked for once more (pooling_find.c), unless indices say it. Gradients that meet are added in the order of outputs. Of means: pooling_means.c.
  */
 #include "layers/pooling.h"
+#include <stdatomic.h>
+
+typedef struct {
+    pooling of;
+    atomic_int *beyond; /* an index is none */
+} back;
 
 /* Values and indices of a row of outputs */
 typedef struct {
@@ -16,18 +22,28 @@ static found lay_found(const pooling *d, fc_room *r)
     return (found){fc_part(r, "values", n, d->size), fc_part(r, "indices", n, sizeof(int64_t))};
 }
 
-/* Elements of dy to where they belong, in turn: to[index * step + i * lane]; index -1: nowhere */
-static void scatter(const pooling *d, char *to, const char *dy, const int64_t *index, ptrdiff_t n, ptrdiff_t step,
-                    ptrdiff_t lane)
+/* Elements of dy to where they belong in a plane of `all`, in turn: to[index * step + i * lane]. Returns whether an index is none. */
+static inline __attribute__((always_inline)) int scatter_as(int size, char *to, const char *dy, const int64_t *index,
+                                                            ptrdiff_t n, uint64_t step, uint64_t lane, uint64_t all)
 {
-    if (d->size == 4)
-        for (ptrdiff_t i = 0; i < n; i++, to += lane * 4)
-            if (index[i] >= 0)
-                ((float *)(void *)to)[index[i] * step] += ((const float *)(const void *)dy)[i];
-    if (d->size == 8)
-        for (ptrdiff_t i = 0; i < n; i++, to += lane * 8)
-            if (index[i] >= 0)
-                ((double *)(void *)to)[index[i] * step] += ((const double *)(const void *)dy)[i];
+    int fits = 1;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const uint64_t at = (uint64_t)index[i] * step + (uint64_t)i * lane;
+        if ((uint64_t)index[i] >= all)
+            fits = 0;
+        else if (size == 4)
+            ((float *)(void *)to)[at] += ((const float *)(const void *)dy)[i];
+        else
+            ((double *)(void *)to)[at] += ((const double *)(const void *)dy)[i];
+    }
+    return !fits;
+}
+static int scatter(const pooling *d, char *to, const char *dy, const int64_t *index, ptrdiff_t n)
+{
+    const uint64_t all = (uint64_t)(d->axis[DEPTH].n * d->axis[ROWS].n * d->axis[COLS].n), step = (uint64_t)d->g->channels;
+    if (d->g->last)
+        return d->size == 4 ? scatter_as(4, to, dy, index, n, step, 1, all) : scatter_as(8, to, dy, index, n, step, 1, all);
+    return d->size == 4 ? scatter_as(4, to, dy, index, n, 1, 0, all) : scatter_as(8, to, dy, index, n, 1, 0, all);
 }
 
 /* A row of outputs */
@@ -44,16 +60,17 @@ static void largest_row(const pooling *d, const parts *p, const found *f, const 
             for (ptrdiff_t l = 0; l < lanes; l++)
                 f->index[o * lanes + l] = -1;
     if (!d->g->last)
-        scatter(d, to, dy, f->index, axis[COLS].out, 1, 0);
+        scatter(d, to, dy, f->index, axis[COLS].out);
     else
         for (ptrdiff_t o = 0; o < axis[COLS].out; o++)
-            scatter(d, to, dy + o * channels * d->size, f->index + o * lanes, lanes, channels, 1);
+            scatter(d, to, dy + o * channels * d->size, f->index + o * lanes, lanes);
 }
 
 /* index counts chunks of planes (image, channel, slice) */
 static void largest_chunk(void *context, ptrdiff_t index, int slot)
 {
-    pooling of = *(const pooling *)context, *d = &of;
+    const back *b = context;
+    pooling of = b->of, *d = &of;
     const fc_pooling *g = d->g;
     const fc_axis *axis = d->axis;
     fc_room room = fc_room_at(d->scratch, d->thread_bytes, slot);
@@ -75,7 +92,13 @@ static void largest_chunk(void *context, ptrdiff_t index, int slot)
         char *to = g->out + (rest * all * pixel + slice) * d->size;
         for (ptrdiff_t i = 0; i < (d->lanes == pixel ? 1 : all); i++)
             memset(to + i * pixel * d->size, 0, (size_t)((d->lanes == pixel ? all * pixel : d->lanes) * d->size));
-        for (ptrdiff_t o = 0; o < axis[DEPTH].out * axis[ROWS].out; o++) {
+        if (g->indices) {
+            const int64_t *at = g->indices + rest * outputs * pixel + slice;
+            for (ptrdiff_t o = 0; o < (g->last ? outputs : 1); o++, at += pixel, dy += pixel * d->size)
+                if (scatter(d, to, dy, at, g->last ? d->lanes : outputs))
+                    atomic_store(b->beyond, 1);
+        }
+        for (ptrdiff_t o = 0; o < axis[DEPTH].out * axis[ROWS].out && !g->indices; o++) {
             const window z = fc_pooling_window(d, DEPTH, o / axis[ROWS].out),
                          y = fc_pooling_window(d, ROWS, o % axis[ROWS].out);
             largest_row(d, &p, &f, x, to, dy + o * axis[COLS].out * pixel * d->size, &z, &y);
@@ -89,11 +112,14 @@ int fc_pooling_back_run(const fc_pooling *g)
 {
     if (g->average)
         return fc_pooling_means_run(g);
-    pooling d = fc_pooling_describe(g, 1);
-    d.units = g->images * (g->last ? parts_of(g->channels, d.lanes) : g->channels);
+    atomic_int beyond = 0;
+    back b = {fc_pooling_describe(g, 1), &beyond};
+    pooling *d = &b.of;
+    d->units = g->images * (g->last ? parts_of(g->channels, d->lanes) : g->channels);
     fc_room room = {0};
-    fc_pooling_lay_parts(&d, &room, &(parts){0});
-    lay_found(&d, &room);
-    d.thread_bytes = room.bytes;
-    return fc_pooling_start(&d, largest_chunk, &d, fc_pooling_bytes(&d));
+    fc_pooling_lay_parts(d, &room, &(parts){0});
+    lay_found(d, &room);
+    d->thread_bytes = room.bytes;
+    const int status = fc_pooling_start(d, largest_chunk, &b, fc_pooling_bytes(d));
+    return status != 0 ? status : atomic_load(&beyond);
 }

@@ -205,12 +205,10 @@ static void across(const back *b, const parts *p, char *to, const box *x)
 /* n elements of a value */
 static void repeat(const pooling *d, char *to, ptrdiff_t n, const char *value)
 {
-    if (d->size == 4)
-        for (ptrdiff_t i = 0; i < n; i++)
-            ((float *)(void *)to)[i] = *(const float *)(const void *)value;
-    else
-        for (ptrdiff_t i = 0; i < n; i++)
-            ((double *)(void *)to)[i] = *(const double *)(const void *)value;
+    const ptrdiff_t all = n * d->size;
+    memcpy(to, value, (size_t)(n > 0 ? d->size : 0));
+    for (ptrdiff_t done = d->size; done < all; done *= 2)
+        memcpy(to + done, to, (size_t)min(done, all - done));
 }
 
 /* Rows of one output, that of the columns that see it; zeros elsewhere */

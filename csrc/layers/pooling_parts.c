@@ -40,6 +40,7 @@ void fc_pooling_lay_parts(const pooling *d, fc_room *r, parts *p)
     p->which = fc_part(r, "which", d->finds ? max(cols, d->lanes) : 0, d->size);
     p->part = fc_part(r, "parts", g->whole && g->last ? times(FC_POOL_PARTS, d->lanes) : 0, d->size);
     p->at = fc_part(r, "taps", max(d->finds ? times(listed, taps) : listed, POOL_PIXELS), sizeof *p->at);
+    p->place = fc_part(r, "places", d->finds ? times(listed, taps) : 0, sizeof *p->place);
     p->across = fc_part(r, "taps across", taps, sizeof *p->across);
 }
 

@@ -64,6 +64,11 @@ class Pool(NamedTuple):
             and (depth.k == 1 or (_sees_all(rows) and _dense(depth)))
         )
 
+    def first(self, a: NDArray[Any]) -> NDArray[Any]:
+        """An array with the user's axes, with images first and channels second."""
+        a = a if self.batched else a[None]
+        return np.moveaxis(a, -1, 1) if self.channels_last else a
+
     def as_asked(self, result: NDArray[Any]) -> NDArray[Any]:
         """A result of (images, channels, ...) with the user's axes."""
         result = np.moveaxis(result, 1, -1) if self.channels_last else result
@@ -84,6 +89,7 @@ class PoolGradient(NamedTuple):
 
     pool: Pool  # of means, x has its shape and no elements
     grad_output: NDArray[Any]  # (images, channels, outputs ...), any strides
+    indices: NDArray[np.int64] | None  # of the largest elements, likewise; None: they are looked for
     out: NDArray[Any] | None  # with the user's axes
 
     @property
@@ -122,7 +128,7 @@ class PoolGradient(NamedTuple):
 
     def without_arrays(self) -> PoolGradient:
         """What delivers other results."""
-        return PoolGradient(self.pool.without_arrays(), NOTHING, None)
+        return PoolGradient(self.pool.without_arrays(), NOTHING, None, None)
 
 
 def _sees_all(a: Axis) -> bool:
@@ -199,7 +205,9 @@ def adaptive_arguments(
     return _made(given, axes, (0,) * rank, average, not even, False, 0, finds, batched, last, out)
 
 
-def gradient_arguments(pool: Pool, names: tuple[str, str], grad_output: ArrayLike, out: Any) -> PoolGradient:
+def gradient_arguments(
+    pool: Pool, names: tuple[str, str], grad_output: ArrayLike, indices: ArrayLike | None, out: Any
+) -> PoolGradient:
     """Check the arguments of the gradient of what is pooled. names: what messages call it, and what gives windows."""
     name, windows = names
     grad = as_numbers(grad_output, "grad_output")
@@ -212,9 +220,23 @@ def gradient_arguments(pool: Pool, names: tuple[str, str], grad_output: ArrayLik
             f"grad_output must have shape {asked}, as {name} of shape {pool.as_asked(pool.x).shape} and {windows} "
             f"give; got shape {grad.shape}"
         )
-    grad = grad if pool.batched else grad[None]
-    grad = np.moveaxis(grad, -1, 1) if pool.channels_last else grad
-    return PoolGradient(pool, grad, as_out(out, pool.as_asked(pool.x).shape, pool.dtype))
+    given = None if indices is None else _indices(indices, asked)
+    return PoolGradient(
+        pool,
+        pool.first(grad),
+        given if given is None else pool.first(given),
+        as_out(out, pool.as_asked(pool.x).shape, pool.dtype),
+    )
+
+
+def _indices(indices: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Of an element for each of so many outputs."""
+    given = as_numbers(indices, "indices")
+    if given.dtype.kind not in "iu" or given.dtype == np.uint64:
+        raise TypeError(f"indices must be integers that int64 holds, as return_indices=True gives; got {given.dtype}")
+    if given.shape != shape:
+        raise ValueError(f"indices must have grad_output's shape {shape}; got shape {given.shape}")
+    return given.astype(np.int64, copy=False)
 
 
 def as_input(input_size: Sequence[int], grad_output: ArrayLike) -> NDArray[Any]:

@@ -48,7 +48,7 @@ __all__ = [
 WINDOWS = "kernel_size, stride, padding, dilation and ceil_mode"  # what says how many there are
 
 
-@planned(grad_output="data", input="data", out="out")
+@planned(grad_output="data", input="data", indices="data", out="out")
 def max_pool1d_backward(
     grad_output: ArrayLike,
     input: ArrayLike,
@@ -58,6 +58,7 @@ def max_pool1d_backward(
     dilation: IntOrTuple = 1,
     ceil_mode: bool = False,
     *,
+    indices: ArrayLike | None = None,
     layout: Layout1d | None = None,
     out: NDArray[Any] | None = None,
     method: PoolMethod = "auto",
@@ -71,6 +72,7 @@ def max_pool1d_backward(
     input : array_like, shape (N, C, W) or (C, W)
     kernel_size, stride, padding, dilation, ceil_mode, layout
         As they were for `max_pool1d`.
+    indices : array_like of int64, optional
     out : ndarray, optional
     method : {"auto", "direct", "numpy"}
     threads : int, optional
@@ -84,10 +86,10 @@ def max_pool1d_backward(
     """
     how = kernel_size, stride, padding, dilation, ceil_mode, False, layout, None, "input"
     pool = max_pool_arguments(1, input, *how)
-    return _backward(pool, (grad_output, input), out, method, threads, "nn.max_pool1d_backward")
+    return _backward(pool, (grad_output, input, indices), out, method, threads, "nn.max_pool1d_backward")
 
 
-@planned(grad_output="data", input="data", out="out")
+@planned(grad_output="data", input="data", indices="data", out="out")
 def max_pool2d_backward(
     grad_output: ArrayLike,
     input: ArrayLike,
@@ -97,6 +99,7 @@ def max_pool2d_backward(
     dilation: IntOrTuple = 1,
     ceil_mode: bool = False,
     *,
+    indices: ArrayLike | None = None,
     layout: Layout2d | None = None,
     out: NDArray[Any] | None = None,
     method: PoolMethod = "auto",
@@ -112,6 +115,8 @@ def max_pool2d_backward(
         What was pooled, of float16, float32 or float64.
     kernel_size, stride, padding, dilation, ceil_mode, layout
         As they were for `max_pool2d`.
+    indices : array_like of int64, of grad_output's shape, optional
+        Where the largest elements are, as `return_indices=True` says: they are not looked for again.
     out : ndarray, optional
         Where to put the result: of its shape and dtype. May overlap the others; filled directly if C-contiguous.
     method : {"auto", "direct", "numpy"}
@@ -129,7 +134,7 @@ def max_pool2d_backward(
     Raises
     ------
     ValueError
-        `grad_output` has another shape than the result of `max_pool2d`, and what that raises.
+        `grad_output` has another shape than the result of `max_pool2d`, or an index is none, and what that raises.
     TypeError, MemoryError
         As for `max_pool2d`; TypeError also for integers.
 
@@ -148,10 +153,10 @@ def max_pool2d_backward(
     """
     how = kernel_size, stride, padding, dilation, ceil_mode, False, layout, None, "input"
     pool = max_pool_arguments(2, input, *how)
-    return _backward(pool, (grad_output, input), out, method, threads, "nn.max_pool2d_backward")
+    return _backward(pool, (grad_output, input, indices), out, method, threads, "nn.max_pool2d_backward")
 
 
-@planned(grad_output="data", input="data", out="out")
+@planned(grad_output="data", input="data", indices="data", out="out")
 def max_pool3d_backward(
     grad_output: ArrayLike,
     input: ArrayLike,
@@ -161,6 +166,7 @@ def max_pool3d_backward(
     dilation: IntOrTuple = 1,
     ceil_mode: bool = False,
     *,
+    indices: ArrayLike | None = None,
     layout: Layout3d | None = None,
     out: NDArray[Any] | None = None,
     method: PoolMethod = "auto",
@@ -174,6 +180,7 @@ def max_pool3d_backward(
     input : array_like, shape (N, C, D, H, W) or (C, D, H, W)
     kernel_size, stride, padding, dilation, ceil_mode, layout
         As they were for `max_pool3d`.
+    indices : array_like of int64, optional
     out : ndarray, optional
     method : {"auto", "direct", "numpy"}
     threads : int, optional
@@ -187,7 +194,7 @@ def max_pool3d_backward(
     """
     how = kernel_size, stride, padding, dilation, ceil_mode, False, layout, None, "input"
     pool = max_pool_arguments(3, input, *how)
-    return _backward(pool, (grad_output, input), out, method, threads, "nn.max_pool3d_backward")
+    return _backward(pool, (grad_output, input, indices), out, method, threads, "nn.max_pool3d_backward")
 
 
 @planned(grad_output="data", out="out")
@@ -327,12 +334,13 @@ def avg_pool3d_backward(
     return _backward(pool, (grad_output,), out, method, threads, "nn.avg_pool3d_backward")
 
 
-@planned(grad_output="data", input="data", out="out")
+@planned(grad_output="data", input="data", indices="data", out="out")
 def adaptive_max_pool1d_backward(
     grad_output: ArrayLike,
     input: ArrayLike,
     output_size: Any,
     *,
+    indices: ArrayLike | None = None,
     layout: Layout1d | None = None,
     out: NDArray[Any] | None = None,
     method: PoolMethod = "auto",
@@ -346,6 +354,7 @@ def adaptive_max_pool1d_backward(
     input : array_like, shape (N, C, W) or (C, W)
     output_size, layout
         As they were for `adaptive_max_pool1d`.
+    indices : array_like of int64, optional
     out : ndarray, optional
     method : {"auto", "direct", "numpy"}
     threads : int, optional
@@ -358,15 +367,16 @@ def adaptive_max_pool1d_backward(
     array([[ 0., 11.,  0.]])
     """
     pool = adaptive_arguments(1, input, output_size, False, False, layout, None, "input")
-    return _backward(pool, (grad_output, input), out, method, threads, "nn.adaptive_max_pool1d_backward")
+    return _backward(pool, (grad_output, input, indices), out, method, threads, "nn.adaptive_max_pool1d_backward")
 
 
-@planned(grad_output="data", input="data", out="out")
+@planned(grad_output="data", input="data", indices="data", out="out")
 def adaptive_max_pool2d_backward(
     grad_output: ArrayLike,
     input: ArrayLike,
     output_size: Any,
     *,
+    indices: ArrayLike | None = None,
     layout: Layout2d | None = None,
     out: NDArray[Any] | None = None,
     method: PoolMethod = "auto",
@@ -382,7 +392,7 @@ def adaptive_max_pool2d_backward(
         What was pooled, of float16, float32 or float64.
     output_size, layout
         As they were for `adaptive_max_pool2d`.
-    out, method, threads
+    indices, out, method, threads
         As for `max_pool2d_backward`.
 
     Returns
@@ -404,15 +414,16 @@ def adaptive_max_pool2d_backward(
             [0., 0.]]])
     """
     pool = adaptive_arguments(2, input, output_size, False, False, layout, None, "input")
-    return _backward(pool, (grad_output, input), out, method, threads, "nn.adaptive_max_pool2d_backward")
+    return _backward(pool, (grad_output, input, indices), out, method, threads, "nn.adaptive_max_pool2d_backward")
 
 
-@planned(grad_output="data", input="data", out="out")
+@planned(grad_output="data", input="data", indices="data", out="out")
 def adaptive_max_pool3d_backward(
     grad_output: ArrayLike,
     input: ArrayLike,
     output_size: Any,
     *,
+    indices: ArrayLike | None = None,
     layout: Layout3d | None = None,
     out: NDArray[Any] | None = None,
     method: PoolMethod = "auto",
@@ -426,6 +437,7 @@ def adaptive_max_pool3d_backward(
     input : array_like, shape (N, C, D, H, W) or (C, D, H, W)
     output_size, layout
         As they were for `adaptive_max_pool3d`.
+    indices : array_like of int64, optional
     out : ndarray, optional
     method : {"auto", "direct", "numpy"}
     threads : int, optional
@@ -438,7 +450,7 @@ def adaptive_max_pool3d_backward(
     array([0., 0., 0., 0., 0., 0., 0., 1.])
     """
     pool = adaptive_arguments(3, input, output_size, False, False, layout, None, "input")
-    return _backward(pool, (grad_output, input), out, method, threads, "nn.adaptive_max_pool3d_backward")
+    return _backward(pool, (grad_output, input, indices), out, method, threads, "nn.adaptive_max_pool3d_backward")
 
 
 @planned(grad_output="data", out="out")
@@ -561,10 +573,12 @@ def adaptive_avg_pool3d_backward(
 
 
 def _backward(pool: Pool, asked: tuple[Any, ...], out: Any, method: str, threads: int | None, what: str) -> Any:
-    """An Answer. asked: the gradient of the outputs, and what was pooled, if that is read."""
+    """An Answer. asked: the gradient of the outputs, and what was pooled and indices, if these are read."""
     n = as_engine(method, "exact", threads, METHODS).threads
     windows = "output_size" if "adaptive" in what else WINDOWS
-    c = gradient_arguments(pool, ("input_size" if pool.average else "input", windows), asked[0], out)
+    c = gradient_arguments(
+        pool, ("input_size" if pool.average else "input", windows), asked[0], None if pool.average else asked[2], out
+    )
     ways = Ways(lambda c: _direct(c, n, asked), exact.gradient, exact.gradient, exact.gradient_error_bound)
     return computed(c, method, ways, what)
 
@@ -575,15 +589,18 @@ def _direct(c: PoolGradient, threads: int, asked: tuple[Any, ...]) -> Answer:
     pool, last = c.pool, c.channels_last
     grad = np.moveaxis(c.grad_output, 1, -1) if last else c.grad_output
     grad = readable(grad.astype(c.compute_dtype, copy=False))
-    x = np.broadcast_to(np.zeros((), c.compute_dtype), c.shape) if pool.average else readable_x(pool)
+    indices = None if c.indices is None else readable(np.moveaxis(c.indices, 1, -1) if last else c.indices)
+    reads = not pool.average and indices is None
+    x = readable_x(pool) if reads else np.broadcast_to(np.zeros((), c.compute_dtype), c.shape)
     divisor = float(pool.divisor)
     plan = _core.PoolBackPlan(
         x, pool.axes, pool.behind, pool.average, pool.adaptive, False, pool.padded, divisor, last, threads
     )
     images, channels, *size = c.shape
     shape = (images, *size, channels) if last else c.shape
-    room = np.empty(shape, c.compute_dtype) if c.compute_dtype != c.dtype else room_for(c, last)
-    result, made, _ = carried_out(plan, (grad,) if pool.average else (grad, x), room, c.out, asked)
+    apart = c.compute_dtype != c.dtype or indices is not None  # of which one may be none: then `out` stays as it is
+    room = np.empty(shape, c.compute_dtype) if apart else room_for(c, last)
+    result, made, _ = carried_out(plan, (grad, x if reads else None, indices), room, c.out, asked)
     if not last:
         return Answer(result, made)
     if made and not c.batched:

@@ -45,6 +45,7 @@ class _MaxPool(Protocol[_L_contra]):
         dilation: IntOrTuple = 1,
         ceil_mode: bool = False,
         *,
+        indices: ArrayLike | None = None,
         layout: _L_contra | None = None,
         **how: Unpack[_HowPool],
     ) -> NDArray[_T]: ...
@@ -59,6 +60,7 @@ class _MaxPool(Protocol[_L_contra]):
         dilation: IntOrTuple = 1,
         ceil_mode: bool = False,
         *,
+        indices: ArrayLike | None = None,
         layout: _L_contra | None = None,
         **how: Unpack[_HowPool],
     ) -> NDArray[Any]: ...
@@ -103,6 +105,7 @@ class _AdaptiveMaxPool(Protocol[_L_contra]):
         input: ArrayLike,
         output_size: _Outputs,
         *,
+        indices: ArrayLike | None = None,
         layout: _L_contra | None = None,
         **how: Unpack[_HowPool],
     ) -> NDArray[_T]: ...
@@ -113,6 +116,7 @@ class _AdaptiveMaxPool(Protocol[_L_contra]):
         input: ArrayLike,
         output_size: _Outputs,
         *,
+        indices: ArrayLike | None = None,
         layout: _L_contra | None = None,
         **how: Unpack[_HowPool],
     ) -> NDArray[Any]: ...
