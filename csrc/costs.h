@@ -231,7 +231,8 @@ enum {
     POOL_BLOCK = 16 << 10,       /* pooling.c: Zen 4. Bytes of rows between the passes of a block; */
     POOL_FRAME = 4 << 10,        /* of a plane that is copied amid what lies beyond; */
     POOL_CHUNK = 1 << 16,        /* of x that a chunk reads, about; */
-    POOL_PIXELS = 8,             /* taps of a whole window in one go, channels last */
+    POOL_PIXELS = 8,             /* taps of a whole window in one go, channels last; */
+    POOL_NARROW = 16,            /* outputs of a row of uneven windows, whose gradients are summed one by one */
 };
 
 /* ---- memory kept for the next call (alloc.c): CPU unknown. Blocks, and bytes of one, at most */

@@ -163,6 +163,7 @@ FC_INLINE T NAME(pool_all)(const T *x, ptrdiff_t n, const int sums)
     enum { VECTORS = FC_POOL_PARTS / FC_VLEN };
     const T none = sums ? (T)0 : (T)-__builtin_inf();
     VT m[VECTORS];
+    const int several = n >= FC_POOL_PARTS;
     EACH(v, VECTORS)
         m[v] = vsplat(none);
     for (; n >= FC_POOL_PARTS; n -= FC_POOL_PARTS, x += FC_POOL_PARTS)
@@ -171,6 +172,9 @@ FC_INLINE T NAME(pool_all)(const T *x, ptrdiff_t n, const int sums)
     if (sums)
         EACH(v, VECTORS)
             m[v] = m[v] + vloadm(x + v * VLEN, vlanes(n - v * VLEN));
+    else if (n > 0 && several) /* some once more */
+        EACH(v, VECTORS)
+            m[v] = NAME(pool_larger)(vload(x + n - FC_POOL_PARTS + v * VLEN), m[v]);
     else if (n > 0) {
         T rest[FC_POOL_PARTS];
         EACH(l, FC_POOL_PARTS)

@@ -34,6 +34,11 @@ static void pool_across(const pooling *d, const parts *p, char *to, ptrdiff_t st
     const fc_axis *cols = &d->axis[COLS];
     const ptrdiff_t s = cols->stride, lanes = d->lanes;
     fc_pool k = {.x = p->buffer, .to = to, .by = d->g->average ? p->by : NULL, .at = p->across, .taps = cols->k, .step = 1};
+    if (d->g->adaptive && !d->g->last) {
+        const pieces q = {p->buffer, k.by, to, d->pitch, cols->out, 1, 1, rows, cols->out, p->across, p->across + cols->out};
+        fc_pooling_pieces(d, &q);
+        return;
+    }
     if (d->g->adaptive) { /* output by output */
         k.rows = rows, k.cols = lanes, k.xs = d->pitch * lanes, k.os = cols->out * step;
         for (ptrdiff_t o = 0; o < cols->out; o++) {

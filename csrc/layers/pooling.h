@@ -47,6 +47,15 @@ FC_API void fc_pooling_begin(const pooling *d, parts *p);
 FC_API void fc_pooling_count(const pooling *d, parts *p, double counted, ptrdiff_t n);
 FC_API void fc_pooling_put(const pooling *d, char *to, ptrdiff_t i, double v); /* to[i] = v */
 FC_API void fc_pooling_fill(const pooling *d, char *to, ptrdiff_t n);          /* with what lies beyond x */
+/* Pieces of rows, one for each of `cols` columns: count[j] elements from first[j] on become the largest, or the sum, which is divided by
+ * by[j], unless that is NULL */
+typedef struct {
+    const char *x, *by;
+    char *to;
+    ptrdiff_t xs, os, step, to_step, rows, cols; /* elements from row to row, and within rows of x and `to` */
+    const ptrdiff_t *first, *count;
+} pieces;
+FC_API void fc_pooling_pieces(const pooling *d, const pieces *k);
 /* Bytes that are met, for a guess of the time; and all units, by threads: d->thread_bytes of scratch each. -1: there is no memory */
 FC_API double fc_pooling_bytes(const pooling *d);
 FC_API int fc_pooling_start(pooling *d, fc_task *run, void *context, double bytes);

@@ -17,9 +17,13 @@ typedef struct {
     pooling of;
     ptrdiff_t rows, cols;   /* of a box */
     int listed, apart;      /* every row has taps of its own; and every column */
+    int whole;              /* there is one output, and all elements are in its window; channels second */
     ptrdiff_t tall, depths; /* of a frame, at most */
+    ptrdiff_t row;          /* that p->place begins with; -1: none */
     ptrdiff_t left, right;  /* columns of outputs that p->count has */
 } back;
+
+static ptrdiff_t outputs_of(const pooling *d) { return d->axis[DEPTH].out * d->axis[ROWS].out * d->axis[COLS].out; }
 
 /* The outputs that see element i */
 static window seen_by(const pooling *d, int axis, ptrdiff_t i)
@@ -64,7 +68,18 @@ static void lay_parts(const back *b, fc_room *r, parts *p)
     p->count = fc_part(r, "counts", d->pitch, d->size);
     p->by = fc_part(r, "divisors", d->pitch, d->size);
     p->at = fc_part(r, "taps", times(b->depths, max(b->tall, 1)), sizeof *p->at);
-    p->across = fc_part(r, "taps across", d->pitch + 2 * steps, sizeof *p->across);
+    p->place = fc_part(r, "rows' outputs", b->listed ? 2 * b->rows : 0, sizeof *p->place);
+    p->across = fc_part(r, "taps across", max(d->pitch + 2 * steps, b->apart ? 2 * b->cols : 0), sizeof *p->across);
+}
+
+/* Where, in a frame, the outputs of an axis are that see elements, and behind that how many there are */
+static void tabulate(const pooling *d, int axis, ptrdiff_t i, ptrdiff_t n, ptrdiff_t *first)
+{
+    const ptrdiff_t frame = seen_by(d, axis, i).first;
+    for (ptrdiff_t j = 0; j < n; j++) {
+        const window w = seen_by(d, axis, i + j);
+        first[j] = w.first - frame, first[n + j] = w.count;
+    }
 }
 
 /* A box of one plane of x, and the outputs that a frame has for it */
@@ -123,11 +138,16 @@ static void down(const back *b, const parts *p, const box *x)
     const fc_axis *rows = &d->axis[ROWS];
     const ptrdiff_t pitch = x->across.all * d->lanes, size = d->size, step = b->listed ? x->rows : rows->stride;
     fc_pool k = {.at = p->at, .cols = pitch, .step = 1};
+    if (b->listed && x->depth.count == 1 && pitch <= POOL_NARROW) {
+        const pieces q = {p->plane, NULL, p->buffer, 1, 1, pitch, pitch, pitch, x->rows, p->place, p->place + x->rows};
+        fc_pooling_pieces(d, &q);
+        return;
+    }
     for (ptrdiff_t i = 0; i < min(step, x->rows); i++) {
         const ptrdiff_t at = x->row + i + rows->lead, seen = seen_in_phase(rows, at % rows->stride);
         window w = {at / rows->stride - seen + 1, 1, seen, seen};
         if (b->listed)
-            w = seen_by(d, ROWS, x->row + i);
+            w = (window){x->down.first + p->place[i], 1, p->place[x->rows + i], 0};
         k.taps = 0;
         for (ptrdiff_t z = 0; z < x->depth.count; z++)
             for (ptrdiff_t t = 0; t < w.count; t++)
@@ -145,7 +165,13 @@ static void down(const back *b, const parts *p, const box *x)
 static void across_listed(const back *b, const parts *p, char *to, const box *x)
 {
     const pooling *d = &b->of;
-    const ptrdiff_t lanes = d->lanes, step = d->g->last ? d->g->channels : 1;
+    const ptrdiff_t lanes = d->lanes, step = d->g->channels;
+    if (!d->g->last) {
+        const pieces q = {p->buffer, NULL,    to,      x->across.all, d->axis[COLS].n,    1,
+                          1,         x->rows, x->cols, p->across,     p->across + x->cols};
+        fc_pooling_pieces(d, &q);
+        return;
+    }
     fc_pool k = {.x = p->buffer, .at = p->across, .step = 1, .rows = x->rows, .cols = lanes};
     k.xs = x->across.all * lanes, k.os = d->axis[COLS].n * step;
     for (ptrdiff_t j = 0; j < x->cols; j++) {
@@ -202,12 +228,21 @@ static void across(const back *b, const parts *p, char *to, const box *x)
     }
 }
 
-/* n elements of a value */
-static void repeat(const pooling *d, char *to, ptrdiff_t n, const char *value)
+/* n elements of a value, which is divided, unless by is NULL */
+static void repeat(const pooling *d, char *to, ptrdiff_t n, const void *value, const void *by)
 {
-    const ptrdiff_t all = n * d->size;
-    memcpy(to, value, (size_t)(n > 0 ? d->size : 0));
-    for (ptrdiff_t done = d->size; done < all; done *= 2)
+    enum { AT_ONCE = 16 };
+    const ptrdiff_t first = min(n, AT_ONCE), all = n * d->size;
+    if (d->size == 4) {
+        const float v = 0 + (by ? *(const float *)value / *(const float *)by : *(const float *)value);
+        for (ptrdiff_t i = 0; i < first; i++)
+            ((float *)(void *)to)[i] = v;
+    } else {
+        const double v = 0 + (by ? *(const double *)value / *(const double *)by : *(const double *)value);
+        for (ptrdiff_t i = 0; i < first; i++)
+            ((double *)(void *)to)[i] = v;
+    }
+    for (ptrdiff_t done = first * d->size; done < all; done *= 2)
         memcpy(to + done, to, (size_t)min(done, all - done));
 }
 
@@ -220,7 +255,7 @@ static void across_lone(const back *b, const parts *p, char *to, const box *x)
     const ptrdiff_t left = clamp(from, 0, x->cols), right = clamp(end, left, x->cols);
     for (ptrdiff_t i = 0; i < x->rows; i++, to += cols->n * d->size) {
         memset(to, 0, (size_t)(left * d->size));
-        repeat(d, to + left * d->size, right - left, p->buffer + i * d->size);
+        repeat(d, to + left * d->size, right - left, p->buffer + i * d->size, NULL);
         memset(to + right * d->size, 0, (size_t)((x->cols - right) * d->size));
     }
 }
@@ -235,10 +270,10 @@ static void means_chunk(void *context, ptrdiff_t index, int slot)
     const fc_pooling *g = d->g;
     const fc_axis *axis = d->axis;
     fc_room room = fc_room_at(d->scratch, d->thread_bytes, slot);
-    parts p;
+    parts p = {0};
     lay_parts(b, &room, &p);
     const ptrdiff_t end = min(d->units, (index + 1) * d->share), most = d->lanes;
-    const ptrdiff_t outputs = axis[DEPTH].out * axis[ROWS].out * axis[COLS].out;
+    const ptrdiff_t outputs = outputs_of(d);
     for (ptrdiff_t unit = index * d->share; unit < end; unit++) {
         ptrdiff_t rest = unit, slice;
         box x;
@@ -246,13 +281,23 @@ static void means_chunk(void *context, ptrdiff_t index, int slot)
         x.cols = next_piece(&rest, axis[COLS].n, b->cols, &x.col);
         x.rows = next_piece(&rest, axis[ROWS].n, b->rows, &x.row);
         next_piece(&rest, axis[DEPTH].n, 1, &x.z);
+        const ptrdiff_t pixel = g->last ? g->channels : 1;
+        const ptrdiff_t first = ((x.z * axis[ROWS].n + x.row) * axis[COLS].n + x.col) * pixel + slice;
+        const char *dy = g->dy + (rest * outputs * pixel + slice) * d->size;
+        char *to = g->out + (rest * pixel * axis[DEPTH].n * axis[ROWS].n * axis[COLS].n + first) * d->size;
+        if (b->whole && p.counted != 0) {
+            repeat(d, to, x.rows * x.cols, dy, p.by);
+            continue;
+        }
+        if (b->apart && !g->last && b->row < 0)
+            tabulate(d, COLS, 0, x.cols, p.across);
+        if (b->listed && b->row != x.row)
+            tabulate(d, ROWS, x.row, x.rows, p.place);
+        b->row = x.row;
         x.depth = seen_by(d, DEPTH, x.z);
         x.down = framed(d, ROWS, x.row, x.rows, b->listed);
         x.across = framed(d, COLS, x.col, x.cols, b->apart);
-        const ptrdiff_t pixel = g->last ? g->channels : 1;
-        const ptrdiff_t first = ((x.z * axis[ROWS].n + x.row) * axis[COLS].n + x.col) * pixel + slice;
-        char *to = g->out + (rest * pixel * axis[DEPTH].n * axis[ROWS].n * axis[COLS].n + first) * d->size;
-        divide(b, &p, g->dy + (rest * outputs * pixel + slice) * d->size, &x);
+        divide(b, &p, dy, &x);
         down(b, &p, &x);
         if (axis[COLS].out == 1 && !g->last)
             across_lone(b, &p, to, &x);
@@ -267,7 +312,8 @@ static void means_chunk(void *context, ptrdiff_t index, int slot)
 /* Boxes, as large as caches and windows like them */
 static back describe(const fc_pooling *g)
 {
-    back b = {.of = {.g = g, .op = fc_in_use()->op[g->type], .size = fc_stored_size(g->type), .lanes = 1}, .left = -1};
+    back b = {
+        .of = {.g = g, .op = fc_in_use()->op[g->type], .size = fc_stored_size(g->type), .lanes = 1}, .row = -1, .left = -1};
     pooling *d = &b.of;
     memcpy(d->axis, g->axis, sizeof d->axis);
     const fc_axis *rows = &d->axis[ROWS], *cols = &d->axis[COLS];
@@ -285,6 +331,9 @@ static back describe(const fc_pooling *g)
         min(d->axis[DEPTH].out, g->adaptive ? d->axis[DEPTH].out / d->axis[DEPTH].n + 2 : seen_in_phase(&d->axis[DEPTH], 0));
     d->units = g->images * (g->last ? parts_of(g->channels, d->lanes) : g->channels) * d->axis[DEPTH].n *
                parts_of(rows->n, b.rows) * parts_of(cols->n, b.cols);
+    b.whole = outputs_of(d) == 1 && !g->last;
+    for (int a = DEPTH; a <= COLS; a++)
+        b.whole &= seen_by(d, a, 0).count == 1 && seen_by(d, a, d->axis[a].n - 1).count == 1;
     return b;
 }
 

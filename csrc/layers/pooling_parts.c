@@ -41,7 +41,7 @@ void fc_pooling_lay_parts(const pooling *d, fc_room *r, parts *p)
     p->part = fc_part(r, "parts", g->whole && g->last ? times(FC_POOL_PARTS, d->lanes) : 0, d->size);
     p->at = fc_part(r, "taps", max(d->finds ? times(listed, taps) : listed, POOL_PIXELS), sizeof *p->at);
     p->place = fc_part(r, "places", d->finds ? times(listed, taps) : 0, sizeof *p->place);
-    p->across = fc_part(r, "taps across", taps, sizeof *p->across);
+    p->across = fc_part(r, "taps across", max(taps, g->adaptive ? 2 * cols : 0), sizeof *p->across);
 }
 
 void fc_pooling_put(const pooling *d, char *to, ptrdiff_t i, double v)
@@ -64,6 +64,10 @@ void fc_pooling_begin(const pooling *d, parts *p)
     for (ptrdiff_t t = 0; t < cols->k && !d->g->adaptive; t++)
         p->across[t] =
             d->g->last || s <= 2 ? t * cols->dilation * d->lanes : t * cols->dilation % s * phase + t * cols->dilation / s;
+    for (ptrdiff_t j = 0; j < cols->out && d->g->adaptive && !d->g->last; j++) {
+        const window w = fc_pooling_window(d, COLS, j);
+        p->across[j] = w.first, p->across[cols->out + j] = w.count;
+    }
     for (ptrdiff_t j = 0; j < cols->out && d->g->average; j++) {
         const ptrdiff_t start = j * s - cols->lead, inside_x = !d->g->adaptive && start >= 0 && start + cols->k <= cols->n;
         const ptrdiff_t all = inside_x ? cols->k : fc_pooling_window(d, COLS, j).all;
@@ -88,6 +92,29 @@ void fc_pooling_count(const pooling *d, parts *p, double counted, ptrdiff_t n)
     fc_pooling_put(d, factor, 0, counted);
     d->op->scale(p->by, p->count, factor, n);
     p->counted = counted;
+}
+
+#define POOLING_PIECES(T)                                                                                                \
+    static void pieces_##T(const pieces *k, int average)                                                                 \
+    {                                                                                                                    \
+        for (ptrdiff_t i = 0; i < k->rows; i++)                                                                          \
+            for (ptrdiff_t j = 0; j < k->cols; j++) {                                                                    \
+                const T *x = (const T *)(const void *)k->x + i * k->xs + k->first[j] * k->step;                                    \
+                T r = average ? 0 : (T)-INFINITY;                                                                        \
+                for (ptrdiff_t t = 0; t < k->count[j]; t++, x += k->step)                                                              \
+                    r = average ? r + *x : *x > r || *x != *x ? *x : r;                                        \
+                ((T *)(void *)k->to)[i * k->os + j * k->to_step] = k->by ? r / ((const T *)(const void *)k->by)[j] : r;               \
+            }                                                                                                            \
+    }
+POOLING_PIECES(float)
+POOLING_PIECES(double)
+
+void fc_pooling_pieces(const pooling *d, const pieces *k)
+{
+    if (d->size == 4)
+        d->g->average ? pieces_float(k, 1) : pieces_float(k, 0);
+    else
+        d->g->average ? pieces_double(k, 1) : pieces_double(k, 0);
 }
 
 pooling fc_pooling_describe(const fc_pooling *g, int finds)
