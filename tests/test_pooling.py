@@ -217,6 +217,26 @@ def test_axes_of_one_element_have_any_stride(isa, rng, axes):
             np.testing.assert_allclose(y, function(picture, 1, layout="NHWC", method="numpy"), rtol=1e-6, atol=1e-6)
 
 
+def test_large_kernels(isa, rng):
+    """Their taps that see nothing take no memory."""
+    x = reals(rng, (2, 3, 50), "float64")
+    for k, pad in (10**9, 5 * 10**8), (10**9 + 1, 49), (120, 60):
+        pad = max(pad, (k - 50) // 2 + 1)
+        out = 50 + 2 * pad - k + 1
+        values, indices = nn.max_pool1d(x, k, 1, pad, return_indices=True)
+        starts = np.arange(out) - pad
+        expected = np.stack([x[..., max(s, 0) : max(s + k, 0)].max(-1) for s in starts], -1)
+        np.testing.assert_array_equal(values, expected)
+        np.testing.assert_array_equal(np.take_along_axis(x, indices, -1), expected)
+        sums = np.stack([x[..., max(s, 0) : max(s + k, 0)].sum(-1) for s in starts], -1)
+        np.testing.assert_allclose(nn.avg_pool1d(x, k, 1, pad), sums / k, rtol=1e-9, atol=1e-20)
+        grad = reals(rng, sums.shape, "float64")
+        seen = np.array([(np.arange(50) >= s) & (np.arange(50) < s + k) for s in starts])
+        np.testing.assert_allclose(
+            nn.avg_pool1d_backward(grad, x.shape, k, 1, pad), grad @ seen / k, rtol=1e-9, atol=1e-20
+        )
+
+
 def test_what_overflows_is_silent():
     with np.errstate(all="raise"):
         for method in "direct", "numpy":

@@ -11,6 +11,8 @@ typedef struct {
     const fc_pooling *g;
     const fc_ops *op;
     fc_axis axis[FC_AXES]; /* rows are channels, where nothing slides along rows */
+    ptrdiff_t
+        cut[FC_AXES]; /* elements that the call's windows begin before those of `axis`, whose first taps see nothing of x */
     ptrdiff_t size, channels;
     ptrdiff_t inside, pitch; /* elements of x that a row of outputs meets; pixels from row to row of the buffer */
     ptrdiff_t rows, lanes;   /* of a block: rows of outputs; channels of a pixel, or 1 */

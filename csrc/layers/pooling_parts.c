@@ -14,8 +14,19 @@ window fc_pooling_window(const pooling *d, int axis, ptrdiff_t o)
         return (window){start, 1, end - start, end - start};
     }
     inside(a->n, a->dilation, start, a->k, &from, &end);
+    const ptrdiff_t begin = start - d->cut[axis];
     return (window){start + from * a->dilation, a->dilation, end - from,
-                    d->g->padded ? min(start + a->k, a->n + d->g->behind[axis]) - start : end - from};
+                    d->g->padded ? min(begin + d->g->axis[axis].k, a->n + d->g->behind[axis]) - begin : end - from};
+}
+/* Leaves out the first and last taps that see nothing of x under any output, but those that may be the first not before it: there are
+ * no more than x and its outputs have elements. Returns the elements in front. */
+static ptrdiff_t cut_taps(fc_axis *a)
+{
+    const ptrdiff_t start = (a->out - 1) * a->stride - a->lead, first = start < 0 ? min(-start / a->dilation, a->k - 1) : 0;
+    const ptrdiff_t last = max((a->n - 1 + a->lead) / a->dilation, parts_of(max(a->lead, 0), a->dilation));
+    a->k = min(a->k, last + 1) - first;
+    a->lead -= first * a->dilation;
+    return first * a->dilation;
 }
 ptrdiff_t fc_pooling_most_taps(const pooling *d, int axis)
 {
@@ -69,7 +80,8 @@ void fc_pooling_begin(const pooling *d, parts *p)
         p->across[j] = w.first, p->across[cols->out + j] = w.count;
     }
     for (ptrdiff_t j = 0; j < cols->out && d->g->average; j++) {
-        const ptrdiff_t start = j * s - cols->lead, inside_x = !d->g->adaptive && start >= 0 && start + cols->k <= cols->n;
+        const ptrdiff_t start = j * s - cols->lead,
+                        inside_x = !d->g->adaptive && start >= 0 && start + cols->k <= cols->n && cols->k == d->g->axis[COLS].k;
         const ptrdiff_t all = inside_x ? cols->k : fc_pooling_window(d, COLS, j).all;
         fc_pooling_put(d, p->count, j, d->g->divisor != 0 ? d->g->divisor : (double)all);
     }
@@ -121,6 +133,9 @@ pooling fc_pooling_describe(const fc_pooling *g, int finds)
 {
     pooling d = {.g = g, .op = fc_in_use()->op[g->type], .size = fc_stored_size(g->type), .channels = g->channels, .lanes = 1};
     memcpy(d.axis, g->axis, sizeof d.axis);
+    for (int a = DEPTH; a <= COLS && !g->adaptive; a++)
+        if (d.axis[a].out > 0)
+            d.cut[a] = cut_taps(&d.axis[a]);
     fc_axis *depth = &d.axis[DEPTH], *rows = &d.axis[ROWS], *cols = &d.axis[COLS];
     const int flat = depth->n == 1 && depth->out == 1 && rows->lead == 0 && reach(rows, 1) <= rows->stride &&
                      rows->stride * rows->out == rows->n;
