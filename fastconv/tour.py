@@ -205,6 +205,11 @@ def padding() -> Part:
         rows.append(f"    {boundary:10}{corner:6.2f}")
         panels.append(Panel(boundary, "blurred, 63 x 63", y))
     table = "\n".join(rows)
+    smaller = [nn.max_pool2d(np.ones((1, 5, 5)), 2, ceil_mode=ceil).shape[1:] for ceil in (False, True)]
+    short, whole = ("{} x {}".format(*shape) for shape in smaller)
+    with_zeros, without = (
+        float(nn.avg_pool2d(picture[None], 63, 1, 31, count_include_pad=counts)[0, 0, 0]) for counts in (True, False)
+    )
     text = f"""\
 A window must lie within the picture, so every layer takes a border away:
 
@@ -216,7 +221,15 @@ What is added matters. The top left corner, {picture[0, 0]:.2f} before it is blu
 
 {table}
 
-Zeros darken the border; the opposite border shines through where the picture is taken to repeat."""
+Zeros darken the border; the opposite border shines through where the picture is taken to repeat.
+
+Pooling makes pictures smaller on purpose: it keeps the largest element, or the mean, of every window. It has two more
+answers to the border:
+
+    The largest of 2 x 2: 5 x 5 becomes {short}, and the last row and column are lost; with ceil_mode=True {whole}
+    The mean of 63 x 63 there: {with_zeros:.2f} with zeros, {without:.2f} of what there is (count_include_pad=False)
+
+Padding is never the largest: it counts as less than any number."""
     return Part("Padding", text, panels)
 
 

@@ -108,11 +108,11 @@ def gradient(c: PoolGradient) -> NDArray[Any]:
     planes = np.arange(len(result))[:, None]
     with np.errstate(all="ignore"):
         if not pool.average:
-            at = largest(pool)[1] if c.indices is None else c.indices
             seen = np.any([there for _, there, _ in _taps(pool)], 0).ravel() | (c.indices is not None)
+            at = (largest(pool)[1] if c.indices is None else c.indices).reshape(grad.shape)[:, seen]
             if at.min(initial=0) < 0 or at.max(initial=0) >= result.shape[1]:
                 raise ValueError("indices must be of elements of x's planes: one is below 0, or too large")
-            np.add.at(result, (planes, at.reshape(grad.shape)[:, seen]), grad[:, seen])
+            np.add.at(result, (planes, at), grad[:, seen])
             return result.reshape(c.shape)
         grad = grad / np.broadcast_to(_counts(pool).astype(result.dtype), pool.shape[2:]).reshape(-1)
         for _, there, index in _taps(pool):
