@@ -228,45 +228,53 @@ FC_INLINE void NAME(winograd_nine)(VT tap[], const T *w, const fc_winograd_kerne
 }
 
 /* Those that there are among `lines` of 3, the others are zero. Four of a line are read. */
-FC_INLINE void NAME(winograd_some)(const int lines, VT tap[], const T *w, const fc_winograd_kernels *g, ptrdiff_t row,
-                                   ptrdiff_t channel, ptrdiff_t line)
+FC_INLINE void NAME(winograd_some)(int lines, VT tap[], const T *w, const fc_winograd_kernels *g, ptrdiff_t row, ptrdiff_t channel,
+                                   ptrdiff_t line)
 {
     const int down = g->points.cols ? g->down : 1, across = g->points.cols ? g->across : g->down;
-    EACH(r, lines) {
+    for (int r = 0; r < lines; r++, tap += 3) {
         VT col[4] = {vzero(), vzero(), vzero(), vzero()};
         if (r < down)
             NAME(columns)(col, w + (g->turned ? down - 1 - r : r) * line, row, channel);
         const VT first = col[0], second = across > 1 ? col[1] : vzero(), third = across > 2 ? col[2] : vzero();
-        tap[3 * r] = !g->turned || across == 1 ? first : across == 2 ? second : third;
-        tap[3 * r + 1] = g->turned && across == 2 ? first : second;
-        tap[3 * r + 2] = g->turned && across == 3 ? first : third;
+        tap[0] = !g->turned || across == 1 ? first : across == 2 ? second : third;
+        tap[1] = g->turned && across == 2 ? first : second;
+        tap[2] = g->turned && across == 3 ? first : third;
     }
+}
+
+/* Lines of taps of as many of `channels` that are left as fill a vector. Not inline: whatever the points, a body is enough. */
+static __attribute__((noinline)) void NAME(winograd_lines)(VT tap[9], const T *w, const fc_winograd_kernels *g, ptrdiff_t channels)
+{
+    enum { STEP = FC_VLEN / FC_QUAD, ROOM = 12 };
+    const int lines = g->points.rows && g->points.cols ? 3 : 1, down = g->points.cols ? g->down : 1;
+    const int across = g->points.cols ? g->across : g->down, whole = g->kernels == FC_QUAD && channels >= STEP;
+    if (whole && lines == 3 && g->line == 3 && down == 3 && across == 3) {
+        NAME(winograd_nine)(tap, w, g);
+        return;
+    }
+    if (whole && channels > STEP) { /* there are taps behind these */
+        NAME(winograd_some)(lines, tap, w, g, g->row, g->channel, g->line);
+        return;
+    }
+    T some[FC_QUAD * STEP * ROOM] = {0};
+    for (ptrdiff_t k = 0; k < g->kernels; k++)
+        for (ptrdiff_t i = 0; i < STEP && i < channels; i++)
+            for (int r = 0; r < down; r++)
+                for (int s = 0; s < across; s++)
+                    some[(k * STEP + i) * ROOM + 4 * r + s] = w[k * g->row + i * g->channel + r * g->line + s];
+    NAME(winograd_some)(lines, tap, some, g, STEP * ROOM, ROOM, 4);
 }
 
 FC_INLINE void NAME(winograd_taps_of)(const int rows, const int cols, const fc_winograd_kernels *g)
 {
-    enum { STEP = FC_VLEN / FC_QUAD, ROOM = 12 };
+    enum { STEP = FC_VLEN / FC_QUAD };
     const fc_points points = g->points, *p = &points; /* no store can change them: what is made of them is made once */
     const int R = rows ? 2 * rows + 2 : 1, C = cols ? 2 * cols + 2 : 1, lines = rows && cols ? 3 : 1;
-    const int nine = lines == 3 && g->line == 3 && g->down == 3 && g->across == 3;
-    const int of_line = cols ? g->across : g->down;
-    T some[FC_QUAD * STEP * ROOM] = {0};
     for (ptrdiff_t c = 0; c < g->channels; c += STEP) {
         const ptrdiff_t n = g->channels - c < STEP ? g->channels - c : STEP;
-        const T *w = (const T *)g->w + c * g->channel;
         VT tap[9], half[NAME(MOST_POINTS)][NAME(MOST_POINTS)];
-        if (nine && n == STEP && g->kernels == FC_QUAD) {
-            NAME(winograd_nine)(tap, w, g);
-        } else if (c + STEP < g->channels && g->kernels == FC_QUAD) { /* there are taps behind these */
-            NAME(winograd_some)(lines, tap, w, g, g->row, g->channel, g->line);
-        } else {
-            for (ptrdiff_t k = 0; k < g->kernels; k++)
-                for (ptrdiff_t i = 0; i < n; i++)
-                    for (int r = 0; r < (cols ? g->down : 1); r++)
-                        for (int s = 0; s < of_line; s++)
-                            some[(k * STEP + i) * ROOM + 4 * r + s] = w[k * g->row + i * g->channel + r * g->line + s];
-            NAME(winograd_some)(lines, tap, some, g, STEP * ROOM, ROOM, 4);
-        }
+        NAME(winograd_lines)(tap, (const T *)g->w + c * g->channel, g, g->channels - c);
         EACH(r, lines) {
             VT v[NAME(MOST_POINTS)];
             NAME(winograd_taps_along)(cols, v, tap + 3 * r, p);
