@@ -169,9 +169,15 @@ class Two(tnn.Module):
         return x + y
 
 
-def hooked():
-    module = tnn.Conv2d(1, 1, 1)
+def hooked(module=None):
+    module = tnn.Conv2d(1, 1, 1) if module is None else module
     module.register_forward_hook(lambda *_: None)
+    return module
+
+
+def changed(module=None):
+    module = tnn.Conv2d(1, 1, 1) if module is None else module
+    module.forward = lambda x: 2 * x
     return module
 
 
@@ -195,9 +201,18 @@ def hooked():
         (lambda: Forward(lambda s, x: s.c(s.c(x)), c=tnn.Conv2d(1, 1, 1)), TypeError, "module.c is called twice"),
         (lambda: Forward(lambda s, x: s.r(x) + x, r=tnn.ReLU(True)), TypeError, "module.r changes in place"),
         (lambda: Forward(lambda s, x: F.relu(x, inplace=True) + x), TypeError, "module.relu changes in place"),
+        (lambda: Forward(lambda s, x: (s.r(x), x)[1], r=tnn.ReLU(True)), TypeError, "module.r changes in place"),
+        (lambda: Forward(lambda s, x: (F.relu(x, inplace=True), x)[1]), TypeError, "module.relu changes in place"),
+        (lambda: Forward(lambda s, x: (x.mul_(2), x)[1]), TypeError, "module.mul_ changes in place"),
+        (lambda: Forward(lambda s, x: (torch.relu_(x.view(-1)), x)[1]), TypeError, "module.relu_ changes in place"),
+        (lambda: Forward(lambda s, x: s.r(s.i(x)) + x, r=tnn.ReLU(True), i=tnn.Identity()), TypeError, "module.r ch"),
+        (lambda: Forward(lambda s, x: x.flatten(1) + s.r(x).flatten(1), r=tnn.ReLU(True)), TypeError, "module.r ch"),
         (lambda: Forward(lambda s, x: x + s.w, w=tnn.Parameter(torch.ones(1))), TypeError, "module.w is taken as a"),
         (lambda: Two(), TypeError, "module.y is a second argument"),
         (lambda: tnn.Sequential(hooked()), TypeError, r"module\.0 is a .*Conv2d with hooks"),
+        (lambda: hooked(tnn.Sequential()), TypeError, "module Sequential cannot be converted: it is one with hooks"),
+        (lambda: tnn.Sequential(changed()), TypeError, r"module\.0 is a .*Conv2d with a forward\(\) of its own"),
+        (lambda: changed(tnn.Sequential()), TypeError, r"module Sequential cannot .* with a forward\(\) of its own"),
         (lambda: tnn.Sequential(tnn.BatchNorm2d(2, track_running_stats=False)), ValueError, r"module\.0, .*track"),
         (lambda: tnn.Sequential(tnn.BatchNorm2d(2, momentum=None)), TypeError, r"module\.0, .*momentum"),
         (lambda: tnn.Sequential(tnn.MaxPool2d(2, return_indices=True)), ValueError, r"module\.0, .*return_indices"),
@@ -214,6 +229,21 @@ def test_an_activation_in_place_of_what_is_not_seen_again():
     module = Forward(lambda s, x: s.r(s.c(x)) + x, r=tnn.ReLU(True), c=tnn.Conv2d(1, 1, 1))
     x = torch.randn(1, 1, 3, 3)
     np.testing.assert_allclose(nn.from_torch(module)(x), module(x).detach(), rtol=1e-6)
+
+
+def test_activations_in_place_one_after_the_other():
+    module = Forward(
+        lambda s, x: s.b(s.a(s.c(x))).flatten(1), a=tnn.ReLU(True), b=tnn.ReLU6(True), c=tnn.Conv2d(1, 1, 1)
+    )
+    x = torch.randn(1, 1, 3, 3)
+    np.testing.assert_allclose(nn.from_torch(module)(x), module(x).detach(), rtol=1e-6)
+
+
+def test_layers_keep_names_that_functions_have_too():
+    module = Forward(lambda s, x: s.relu(s.add(F.relu(x + x))), add=tnn.Conv2d(1, 1, 1), relu=tnn.Conv2d(1, 1, 1))
+    network, x = nn.from_torch(module), torch.randn(1, 1, 3, 3)
+    assert network.state_dict().keys() == module.state_dict().keys()
+    np.testing.assert_allclose(network(x), module(x).detach(), rtol=1e-5, atol=1e-6)
 
 
 def test_without_torch(monkeypatch):

@@ -23,6 +23,7 @@ from fastconv.typing import Accuracy
 __all__ = ["from_torch"]
 
 RANKS = (1, 2, 3)
+VIEWS = ("Identity", "Dropout", "Flatten", "dropout", "flatten")  # whose results may be what they take
 
 
 def from_torch(module: Any, *, accuracy: Accuracy = "default", threads: int | None = None) -> Module:
@@ -72,13 +73,16 @@ def from_torch(module: Any, *, accuracy: Accuracy = "default", threads: int | No
     engine = asked_of(as_engine("auto", accuracy, threads))
     if _is_known(module, torch):
         return _layer(module, "module", engine)
+    if altered := _altered(module):
+        raise TypeError(f"module {type(module).__name__} cannot be converted: it is one{altered}, which is not traced")
     try:
         graph = fx.symbolic_trace(module).graph
+        unsafe = [f"{_path(node)} changes in place what is taken again later" for node in _unsafe(graph, module)]
         graph.eliminate_dead_code()
         nodes = [node for node in graph.nodes if node.users or node.op == "output"]
     except Exception as error:  # whatever forward() does with a stand-in
         raise TypeError(f"module: the forward() of {type(module).__name__} cannot be traced: {error}") from error
-    if unknown := [f"{_path(node)} {why}" for node in nodes if (why := _unknown(node, module, torch))]:
+    if unknown := unsafe + [f"{_path(node)} {why}" for node in nodes if (why := _unknown(node, module, torch))]:
         known = f"Known are {', '.join(LAYERS)} of torch.nn, and the functions {', '.join(sorted(FUNCTIONS))}"
         raise TypeError(f"module {type(module).__name__} cannot be converted: {'; '.join(unknown)}. {known}")
     return _network(nodes, module, engine)
@@ -91,8 +95,14 @@ def _path(node: Any) -> str:
 def _is_known(part: Any, torch: Any) -> bool:
     """Whether a module is one of LAYERS, as PyTorch made it."""
     name = type(part).__name__
-    plain = not part._forward_hooks and not part._forward_pre_hooks
-    return plain and name in LAYERS and type(part) is getattr(torch.nn, name)
+    return not _altered(part) and name in LAYERS and type(part) is getattr(torch.nn, name)
+
+
+def _altered(part: Any) -> str:
+    """What makes a module do something else than its class does."""
+    if part._forward_hooks or part._forward_pre_hooks:
+        return " with hooks"
+    return " with a forward() of its own" if "forward" in vars(part) else ""
 
 
 def _unknown(node: Any, module: Any, torch: Any) -> str | None:
@@ -100,13 +110,10 @@ def _unknown(node: Any, module: Any, torch: Any) -> str | None:
     if node.op == "call_module":
         part = module.get_submodule(node.target)
         if not _is_known(part, torch):
-            hooked = " with hooks" if part._forward_hooks or part._forward_pre_hooks else ""
-            return f"is a {type(part).__module__}.{type(part).__name__}{hooked}"
+            return f"is a {type(part).__module__}.{type(part).__name__}{_altered(part)}"
         earlier = [n for n in node.graph.nodes if n.target == node.target and n.op == "call_module"]
         if earlier[0] is not node and any(True for _ in part.parameters()):
             return "is called twice"
-        if getattr(part, "inplace", False) and _seen_later(node):
-            return "changes in place what is taken again later"
     elif node.op == "call_method" and node.target not in FUNCTIONS:
         return f"calls the method {node.target} of a tensor"
     elif node.op == "call_function":
@@ -114,8 +121,6 @@ def _unknown(node: Any, module: Any, torch: Any) -> str | None:
         known = (getattr(lib, name, None) for lib in (operator, torch, torch.nn.functional))
         if name not in FUNCTIONS or not any(node.target is f for f in known):
             return f"calls the function {name}"
-        if node.kwargs.get("inplace") and _seen_later(node):
-            return "changes in place what is taken again later"
     elif node.op == "get_attr":
         return "is taken as a tensor, by no layer"
     elif node.op == "placeholder" and node is not next(iter(node.graph.nodes)):
@@ -125,24 +130,58 @@ def _unknown(node: Any, module: Any, torch: Any) -> str | None:
     return None
 
 
-def _seen_later(node: Any) -> bool:
-    """Whether another node behind this one takes what it takes."""
-    behind = list(node.graph.nodes)
-    return any(other in node.args[0].users for other in behind[behind.index(node) + 1 :])
+def _unsafe(graph: Any, module: Any) -> list[Any]:
+    """The nodes that change in place what others behind them take, be it by way of a view; dead ones, too."""
+    nodes, found = list(graph.nodes), []
+    memory: dict[Any, Any] = {}  # of each node, the one in whose memory its result lies
+    for node in nodes:
+        memory[node] = memory[node.all_input_nodes[0]] if node.all_input_nodes and _shares(node, module) else node
+    for number, node in enumerate(nodes):
+        if node.all_input_nodes and _changes(node, module):
+            results = {node}  # that are changed because they are to be
+            for other in nodes[number + 1 :]:
+                taken = [i for i in other.all_input_nodes if memory[i] is memory[node]]
+                if not results.issuperset(taken):
+                    found.append(node)
+                    break
+                results |= {other} if taken else set()
+    return found
+
+
+def _name(node: Any, module: Any) -> str:
+    """Of a module's class, a function or a method."""
+    if node.op == "call_module":
+        return type(module.get_submodule(node.target)).__name__
+    return str(getattr(node.target, "__name__", node.target))
+
+
+def _changes(node: Any, module: Any) -> bool:
+    """Whether a node changes in place what it takes."""
+    if node.op == "call_module":
+        return bool(getattr(module.get_submodule(node.target), "inplace", False))
+    in_place = _name(node, module).endswith("_") or bool(node.kwargs.get("inplace"))
+    return in_place and node.op in ("call_function", "call_method")
+
+
+def _shares(node: Any, module: Any) -> bool:
+    """Whether the result of a node may lie where what it takes does; of what is not known it is assumed."""
+    name = _name(node, module)
+    return _changes(node, module) or name in VIEWS or name not in (LAYERS if node.op == "call_module" else FUNCTIONS)
 
 
 def _network(nodes: list[Any], module: Any, engine: dict[str, Any]) -> Module:
     """The layers of nodes that are all known."""
     names: dict[Any, str] = {}
     steps: dict[str, tuple[Any, ...]] = {}
+    paths = {node.target for node in nodes if node.op == "call_module"}  # whose names are theirs
     for node in nodes:
         if node.op == "placeholder":
             names[node] = networks.INPUT
         elif node.op != "output":
             inputs, layer = _step(node, module, engine)
             name = str(node.target if node.op == "call_module" else node.name)
-            while name in steps or name == networks.INPUT:  # a layer without weights that is called again
-                name += "_"
+            while name in steps or name == networks.INPUT or (name in paths and name != node.target):
+                name += "_"  # of a function, or a layer without weights that is called again
             names[node] = name
             steps[name] = layer, *(names[i] for i in inputs)
     before = [networks.INPUT, *steps]
