@@ -69,8 +69,8 @@ cdef bint see_array(glance *s, cnp.ndarray a, int role, int slot):
     cdef int i, rank = cnp.PyArray_NDIM(a)
     cdef ptrdiff_t size = cnp.PyArray_ITEMSIZE(a)
     put(s, role + 8 * rank + 8 * 65 * (cnp.PyArray_FLAGS(a) & (cnp.NPY_ARRAY_ALIGNED if role != OUT else WRITTEN)))
-    if cnp.PyArray_ISBYTESWAPPED(a) and cnp.PyArray_TYPE(a) <= cnp.NPY_CLONGDOUBLE:
-        put(s, ~cnp.PyArray_TYPE(a))  # of such dtypes there are many objects
+    if cnp.PyArray_TYPE(a) <= cnp.NPY_CLONGDOUBLE or cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT16:  # there may be many objects of a dtype
+        put(s, ~cnp.PyArray_TYPE(a) if cnp.PyArray_ISBYTESWAPPED(a) else cnp.PyArray_TYPE(a))
     else:
         put(s, <int64_t> <PyObject *> cnp.PyArray_DESCR(a))
     for i in range(rank):

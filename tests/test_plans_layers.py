@@ -392,3 +392,15 @@ def test_images_that_are_converted_or_not_finite_are_right_each_time(rng):
     for _ in range(2):
         ramp = match_template(image, template, True, "linear_ramp")
         assert ramp.shape == image.shape and np.isnan(ramp).sum() == 9
+
+
+def test_a_layer_behind_another_finds_its_plan_at_once(rng):
+    """A result may have a dtype object of its own, when it was made without a plan."""
+    layers = [nn.Conv2d(8, 8, 3, padding=n, dtype=dtype) for n, dtype in enumerate(["f2", "f4", "f8"] * 2)]
+    x = rng.standard_normal((1, 8, 9, 9))
+    for _ in range(2):
+        before = fastconv.cache_info().misses
+        y = {dtype: x.astype(dtype) for dtype in ("f2", "f4", "f8")}
+        for layer in layers:
+            y[layer.weight.dtype.str[1:]] = layer(y[layer.weight.dtype.str[1:]])
+    assert fastconv.cache_info().misses == before
