@@ -21,7 +21,7 @@ from fastconv.arguments.values import (
     float_dtype,
     generator,
 )
-from fastconv.nn.functional import as_engine
+from fastconv.nn.functional import as_engine, conv1d
 from fastconv.nn.module import Weighted
 from fastconv.nn.modules import output
 from fastconv.nn.optim import Parameter
@@ -33,7 +33,7 @@ Array = NDArray[Any]
 
 
 class Linear(Weighted):
-    """A fully connected layer ``y = x @ weight.T + bias`` along the last axis; NumPy multiplies.
+    """A fully connected layer ``y = x @ weight.T + bias`` along the last axis: a convolution of one tap.
 
     Parameters
     ----------
@@ -88,8 +88,12 @@ class Linear(Weighted):
         a, inputs = as_real(x, "x"), self.weight.shape[1]
         if a.ndim == 0 or a.shape[-1] != inputs:
             raise ValueError(f"x must have shape (..., {inputs}); got shape {a.shape}")
-        y: Array = a @ self.weight.T
-        return y if self.bias is None else y + self.bias
+        shape, dtype = (*a.shape[:-1], len(self.weight)), np.result_type(a, self.weight)
+        if a.size == 0:
+            return np.zeros(shape, dtype)
+        rows, taps = a.reshape(1, -1, inputs), self.weight[:, :, None]
+        y: Array = conv1d(rows, taps, self.bias, dtype=dtype, layout="NWC", accuracy="exact").reshape(shape)
+        return y
 
     def _gradient(self, x: Array, grad: Array, needs_input: bool) -> Array | None:
         dtype, (outputs, inputs) = self.weight.dtype, self.weight.shape
