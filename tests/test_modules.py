@@ -87,6 +87,15 @@ def test_what_is_remembered(rng):
     cases.assert_same_bits(layer.parameters()[0].grad, expected.weight)
 
 
+@pytest.mark.parametrize("cls", [nn.Conv2d, nn.ConvTranspose2d])
+def test_what_does_not_learn_remembers_nothing(cls):
+    layer = cls(1, 1, 1, activation="gelu")
+    with pytest.raises(ValueError, match=r"forward\(\) is for layers .* this one ends with 'gelu'"):
+        layer.forward(np.ones((1, 3, 3), np.float32))
+    with pytest.raises(RuntimeError, match="needs a forward"):
+        layer.backward(np.ones((1, 3, 3), np.float32))
+
+
 def test_gradients_of_another_shape_change_nothing(rng):
     layer = nn.Conv2d(2, 3, 3, activation="relu", seed=0)
     layer.forward(reals(rng, (1, 2, 6, 6), "float32"))

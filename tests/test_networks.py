@@ -39,6 +39,8 @@ LAYERS = {
     **{f"ConvTranspose{r}d": (
         lambda lib, r=r, **how: getattr(lib, f"ConvTranspose{r}d")(4, 6, 3, 2, 1, 1, 2, True, 2, **how),
         (2, 4, *SIZE[r])) for r in (1, 2, 3)},
+    "ConvTranspose2d, far output": (
+        lambda lib, **how: lib.ConvTranspose2d(2, 3, 3, (1, 2), 1, (1, 2), dilation=(2, 3), **how), (2, 2, 4, 5)),
     "ConvTranspose2d, uneven": (
         lambda lib, **how: lib.ConvTranspose2d(4, 6, (3, 2), (1, 2), (0, 1), (0, 1), bias=False, **how), (2, 4, 5, 6)),
     **{f"MaxPool{r}d": (lambda lib, r=r, **_: getattr(lib, f"MaxPool{r}d")(3, 2, 1, ceil_mode=True), (2, 3, *SIZE[r]))
@@ -113,6 +115,26 @@ def test_dtypes_and_layouts_of_memory(name, dtype):
     assert y.dtype == dtype
     for other in (x.astype(x.dtype.newbyteorder()), np.repeat(x, 2, -1)[..., ::2]):
         cases.assert_same_bits(layer(other), y)
+
+
+def test_normalisation_of_rows_with_channels_last(rng):
+    ours, x = nn.BatchNorm1d(3, layout="NWC"), reals(rng, (2, 3), "float32")
+    stirred(ours)
+    same = nn.BatchNorm1d(3)
+    same.load_state_dict(ours.state_dict())
+    cases.assert_same_bits(ours(x), same(x))
+    cases.assert_same_bits(ours.forward(x), same.forward(x))
+
+
+def test_sums_of_float16_are_made_in_float32():
+    layer = nn.Linear(1, 2, dtype="float16")
+    layer.forward(np.ones((8192, 1), np.float16))
+    layer.backward(np.ones((8192, 2), np.float16))
+    assert [p.grad.ravel().tolist() for p in layer.parameters()] == [[8192, 8192]] * 2
+
+
+def test_dropout_of_integers():
+    assert set(nn.Dropout(0.2, seed=0).forward(np.full(50, 4))) == {0, 5}
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
@@ -294,6 +316,9 @@ def test_what_is_not_folded():
         folded = network.folded()
         assert len(folded) == len(network), network
         cases.assert_same_bits(folded(x), network(x))
+    small = nn.Sequential(nn.Conv2d(4, 4, 1, dtype="float16"), nn.BatchNorm2d(4, eps=1e-8, dtype="float16"))
+    small[1].load_state_dict(small[1].state_dict() | {"running_var": np.zeros(4), "weight": np.full(4, 1e3)})
+    assert len(small.folded()) == 2  # the weights would be infinite
     dropped = nn.Graph({"d": (nn.Dropout(), "x"), "add": (nn.Add(), "d", "x"), "i": (nn.Identity(), "add")}).folded()
     assert len(dropped) == 1 and (dropped(x) == 2 * x).all()
     assert nn.Sequential(nn.Identity()).folded()(x) is x
@@ -465,11 +490,38 @@ def test_a_user_s_layer_in_files(tmp_path):
         def __call__(self, x):
             return 2 * x
 
-    nn.Sequential(Twice()).save(tmp_path / "network")
-    with pytest.raises(ValueError, match="'Twice'"):
-        nn.Sequential.load(tmp_path / "network")
+    class Linear(nn.Linear):
+        """Of a name that a file would take for another."""
+
+    for layer in Twice(), Linear(1, 1):
+        with pytest.raises(TypeError, match=f"is of a class of its own, .*{type(layer).__name__}, which no file can"):
+            nn.Sequential(layer).save(tmp_path / "network")
+    assert not (tmp_path / "network").exists()
     Twice().save(tmp_path / "layer")
     assert Twice.load(tmp_path / "layer")(3) == 6
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.MaxPool2d(np.int64(2), np.array([1, 2])),
+        nn.AvgPool1d(np.int32(2), None, np.int64(1), np.bool_(True), divisor_override=np.int64(3)),
+        nn.AdaptiveAvgPool2d((np.int64(2), None)),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_numpy_s_numbers_in_files(tmp_path, layer):
+    layer.save(tmp_path / "layer")
+    x = np.random.default_rng(0).random((2, *SIZE[layer.rank]))
+    cases.assert_same_bits(type(layer).load(tmp_path / "layer")(x), layer(x))
+
+
+def test_a_small_file_of_many_features_takes_no_memory(tmp_path):
+    how = {"class": "BatchNorm2d", "num_features": 2**34, "dtype": "float32"}
+    arrays = {name: np.ones(2, np.float32) for name in nn.BatchNorm2d(2).state_dict()}
+    np.savez(tmp_path / "norm.npz", options=np.array(json.dumps(how)), **arrays)
+    with pytest.raises(ValueError, match=r"num_features is 17179869184, and running_mean has shape \(2,\)"):
+        nn.BatchNorm2d.load(tmp_path / "norm.npz")
 
 
 # ---- weights of others ---------------------------------------------------------------------------

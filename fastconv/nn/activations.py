@@ -230,7 +230,8 @@ class Dropout(Identity):
     def forward(self, x: ArrayLike) -> Array:
         """x with some elements zero, remembered for `backward`."""
         a = super().forward(x)
-        kept = (self._rng.random(a.shape) >= self.p) * a.dtype.type(0 if self.p == 1 else 1 / (1 - self.p))
+        dtype = a.dtype if a.dtype.kind == "f" else np.dtype(np.float64)
+        kept = (self._rng.random(a.shape) >= self.p) * dtype.type(0 if self.p == 1 else 1 / (1 - self.p))
         self._seen = a, a.shape, kept
         y: Array = a * kept
         return y

@@ -30,7 +30,8 @@ Made = TypeVar("Made")
 
 def write_layer(file: File, options: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     """Write what a layer is made of to a path, as a whole or not at all, or to an open file."""
-    named: dict[str, Any] = {OPTIONS: np.array(json.dumps(options))} | arrays
+    plain = json.dumps(options, default=lambda value: value.tolist())  # NumPy's numbers and arrays
+    named: dict[str, Any] = {OPTIONS: np.array(plain)} | arrays
     if hasattr(file, "write"):
         np.savez(file, **named)
     else:

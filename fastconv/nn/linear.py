@@ -18,6 +18,7 @@ from fastconv.arguments.values import (
     as_own_numbers,
     as_real,
     as_word,
+    compute_dtype,
     float_dtype,
     generator,
 )
@@ -100,7 +101,7 @@ class Linear(Weighted):
         rows = grad.reshape(-1, outputs)
         self._weight.grad = (rows.T @ x.reshape(-1, inputs)).astype(dtype, copy=False)
         if self._bias is not None:
-            self._bias.grad = rows.sum(0).astype(dtype, copy=False)
+            self._bias.grad = rows.sum(0, dtype=compute_dtype(dtype)).astype(dtype, copy=False)
         return grad @ self.weight if needs_input else None
 
     @classmethod
@@ -174,10 +175,10 @@ class _BatchNorm(Weighted):
             scale, shift = (v.astype(self.weight.dtype) for v in self._affine())
             self._known = changes, scale.reshape(-1, *(1,) * (self.rank + 1)), shift
         _, w, shift = self._known
-        flat = a.ndim == 2
+        wide = np.expand_dims(a, 1 if self._last else 2) if a.ndim == 2 else a
         how = 1, 0, 1, len(shift), "zeros", self.activation, self.layout
-        y: Array = output(self.rank, a[..., None] if flat else a, w, shift, None, None, None, how, tuple(ENGINE))
-        return y[..., 0] if flat else y
+        y: Array = output(self.rank, wide, w, shift, None, None, None, how, tuple(ENGINE))
+        return y.reshape(a.shape)
 
     def _images(self, x: ArrayLike) -> Array:
         a, features = as_real(x, "x"), len(self.weight)
@@ -246,6 +247,9 @@ class _BatchNorm(Weighted):
     def _restored(cls, options: dict[str, Any], arrays: dict[str, Any], engine: dict[str, Any]) -> Self:
         activation = options.pop("activation", None)  # of a folded one
         as_activation(activation)
+        features, shape = options.get("num_features"), np.shape(arrays.get("running_mean", ()))
+        if shape != (features,):  # so that it takes no more memory than the file
+            raise ValueError(f"num_features is {features}, and running_mean has shape {shape}")
         layer = super()._restored(options, arrays, engine)
         layer.activation = activation
         return layer

@@ -157,8 +157,9 @@ class Module:
 
     def save(self, file: str | os.PathLike[str] | BinaryIO) -> None:
         """Write arrays and options to a file in NumPy's .npz format: to a path as a whole or not at all, or to an open
-        file."""
-        write_layer(file, {"class": type(self).__name__} | self._options(), self.state_dict())
+        file. A class of one's own can be loaded by its own `load`; a network with such layers in it raises TypeError.
+        """
+        write_layer(file, options_of(self, type(self)), self.state_dict())
 
     @classmethod
     def load(
@@ -220,6 +221,14 @@ def restored(cls: type[Kind], options: dict[str, Any], arrays: dict[str, Any], e
     return found._restored(options, arrays, engine)
 
 
+def options_of(layer: Module, own: type[Module] | None = None) -> dict[str, Any]:
+    """What a file says of a layer. own: a class that it may have beside those of fastconv."""
+    cls = type(layer)
+    if cls is not own and Module._classes.get(cls.__name__) is not cls:
+        raise TypeError(f"{layer!r} is of a class of its own, {cls.__qualname__}, which no file can name")
+    return {"class": cls.__name__} | layer._options()
+
+
 def asked_of(engine: Engine) -> dict[str, Any]:
     """The arguments that ask for an engine."""
     return {"accuracy": engine.accuracy, "threads": engine.threads or None}
@@ -266,19 +275,16 @@ class Weighted(Module):
         self._clamp, self.activation = (None, None) if asked is None else (asked.clamp, asked.word)
 
     def _passed(self, y: Array) -> NDArray[np.bool] | None:
-        """Which outputs the activation left alone; None: it does nothing.
+        """Which outputs the activation left alone; None: it does nothing."""
+        return None if self._clamp is None else passed(y, *self._clamp)
 
-        Raises
-        ------
-        ValueError
-            It is none that brings them between two numbers.
-        """
+    def _check_learns(self) -> None:
+        """Raise ValueError if the activation is none that brings outputs between two numbers."""
         if self.activation is not None and self._clamp is None:
             raise ValueError(
                 "forward() is for layers that end with no activation but relu, relu6 and (low, high); this one ends "
                 f"with {self.activation!r}, which may be a layer of its own behind it"
             )
-        return None if self._clamp is None else passed(y, *self._clamp)
 
     def _scaled(self, scale: NDArray[np.float64]) -> NDArray[np.float64]:
         """The weight with every output's channel times a number."""
@@ -296,9 +302,12 @@ class Weighted(Module):
         if after.rank != self.rank or after.layout != self.layout or (affine := after._affine()) is None:
             return None
         scale, shift = affine
-        bias = shift if self.bias is None else scale * self.bias + shift
-        dtype = self.weight.dtype
-        return self._again(self._scaled(scale).astype(dtype), bias.astype(dtype), after.activation)
+        bias, dtype = shift if self.bias is None else scale * self.bias + shift, self.weight.dtype
+        with np.errstate(over="ignore"):
+            made = self._scaled(scale).astype(dtype), bias.astype(dtype)
+        if not all(np.isfinite(a).all() for a in made):  # they do not fit into the dtype, or never were
+            return None
+        return self._again(*made, after.activation)
 
     def parameters(self) -> list[Parameter]:
         """What is learned: weight, and bias if there is one."""

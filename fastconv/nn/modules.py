@@ -45,6 +45,7 @@ SAVED = ("stride", "padding", "dilation", "groups", "padding_mode", "activation"
 
 MOST_SHAPES = 64  # of x, that a layer remembers,
 MOST_VALUES = 4  # and how many times what it made of its weights
+UNKNOWN: Any = object()  # whether it made something; None: there was nothing to make
 
 
 class _Known(NamedTuple):
@@ -163,13 +164,14 @@ class _Conv(Weighted):
         known, shape = self._known, as_numbers(x, "x").shape
         if known is None or known.changes != self._weight.changes:
             known = self._known = _Known(self._weight.changes, self._weight.value, {}, {})
-        if shape not in known.by_shape:
+        learnt = known.by_shape.get(shape, UNKNOWN)  # which other threads may clear
+        if learnt is UNKNOWN:
             if len(known.by_shape) == MOST_SHAPES or len(known.values) == MOST_VALUES:
                 known.by_shape.clear()
                 known.values.clear()
             how = *self._how, None, None
-            known.by_shape[shape] = learn(self.rank, x, known.weight, how, self._engine, NAMES, known.values)
-        return known.weight, known.by_shape[shape]
+            learnt = known.by_shape[shape] = learn(self.rank, x, known.weight, how, self._engine, NAMES, known.values)
+        return known.weight, learnt
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is made again of the weights."""
@@ -186,6 +188,7 @@ class _Conv(Weighted):
     def forward(self, x: ArrayLike) -> NDArray[Any]:
         """The layer's output for x, with what `backward` needs remembered: x itself, which must not change until then,
         and which outputs the activation left alone: of the others, the bounds included, no gradient passes."""
+        self._check_learns()
         y = super().forward(x)
         assert self._seen is not None
         self._seen = *self._seen, self._passed(y)

@@ -16,7 +16,7 @@ from fastconv.arguments.layer_geometry import check_size
 from fastconv.arguments.layers import as_size
 from fastconv.arguments.values import as_flag, as_real
 from fastconv.nn.activations import Identity, as_axis
-from fastconv.nn.module import Activated, Module, restored
+from fastconv.nn.module import Activated, Module, options_of, restored
 from fastconv.nn.optim import Parameter
 
 __all__ = ["Add", "Cat", "Graph", "Sequential"]
@@ -136,7 +136,8 @@ class Graph(Module):
         and sums of two are taken into the convolutions before them, where nothing else takes their outputs.
 
         The weights of a convolution are multiplied by what the normalisation multiplies its outputs by, in float64, and
-        rounded once: results differ by rounding. Activations change no bit.
+        rounded once: results differ by rounding. Activations change no bit. Layers that take in nothing are shared with
+        this network; when its weights change, it is to be folded again.
 
         Examples
         --------
@@ -192,12 +193,7 @@ class Graph(Module):
         return network
 
     def _options(self) -> dict[str, Any]:
-        return {
-            "steps": [
-                [name, {"class": type(layer).__name__} | layer._options(), inputs]
-                for name, (layer, inputs) in self._steps.items()
-            ]
-        }
+        return {"steps": [[name, options_of(layer), inputs] for name, (layer, inputs) in self._steps.items()]}
 
     @classmethod
     def _restored(cls, options: dict[str, Any], arrays: dict[str, Any], engine: dict[str, Any]) -> Self:
@@ -346,7 +342,7 @@ class ConvAdd(Merge):
         return None if whole is None else ConvAdd(whole)
 
     def _options(self) -> dict[str, Any]:
-        return {"conv": {"class": type(self.conv).__name__} | self.conv._options()}
+        return {"conv": options_of(self.conv)}
 
     @classmethod
     def _restored(cls, options: dict[str, Any], arrays: dict[str, Any], engine: dict[str, Any]) -> Self:

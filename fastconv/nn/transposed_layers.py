@@ -123,6 +123,7 @@ class _ConvTranspose(Weighted):
     def forward(self, x: ArrayLike) -> NDArray[Any]:
         """The layer's output for x, with what `backward` needs remembered: x itself, which must not change until then,
         and which outputs the activation left alone."""
+        self._check_learns()
         y = super().forward(x)
         assert self._seen is not None
         self._seen = *self._seen, self._passed(y)
@@ -136,10 +137,14 @@ class _ConvTranspose(Weighted):
             grad = masked(grad, mask)
         how = {name: self._how[name] for name in ("stride", "padding", "dilation", "groups")}
         engine = asked_of(self._engine)
+        inner = ..., *(slice(n) for n in x.shape[x.ndim - self.rank :])
+        more = [m // s for m, s in zip(self._how["output_padding"], self._how["stride"], strict=True)]
+        if any(more):  # grad has windows that no element of x is spread to
+            x = np.pad(x, [(0, 0)] * (x.ndim - self.rank) + [(0, m) for m in more])
         weight = getattr(gradients, f"conv{self.rank}d_weight")(grad, self.weight.shape, x, **how, **engine)
         result: NDArray[Any] | None = None
         if needs_input:
-            result = getattr(functional, f"conv{self.rank}d")(grad, self.weight, **how, **engine)
+            result = getattr(functional, f"conv{self.rank}d")(grad, self.weight, **how, **engine)[inner]
         if self._bias is not None:
             self._bias.grad = getattr(gradients, f"conv{self.rank}d_bias")(grad)
         self._weight.grad = weight
