@@ -248,6 +248,25 @@ def test_graphs_inside_graphs(where):
     assert kinds(branch) == "ConvLayer"
 
 
+def test_a_name_that_means_something_else_inside():
+    def value(name, dtype=TensorProto.DOUBLE, shape=(None,) * 4):
+        return helper.make_tensor_value_info(name, dtype, shape)
+
+    steps = [
+        helper.make_node("Conv", ["state", "w"], ["next"], kernel_shape=[1, 1]),
+        helper.make_node("Add", ["w", "w"], ["twice"]),
+        helper.make_node("Identity", ["go"], ["on"]),
+    ]
+    inputs = [value("i", TensorProto.INT64, ()), value("go", TensorProto.BOOL, ()), value("state"), value("w")]
+    body = helper.make_graph(steps, "body", inputs, [value("on", TensorProto.BOOL, ()), value("next"), value("twice")])
+    loop = helper.make_node("Loop", ["n", "yes", "x", "w"], ["y", "last"], body=body)
+    constants = {"n": np.array(3), "yes": np.array(True), "w": np.eye(4)[..., None, None]}
+    made = model([loop], {"x": X}, {"y": (np.float64, 4), "last": (np.float64, 4)}, constants)
+    y, last = fastconv.onnx.session(made).run(None, {"x": X})
+    close(y, 8 * X)
+    close(last, 8 * constants["w"])
+
+
 def test_functions_of_a_model():
     function = helper.make_function("mine", "Both", ["x", "w"], ["2"], [CONV, RELU], [helper.make_opsetid("", 17)])
     node = helper.make_node("Both", ["x", "w"], ["y"], domain="mine")
@@ -295,6 +314,15 @@ BAD_NODES = {
     "bytes": ("ConvInteger", {"x": F, "w": K.astype(np.int8)}, {}, "'x' has dtype float; accepted are"),
     "flag": ("MaxPool", {"x": F}, {"kernel_shape": [2, 2], "storage_order": 2}, "storage_order must be 0 or 1; got 2"),
     "missing": ("MaxPool", {"x": F}, {}, "kernel_shape"),
+    "kernels without axes": (
+        "Conv",
+        {"x": F, "w": K[0, 0, 0, 0]},
+        {},
+        r"weights must have 3 to 5 axes; got shape \(\)",
+    ),
+    "few axes": ("ConvTranspose", {"x": F, "w": K[0, 0, 0]}, {}, r"weights must have 3 to 5 axes; got shape \(3,\)"),
+    "parts": ("ConvTranspose", {"x": F, "w": K}, {"group": 3}, r"group .* divide the channels .*\(2, 2, 3, 3\); got 3"),
+    "less than a part": ("ConvTranspose", {"x": F, "w": K}, {"group": -2}, "group must be at least 1 .* got -2"),
     "size": ("ConvTranspose", {"x": F, "w": K}, {"output_shape": [4, -1]}, "output_shape must be at least 0"),
 }
 
@@ -347,6 +375,41 @@ def test_what_is_given_to_a_session():
         fastconv.onnx.session(made, accuracy="exakt")
     with pytest.raises(TypeError, match=r"model must be a path, bytes or an onnx\.ModelProto; got int"):
         fastconv.onnx.session(3)
+
+
+@pytest.mark.parametrize("weights", [K, K[:1]])
+@pytest.mark.parametrize("size", [1, 5])
+def test_statistics_of_other_channels_are_refused(size, weights):
+    nodes, arrays = [helper.make_node("Conv", ["x", "w"], ["1"]), BATCH], dict.fromkeys("bmv", np.ones(len(weights)))
+    arrays = {"w": weights, "s": np.ones(size if size > 1 or len(weights) > 1 else 2), **arrays}
+    made = model(nodes, {"x": F}, {"2": (np.float32, 4)}, {n: a.astype(np.float32) for n, a in arrays.items()})
+    with pytest.raises(ValueError, match="BatchNormalization node '2': scale must have shape"):
+        fastconv.onnx.session(made).run(None, {"x": F})
+
+
+def test_a_bias_of_other_channels_is_refused():
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["1"]), helper.make_node("Add", ["1", "s"], ["2"])]
+    constants = {"w": K, "b": np.ones(1, np.float32), "s": np.ones((2, 1, 1), np.float32)}
+    with pytest.raises(ValueError, match=r"Conv node '1': the bias must have shape \(2,\)"):
+        fastconv.onnx.session(model(nodes, {"x": F}, {"2": (np.float32, 4)}, constants))
+
+
+@pytest.mark.parametrize(("op", "how"), [("ConvLayer", {"number": 0}), ("Drop", {"names": ["x"]})])
+def test_nodes_that_only_a_rewritten_model_has_are_refused(op, how):
+    nodes = [CONV, RELU, helper.make_node(op, ["x"], ["3"], domain="fastconv", **how)]
+    opsets = [helper.make_opsetid("fastconv", 1)]
+    made = model(nodes, {"x": X}, {"2": (np.float64, 4)}, {"w": W}, opsets=opsets)
+    with pytest.raises(ValueError, match="node '3': the domain 'fastconv' is fastconv's own"):
+        fastconv.onnx.session(made)
+
+
+def test_the_long_name_of_onnx_s_domain():
+    made, wanted = model([CONV, RELU], {"x": X}, {"2": (np.float64, 4)}, {"w": W}), np.maximum(conv(X, W, group=2), 0)
+    for part in (*made.opset_import, *made.graph.node):
+        part.domain = "ai.onnx"
+    session = fastconv.onnx.session(made)
+    assert kinds(session) == "ConvLayer"
+    close(session.run(None, {"x": X})[0], wanted)
 
 
 def test_errors_of_a_run_name_the_node():
@@ -446,6 +509,22 @@ def test_external_data(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             fastconv.onnx.session(saved(folder, made(**entries)))
+
+
+def test_external_data_of_graphs_in_functions(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "data").write_bytes(np.ones(4).tobytes())
+    monkeypatch.chdir(tmp_path / "here")
+    tensor = TensorProto(name="t", data_type=TensorProto.DOUBLE, dims=[4], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="data")
+    outputs = [helper.make_tensor_value_info("t", TensorProto.DOUBLE, [4])]
+    branch = helper.make_graph([helper.make_node("Constant", [], ["t"], value=tensor)], "branch", [], outputs)
+    choice = helper.make_node("If", ["k"], ["y"], then_branch=branch, else_branch=branch)
+    function = helper.make_function("mine", "Choice", ["k"], ["y"], [choice], [helper.make_opsetid("", 17)])
+    node, opsets = helper.make_node("Choice", ["k"], ["y"], domain="mine"), [helper.make_opsetid("mine", 1)]
+    made = model([node], {"k": np.array(True)}, {"y": (np.float64, 1)}, {}, opsets=opsets, functions=[function])
+    with pytest.raises(ValueError, match="tensor 't' lies in 'data', which is no file in the model's folder"):
+        fastconv.onnx.session(saved(tmp_path, made))
 
 
 # ---- real models ---------------------------------------------------------------------------------

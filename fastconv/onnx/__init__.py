@@ -24,7 +24,7 @@ from onnx.reference import ReferenceEvaluator
 
 from fastconv.arguments.values import as_word
 from fastconv.nn.functional import ACCURACIES
-from fastconv.onnx.files import check_tensor, check_types, read_external, read_model, tensors
+from fastconv.onnx.files import check_tensor, check_types, name_domains, read_external, read_model, tensors
 from fastconv.onnx.graphs import rewrite
 from fastconv.onnx.layers import (
     BatchNormalization,
@@ -169,6 +169,7 @@ def session(model: str | os.PathLike[str] | bytes | Any, *, accuracy: Accuracy =
                 external.append((tensor, needed))
         for tensor, needed in external:
             read_external(tensor, needed, folder)
+        name_domains(read)
         onnx.checker.check_model(read)
         if read.functions:
             read = inline_local_functions(read)

@@ -14,7 +14,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import external_data_helper, helper
 
-from fastconv.onnx.operators import what_of
+from fastconv.onnx.operators import DOMAIN, what_of
 
 LARGEST = 2**31 - 1  # bytes of a file in the format of models
 UNKNOWN = "tensor(undefined)"
@@ -65,7 +65,8 @@ def read_model(model: Any) -> tuple[Any, Path | None]:
 def tensors(model: Any) -> Iterator[Any]:
     """Every tensor that a model brings."""
     nodes = [node for function in model.functions for node in function.node]
-    for graph in graphs(model.graph):
+    inside = [graph for node in nodes for inner in subgraphs(node) for graph in graphs(inner)]
+    for graph in (*graphs(model.graph), *inside):
         if graph.sparse_initializer:
             name = graph.sparse_initializer[0].values.name
             raise ValueError(f"initializer {name!r} is sparse; dense ones are accepted")
@@ -76,6 +77,25 @@ def tensors(model: Any) -> Iterator[Any]:
             if attribute.HasField("t"):
                 yield attribute.t
             yield from attribute.tensors
+
+
+def name_domains(model: Any) -> None:
+    """Let ONNX's own domain have but one of its two names.
+
+    Raises
+    ------
+    ValueError
+        Naming a node of the domain that only a rewritten model has.
+    """
+    functions = list(model.functions)
+    nodes = [node for graph in graphs(model.graph) for node in graph.node]
+    for node in (node for function in functions for node in function.node):
+        nodes += [node, *(n for inner in subgraphs(node) for graph in graphs(inner) for n in graph.node)]
+    for part in (*nodes, *model.opset_import, *(entry for function in functions for entry in function.opset_import)):
+        part.domain = "" if part.domain == "ai.onnx" else part.domain
+    for node in nodes:
+        if node.domain == DOMAIN and (node.domain, node.op_type) not in {(f.domain, f.name) for f in functions}:
+            raise ValueError(f"{what_of(node)}: the domain {DOMAIN!r} is fastconv's own")
 
 
 def check_tensor(tensor: Any) -> int:

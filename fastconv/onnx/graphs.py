@@ -21,7 +21,7 @@ from onnx import helper, numpy_helper
 
 from fastconv.onnx.files import subgraphs
 from fastconv.onnx.layers import Kept, affine
-from fastconv.onnx.operators import DOMAIN
+from fastconv.onnx.operators import DOMAIN, RANKS, Naming, what_of
 
 CURVES = {"Sigmoid": "sigmoid", "Tanh": "tanh", "HardSwish": "hardswish"}
 GATES = {"sigmoid": "silu", "hardsigmoid": "hardswish"}  # what x times an activation is
@@ -50,7 +50,8 @@ class _Rewriter:
         self.taken: set[int] = set()  # nodes that layers have taken in
         inputs = {value.name for value in graph.input}
         own = {tensor.name: tensor for tensor in graph.initializer if tensor.name not in inputs}
-        self.constants: ChainMap[str, Any] = ChainMap(own, dict(outer))
+        local = inputs.union(*(node.output for node in graph.node))  # what these names are here
+        self.constants: ChainMap[str, Any] = ChainMap(own, {n: t for n, t in outer.items() if n not in local})
         self.readers: dict[str, list[int]] = defaultdict(list)
         for number, node in enumerate(graph.node):
             for name in node.input:
@@ -68,7 +69,8 @@ class _Rewriter:
             for inner in subgraphs(node):
                 _Rewriter(inner, self.constants, self.kept, self.version).run()
             if node.op_type in LAYERS and node.domain == "" and self.has_constants(node.input[1:]):
-                layer, last = self.layer(number, node)
+                with Naming(what_of(node)):
+                    layer, last = self.layer(number, node)
                 del nodes[number]
                 nodes[last] = layer
         _set(self.graph.node, [nodes[n] for n in sorted(nodes) if n not in self.taken or nodes[n].domain == DOMAIN])
@@ -163,7 +165,9 @@ class _Rewriter:
         if node.domain != "" or not self.has_constants(others):
             return None
         if node.op_type == "BatchNormalization" and node.input[0] == name and self.infers(node):
-            scale, bias, mean, variance = map(self.array, others)
+            scale, bias, mean, variance = arrays = [self.array(other) for other in others]
+            if any(a.shape != (weights.channels,) for a in arrays):
+                return None  # the node says so when it runs
             return affine(scale, bias, mean, variance, _attribute(node, "epsilon", 1e-5))
         if node.op_type not in ("Mul", "Add") or node.attribute or len(others) != 1:
             return None
@@ -267,7 +271,17 @@ class _Weights:
     def __init__(self, weight: NDArray[Any], bias: NDArray[Any] | None, groups: int) -> None:
         self.weight, self.groups = weight, groups
         self.bias = None if bias is None else bias.astype(np.float64)
+        if weight.ndim - 2 not in RANKS:
+            raise ValueError(f"weights must have 3 to 5 axes; got shape {weight.shape}")
+        if groups < 0 or (groups and weight.shape[0] % groups):
+            raise ValueError(
+                f"group must be at least 1 and divide the channels of the weights {weight.shape}; got {groups}"
+            )
         self.channels = weight.shape[1] * groups if groups else weight.shape[0]
+        if bias is not None and bias.shape != (self.channels,):
+            raise ValueError(
+                f"the bias must have shape ({self.channels},), one for each kernel; got shape {bias.shape}"
+            )
 
     def take(self, factor: NDArray[Any], shift: NDArray[Any], dtype: np.dtype[Any]) -> bool:
         """Let the output be multiplied and added to; not, and False, where that does not fit into the dtype."""

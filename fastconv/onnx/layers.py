@@ -206,6 +206,10 @@ class BatchNormalization(Operator):
 
     def computed(self, windows: Windows, attributes: dict[str, Any], *inputs: Any) -> tuple[Any, ...]:
         x, scale, bias, mean, variance = inputs
+        channels = x.shape[1] if x.ndim > 1 else 1
+        for array, name in zip(inputs[1:], ("scale", "B", "mean", "var"), strict=True):
+            if array.shape != (channels,):
+                raise ValueError(f"{name} must have shape ({channels},), one for each channel; got shape {array.shape}")
         version, epsilon = self.run_params["opsets"].get("", 14), attributes["epsilon"]
         if version >= 14:
             trains = bool(attributes["training_mode"])
