@@ -2,8 +2,9 @@
 """Convolution layers on NumPy arrays: what deep learning calls convolution, which is correlation with channels. And
 what else a network of them is made of."""
 
-from fastconv.nn.activations import Dropout, Flatten, Hardtanh, Identity, ReLU, ReLU6, Sigmoid, Softmax
+from fastconv.nn.activations import Dropout, Flatten, Hardtanh, Identity, ReLU, ReLU6, Softmax
 from fastconv.nn.convert import from_torch
+from fastconv.nn.curves import GELU, Hardsigmoid, Hardswish, LeakyReLU, Sigmoid, SiLU, Tanh
 from fastconv.nn.explaining import Explanation, explain
 from fastconv.nn.files import read_weights
 from fastconv.nn.folding import fold, unfold
@@ -75,6 +76,7 @@ from fastconv.nn.transposed import conv_transpose1d, conv_transpose2d, conv_tran
 from fastconv.nn.transposed_layers import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 
 __all__ = [
+    "GELU",
     "SGD",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -101,8 +103,11 @@ __all__ = [
     "Flatten",
     "Gradients",
     "Graph",
+    "Hardsigmoid",
+    "Hardswish",
     "Hardtanh",
     "Identity",
+    "LeakyReLU",
     "Linear",
     "MaxPool1d",
     "MaxPool2d",
@@ -112,8 +117,10 @@ __all__ = [
     "ReLU",
     "ReLU6",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "Softmax",
+    "Tanh",
     "activate",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool1d_backward",

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from typing_extensions import TypeVar as TypeVarWithDefault
 
-from fastconv.nn.activations import Dropout, Flatten, Hardtanh, Identity, ReLU, ReLU6, Sigmoid, Softmax
+from fastconv.nn.activations import Dropout, Flatten, Hardtanh, Identity, ReLU, ReLU6, Softmax
 from fastconv.nn.convert import from_torch
+from fastconv.nn.curves import GELU, Hardsigmoid, Hardswish, LeakyReLU, Sigmoid, SiLU, Tanh
 from fastconv.nn.explaining import Explanation, explain
 from fastconv.nn.files import read_weights
 from fastconv.nn.gradients import Gradients, conv1d_backward, conv2d_backward, conv3d_backward
@@ -77,6 +78,7 @@ from fastconv.typing import (
 )
 
 __all__ = [
+    "GELU",
     "SGD",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -103,8 +105,11 @@ __all__ = [
     "Flatten",
     "Gradients",
     "Graph",
+    "Hardsigmoid",
+    "Hardswish",
     "Hardtanh",
     "Identity",
+    "LeakyReLU",
     "Linear",
     "MaxPool1d",
     "MaxPool2d",
@@ -114,8 +119,10 @@ __all__ = [
     "ReLU",
     "ReLU6",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "Softmax",
+    "Tanh",
     "activate",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool1d_backward",

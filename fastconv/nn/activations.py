@@ -13,7 +13,7 @@ from fastconv.arguments.layers import as_clamp
 from fastconv.arguments.values import as_index, as_real, compute_dtype, generator
 from fastconv.nn.module import Activated, Module, masked, passed
 
-__all__ = ["Dropout", "Flatten", "Hardtanh", "Identity", "ReLU", "ReLU6", "Sigmoid", "Softmax"]
+__all__ = ["Dropout", "Flatten", "Hardtanh", "Identity", "ReLU", "ReLU6", "Softmax"]
 
 Array = NDArray[Any]
 
@@ -115,30 +115,6 @@ class ReLU6(Hardtanh):
         return {}
 
 
-class Sigmoid(Module):
-    """``1 / (1 + exp(-x))``, of x's dtype, without overflow.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastconv import nn
-    >>> nn.Sigmoid()(np.array([-1000.0, 0.0, 1000.0]))
-    array([0. , 0.5, 1. ])
-    """
-
-    def __call__(self, x: ArrayLike) -> Array:
-        """Numbers from 0 to 1."""
-        a, dtype = _floats(x)
-        e = np.exp(-np.abs(a))
-        y: Array = np.where(a >= 0, 1, e) / (1 + e)
-        return y.astype(dtype, copy=False)
-
-    def _gradient(self, x: Array, grad: Array, needs_input: bool) -> Array:
-        y = self(x)
-        result: Array = grad * y * (1 - y)
-        return result
-
-
 class Softmax(Module):
     """``exp(x) / exp(x).sum(dim)``, of x's dtype, without overflow.
 
@@ -155,7 +131,7 @@ class Softmax(Module):
 
     def __call__(self, x: ArrayLike) -> Array:
         """Numbers that sum to 1 along `dim`."""
-        a, dtype = _floats(x)
+        a, dtype = floats(x)
         if not -a.ndim <= self.dim < a.ndim:
             raise ValueError(f"x of shape {a.shape} has no axis {self.dim}")
         e = np.exp(a - a.max(self.dim, keepdims=True, initial=-math.inf))
@@ -245,7 +221,7 @@ class Dropout(Identity):
         return {"p": self.p}
 
 
-def _floats(x: ArrayLike) -> tuple[Array, np.dtype[Any]]:
+def floats(x: ArrayLike) -> tuple[Array, np.dtype[Any]]:
     """An array to compute with, and the dtype of the result; integers are taken as float64."""
     a = as_real(x, "x")
     dtype = a.dtype if a.dtype.kind == "f" else np.dtype(np.float64)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv.nn import activations, linear, modules, networks, pools, transposed_layers
+from fastconv.nn import activations, curves, linear, modules, networks, pools, transposed_layers
 from fastconv.nn.functional import as_engine
 from fastconv.nn.module import Module, asked_of
 from fastconv.typing import Accuracy
@@ -253,6 +253,12 @@ def _batch_norm(m: Any, engine: dict[str, Any]) -> Module:
     return layer
 
 
+def _curve(m: Any, engine: dict[str, Any]) -> Module:
+    how = {name: getattr(m, name) for name in ("negative_slope", "approximate") if hasattr(m, name)}
+    layer: Module = getattr(curves, type(m).__name__)(**how)
+    return layer
+
+
 def _pool(*names: str) -> Of:
     """names: of the arguments, which are those of attributes."""
 
@@ -279,7 +285,7 @@ LAYERS: dict[str, Of] = {
     "ReLU": lambda m, _: activations.ReLU(),
     "ReLU6": lambda m, _: activations.ReLU6(),
     "Hardtanh": lambda m, _: activations.Hardtanh(m.min_val, m.max_val),
-    "Sigmoid": lambda m, _: activations.Sigmoid(),
+    **{name: _curve for name in curves.__all__},
     "Softmax": lambda m, _: activations.Softmax(m.dim),
     "Flatten": lambda m, _: activations.Flatten(m.start_dim, m.end_dim),
     "Identity": lambda m, _: activations.Identity(),
@@ -332,7 +338,13 @@ FUNCTIONS: dict[str, Callable[..., Called]] = {
     "hardtanh": _of_one(activations.Hardtanh),
     "relu": _of_one(activations.ReLU),
     "relu6": _of_one(activations.ReLU6),
-    "sigmoid": _of_one(activations.Sigmoid),
+    "sigmoid": _of_one(curves.Sigmoid),
+    "tanh": _of_one(curves.Tanh),
+    "silu": _of_one(curves.SiLU),
+    "gelu": _of_one(curves.GELU),
+    "hardsigmoid": _of_one(curves.Hardsigmoid),
+    "hardswish": _of_one(curves.Hardswish),
+    "leaky_relu": _of_one(curves.LeakyReLU),
     "softmax": _softmax,
     **{f"max_pool{rank}d": _max_pool(rank) for rank in RANKS},
     **{f"avg_pool{rank}d": _of_one(getattr(pools, f"AvgPool{rank}d")) for rank in RANKS},
