@@ -26,6 +26,7 @@ COMBINE: dict[str, int]
 STORED: dict[str, int]
 STORED_BY_NUMBER: dict[int, int]
 MEASURE: dict[str, int]
+ACTIVATIONS: dict[str, int]
 ACCURACIES: dict[str, int]
 FORCED: dict[str, int]
 TILE_POINTS: int
@@ -149,7 +150,6 @@ class PoolPlan(ArraysPlan):
         threads: int,
     ) -> None: ...
 
-@disjoint_base
 class PoolBackPlan(PoolPlan): ...
 
 @disjoint_base

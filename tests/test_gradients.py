@@ -255,7 +255,9 @@ def test_sums_of_a_bias(rng):
 
 
 @pytest.mark.parametrize("odd", [np.inf, np.nan])
-@pytest.mark.parametrize(("size", "kernel"), [((9, 11), (3, 3)), ((25, 24), (23, 20))])
+@pytest.mark.parametrize(
+    ("size", "kernel"), [((9, 11), (3, 3)), pytest.param((25, 24), (23, 20), marks=pytest.mark.deep)]
+)
 @pytest.mark.parametrize("groups", [1, 19])
 def test_what_is_not_finite(isa, rng, odd, groups, size, kernel):
     """It spreads as far as it does in the reference; an odd weight may spread in its channel."""

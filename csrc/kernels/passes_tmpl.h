@@ -138,8 +138,8 @@ static int NAME(passes)(const void *xv, ptrdiff_t xs, const fc_passes *g, void *
                         ptrdiff_t cols)
 /* clang-format on */
 {
-    static NAME(passes_fn) *const blocks[][8] = {
-        {[3] = NAME(passes_1_3), [5] = NAME(passes_1_5), [7] = NAME(passes_1_7)}, {[3] = NAME(passes_2_3)}};
+    static NAME(passes_fn) *const blocks[][8] = {{[3] = NAME(passes_1_3), [5] = NAME(passes_1_5), [7] = NAME(passes_1_7)},
+                                                 {[3] = NAME(passes_2_3)}};
     if (g->terms > 2 || (g->terms == 2 && g->combine == FC_ADDED) || g->taps > 7 || g->taps > VLEN ||
         !blocks[g->terms - 1][g->taps] || rows < FC_TALL || cols < 4 * VLEN)
         return 0;

@@ -10,8 +10,8 @@
  */
 #ifdef vpick
 /* R rows of outputs, which see x from row `from` on; where some of these may not exist, R is 1 */
-FC_INLINE void NAME(plane_tile)(const int R, const fc_plane *g, const VT *tap, const VBITS *each_other, ptrdiff_t from, const T *x,
-                                VMASK first, VMASK second, T *out, VMASK some)
+FC_INLINE void NAME(plane_tile)(const int R, const fc_plane *g, const VT *tap, const VBITS *each_other, ptrdiff_t from,
+                                const T *x, VMASK first, VMASK second, T *out, VMASK some)
 {
     enum { MOST = 4 };
     VT acc[MOST], bias = vsplat((T)g->bias);

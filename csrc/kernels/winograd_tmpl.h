@@ -228,8 +228,8 @@ FC_INLINE void NAME(winograd_nine)(VT tap[], const T *w, const fc_winograd_kerne
 }
 
 /* Those that there are among `lines` of 3, the others are zero. Four of a line are read. */
-FC_INLINE void NAME(winograd_some)(int lines, VT tap[], const T *w, const fc_winograd_kernels *g, ptrdiff_t row, ptrdiff_t channel,
-                                   ptrdiff_t line)
+FC_INLINE void NAME(winograd_some)(int lines, VT tap[], const T *w, const fc_winograd_kernels *g, ptrdiff_t row,
+                                   ptrdiff_t channel, ptrdiff_t line)
 {
     const int down = g->points.cols ? g->down : 1, across = g->points.cols ? g->across : g->down;
     for (int r = 0; r < lines; r++, tap += 3) {
@@ -244,7 +244,8 @@ FC_INLINE void NAME(winograd_some)(int lines, VT tap[], const T *w, const fc_win
 }
 
 /* Lines of taps of as many of `channels` that are left as fill a vector. Not inline: whatever the points, a body is enough. */
-static __attribute__((noinline)) void NAME(winograd_lines)(VT tap[9], const T *w, const fc_winograd_kernels *g, ptrdiff_t channels)
+static __attribute__((noinline)) void NAME(winograd_lines)(VT tap[9], const T *w, const fc_winograd_kernels *g,
+                                                           ptrdiff_t channels)
 {
     enum { STEP = FC_VLEN / FC_QUAD, ROOM = 12 };
     const int lines = g->points.rows && g->points.cols ? 3 : 1, down = g->points.cols ? g->down : 1;

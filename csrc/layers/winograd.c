@@ -172,7 +172,8 @@ static void winograd_size(winograd *d, int call)
     d->depth = round_up(even_part(d->channels, WINOGRAD_DEPTH), LINE / 4);
     d->panel = d->channels * d->width;
     d->in_point = odd_lines(times(d->panels, d->panel), l->size);
-    d->at_once = call && !l->g->learnt && winograd_blocks(d) * d->parts[ROWS] * d->parts[COLS] <= WINOGRAD_AGAIN && times(of_kernel, FC_QUAD) <= WINOGRAD_SOME;
+    d->at_once = call && !l->g->learnt && winograd_blocks(d) * d->parts[ROWS] * d->parts[COLS] <= WINOGRAD_AGAIN &&
+                 times(of_kernel, FC_QUAD) <= WINOGRAD_SOME;
     ptrdiff_t most = WINOGRAD_PRODUCTS / (d->values * d->panels * d->width * l->size);
     if (d->at_once)
         most = min(most, WINOGRAD_SOME / of_kernel);
@@ -210,7 +211,8 @@ static void winograd_plan(winograd *d, const layer *l, int pairs, int call) /* i
     const split cols = fc_split_axis(&d->tiles.axis[COLS], d->cols, 1, SHARED);
     d->pack = fc_lay_out(&d->tiles, rows, cols, cols.count, 0);
     d->pitch = d->flat ? d->cols : round_up(d->cols, l->lanes);
-    d->set = round_up((d->rows + (d->tiles.axis[ROWS].k - 1) / d->m[ROWS]) * d->pitch, l->lanes) + l->lanes; /* whole vectors are written */
+    d->set = round_up((d->rows + (d->tiles.axis[ROWS].k - 1) / d->m[ROWS]) * d->pitch, l->lanes) +
+             l->lanes; /* whole vectors are written */
     d->value = d->m[ROWS] * d->set;
     winograd_size(d, call);
 }

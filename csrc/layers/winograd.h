@@ -57,7 +57,10 @@ static inline ptrdiff_t winograd_outputs(int pairs) { return pairs ? 2 * pairs :
 
 /* Part i of an axis of so many parts begins at tap 2i, and has 2 taps, but for the last one, which has 3 of an odd number */
 static inline ptrdiff_t winograd_parts(const fc_axis *a) { return max(a->k / 2, 1); }
-static inline ptrdiff_t winograd_part_taps(const fc_axis *a, ptrdiff_t i) { return i < winograd_parts(a) - 1 ? 2 : a->k - 2 * i; }
+static inline ptrdiff_t winograd_part_taps(const fc_axis *a, ptrdiff_t i)
+{
+    return i < winograd_parts(a) - 1 ? 2 : a->k - 2 * i;
+}
 
 /* Outputs that lie so far apart are a plane of their own, a phase: dilated taps adjoin there. The outputs of a phase, at most; and how
  * many there are. */

@@ -139,7 +139,8 @@ static void winograd_place(const winograd *d, const block *b, char *to, ptrdiff_
     const ptrdiff_t by_row = d->apart[ROWS], by_col = d->apart[COLS], m = d->m[ROWS], col = b->area.col * d->m[COLS];
     const ptrdiff_t height = parts_of(l->whole[ROWS] - first_row, by_row), width = parts_of(l->whole[COLS] - first_col, by_col);
     const ptrdiff_t of_row = b->area.cols * d->m[COLS], ts = round_up(b->tiles, l->lanes) * d->m[COLS];
-    const ptrdiff_t n = min(of_row, width - col), pitch = by_row * l->whole[COLS] * l->stored, rows = b->area.rows / b->runs * m;
+    const ptrdiff_t n = min(of_row, width - col), pitch = by_row * l->whole[COLS] * l->stored,
+                    rows = b->area.rows / b->runs * m;
     to += (first_row * l->whole[COLS] + first_col + col * by_col) * l->stored + row * m * pitch;
     for (ptrdiff_t i = 0; i < min(rows, height - row * m); i++, to += pitch) {
         const char *from = b->out + (i % m * ts + i / m * of_row) * l->size;
@@ -165,7 +166,8 @@ static void winograd_out(const winograd *d, const block *b, ptrdiff_t first, ptr
 {
     const layer *l = d->l;
     const fc_conv *g = l->g;
-    const ptrdiff_t depth = l->axis[DEPTH].out, panels = parts_of(b->tiles, d->width), phases = d->phases[ROWS] * d->phases[COLS];
+    const ptrdiff_t depth = l->axis[DEPTH].out, panels = parts_of(b->tiles, d->width),
+                    phases = d->phases[ROWS] * d->phases[COLS];
     const ptrdiff_t plane_bytes = l->whole[ROWS] * l->whole[COLS] * l->stored, ts = round_up(b->tiles, l->lanes) * d->m[COLS];
     fc_winograd_sums sums = {.points = d->points, .point = d->out_point, .clamp = g->clamp, .low = g->low, .high = g->high};
     for (ptrdiff_t k = 0; k < kernels; k++) {

@@ -8,7 +8,8 @@
 #include "layers/winograd.h"
 
 /* One part of FC_QUAD kernels at w, or of those that there are, for n channels that come behind `at` others */
-static void winograd_learn_part(const winograd *d, char *to, fc_winograd_kernels *quad, const char *w, ptrdiff_t at, ptrdiff_t n)
+static void winograd_learn_part(const winograd *d, char *to, fc_winograd_kernels *quad, const char *w, ptrdiff_t at,
+                                ptrdiff_t n)
 {
     const layer *l = d->l;
     for (ptrdiff_t c = 0; c < n; c += quad->channels) {
@@ -27,7 +28,8 @@ static ptrdiff_t winograd_first(const layer *l, const fc_axis *a, ptrdiff_t i)
 }
 
 /* All parts of FC_QUAD kernels, for n channels from `channel` on */
-static void winograd_learn_parts(const winograd *d, char *to, fc_winograd_kernels *quad, const char *w, ptrdiff_t channel, ptrdiff_t n)
+static void winograd_learn_parts(const winograd *d, char *to, fc_winograd_kernels *quad, const char *w, ptrdiff_t channel,
+                                 ptrdiff_t n)
 {
     const layer *l = d->l;
     const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastconv.arguments.pooling import Pool
 from fastconv.typing import IntOrTuple, Layout1d, Layout2d, Layout3d, PoolMethod, PoolPadding
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "max_pool2d",
     "max_pool3d",
 ]
+
+METHODS: tuple[str, ...]
 
 _T = TypeVar("_T", bound=np.generic)
 _L_contra = TypeVar("_L_contra", contravariant=True)
@@ -220,3 +223,5 @@ adaptive_max_pool3d: _AdaptiveMaxPool[Layout3d]
 adaptive_avg_pool1d: _AdaptiveAvgPool[Layout1d]
 adaptive_avg_pool2d: _AdaptiveAvgPool[Layout2d]
 adaptive_avg_pool3d: _AdaptiveAvgPool[Layout3d]
+
+def readable_x(c: Pool) -> NDArray[Any]: ...
