@@ -137,6 +137,13 @@ def test_sums_of_float16_are_made_in_float32():
     assert [p.grad.ravel().tolist() for p in layer.parameters()] == [[8192, 8192]] * 2
 
 
+def test_slopes_at_the_ends_of_curves():
+    """As PyTorch has them: those of the straight parts."""
+    layer, ends = nn.Hardswish(), np.array([-3.0, 3.0])
+    layer.forward(ends)
+    assert layer.backward(np.ones(2)).tolist() == [0, 1]
+
+
 def test_dropout_of_integers():
     assert set(nn.Dropout(0.2, seed=0).forward(np.full(50, 4))) == {0, 5}
 

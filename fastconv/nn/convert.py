@@ -40,7 +40,8 @@ def from_torch(module: Any, *, accuracy: Accuracy = "default", threads: int | No
     Returns
     -------
     Module
-        A layer; `Sequential`, where each layer takes what the one before it gives; or `Graph`. The names of
+        A layer; `Sequential`, where each layer takes what the one before it gives; or `Graph`. Called, it gives what
+        the module does after `eval()`; its `forward` is for training, as the module after `train()`. The names of
         `state_dict` are the module's. `folded()` of a network makes it faster.
 
     Raises

@@ -126,7 +126,7 @@ class Hardswish(_Curve):
     activation = "hardswish"
 
     def _slope(self, x: Array) -> Any:
-        return np.where(x < -3, 0, np.where(x <= 3, x / 3 + x.dtype.type(0.5), 1))
+        return np.where(x <= -3, 0, np.where(x >= 3, 1, x / 3 + x.dtype.type(0.5)))
 
 
 class LeakyReLU(_Curve):
