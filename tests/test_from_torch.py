@@ -246,6 +246,17 @@ def test_layers_keep_names_that_functions_have_too():
     np.testing.assert_allclose(network(x), module(x).detach(), rtol=1e-5, atol=1e-6)
 
 
+def test_parameters_of_pytorch_are_taken():
+    module, layer = tnn.Linear(3, 2), nn.Linear(3, 2)
+    layer.load_state_dict(dict(module.named_parameters()))
+    layer.bias = module.bias
+    x = torch.ones(1, 3)
+    np.testing.assert_allclose(layer(x), module(x).detach(), rtol=1e-6)
+    with torch.no_grad():
+        module.weight.zero_()
+    assert layer.weight.all()
+
+
 def test_without_torch(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match=r'pip install "fastconv\[torch\]"'):

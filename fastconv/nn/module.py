@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.layers import as_activation
-from fastconv.arguments.values import as_flag, as_numbers, as_real
+from fastconv.arguments.values import as_flag, as_own_numbers, as_real
 from fastconv.nn.files import read_layer, write_layer
 from fastconv.nn.functional import Engine
 from fastconv.nn.optim import Parameter
@@ -316,12 +316,12 @@ class Weighted(Module):
 
 def like(old: Array, value: ArrayLike, name: str) -> Array:
     """A copy of value in the place of another array: of its shape and dtype."""
-    new = as_numbers(value, name)
+    new = as_own_numbers(value, name)
     if new.shape != old.shape:
         raise ValueError(f"{name} must have shape {old.shape}; got {new.shape}")
     if not np.can_cast(new.dtype, old.dtype, "same_kind"):
         raise TypeError(f"{name} must be of {old.dtype}; got dtype {new.dtype}")
-    return new.astype(old.dtype, order="C")
+    return new.astype(old.dtype, copy=False)
 
 
 def passed(y: Array, low: float, high: float) -> NDArray[np.bool]:
