@@ -27,6 +27,7 @@ WINDOWS = {
     "all": ((2, 18, 7, 7), 7, {}),
     "rows": ((1, 3, 9, 21), (2, 21), {"stride": 1}),
     "beyond, ceil": ((1, 3, 5, 6), (7, 8), {"stride": (3, 3), "ceil_mode": True}),
+    "beyond one row, ceil": ((1, 3, 1, 7), (2, 1), {"stride": 2, "ceil_mode": True}),
     "unbatched": ((3, 8, 9), 3, {}),
     "no image": ((0, 3, 8, 9), 3, {}),
     "no channel": ((2, 0, 8, 9), 3, {}),
