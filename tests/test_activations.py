@@ -80,6 +80,14 @@ def test_arrays(isa, rng, word, dtype):
     cases.assert_same_bits(nn.activate(ahead[:-1], word, out=ahead[1:]), y)
 
 
+@pytest.mark.parametrize("activate", [nn.activate, reference.activate])
+def test_none_is_a_copy(activate):
+    """Into `out`, too, which may overlap x."""
+    x = np.arange(6.0)
+    assert not np.shares_memory(activate(x, None), x)
+    assert activate(x[:-1], None, out=x[1:]).tolist() == [0, 1, 2, 3, 4]
+
+
 LAYERS = {  # what computes the sums
     "products": ((2, 5, 9, 8), (40, 5, 3, 3), {"padding": 1, "accuracy": "exact"}),
     "winograd": ((2, 16, 15, 14), (24, 16, 3, 3), {"padding": 1, "method": "winograd"}),

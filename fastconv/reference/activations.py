@@ -32,7 +32,7 @@ def activate(x: ArrayLike, activation: Any, *, out: NDArray[Any] | None = None) 
 
 def activated(activation: Activated | None, y: NDArray[Any]) -> NDArray[np.float64]:
     """The activation of sums, by the formulas of PyTorch's documentation; of infinite ones, the limits."""
-    y = np.asarray(y, np.float64)
+    y = np.array(y, np.float64)  # a new array: `out` of a call may overlap what is given
     if activation is None:
         return y
     name, low, high = activation
