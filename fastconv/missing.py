@@ -85,7 +85,7 @@ def _taken_apart(c: Correlation, room: _Room) -> tuple[reference.Counted, int]:
     if _core is None or c.x.dtype.char not in "fd" or c.x.dtype != c.compute_dtype:
         parts = reference.counted(c)
         return parts, parts.weights.x.size - int(np.count_nonzero(parts.weights.x))
-    x, there = np.ascontiguousarray(c.x), None if c.mask is None else np.ascontiguousarray(c.mask)
+    x, there = np.require(c.x, None, ["C", "A"]), None if c.mask is None else np.ascontiguousarray(c.mask)
     above, counts = (room.array(name, x.shape, x.dtype) for name in ("above", "counts"))
     missing = _core.present(x, there, c.ignore_nan, above, counts)
     return reference.taken_apart(c, above, counts), missing

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import reference
+from fastconv import missing, reference
 from fastconv.arguments.correlation import Options, correlation_arguments
 
 RANKS = (1, 2, 3)
@@ -24,6 +24,18 @@ def holes(rng, shape, dtype="float64", share=0.3):
 
 def corr(rank, package=fastconv):
     return getattr(package, f"corr{rank}d")
+
+
+@pytest.mark.skipif(missing._core is None, reason="NumPy reads any array")
+def test_what_is_misaligned_is_copied(monkeypatch, rng):
+    x, seen = holes(rng, (7, 9)), []
+    odd = np.zeros(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
+    odd[...] = x
+    present = missing._core.present
+    monkeypatch.setattr(missing._core, "present", lambda x, *more: seen.append(x.flags.aligned) or present(x, *more))
+    results = [fastconv.corr2d(a, np.ones((2, 3)), nan="ignore") for a in (x, odd)]
+    cases.assert_same_bits(*results)
+    assert seen == [True, True]
 
 
 @pytest.mark.parametrize("rank", RANKS)
