@@ -128,10 +128,12 @@ def max_pool2d(
     -------
     ndarray, shape (N, C, OH, OW) or (C, OH, OW)
         ``OH = (H + padding before + padding behind - (kernel - 1) * dilation - 1) // stride + 1``, or rounded up with
-        `ceil_mode`; likewise OW. Of x's dtype, and NaN where a window has one.
+        `ceil_mode`; likewise OW. Of x's dtype, and NaN where a window has one. The least number of the dtype where a
+        window sees nothing of x, as dilated ones may amid padding.
     indices : ndarray of int64, of the same shape
         If asked for: ``row * W + column`` of the largest element, the first of equals, or of the last NaN. (0.0 and
-        -0.0 are equal; without indices the largest may be either.)
+        -0.0 are equal; without indices the largest may be either.) Of a window that sees nothing of x it means nothing:
+        `max_pool2d_backward` may refuse it.
 
     Raises
     ------
