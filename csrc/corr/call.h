@@ -6,7 +6,8 @@
  *      corr.c                                       a call: the plan, the method, chunks for the threads
  *      overlap.c                                    pairs of tiles, transformed by fft.c
  *      boxes.c                                      boxes of outputs, in x or gathered, by the method of the call
- *      direct.c im2col.c separable.c bytes.c threes.c columns.c pixels.c box.c lines.c  methods: a patch of outputs from rows whose columns are adjacent
+ *      direct.c im2col.c separable.c bytes.c        methods: a patch of outputs from rows whose columns are adjacent
+ *      threes.c columns.c pixels.c box.c lines.c
  *      gather.c, common/strides.c                   elements of x into scratch
  *
  * A call is constant while its chunks are computed. It may be begun again with other arrays of the same alignment: of fc_corr

@@ -8,8 +8,9 @@
  *                                       slides.c, lanes.c, planes.c, points.c, transforms.c (transforms_tiles.c)
  *                                       weight.c (winograd_weight.c)
  *
- * fold.c and pooling.c and pooling_back.c (pooling_means.c, pooling_find.c, pooling_parts.c) stand alone. How an axis is packed: either every tap has a set of its own, the elements that the outputs of a block see
- * under it, or taps share sets, whose lines are the stride or less apart, and differ by a shift:
+ * fold.c, pooling.c and pooling_back.c (pooling_means.c, pooling_find.c, pooling_parts.c) stand alone. How an axis is packed: either
+ * every tap has a set of its own, the elements that the outputs of a block see under it, or taps share sets, whose lines are the
+ * stride or less apart, and differ by a shift:
  *
  *      x   0 1 2 3 4 5 6 7 8      taps 3, stride 2, 3 outputs
  *      apart           tap 0: 0 2 4   tap 1: 1 3 5   tap 2: 2 4 6

@@ -18,9 +18,10 @@
  *   3. Value by value, the kernels' matrix is multiplied by the block's, a part of the channels at a time: sums stay small.
  *   4. Products of a few kernels become outputs, tile by tile a lane, and are copied to their places.
  *
- * Depth taps are more channels. Dilated taps adjoin in what every so many rows and columns of x hold, and every so many outputs see: such a
- * phase is a plane of its own. float16 becomes values where it is read, and is stored from the outputs of a block. The values of a block, and the products of a few kernels, stay in L2. Tiles begin at the first output
- * of an image, so bits depend on neither the block nor the batch, the threads or the vectors.
+ * Depth taps are more channels. Dilated taps adjoin in what every so many rows and columns of x hold, and every so many outputs
+ * see: such a phase is a plane of its own. float16 becomes values where it is read, and is stored from the outputs of a block. The
+ * values of a block, and the products of a few kernels, stay in L2. Tiles begin at the first output of an image, so bits depend on
+ * neither the block nor the batch, the threads or the vectors.
  *
  * What is not finite may spoil outputs of a tile whose windows do not hold it, or become NaN where it is infinite. An image with such an
  * output is computed once more, by products.c.
