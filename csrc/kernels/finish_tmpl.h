@@ -124,7 +124,7 @@ static void NAME(finish)(const fc_finishing *g)
             VT v = left < VLEN ? vloadn(from + j, left) : vload(from + j);
             if (add)
                 v += left < VLEN ? vloadn(add + j, left) : vload(add + j);
-            v = g->activation == FC_CLAMP ? vmin(high, vmax(low, v)) : NAME(activated)(v, g->activation, low);
+            v = g->activation == FC_CLAMP ? (VT)vmin(high, vmax(low, v)) : NAME(activated)(v, g->activation, low);
             if (left < VLEN)
                 vstoren(to + j, v, left);
             else
