@@ -138,8 +138,7 @@ pooling fc_pooling_describe(const fc_pooling *g, int finds)
             d.cut[a] = cut_taps(&d.axis[a]);
     fc_axis *depth = &d.axis[DEPTH], *rows = &d.axis[ROWS], *cols = &d.axis[COLS];
     const int flat = depth->n == 1 && depth->out == 1 && rows->lead == 0 && reach(rows, 1) <= rows->stride &&
-                     rows->stride * rows->out == rows->n &&
-                     rows->k == g->axis[ROWS].k; /* no window reaches beyond its plane */
+                     rows->stride * rows->out == rows->n && rows->k == g->axis[ROWS].k; /* no window reaches beyond its plane */
     if (flat && !g->last && !g->whole && !finds && !g->adaptive && (rows->n == 1 || g->x_channel == rows->n * rows->x_step)) {
         rows->x_step = rows->n == 1 ? g->x_channel : rows->x_step; /* a plane below the other is one */
         rows->n *= g->channels, rows->out *= g->channels, d.channels = 1;
