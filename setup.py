@@ -16,7 +16,7 @@ from setuptools.command.build_ext import build_ext
 # One wheel serves CPython 3.11 and later. Free-threaded builds have no limited API: theirs is their own.
 ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
-# A wheel is to stay under 1.3 MB. Symbols are 20 kB of it, and tables of stack frames 30 kB; a checkout keeps them, so
+# A wheel is to stay under 1.35 MB. Symbols are 20 kB of it, and tables of stack frames 30 kB; a checkout keeps them, so
 # that profiles can be read. Functions in the order of their names compress to 58 kB less: the variants of a kernel for
 # one instruction set, which are alike, become neighbours.
 WHEEL = "bdist_wheel" in sys.argv
