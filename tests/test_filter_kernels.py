@@ -340,7 +340,7 @@ def test_huge_sizes_are_refused_before_anything_is_made(make, size):
         (lambda: kernels.gabor(sigma="3"), ValueError, "^sigma must be"),
         (lambda: kernels.gabor(lambd=1e-320), ValueError, "^lambd must"),
         (lambda: kernels.sobel(size=2001), ValueError, "^size must be at most 1030"),
-        (lambda: kernels.box(dtype="bfloat16"), TypeError, "^dtype must be a type of NumPy; got 'bfloat16'"),
+        (lambda: kernels.box(dtype="float17"), TypeError, "^dtype must be a type of NumPy; got 'float17'"),
         (lambda: kernels.box(dtype=3), TypeError, "^dtype must be"),
         (lambda: kernels.box(ndim=True), ValueError, "^ndim must be"),
         (lambda: kernels.sobel(axis=True), ValueError, "^axis must be"),
