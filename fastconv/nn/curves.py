@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.layers import as_activation
-from fastconv.arguments.values import as_word
+from fastconv.arguments.values import as_real, as_word
 from fastconv.nn.activations import floats
 from fastconv.nn.module import Activated
 from fastconv.nn.pointwise import activate
@@ -28,9 +28,9 @@ class _Curve(Activated):
 
     def __call__(self, x: ArrayLike) -> Array:
         """The curve's value for every element, of x's dtype; integers are taken as float64."""
-        a, dtype = floats(x)
-        y: Array = activate(a, self.activation)
-        return y.astype(dtype, copy=False)
+        a = as_real(x, "x")
+        y: Array = activate(a if a.dtype.kind == "f" else a.astype(np.float64), self.activation)
+        return y
 
     def _gradient(self, x: Array, grad: Array, needs_input: bool) -> Array:
         a, _ = floats(x)

@@ -243,7 +243,6 @@ class Weighted(Module):
 
     _weight: Parameter
     _bias: Parameter | None
-    _clamp: tuple[float, float] | None
 
     def _hold(self, weight: Array, bias: Array | None) -> None:
         self._weight = Parameter("weight", np.ascontiguousarray(weight))
@@ -269,22 +268,6 @@ class Weighted(Module):
         if self._bias is None:
             raise ValueError("bias cannot be set: this layer was made without")
         self._bias.value = like(self._bias.value, value, "bias")
-
-    def _end_with(self, activation: Activation) -> None:
-        asked = as_activation(activation)
-        self._clamp, self.activation = (None, None) if asked is None else (asked.clamp, asked.word)
-
-    def _passed(self, y: Array) -> NDArray[np.bool] | None:
-        """Which outputs the activation left alone; None: it does nothing."""
-        return None if self._clamp is None else passed(y, *self._clamp)
-
-    def _check_learns(self) -> None:
-        """Raise ValueError if the activation is none that brings outputs between two numbers."""
-        if self.activation is not None and self._clamp is None:
-            raise ValueError(
-                "forward() is for layers that end with no activation but relu, relu6 and (low, high); this one ends "
-                f"with {self.activation!r}, which may be a layer of its own behind it"
-            )
 
     def _scaled(self, scale: NDArray[np.float64]) -> NDArray[np.float64]:
         """The weight with every output's channel times a number."""
@@ -312,6 +295,35 @@ class Weighted(Module):
     def parameters(self) -> list[Parameter]:
         """What is learned: weight, and bias if there is one."""
         return [self._weight] if self._bias is None else [self._weight, self._bias]
+
+
+class Ending(Weighted):
+    """A convolution, which may end with an activation; it learns if that brings outputs between two numbers."""
+
+    _clamp: tuple[float, float] | None
+
+    def _end_with(self, activation: Activation) -> None:
+        asked = as_activation(activation)
+        self._clamp, self.activation = (None, None) if asked is None else (asked.clamp, asked.word)
+
+    def forward(self, x: ArrayLike) -> Array:
+        """The layer's output for x, with what `backward` needs remembered: x itself, which must not change until then,
+        and which outputs the activation left alone: of the others, the bounds included, no gradient passes."""
+        if self.activation is not None and self._clamp is None:
+            raise ValueError(
+                "forward() is for layers that end with no activation but relu, relu6 and (low, high); this one ends "
+                f"with {self.activation!r}, which may be a layer of its own behind it"
+            )
+        y = super().forward(x)
+        assert self._seen is not None
+        self._seen = *self._seen, None if self._clamp is None else passed(y, *self._clamp)
+        return y
+
+    def _before_end(self, grad: Array) -> Array:
+        """The gradient of what the activation was handed, given that of the output."""
+        assert self._seen is not None
+        mask = self._seen[2]
+        return grad if mask is None else masked(grad, mask)
 
 
 def like(old: Array, value: ArrayLike, name: str) -> Array:

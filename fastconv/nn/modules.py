@@ -34,7 +34,7 @@ from fastconv.arguments.values import (
 from fastconv.nn.explaining import Explanation, explained
 from fastconv.nn.functional import Engine, as_engine, conv, learn
 from fastconv.nn.gradients import backward
-from fastconv.nn.module import Weighted, asked_of, masked
+from fastconv.nn.module import Ending, asked_of
 from fastconv.plans import planned
 from fastconv.typing import Accuracy, Activation, IntOrTuple, Layout, Padding, PaddingMode
 
@@ -57,7 +57,7 @@ class _Known(NamedTuple):
     values: dict[Any, NDArray[Any]]  # the same by what it depends on, as many shapes have one
 
 
-class _Conv(Weighted):
+class _Conv(Ending):
     """A layer with weights of its own; see Conv2d."""
 
     adds = True
@@ -185,19 +185,8 @@ class _Conv(Weighted):
         weight, options = self._weight.value, self._asked._replace(activation=None)
         return explained(x_shape, weight.shape, options, weight.dtype, self._engine, learnt=True)
 
-    def forward(self, x: ArrayLike) -> NDArray[Any]:
-        """The layer's output for x, with what `backward` needs remembered: x itself, which must not change until then,
-        and which outputs the activation left alone: of the others, the bounds included, no gradient passes."""
-        self._check_learns()
-        y = super().forward(x)
-        assert self._seen is not None
-        self._seen = *self._seen, self._passed(y)
-        return y
-
     def _gradient(self, x: NDArray[Any], grad: NDArray[Any], needs_input: bool) -> NDArray[Any] | None:
-        assert self._seen is not None
-        if (mask := self._seen[2]) is not None:
-            grad = masked(grad, mask)
+        grad = self._before_end(grad)
         options = self._asked._replace(activation=None)
         needs = needs_input, True, self._bias is not None
         gradients = backward(self.rank, grad, x, self.weight, options, needs, self._engine, NAMES)

@@ -21,7 +21,7 @@ from fastconv.arguments.layer_geometry import (
 from fastconv.arguments.layers import as_bias, as_floats
 from fastconv.arguments.values import as_count, as_flag, as_own_numbers, float_dtype, generator, per_axis
 from fastconv.nn import functional, gradients, transposed
-from fastconv.nn.module import Weighted, asked_of, masked
+from fastconv.nn.module import Ending, asked_of
 from fastconv.typing import Accuracy, Activation, IntOrTuple, Padding
 
 __all__ = ["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
@@ -30,7 +30,7 @@ NAMES = Names("x", "weight", owner="weight")
 SAVED = ("stride", "padding", "output_padding", "groups", "dilation", "activation")
 
 
-class _ConvTranspose(Weighted):
+class _ConvTranspose(Ending):
     """See ConvTranspose2d."""
 
     def __init__(
@@ -120,21 +120,10 @@ class _ConvTranspose(Weighted):
         y: NDArray[Any] = function(x, self.weight, self.bias, **self._how, out=out, **asked_of(self._engine))
         return y
 
-    def forward(self, x: ArrayLike) -> NDArray[Any]:
-        """The layer's output for x, with what `backward` needs remembered: x itself, which must not change until then,
-        and which outputs the activation left alone."""
-        self._check_learns()
-        y = super().forward(x)
-        assert self._seen is not None
-        self._seen = *self._seen, self._passed(y)
-        return y
-
     def _gradient(self, x: NDArray[Any], grad: NDArray[Any], needs_input: bool) -> NDArray[Any] | None:
         """A transposed layer is linear in x, with the layer of its weights as its adjoint, and in its weights, with the
         gradient that this layer's weights have where it reads grad and x is its output's gradient."""
-        assert self._seen is not None
-        if (mask := self._seen[2]) is not None:
-            grad = masked(grad, mask)
+        grad = self._before_end(grad)
         how = {name: self._how[name] for name in ("stride", "padding", "dilation", "groups")}
         engine = asked_of(self._engine)
         inner = ..., *(slice(n) for n in x.shape[x.ndim - self.rank :])
