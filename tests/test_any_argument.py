@@ -166,7 +166,7 @@ def of_layer(name):
 
 # Layers, and what none of them is asked here.
 LAYERS = [name for name in nn.__all__ if isinstance(thing := getattr(nn, name), type) and issubclass(thing, nn.Module)]
-UNASKED = ("count_parameters", "load", "load_state_dict", "parameters", "refresh", "save", "state_dict")
+UNASKED = ("count_parameters", "gradient", "load", "load_state_dict", "parameters", "refresh", "save", "state_dict")
 
 LOSSES = {"x": floats(4, 1, 3, 3), "target": np.array([0, 1, 2, 0])}
 CALLS = {
@@ -224,7 +224,11 @@ NOT_CALLED = {
     "nn.Module",
     "nn.Sequential",
     *(f"nn.{name}.{m}" for name in LAYERS for m in UNASKED),
-    *(f"nn.{name}.{m}" for name in ("Add", "Cat", "Graph", "Module") for m in ("__call__", "forward", "backward")),
+    *(
+        f"nn.{name}.{m}"
+        for name in ("Add", "Cat", "Graph", "Module")
+        for m in ("__call__", "forward", "backward", "gradient")
+    ),
     *(f"nn.{name}.{m}" for name in ("Graph", "Sequential") for m in ("folded", "summary", "layers")),
 }
 # Good arguments of another kind: as many epochs never end, and what a loss raises comes through.

@@ -56,6 +56,30 @@ FOLDS = {
 fold_cases = pytest.mark.parametrize(("shape", "kernel", "how"), FOLDS.values(), ids=FOLDS.keys())
 
 
+FEW = ["2x2", "3x3, padded", "by two", "unbatched", "no image", "1-D", "1-D, unbatched", "3-D", "many rows"]
+
+
+@pytest.mark.parametrize("method", ["auto", "numpy"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int64", "complex64"])
+@pytest.mark.parametrize("name", FEW)
+def test_channels_last(rng, name, dtype, method):
+    """Images with their channels last have the same columns, and columns give these images, call after call."""
+    shape, kernel, how = FOLDS[name]
+    size, x = size_of(shape, kernel), reals(rng, shape, dtype)
+    second = x.ndim - len(size) - 1
+    how = how | {"layout": {1: "NWC", 2: "NHWC", 3: "NDHWC"}[len(size)], "method": method}
+    plain = {n: v for n, v in how.items() if n != "layout"}
+    for _ in range(2):
+        columns = nn.unfold(np.ascontiguousarray(np.moveaxis(x, second, -1)), kernel, **how)
+        np.testing.assert_array_equal(columns, nn.unfold(x, kernel, **plain), strict=True)
+        y = nn.fold(columns, size, kernel, **how)
+        expected = np.moveaxis(nn.fold(columns, size, kernel, **plain), second, -1)
+        np.testing.assert_array_equal(y, expected, strict=True)
+        assert y.flags.c_contiguous
+    with pytest.raises(ValueError, match="layout must be"):
+        nn.unfold(x, kernel, layout="CHWN")
+
+
 def size_of(shape, kernel):
     return shape[-(len(kernel) if isinstance(kernel, tuple) else 2) :]
 

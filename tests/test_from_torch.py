@@ -217,7 +217,6 @@ def changed(module=None):
         (lambda: tnn.Sequential(tnn.BatchNorm2d(2, momentum=None)), TypeError, r"module\.0, .*momentum"),
         (lambda: tnn.Sequential(tnn.MaxPool2d(2, return_indices=True)), ValueError, r"module\.0, .*return_indices"),
         (lambda: tnn.Sequential(tnn.Softmax()), TypeError, r"module\.0, .*dim must be an integer; got None"),
-        (lambda: tnn.Sequential(tnn.Conv2d(1, 1, 1).bfloat16()), TypeError, r"module\.0, .*BFloat16"),
     ],
 )  # fmt: skip
 def test_what_is_refused(make, error, says):
@@ -255,6 +254,29 @@ def test_parameters_of_pytorch_are_taken():
     with torch.no_grad():
         module.weight.zero_()
     assert layer.weight.all()
+
+
+def test_bfloat16_becomes_float32():
+    """By `from_torch`, `from_weights`, `load_state_dict` and assignment, of PyTorch and of ml_dtypes."""
+    module = tnn.Sequential(tnn.Conv2d(2, 3, 3), tnn.BatchNorm2d(3), tnn.Flatten(), tnn.Linear(3, 2)).eval().bfloat16()
+    x, wide = torch.randn(1, 2, 3, 3), tnn.Sequential(*module).float()
+    expected = wide(x).detach().numpy()
+    network = nn.from_torch(wide.bfloat16())
+    assert {a.dtype for a in network.state_dict().values()} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(network(x), expected, rtol=1e-5, atol=1e-6)
+    again = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 2))
+    again.load_state_dict(module.state_dict())
+    np.testing.assert_array_equal(again(x), network(x))
+    weight = module[0].weight
+    for layer in nn.Conv2d.from_weights(weight, module[0].bias), nn.ConvTranspose2d.from_weights(weight):
+        np.testing.assert_array_equal(layer.weight, weight.detach().float())
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    array = np.array([[0.1, 2.0, 3.0]], ml_dtypes.bfloat16)
+    layer = nn.Linear.from_weights(array)
+    assert layer.weight.dtype == np.float32 and (layer.weight == array.astype("f4")).all()
+    half = nn.Linear(3, 1, dtype="float16")
+    half.weight = torch.ones(1, 3, dtype=torch.bfloat16)
+    assert (half.weight == 1).all() and half.weight.dtype == np.float16
 
 
 def test_without_torch(monkeypatch):

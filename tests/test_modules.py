@@ -87,13 +87,75 @@ def test_what_is_remembered(rng):
     cases.assert_same_bits(layer.parameters()[0].grad, expected.weight)
 
 
+CURVES = ["gelu", "gelu_tanh", "hardsigmoid", "hardswish", "sigmoid", "silu", "tanh", ("leaky_relu", -1.5)]
+
+
+@pytest.mark.parametrize("layout", [None, "NHWC"])
 @pytest.mark.parametrize("cls", [nn.Conv2d, nn.ConvTranspose2d])
-def test_what_does_not_learn_remembers_nothing(cls):
-    layer = cls(1, 1, 1, activation="gelu")
-    with pytest.raises(ValueError, match=r"forward\(\) is for layers .* this one ends with 'gelu'"):
-        layer.forward(np.ones((1, 3, 3), np.float32))
-    with pytest.raises(RuntimeError, match="needs a forward"):
-        layer.backward(np.ones((1, 3, 3), np.float32))
+@pytest.mark.parametrize("activation", CURVES, ids=str)
+def test_layers_that_end_with_curves_learn(rng, activation, cls, layout):
+    """The gradients are differences of outputs, and the outputs have the bits of those without `forward`."""
+    layer = cls(4, 6, (3, 2), 2, 1, groups=2, activation=activation, layout=layout, dtype="float64", seed=0)
+    layer.weight *= 3
+    x = rng.uniform(-3, 3, (2, 5, 6, 4) if layout else (2, 4, 5, 6))
+    y = layer.forward(x)
+    cases.assert_same_bits(y, layer(x))
+    grad = rng.uniform(-1, 1, y.shape)
+    arrays = (x, *(p.value for p in layer.parameters()))
+    found = layer.backward(grad), *(p.grad for p in layer.parameters())
+    for array, gradient in zip(arrays, found, strict=True):
+        assert gradient.shape == array.shape
+        for at in rng.integers(0, array.size, 5):
+            ends, kept = [], array.flat[at]
+            for step in -1e-6, 1e-6:
+                array.flat[at] = kept + step
+                ends.append(np.sum(grad * layer(x)))
+            array.flat[at] = kept
+            assert (ends[1] - ends[0]) / 2e-6 == pytest.approx(gradient.flat[at], rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("cls", [nn.Conv1d, nn.ConvTranspose3d])
+def test_a_curve_in_a_layer_is_one_behind_it(rng, cls, dtype):
+    """With a batch and without, for needs_input and not; nothing is remembered after `backward`."""
+    one, plain = (cls(2, 3, 2, 2, activation=a, dtype=dtype, seed=0) for a in ("silu", None))
+    x = rng.uniform(-2, 2, (2, 2, 4, 5, 3)[: plain.rank + 2]).astype(dtype)
+    for image in x, x[0]:
+        two = nn.Sequential(plain, nn.SiLU())
+        cases.assert_same_bits(one.forward(image), two.forward(image))
+        grad = rng.uniform(-1, 1, one(image).shape).astype(dtype)
+        cases.assert_same_bits(one.backward(grad), two.backward(grad))
+        for p, q in zip(one.parameters(), two.parameters(), strict=True):
+            cases.assert_same_bits(p.grad, q.grad)
+        with pytest.raises(RuntimeError, match="needs a forward"):
+            one.backward(grad)
+    copied = copy.deepcopy(one)
+    copied.forward(x)
+    copied.backward(np.ones_like(one(x)), needs_input=False)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_transposed_layers_with_channels_last(rng, rank, tmp_path):
+    """What the layer with channels second gives, also where outputs are added that no element is spread to."""
+    cls, (second, last) = getattr(nn, f"ConvTranspose{rank}d"), layers.LAYOUTS[rank]
+    how = {"output_padding": 2, "dilation": 3, "groups": 2, "activation": "relu", "seed": 0, "padding": 1}
+    one, other = cls(4, 6, 2, 1, layout=last, **how), cls(4, 6, 2, 1, layout=second, **how)
+    x = reals(rng, (2, 4, 5, 6, 4)[: rank + 2], "float32")
+    for image, axis in (x, 1), (x[0], 0):
+        y = other.forward(image)
+        cases.assert_same_bits(one.forward(np.moveaxis(image, axis, -1)), np.moveaxis(y, axis, -1))
+        grad = reals(rng, y.shape, "float32")
+        given = one.backward(np.moveaxis(grad, axis, -1))
+        np.testing.assert_allclose(given, np.moveaxis(other.backward(grad), axis, -1), rtol=1e-5, atol=1e-6)
+        for p, q in zip(one.parameters(), other.parameters(), strict=True):
+            np.testing.assert_allclose(p.grad, q.grad, rtol=1e-4, atol=1e-5)
+    one.save(tmp_path / "layer")
+    again = cls.load(tmp_path / "layer")
+    assert repr(again) == repr(one) and f"layout='{last}'" in repr(one) and "activation='relu'" in repr(one)
+    norm = getattr(nn, f"BatchNorm{rank}d")(6, layout=last)
+    assert len(nn.Sequential(cls(4, 6, 2, layout=last, seed=0), norm).folded()) == 1
+    with pytest.raises(ValueError, match="layout must be"):
+        cls(4, 6, 2, layout="NCTW")
 
 
 def test_gradients_of_another_shape_change_nothing(rng):

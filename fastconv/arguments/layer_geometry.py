@@ -68,6 +68,11 @@ class Geometry(NamedTuple):
         return shape if self.batched else shape[1:]
 
 
+def is_last(layout: Any, rank: int) -> bool:
+    """Whether channels come last; None: they do not."""
+    return layout is not None and as_word(layout, LAYOUTS[rank], "layout") == LAYOUTS[rank][1]
+
+
 def layer_geometry(
     rank: int,
     x_shape: tuple[int, ...],

@@ -21,6 +21,7 @@ from fastconv.arguments.layer_geometry import (
     as_padding,
     check_size,
     is_batched,
+    is_last,
     layer_axes,
     layer_geometry,
     transposed_geometry,
@@ -137,6 +138,7 @@ class Columns(NamedTuple):
     batched: bool
     folds: bool
     dtype: np.dtype[Any]
+    channels_last: bool  # of images, as they are given or asked for
     out: None = None
 
     @property
@@ -155,6 +157,8 @@ class Columns(NamedTuple):
         if not self.folds:
             images, channels, taps, outputs = result.shape
             result = result.reshape(images, channels * taps, outputs)
+        elif self.channels_last:
+            result = np.ascontiguousarray(np.moveaxis(result, 1, -1))
         return (result if self.batched else result[0]).astype(self.dtype, copy=False)
 
     def without_arrays(self) -> Columns:
@@ -259,19 +263,23 @@ def bias_gradient_arguments(rank: int, grad_output: ArrayLike) -> NDArray[Any]:
     return grad if is_batched(rank, grad.shape, "grad_output") else grad[None]
 
 
-def unfold_arguments(x: ArrayLike, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Columns:
+def unfold_arguments(
+    x: ArrayLike, kernel_size: Any, dilation: Any, padding: Any, stride: Any, layout: Any = None
+) -> Columns:
     """Of how many dimensions the windows are, is what kernel_size says."""
     xa = native(as_numbers(x, "x"))
     rank = _window_rank(kernel_size=kernel_size)
     batched = is_batched(rank, xa.shape, "x")
-    xa = xa if batched else xa[None]
-    c = Columns(xa, _window_axes(xa.shape[2:], "x", kernel_size, dilation, padding, stride), batched, False, xa.dtype)
+    xa, last = xa if batched else xa[None], is_last(layout, rank)
+    xa = np.moveaxis(xa, -1, 1) if last else xa
+    axes = _window_axes(xa.shape[2:], "x", kernel_size, dilation, padding, stride)
+    c = Columns(xa, axes, batched, False, xa.dtype, last)
     check_size(c.shape, f"x has shape {xa.shape}")
     return c
 
 
 def fold_arguments(
-    x: ArrayLike, output_size: Any, kernel_size: Any, dilation: Any, padding: Any, stride: Any
+    x: ArrayLike, output_size: Any, kernel_size: Any, dilation: Any, padding: Any, stride: Any, layout: Any = None
 ) -> Columns:
     """Of how many dimensions the windows are, is what kernel_size says, or output_size."""
     xa = native(as_numbers(x, "x"))
@@ -288,7 +296,8 @@ def fold_arguments(
             f"{kernel_size!r}, dilation {dilation!r}, padding {padding!r} and stride {stride!r}; got shape {xa.shape}"
         )
     xa, batched = (xa, True) if xa.ndim == 3 else (xa[None], False)
-    c = Columns(xa.reshape(len(xa), xa.shape[1] // rows, rows, columns), axes, batched, True, xa.dtype)
+    parted = xa.reshape(len(xa), xa.shape[1] // rows, rows, columns)
+    c = Columns(parted, axes, batched, True, xa.dtype, is_last(layout, rank))
     check_size(c.shape, f"output_size is {output_size!r}")
     return c
 

@@ -64,7 +64,9 @@ def as_real(value: ArrayLike, name: str) -> NDArray[Any]:
 
 
 def as_own_numbers(value: Any, name: str) -> NDArray[Any]:
-    """A copy, for the caller to keep: of a tensor that PyTorch differentiates, too."""
+    """A copy, for the caller to keep: of a tensor that PyTorch differentiates, too, and of bfloat16 in float32."""
+    if str(getattr(value, "dtype", None)).rpartition(".")[2] == "bfloat16":  # which holds all of them
+        value = value.detach().float() if hasattr(value, "detach") else np.asarray(value).astype(np.float32)
     detach = getattr(value, "detach", None) if getattr(value, "requires_grad", False) is True else None
     return as_numbers(detach() if detach else value, name).copy()
 

@@ -33,7 +33,7 @@ class Identity(Module):
         """x."""
         return as_real(x, "x")
 
-    def _gradient(self, x: Array, grad: Array, needs_input: bool) -> Array:
+    def gradient(self, x: Array, grad: Array, needs_input: bool) -> Array:
         return grad
 
 
@@ -70,7 +70,7 @@ class Hardtanh(Activated):
         clipped: Array = np.clip(a, a.dtype.type(low), a.dtype.type(high))
         return clipped
 
-    def _gradient(self, x: Array, grad: Array, needs_input: bool) -> Array:
+    def gradient(self, x: Array, grad: Array, needs_input: bool) -> Array:
         return masked(grad, passed(x, *self._clamp))
 
     def _options(self) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class Softmax(Module):
         y: Array = e / e.sum(self.dim, keepdims=True)
         return y.astype(dtype, copy=False)
 
-    def _gradient(self, x: Array, grad: Array, needs_input: bool) -> Array:
+    def gradient(self, x: Array, grad: Array, needs_input: bool) -> Array:
         y = self(x)
         total = (grad * y).sum(self.dim, keepdims=True)
         result: Array = y * (grad - total)
@@ -170,7 +170,7 @@ class Flatten(Module):
             raise ValueError(f"x of shape {a.shape} has no axes from {self.start_dim} to {self.end_dim}")
         return a.reshape(*a.shape[:first], math.prod(a.shape[first : last + 1]), *a.shape[last + 1 :])
 
-    def _gradient(self, x: Array, grad: Array, needs_input: bool) -> Array:
+    def gradient(self, x: Array, grad: Array, needs_input: bool) -> Array:
         return grad.reshape(x.shape)
 
     def _options(self) -> dict[str, Any]:
@@ -212,7 +212,7 @@ class Dropout(Identity):
         y: Array = a * kept
         return y
 
-    def _gradient(self, x: Array, grad: Array, needs_input: bool) -> Array:
+    def gradient(self, x: Array, grad: Array, needs_input: bool) -> Array:
         assert self._seen is not None
         result: Array = grad * self._seen[2]
         return result

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastconv.arguments.values import as_own_numbers
 from fastconv.nn import activations, curves, linear, modules, networks, pools, transposed_layers
 from fastconv.nn.functional import as_engine
 from fastconv.nn.module import Module, asked_of
@@ -33,7 +34,8 @@ def from_torch(module: Any, *, accuracy: Accuracy = "default", threads: int | No
     ----------
     module : torch.nn.Module
         A layer, a Sequential, or a module whose forward(x) is made of layers and of functions such as sums and
-        concatenations, like those of ResNet and U-Net; nested as it may be. Of float16, float32 or float64.
+        concatenations, like those of ResNet and U-Net; nested as it may be. Of float16, float32 or float64; bfloat16
+        becomes float32.
     accuracy, threads
         As for `conv2d`.
 
@@ -220,8 +222,7 @@ Of = Callable[[Any, dict[str, Any]], Module]
 
 
 def _array(tensor: Any) -> NDArray[Any] | None:
-    array: NDArray[Any] | None = None if tensor is None else tensor.detach().cpu().numpy()
-    return array
+    return None if tensor is None else as_own_numbers(tensor.detach().cpu(), "weight")
 
 
 def _conv(m: Any, engine: dict[str, Any]) -> Module:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastconv.arguments import layers
 from fastconv.arguments.layers import as_activation
 from fastconv.arguments.values import as_real, as_word
 from fastconv.nn.activations import floats
@@ -21,7 +24,7 @@ __all__ = ["GELU", "Hardsigmoid", "Hardswish", "LeakyReLU", "SiLU", "Sigmoid", "
 Array = NDArray[Any]
 
 
-class _Curve(Activated):
+class Curve(Activated):
     """See Sigmoid."""
 
     activation: Activation
@@ -32,7 +35,7 @@ class _Curve(Activated):
         y: Array = activate(a if a.dtype.kind == "f" else a.astype(np.float64), self.activation)
         return y
 
-    def _gradient(self, x: Array, grad: Array, needs_input: bool) -> Array:
+    def gradient(self, x: Array, grad: Array, needs_input: bool) -> Array:
         a, _ = floats(x)
         result: Array = (grad * self._slope(a)).astype(grad.dtype, copy=False)
         return result
@@ -41,7 +44,7 @@ class _Curve(Activated):
         raise NotImplementedError
 
 
-class Sigmoid(_Curve):
+class Sigmoid(Curve):
     """``1 / (1 + exp(-x))``, without overflow.
 
     Examples
@@ -59,7 +62,7 @@ class Sigmoid(_Curve):
         return y * (1 - y)
 
 
-class SiLU(_Curve):
+class SiLU(Curve):
     """``x / (1 + exp(-x))`` (Hendrycks and Gimpel, Gaussian Error Linear Units, 2016).
 
     Examples
@@ -77,7 +80,7 @@ class SiLU(_Curve):
         return y * (1 + np.where(y == 0, 0, x) * (1 - y))
 
 
-class Tanh(_Curve):
+class Tanh(Curve):
     """``tanh(x)``.
 
     Examples
@@ -95,7 +98,7 @@ class Tanh(_Curve):
         return (1 - y) * (1 + y)
 
 
-class Hardsigmoid(_Curve):
+class Hardsigmoid(Curve):
     """x + 3 brought between 0 and 6, divided by 6.
 
     Examples
@@ -112,7 +115,7 @@ class Hardsigmoid(_Curve):
         return (np.abs(x) < 3) / x.dtype.type(6)
 
 
-class Hardswish(_Curve):
+class Hardswish(Curve):
     """x times that of `Hardsigmoid` (Howard and others, Searching for MobileNetV3, 2019).
 
     Examples
@@ -129,7 +132,7 @@ class Hardswish(_Curve):
         return np.where(x <= -3, 0, np.where(x >= 3, 1, x / 3 + x.dtype.type(0.5)))
 
 
-class LeakyReLU(_Curve):
+class LeakyReLU(Curve):
     """x, or `negative_slope` times x where that is not positive.
 
     Examples
@@ -156,7 +159,7 @@ class LeakyReLU(_Curve):
         return {"negative_slope": self.negative_slope}
 
 
-class GELU(_Curve):
+class GELU(Curve):
     """``x * (1 + erf(x / sqrt(2))) / 2``, or what is near it (Hendrycks and Gimpel, Gaussian Error Linear Units, 2016).
 
     Parameters
@@ -187,3 +190,21 @@ class GELU(_Curve):
 
     def _options(self) -> dict[str, Any]:
         return {"approximate": self.approximate}
+
+
+CURVES: dict[str, Callable[..., Curve]] = {  # by the names of activations
+    "gelu": GELU,
+    "gelu_tanh": functools.partial(GELU, "tanh"),
+    "hardsigmoid": Hardsigmoid,
+    "hardswish": Hardswish,
+    "leaky_relu": LeakyReLU,
+    "sigmoid": Sigmoid,
+    "silu": SiLU,
+    "tanh": Tanh,
+}
+
+
+def curve_of(activation: layers.Activated) -> Curve:
+    """The layer that does the same."""
+    make = CURVES[activation.name]
+    return make(activation.low) if make is LeakyReLU else make()

@@ -18,7 +18,7 @@ from fastconv.nn.functional import FOLD_METHODS, Ways, as_engine, carried_out, c
 from fastconv.plans import Answer, planned
 from fastconv.reference import windows
 from fastconv.runtime import _core
-from fastconv.typing import FoldMethod, IntOrTuple, Padding
+from fastconv.typing import FoldMethod, IntOrTuple, Layout, Padding
 
 __all__ = ["fold", "unfold"]
 
@@ -31,6 +31,7 @@ def unfold(
     padding: Padding = 0,
     stride: IntOrTuple = 1,
     *,
+    layout: Layout | None = None,
     method: FoldMethod = "auto",
     threads: int | None = None,
 ) -> Any:
@@ -47,6 +48,9 @@ def unfold(
         Step from tap to tap, and from window to window.
     padding : int or tuple
         Zeros added, as for `conv2d`.
+    layout : {"NCHW", "NHWC"}, optional
+        Of the images, or "NWC" of signals and "NDHWC" of volumes, say. Columns are the same, of images with channels
+        last, too.
     method : {"auto", "direct", "im2col", "numpy"}
         "numpy" is the reference.
     threads : int, optional
@@ -85,7 +89,7 @@ def unfold(
            [1., 2., 4., 0.]])
     """
     n = as_engine(method, "exact", threads, FOLD_METHODS).threads
-    columns = unfold_arguments(x, kernel_size, dilation, padding, stride)
+    columns = unfold_arguments(x, kernel_size, dilation, padding, stride, layout)
     return _computed(columns, windows.columns, method, n, "nn.unfold", x)
 
 
@@ -98,6 +102,7 @@ def fold(
     padding: Padding = 0,
     stride: IntOrTuple = 1,
     *,
+    layout: Layout | None = None,
     method: FoldMethod = "auto",
     threads: int | None = None,
 ) -> Any:
@@ -109,12 +114,12 @@ def fold(
         Columns, of any dtype that is supported.
     output_size : int or tuple of int
         Of the images, without padding: (H, W), or one number or three. An integer means a square.
-    kernel_size, dilation, padding, stride, method, threads
+    kernel_size, dilation, padding, stride, layout, method, threads
         As for `unfold`, whose adjoint it is.
 
     Returns
     -------
-    ndarray, shape (N, C, H, W) or (C, H, W)
+    ndarray, shape (N, C, H, W) or (C, H, W), or as `layout` says
         Every element is the sum of those of x that came from it, taps ascending: the same bits for any number of
         threads. Of x's dtype; float16 is summed in float32, integers modulo their range, and of bools any one counts.
 
@@ -135,7 +140,7 @@ def fold(
             [1., 2., 1.]]])
     """
     n = as_engine(method, "exact", threads, FOLD_METHODS).threads
-    columns = fold_arguments(x, output_size, kernel_size, dilation, padding, stride)
+    columns = fold_arguments(x, output_size, kernel_size, dilation, padding, stride, layout)
     return _computed(columns, windows.folded, method, n, "nn.fold", x)
 
 

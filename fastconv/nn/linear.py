@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastconv.arguments.layer_geometry import LAYOUTS, check_size
+from fastconv.arguments.layer_geometry import LAYOUTS, check_size, is_last
 from fastconv.arguments.layers import as_activation, as_bias, as_floats
 from fastconv.arguments.values import (
     as_amount,
@@ -17,7 +17,6 @@ from fastconv.arguments.values import (
     as_flag,
     as_own_numbers,
     as_real,
-    as_word,
     compute_dtype,
     float_dtype,
     generator,
@@ -96,7 +95,7 @@ class Linear(Weighted):
         y: Array = conv1d(rows, taps, self.bias, dtype=dtype, layout="NWC", accuracy="exact").reshape(shape)
         return y
 
-    def _gradient(self, x: Array, grad: Array, needs_input: bool) -> Array | None:
+    def gradient(self, x: Array, grad: Array, needs_input: bool) -> Array | None:
         dtype, (outputs, inputs) = self.weight.dtype, self.weight.shape
         rows = grad.reshape(-1, outputs)
         self._weight.grad = (rows.T @ x.reshape(-1, inputs)).astype(dtype, copy=False)
@@ -130,8 +129,7 @@ class _BatchNorm(Weighted):
         check_size(shape, "the channels by num_features")
         self.eps, self.momentum = as_amount(eps, "eps"), as_amount(momentum, "momentum")
         self.affine, asked = as_flag(affine, "affine"), float_dtype(dtype)
-        self.layout = None if layout is None else as_word(layout, LAYOUTS[self.rank], "layout")  # type: ignore[assignment]
-        self._last = self.layout == LAYOUTS[self.rank][1]
+        self.layout, self._last = layout, is_last(layout, self.rank)
         self._hold(np.ones(shape, asked), np.zeros(shape, asked))
         self._mean = Parameter("running_mean", np.zeros(shape, asked))
         self._var = Parameter("running_var", np.ones(shape, asked))
@@ -213,7 +211,7 @@ class _BatchNorm(Weighted):
         y: Array = normed * self._wide(self.weight, a) + self._wide(self._bias.value, a)
         return y
 
-    def _gradient(self, x: Array, grad: Array, needs_input: bool) -> Array | None:
+    def gradient(self, x: Array, grad: Array, needs_input: bool) -> Array | None:
         """Ioffe and Szegedy, Batch Normalization, 2015, section 3."""
         assert self._seen is not None
         _, _, normed, inverse = self._seen

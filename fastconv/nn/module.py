@@ -11,7 +11,6 @@ from typing import Any, BinaryIO, ClassVar, Self, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastconv.arguments.layers import as_activation
 from fastconv.arguments.values import as_flag, as_own_numbers, as_real
 from fastconv.nn.files import read_layer, write_layer
 from fastconv.nn.functional import Engine
@@ -28,8 +27,7 @@ class Module:
     """What layers and networks have in common. ``layer(x)`` is the output; nothing is remembered.
 
     To train, ``y = layer.forward(x)``, then ``layer.backward(grad_y)``, which sets the gradients of `parameters()`.
-    A layer of one's own has `__call__` and, if it is to learn, `_gradient`, which is handed x, the output's gradient,
-    and whether x's is needed.
+    A layer of one's own has `__call__` and, if it is to learn, `gradient`; with parameters, `parameters()`, too.
 
     Examples
     --------
@@ -38,7 +36,7 @@ class Module:
     >>> class Square(nn.Module):
     ...     def __call__(self, x):
     ...         return x * x
-    ...     def _gradient(self, x, grad, needs_input):
+    ...     def gradient(self, x, grad, needs_input):
     ...         return 2 * x * grad
     >>> nn.Sequential(nn.Flatten(), Square())(np.array([[[1.0, 2.0], [3.0, 4.0]]]))
     array([[ 1.,  4.,  9., 16.]])
@@ -55,8 +53,23 @@ class Module:
         """The output."""
         raise NotImplementedError(f"{type(self).__name__} has no __call__")
 
-    def _gradient(self, x: Array, grad: Array, needs_input: bool) -> Array | None:
-        """The gradient of x, if it is needed, given that of the output; sets those of the parameters."""
+    def gradient(self, x: Array, grad: Array, needs_input: bool) -> Array | None:
+        """The gradient of x, given that of the output: what a layer of one's own has for `backward`, which calls it.
+
+        Parameters
+        ----------
+        x : ndarray
+            What the last `forward` was given.
+        grad : ndarray
+            The gradient of the output, of its shape.
+        needs_input : bool
+            False: None may be returned.
+
+        Returns
+        -------
+        ndarray or None
+            Of x's shape. The `grad` of every parameter is set.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no gradient")
 
     def forward(self, x: ArrayLike) -> Array:
@@ -89,7 +102,7 @@ class Module:
         grad, needs = as_real(grad_output, "grad_output"), as_flag(needs_input, "needs_input")
         if grad.shape != shape:
             raise ValueError(f"grad_output must have the output's shape {shape}; got {grad.shape}")
-        result = self._gradient(x, grad, needs)
+        result = self.gradient(x, grad, needs)
         self._seen = None
         return result
 
@@ -118,7 +131,7 @@ class Module:
         ----------
         state : mapping of str to array_like
             As `state_dict`, `nn.read_weights` or a PyTorch module's `state_dict` have them; PyTorch's
-            `num_batches_tracked` is passed over.
+            `num_batches_tracked` is passed over. bfloat16 becomes float32.
 
         Raises
         ------
@@ -295,35 +308,6 @@ class Weighted(Module):
     def parameters(self) -> list[Parameter]:
         """What is learned: weight, and bias if there is one."""
         return [self._weight] if self._bias is None else [self._weight, self._bias]
-
-
-class Ending(Weighted):
-    """A convolution, which may end with an activation; it learns if that brings outputs between two numbers."""
-
-    _clamp: tuple[float, float] | None
-
-    def _end_with(self, activation: Activation) -> None:
-        asked = as_activation(activation)
-        self._clamp, self.activation = (None, None) if asked is None else (asked.clamp, asked.word)
-
-    def forward(self, x: ArrayLike) -> Array:
-        """The layer's output for x, with what `backward` needs remembered: x itself, which must not change until then,
-        and which outputs the activation left alone: of the others, the bounds included, no gradient passes."""
-        if self.activation is not None and self._clamp is None:
-            raise ValueError(
-                "forward() is for layers that end with no activation but relu, relu6 and (low, high); this one ends "
-                f"with {self.activation!r}, which may be a layer of its own behind it"
-            )
-        y = super().forward(x)
-        assert self._seen is not None
-        self._seen = *self._seen, None if self._clamp is None else passed(y, *self._clamp)
-        return y
-
-    def _before_end(self, grad: Array) -> Array:
-        """The gradient of what the activation was handed, given that of the output."""
-        assert self._seen is not None
-        mask = self._seen[2]
-        return grad if mask is None else masked(grad, mask)
 
 
 def like(old: Array, value: ArrayLike, name: str) -> Array:

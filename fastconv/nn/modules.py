@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -11,11 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.layer_geometry import (
-    LAYOUTS,
     Names,
     Options,
     as_padding,
-    check_size,
+    is_last,
     layer_geometry,
     pads_of,
     spans_of,
@@ -23,18 +21,15 @@ from fastconv.arguments.layer_geometry import (
 from fastconv.arguments.layers import as_bias, as_floats
 from fastconv.arguments.values import (
     as_count,
-    as_flag,
     as_numbers,
     as_own_numbers,
-    as_word,
-    float_dtype,
-    generator,
     per_axis,
 )
+from fastconv.nn.endings import Ending
 from fastconv.nn.explaining import Explanation, explained
 from fastconv.nn.functional import Engine, as_engine, conv, learn
 from fastconv.nn.gradients import backward
-from fastconv.nn.module import Ending, asked_of
+from fastconv.nn.module import asked_of
 from fastconv.plans import planned
 from fastconv.typing import Accuracy, Activation, IntOrTuple, Layout, Padding, PaddingMode
 
@@ -82,17 +77,8 @@ class _Conv(Ending):
         accuracy: Accuracy = "default",
         threads: int | None = None,
     ) -> None:
-        taps = per_axis(kernel_size, self.rank, "kernel_size")
-        inputs, kernels = as_count(in_channels, "in_channels"), as_count(out_channels, "out_channels")
-        parts, wanted, asked = as_count(groups, "groups"), as_flag(bias, "bias"), float_dtype(dtype)
-        if inputs % parts or kernels % parts:
-            raise ValueError(f"groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}")
-        shape = (kernels, inputs // parts, *taps)
-        check_size(shape, "the weights' by in_channels, out_channels and kernel_size")
-        most = 1 / math.sqrt(math.prod(shape[1:]))
-        rng = generator(seed)
-        weight = rng.uniform(-most, most, shape).astype(asked)
-        first = rng.uniform(-most, most, kernels).astype(asked) if wanted else None
+        channels = in_channels, out_channels
+        weight, first, parts = self._initial(channels, kernel_size, groups, bias, dtype, seed)
         self._set(
             weight,
             first,
@@ -117,7 +103,8 @@ class _Conv(Ending):
         accuracy: Accuracy = "default",
         threads: int | None = None,
     ) -> Self:
-        """A layer with copies of these weights (K, C / groups, ...) and bias (K,): arrays, or parameters of PyTorch."""
+        """A layer with copies of these weights (K, C / groups, ...) and bias (K,): arrays, or parameters of PyTorch;
+        bfloat16 becomes float32."""
         layer = cls.__new__(cls)
         first = None if bias is None else as_own_numbers(bias, "bias")
         options = Options(stride, padding, dilation, groups, padding_mode, activation, layout)
@@ -137,8 +124,7 @@ class _Conv(Ending):
         pads = pads_of(padding, spans, (1,) * self.rank)
         large = (span + max(pair) for span, pair in zip(spans, pads, strict=True))  # enough for every padding_mode
         x_shape = 1, w.shape[1] * as_count(options.groups, "groups"), *large
-        layouts = LAYOUTS[self.rank]
-        if options.layout is not None and as_word(options.layout, layouts, "layout") == layouts[1]:
+        if is_last(options.layout, self.rank):
             x_shape = x_shape[0], *x_shape[2:], x_shape[1]
         how = options._replace(stride=stride, padding=padding, dilation=dilation)
         groups = layer_geometry(self.rank, x_shape, w.shape, how, NAMES).groups
@@ -146,7 +132,7 @@ class _Conv(Ending):
         first = as_bias(arrays.get("bias"), w.shape[0], "kernel")
         self._end_with(options.activation)
         self._asked = how._replace(groups=groups, activation=self.activation)
-        self._how = self._asked[: len(SAVED)]
+        self._how = self._asked[: SAVED.index("activation")]
         self.layout = options.layout
         self._engine = as_engine("auto", accuracy, threads)
         self._known: _Known | None = None
@@ -154,9 +140,18 @@ class _Conv(Ending):
 
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None, *, add: ArrayLike | None = None) -> NDArray[Any]:
         """The layer's output for x; nothing is remembered. add: as for `conv2d`."""
+        return self._computed(x, self.activation, out, add)
+
+    def _computed(
+        self,
+        x: ArrayLike,
+        activation: Activation,
+        out: NDArray[Any] | None = None,
+        add: ArrayLike | None = None,
+    ) -> NDArray[Any]:
         w, learnt = self._learn(x)
-        bias = None if self._bias is None else self._bias.value
-        y: NDArray[Any] = output(self.rank, x, w, bias, add, out, learnt, self._how, tuple(self._engine))
+        how = *self._how, activation, self.layout
+        y: NDArray[Any] = output(self.rank, x, w, self.bias, add, out, learnt, how, tuple(self._engine))
         return y
 
     def _learn(self, x: ArrayLike) -> tuple[NDArray[Any], NDArray[Any] | None]:
@@ -169,7 +164,7 @@ class _Conv(Ending):
             if len(known.by_shape) == MOST_SHAPES or len(known.values) == MOST_VALUES:
                 known.by_shape.clear()
                 known.values.clear()
-            how = *self._how, None, None
+            how = *self._how, None, self.layout, None, None
             learnt = known.by_shape[shape] = learn(self.rank, x, known.weight, how, self._engine, NAMES, known.values)
         return known.weight, learnt
 
@@ -185,7 +180,7 @@ class _Conv(Ending):
         weight, options = self._weight.value, self._asked._replace(activation=None)
         return explained(x_shape, weight.shape, options, weight.dtype, self._engine, learnt=True)
 
-    def _gradient(self, x: NDArray[Any], grad: NDArray[Any], needs_input: bool) -> NDArray[Any] | None:
+    def gradient(self, x: NDArray[Any], grad: NDArray[Any], needs_input: bool) -> NDArray[Any] | None:
         grad = self._before_end(grad)
         options = self._asked._replace(activation=None)
         needs = needs_input, True, self._bias is not None

@@ -278,7 +278,7 @@ class Add(Merge):
             raise ValueError(f"xs must be of one shape; got {', '.join(str(a.shape) for a in arrays)}")
         return functools.reduce(operator.add, arrays)
 
-    def _gradient(self, x: Any, grad: Array, needs_input: bool) -> Any:
+    def gradient(self, x: Any, grad: Array, needs_input: bool) -> Any:
         return (grad,) * len(x)
 
 
@@ -305,7 +305,7 @@ class Cat(Merge):
             shapes = ", ".join(str(a.shape) for a in arrays)
             raise ValueError(f"xs must fit along axis dim={self.dim}; got {shapes}") from error
 
-    def _gradient(self, x: Any, grad: Array, needs_input: bool) -> Any:
+    def gradient(self, x: Any, grad: Array, needs_input: bool) -> Any:
         return np.split(grad, np.cumsum([shape[self.dim] for shape in x[:-1]]), self.dim)
 
     def _options(self) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastconv.arguments.layer_geometry import LAYOUTS
+from fastconv.arguments.layer_geometry import is_last
 from fastconv.arguments.pooling import adaptive_arguments, avg_pool_arguments, max_pool_arguments
-from fastconv.arguments.values import as_word, per_axis
+from fastconv.arguments.values import per_axis
 from fastconv.nn import pooling, pooling_gradients
 from fastconv.nn.module import Module
 from fastconv.typing import IntOrTuple, Layout, PoolPadding
@@ -45,7 +45,7 @@ class _Pool(Module):
         y: Array = getattr(pooling, f"{self.function}{self.rank}d")(x, **self.how, out=out)
         return y
 
-    def _gradient(self, x: Array, grad: Array, needs_input: bool) -> Array | None:
+    def gradient(self, x: Array, grad: Array, needs_input: bool) -> Array | None:
         if not needs_input:
             return None
         backward = getattr(pooling_gradients, f"{self.function}{self.rank}d_backward")
@@ -55,8 +55,7 @@ class _Pool(Module):
     def _tried(self, layout: Layout | None, sizes: tuple[int, ...] | None = None) -> Array:
         """Zeros to try arguments with, in no memory."""
         spans = tuple(min(n, MOST) for n in sizes) if sizes else (1,) * self.rank
-        last = layout is not None and as_word(layout, LAYOUTS[self.rank], "layout") == LAYOUTS[self.rank][1]
-        return np.broadcast_to(np.float32(0), (1, *spans, 1) if last else (1, 1, *spans))
+        return np.broadcast_to(np.float32(0), (1, *spans, 1) if is_last(layout, self.rank) else (1, 1, *spans))
 
     def _options(self) -> dict[str, Any]:
         return self.how

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Self
 
 import numpy as np
@@ -13,25 +12,28 @@ from fastconv.arguments.layer_geometry import (
     Names,
     Options,
     as_padding,
-    check_size,
+    is_last,
     pads_of,
     spans_of,
     transposed_geometry,
 )
 from fastconv.arguments.layers import as_bias, as_floats
-from fastconv.arguments.values import as_count, as_flag, as_own_numbers, float_dtype, generator, per_axis
+from fastconv.arguments.values import as_count, as_own_numbers, per_axis
 from fastconv.nn import functional, gradients, transposed
-from fastconv.nn.module import Ending, asked_of
-from fastconv.typing import Accuracy, Activation, IntOrTuple, Padding
+from fastconv.nn.endings import Ending
+from fastconv.nn.module import asked_of
+from fastconv.typing import Accuracy, Activation, IntOrTuple, Layout, Padding
 
 __all__ = ["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 
 NAMES = Names("x", "weight", owner="weight")
-SAVED = ("stride", "padding", "output_padding", "groups", "dilation", "activation")
+SAVED = ("stride", "padding", "output_padding", "groups", "dilation", "activation", "layout")
 
 
 class _ConvTranspose(Ending):
     """See ConvTranspose2d."""
+
+    transposed = True
 
     def __init__(
         self,
@@ -46,23 +48,15 @@ class _ConvTranspose(Ending):
         dilation: IntOrTuple = 1,
         *,
         activation: Activation = None,
+        layout: Layout | None = None,
         dtype: DTypeLike = np.float32,
         seed: Any = None,
         accuracy: Accuracy = "default",
         threads: int | None = None,
     ) -> None:
-        taps = per_axis(kernel_size, self.rank, "kernel_size")
-        inputs, kernels = as_count(in_channels, "in_channels"), as_count(out_channels, "out_channels")
-        parts, wanted, asked = as_count(groups, "groups"), as_flag(bias, "bias"), float_dtype(dtype)
-        if inputs % parts or kernels % parts:
-            raise ValueError(f"groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}")
-        shape = (inputs, kernels // parts, *taps)
-        check_size(shape, "the weights' by in_channels, out_channels and kernel_size")
-        most = 1 / math.sqrt(math.prod(shape[1:]))
-        rng = generator(seed)
-        weight = rng.uniform(-most, most, shape).astype(asked)
-        first = rng.uniform(-most, most, kernels).astype(asked) if wanted else None
-        how = stride, padding, output_padding, parts, dilation, activation
+        channels = in_channels, out_channels
+        weight, first, parts = self._initial(channels, kernel_size, groups, bias, dtype, seed)
+        how = stride, padding, output_padding, parts, dilation, activation, layout
         self._set(weight, first, dict(zip(SAVED, how, strict=True)), accuracy, threads)
 
     @classmethod
@@ -77,13 +71,14 @@ class _ConvTranspose(Ending):
         dilation: IntOrTuple = 1,
         *,
         activation: Activation = None,
+        layout: Layout | None = None,
         accuracy: Accuracy = "default",
         threads: int | None = None,
     ) -> Self:
         """A layer with copies of these weights (C, K / groups, ...) and bias (K,)."""
         layer = cls.__new__(cls)
         first = None if bias is None else as_own_numbers(bias, "bias")
-        how = stride, padding, output_padding, groups, dilation, activation
+        how = stride, padding, output_padding, groups, dilation, activation, layout
         w = as_own_numbers(weight, "weight")
         layer._set(w, first, dict(zip(SAVED, how, strict=True)), accuracy, threads)
         return layer
@@ -103,39 +98,46 @@ class _ConvTranspose(Ending):
         padding, groups = as_padding(how["padding"]), as_count(how["groups"], "groups")
         pads = pads_of(padding, spans_of(w.shape[2:], dilation, NAMES.w), (1,) * self.rank)
         x_shape = 1, w.shape[0], *(sum(pair) + 2 for pair in pads)  # enough for an output
+        self.layout, self._last = how["layout"], is_last(how["layout"], self.rank)
         options = Options(stride, padding, dilation, groups)
         transposed_geometry(self.rank, x_shape, w.shape, how["output_padding"], options, NAMES)
         arrays, _ = as_floats({"weight": w, "bias": bias}, None, NAMES.owner)
         first = as_bias(arrays.get("bias"), groups * w.shape[1], "kernel")
         self._end_with(how["activation"])
         more = per_axis(how["output_padding"], self.rank, "output_padding", least=0)
-        made = stride, padding, more, groups, dilation, self.activation
+        made = stride, padding, more, groups, dilation, self.activation, self.layout
         self._how = dict(zip(SAVED, made, strict=True))
         self._engine = functional.as_engine("auto", accuracy, threads)
         self._hold(arrays["weight"], first)
 
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The layer's output for x."""
+        return self._computed(x, self.activation, out)
+
+    def _computed(self, x: ArrayLike, activation: Activation, out: NDArray[Any] | None = None) -> NDArray[Any]:
         function = getattr(transposed, f"conv_transpose{self.rank}d")
-        y: NDArray[Any] = function(x, self.weight, self.bias, **self._how, out=out, **asked_of(self._engine))
+        how = self._how | {"activation": activation}
+        y: NDArray[Any] = function(x, self.weight, self.bias, **how, out=out, **asked_of(self._engine))
         return y
 
-    def _gradient(self, x: NDArray[Any], grad: NDArray[Any], needs_input: bool) -> NDArray[Any] | None:
+    def gradient(self, x: NDArray[Any], grad: NDArray[Any], needs_input: bool) -> NDArray[Any] | None:
         """A transposed layer is linear in x, with the layer of its weights as its adjoint, and in its weights, with the
         gradient that this layer's weights have where it reads grad and x is its output's gradient."""
         grad = self._before_end(grad)
-        how = {name: self._how[name] for name in ("stride", "padding", "dilation", "groups")}
+        how = {name: self._how[name] for name in ("stride", "padding", "dilation", "groups", "layout")}
         engine = asked_of(self._engine)
-        inner = ..., *(slice(n) for n in x.shape[x.ndim - self.rank :])
+        first = x.ndim - self.rank - self._last  # of the axes that windows slide along
+        inner = *(slice(None),) * first, *(slice(n) for n in x.shape[first : first + self.rank])
         more = [m // s for m, s in zip(self._how["output_padding"], self._how["stride"], strict=True)]
         if any(more):  # grad has windows that no element of x is spread to
-            x = np.pad(x, [(0, 0)] * (x.ndim - self.rank) + [(0, m) for m in more])
+            x = np.pad(x, [(0, m) for m in (*(0,) * first, *more, *(0,) * x.ndim)[: x.ndim]])
         weight = getattr(gradients, f"conv{self.rank}d_weight")(grad, self.weight.shape, x, **how, **engine)
         result: NDArray[Any] | None = None
         if needs_input:
             result = getattr(functional, f"conv{self.rank}d")(grad, self.weight, **how, **engine)[inner]
         if self._bias is not None:
-            self._bias.grad = getattr(gradients, f"conv{self.rank}d_bias")(grad)
+            second = grad if first + self.rank == grad.ndim else np.moveaxis(grad, -1, first)
+            self._bias.grad = getattr(gradients, f"conv{self.rank}d_bias")(second)
         self._weight.grad = weight
         return result
 
@@ -158,9 +160,11 @@ class _ConvTranspose(Ending):
         return cls.from_weights(**arrays, **options, **engine)
 
     def __repr__(self) -> str:
-        w, how = self.weight, ", ".join(f"{name}={self._how[name]!r}" for name in SAVED[:-1])
+        w, how = self.weight, ", ".join(f"{name}={self._how[name]!r}" for name in SAVED[:-2])
         channels = f"{w.shape[0]}, {w.shape[1] * self._how['groups']}"
-        return f"{type(self).__name__}({channels}, kernel_size={w.shape[2:]}, {how}, dtype={w.dtype})"
+        how += f", dtype={w.dtype}"
+        how += "".join(f", {name}={v!r}" for name in SAVED[-2:] if (v := self._how[name]) is not None)
+        return f"{type(self).__name__}({channels}, kernel_size={w.shape[2:]}, {how})"
 
 
 class ConvTranspose1d(_ConvTranspose):
@@ -185,7 +189,7 @@ class ConvTranspose2d(_ConvTranspose):
     ----------
     in_channels, out_channels : int
     kernel_size, stride, dilation, output_padding : int or (int, int)
-    padding, groups, activation, accuracy, threads
+    padding, groups, activation, layout, accuracy, threads
         As for `conv_transpose2d`.
     bias : bool
         Whether to have one.
