@@ -1,10 +1,31 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A call keeps the instruction set that it began with, whatever another thread puts to use meanwhile."""
+"""Which instruction sets there are; a call keeps the one it began with, whatever a thread puts to use meanwhile."""
 
 from __future__ import annotations
 
+import platform
+from pathlib import Path
+
 import pytest
 from conftest import only_deep
+
+import fastconv
+
+# Flags, as Linux shows them, that each instruction set needs
+FLAGS = {"avx2": {"avx2", "fma", "f16c", "bmi2"}}
+FLAGS["avx512"] = FLAGS["avx2"] | {"avx512f", "avx512vl", "avx512dq", "avx512bw"}
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="no /proc/cpuinfo")
+def test_the_instruction_sets_are_those_that_the_system_tells_of():
+    """A wheel whose compiler gets this wrong computes with the least of them, and says nothing."""
+    if platform.machine() == "aarch64":
+        assert fastconv.isas() == ["neon"]
+        return
+    lines = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
+    flags = next(set(value.split()) for name, _, value in lines if name.strip() == "flags")
+    assert set(fastconv.isas()) - {"avx512_256"} == {"base", *(isa for isa in FLAGS if FLAGS[isa] <= flags)}
+
 
 # Each call alone under every instruction set, then from two threads while a third one switches. The sizes are such that
 # the extension lets go of the GIL, and panels and tiles of the instruction sets differ.

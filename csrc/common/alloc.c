@@ -2,13 +2,13 @@
  *
  * The one place that scratch memory comes from: aligned, overflow-checked, and able to fail on demand so
  * that tests can walk every out-of-memory path. */
-#include "fastconv.h"
+#include "common/platform.h"
 #include "common/room.h"
 #include <stdatomic.h>
 #include <stdint.h>
-#include <stdlib.h>
 #ifdef FASTCONV_CANARIES
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #endif
 
@@ -25,10 +25,10 @@ void *fc_alloc(size_t count, size_t size)
         atomic_store(&allocations_left, 0);
         return NULL;
     }
-    return aligned_alloc(LINE, (bytes + LINE) / LINE * LINE);
+    return fc_aligned_alloc(LINE, (bytes + LINE) / LINE * LINE);
 }
 
-void fc_free(void *p) { free(p); }
+void fc_free(void *p) { fc_aligned_free(p); }
 
 /* ---- kept for the next call ------------------------------------------------------------------- */
 

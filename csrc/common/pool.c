@@ -2,8 +2,7 @@
  *
  * The thread pool. Chunks are handed out from an atomic counter; the caller works too.
  *
- *   - Workers start at the first call that wants them, detached, with all signals blocked but
- *     those of faults.
+ *   - Workers start at the first call that wants them.
  *   - The job lives on the caller's stack. A worker joins it by taking a ticket under the lock; when the
  *     caller runs out of chunks it withdraws the tickets left and waits only for workers that hold one:
  *     a worker that wakes late never delays a call.
@@ -16,14 +15,9 @@
  *     virtual machines: no speed-up at all for jobs of a millisecond). So workers are kept off the CPU
  *     that the caller is on: an affinity call, made only when the caller has moved.
  */
-#define _GNU_SOURCE
-#include "fastconv.h"
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
+#include "common/platform.h"
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 enum { MAX_WORKERS = 255 };
 
@@ -36,16 +30,15 @@ typedef struct {
 } job;
 
 static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t wake, done;
+    fc_lock lock;
+    fc_bell wake, done;
     atomic_flag busy;
     job *current;
     atomic_int tickets; /* changed under the lock */
     int slot, workers;
     int avoided_cpu; /* what the workers' affinity leaves out; -1: nothing yet */
-    pthread_t worker[MAX_WORKERS];
-} pool = {
-    PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER, ATOMIC_FLAG_INIT, NULL, 0, 0, 0, -1, {0}};
+    fc_thread worker[MAX_WORKERS];
+} pool = {FC_LOCK_INIT, FC_BELL_INIT, FC_BELL_INIT, ATOMIC_FLAG_INIT, NULL, 0, 0, 0, -1, {0}};
 
 static atomic_int spread = 1;
 
@@ -63,17 +56,10 @@ static void pool_drain(job *j, int slot)
         j->run(j->context, chunk, slot);
 }
 
-static double now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
-}
-
 /* Look at *number for a while: until it is zero, or until it is not. */
 static void pool_spin(atomic_int *number, int until_zero)
 {
-    double end = now_us() + SPIN_US;
+    double end = fc_now_us() + SPIN_US;
     do
         for (int i = 0; i < 32; i++) {
             if ((atomic_load(number) == 0) == until_zero)
@@ -84,38 +70,36 @@ static void pool_spin(atomic_int *number, int until_zero)
             __asm__ volatile("yield");
 #endif
         }
-    while (now_us() < end);
+    while (fc_now_us() < end);
 }
 
-static void *pool_work(void *unused)
+static void pool_work(void)
 {
-    (void)unused;
-    pthread_mutex_lock(&pool.lock);
+    fc_lock_take(&pool.lock);
     for (;;) {
         while (pool.tickets == 0)
-            pthread_cond_wait(&pool.wake, &pool.lock);
+            fc_bell_wait(&pool.wake, &pool.lock);
         pool.tickets--;
         job *j = pool.current;
         int slot = ++pool.slot;
         j->joined++;
-        pthread_mutex_unlock(&pool.lock);
+        fc_lock_release(&pool.lock);
         pool_drain(j, slot);
-        pthread_mutex_lock(&pool.lock);
+        fc_lock_take(&pool.lock);
         if (--j->joined == 0)
-            pthread_cond_signal(&pool.done); /* j may be gone once the lock is released */
-        pthread_mutex_unlock(&pool.lock);
+            fc_bell_ring(&pool.done); /* j may be gone once the lock is released */
+        fc_lock_release(&pool.lock);
         pool_spin(&pool.tickets, 0);
-        pthread_mutex_lock(&pool.lock);
+        fc_lock_take(&pool.lock);
     }
-    return NULL;
 }
 
 static void pool_forget(void)
 {
     memset(&pool, 0, sizeof pool);
-    pthread_mutex_init(&pool.lock, NULL);
-    pthread_cond_init(&pool.wake, NULL);
-    pthread_cond_init(&pool.done, NULL);
+    fc_lock_init(&pool.lock);
+    fc_bell_init(&pool.wake);
+    fc_bell_init(&pool.done);
     atomic_flag_clear(&pool.busy);
     pool.avoided_cpu = -1;
 }
@@ -125,42 +109,19 @@ static void pool_start_workers(int wanted)
 {
     static int handles_forks;
     if (!handles_forks)
-        handles_forks = pthread_atfork(NULL, NULL, pool_forget) == 0;
-    sigset_t all, before;
-    sigfillset(&all);
-    sigdelset(&all, SIGSEGV); /* faults stay open, or no handler could say where */
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGFPE);
-    sigdelset(&all, SIGILL);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (pool.workers < wanted && pool.workers < MAX_WORKERS) {
-        if (pthread_create(&pool.worker[pool.workers], NULL, pool_work, NULL) != 0)
-            break;
-        pthread_detach(pool.worker[pool.workers++]);
+        handles_forks = fc_after_fork(pool_forget);
+    while (pool.workers < wanted && pool.workers < MAX_WORKERS && fc_thread_start(&pool.worker[pool.workers], pool_work)) {
+        pool.workers++;
         pool.avoided_cpu = -1; /* the new one has no affinity yet */
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-#ifdef __linux__
 static void pool_leave_cpu_to_caller(void)
 {
-    int cpu = sched_getcpu();
-    if (cpu < 0 || cpu >= CPU_SETSIZE || cpu == pool.avoided_cpu || !atomic_load(&spread))
-        return;
-    cpu_set_t allowed;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-        return;
-    CPU_CLR((size_t)cpu, &allowed);
-    if (CPU_COUNT(&allowed) == 0)
-        return;
-    for (int i = 0; i < pool.workers; i++)
-        pthread_setaffinity_np(pool.worker[i], sizeof allowed, &allowed);
-    pool.avoided_cpu = cpu;
+    int cpu = fc_cpu_here();
+    if (cpu >= 0 && cpu != pool.avoided_cpu && atomic_load(&spread) && fc_keep_off_cpu(cpu, pool.worker, pool.workers))
+        pool.avoided_cpu = cpu;
 }
-#else
-static void pool_leave_cpu_to_caller(void) {}
-#endif
 
 void fc_pool_run(int threads, ptrdiff_t chunks, fc_task *run, void *context)
 {
@@ -175,26 +136,26 @@ void fc_pool_run(int threads, ptrdiff_t chunks, fc_task *run, void *context)
         pool_start_workers(threads - 1);
     pool_leave_cpu_to_caller();
 
-    pthread_mutex_lock(&pool.lock);
+    fc_lock_take(&pool.lock);
     pool.current = &j;
     pool.slot = 0;
     pool.tickets = threads - 1;
     if (pool.tickets > pool.workers)
         pool.tickets = pool.workers;
     for (int t = 0; t < pool.tickets; t++)
-        pthread_cond_signal(&pool.wake);
-    pthread_mutex_unlock(&pool.lock);
+        fc_bell_ring(&pool.wake);
+    fc_lock_release(&pool.lock);
 
     pool_drain(&j, 0);
 
-    pthread_mutex_lock(&pool.lock);
+    fc_lock_take(&pool.lock);
     pool.tickets = 0;
-    pthread_mutex_unlock(&pool.lock);
+    fc_lock_release(&pool.lock);
     pool_spin(&j.joined, 1);
-    pthread_mutex_lock(&pool.lock);
+    fc_lock_take(&pool.lock);
     while (j.joined > 0)
-        pthread_cond_wait(&pool.done, &pool.lock);
+        fc_bell_wait(&pool.done, &pool.lock);
     pool.current = NULL;
-    pthread_mutex_unlock(&pool.lock);
+    fc_lock_release(&pool.lock);
     atomic_flag_clear(&pool.busy);
 }

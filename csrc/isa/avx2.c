@@ -3,7 +3,6 @@
 #if defined __x86_64__
 #define FC_ISA avx2
 #define FC_TARGET "avx2,fma,f16c,bmi2,prfchw"
-#define FC_SUPPORTED FC_CPU("avx2") && FC_CPU("fma") && FC_CPU("bmi2") && fc_has_f16c()
 #define FC_VECTOR_BYTES 32
 #define FC_HAS (FC_FMA | FC_F16C | FC_MASKED_MEMORY)
 #include "kernels/all.h"

@@ -3,8 +3,6 @@
 #if defined __x86_64__ && defined FASTCONV_AVX512_256
 #define FC_ISA avx512_256
 #define FC_TARGET "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,f16c,bmi2,prfchw"
-#define FC_SUPPORTED FC_CPU("avx512f") && FC_CPU("avx512vl") && FC_CPU("avx512dq") && FC_CPU("avx512bw") && \
-    FC_CPU("bmi2") && fc_has_f16c()
 #define FC_VECTOR_BYTES 32
 #define FC_HAS (FC_FMA | FC_F16C | FC_MASK_REGISTERS | FC_32_REGISTERS)
 #include "kernels/all.h"

@@ -2,7 +2,6 @@
  * What every x86-64 has: SSE2, no fma (multiply and add round separately). */
 #if defined __x86_64__
 #define FC_ISA base
-#define FC_SUPPORTED 1
 #define FC_VECTOR_BYTES 16
 #define FC_HAS 0
 #include "kernels/all.h"

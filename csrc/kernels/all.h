@@ -3,8 +3,7 @@
  * Instantiates every micro-kernel for one instruction set and emits its table. A stub in isa/ says, and then includes this:
  *
  *   FC_ISA           its name, the last part of all names of functions
- *   FC_TARGET        what compilers call it; not defined if every CPU has it
- *   FC_SUPPORTED     whether this CPU has it, asked by FC_CPU("feature")
+ *   FC_TARGET        what compilers call it, names of isa/cpu.c; not defined if every CPU has it
  *   FC_VECTOR_BYTES  16, 32 or 64
  *   FC_HAS           what it has of these, whatever the width:
  */
@@ -15,8 +14,8 @@
 #define FC_F16C 16          /* float16 to float32 and back: F16C */
 
 #include "kernels/kernels.h"
+#include "isa/cpu.h"
 #if defined __x86_64__
-#include <cpuid.h>
 #include <immintrin.h>
 #else
 #include <arm_neon.h>
@@ -28,16 +27,15 @@
 #define FC_STRING(s) FC_STRING2(s)
 #include "kernels/tiles.h"
 
-#define FC_CPU(feature) (__builtin_cpu_supports(feature) != 0)
-#if defined __x86_64__ /* not every compiler's FC_CPU knows of it */
-static inline int fc_has_f16c(void)
-{
-    unsigned a, b, c, d;
-    return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
-}
-#endif
 /* Before the target: any CPU runs it. */
-static int FC_WITH(supported, FC_ISA)(void) { return FC_SUPPORTED; }
+static int FC_WITH(supported, FC_ISA)(void)
+{
+#ifdef FC_TARGET
+    return fc_cpu_has(FC_TARGET);
+#else
+    return 1;
+#endif
+}
 
 /* From here on every function is compiled for FC_TARGET. (By a pragma and not by a compiler flag per file: a plain setuptools
  * Extension has one set of flags.) */

@@ -13,6 +13,7 @@
  *   folds ...        columns of windows, and columns added back
  *   match_driver     template matching, for random geometry, measures, weights, on one thread and on three
  *   rooms            parts of scratch, sizes that do not fit, and canaries (in builds that have them)
+ *   cpu              what the CPU has
  *   pool             every chunk runs exactly once, for nested and concurrent callers too
  *
  * A result must have the bits of the loop that sums in the documented order (a ascending, b ascending,
@@ -125,7 +126,8 @@ void check_conv(void);
 void check_gradients(void);
 void check_folds(void);
 
-/* pool.c */
+/* cpu.c, pool.c */
+void check_cpu(void);
 void check_pool(void);
 void check_rooms(void);
 

@@ -37,6 +37,9 @@ int main(int argc, char **argv)
     source[0] = areas[0], source[1] = areas[1], dest = areas[2];
     check_rooms();
     report("the");
+    unit = "cpu";
+    check_cpu();
+    report("the");
     unit = "pool";
     check_pool();
     report("the");
