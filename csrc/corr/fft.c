@@ -46,12 +46,12 @@ struct fc_fft {
 
 /* ---- plan -------------------------------------------------------------------------------------- */
 
-static void fft_put(char *p, size_t size, ptrdiff_t i, long double value)
+static void fft_put(char *p, size_t size, ptrdiff_t i, double value)
 {
     if (size == sizeof(float))
         ((float *)p)[i] = (float)value;
     else
-        ((double *)p)[i] = (double)value;
+        ((double *)p)[i] = value;
 }
 
 /* Pass i has 2 (m - m / radix) of them, and these add up. */
@@ -68,10 +68,10 @@ static void fft_fill_factors(fc_fft_axis *a, const fc_fft_axis *other, char *to,
         a->factor[i] = count;
         for (ptrdiff_t j = 0; j < m / a->radix[i]; j++)
             for (ptrdiff_t p = 1; p < a->radix[i]; p++, count += 2) {
-                long double re, im;
+                fc_wide re, im;
                 fc_root_of_one(p * j, m, &re, &im);
-                fft_put(to, size, count, re);
-                fft_put(to, size, count + 1, im);
+                fft_put(to, size, count, re.head + re.tail);
+                fft_put(to, size, count + 1, im.head + im.tail);
             }
     }
     a->factors = to;
@@ -90,23 +90,30 @@ static ptrdiff_t fft_frequency(const fc_fft_axis *a, ptrdiff_t p)
     return f;
 }
 
+/* a b + sign c d */
+static double fft_sum(fc_wide a, fc_wide b, double sign, fc_wide c, fc_wide d)
+{
+    double small = a.head * b.tail + a.tail * b.head + sign * (c.head * d.tail + c.tail * d.head);
+    return (a.head * b.head + sign * (c.head * d.head)) + small;
+}
+
 /* exp(-2 pi i f c / n) as a product of two roots, exponents high * C + low: a series for each would take longer than
- * many a transform. In long double the product is as good as the series. roots: scratch, 2 * (R + C). */
-static void fft_fill_twist(fc_fft *plan, long double *roots)
+ * many a transform. Of wide roots the product is as good as the series. roots: scratch, 2 * (R + C). */
+static void fft_fill_twist(fc_fft *plan, fc_wide *roots)
 {
     ptrdiff_t R = plan->axis[1].n, C = plan->axis[2].n, n = R * C, lanes = plan->lanes;
     for (ptrdiff_t i = 0; i < R; i++)
         fc_root_of_one(i * C, n, &roots[2 * i], &roots[2 * i + 1]);
-    long double *low_roots = roots + 2 * R;
+    fc_wide *low_roots = roots + 2 * R;
     for (ptrdiff_t i = 0; i < C; i++)
         fc_root_of_one(i, n, &low_roots[2 * i], &low_roots[2 * i + 1]);
     for (ptrdiff_t r = 0; r < R; r++) {
         ptrdiff_t f = fft_frequency(&plan->axis[1], r), row = (r / lanes * C + r % lanes) * lanes * 2;
         for (ptrdiff_t c = 0; c < C; c++) {
-            const long double *high = roots + 2 * (f * c / C), *low = low_roots + 2 * (f * c % C);
+            const fc_wide *high = roots + 2 * (f * c / C), *low = low_roots + 2 * (f * c % C);
             ptrdiff_t at = row + c / lanes * lanes * lanes * 2 + c % lanes;
-            fft_put(plan->twist, plan->size, at, high[0] * low[0] - high[1] * low[1]);
-            fft_put(plan->twist, plan->size, at + lanes, high[0] * low[1] + high[1] * low[0]);
+            fft_put(plan->twist, plan->size, at, fft_sum(high[0], low[0], -1, high[1], low[1]));
+            fft_put(plan->twist, plan->size, at + lanes, fft_sum(high[0], low[1], 1, high[1], low[0]));
         }
     }
 }
@@ -171,7 +178,7 @@ static fc_fft *fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], con
     fc_room counted = {0};
     fft_lay_plan(&head, &counted, factors);
     fc_room room = {.block = fc_alloc(1, (size_t)counted.bytes)};
-    size_t bytes = fc_fft_scratch(&head), roots = head.flat ? 2 * (size_t)(R + C) * sizeof(long double) : 0;
+    size_t bytes = fc_fft_scratch(&head), roots = head.flat ? 2 * (size_t)(R + C) * sizeof(fc_wide) : 0;
     char *scratch = room.block ? fc_alloc(1, bytes + roots) : NULL;
     if (!scratch) {
         fc_free(room.block);
@@ -182,12 +189,12 @@ static fc_fft *fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], con
     for (int i = 0; i < 3; i++)
         fft_fill_factors(&plan->axis[i], i > 0 ? &plan->axis[i - 1] : NULL, factors[i], plan->size);
     if (plan->flat)
-        fft_fill_twist(plan, (long double *)(void *)(scratch + bytes));
+        fft_fill_twist(plan, (fc_wide *)(void *)(scratch + bytes));
     for (ptrdiff_t row = 0; plan->folded && row < R; row++) {
-        long double re, im;
+        fc_wide re, im;
         fc_root_of_one(row, 4 * R, &re, &im);
-        fft_put((char *)plan->axis[1].turn, plan->size, 2 * row, re);
-        fft_put((char *)plan->axis[1].turn, plan->size, 2 * row + 1, -im);
+        fft_put((char *)plan->axis[1].turn, plan->size, 2 * row, re.head + re.tail);
+        fft_put((char *)plan->axis[1].turn, plan->size, 2 * row + 1, -(im.head + im.tail));
     }
     if (taps)
         fc_fft_learn(plan, scratch, taps);

@@ -11,7 +11,11 @@ FC_API int fc_fft_radices(ptrdiff_t n, int radix[FC_FFT_PASSES]);
 /* One row of n points is taken as so many rows, of n / rows columns, nearly square; 0: n is no such product */
 FC_API ptrdiff_t fc_fft_rows(ptrdiff_t n);
 
-/* fft_roots.c: exp(-2 pi i p / n), 0 <= p < n < 2^60 */
-FC_API void fc_root_of_one(ptrdiff_t p, ptrdiff_t n, long double *re, long double *im);
+/* head + tail, at most 1. head is a multiple of 2^-25 and tail at most as large as that, so that products of two heads are exact, and
+ * sums of two such products. */
+typedef struct { double head, tail; } fc_wide;
+
+/* fft_roots.c: exp(-2 pi i p / n), 0 <= p < n < 2^49 */
+FC_API void fc_root_of_one(ptrdiff_t p, ptrdiff_t n, fc_wide *re, fc_wide *im);
 
 #endif
