@@ -91,7 +91,8 @@ enum {
     WINOGRAD_CALL = 1000,                     /* an image and group take more than in products.c; */
     WINOGRAD_VALUE = 18,                      /* a value of all channels and kernels; */
     WINOGRAD_PACK = 5,                        /* packing a tap of a channel there; */
-    WINOGRAD_LEARN = 6,                       /* a value of so many channels of a kernel, */
+    WINOGRAD_LEARN = 12,                      /* a value of so many channels of a kernel, */
+    WINOGRAD_LEARN_PARTS = 30,                /* if the kernel has parts along both axes (both: Intel Xeon with AMX), */
     WINOGRAD_LEARN_LINE = 8,                  /* and of one of a single line besides, */
     WINOGRAD_AT_ONCE = 192,                   /* of so many tiles, and of more, */
     WINOGRAD_LEARN_NEAR = 20,                 /* which have them all in memory that is */

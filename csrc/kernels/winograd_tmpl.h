@@ -141,9 +141,9 @@ FC_INLINE void NAME(winograd_store)(const int m, T *to, const VT y[])
     }
 }
 
-/* zeros += 0 * y, which is NaN where a sum is not finite */
-FC_INLINE void NAME(winograd_out_at)(const int rows, const int cols, T *to, ptrdiff_t ts, const T *v, const fc_winograd_sums *g,
-                                     const NAME(point_powers) * c, VT *zeros)
+/* n lanes, the others are zero. zeros += 0 * y, which is NaN where a sum is not finite */
+FC_INLINE void NAME(winograd_out_at)(const int rows, const int cols, T *to, ptrdiff_t ts, const T *v, ptrdiff_t n,
+                                     const fc_winograd_sums *g, const NAME(point_powers) * c, VT *zeros)
 {
     const int R = rows ? 2 * rows + 2 : 1, C = cols ? 2 * cols + 2 : 1, M = rows ? 2 * rows : 1, N = cols ? 2 * cols : 1;
     const VT bias = vsplat((T)g->bias), low = vsplat((T)g->low), high = vsplat((T)g->high);
@@ -151,7 +151,7 @@ FC_INLINE void NAME(winograd_out_at)(const int rows, const int cols, T *to, ptrd
     EACH(s, C) {
         VT d[NAME(MOST_POINTS)], y[NAME(MOST_POINTS)];
         EACH(r, R)
-            d[r] = vload(v + (r * C + s) * g->point);
+            d[r] = vloadn(v + (r * C + s) * g->point, n);
         NAME(winograd_sums)(rows, y, d, c);
         EACH(r, M)
             half[r][s] = y[r];
@@ -174,15 +174,12 @@ FC_INLINE int NAME(winograd_out_of)(const int rows, const int cols, T *to, ptrdi
 {
     const NAME(point_powers) c = NAME(powers_of)(&g->points);
     const int N = cols ? 2 * cols : 1;
-    VT zeros = vzero(), last = vzero();
+    VT zeros = vzero();
     ptrdiff_t j = 0;
     for (; j + VLEN <= g->tiles; j += VLEN)
-        NAME(winograd_out_at)(rows, cols, to + N * j, ts, v + j, g, &c, &zeros);
+        NAME(winograd_out_at)(rows, cols, to + N * j, ts, v + j, VLEN, g, &c, &zeros);
     if (j < g->tiles)
-        NAME(winograd_out_at)(rows, cols, to + N * j, ts, v + j, g, &c, &last);
-    T lane[FC_VLEN];
-    vstore(lane, last);
-    zeros += vloadn(lane, g->tiles - j); /* others are of no tile */
+        NAME(winograd_out_at)(rows, cols, to + N * j, ts, v + j, g->tiles - j, g, &c, &zeros);
     return vbelow(zeros, vzero());
 }
 

@@ -22,6 +22,7 @@
  * depends on neither, so the bits are the same for any number of threads and any batch.
  */
 #include "layers/products.h"
+#include <string.h>
 
 /* ---- plan ------------------------------------------------------------------------------------- */
 
@@ -120,14 +121,16 @@ static products products_plan(const layer *l)
     return d;
 }
 
+static ptrdiff_t products_packed(const products *d) { return plus(d->packed, 2 * d->l->lanes); } /* read beyond */
+
 static void products_lay_parts(const products *d, fc_room *r, tile *t)
 {
     const layer *l = d->l;
     ptrdiff_t phases = products_phases(d), parts = parts_of(times(d->t.channels, l->taps), d->y.part);
     t->sums = fc_part(r, "sums", times(d->sums_rows, d->sums_row), l->size);
     t->w = fc_part(r, "weights", l->g->halves ? times(l->fc->rows, products_weights(d)) : 0, l->size);
-    if (!d->in_place) /* read beyond */
-        t->packed = fc_part(r, "packed", plus(d->packed, 2 * l->lanes), l->size);
+    if (!d->in_place)
+        t->packed = fc_part(r, "packed", products_packed(d), l->size);
     t->run = fc_part(r, "runs", d->pack.most_runs, sizeof *t->run);
     t->panel = fc_part(r, "panels", plus(times(fc_phases(l), d->most_vectors), 1), sizeof *t->panel);
     t->panels = fc_part(r, "panels of phases", phases, sizeof *t->panels);
@@ -233,6 +236,19 @@ ptrdiff_t fc_products_bytes(const layer *l)
     return plus(tables.bytes, times(d.threads, d.thread_bytes));
 }
 
+/* What is packed, of all threads: idle lanes read beyond it, and what they find may be subnormal, with which an fma takes a hundred
+ * times as long on some CPUs */
+static void products_clear(const products *d)
+{
+    for (int slot = 0; slot < d->threads && !d->in_place; slot++) {
+        fc_room room = fc_room_at(d->scratch, d->thread_bytes, slot);
+        tile t;
+        products_lay_parts(d, &room, &t);
+        memset(t.packed, 0, (size_t)(products_packed(d) * d->l->size));
+        fc_close(&room);
+    }
+}
+
 static void products_run(products *d, fc_room *tables)
 {
     const layer *l = d->l;
@@ -241,6 +257,8 @@ static void products_run(products *d, fc_room *tables)
     fc_make_bands(d);
     for (phase *q = d->t.phase; q < d->t.phase + products_phases(d); q++)
         q->part = min(d->y.part_channels * power_of_two(min(l->most_taps / q->taps, d->most_spans)) * q->taps, d->y.part);
+    if (!l->g->plan)
+        products_clear(d);
     fc_run_or_plan(l->g, (fc_conv_plan){FC_PRODUCTS, d->threads, d->chunks, d->t.phase->part}, products_block, d);
     fc_close(tables);
 }

@@ -295,12 +295,18 @@ static ptrdiff_t weight_sums(const weight *d)
     return times(plus(times(times(d->vectors, rows), d->l->taps), d->l->lanes), d->l->lanes);
 }
 
-static void weight_lay_parts(const weight *d, fc_room *r, block *b)
+/* Of x, which is written beyond */
+static ptrdiff_t weight_packed(const weight *d)
 {
     const ptrdiff_t channels = d->lanes_of_x ? times(d->vectors, d->l->lanes) : d->l->g->channels;
+    return plus(times(channels, d->pack.plane), 2 * d->l->lanes);
+}
+
+static void weight_lay_parts(const weight *d, fc_room *r, block *b)
+{
     const ptrdiff_t outputs = times(d->tall, d->wide), part = times(d->part, d->wide), vlen = d->l->lanes, size = d->l->size;
-    if (d->packed) /* written beyond */
-        b->packed = fc_part(r, "x", plus(times(channels, d->pack.plane), 2 * vlen), size);
+    if (d->packed)
+        b->packed = fc_part(r, "x", weight_packed(d), size);
     if (d->each || !d->lanes_of_x)
         b->turned = fc_part(r, "pixels of dy", times(times(d->lanes_of_x ? 1 : d->vectors, outputs), vlen), size);
     b->sums = fc_part(r, "sums", weight_sums(d), size);
@@ -335,6 +341,8 @@ static void weight_chunk(void *context, ptrdiff_t index, int slot)
         m.c = g->out + ((s.group * g->kernels + s.row) * g->channels + s.lane) * d->l->size;
         m.cs = g->channels;
     }
+    if (d->share > 1) /* idle lanes read beyond the last pixel: nothing subnormal, which is slow */
+        memset(b.packed, 0, (size_t)(weight_packed(d) * d->l->size));
     if (d->each)
         memset(b.sums, 0, (size_t)(weight_sums(d) * d->l->size));
     else

@@ -65,7 +65,9 @@ static double winograd_cost(const layer *l, int pairs)
     const ptrdiff_t lanes = max(winograd_lanes(tiles, WINOGRAD_LANES), WINOGRAD_LANES); /* fewer wait for values of kernels */
     const double products = (double)(planes * lanes) / WINOGRAD_LANES;
     const double bytes = made * channels * kernels * (double)l->size;
-    const int learn = tiles * planes <= WINOGRAD_AT_ONCE ? WINOGRAD_LEARN
+    const int parts = points.rows && points.cols && winograd_parts(&axis[ROWS]) * winograd_parts(&axis[COLS]) > 1;
+    const int at_once = parts ? WINOGRAD_LEARN_PARTS : WINOGRAD_LEARN;
+    const int learn = tiles * planes <= WINOGRAD_AT_ONCE ? at_once
                       : bytes < WINOGRAD_NEAR            ? WINOGRAD_LEARN_NEAR
                                                          : WINOGRAD_LEARN_FAR;
     const int line = points.rows && points.cols ? 0 : WINOGRAD_LEARN_LINE;

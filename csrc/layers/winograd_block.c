@@ -11,12 +11,16 @@
  *      out        the outputs of a run of tiles, as rows
  */
 #include "layers/winograd.h"
+#include <string.h>
+
+static ptrdiff_t winograd_packed(const winograd *d) { return plus(d->pack.plane, d->m[COLS] * d->l->lanes); } /* read beyond */
+static ptrdiff_t winograd_row_values(const winograd *d) { return (d->m[COLS] + 2) * d->value; }
 
 void fc_winograd_lay_parts(const winograd *d, fc_room *r, block *b)
 {
     const layer *l = d->l;
-    b->packed = fc_part(r, "packed", plus(d->pack.plane, d->m[COLS] * l->lanes), l->size); /* read beyond */
-    b->values = fc_part(r, "values of rows", (d->m[COLS] + 2) * d->value, l->size);
+    b->packed = fc_part(r, "packed", winograd_packed(d), l->size);
+    b->values = fc_part(r, "values of rows", winograd_row_values(d), l->size);
     b->run = fc_part(r, "runs", d->pack.most_runs, sizeof *b->run);
     b->in = fc_part(r, "values of tiles", times(d->values, d->in_point), l->size);
     b->products = fc_part(r, "products", times(d->values, d->out_point), l->size);
@@ -203,6 +207,8 @@ void fc_winograd_block(void *context, ptrdiff_t index, int slot)
     b.planes = next_piece(&index, d->all_planes, d->planes, &b.plane);
     b.runs = d->flat ? 1 : b.area.rows;
     b.tiles = b.area.rows / b.runs * b.area.cols;
+    memset(b.packed, 0, (size_t)(winograd_packed(d) * l->size)); /* idle lanes read it: nothing subnormal, which is slow */
+    memset(b.values, 0, (size_t)(winograd_row_values(d) * l->size));
     winograd_in(d, &b, group);
     const ptrdiff_t quads = parts_of(l->kernels, FC_QUAD), end = min(quads * (share + 1) / d->shares * FC_QUAD, l->kernels);
     for (ptrdiff_t k = quads * share / d->shares * FC_QUAD, n; k < end; k += n) {
