@@ -118,6 +118,11 @@ def of_rank(rank):
 MADE = {
     "Cat": ({}, (4, 3)),
     "Dropout": ({"p": 0}, (4, 3)),
+    **{f"Dropout{rank}d": ({"p": 0}, (2, 4, *DIMS[rank])) for rank in DIMS},
+    "StochasticDepth": ({"p": 0, "mode": "row"}, (4, 3)),
+    "ChannelShuffle": ({"groups": 2}, (2, 4, 3)),
+    "PixelShuffle": ({"upscale_factor": 2}, (2, 4, 3, 3)),
+    "Upsample": ({"scale_factor": 2}, (2, 4, 3)),
     "Flatten": ({}, (4, 3)),
     "Hardtanh": ({"min_val": -1, "max_val": 1}, (4, 3)),
     "Identity": ({}, (4, 3)),
@@ -221,12 +226,13 @@ NOT_CALLED = {
     "nn.read_weights",
     "nn.from_torch",
     "nn.Add",
+    "nn.Mul",
     "nn.Module",
     "nn.Sequential",
     *(f"nn.{name}.{m}" for name in LAYERS for m in UNASKED),
     *(
         f"nn.{name}.{m}"
-        for name in ("Add", "Cat", "Graph", "Module")
+        for name in ("Add", "Cat", "Graph", "Module", "Mul")
         for m in ("__call__", "forward", "backward", "gradient")
     ),
     *(f"nn.{name}.{m}" for name in ("Graph", "Sequential") for m in ("folded", "summary", "layers")),

@@ -15,6 +15,7 @@ import pytest
 from cases import reals
 
 from fastconv import learning, nn
+from fastconv.nn import activations, merging, reshaping
 
 SIZE = {1: (9,), 2: (9, 8), 3: (6, 5, 7)}
 
@@ -33,6 +34,20 @@ LAYERS = {
     "Flatten": (lambda lib, **_: lib.Flatten(), (2, 3, 4, 5)),
     "Flatten, some": (lambda lib, **_: lib.Flatten(0, 2), (2, 3, 4, 5)),
     "Dropout": (lambda lib, **_: lib.Dropout(0.3), (2, 3)),
+    "Dropout1d": (lambda lib, **_: lib.Dropout1d(0.3), (2, 3, 4)),
+    "Dropout2d": (lambda lib, **_: lib.Dropout2d(0.3), (2, 3, 4, 2)),
+    "Dropout3d": (lambda lib, **_: lib.Dropout3d(0.3), (2, 3, 4, 2, 2)),
+    "ChannelShuffle": (lambda lib, **_: lib.ChannelShuffle(3), (2, 12, 4, 5)),
+    "PixelShuffle": (lambda lib, **_: lib.PixelShuffle(3), (2, 18, 4, 5)),
+    "PixelShuffle, unbatched": (lambda lib, **_: lib.PixelShuffle(2), (4, 4, 5)),
+    **{f"Upsample, {mode}, {size or scale}, {corners}": (
+        lambda lib, size=size, scale=scale, mode=mode, corners=corners, **_: lib.Upsample(size, scale, mode, corners),
+        (2, 3, *SIZE[rank]))
+       for mode, rank, corners in [("nearest", 2, None), ("nearest", 3, None), ("nearest-exact", 2, None),
+                                   ("linear", 1, False), ("linear", 1, True), ("bilinear", 2, False),
+                                   ("bilinear", 2, True), ("trilinear", 3, None)]
+       for size, scale in [(None, 2), (None, 1.7), (None, 0.45), (13, None), (1, None)]},
+    "Upsample, again": (lambda lib, **_: lib.Upsample(None, (1.7, 0.6), "bilinear", False, True), (2, 3, 9, 8)),
     "Linear": (lambda lib, **how: lib.Linear(6, 4, **how), (3, 6)),
     "Linear, more axes": (lambda lib, **how: lib.Linear(6, 4, False, **how), (2, 3, 6)),
     "BatchNorm1d of rows": (lambda lib, **how: lib.BatchNorm1d(3, **how), (4, 3)),
@@ -75,7 +90,7 @@ def test_layers_beside_torch(name):
     assert y.dtype == np.float64
 
 
-LEARNING = [name for name in LAYERS if name != "Dropout"]
+LEARNING = [name for name in LAYERS if "Dropout" not in name]
 
 
 @pytest.mark.parametrize("name", LEARNING)
@@ -106,6 +121,69 @@ def test_dropout_learns():
     assert set(np.unique(y)) == {0, 1 / 0.75} and 0.2 < np.mean(y == 0) < 0.3
     np.testing.assert_array_equal(layer.backward(x), y)
     assert not nn.Dropout(1).forward(x).any()
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_channels_are_dropped_as_a_whole(rank):
+    layer, x = getattr(nn, f"Dropout{rank}d")(0.25, seed=0), np.ones((9, 40, *SIZE[rank]))
+    y = layer.forward(x)
+    assert {tuple(np.unique(channel)) for channel in y.reshape(360, -1)} == {(0,), (1 / 0.75,)}
+    assert 0.15 < np.mean(y == 0) < 0.35
+    np.testing.assert_array_equal(layer.backward(x), y)
+    assert {len(np.unique(channel)) for channel in layer.forward(x[0]).reshape(-1, x[0, 0, 0].size)} == {1}
+
+
+def test_samples_are_dropped_as_a_whole():
+    x = np.ones((200, 3, 2))
+    for layer, kinds in (nn.StochasticDepth(0.5, seed=0), 2), (nn.StochasticDepth(0.5, "batch", seed=0), 1):
+        y = layer.forward(x)
+        assert len({tuple(sample.ravel()) for sample in y}) == kinds
+        np.testing.assert_array_equal(layer.backward(x), y)
+        np.testing.assert_array_equal(layer(x), x)
+
+
+# Layers that take several arrays, or that from_torch makes of functions, and shapes for them.
+OTHERS = {
+    "Mul": (nn.Mul(), [(2, 3, 4, 5), (2, 3, 1, 1)]),
+    "Mul of three": (nn.Mul(), [(2, 1, 4), (3, 1), (2, 3, 4)]),
+    "ExpandAs": (merging.ExpandAs(), [(2, 3, 1), (2, 3, 4)]),
+    "Affine": (activations.Affine(-2, 0.5), [(2, 3)]),
+    "View": (reshaping.View([(1, 2, (1,)), -1, (2, 1, (0, 2))]), [(2, 6, 5)]),
+    "Squeeze": (reshaping.Squeeze((0, 1, -1)), [(1, 3, 1)]),
+    "Permute": (reshaping.Permute((2, 0, -2)), [(2, 3, 4)]),
+    "Swap": (reshaping.Swap(0, -1), [(2, 3, 4)]),
+    "Part": (reshaping.Part([0, "...", None, (1, None, 2)]), [(2, 3, 4)]),
+    "Chunk": (reshaping.Chunk(2, 1, -1), [(2, 5)]),
+    "Mean": (reshaping.Mean((2, 3)), [(2, 3, 4, 5)]),
+    "Mean, kept": (reshaping.Mean((-1, 0), True), [(2, 3, 4)]),
+    "Mean of all": (reshaping.Mean(), [(2, 3, 4)]),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_gradients_are_differences(name, tmp_path):
+    layer, shapes = OTHERS[name]
+    rng = np.random.default_rng(0)
+    xs = [rng.uniform(0.5, 2, shape) for shape in shapes]
+    y = layer.forward(*xs)
+    grad = rng.uniform(-1, 1, y.shape)
+    found = layer.backward(grad)
+    for x, g in zip(xs, found if len(xs) > 1 else [found], strict=True):
+        assert g.shape == x.shape
+        for at in np.ndindex(x.shape):
+            ends, kept = [], x[at]
+            for step in -1e-6, 1e-6:
+                x[at] = kept + step
+                ends.append(np.sum(grad * layer(*xs)))
+            x[at] = kept
+            assert (ends[1] - ends[0]) / 2e-6 == pytest.approx(g[at], abs=1e-7)
+    layer.save(tmp_path / "layer")
+    again = type(layer).load(tmp_path / "layer")
+    assert repr(again) == repr(layer)
+    np.testing.assert_array_equal(again(*xs), y)
+    half = layer(*(x.astype("float16") for x in xs))
+    assert half.dtype == np.float16
+    np.testing.assert_allclose(half, y, rtol=4e-3)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

@@ -2,9 +2,10 @@
 """Convolution layers on NumPy arrays: what deep learning calls convolution, which is correlation with channels. And
 what else a network of them is made of."""
 
-from fastconv.nn.activations import Dropout, Flatten, Hardtanh, Identity, ReLU, ReLU6, Softmax
+from fastconv.nn.activations import Hardtanh, Identity, ReLU, ReLU6, Softmax
 from fastconv.nn.convert import from_torch
 from fastconv.nn.curves import GELU, Hardsigmoid, Hardswish, LeakyReLU, Sigmoid, SiLU, Tanh
+from fastconv.nn.dropping import Dropout, Dropout1d, Dropout2d, Dropout3d, StochasticDepth
 from fastconv.nn.explaining import Explanation, explain
 from fastconv.nn.files import read_weights
 from fastconv.nn.folding import fold, unfold
@@ -25,9 +26,10 @@ from fastconv.nn.gradients import (
     conv3d_weight,
 )
 from fastconv.nn.linear import BatchNorm1d, BatchNorm2d, BatchNorm3d, Linear
+from fastconv.nn.merging import Add, Cat, Mul
 from fastconv.nn.module import Module
 from fastconv.nn.modules import Conv1d, Conv2d, Conv3d
-from fastconv.nn.networks import Add, Cat, Graph, Sequential
+from fastconv.nn.networks import Graph, Sequential
 from fastconv.nn.optim import SGD, Parameter
 from fastconv.nn.pointwise import activate
 from fastconv.nn.pooling import (
@@ -72,6 +74,8 @@ from fastconv.nn.pools import (
     MaxPool2d,
     MaxPool3d,
 )
+from fastconv.nn.reshaping import ChannelShuffle, Flatten, PixelShuffle
+from fastconv.nn.resizing import Upsample
 from fastconv.nn.transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from fastconv.nn.transposed_layers import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 
@@ -92,6 +96,7 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Cat",
+    "ChannelShuffle",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -99,6 +104,9 @@ __all__ = [
     "ConvTranspose2d",
     "ConvTranspose3d",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
     "Explanation",
     "Flatten",
     "Gradients",
@@ -113,14 +121,18 @@ __all__ = [
     "MaxPool2d",
     "MaxPool3d",
     "Module",
+    "Mul",
     "Parameter",
+    "PixelShuffle",
     "ReLU",
     "ReLU6",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "StochasticDepth",
     "Tanh",
+    "Upsample",
     "activate",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool1d_backward",

@@ -9,16 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from typing_extensions import TypeVar as TypeVarWithDefault
 
-from fastconv.nn.activations import Dropout, Flatten, Hardtanh, Identity, ReLU, ReLU6, Softmax
+from fastconv.nn.activations import Hardtanh, Identity, ReLU, ReLU6, Softmax
 from fastconv.nn.convert import from_torch
 from fastconv.nn.curves import GELU, Hardsigmoid, Hardswish, LeakyReLU, Sigmoid, SiLU, Tanh
+from fastconv.nn.dropping import Dropout, Dropout1d, Dropout2d, Dropout3d, StochasticDepth
 from fastconv.nn.explaining import Explanation, explain
 from fastconv.nn.files import read_weights
 from fastconv.nn.gradients import Gradients, conv1d_backward, conv2d_backward, conv3d_backward
 from fastconv.nn.linear import BatchNorm1d, BatchNorm2d, BatchNorm3d, Linear
+from fastconv.nn.merging import Add, Cat, Mul
 from fastconv.nn.module import Module
 from fastconv.nn.modules import Conv1d, Conv2d, Conv3d
-from fastconv.nn.networks import Add, Cat, Graph, Sequential
+from fastconv.nn.networks import Graph, Sequential
 from fastconv.nn.optim import SGD, Parameter
 from fastconv.nn.pooling import (
     adaptive_avg_pool1d,
@@ -62,6 +64,8 @@ from fastconv.nn.pools import (
     MaxPool2d,
     MaxPool3d,
 )
+from fastconv.nn.reshaping import ChannelShuffle, Flatten, PixelShuffle
+from fastconv.nn.resizing import Upsample
 from fastconv.nn.transposed_layers import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from fastconv.typing import (
     Accuracy,
@@ -94,6 +98,7 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Cat",
+    "ChannelShuffle",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -101,6 +106,9 @@ __all__ = [
     "ConvTranspose2d",
     "ConvTranspose3d",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
     "Explanation",
     "Flatten",
     "Gradients",
@@ -115,14 +123,18 @@ __all__ = [
     "MaxPool2d",
     "MaxPool3d",
     "Module",
+    "Mul",
     "Parameter",
+    "PixelShuffle",
     "ReLU",
     "ReLU6",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "StochasticDepth",
     "Tanh",
+    "Upsample",
     "activate",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool1d_backward",

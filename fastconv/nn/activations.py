@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Layers without weights: activations, and those that hand x on in another shape, or in part."""
+"""Layers without weights whose outputs have the shape of x: activations, and numbers times x."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.layers import as_clamp
-from fastconv.arguments.values import as_index, as_real, compute_dtype, generator
+from fastconv.arguments.values import as_index, as_real, compute_dtype
 from fastconv.nn.module import Activated, Module, masked, passed
 
-__all__ = ["Dropout", "Flatten", "Hardtanh", "Identity", "ReLU", "ReLU6", "Softmax"]
+__all__ = ["Hardtanh", "Identity", "ReLU", "ReLU6", "Softmax"]
 
 Array = NDArray[Any]
 
@@ -148,77 +148,37 @@ class Softmax(Module):
         return {"dim": self.dim}
 
 
-class Flatten(Module):
-    """The axes from `start_dim` to `end_dim` as one.
+class Affine(Module):
+    """x times a number, and another added: what a network does with constants.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from fastconv import nn
-    >>> nn.Flatten()(np.ones((2, 3, 4))).shape
-    (2, 12)
+    >>> from fastconv.nn.activations import Affine
+    >>> Affine(2, -1)(np.array([1.0, 3.0]))
+    array([1., 5.])
     """
 
-    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        self.start_dim, self.end_dim = as_axis(start_dim, "start_dim"), as_axis(end_dim, "end_dim")
+    def __init__(self, factor: float = 1.0, shift: float = 0.0) -> None:
+        try:
+            self.factor, self.shift = float(factor), float(shift)
+        except (TypeError, ValueError, OverflowError):
+            raise TypeError(f"factor and shift must be numbers; got {factor!r} and {shift!r}") from None
 
     def __call__(self, x: ArrayLike) -> Array:
-        """x in another shape: no copy, if it is contiguous."""
-        a = as_real(x, "x")
-        first, last = (d + a.ndim if d < 0 else d for d in (self.start_dim, self.end_dim))
-        if not 0 <= first <= last < a.ndim:
-            raise ValueError(f"x of shape {a.shape} has no axes from {self.start_dim} to {self.end_dim}")
-        return a.reshape(*a.shape[:first], math.prod(a.shape[first : last + 1]), *a.shape[last + 1 :])
+        """Numbers of x's dtype; integers are taken as float64."""
+        y, dtype = floats(x)
+        y = y if self.factor == 1 else y * y.dtype.type(self.factor)
+        y = y if self.shift == 0 else y + y.dtype.type(self.shift)
+        return y.astype(dtype, copy=False)
 
     def gradient(self, x: Array, grad: Array, needs_input: bool) -> Array:
-        return grad.reshape(x.shape)
-
-    def _options(self) -> dict[str, Any]:
-        return {"start_dim": self.start_dim, "end_dim": self.end_dim}
-
-
-class Dropout(Identity):
-    """x as it is; in training, `forward`, a part `p` of its elements are zero and the others larger (Srivastava and
-    others, Dropout, 2014).
-
-    Parameters
-    ----------
-    p : float
-        From 0 to 1, how probable a zero is.
-    seed : int or numpy.random.Generator, optional
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastconv import nn
-    >>> layer = nn.Dropout(0.5, seed=0)
-    >>> layer(np.ones(4)), layer.forward(np.ones(4))
-    (array([1., 1., 1., 1.]), array([2., 0., 0., 0.]))
-    """
-
-    def __init__(self, p: float = 0.5, *, seed: Any = None) -> None:
-        if not isinstance(p, (int, float, np.integer, np.floating)):
-            raise TypeError(f"p must be a number; got {p!r}")
-        if not 0 <= p <= 1:
-            raise ValueError(f"p must be a number from 0 to 1; got {p!r}")
-        self.p, self._rng = float(p), generator(seed)
-
-    def forward(self, x: ArrayLike) -> Array:
-        """x with some elements zero, remembered for `backward`."""
-        a = super().forward(x)
-        dtype = a.dtype if a.dtype.kind == "f" else np.dtype(np.float64)
-        kept = (self._rng.random(a.shape) >= self.p) * dtype.type(0 if self.p == 1 else 1 / (1 - self.p))
-        self._seen = a, a.shape, kept
-        y: Array = a * kept
-        return y
-
-    def gradient(self, x: Array, grad: Array, needs_input: bool) -> Array:
-        assert self._seen is not None
-        result: Array = grad * self._seen[2]
+        """The gradient times the factor."""
+        result: Array = grad * grad.dtype.type(self.factor)
         return result
 
     def _options(self) -> dict[str, Any]:
-        return {"p": self.p}
+        return {"factor": self.factor, "shift": self.shift}
 
 
 def floats(x: ArrayLike) -> tuple[Array, np.dtype[Any]]:

@@ -26,6 +26,11 @@ class Ending(Weighted):
 
     transposed: ClassVar[bool] = False  # whether the weight's first axis is that of inputs
 
+    @property
+    def out_channels(self) -> int:
+        """How many channels the output has."""
+        raise NotImplementedError
+
     def _initial(
         self, channels: tuple[int, int], kernel_size: IntOrTuple, groups: int, bias: bool, dtype: DTypeLike, seed: Any
     ) -> tuple[Array, Array | None, int]:

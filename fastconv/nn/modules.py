@@ -138,6 +138,11 @@ class _Conv(Ending):
         self._known: _Known | None = None
         self._hold(arrays["weight"], first)
 
+    @property
+    def out_channels(self) -> int:
+        """How many channels the output has."""
+        return len(self.weight)
+
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None, *, add: ArrayLike | None = None) -> NDArray[Any]:
         """The layer's output for x; nothing is remembered. add: as for `conv2d`."""
         return self._computed(x, self.activation, out, add)

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
@@ -15,11 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from fastconv.arguments.layer_geometry import check_size
 from fastconv.arguments.layers import as_size
 from fastconv.arguments.values import as_flag, as_real
-from fastconv.nn.activations import Identity, as_axis
-from fastconv.nn.module import Activated, Module, options_of, restored
+from fastconv.nn.activations import Identity
+from fastconv.nn.merging import Add, ConvAdd, Merge
+from fastconv.nn.module import Module, options_of, restored
 from fastconv.nn.optim import Parameter
 
-__all__ = ["Add", "Cat", "Graph", "Sequential"]
+__all__ = ["Graph", "Sequential"]
 
 Array = NDArray[Any]
 INPUT = "x"  # the name of what a network is given
@@ -248,114 +247,6 @@ class Sequential(Graph):
         else:
             named = {str(i): layer for i, layer in enumerate(layers)}
         self._lay(_flat({name: (layer, before) for before, (name, layer) in zip([INPUT, *named], named.items())}))
-
-
-class Merge(Module):
-    """A layer that takes several outputs."""
-
-    def forward(self, *xs: ArrayLike) -> Array:
-        """The output, with the shapes of what it was made of remembered."""
-        y = self(*xs)
-        self._seen = [as_real(x, "x").shape for x in xs], y.shape
-        return y
-
-
-class Add(Merge):
-    """The sum of arrays of one shape.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastconv import nn
-    >>> nn.Add()(np.ones(2), np.ones(2))
-    array([2., 2.])
-    """
-
-    def __call__(self, *xs: ArrayLike) -> Array:
-        """The sum."""
-        arrays = _several(xs)
-        if len({a.shape for a in arrays}) > 1:
-            raise ValueError(f"xs must be of one shape; got {', '.join(str(a.shape) for a in arrays)}")
-        return functools.reduce(operator.add, arrays)
-
-    def gradient(self, x: Any, grad: Array, needs_input: bool) -> Any:
-        return (grad,) * len(x)
-
-
-class Cat(Merge):
-    """Arrays behind each other along an axis: channels, by default.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastconv import nn
-    >>> nn.Cat()(np.ones((1, 2, 4)), np.ones((1, 3, 4))).shape
-    (1, 5, 4)
-    """
-
-    def __init__(self, dim: int = 1) -> None:
-        self.dim = as_axis(dim, "dim")
-
-    def __call__(self, *xs: ArrayLike) -> Array:
-        """The longer array."""
-        arrays = _several(xs)
-        try:
-            return np.concatenate(arrays, self.dim)
-        except ValueError as error:
-            shapes = ", ".join(str(a.shape) for a in arrays)
-            raise ValueError(f"xs must fit along axis dim={self.dim}; got {shapes}") from error
-
-    def gradient(self, x: Any, grad: Array, needs_input: bool) -> Any:
-        return np.split(grad, np.cumsum([shape[self.dim] for shape in x[:-1]]), self.dim)
-
-    def _options(self) -> dict[str, Any]:
-        return {"dim": self.dim}
-
-
-class ConvAdd(Merge):
-    """A convolution and the sum with what comes second, in one pass: what `folded` makes of both. It does not learn.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastconv import nn
-    >>> x = np.ones((1, 2, 4, 4), np.float32)
-    >>> network = nn.Graph({"conv": (nn.Conv2d(2, 2, 1, seed=0), "x"), "add": (nn.Add(), "conv", "x")})
-    >>> len(network.folded()), bool(np.allclose(network.folded()(x), network(x)))
-    (1, True)
-    """
-
-    def __init__(self, conv: Module) -> None:
-        self.conv, self.activation = conv, conv.activation
-
-    def __call__(self, *xs: ArrayLike) -> Array:
-        """The sum."""
-        x, add = xs
-        return self.conv(x, add=add)
-
-    def parameters(self) -> list[Parameter]:
-        """Those of the convolution."""
-        return self.conv.parameters()
-
-    def _with(self, after: Module) -> Module | None:
-        whole = self.conv._with(after) if isinstance(after, Activated) else None
-        return None if whole is None else ConvAdd(whole)
-
-    def _options(self) -> dict[str, Any]:
-        return {"conv": options_of(self.conv)}
-
-    @classmethod
-    def _restored(cls, options: dict[str, Any], arrays: dict[str, Any], engine: dict[str, Any]) -> Self:
-        return cls(restored(Module, options["conv"], arrays, engine))
-
-    def __repr__(self) -> str:
-        return f"{self.conv!r} + another"
-
-
-def _several(xs: tuple[ArrayLike, ...]) -> list[Array]:
-    if not xs:
-        raise ValueError("xs must be one array at least; got none")
-    return [as_real(x, "xs") for x in xs]
 
 
 def _flat(steps: Mapping[str, tuple[Any, ...]]) -> Steps:

@@ -34,7 +34,7 @@ Array = NDArray[Any]
 MOST = 2**12  # elements along an axis of the x that arguments are tried with
 
 
-class _Pool(Module):
+class Pool(Module):
     """A function of the windows of x. `how`: its arguments."""
 
     function: str
@@ -61,7 +61,7 @@ class _Pool(Module):
         return self.how
 
 
-class _MaxPool(_Pool):
+class _MaxPool(Pool):
     function = "max_pool"
 
     def __init__(
@@ -81,7 +81,7 @@ class _MaxPool(_Pool):
         max_pool_arguments(self.rank, x, **self.how, return_indices=False, out=None)
 
 
-class _AvgPool(_Pool):
+class _AvgPool(Pool):
     function = "avg_pool"
 
     def __init__(
@@ -101,7 +101,7 @@ class _AvgPool(_Pool):
         avg_pool_arguments(self.rank, x, **self.how, out=None)
 
 
-class _Adaptive(_Pool):
+class _Adaptive(Pool):
     def __init__(self, output_size: Any, *, layout: Layout | None = None) -> None:
         self.how = {"output_size": output_size, "layout": layout}
         average = self.function == "adaptive_avg_pool"

@@ -110,6 +110,11 @@ class _ConvTranspose(Ending):
         self._engine = functional.as_engine("auto", accuracy, threads)
         self._hold(arrays["weight"], first)
 
+    @property
+    def out_channels(self) -> int:
+        """How many channels the output has."""
+        return int(self.weight.shape[1] * self._how["groups"])
+
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The layer's output for x."""
         return self._computed(x, self.activation, out)
