@@ -33,7 +33,8 @@ if not any((CHECKOUT / "fastconv" / f"_core{suffix}").exists() for suffix in EXT
 import fastconv  # noqa: E402
 
 # A run in the background ignores what a terminal sends. The programs that tests interrupt would ignore it, too.
-for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    number = getattr(signal, name, signal.SIGINT)  # Windows has no SIGHUP
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, handler)
 
@@ -42,6 +43,9 @@ settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
 settings.load_profile("ci" if "CI" in os.environ else "local")
 
 SEED = int(os.environ.get("FASTCONV_TEST_SEED") or np.random.SeedSequence().generate_state(1)[0])
+
+
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no fork, alarm, mprotect or getrusage")
 
 
 def only_deep(*values):
@@ -56,7 +60,8 @@ def pytest_cmdline_main(config):
     alone = options.usepdb or config.args_source is not config.ArgsSource.TESTPATHS
     shares = "PYTEST_XDIST_WORKER" in os.environ  # one of those that the tests are shared among
     if not alone and not shares and getattr(options, "numprocesses", 0) is None:
-        options.numprocesses, options.dist = len(os.sched_getaffinity(0)), "worksteal"
+        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        options.numprocesses, options.dist = cpus, "worksteal"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,7 +13,7 @@ from itertools import pairwise
 import cases
 import numpy as np
 import pytest
-from conftest import only_deep
+from conftest import only_deep, posix
 
 import fastconv
 
@@ -202,6 +202,7 @@ def in_child(compute, seconds=30):
 forks = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
 
+@posix
 @forks
 def test_fork(work):
     compute, expected = work
@@ -211,6 +212,7 @@ def test_fork(work):
         cases.assert_same_bits(compute(), expected)
 
 
+@posix
 @forks
 def test_fork_of_a_fork(work):
     compute, expected = work
@@ -222,6 +224,7 @@ def test_fork_of_a_fork(work):
     assert in_child(and_grandchild) == expected.tobytes()
 
 
+@posix
 @forks
 def test_fork_while_others_compute(work):
     compute, expected = work
@@ -233,6 +236,7 @@ def test_fork_while_others_compute(work):
             cases.assert_same_bits(future.result(), expected)
 
 
+@posix
 @forks
 def test_concurrent_callers_in_a_fork(work):
     compute, expected = work
@@ -250,6 +254,7 @@ def correlate(pair):
     return fastconv.corr2d(*pair)
 
 
+@posix
 @forks
 def test_multiprocessing(tiny_chunks, four_threads, rng):
     pairs = [(cases.reals(rng, (61, 203), "float32"), cases.reals(rng, (5, 5), "float32")) for _ in range(8)]

@@ -8,7 +8,7 @@ from itertools import product
 import cases
 import numpy as np
 import pytest
-from conftest import only_deep
+from conftest import only_deep, posix
 
 import fastconv
 from fastconv import _core, reference
@@ -536,6 +536,7 @@ def test_out_of_memory(rng, template):
     cases.assert_same_bits(match_template(x, t), y)
 
 
+@posix
 def test_little_memory(python):
     """On a picture of 100 MB: no more than a few tiles beyond picture and result."""
     code = """

@@ -7,6 +7,7 @@ import cases
 import numpy as np
 import pytest
 from cases import integers, reals
+from conftest import posix
 
 import fastconv
 from fastconv import nn
@@ -156,6 +157,7 @@ assert (nn.unfold(y, (4096, 1), stride=(4096, 1), threads=1) == 1).all()
 """
 
 
+@posix
 @pytest.mark.parametrize("width", [1, 2])
 def test_long_columns_need_no_more_room_than_rows(python, width):
     """Tables had an entry for every element and tap: 1.3 GB for a column of 160000 samples and 1024 taps."""

@@ -11,7 +11,7 @@ import tracemalloc
 import cases
 import numpy as np
 import pytest
-from conftest import only_deep
+from conftest import only_deep, posix
 
 import fastconv
 from fastconv import _core, nn, reference
@@ -95,6 +95,7 @@ def walk_points(isa):
                     cases.assert_same_bits(nn.conv2d(x, w), np.einsum("ncij,kc->nkij", x, w[:, :, 0, 0]))
 
 
+@posix
 @pytest.mark.parametrize("offset", [mmap.PAGESIZE - 1, mmap.PAGESIZE, *only_deep(0, -1)])
 def test_guard_pages_guard(python, offset):
     code = "import ctypes; room = test_memory.Room(1); ctypes.string_at(room.bytes.ctypes.data + {}, 1)"
@@ -102,11 +103,13 @@ def test_guard_pages_guard(python, offset):
     assert (done.returncode == 0) == (0 <= offset < mmap.PAGESIZE), done.stderr
 
 
+@posix
 def test_guard_pages_of_points(python, isa):
     done = python(f"import test_memory; test_memory.walk_points({isa!r})")
     assert done.returncode == 0, f"exit code {done.returncode} at {done.stdout}\n{done.stderr}"
 
 
+@posix
 @methods
 @floats
 @pytest.mark.parametrize("heights", [(2, 9), *only_deep((1, 3, 5, 7, 17))], ids=str)
@@ -301,6 +304,7 @@ def test_numpy_allocates_nothing_of_the_image_size(rng, method):
         assert peak < 10_000, where
 
 
+@posix
 def test_a_call_takes_little_extra_memory(python):
     """Peak resident memory of a call on a 100 MB picture, beyond the picture and the result."""
     code = """

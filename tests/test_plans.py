@@ -12,6 +12,7 @@ import weakref
 import numpy as np
 import pytest
 import scipy.signal
+from conftest import posix
 
 import fastconv
 from fastconv import corr1d, corr2d, correlation, ndimage, reference, sepcorr2d, signal
@@ -301,6 +302,7 @@ def test_threads_share_plans(rng):
             done.result()
 
 
+@posix
 def test_forked_processes_have_the_plans(python):
     code = """
 import os, numpy as np, fastconv

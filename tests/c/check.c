@@ -153,6 +153,18 @@ static void put_cell(char *p, const cell *c, int out_type)
 
 char *areas[6], *source[2], *dest; /* the latter are the first of the former */
 
+#ifdef _WIN32
+/* Not by windows.h, whose macros have common names. */
+__declspec(dllimport) void *__stdcall VirtualAlloc(void *, size_t, unsigned long, unsigned long);
+char *guarded_area(void)
+{
+    enum { COMMIT = 0x1000, RESERVE = 0x2000, NO_ACCESS = 1, READ_WRITE = 4 };
+    char *p = VirtualAlloc(NULL, 3 * AREA, RESERVE, NO_ACCESS);
+    if (!p || !VirtualAlloc(p + AREA, AREA, COMMIT, READ_WRITE))
+        exit(2);
+    return p + AREA;
+}
+#else
 char *guarded_area(void)
 {
     char *p = mmap(NULL, 3 * AREA, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -162,6 +174,7 @@ char *guarded_area(void)
     }
     return p + AREA;
 }
+#endif
 
 char *place(int area, ptrdiff_t bytes) /* at either end, amid poison */
 {

@@ -42,9 +42,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef _WIN32
+#define SIGBUS SIGSEGV
+#define SIGALRM SIGABRT
+#define alarm(seconds) ((void)(seconds)) /* there is none: a kernel that does not return hangs */
+#else
+#include <sys/mman.h>
+#endif
 
 enum { AREA = 1 << 17 /* bytes; a multiple of any page size */, POISON = 0xFF };
 enum { TIMEOUT = 60 };                      /* seconds for one kernel, even under emulation */
