@@ -15,6 +15,7 @@ from setuptools.command.build_ext import build_ext
 
 # One wheel serves CPython 3.11 and later. Free-threaded builds have no limited API: theirs is their own.
 ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
+SYSTEM = sysconfig.get_platform().partition("-")[0]  # that of the wheel, also where another one builds
 
 # A wheel is to stay under 1.35 MB. Symbols are 20 kB of it, and tables of stack frames 30 kB; a checkout keeps them, so
 # that profiles can be read. Functions in the order of their names compress to 58 kB less: the variants of a kernel for
@@ -22,13 +23,24 @@ ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
 WHEEL = "bdist_wheel" in sys.argv
 # What Cython writes has many small functions. Calls of most of them cost a call's time nothing, and a wheel 17 kB less.
 OF_CYTHON = ["-finline-limit=10"]
+# By system: how a wheel is compiled, how the extension is linked, and how that of a wheel is.
+OF_SYSTEM = {
+    "linux": (
+        ["-ffunction-sections", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"],
+        ["-pthread", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"],
+        ["-Wl,-s", "-Wl,--sort-section=name"],
+    ),
+    "macosx": (["-fno-unwind-tables", "-fno-asynchronous-unwind-tables"], [], ["-Wl,-x"]),
+    "win": ([], [], ["-s"]),
+}
+COMPILED, LINKED, LINKED_FOR_WHEEL = OF_SYSTEM.get(SYSTEM, ([], ["-pthread"], []))
 
 core = Extension(
     "fastconv._core",
     sources=["fastconv/_core.pyx", *sorted(str(p) for p in Path("csrc").rglob("*.c"))],
-    depends=[str(p) for p in Path("csrc").rglob("*.h")],
+    depends=["setup.py", *(str(p) for p in Path("csrc").rglob("*.h"))],
     include_dirs=["csrc", np.get_include()],
-    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
+    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_1_API_VERSION")]
     + ([("Py_LIMITED_API", "0x030B0000")] if ABI3 else []),
     # -ffp-contract=off: an fma is where the code says fma, nowhere else (bit-identical results).
     # -fno-tree-*: the micro-kernels are vectorized by hand; their tails must stay as written.
@@ -40,23 +52,34 @@ core = Extension(
         "-ffp-contract=off",
         "-fno-tree-vectorize",
         "-fno-tree-slp-vectorize",
-        *(["-ffunction-sections", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"] if WHEEL else []),
+        *(COMPILED if WHEEL else []),
         *os.environ.get("FASTCONV_CFLAGS", "").split(),
     ],
     libraries=["m"],
     extra_link_args=[
-        "-pthread",
-        *(["-Wl,-s", "-Wl,--sort-section=name"] if WHEEL else []),
+        *LINKED,
+        *(LINKED_FOR_WHEEL if WHEEL else []),
         *os.environ.get("FASTCONV_LDFLAGS", "").split(),
     ],
-    py_limited_api=ABI3,
+    py_limited_api=ABI3 and "SETUPTOOLS_EXT_SUFFIX" not in os.environ,  # it names what another system calls it
 )
 
 
 class BuildFilesAtOnce(build_ext):
     """Compiles as many files at a time as there are CPUs; those of instruction sets, which take longest, first."""
 
+    def initialize_options(self):
+        super().initialize_options()
+        if os.name == "nt":
+            self.compiler = "mingw32"  # the compiler that CC names: that of Visual Studio knows no types of vectors
+
+    def get_libraries(self, ext):
+        """Windows has no symbols that are left for later: they are those of python3.dll."""
+        return [*ext.libraries, "python3"] if SYSTEM == "win" and ABI3 else super().get_libraries(ext)
+
     def build_extensions(self):
+        # Where the Python that builds has its libraries is of no use elsewhere.
+        self.compiler.linker_so = [word for word in self.compiler.linker_so if "-rpath" not in word]
         compile_all = self.compiler.compile
 
         def compile_each(sources, extra_postargs, **how):

@@ -106,3 +106,22 @@ def test_extras_where_they_are(python, name, function):
     pytest.importorskip(name)
     done = python(f"import fastconv; print(fastconv.{name}.{function}.__module__)")
     assert (done.stdout, done.stderr) == (f"fastconv.{name}\n", "")
+
+
+def test_a_second_interpreter_is_refused(python):
+    """By NumPy, with an ImportError; the first interpreter goes on."""
+    code = """
+import fastconv
+try:
+    import _interpreters as interpreters
+    run = interpreters.exec
+except ImportError:
+    import _xxsubinterpreters as interpreters
+    run = interpreters.run_string
+code = "try: import fastconv\\nexcept ImportError: print('refused', flush=True)"
+print(fastconv.corr1d([1, 2, 3], [1, 1]), flush=True)
+run(interpreters.create(), code)
+print(fastconv.corr1d([1, 2, 3], [1, 1]))
+"""
+    done = python(code)
+    assert (done.returncode, done.stdout) == (0, "[3 5]\nrefused\n[3 5]\n"), done.stderr

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a wheel must be to work elsewhere: the extension's libraries and protection, the same bytes again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fastconv import _core
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def dynamic():
+    """What readelf tells of the extension."""
+    if not shutil.which("readelf") or not sys.platform.startswith("linux"):
+        pytest.skip("no readelf, or no ELF")
+    return subprocess.run(["readelf", "-dlW", _core.__file__], capture_output=True, text=True, check=True).stdout
+
+
+def test_libraries_are_those_of_every_system(dynamic):
+    """Nor does it look for them where the Python that built it has its own."""
+    needed = {name.partition(".so")[0] for name in re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic)}
+    assert needed <= {"libm", "libc", "libpthread", "libc.musl-x86_64", "libc.musl-aarch64", "ld-linux-x86-64"}
+    assert not re.findall(r"R(?:UN)?PATH", dynamic)
+
+
+def test_what_is_relocated_is_read_only_and_no_stack_is_executable(dynamic):
+    assert "GNU_RELRO" in dynamic and re.search(r"BIND_NOW|FLAGS.*NOW", dynamic)
+    assert re.search(r"GNU_STACK.* RW ", dynamic)
+
+
+@pytest.mark.deep
+@pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="no checkout")
+def test_two_builds_are_the_same_bytes(tmp_path):
+    """In folders of other names, with other files' times."""
+    sums = set()
+    for name in ("first", "the second"):
+        folder = tmp_path / name
+        ignored = shutil.ignore_patterns(".git", "build", "dist", "*.egg-info", "_core.c", "*.so", "__pycache__")
+        shutil.copytree(ROOT, folder, ignore=ignored, copy_function=shutil.copyfile)
+        variables = {"SOURCE_DATE_EPOCH": "946684800", "FASTCONV_CFLAGS": "-O0"}  # soon built
+        command = [sys.executable, "setup.py", "-q", "bdist_wheel"]
+        done = subprocess.run(
+            command, cwd=folder, env=os.environ | variables, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        (wheel,) = (folder / "dist").glob("*.whl")
+        sums.add((wheel.name, hashlib.sha256(wheel.read_bytes()).hexdigest()))
+    assert len(sums) == 1
