@@ -98,10 +98,15 @@ def zones() -> Calls:
     return dict(layer("conv2d", (1, c, n, n), (c, c, 3, 3), padding=d, dilation=d) for c, n, d in sides)
 
 
+def bottlenecks() -> Calls:
+    conv, shapes = fastconv.nn.Conv2d, ((16, 96, 112), (24, 144, 56), (64, 384, 14), (160, 960, 7), (96, 192, 28))
+    every = {(c, m, n): (conv(c, m, 1), conv(m, m, 3, 1, 1, 1, m), conv(m, c, 1)) for c, m, n in shapes}
+    return {str(s): partial(fastconv.nn.Sequential(*y).folded(), floats(1, s[0], s[2], s[2])) for s, y in every.items()}
+
+
 def planes() -> Calls:
-    sides = ((32, 112), (96, 56), (256, 14), (512, 7), (6, 300))
-    calls = [layer("conv2d", (1, c, n, n), (c, 1, 3, 3), padding=1, groups=c) for c, n in sides]
-    calls += [layer("conv2d", (1, c, n, n), (c, 1, 3, 3), padding=1, groups=c, stride=2) for c, n in sides]
+    at = (32, 112), (96, 56), (256, 14), (512, 7), (6, 300)
+    calls = [layer("conv2d", (1, c, n, n), (c, 1, 3, 3), padding=1, groups=c, stride=s) for s in (1, 2) for c, n in at]
     return dict([*calls, layer("conv2d", (1, 4, 20, 20), (64, 1, 5, 5), groups=4)])
 
 
@@ -112,8 +117,8 @@ def few_outputs() -> Calls:
 
 def weights() -> Calls:
     calls = [layer("conv2d_weight", (2, 64, 56, 56), (64, 64, 3, 3), padding=1)]
-    calls += [layer("conv2d_weight", (1, 3, 224, 224), (64, 3, 7, 7), padding=3, stride=2)]
-    calls += [layer("conv2d_weight", (4, 512, 7, 7), (256, 512, 1, 1))]
+    calls.append(layer("conv2d_weight", (1, 3, 224, 224), (64, 3, 7, 7), padding=3, stride=2))
+    calls.append(layer("conv2d_weight", (4, 512, 7, 7), (256, 512, 1, 1)))
     sides = ((128, 28, 1), (512, 7, 1), (512, 7, 8), (16, 14, 1), (8, 28, 8), (32, 7, 1))
     for accuracy in "default", "fast":
         hows = {"padding": 1, "accuracy": accuracy}
@@ -246,7 +251,7 @@ GROUPS: dict[str, Callable[[], Calls]] = {
     "WINOGRAD_*": winograd, "TRANSFORMS_*": large_kernels, "RATE_TRANSFORMS": large_kernels, "FOLDED_*": large_kernels,
     "TAPS_*": planes, "SLIDES_*": planes, "LANES_*": planes, "PLANES_*": planes, "EXCHANGE_*": few_outputs,
     "WEIGHT_*": weights, "FOLD_*": folds, "POOL_*": pools, "FFT_*": transforms, "TRANSFORM_*": choices,
-    "PART_*": choices, "RATE_DIRECT": choices,
+    "PART_*": choices, "RATE_DIRECT": choices, "BOTTLENECK_*": bottlenecks,
     "RATE_INTEGERS": choices, "GATHER_*_US": choices, "CROSSOVERS": choices, "BOX_*": choices,
     "MATCH_*": matches, "RATE_MATCH": matches, "LINES_*": filters,
     "ORDERED_*": filters, "PASSES_*": filters, "WIDE_MEAN": filters, "SHORT_LINE": filters, "PIXELS_*": colours,

@@ -134,6 +134,9 @@ enum {
     EXCHANGE_ALONE = 4,   /* a multiply-add where every kernel is read for one image alone */
 };
 
+/* ---- three layers in one pass (bottleneck.c): Intel Xeon. Inner channels summed in one go, a multiple of all vectors' lanes */
+enum { BOTTLENECK_PART = 96, BOTTLENECK_LANES = 16 };
+
 /* ---- weight gradients (weight.c): CPU unknown */
 enum {
     WEIGHT_PART = 256,        /* outputs summed in one go, at most */
@@ -169,6 +172,9 @@ static const double WEIGHT_PRODUCT = 1.08, WEIGHT_VALUE[3] = {0, 3.5, 5}, WEIGHT
 enum { WINOGRAD_VALUES = 2 << 20, WINOGRAD_TILES = 144, WINOGRAD_PRODUCTS = 384 << 10 };
 /* Values of kernels are made for so many blocks again, of so many bytes */
 enum { WINOGRAD_AGAIN = 4, WINOGRAD_SOME = 768 << 10 };
+
+/* ---- bands (bottleneck.c): Intel Xeon. Bytes of the inner channels of a band, at most */
+enum { BOTTLENECK_BLOCK = 704 << 10 };
 
 /* ---- planes where they lie (planes.c): Zen 4. The part of lanes, at least, that rows of outputs use */
 static const double PLANES_LEAST = 0.4;

@@ -231,6 +231,24 @@ FC_API int fc_conv_weight_run(const fc_conv *g);
 /* winograd_weight.c: pairs of points, likewise */
 FC_API int fc_conv_weight_pairs(const fc_conv *g);
 
+/* bottleneck.c: out = f(w[2] . clamp(w[1] (*) clamp(w[0] . x)) + add), each with its bias: of `channels` planes of x, which have any
+ * strides, w[0] makes `inner` planes, w[1] has a kernel for each of them, and w[2] makes `kernels` planes, dense. Beyond the inner planes
+ * lie zeros. What comes last is done if `finishes`: there is something to add, or bounds, or an activation that is no clamp. */
+typedef struct {
+    int type, threads; /* FC_F32 or FC_F64; at most */
+    ptrdiff_t images, channels, inner, kernels;
+    fc_axis rows, cols; /* of w[1]; x_step is that of x; boundary, out_step, k_step, start and whole do not count */
+    ptrdiff_t x_image, x_channel;
+    const char *x, *learnt;
+    char *out;
+    double low[3], high[3];
+    int finishes, activation;
+    ptrdiff_t add; /* bytes from an element of out to what is added to it; 0: nothing is */
+} fc_bottleneck;
+FC_API int fc_bottleneck_run(const fc_bottleneck *g);
+/* What it reads of dense weights and biases, NULL where there is none, written to `to` unless that is NULL. Returns its bytes. */
+FC_API ptrdiff_t fc_bottleneck_learn(const fc_bottleneck *g, const char *const w[3], const char *const bias[3], char *to);
+
 /* fold.c: the windows of x, images of so many channels, as columns:  out[image][channel][tap][output], beyond x lie zeros.
  * folds: the adjoint; x are columns, and added to the n elements of each axis of out[image][channel]. out is dense, in
  * folding x, too. size: bytes of an element, 2, 4 or 8; floats, if they are added. */

@@ -125,6 +125,20 @@ class WeightPlan(LayerPlan):
     ) -> None: ...
 
 @disjoint_base
+class BottleneckPlan(ArraysPlan):
+    def __init__(
+        self,
+        x: NDArray[Any],
+        inner: int,
+        kernels: int,
+        axes: tuple[Axis, ...],
+        activations: tuple[Activated | None, ...],
+        adds: bool,
+        threads: int,
+    ) -> None: ...
+    def learn(self, weights: list[NDArray[Any]], biases: list[NDArray[Any] | None]) -> NDArray[np.uint8]: ...
+
+@disjoint_base
 class ActivationPlan(ArraysPlan):
     def __init__(self, x: NDArray[Any], activation: Activated, threads: int) -> None: ...
 

@@ -270,6 +270,7 @@ include "plans.pxi"
 include "plans_correlation.pxi"
 include "plans_filters.pxi"
 include "plans_layers.pxi"
+include "plans_networks.pxi"
 include "plans_windows.pxi"
 
 tune()

@@ -40,6 +40,9 @@ WIDE_MEAN = 48  # elements: means over more along two axes are taken one after t
 # Template matching (feature.py)
 MATCH_SHORT = 32  # scores of a row (Zen 4): fewer lie across columns, as do channels that come last
 
+# Three layers as one (bottlenecks.py)
+BOTTLENECK_WIDER = 2  # times as many channels in between as before, from which on it is faster (Intel Xeon)
+
 # Signals at limited lags (lags.py)
 LAGS_PRODUCTS = 1 << 20  # products (Zen 4): of fewer, transforms of taps that are new take longer than the sums
 

@@ -8,7 +8,7 @@
  *                                       slides.c, lanes.c, planes.c, points.c, transforms.c (transforms_tiles.c)
  *                                       weight.c (winograd_weight.c)
  *
- * fold.c, pooling.c and pooling_back.c (pooling_means.c, pooling_find.c, pooling_parts.c) stand alone. How an axis is packed: either
+ * fold.c, pooling.c and pooling_back.c (pooling_means.c, pooling_find.c, pooling_parts.c) and bottleneck.c stand alone. How an axis is packed: either
  * every tap has a set of its own, the elements that the outputs of a block see under it, or taps share sets, whose lines are the
  * stride or less apart, and differ by a shift:
  *

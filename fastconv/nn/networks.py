@@ -14,6 +14,7 @@ from fastconv.arguments.layer_geometry import check_size
 from fastconv.arguments.layers import as_size
 from fastconv.arguments.values import as_flag, as_real
 from fastconv.nn.activations import Identity
+from fastconv.nn.bottlenecks import with_bottlenecks
 from fastconv.nn.merging import Add, ConvAdd, Merge
 from fastconv.nn.module import Module, options_of, restored
 from fastconv.nn.optim import Parameter
@@ -135,8 +136,10 @@ class Graph(Module):
         and sums of two are taken into the convolutions before them, where nothing else takes their outputs.
 
         The weights of a convolution are multiplied by what the normalisation multiplies its outputs by, in float64, and
-        rounded once: results differ by rounding. Activations change no bit. Layers that take in nothing are shared with
-        this network; when its weights change, it is to be folded again.
+        rounded once: results differ by rounding. Activations change no bit. Three convolutions that make many channels
+        of few, with a kernel for each, and few of many, become one pass. Its results differ by rounding, too; it keeps
+        its weights once more. Layers that take in nothing are shared with this network; when its weights change, it is
+        to be folded again.
 
         Examples
         --------
@@ -145,7 +148,7 @@ class Graph(Module):
         >>> len(network.folded())
         1
         """
-        return self._of(_merged(_without_identities(self._steps)))
+        return self._of(with_bottlenecks(_merged(_without_identities(self._steps))))
 
     def summary(self, x_shape: Sequence[int]) -> str:
         """The table of `repr` with the shapes of all outputs for zeros of this shape, which the network is run on."""
