@@ -648,14 +648,22 @@ def backward(
 ) -> Gradients:
     if not isinstance(needs, (tuple, list)) or len(needs) != 3:
         raise ValueError(f"needs must be three bools: of the input, the weights, the bias; got {needs!r}")
-    of_x, of_w, of_bias = (as_flag(one, "needs") for one in needs)
-    of_input, of_weight = backward_arguments(rank, grad_output, input, weight, options, names)
-    what = f"nn.conv{rank}d_backward"
-    return Gradients(
-        adjoint(of_input, engine, what).result if of_x else None,
-        _sums(of_weight, engine, what).result if of_w else None,
-        _sum(of_input.x).astype(of_input.dtype) if of_bias else None,
-    )
+    wanted = [word for word, one in zip(("input", "weight", "bias"), needs, strict=True) if as_flag(one, "needs")]
+    how = tuple(options), tuple(engine), tuple(names)
+    found = {word: of_both(rank, input, grad_output, weight, (*how, word)) for word in wanted or ["none"]}
+    return Gradients(found.get("input"), found.get("weight"), found.get("bias"))
+
+
+@planned(input="data", grad_output="data", weight="data")
+def of_both(rank: int, input: ArrayLike, grad_output: ArrayLike, weight: ArrayLike, how: tuple[Any, ...]) -> Any:
+    """One of the gradients that are asked for together."""
+    what, (options, engine, names, of) = f"nn.conv{rank}d_backward", how
+    of_input, of_weight = backward_arguments(rank, grad_output, input, weight, Options(*options), Names(*names))
+    if of == "input":
+        return adjoint(of_input, Engine(*engine), what, (grad_output, weight), (1, 2))
+    if of == "weight":
+        return _sums(of_weight, Engine(*engine), what, (input, grad_output))
+    return _sum(of_input.x).astype(of_input.dtype) if of == "bias" else None
 
 
 def _sums(gradient: WeightGradient, engine: Engine, what: str, asked: tuple[Any, ...] = ()) -> Answer:

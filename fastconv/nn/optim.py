@@ -115,7 +115,11 @@ class SGD:
                 g = g + self.weight_decay * p.value
             if self.momentum:
                 v = self._velocities[i]
-                g = self._velocities[i] = g.copy() if v is None else self.momentum * v + g
+                if v is None:
+                    v = self._velocities[i] = g.copy()
+                else:
+                    np.add(np.multiply(v, self.momentum, v), g, v)
+                g = v
             p.value -= self.lr * g
 
 
