@@ -259,7 +259,7 @@ GROUPS: dict[str, Callable[[], Calls]] = {
     "FC_THREADS_FROM_US": threads, "KEEP_GIL_BELOW": threads, "SPIN_US": threads, "*_CHUNK_US": threads,
     "RATE_*": threads, "FC_*": pictures, "CORR_*": pictures, "GATHER_*": pictures, "SEPARABLE_*": pictures,
     "STRIP_*": pictures, "KEPT_*": pictures, "BYTES_*": images_of_bytes, "THREES_*": images_of_bytes,
-    "COLUMNS_*": averages,
+    "COLUMNS_*": averages, "ACROSS_*": products,
 }  # fmt: skip
 
 

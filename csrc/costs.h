@@ -184,6 +184,12 @@ static const double PLANES_LEAST = 0.4;
 enum { PRODUCTS_STORE = 8 };
 static const double PRODUCTS_BANDS = 0.98;
 
+/* ---- small planes of a batch (across.c): Intel Xeon with AMX. Planes, at least; outputs of a plane, and planes of a chunk, at most.
+ * Products of vectors: what packing a tap of a channel takes there; turning a vector of weights; how much longer one takes where a chunk
+ * has a single vector of kernels; what it may take, of the way of products.c */
+enum { ACROSS_LEAST = 4, ACROSS_OUTPUTS = 256, ACROSS_PLANES = 32, ACROSS_PACK = 5 };
+static const double ACROSS_TURN = 16, ACROSS_ALONE = 1.15, ACROSS_MOST = 0.97;
+
 /* ---- threads (pool.c, corr.c and all drivers): CPU unknown */
 enum {
     FC_THREADS_FROM_US = 200, /* us: work that is worth a second thread; waking one takes 50 us and more on a virtual machine */

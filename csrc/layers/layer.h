@@ -4,7 +4,7 @@
  *
  *   conv.c, halves.c        taps.c      zones.c     products.c (tile.c, blocks.c, phases.c)    pack.c
  *   a call; few outputs;    which one   single.c    (blocks.c, bands.c)                        what outputs see, packed
- *   float16                             winograd.c (winograd_learn.c, winograd_block.c)
+ *   float16                             winograd.c (winograd_learn.c, winograd_block.c), across.c
  *                                       slides.c, lanes.c, planes.c, points.c, transforms.c (transforms_tiles.c)
  *                                       weight.c (winograd_weight.c)
  *
@@ -238,6 +238,8 @@ FC_API int fc_winograd_weight_run_in(const layer *l, char *memory);
 FC_API int fc_zones_run(const layer *l);
 FC_API int fc_weights_are_finite(const layer *l);
 FC_API int fc_single_run(const layer *l);
+/* across.c: small planes of a batch; returns 1 where they are few, it does not pay, or a weight is not finite */
+FC_API int fc_across_run(const layer *l);
 FC_API int fc_slides_run(const layer *l);
 /* Returns 1 where it is not made for the layer */
 FC_API int fc_planes_run(const layer *l);

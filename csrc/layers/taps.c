@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Layers and data gradients that are sums over taps: who computes them. With several channels a group they are products
- * (products.c; of one output that sees a dense image, single.c). With one, every plane of outputs slides its own kernel over
+ * (products.c; of small planes of a batch, across.c; of one output that sees a dense image, single.c). With one, every plane of outputs slides its own kernel over
  * one plane of x (K3):
  *
  *   lanes.c      many groups, a lane for each; but for long rows and no stride
@@ -116,6 +116,7 @@ int fc_taps_run(const layer *l)
         status = status > 0 ? fc_transforms_run(l) : status;
         status = status > 0 ? fc_single_run(l) : status;
         status = status > 0 ? fc_zones_run(l) : status;
+        status = status > 0 ? fc_across_run(l) : status;
         return status > 0 ? fc_products_run(l) : status;
     }
     return g->gradient ? taps_run_flipped(l) : taps_run_planes(l);

@@ -30,7 +30,7 @@ static const char *met_subnormals(void)
 /* A layer of random geometry: n elements of x and o outputs along each axis */
 static fc_conv random_layer(int trial, ptrdiff_t n[FC_AXES], ptrdiff_t o[FC_AXES])
 {
-    fc_conv g = {.type = type, .images = up_to(3), .groups = up_to(3) == 1 ? up_to(5) : 1, .channels = up_to(7),
+    fc_conv g = {.type = type, .images = up_to(6), .groups = up_to(3) == 1 ? up_to(5) : 1, .channels = up_to(7),
                  .kernels = up_to(20), .clamp = trial % 3 == 0, .low = -20, .high = 35.5};
     if (trial % 2 == 0)
         g.groups = up_to(20), g.channels = 1, g.kernels = up_to(2);
