@@ -81,13 +81,15 @@ def walk(isa, dtype, method, heights):
 
 
 def walk_points(isa):
-    """Layers of one tap, which read images where they are, that begin and that end at a guard page."""
+    """Layers of one tap, which read images where they are, that begin and that end at a guard page.
+
+    By many kernels, those that cross lines may be packed."""
     faulthandler.enable()
     rng = np.random.default_rng(0)
     room = Room(40_000)
     with fastconv.use_isa(isa):
         for shape in (2, 3, 4, 8), (1, 5, 7, 7), (2, 3, 5, 13), (1, 2, 33, 64), (3, 4, 1, 16):
-            for kernels in (3, 17):
+            for kernels in (3, 17, 450):
                 w = cases.integers(rng, (kernels, shape[1], 1, 1), "float32")
                 for end in (False, True):
                     print(isa, shape, kernels, end, flush=True)

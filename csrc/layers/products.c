@@ -22,6 +22,8 @@
  * depends on neither, so the bits are the same for any number of threads and any batch.
  */
 #include "layers/products.h"
+#include "isa/cpu.h"
+#include <stdatomic.h>
 #include <string.h>
 
 /* ---- plan ------------------------------------------------------------------------------------- */
@@ -42,8 +44,26 @@ static ptrdiff_t power_of_two(ptrdiff_t most)
     return n;
 }
 
+/* Whether products wait for loads that cross lines: those of Intel's CPUs with AMX do, those of AMD's (Zen 4, Zen 5) do not */
+static int products_wait_for_lines(void)
+{
+    static atomic_int known; /* 1: no, 2: yes. To ask a CPU takes as long as a small call, and longer on a virtual machine. */
+    int is = atomic_load_explicit(&known, memory_order_relaxed);
+    if (is == 0)
+        atomic_store_explicit(&known, is = 1 + fc_cpu_has("amx-tile"), memory_order_relaxed);
+    return is == 2;
+}
+
+/* Whether vectors of x cross lines, and all kernels would wait for that longer than it takes to pack a vector */
+static int products_cross_lines(const layer *l)
+{
+    const uintptr_t odd = (uintptr_t)l->g->x | (uintptr_t)l->g->x_channel | (uintptr_t)l->g->x_image;
+    return odd % LINE != 0 && (double)l->kernels * CYCLES_ALIGNED > CYCLES_PACK[1] && products_wait_for_lines();
+}
+
 /* Whether x, of one tap, lies as it would be packed: planes whose rows adjoin, in blocks of whole rows, and no vector ends beyond a
- * plane. Channels must not lie so far apart that few sets of L2 hold what a block sees of all. */
+ * plane. Channels must not lie so far apart that few sets of L2 hold what a block sees of all, and not across lines where that costs
+ * more than packing does. */
 static int products_see_x(const products *d)
 {
     enum { WAY = 1 << 17 }; /* bytes */
@@ -51,7 +71,8 @@ static int products_see_x(const products *d)
     const layout *y = &d->y;
     const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
     const ptrdiff_t last = (rows->out - (rows->out - 1) / y->rows.block * y->rows.block) * cols->out;
-    if (l->taps > 1 || l->g->halves || !d->pack.readable || !y->flat || l->axis[DEPTH].out > 1 || last < l->lanes)
+    if (l->taps > 1 || l->g->halves || !d->pack.readable || !y->flat || l->axis[DEPTH].out > 1 || last < l->lanes ||
+        products_cross_lines(l))
         return 0;
     for (int i = DEPTH; i <= COLS; i++)
         if (l->axis[i].stride * l->step[i] != 1 || l->axis[i].lead != 0 || l->axis[i].out > l->axis[i].n)
