@@ -3,6 +3,7 @@
 
     python bench/networks.py                                 all of models.py, one thread
     python bench/networks.py resnet50 unet --threads 2
+    python bench/networks.py --memory                        what a pass takes beside weights and outputs
     python bench/networks.py --accuracy fast --plot bench/networks.png --json networks.json
 
 A network is a module of PyTorch with random weights. PyTorch runs it as it is, ONNX Runtime what PyTorch exports of it,
@@ -18,7 +19,9 @@ import importlib
 import io
 import json
 import math
+import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -93,6 +96,21 @@ def report(name: str, options: argparse.Namespace) -> dict[str, Any]:
     return {"layer": name, "threads": options.threads, "accuracy": options.accuracy, "seconds": seconds}
 
 
+def memory(name: str, options: argparse.Namespace) -> None:
+    """Measure what fastconv's pass takes, in a process of its own."""
+    size = models.MODELS[name].size
+    with tempfile.TemporaryDirectory() as folder:
+        file = str(Path(folder) / "network.npz")
+        nn.from_torch(models.made(name)).folded().save(file)  # type: ignore[attr-defined]
+        program = str(Path(__file__).with_name("memory.py"))
+        how = ["--threads", str(options.threads), "--accuracy", options.accuracy]
+        line = subprocess.run(
+            [sys.executable, program, file, f"1,3,{size},{size}", *how], check=True, capture_output=True, text=True
+        ).stdout
+    found = "".join(f"{n / 2**20:9.1f} {what}" for what, n in json.loads(line).items())
+    print(f"  {name:14}{found}   MB", flush=True)
+
+
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
     """How many times as long as fastconv the others take."""
     pyplot = importlib.import_module("matplotlib.pyplot")
@@ -115,6 +133,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6.0, help="time spent on a network")
     parser.add_argument("--accuracy", default="default", choices=["exact", "default", "fast"], help="of fastconv")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
+    parser.add_argument("--memory", action="store_true", help="measure memory instead of time")
     parser.add_argument("--json", type=Path, help="write the rows to this file, too")
     parser.add_argument("--plot", type=Path, help="draw the ratios into this picture, too")
     options = parser.parse_args()
@@ -122,6 +141,10 @@ def main() -> None:
         parser.error(f"unknown network: {', '.join(sorted(unknown))}")
     fastconv.set_num_threads(options.threads)
     fastconv.show_config()
+    if options.memory:
+        for name in options.networks or models.MODELS:
+            memory(name, options)
+        return
     rows = [report(name, options) for name in options.networks or models.MODELS]
     layers.summarize(rows, PEERS)
     if options.json:

@@ -7,7 +7,10 @@ import copy
 import io
 import json
 import pickle
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import cases
 import numpy as np
@@ -17,6 +20,7 @@ from cases import reals
 from fastconv import learning, nn
 from fastconv.nn import activations, merging, reshaping
 
+MEMORY = Path(__file__).parent.parent / "bench" / "memory.py"
 SIZE = {1: (9,), 2: (9, 8), 3: (6, 5, 7)}
 
 # Of each layer: how to make it, and the shape of an x.
@@ -184,6 +188,21 @@ def test_gradients_are_differences(name, tmp_path):
     half = layer(*(x.astype("float16") for x in xs))
     assert half.dtype == np.float16
     np.testing.assert_allclose(half, y, rtol=4e-3)
+
+
+@pytest.mark.deep
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured on Linux")
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("accuracy", ["default", "exact"])
+def test_a_network_takes_little_memory_beyond_outputs(tmp_path, accuracy, threads):
+    """At most 8 MB a thread; and outputs are gone when the last layer that takes them has run: two are alive here."""
+    deep = [layer for i in range(8) for layer in (nn.Conv2d(16 if i else 3, 16, 3, padding=1, seed=i), nn.ReLU())]
+    nn.Sequential(*deep).save(tmp_path / "network.npz")
+    how = [str(tmp_path / "network.npz"), "1,3,512,512", "--threads", str(threads), "--accuracy", accuracy]
+    line = subprocess.run([sys.executable, str(MEMORY), *how], check=True, capture_output=True, text=True).stdout
+    found = json.loads(line)
+    assert found["outputs"] == 2 * 16 * 512 * 512 * 4
+    assert found["beyond"] <= threads * 8 * 2**20, found
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
