@@ -205,8 +205,7 @@ typedef struct {
     const char *learnt;   /* what fc_conv_learn made of w for such a call; or NULL */
     const char *dy;       /* of fc_conv_weight_run, with any strides in bytes */
     ptrdiff_t dy_image, dy_channel, dy_step[FC_AXES];
-    fc_conv_plan
-        *plan; /* of a layer that is not a gradient: what would be done is said there, and out is left alone; or NULL */
+    fc_conv_plan *plan; /* what would be done is said there, and out is left alone; or NULL */
 } fc_conv;
 static inline int fc_finishes(const fc_conv *g) { return g->add != 0 || g->activation != FC_CLAMP; }
 FC_API int fc_conv_run(const fc_conv *g); /* 1: `last` cannot be done for this layer, and nothing was done */

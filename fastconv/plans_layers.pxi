@@ -258,7 +258,7 @@ cdef class LayerPlan(ArraysPlan):
     def explain(self, cnp.ndarray x, cnp.ndarray w, bint learnt=False):
         """How a layer of these arrays would run: (kind, threads, chunks, taps that are summed in one go).
 
-        learnt: its weights are."""
+        learnt: its weights are. Of a `WeightPlan`, arrays are x and grad_output, and outputs, or tiles, are summed."""
         cdef fc_conv_plan plan
         self.ask(x, w, &plan, learnt)
         kind = {FC_PRODUCTS: "products", FC_LANES: "lanes", FC_SLIDES: "slides", FC_WINOGRAD: "winograd",
@@ -303,6 +303,14 @@ cdef class WeightPlan(LayerPlan):
         cdef fc_conv g = self.g
         g.x, g.dy, g.out, g.threads = read[0], read[1], out, threads
         return fc_conv_weight_run(&g)
+
+    cdef int ask(self, cnp.ndarray x, cnp.ndarray grad_output, fc_conv_plan *plan, bint learnt) except -1:
+        cdef fc_conv g = self.g
+        g.x, g.dy = <const char *> cnp.PyArray_DATA(x), <const char *> cnp.PyArray_DATA(grad_output)
+        g.plan, g.threads = plan, self.threads if self.threads > 0 else default_threads
+        if fc_conv_weight_run(&g) < 0:
+            raise MemoryError(f"no memory for the scratch {self.scratch}")
+        return 0
 
     def winograd(self, bint learnt=False):
         """Pairs of points of Winograd's convolution, which computes the gradient; 0: it does not."""

@@ -22,6 +22,7 @@ __all__ = [
     "Boundary",
     "ConvMethod",
     "Derivative",
+    "Explained",
     "FilterMode",
     "FilterModes",
     "FoldMethod",
@@ -83,6 +84,7 @@ Layout2d: TypeAlias = Literal["NCHW", "NHWC"]
 Layout3d: TypeAlias = Literal["NCDHW", "NDHWC"]
 Layout: TypeAlias = Layout1d | Layout2d | Layout3d
 LayerMethod: TypeAlias = Literal["auto", "direct", "winograd", "fft", "im2col", "numpy"]
+Explained: TypeAlias = Literal["output", "input", "weight"]
 GradientMethod: TypeAlias = Literal["auto", "direct", "winograd", "im2col", "numpy"]
 FoldMethod: TypeAlias = Literal["auto", "direct", "im2col", "numpy"]
 PoolMethod: TypeAlias = Literal["auto", "direct", "numpy"]

@@ -114,6 +114,14 @@ static int exchange_run(const layer *l)
         return -1;
     e.w = w;
     int status = 0;
+    if (g->plan) {
+        memset(w, 0, (size_t)w_bytes); /* of finite outputs */
+        e.plan = g->plan, e.x = g->w;
+        const layer exchanged = fc_describe(&e, l->fc);
+        status = fc_taps_run(&exchanged);
+        fc_return(w);
+        return status;
+    }
     for (ptrdiff_t i = 0; i < runs && status == 0; i++) {
         const ptrdiff_t image = i / g->groups, group = i % g->groups;
         const char *dy = g->x + image * g->x_image + group * g->kernels * g->x_channel;

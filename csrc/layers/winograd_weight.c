@@ -311,6 +311,15 @@ static ptrdiff_t weight_prepare(weight *d, const layer *l, int *threads)
     return chunks;
 }
 
+void fc_winograd_weight_plan(const layer *l)
+{
+    weight d;
+    int threads;
+    const ptrdiff_t chunks = weight_prepare(&d, l, &threads);
+    if (chunks > 0)
+        *l->g->plan = (fc_conv_plan){FC_WINOGRAD, threads, chunks, d.most};
+}
+
 ptrdiff_t fc_winograd_weight_bytes(const layer *l)
 {
     weight d;

@@ -31,7 +31,7 @@ from fastconv.nn.functional import Engine, as_engine, conv, learn
 from fastconv.nn.gradients import backward
 from fastconv.nn.module import asked_of
 from fastconv.plans import planned
-from fastconv.typing import Accuracy, Activation, IntOrTuple, Layout, Padding, PaddingMode
+from fastconv.typing import Accuracy, Activation, Explained, IntOrTuple, Layout, Padding, PaddingMode
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d"]
 
@@ -177,13 +177,13 @@ class _Conv(Ending):
         """Without what is made again of the weights."""
         return self.__dict__ | {"_known": None}
 
-    def explain(self, x_shape: Sequence[int]) -> Explanation:
-        """Say how the layer would compute its output for arrays of this shape; see `nn.explain`.
+    def explain(self, x_shape: Sequence[int], of: Explained = "output") -> Explanation:
+        """Say how the layer would compute its output for arrays of this shape, or a gradient; see `nn.explain`.
 
         Other ways may pay than for a function, as values of the weights are made once.
         """
         weight, options = self._weight.value, self._asked._replace(activation=None)
-        return explained(x_shape, weight.shape, options, weight.dtype, self._engine, learnt=True)
+        return explained(x_shape, weight.shape, options, weight.dtype, self._engine, of, learnt=True)
 
     def gradient(self, x: NDArray[Any], grad: NDArray[Any], needs_input: bool) -> NDArray[Any] | None:
         grad = self._before_end(grad)

@@ -241,7 +241,7 @@ def _sums_bound(layer: Layer, engine: Engine) -> NDArray[np.float64]:
     bound = adjoints.transposed_error_bound(layer)
     if _core is None or engine.method == "im2col":
         return bound
-    whole = _whole(layer)
+    whole = whole_of(layer)
     plan = engine.plan(whole.x, whole.w, whole, whole.axes, adjoint=True)
     pairs, tile = plan.winograd(), plan.transforms()
     if tile:
@@ -253,7 +253,7 @@ def _sums_bound(layer: Layer, engine: Engine) -> NDArray[np.float64]:
     return bound + (of_tiles if whole is layer else windows.added_back(of_tiles, layer.axes))
 
 
-def _whole(layer: Layer) -> Layer:
+def whole_of(layer: Layer) -> Layer:
     """The layer whose result is added back where it lies beyond the one asked for; or this one, if that is cut off.
 
     What is added back is not rounded before: float16 is summed in float32.
@@ -269,7 +269,7 @@ def _whole(layer: Layer) -> Layer:
 
 def _direct(layer: Layer, engine: Engine, asked: tuple[Any, ...], slots: tuple[int, ...]) -> Answer:
     """With images first and channels second."""
-    whole = _whole(layer)
+    whole = whole_of(layer)
     cut = whole is layer
     x = np.ascontiguousarray(whole.x) if layer.channels_last else whole.x
     w, bias = readable(whole.w), None if whole.bias is None else readable(whole.bias)
