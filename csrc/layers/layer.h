@@ -233,7 +233,6 @@ FC_API ptrdiff_t fc_transforms_learn(const layer *l, char *to);
 /* winograd_weight.c: weight gradients with fewer products. The bytes of memory that it needs, 0 if that cannot be or does not pay; and
  * what it does in these: it returns 1 where something is not finite, and all is to be computed once more. */
 FC_API ptrdiff_t fc_winograd_weight_bytes(const layer *l);
-FC_API void fc_winograd_weight_plan(const layer *l); /* says so in l->g->plan, if it does */
 FC_API int fc_winograd_weight_run_in(const layer *l, char *memory);
 /* zones.c: products without the taps that meet nothing but zeros; returns 1 where few do. And whether all weights are finite */
 FC_API int fc_zones_run(const layer *l);

@@ -387,17 +387,12 @@ int fc_conv_weight_run(const fc_conv *g)
     const ptrdiff_t rows = parts_of(d.rows, d.rows_chunk), lanes = parts_of(d.lanes, d.vectors * l.lanes);
     const ptrdiff_t chunks = (d.each ? 1 : g->groups) * rows * lanes;
     threads = (int)min(threads, chunks);
-    if (g->plan) {
-        *g->plan = (fc_conv_plan){d.each ? FC_LANES : FC_PRODUCTS, threads, chunks, d.part * d.wide};
-        fc_winograd_weight_plan(&l);
-        return 0;
-    }
     const ptrdiff_t fewer = fc_winograd_weight_bytes(&l);
     d.scratch = fc_borrow((size_t)max(times(threads, d.thread_bytes), fewer));
     if (d.scratch == NULL)
         return -1;
     if (fewer == 0 || fc_winograd_weight_run_in(&l, d.scratch) != 0)
-        fc_pool_run(threads, chunks, weight_chunk, &d);
+        fc_run_or_plan(g, (fc_conv_plan){d.each ? FC_LANES : FC_PRODUCTS, threads, chunks, d.part * d.wide}, weight_chunk, &d);
     fc_return(d.scratch);
     return 0;
 }

@@ -311,15 +311,6 @@ static ptrdiff_t weight_prepare(weight *d, const layer *l, int *threads)
     return chunks;
 }
 
-void fc_winograd_weight_plan(const layer *l)
-{
-    weight d;
-    int threads;
-    const ptrdiff_t chunks = weight_prepare(&d, l, &threads);
-    if (chunks > 0)
-        *l->g->plan = (fc_conv_plan){FC_WINOGRAD, threads, chunks, d.most};
-}
-
 ptrdiff_t fc_winograd_weight_bytes(const layer *l)
 {
     weight d;
@@ -334,6 +325,6 @@ int fc_winograd_weight_run_in(const layer *l, char *memory)
     const ptrdiff_t chunks = weight_prepare(&d, l, &threads);
     d.scratch = memory;
     atomic_init(&d.doubtful, 0);
-    fc_pool_run(threads, chunks, weight_chunk, &d);
+    fc_run_or_plan(l->g, (fc_conv_plan){FC_WINOGRAD, threads, chunks, d.most}, weight_chunk, &d);
     return atomic_load_explicit(&d.doubtful, memory_order_relaxed);
 }
