@@ -190,6 +190,10 @@ static const double PRODUCTS_BANDS = 0.98;
 enum { ACROSS_LEAST = 4, ACROSS_OUTPUTS = 256, ACROSS_PLANES = 32, ACROSS_PACK = 5 };
 static const double ACROSS_TURN = 16, ACROSS_ALONE = 1.15, ACROSS_MOST = 0.97;
 
+/* ---- planes of x that are packed, though they lie as if they were, for vectors of them cross lines (products.c): Intel Xeon (AVX-512,
+ * AMX). Kernels that it takes to be worth it, and outputs of a block times kernels beyond these */
+enum { PRODUCTS_CROSSED = 112, PRODUCTS_CROSSED_LEAST = 8192 };
+
 /* ---- threads (pool.c, corr.c and all drivers): CPU unknown */
 enum {
     FC_THREADS_FROM_US = 200, /* us: work that is worth a second thread; waking one takes 50 us and more on a virtual machine */

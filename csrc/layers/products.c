@@ -54,11 +54,11 @@ static int products_wait_for_lines(void)
     return is == 2;
 }
 
-/* Whether vectors of x cross lines, and all kernels would wait for that longer than it takes to pack a vector */
-static int products_cross_lines(const layer *l)
+/* Whether vectors of x cross lines, and all kernels would wait for that longer than it takes to pack them */
+static int products_cross_lines(const layer *l, ptrdiff_t outputs)
 {
     const uintptr_t odd = (uintptr_t)l->g->x | (uintptr_t)l->g->x_channel | (uintptr_t)l->g->x_image;
-    return odd % LINE != 0 && (double)l->kernels * CYCLES_ALIGNED > CYCLES_PACK[1] && products_wait_for_lines();
+    return odd % LINE != 0 && (l->kernels - PRODUCTS_CROSSED) * outputs >= PRODUCTS_CROSSED_LEAST && products_wait_for_lines();
 }
 
 /* Whether x, of one tap, lies as it would be packed: planes whose rows adjoin, in blocks of whole rows, and no vector ends beyond a
@@ -72,7 +72,7 @@ static int products_see_x(const products *d)
     const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
     const ptrdiff_t last = (rows->out - (rows->out - 1) / y->rows.block * y->rows.block) * cols->out;
     if (l->taps > 1 || l->g->halves || !d->pack.readable || !y->flat || l->axis[DEPTH].out > 1 || last < l->lanes ||
-        products_cross_lines(l))
+        products_cross_lines(l, y->rows.block * y->cols.block))
         return 0;
     for (int i = DEPTH; i <= COLS; i++)
         if (l->axis[i].stride * l->step[i] != 1 || l->axis[i].lead != 0 || l->axis[i].out > l->axis[i].n)
