@@ -59,6 +59,20 @@ def test(*, deep: bool, sanitize: bool, isa: str | None, pytest_args: tuple[str,
 
 
 @click.command(context_settings=anything)
+@click.argument("arguments", nargs=-1)
+def mutants(*, arguments: tuple[str, ...]) -> None:
+    """Put faults into a copy, one at a time, and see that a quick test fails: spin mutants pool bias"""
+    python("tests/mutants.py", *arguments)
+
+
+@click.command(context_settings=anything)
+@click.argument("arguments", nargs=-1)
+def interrupts(*, arguments: tuple[str, ...]) -> None:
+    """How long after a signal each operation ends: spin interrupts winograd --threads 2"""
+    python("tests/interrupts.py", *arguments)
+
+
+@click.command(context_settings=anything)
 @click.option("--isa", metavar="NAME", help="At most this instruction set, such as avx2.")
 @click.argument("report", type=click.Choice(REPORTS), default="side_by_side")
 @click.argument("arguments", nargs=-1)

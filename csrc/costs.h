@@ -56,6 +56,7 @@ enum {
     MATCH_FFT_COLS = 512,              /* by transforms, as many of them as give so many columns (Zen 4); MATCH_ROWS likewise */
     MATCH_FFT_PLAN = 1,                /* tiles: what a plan costs (Zen 4) */
     MATCH_BYTES = 1 << 24,             /* of a tile of x, at most */
+    MATCH_LONG = 4096, /* taps, from which on sums of a tile are made some rows at a time: they may be given up */
     MATCH_FFT_TAPS = 144, MATCH_FFT_SIDE = 4, /* taps, and rows and columns of them, from which on transforms may pay */
 };
 static const fc_rate RATE_MATCH = {6e4, 1}; /* taps that are multiplied directly, of any type; beside transforms by AVX-512 */
@@ -198,6 +199,7 @@ enum { PRODUCTS_CROSSED = 112, PRODUCTS_CROSSED_LEAST = 8192 };
 enum {
     FC_THREADS_FROM_US = 200, /* us: work that is worth a second thread; waking one takes 50 us and more on a virtual machine */
     KEEP_GIL_BELOW = 20000,   /* multiply-adds: fewer end sooner than Python's lock could be released and taken again */
+    LISTEN_US = 50000,        /* us: until a call asks whether it is given up, and from then on: for 0.3 s after Ctrl-C */
     SPIN_US = 100,            /* us: that a worker looks out for the next job, and the caller for its last worker */
     CORR_CHUNK_US = 50,       /* us: a slab of planes is worth at least so much */
     LAYER_CHUNK_US = 20,      /* us: planes, or groups, of layers with one channel a group likewise */
@@ -217,6 +219,7 @@ enum {
     FC_STREAM_FROM = 15 << 20,   /* bytes of a result that goes past the caches: half of an L3 of 32 MB, where a later reader finds none; */
     FC_STREAM_LEAST = 4 << 20, FC_STREAM_MOST = 64 << 20, /* half of the machine's own, if it tells, within these */
     CORR_COLS = 8192,            /* columns of a chunk; of a single row, 8 times that */
+    CORR_AT_ONCE = 1 << 29,      /* multiply-adds of a patch: at most a quarter of a second, after which a call may be given up */
     CORR_LEAST_ROWS = 32,        /* rows of a band that is made for threads */
     CORR_NARROW = 256,           /* outputs across: below, gathering all costs less than strips of the border alone, if these are not turned; */
     CORR_STRIP = 256,            /* rows of strips that are */

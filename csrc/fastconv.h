@@ -298,6 +298,13 @@ FC_API int fc_threads_for(double serial_us, int threads); /* how many of `thread
 FC_API void fc_threads_from(double us);                   /* the work that is worth a second one; for fc_tune */
 FC_API void fc_pool_spread(int on);                       /* keep workers off the caller's CPU (default on) */
 
+/* giving_up.c: while a call takes long, what is asked now and then: whether to give it up. A listener belongs to the process, and is
+ * asked by threads that call. */
+typedef int fc_listener(void);
+FC_API void fc_listen(fc_listener *asked);
+FC_API int fc_gives_up(void); /* by what takes long: whether to end, with any results */
+FC_API int fc_gave_up(void);  /* by who called: whether a call of this thread was given up since this was asked last */
+
 /* alloc.c: 64-byte aligned; NULL when memory is short or the size does not fit. */
 FC_API void *fc_alloc(size_t count, size_t size);
 FC_API void fc_free(void *p);

@@ -12,6 +12,9 @@ from libc.math cimport INFINITY
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint64_t
 
+import os
+import threading
+
 from numpy import dtype
 
 from fastconv import costs
@@ -90,6 +93,8 @@ cdef extern from "fastconv.h" nogil:
     const fc_kernels *fc_isa(int i)
     void fc_use(const fc_kernels *table)
     void fc_pool_spread(int on)
+    void fc_listen(int (*asked)() except -1 nogil)
+    int fc_gave_up()
     void fc_alloc_fail_after(long allocations)
     void fc_tune(ptrdiff_t band_rows, double threads_from_us, double stream_from)
     double fc_stream_from(const char *size_file)
@@ -117,6 +122,39 @@ STORED_BY_NUMBER = {dtype(c).num: STORED[dtype(c).str[1:]] for c in "?bhilqBHILQ
 TILE_POINTS = FC_FFT_POINTS
 
 cdef int default_threads = 1
+
+
+# ---- Ctrl-C: what takes long asks now and then for signals, which Python hears in the main thread alone
+
+cdef extern from "Python.h":
+    unsigned long PyThread_get_thread_ident() nogil
+
+cdef unsigned long main_thread = threading.main_thread().ident
+
+
+def this_is_main():
+    """Signals are heard in this thread: a child has no other."""
+    global main_thread
+    main_thread = PyThread_get_thread_ident()
+
+
+cdef int listen() except -1 nogil:
+    """0, or -1 after the handler of a signal has raised something, which `heard` raises when the call is at its end."""
+    if PyThread_get_thread_ident() == main_thread:
+        with gil:
+            PyErr_CheckSignals()
+    return 0
+
+
+cdef int heard() except -1:
+    """To be asked after every call that may take long."""
+    return -1 if fc_gave_up() else 0
+
+
+os.register_at_fork(after_in_child=this_is_main)
+fc_listen(listen)
+
+# ----
 
 
 cdef int stored(cnp.ndarray a) except -1:

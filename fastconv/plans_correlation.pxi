@@ -232,6 +232,7 @@ cdef class CorrPlan(Plan):
         else:
             with nogil:
                 status = fc_corr_again(self.prepared, x, out, &doubtful) if again else fc_corr_run(&g)
+        heard()
         if status != 0:
             raise MemoryError("no memory for the scratch tiles of a correlation")
         return doubtful
@@ -264,6 +265,7 @@ cdef class CorrPlan(Plan):
             else:
                 with nogil:
                     status = fc_corr_each(g, self.owns, own)
+                heard()
                 PyErr_CheckSignals()
             at += some
             g.x += some * own[0].x_step

@@ -25,6 +25,7 @@ cdef class ArraysPlan(Plan):
         else:
             with nogil:
                 status = self.start(read, out, threads)
+        heard()
         if status > 0:
             raise ValueError("indices must be of elements of x's planes: one is below 0, or too large")
         if status != 0:
@@ -239,15 +240,14 @@ cdef class LayerPlan(ArraysPlan):
         cdef fc_conv g = self.g
         g.w = g.learnt = <const char *> cnp.PyArray_DATA(w)
         g.threads = self.threads if self.threads > 0 else default_threads
-        cdef cnp.npy_intp bytes
-        with nogil:
-            bytes = fc_conv_learn(&g, NULL)
+        cdef cnp.npy_intp bytes = fc_conv_learn(&g, NULL)
         if bytes == 0:
             return None
         cdef cnp.ndarray learnt = cnp.PyArray_SimpleNew(1, &bytes, cnp.NPY_UINT8)
         cdef char *to = cnp.PyArray_BYTES(learnt)
         with nogil:
             bytes = fc_conv_learn(&g, to)
+        heard()
         return learnt if bytes > 0 else None  # weights may have changed meanwhile
 
     def takes_last(self, cnp.ndarray x, cnp.ndarray w):

@@ -14,7 +14,10 @@
  *   - A kernel that wakes a worker on the caller's own CPU makes the two take turns (seen on small
  *     virtual machines: no speed-up at all for jobs of a millisecond). So workers are kept off the CPU
  *     that the caller is on: an affinity call, made only when the caller has moved.
+ *   - A job may be given up, between chunks (giving_up.c). Who is asked for that may fork: the child computes all chunks anew,
+ *     for those of the workers are lost.
  */
+#include "common/giving_up.h"
 #include "common/platform.h"
 #include <stdatomic.h>
 #include <string.h>
@@ -27,6 +30,7 @@ typedef struct {
     ptrdiff_t chunks;
     atomic_ptrdiff_t next;
     atomic_int joined; /* workers that hold a ticket; changed under the lock */
+    atomic_int *stop;  /* whether it is given up */
 } job;
 
 static struct {
@@ -52,8 +56,14 @@ int fc_threads_for(double serial_us, int threads) { return serial_us < threads_f
 
 static void pool_drain(job *j, int slot)
 {
-    for (ptrdiff_t chunk; (chunk = atomic_fetch_add(&j->next, 1)) < j->chunks;)
+    atomic_int *const outer = fc_here.stop;
+    fc_here.stop = j->stop;
+    for (ptrdiff_t chunk; (chunk = atomic_fetch_add(&j->next, 1)) < j->chunks;) {
         j->run(j->context, chunk, slot);
+        if (j->chunks > 1 && fc_gives_up())
+            break;
+    }
+    fc_here.stop = outer;
 }
 
 /* Look at *number for a while: until it is zero, or until it is not. */
@@ -75,6 +85,7 @@ static void pool_spin(atomic_int *number, int until_zero)
 
 static void pool_work(void)
 {
+    fc_here.is_worker = 1;
     fc_lock_take(&pool.lock);
     for (;;) {
         while (pool.tickets == 0)
@@ -94,8 +105,11 @@ static void pool_work(void)
     }
 }
 
+static atomic_uint forks; /* by which this process came to be, since it has workers */
+
 static void pool_forget(void)
 {
+    atomic_fetch_add(&forks, 1);
     memset(&pool, 0, sizeof pool);
     fc_lock_init(&pool.lock);
     fc_bell_init(&pool.wake);
@@ -125,7 +139,11 @@ static void pool_leave_cpu_to_caller(void)
 
 void fc_pool_run(int threads, ptrdiff_t chunks, fc_task *run, void *context)
 {
-    job j = {run, context, chunks, 0, 0};
+    atomic_int stop = 0;
+    job j = {run, context, chunks, 0, 0, fc_here.stop ? fc_here.stop : &stop};
+    const unsigned before = atomic_load(&forks);
+    if (fc_here.gave_up)
+        return;
     if (threads > chunks)
         threads = (int)chunks;
     if (threads <= 1 || atomic_flag_test_and_set(&pool.busy)) {
@@ -147,6 +165,11 @@ void fc_pool_run(int threads, ptrdiff_t chunks, fc_task *run, void *context)
     fc_lock_release(&pool.lock);
 
     pool_drain(&j, 0);
+    if (atomic_load(&forks) != before) {
+        atomic_store(&j.next, 0);
+        pool_drain(&j, 0);
+        return;
+    }
 
     fc_lock_take(&pool.lock);
     pool.tickets = 0;

@@ -132,6 +132,35 @@ static void boxes_store(const job *j, char *to, ptrdiff_t step, char *result, pt
         fc_copy_row(to, step, row, size, n, size);
 }
 
+/* All of a patch, or of one that is turned, by parts if it has so many taps that the call could not be given up in time */
+static void boxes_sum(const job *j, const patch *p, int turned)
+{
+    const call *c = j->c;
+    const fc_axis *axis = c->g->axis;
+    void (*const compute)(const call *, const scratch *, const patch *) = turned ? c->method->turned : c->method->compute;
+    const double taps = (double)axis[DEPTH].k * (double)axis[ROWS].k * (double)axis[COLS].k;
+    const int how = c->g->method,
+              by_taps = !c->method->as_stored && (how == FC_DIRECT || how == FC_IM2COL || how == FC_ORDERED || how == FC_FFT);
+    const ptrdiff_t rows = turned ? p->cols : p->rows, cols = turned ? p->rows : p->cols;
+    if (!by_taps || (double)rows * (double)cols * taps <= CORR_AT_ONCE) {
+        compute(c, &j->s, p);
+        return;
+    }
+    const ptrdiff_t tall = min(rows, 8), row = turned ? p->r->row : axis[ROWS].stride * p->r->row;
+    const ptrdiff_t wide = clamp((ptrdiff_t)(CORR_AT_ONCE / taps) / tall, min(cols, CORR_WIDE / 2), cols);
+    for (ptrdiff_t i = 0; i < rows; i += tall)
+        for (ptrdiff_t k = 0; k < cols; k += wide) {
+            patch part = *p;
+            const ptrdiff_t n = min(tall, rows - i), m = min(wide, cols - k);
+            part.src += (i * row + k) * c->x.size, part.out += (i * p->out_row + k) * c->made_size;
+            part.row += turned ? k : i, part.col += turned ? i : k;
+            part.rows = turned ? m : n, part.cols = turned ? n : m;
+            compute(c, &j->s, &part);
+            if (fc_gives_up())
+                return;
+        }
+}
+
 /* A patch of depth z: to out, or by way of scratch */
 static void boxes_compute(const job *j, ptrdiff_t z, patch *p)
 {
@@ -139,7 +168,7 @@ static void boxes_compute(const job *j, ptrdiff_t z, patch *p)
     p->out = c->out_adjacent ? out_at(j, z, p->row, p->col) : j->s.out;
     p->out_row = c->out_adjacent ? c->g->axis[ROWS].out_step / c->made_size : c->out_row;
     p->out_result = c->out_adjacent ? c->g->result_step : (c->tile_out[ROWS] + c->more) * c->out_row * c->made_size;
-    c->method->compute(c, &j->s, p);
+    boxes_sum(j, p, 0);
     for (ptrdiff_t r = 0; r < c->results && !c->out_adjacent; r++)
         for (ptrdiff_t i = 0; i < p->rows; i++)
             boxes_store(j, out_at(j, z, p->row + i, p->col) + r * c->g->result_step, c->g->axis[COLS].out_step,
@@ -152,7 +181,7 @@ static void boxes_compute_turned(const job *j, ptrdiff_t z, patch *p)
     const call *c = j->c;
     const ptrdiff_t step = c->g->axis[ROWS].out_step;
     p->out = j->s.strip_sums, p->out_row = c->strip.row, p->out_result = strip_bytes(c);
-    c->method->turned(c, &j->s, p);
+    boxes_sum(j, p, 1);
     for (ptrdiff_t r = 0; r < c->results; r++) {
         char *const from = p->out + r * p->out_result;
         const ptrdiff_t result = r * c->g->result_step;
@@ -191,6 +220,8 @@ void fc_boxes_compute(const job *j, const box *b, int how)
                 }
                 for (ptrdiff_t z = 0; z < n[DEPTH]; z++, p.src += axis[DEPTH].stride * p.r->plane * c->x.size)
                     (how == TURNED ? boxes_compute_turned : boxes_compute)(j, at[DEPTH] + z, &p);
+                if (fc_gives_up())
+                    return;
             }
 }
 

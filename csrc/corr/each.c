@@ -49,8 +49,11 @@ static void each_share(void *context, ptrdiff_t share, int slot)
     const each *e = context;
     const ptrdiff_t size = e->elements / e->shares, rest = e->elements % e->shares;
     const ptrdiff_t from = share * size + min(share, rest), to = from + size + (share < rest);
-    for (ptrdiff_t n = from; n < to; n++)
+    for (ptrdiff_t n = from; n < to; n++) {
         each_element(e, &e->thread[slot], n);
+        if (n % 16 == 15 && fc_gives_up())
+            return;
+    }
 }
 
 int fc_corr_each(const fc_corr *g, int axes, const fc_each *axis)

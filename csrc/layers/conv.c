@@ -122,7 +122,7 @@ static int exchange_run(const layer *l)
         fc_return(w);
         return status;
     }
-    for (ptrdiff_t i = 0; i < runs && status == 0; i++) {
+    for (ptrdiff_t i = 0; i < runs && status == 0 && !(i > 0 && fc_gives_up()); i++) {
         const ptrdiff_t image = i / g->groups, group = i % g->groups;
         const char *dy = g->x + image * g->x_image + group * g->kernels * g->x_channel;
         exchange_copy_outputs(l, w, dy);

@@ -73,7 +73,7 @@ static void unfold_row(const fold *d, ptrdiff_t plane, ptrdiff_t tap)
     char *to = g->out + (plane * d->taps + tap * cols->k) * d->outputs * size;
     for (ptrdiff_t t = 0; t < cols->k; t++) {
         const span c = fold_span(cols, t, 0, cols->n);
-        for (ptrdiff_t i = 0; i < depth->out; i++, to += rows->out * wide) {
+        for (ptrdiff_t i = 0; i < depth->out && !(t > 0 && fc_gives_up()); i++, to += rows->out * wide) {
             ptrdiff_t from = i < z.from || i >= z.end || c.from == c.end ? rows->out : r.from, end = max(from, r.end);
             memset(to, 0, (size_t)(from * wide));
             if (end > from)

@@ -191,7 +191,7 @@ static void lanes_chunk(void *context, ptrdiff_t index, int slot)
     for (ptrdiff_t set = from; set < from + sets; set++) {
         ptrdiff_t group = set * l->lanes, used = min(l->lanes, g->groups - group);
         fc_pack_pixels(&d->pack, b.pixels, g->x + group * g->x_channel, &b.runs, used, set == from);
-        for (ptrdiff_t m = 0; m < g->kernels; m++)
+        for (ptrdiff_t m = 0; m < g->kernels && !(set + m > from && fc_gives_up()); m++)
             lanes_correlate(d, &b, group, m, used);
     }
     fc_close(&room);

@@ -122,7 +122,8 @@ static void points_multiply(const points *d, set *s, const char *x, char *out, p
                  .lane_bias = g->bias ? g->bias + s->first * l->size : NULL};
     if (s->widest != l->fc->cols_of[even_part(n, l->fc->rows)])
         points_make_panels(d, s, s->count, n);
-    for (ptrdiff_t left = n; left > 0; left -= m.rows, x += m.rows * m.as * l->size, out += m.rows * m.cs * l->size) {
+    for (ptrdiff_t left = n, turn = 1; left > 0 && !(turn % 16 == 0 && fc_gives_up());
+         turn++, left -= m.rows, x += m.rows * m.as * l->size, out += m.rows * m.cs * l->size) {
         m.rows = even_part(left, l->fc->rows); /* which panels rely on */
         m.c = out;
         points_tile(d, s, &m, x);

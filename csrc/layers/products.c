@@ -201,11 +201,13 @@ static void products_block(void *context, ptrdiff_t index, int slot)
     const int at_once = d->sums_rows < to - from; /* sums of a tile are complete when the next one begins */
     fc_gemm m = {.as = l->w_row, .cs = d->apart ? d->sums_row : volume, .low = g->low, .high = g->high};
     const char *w = g->w + (group * l->w_group + from * l->w_row) * l->stored;
-    for (ptrdiff_t first = 0; first < l->channels; first += d->t.channels) {
+    for (ptrdiff_t first = 0; first < l->channels && !(first > 0 && fc_gives_up()); first += d->t.channels) {
         const ptrdiff_t channels = min(d->t.channels, l->channels - first);
         fc_see_block(d, &t, g->x + (group * l->channels + first) * g->x_channel, channels);
         m.b = t.seen;
-        for (ptrdiff_t i = 0, left; (left = to - from - i) > 0; i += m.rows) {
+        for (ptrdiff_t i = 0, left, turn = 1; (left = to - from - i) > 0; i += m.rows, turn++) {
+            if (turn % 16 == 0 && fc_gives_up())
+                break;
             m.rows = even_part(left, l->fc->rows); /* a tile */
             m.a = w + (i * l->w_row + first * l->w_channel) * l->stored;
             m.bias = d->bias ? d->bias + (kernel + i) * l->size : NULL;

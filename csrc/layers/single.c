@@ -55,7 +55,7 @@ static void single_chunk(void *context, ptrdiff_t index, int slot)
                 .clamp = g->clamp,
                 .low = g->low,
                 .high = g->high};
-    for (ptrdiff_t i = 0; i < g->images; i += COLUMNS) {
+    for (ptrdiff_t i = 0; i < g->images && !(i > 0 && fc_gives_up()); i += COLUMNS) {
         m.b = g->x + i * g->x_image + group * depth * size;
         m.c = g->out + (i * all + first) * size;
         m.cols = min(COLUMNS, g->images - i);

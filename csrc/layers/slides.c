@@ -120,7 +120,7 @@ static void slides_chunk(void *context, ptrdiff_t index, int slot)
         slides_lay_taps(d, s.k, w);
         if (bias)
             start = element_at(g->type, bias, m - from);
-        for (ptrdiff_t i = 0; i < blocks; i++) {
+        for (ptrdiff_t i = 0; i < blocks && !(i > 0 && fc_gives_up()); i++) {
             ptrdiff_t left = i;
             area a;
             a.cols = next_piece(&left, axis[COLS].out, d->pack.cols.block, &a.col);

@@ -107,7 +107,7 @@ static int transforms_plan(transforms *d, const layer *l)
 static void transforms_learn_all(const transforms *d, char *tile, char *scratch, char *spectra)
 {
     const layer *l = d->l;
-    for (ptrdiff_t i = 0; i < d->kernels * l->g->channels; i++)
+    for (ptrdiff_t i = 0; i < d->kernels * l->g->channels && !fc_gives_up(); i++)
         fc_transforms_learn_one(d, l->g->w + i * l->taps * l->size, tile, scratch, spectra + i * d->spectrum);
 }
 

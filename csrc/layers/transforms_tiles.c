@@ -115,7 +115,7 @@ static void transforms_kernel(const transforms *d, const tiles *s, ptrdiff_t ind
     if (!d->spectra)
         fc_transforms_learn_one(d, l->g->w + m * l->taps * l->size, s->tile, s->transforms, s->spectrum);
     transforms_lay_bias(d, s, m);
-    for (ptrdiff_t i = share * each; i < min(all, (share + 1) * each); i++) {
+    for (ptrdiff_t i = share * each; i < min(all, (share + 1) * each) && !fc_gives_up(); i++) {
         ptrdiff_t at[FC_AXES];
         const ptrdiff_t plane = unravel(i, d->count, at);
         const fc_fft_plane seen = transforms_see(d, s, transforms_plane(d, plane, m / l->g->kernels), at);
@@ -136,7 +136,7 @@ static void transforms_sums(const transforms *d, const tiles *s, ptrdiff_t index
         const fc_fft_plane seen = transforms_see(d, s, transforms_plane(d, plane, group * g->channels + c), at);
         fc_fft_learn_folded(d->fft, s->transforms, s->spectrum + c * d->spectrum, &seen, 0);
     }
-    for (ptrdiff_t i = share * each; i < min(g->kernels, (share + 1) * each); i++) {
+    for (ptrdiff_t i = share * each; i < min(g->kernels, (share + 1) * each) && !fc_gives_up(); i++) {
         const ptrdiff_t m = group * g->kernels + i;
         const fc_fft_plane made = transforms_outputs(d, plane, m, at);
         fc_fft_sum_folded(d->fft, s->transforms, s->spectrum, d->spectra + m * g->channels * d->spectrum, g->channels, &made);

@@ -348,8 +348,8 @@ static void weight_chunk(void *context, ptrdiff_t index, int slot)
     else
         m.panels = weight_make_panels(d, &s, &b);
     const ptrdiff_t blocks = parts_of(axis[ROWS].out, d->tall) * parts_of(axis[COLS].out, d->wide);
-    for (b.plane = 0; b.plane < d->l->planes; b.plane++)
-        for (ptrdiff_t i = 0, tabulated = 0; i < blocks; i++) {
+    for (b.plane = 0; b.plane < d->l->planes && !(b.plane % 16 == 15 && fc_gives_up()); b.plane++)
+        for (ptrdiff_t i = 0, tabulated = 0; i < blocks && !(i > 0 && fc_gives_up()); i++) {
             ptrdiff_t left = i;
             b.area.rows = next_piece(&left, axis[ROWS].out, d->tall, &b.area.row);
             b.area.cols = next_piece(&left, axis[COLS].out, d->wide, &b.area.col);

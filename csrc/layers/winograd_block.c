@@ -84,7 +84,7 @@ static void winograd_in(const winograd *d, block *b, ptrdiff_t group)
     const ptrdiff_t phases = d->phases[ROWS] * d->phases[COLS];
     layer tiles;
     packing pack = d->pack;
-    for (ptrdiff_t p = 0, begin = 0; p < b->planes; p++) {
+    for (ptrdiff_t p = 0, begin = 0; p < b->planes && !(p % 16 == 15 && fc_gives_up()); p++) {
         if (d->apart[ROWS] * d->apart[COLS] > 1)
             begin = winograd_phase_of_x(d, b->plane + p, &tiles, &pack);
         const fc_runs runs = fc_plan_runs(&pack, b->run, (b->plane + p) / phases, &b->area);
@@ -211,7 +211,7 @@ void fc_winograd_block(void *context, ptrdiff_t index, int slot)
     memset(b.values, 0, (size_t)(winograd_row_values(d) * l->size));
     winograd_in(d, &b, group);
     const ptrdiff_t quads = parts_of(l->kernels, FC_QUAD), end = min(quads * (share + 1) / d->shares * FC_QUAD, l->kernels);
-    for (ptrdiff_t k = quads * share / d->shares * FC_QUAD, n; k < end; k += n) {
+    for (ptrdiff_t k = quads * share / d->shares * FC_QUAD, n; k < end && !fc_gives_up(); k += n) {
         n = min(d->kernels, end - k);
         if (d->at_once)
             fc_winograd_learn_some(d, b.w, group, k, n);

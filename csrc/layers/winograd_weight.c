@@ -263,7 +263,7 @@ static void weight_chunk(void *context, ptrdiff_t index, int slot)
     b.vectors = parts_of(b.channels, l->lanes);
     b.group = index;
     fc_gemm m = weight_products(d, &b);
-    for (b.plane = 0; b.plane < l->planes; b.plane += b.planes) {
+    for (b.plane = 0; b.plane < l->planes && !(b.plane > 0 && fc_gives_up()); b.plane += b.planes) {
         b.planes = min(d->planes, l->planes - b.plane);
         for (ptrdiff_t i = 0, blocks = parts_of(rows->out, d->rows) * parts_of(cols->out, d->cols); i < blocks;
              i++, m.add = 1) {

@@ -205,7 +205,7 @@ int fc_match_resolve(const tile *t, int doubt)
             return 1;
     }
     for (ptrdiff_t i = 0; i < t->count[ROWS] && (doubt || t->missing); i++)
-        for (ptrdiff_t j = 0; j < t->count[COLS]; j++) {
+        for (ptrdiff_t j = 0; j < t->count[COLS] && !(j % 16 == 15 && fc_gives_up()); j++) {
             char mark = t->mark[i * m->tile[COLS] + j];
             double score = mark == FLAT       ? score_flat(t, tile_element(t, tile_row(t, 0, i), j))
                            : mark == DOUBTFUL ? score_alone(t, i, j)

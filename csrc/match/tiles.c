@@ -75,7 +75,7 @@ static void tile_transform(const tile *t, const correlator *k, ptrdiff_t from, p
     ptrdiff_t tall = m->fft[ROWS] - m->g->k[ROWS] + 1, broad = m->fft[COLS] - m->g->k[COLS] + 1;
     const ptrdiff_t of_x[2] = {m->plane, m->row}, of_out[2] = {0, m->wide};
     for (ptrdiff_t i = 0; i < rows; i += tall)
-        for (ptrdiff_t j = 0; j < cols; j += 2 * broad)
+        for (ptrdiff_t j = 0; j < cols && !fc_gives_up(); j += 2 * broad)
             for (ptrdiff_t z = from; z < from + planes; z++) {
                 fc_fft_tile pair[2];
                 for (int side = 0; side < 2; side++) {
@@ -119,6 +119,10 @@ void fc_match_correlate(const tile *t, int which, ptrdiff_t z, ptrdiff_t planes,
         ptrdiff_t w = m->g->k[COLS], size = fc_stored_size(t->type);
         fc_taps taps = k->taps;
         taps.full = planes * w, taps.k = k->columns + z * w * taps.h * size;
-        t->op->corr(x + z * m->plane * size, m->row, &taps, to, m->wide, t->count[ROWS], t->count[COLS]);
+        const ptrdiff_t rows = t->count[ROWS], tall = taps.full * taps.h > MATCH_LONG ? CORR_LEAST_ROWS : rows;
+        x += z * m->plane * size;
+        for (ptrdiff_t i = 0; i < rows && !(i > 0 && fc_gives_up()); i += tall)
+            t->op->corr(x + i * m->row * size, m->row, &taps, to + i * m->wide * size, m->wide, min(tall, rows - i),
+                        t->count[COLS]);
     }
 }

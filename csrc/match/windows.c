@@ -92,7 +92,7 @@ static int windows_sums(const tile *t)
                 below = to;
             }
         }
-        for (ptrdiff_t r = 0; r < outputs; r++) {
+        for (ptrdiff_t r = 0; r < outputs && !fc_gives_up(); r++) {
             for (ptrdiff_t z = 0; z < g->k[DEPTH]; z += at_once) {
                 double *prefix = t->prefix + z * pair;
                 if (r > 0)

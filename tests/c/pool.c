@@ -40,6 +40,34 @@ static void *caller(void *fails)
     return NULL;
 }
 
+/* Giving up: a program that wants it, once asked */
+static int asked;
+static int wants_an_end(void) { return ++asked > 1; }
+
+static void wait_a_little(void *context, ptrdiff_t chunk, int slot)
+{
+    (void)chunk, (void)slot;
+    usleep(5000);
+    atomic_fetch_add((atomic_int *)context, 1);
+}
+
+static void check_giving_up(int threads)
+{
+    enum { CHUNKS = 1000, ALL = 40 };
+    atomic_int done = 0, more = 0, again = 0;
+    asked = 0;
+    fc_listen(wants_an_end);
+    fc_pool_run(threads, CHUNKS, wait_a_little, &done);
+    fc_pool_run(threads, ALL, wait_a_little, &more);
+    const int gave_up = fc_gave_up();
+    fc_listen(NULL);
+    fc_pool_run(threads, ALL, wait_a_little, &again);
+    say_case("a call on %d threads that is given up", threads);
+    verdict(gave_up && done > 0 && done < CHUNKS ? "" : "it goes on, or is not told of");
+    verdict(more == 0 ? "" : "its next job is run");
+    verdict(again == ALL && !fc_gave_up() ? "" : "the next call is given up, too");
+}
+
 void check_pool(void)
 {
     static const char wrong[] = "a chunk ran twice or never, or two at once in one slot";
@@ -55,6 +83,8 @@ void check_pool(void)
     EACH(i, 3) if (pthread_create(&other[i], NULL, caller, &fails[i]) != 0) abort();
     EACH(i, 3) pthread_join(other[i], NULL);
     verdict(fails[0] + fails[1] + fails[2] ? wrong : "");
+    check_giving_up(1);
+    check_giving_up(3);
 }
 
 void check_rooms(void)

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Faults of `mutants.py` in what everything stands on: the pool, memory, strides; and in correlations.
+
+The others, and what the columns are, are in `mutants_table.py`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...] = ()
+
+
+def faults(file: str, *rows: tuple[str, str, str, str]) -> list[Fault]:
+    """Of one file: (name, old, new, tests)"""
+    return [Fault(name, file, old, new, tuple(tests.split())) for name, old, new, tests in rows]
+
+
+POOL = [
+    *faults(
+        "csrc/common/pool.c",
+        ("a worker's slot is counted twice", "int slot = ++pool.slot;", "int slot = pool.slot += 2;", "c pool"),
+        ("all workers have one slot", "int slot = ++pool.slot;", "int slot = 1;", "c pool"),
+        ("one worker too many", "pool.tickets = threads - 1;", "pool.tickets = threads;", "c pool"),
+        (
+            "tickets are not withdrawn",
+            "    pool.tickets = 0;\n    fc_lock_release(&pool.lock);\n    pool_spin",
+            "    fc_lock_release(&pool.lock);\n    pool_spin",
+            "c pool bits",
+        ),
+        ("nobody waits for the workers", "while (j.joined > 0)", "while (0)", "c pool"),
+        ("the last chunk is lost", "< j->chunks;)", "< j->chunks - 1;)", "c"),
+        ("a chunk beyond the last", "< j->chunks;)", "<= j->chunks;)", "c"),
+        (
+            "the pool stays busy",
+            "    fc_lock_release(&pool.lock);\n    atomic_flag_clear(&pool.busy);\n",
+            "    fc_lock_release(&pool.lock);\n",
+            "pool",
+        ),
+        ("no handler of forks", "handles_forks = fc_after_fork(pool_forget);", "handles_forks = 1;", "pool bits"),
+        ("the handler of forks resets nothing", "    memset(&pool, 0, sizeof pool);\n", "    return;\n", "pool bits"),
+        (
+            "the handler of forks keeps the workers",
+            "    memset(&pool, 0, sizeof pool);\n",
+            "    pool.tickets = 0;\n",
+            "pool bits",
+        ),
+        ("a fork amid a call loses chunks", "    if (atomic_load(&forks) != before) {", "    if (0) {", "pool"),
+        (
+            "a job does not hear that it is given up",
+            "        if (j->chunks > 1 && fc_gives_up())\n            break;\n",
+            "",
+            "interrupts",
+        ),
+        (
+            "what is given up goes on with the next job",
+            "    if (fc_here.gave_up)\n        return;\n",
+            "",
+            "interrupts c",
+        ),
+    ),
+    *faults(
+        "csrc/common/giving_up.c",
+        (
+            "all calls are given up after one",
+            "    fc_here.gave_up = 0, fc_here.next = 0;",
+            "    fc_here.next = 0;",
+            "interrupts",
+        ),
+        ("nobody is asked", "    if (now < fc_here.next)", "    if (1)", "interrupts"),
+        ("a handler that calls is taken for the call", "    fc_here = (fc_call_state){0};\n", "", "interrupts"),
+    ),
+    *faults(
+        "csrc/common/platform.c",
+        ("workers take signals", "sigfillset(&all);", "sigemptyset(&all);", "pool"),
+        ("the caller's signals stay blocked", "    pthread_sigmask(SIG_SETMASK, &before, NULL);\n", "", "pool"),
+        ("workers share the caller's CPU", "    CPU_CLR((size_t)cpu, &allowed);\n", "", "pool"),
+    ),
+]
+
+MEMORY = [
+    *faults(
+        "csrc/common/alloc.c",
+        ("blocks end too soon", "(bytes + LINE) / LINE * LINE", "bytes / LINE * LINE", "c"),
+        (
+            "a kept block is too small",
+            ">= bytes)\n            return p + LINE;",
+            ">= bytes / 4)\n            return p + LINE;",
+            "c nn",
+        ),
+        (
+            "sizes of blocks wrap",
+            "__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX - LINE",
+            "(bytes = count * size, 0)",
+            "c sizes",
+        ),
+    ),
+    *faults(
+        "csrc/common/room.h",
+        ("parts overlap", "(bytes + LINE - 1) / LINE * LINE;", "bytes / LINE * LINE;", "c"),
+        (
+            "products of sizes wrap",
+            "return __builtin_mul_overflow(a, b, &product) ? PTRDIFF_MAX : product;",
+            "return __builtin_mul_overflow(a, b, &product) ? product : product;",
+            "c sizes",
+        ),
+    ),
+]
+
+STRIDES = [
+    *faults(
+        "csrc/common/strides.c",
+        ("reflect repeats the edge", "i < n ? i : 2 * (n - 1) - i;", "i < n ? i : 2 * n - 1 - i;", "c boundaries"),
+        ("symmetric is off by one", "i < n ? i : 2 * n - 1 - i;", "i < n ? i : 2 * n - 2 - i;", "c boundaries"),
+        ("the far edge is off by one", "return i < 0 ? 0 : n - 1;", "return i < 0 ? 0 : n - 2;", "c boundaries"),
+        ("a tail is not turned", "from_step, many - i, size);", "from_step, many - i - 1, size);", "corr2d edges"),
+    ),
+    *faults(
+        "csrc/common/strides.h",
+        (
+            "the last element inside is lost",
+            "(n - 1 - first) / step) + 1, *from, count)",
+            "(n - 1 - first) / step), *from, count)",
+            "c corr2d",
+        ),
+    ),
+]
+
+CORR = [
+    *faults(
+        "csrc/corr/corr.c",
+        (
+            "a batch has the strides of x",
+            "j.out += plane % g->batch[b].n * g->batch[b].out_step;",
+            "j.out += plane % g->batch[b].n * g->batch[b].x_step;",
+            "corr2d",
+        ),
+        (
+            "scratch for one thread",
+            "fc_alloc((size_t)c->plan.threads, (size_t)c->thread_bytes)",
+            "fc_alloc(1, (size_t)c->thread_bytes)",
+            "c bits",
+        ),
+        ("a failed allocation is not told", "return failed ? -1 : 0;", "return 0 * failed;", "memory"),
+    ),
+    *faults(
+        "csrc/corr/boxes.c",
+        (
+            "the interior is one row too large",
+            "inner.to[a] = clamp(c->inner.to[a], inner.from[a], whole.to[a]);",
+            "inner.to[a] = clamp(c->inner.to[a] + 1, inner.from[a], whole.to[a]);",
+            "corr2d",
+        ),
+        ("a share lacks a row", "b.to[a] = b.from[a] + each + (i < rest);", "b.to[a] = b.from[a] + each;", "c bits"),
+        (
+            "the stride in depth is lost",
+            "p.src += axis[DEPTH].stride * p.r->plane * c->x.size)",
+            "p.src += p.r->plane * c->x.size)",
+            "ranks c",
+        ),
+        (
+            "the second result lies on the first",
+            "+ r * c->g->result_step, c->g->axis[COLS].out_step,",
+            "+ 0 * c->g->result_step, c->g->axis[COLS].out_step,",
+            "picture_gradients c",
+        ),
+        (
+            "a sum that does not fit is not told",
+            "c->g->rounding) && j->s.doubtful)",
+            "c->g->rounding) && 0)",
+            "dtypes whole_sums",
+        ),
+    ),
+    *faults(
+        "csrc/corr/gather.c",
+        (
+            "the fill value lacks its last",
+            "x->fill, 0, n - end, x->size);",
+            "x->fill, 0, n - end - 1, x->size);",
+            "corr2d",
+        ),
+        ("planes before the first are read", "if (from_z < 0 || from_i < 0)", "if (from_i < 0)", "ranks c"),
+        ("pixels before the first", "i / u : -((-i + u - 1) / u);", "i / u : -(-i / u);", "ranks corr2d"),
+    ),
+    *faults(
+        "csrc/corr/direct.c",
+        (
+            "the last tap row is whole",
+            "taps->full = (all - (taps->h - 1) * together) * each;",
+            "taps->full = together * each;",
+            "c ranks",
+        ),
+        ("a strip forgets the dilation", "at[t] = a * axis[ROWS].dilation + z", "at[t] = a + z", "bits c"),
+        ("a fold lacks its end", "if (cols > rows * fold)", "if (cols > rows * fold + 1)", "ranks c"),
+        (
+            "rows of a dilation are lost",
+            "images * p->out_row, parts_of(p->rows - i, images), p->cols);",
+            "images * p->out_row, p->rows / images, p->cols);",
+            "ranks c",
+        ),
+        ("zero taps change the order", "listed += w != 0;", "listed += 1;", "ndimage"),
+    ),
+    *faults(
+        "csrc/corr/separable.c",
+        (
+            "columns forget the dilation",
+            "t / w * term + t % w * c->g->axis[COLS].dilation;",
+            "t / w * term + t % w;",
+            "separable c",
+        ),
+        (
+            "every term has the first one's rows",
+            ".k = c->g->factor[ROWS] + t * h * c->size, .far",
+            ".k = c->g->factor[ROWS], .far",
+            "separable c",
+        ),
+        (
+            "a block lacks its halo",
+            "broad = cols + reach(&axis[COLS], 1) - 1;",
+            "broad = cols + reach(&axis[COLS], 1) - 2;",
+            "separable c",
+        ),
+    ),
+    *faults(
+        "csrc/corr/overlap.c",
+        ("a window begins elsewhere", "* t->out[a] - axis->start;", "* t->out[a];", "fft bits c"),
+        ("NaN spreads over a pair", "if (!finite)", "if (0)", "fft c"),
+        (
+            "the second tile is the first",
+            "overlap_share(g, grid, 2 * pair + 1)}",
+            "overlap_share(g, grid, 2 * pair)}",
+            "fft c",
+        ),
+    ),
+    *faults(
+        "csrc/corr/fft_roots.c",
+        ("roots of one are conjugated", "*im = lower ? up :", "*im = !lower ? up :", "c fft"),
+    ),
+    *faults(
+        "csrc/corr/box.c",
+        ("blocks begin at the window", "row = axis[ROWS].start + p->row + i", "row = p->row + i", "box c"),
+        ("what is not finite is not told", "s->doubtful && !c->op->finite(out, cols))", "s->doubtful && 0)", "box c"),
+    ),
+    *faults(
+        "csrc/corr/lines.c",
+        ("the first pass is not divided", "wide, divisor != 0 ? divisor : 1);", "wide, 1);", "ndimage c"),
+        ("the second term is the first", "lines_term(c, s, 1, &other);", "lines_term(c, s, 0, &other);", "ndimage c"),
+    ),
+    *faults(
+        "csrc/corr/each.c",
+        ("shares overlap", "share * size + min(share, rest)", "share * size", "ranks c"),
+        (
+            "all elements have one kernel",
+            "t->g.k += at * e->axis[a].k_step",
+            "t->g.k += 0 * e->axis[a].k_step",
+            "ranks c",
+        ),
+    ),
+    *faults(
+        "csrc/corr/threes.c",
+        (
+            "taps of bytes are one row too low",
+            "t.row[a] = s->rows[i + a * images];",
+            "t.row[a] = s->rows[i + a];",
+            "whole_sums pixels",
+        ),
+    ),
+]
