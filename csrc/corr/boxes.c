@@ -196,7 +196,7 @@ void fc_boxes_compute(const job *j, const box *b, int how)
 {
     const call *c = j->c;
     const fc_axis *axis = c->g->axis;
-    ptrdiff_t at[FC_AXES], n[FC_AXES], most[FC_AXES];
+    ptrdiff_t at[FC_AXES], n[FC_AXES], most[FC_AXES], tiles = 0;
     if (is_empty(b))
         return;
     for (int a = 0; a < FC_AXES; a++)
@@ -206,6 +206,8 @@ void fc_boxes_compute(const job *j, const box *b, int how)
     for (at[DEPTH] = b->from[DEPTH]; at[DEPTH] < b->to[DEPTH]; at[DEPTH] += most[DEPTH])
         for (at[ROWS] = b->from[ROWS]; at[ROWS] < b->to[ROWS]; at[ROWS] += most[ROWS])
             for (at[COLS] = b->from[COLS]; at[COLS] < b->to[COLS]; at[COLS] += most[COLS]) {
+                if (tiles++ > 0 && fc_gives_up()) /* which reads a clock */
+                    return;
                 for (int a = 0; a < FC_AXES; a++)
                     n[a] = min(most[a], b->to[a] - at[a]);
                 patch p = {.r = &c->user, .row = at[ROWS], .col = at[COLS], .rows = n[ROWS], .cols = n[COLS]};
@@ -220,8 +222,6 @@ void fc_boxes_compute(const job *j, const box *b, int how)
                 }
                 for (ptrdiff_t z = 0; z < n[DEPTH]; z++, p.src += axis[DEPTH].stride * p.r->plane * c->x.size)
                     (how == TURNED ? boxes_compute_turned : boxes_compute)(j, at[DEPTH] + z, &p);
-                if (fc_gives_up())
-                    return;
             }
 }
 
