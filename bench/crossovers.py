@@ -128,11 +128,8 @@ def weights() -> Calls:
 
 def folds() -> Calls:
     x, how = floats(2, 32, 56, 56), {"stride": 2, "padding": 1}
-    columns = fastconv.nn.unfold(x, (3, 3), **how)
-    return {
-        "unfold 3x3": lambda: fastconv.nn.unfold(x, (3, 3), **how),
-        "fold 3x3": lambda: fastconv.nn.fold(columns, (56, 56), (3, 3), **how),
-    }
+    unfold = partial(fastconv.nn.unfold, x, (3, 3), **how)
+    return {"unfold 3x3": unfold, "fold 3x3": partial(fastconv.nn.fold, unfold(), (56, 56), (3, 3), **how)}
 
 
 def pictures() -> Calls:
@@ -222,11 +219,14 @@ def filters() -> Calls:
 
 
 def colours() -> Calls:
-    k = floats(15, 15)
     shapes = ((16, 16, 1000), (64, 64, 256), (300, 300, 64), (1080, 1920, 3))
-    calls = {f"corr2d 15x15 of {shape}": (floats(*shape), k) for shape in shapes}
-    corr2d = partial(fastconv.corr2d, mode="same", method="direct", axes=(0, 1))
-    return {label: partial(corr2d, *args) for label, args in calls.items()}
+    corr2d = partial(fastconv.corr2d, k=floats(15, 15), mode="same", method="direct", axes=(0, 1))
+    return {f"corr2d 15x15 of {shape}": partial(corr2d, floats(*shape)) for shape in shapes}
+
+
+def layers_of_bytes() -> Calls:
+    x, w = np.ones((1, 64, 56, 56), np.uint8), np.ones((64, 64, 3, 3), np.int8)
+    return {"QConv2d": partial(fastconv.nn.QConv2d(w, None, 1, 1), x)}
 
 
 def threads() -> Calls:
@@ -259,7 +259,7 @@ GROUPS: dict[str, Callable[[], Calls]] = {
     "FC_THREADS_FROM_US": threads, "KEEP_GIL_BELOW": threads, "SPIN_US": threads, "*_CHUNK_US": threads,
     "RATE_*": threads, "FC_*": pictures, "CORR_*": pictures, "GATHER_*": pictures, "SEPARABLE_*": pictures,
     "STRIP_*": pictures, "KEPT_*": pictures, "BYTES_*": images_of_bytes, "THREES_*": images_of_bytes,
-    "COLUMNS_*": averages, "ACROSS_*": products,
+    "COLUMNS_*": averages, "ACROSS_*": products, "DOTS_*": layers_of_bytes,
 }  # fmt: skip
 
 

@@ -195,6 +195,11 @@ static const double ACROSS_TURN = 16, ACROSS_ALONE = 1.15, ACROSS_MOST = 0.97;
  * AMX). Kernels that it takes to be worth it, and outputs of a block times kernels beyond these */
 enum { PRODUCTS_CROSSED = 112, PRODUCTS_CROSSED_LEAST = 8192 };
 
+/* ---- small numbers (dots.c): Xeon (AVX-512 VNNI). Cycles: a vector that is packed, a product of vectors; bytes of a packed block, and
+ * of sums; columns, and outputs, of one */
+static const double DOTS_PACK = 12, DOTS_PRODUCT = 0.6;
+enum { DOTS_PACKED = 768 << 10, DOTS_SUMS = 64 << 10, DOTS_COLS = 1024, DOTS_OUTPUTS = 4096 };
+
 /* ---- threads (pool.c, corr.c and all drivers): CPU unknown */
 enum {
     FC_THREADS_FROM_US = 200, /* us: work that is worth a second thread; waking one takes 50 us and more on a virtual machine */

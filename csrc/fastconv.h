@@ -248,6 +248,29 @@ FC_API int fc_bottleneck_run(const fc_bottleneck *g);
 /* What it reads of dense weights and biases, NULL where there is none, written to `to` unless that is NULL. Returns its bytes. */
 FC_API ptrdiff_t fc_bottleneck_learn(const fc_bottleneck *g, const char *const w[3], const char *const bias[3], char *to);
 
+/* dots.c: a layer of small numbers. x and w are FC_U8 or FC_I8 each, and sums are exact in int32, and wrap; numbers count from zeros of
+ * their own, and beyond x lies its zero:
+ *
+ *   s[m] = bias[m] + sum (x - x_zero) (w - w_zero[m]);      out = s, of FC_I32
+ *   out[m] = s[m] * scale[m], to the nearest, half to even, + y_zero, and no more than FC_U8 or FC_I8 hold
+ *
+ * Or both are FC_BF16, sums float32, and out is FC_BF16 or FC_F32, finished as those of fc_conv are, but for `add`. */
+typedef struct {
+    fc_conv layer; /* of FC_F32, forward; x strides in bytes; bias is int32, or float32; out is dense, channels second */
+    int x_type, w_type, out_type;
+    int32_t x_zero, y_zero;
+    const int32_t *w_zero; /* none, one, or one for each kernel; */
+    ptrdiff_t w_zeros;
+    const float *scale; /* one, or one for each kernel */
+    ptrdiff_t scales;
+} fc_dots;
+FC_API int fc_dots_run(const fc_dots *g);
+/* Bytes of w as it is multiplied, which are written to `to` unless that is NULL: layer.learnt of calls that differ in x and out alone;
+ * and a number of its form, which is another where another instruction set is in use: what is of another form is made again */
+FC_API ptrdiff_t fc_dots_learn(const fc_dots *g, char *to);
+FC_API int fc_dots_form(const fc_dots *g);
+FC_API void fc_dots_native(int on); /* for tests: instructions that not all CPUs of an instruction set have (default on) */
+
 /* fold.c: the windows of x, images of so many channels, as columns:  out[image][channel][tap][output], beyond x lie zeros.
  * folds: the adjoint; x are columns, and added to the n elements of each axis of out[image][channel]. out is dense, in
  * folding x, too. size: bytes of an element, 2, 4 or 8; floats, if they are added. */

@@ -29,6 +29,7 @@ MEASURE: dict[str, int]
 ACTIVATIONS: dict[str, int]
 ACCURACIES: dict[str, int]
 FORCED: dict[str, int]
+DOTS: dict[str, int]
 TILE_POINTS: int
 
 @disjoint_base
@@ -110,6 +111,25 @@ class LayerPlan(ArraysPlan):
     def learn(self, w: NDArray[Any]) -> NDArray[np.uint8] | None: ...
     def takes_last(self, x: NDArray[Any], w: NDArray[Any]) -> bool: ...
     def explain(self, x: NDArray[Any], w: NDArray[Any], learnt: bool = ...) -> tuple[str, int, int, int]: ...
+
+@disjoint_base
+class DotsPlan(LayerPlan):
+    def __init__(
+        self,
+        x: NDArray[Any],
+        w: NDArray[Any],
+        axes: tuple[Axis, ...],
+        groups: int,
+        activation: Activated | None,
+        threads: int,
+        names: tuple[str, str, str],
+        x_zero: int = ...,
+        y_zero: int = ...,
+        w_zero: NDArray[np.int32] | None = ...,
+        scale: NDArray[np.float32] | None = ...,
+    ) -> None: ...
+    def learns(self) -> int: ...
+    def learn(self, w: NDArray[Any]) -> NDArray[np.uint8]: ...
 
 class WeightPlan(LayerPlan):
     def __init__(
@@ -254,4 +274,5 @@ def use(i: int) -> None: ...
 def fma_peak(is_float32: bool, rounds: int) -> float: ...
 def alloc_fail_after(allocations: int) -> None: ...
 def stream_from(size_file: bytes = ...) -> float: ...
+def native_dots(on: bool) -> None: ...
 def tune(band_rows: int = ..., threads_from_us: float = ..., stream_from: float = ...) -> None: ...

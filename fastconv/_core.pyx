@@ -10,7 +10,7 @@ cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 import os
 import threading
@@ -309,6 +309,7 @@ include "plans_correlation.pxi"
 include "plans_filters.pxi"
 include "plans_layers.pxi"
 include "plans_networks.pxi"
+include "plans_dots.pxi"
 include "plans_windows.pxi"
 
 tune()

@@ -69,11 +69,17 @@ def of_rank(rank):
     x, w = floats(2, 4, *n), floats(6, 4, *k)
     outputs = tuple(a - b + 1 for a, b in zip(n, k, strict=True))
     dy = floats(2, 6, *outputs)
-    layer = getattr(nn, f"Conv{rank}d")
+    layer, of_bytes = getattr(nn, f"Conv{rank}d"), getattr(nn, f"QConv{rank}d")
+    bytes_of_x, bytes_of_w = x.astype(np.uint8), w.astype(np.int8)
+    quantized = of_bytes(bytes_of_w)
     name = f"nn.conv{rank}d"
     made = layer.from_weights(w)
     return {
         name: (getattr(nn, f"conv{rank}d"), {"x": x, "w": w}),
+        f"nn.qconv{rank}d": (getattr(nn, f"qconv{rank}d"), {"x": bytes_of_x, "w": bytes_of_w}),
+        f"nn.QConv{rank}d": (of_bytes, {"weight": bytes_of_w}),
+        f"nn.QConv{rank}d.__call__": (quantized, {"x": bytes_of_x}),
+        f"nn.QConv{rank}d.forward": (quantized.forward, {"x": bytes_of_x}),
         f"{name}_input": (
             getattr(nn, f"conv{rank}d_input"),
             {"input_size": x.shape, "weight": w, "grad_output": dy},
@@ -235,6 +241,7 @@ NOT_CALLED = {
         for name in ("Add", "Cat", "Graph", "Module", "Mul")
         for m in ("__call__", "forward", "backward", "gradient")
     ),
+    *(f"nn.QConv{rank}d.{m}" for rank in DIMS for m in ("backward", "gradient")),  # they learn nothing
     *(f"nn.{name}.{m}" for name in ("Graph", "Sequential") for m in ("folded", "summary", "layers")),
 }
 # Good arguments of another kind: as many epochs never end, and what a loss raises comes through.
@@ -374,7 +381,7 @@ def assert_same(result, expected):
         assert result == expected or isinstance(expected, (nn.Parameter, float))
 
 
-CONVERTING = [name for name, place in PLACES if place == "dtype"]
+CONVERTING = [name for name, place in PLACES if place == "dtype" and "qconv" not in name.lower()]  # those have bytes
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])

@@ -72,7 +72,7 @@ LONG_FILES = {  # lines, and why so many
     "tests/test_*.py": (700, "the tests of one module"),
     "fastconv/_core.pyx": (650, "every struct of C is declared here, once"),
     "fastconv/nn/__init__.pyi": (500, "every name of nn is listed here, twice, and has its type"),
-    "csrc/kernels/kernels.h": (530, "every micro-kernel is declared here, once"),
+    "csrc/kernels/kernels.h": (550, "every micro-kernel is declared here, once"),
 }
 
 

@@ -7,6 +7,7 @@
 
 #if defined __x86_64__
 #include <cpuid.h>
+#include <stdatomic.h>
 
 enum { EAX, EBX, ECX, EDX };
 enum { NONE = 0, YMM = 0x06, ZMM = 0xe6, TILES = 0x60000 }; /* bits of XCR0: registers that the system saves */
@@ -23,6 +24,8 @@ static const struct {
     {"prfchw", 1, 0, EDX, 0, NONE}, /* the bit of the FPU, which all have: to a CPU without prefetchw it is no operation */
 };
 
+enum { FEATURES = sizeof features / sizeof *features };
+
 /* Registers that the system saves from thread to thread. Instructions fault on others. */
 static unsigned saved_registers(void)
 {
@@ -36,23 +39,38 @@ static unsigned saved_registers(void)
     return low;
 }
 
-static int has(const char *name, size_t length)
+static int has(unsigned saved, int feature)
 {
-    for (size_t i = 0; i < sizeof features / sizeof *features; i++)
-        if (strlen(features[i].name) == length && memcmp(features[i].name, name, length) == 0) {
-            unsigned word[4];
-            return __get_cpuid_count(features[i].leaf, features[i].subleaf, &word[EAX], &word[EBX], &word[ECX], &word[EDX]) &&
-                   (word[features[i].word] >> features[i].bit & 1) &&
-                   (saved_registers() & features[i].saved) == features[i].saved;
-        }
-    return 0; /* it is not in the table */
+    unsigned word[4];
+    return __get_cpuid_count(features[feature].leaf, features[feature].subleaf, &word[EAX], &word[EBX], &word[ECX],
+                             &word[EDX]) &&
+           (word[features[feature].word] >> features[feature].bit & 1) &&
+           (saved & features[feature].saved) == features[feature].saved;
+}
+
+/* A bit for each of them. To ask a CPU takes as long as a small call, and longer on a virtual machine, so it is asked once. */
+static unsigned known_features(void)
+{
+    static atomic_uint known; /* and a bit more */
+    unsigned found = atomic_load_explicit(&known, memory_order_relaxed);
+    if (found == 0) {
+        const unsigned saved = saved_registers();
+        for (int i = 0; i < FEATURES; i++)
+            found |= (unsigned)has(saved, i) << i;
+        atomic_store_explicit(&known, found |= 1u << FEATURES, memory_order_relaxed);
+    }
+    return found;
 }
 
 int fc_cpu_has(const char *names)
 {
+    const unsigned known = known_features();
     for (size_t length; *names; names += length + (names[length] == ',')) {
         length = strcspn(names, ",");
-        if (!has(names, length))
+        int i = 0;
+        while (i < FEATURES && !(strlen(features[i].name) == length && memcmp(features[i].name, names, length) == 0))
+            i++;
+        if (i == FEATURES || !(known >> i & 1)) /* it is not in the table, or not in the CPU */
             return 0;
     }
     return 1;

@@ -4,6 +4,8 @@
  *
  *   FC_ISA           its name, the last part of all names of functions
  *   FC_TARGET        what compilers call it, names of isa/cpu.c; not defined if every CPU has it
+ *   FC_QUAD_TARGET, FC_BDOT_TARGET
+ *                    that and more, which only some CPUs have: products of bytes, of bfloat16 (dots_tmpl.h)
  *   FC_VECTOR_BYTES  16, 32 or 64
  *   FC_HAS           what it has of these, whatever the width:
  */
@@ -37,23 +39,34 @@ static int FC_WITH(supported, FC_ISA)(void)
 #endif
 }
 
-/* From here on every function is compiled for FC_TARGET. (By a pragma and not by a compiler flag per file: a plain setuptools
+#ifdef FC_QUAD_TARGET
+static int FC_WITH(quad_supported, FC_ISA)(void) { return fc_cpu_has(FC_QUAD_TARGET); }
+#endif
+#ifdef FC_BDOT_TARGET
+static int FC_WITH(bdot_supported, FC_ISA)(void) { return fc_cpu_has(FC_BDOT_TARGET); }
+#endif
+
+/* Functions between these two are compiled for a target. (By a pragma and not by a compiler flag per file: a plain setuptools
  * Extension has one set of flags.) */
-#ifdef FC_TARGET
 #define FC_PRAGMA2(p) _Pragma(#p)
 #define FC_PRAGMA(p) FC_PRAGMA2(p)
 #ifdef __clang__
-FC_PRAGMA(clang attribute push(__attribute__((target(FC_TARGET))), apply_to = function))
+#define FC_BEGIN(set) FC_PRAGMA(clang attribute push(__attribute__((target(set))), apply_to = function))
+#define FC_END FC_PRAGMA(clang attribute pop)
 #else
-#pragma GCC push_options
-FC_PRAGMA(GCC target(FC_TARGET))
-#endif
+#define FC_BEGIN(set) FC_PRAGMA(GCC push_options) FC_PRAGMA(GCC target(set))
+#define FC_END FC_PRAGMA(GCC pop_options)
 #endif
 
+#ifdef FC_TARGET
+FC_BEGIN(FC_TARGET)
+#endif
 #define FC_TYPE f32
 #include "kernels/type.h"
 #define FC_TYPE f64
 #include "kernels/type.h"
+#define FC_TYPE bf16
+#include "kernels/dots_tmpl.h"
 #define FC_INTEGER 1 /* from here on */
 #define FC_TYPE i32
 #include "kernels/type.h"
@@ -61,13 +74,24 @@ FC_PRAGMA(GCC target(FC_TARGET))
 #include "kernels/type.h"
 #define FC_TYPE i16
 #include "kernels/type.h"
-
+#define FC_TYPE pair
+#include "kernels/dots_tmpl.h"
 #ifdef FC_TARGET
-#ifdef __clang__
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
+FC_END
 #endif
+
+#ifdef FC_QUAD_TARGET
+FC_BEGIN(FC_QUAD_TARGET)
+#define FC_TYPE quad
+#include "kernels/dots_tmpl.h"
+FC_END
+#endif
+#undef FC_INTEGER
+#ifdef FC_BDOT_TARGET
+FC_BEGIN(FC_BDOT_TARGET)
+#define FC_TYPE bdot
+#include "kernels/dots_tmpl.h"
+FC_END
 #endif
 
 extern const fc_kernels FC_WITH(fc_kernels, FC_ISA);
@@ -83,4 +107,15 @@ const fc_kernels FC_WITH(fc_kernels, FC_ISA) = {
                 FC_COLS_OF(8)},
     .op = {&FC_WITH(FC_ISA, ops_f32), &FC_WITH(FC_ISA, ops_f64), &FC_WITH(FC_ISA, ops_i32), &FC_WITH(FC_ISA, ops_i64),
            &FC_WITH(FC_ISA, ops_i16)},
+    .dots =
+        {
+            [FC_DOT_PAIR] = {FC_WITH(supported, FC_ISA), FC_JOIN(FC_ISA, gemm, pair)},
+            [FC_DOT_BF16] = {FC_WITH(supported, FC_ISA), FC_JOIN(FC_ISA, gemm, bf16)},
+#ifdef FC_QUAD_TARGET
+            [FC_DOT_QUAD] = {FC_WITH(quad_supported, FC_ISA), FC_JOIN(FC_ISA, gemm, quad)},
+#endif
+#ifdef FC_BDOT_TARGET
+            [FC_DOT_BDOT] = {FC_WITH(bdot_supported, FC_ISA), FC_JOIN(FC_ISA, gemm, bdot)},
+#endif
+        },
 };

@@ -11,7 +11,16 @@
  *   a[m,p]  x   *    *    *   -> M x V accumulators, kept through all p
  *
  * Rows are split as evenly as they can be: 33 are 7+7+7+6+6, so an odd number costs no more than the next even one.
+ *
+ * Of the types of dots_tmpl.h, an element holds several numbers, and vdot is the sum of their products; where one instruction does
+ * not multiply all of them, they are FC_PARTS.
  */
+#ifndef vdot
+#define FC_PLAIN 0 /* sums begin with nothing or a bias for each row, and vectors are whole; there are fewer instances */
+#define FC_PARTS 1
+#define vpart(v, i) (v)
+#define vdot vfma
+#endif
 
 #define FC_LINE (64 / (ptrdiff_t)sizeof(T)) /* elements */
 
@@ -20,17 +29,17 @@ FC_INLINE void NAME(gemm_finish)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, cons
                                  const fc_panel *panel, T *c, const T *bias)
 {
     const ptrdiff_t cs = g->cs;
-    if (!g->add)
+    if (FC_PLAIN || !g->add)
         EACH(v, V)
             EACH(m, M)
                 acc[m][v] += vzero(); /* -0, of products too small, to 0: as if zeros were added */
-    if (g->add) {
+    if (!FC_PLAIN && g->add) {
         EACH(v, V)
             EACH(m, M) {
                 T *to = c + panel->c[v] + m * cs;
                 acc[m][v] += panel->whole ? vload(to) : vloadm(to, vlanes(panel->lanes[v]));
             }
-    } else if (g->lane_bias) {
+    } else if (!FC_PLAIN && g->lane_bias) {
         EACH(v, V) {
             const T *from = (const T *)g->lane_bias + panel->c[v];
             VT first = panel->whole ? vload(from) : vloadm(from, vlanes(panel->lanes[v]));
@@ -44,13 +53,15 @@ FC_INLINE void NAME(gemm_finish)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, cons
                 acc[m][v] += first;
         }
     }
+#ifndef FC_INTEGER
     if (g->clamp) {
         VT low = vsplat((T)g->low), high = vsplat((T)g->high);
         EACH(m, M)
             EACH(v, V)
                 acc[m][v] = vmin(high, vmax(low, acc[m][v]));
     }
-    if (panel->whole) {
+#endif
+    if (FC_PLAIN || panel->whole) {
         EACH(v, V) {
             T *to = c + panel->c[v];
 #pragma GCC unroll 8
@@ -71,15 +82,17 @@ FC_INLINE void NAME(gemm_finish)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, cons
 FC_INLINE void NAME(gemm_step)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, const int V, const T *const b[FC_COLS_MAX],
                                ptrdiff_t b_at, const T *const row[3], ptrdiff_t a_at, ptrdiff_t as)
 {
-    VT s[FC_COLS_MAX];
-    EACH(v, V) {
-        s[v] = vload(b[v] + b_at);
-        vpin(s[v]);
-    }
-    EACH(m, M) {
-        VT w = vsplat(row[m / 3][a_at + m % 3 * as]);
-        EACH(v, V)
-            acc[m][v] = vfma(w, s[v], acc[m][v]);
+    EACH(i, FC_PARTS) {
+        VT s[FC_COLS_MAX];
+        EACH(v, V) {
+            s[v] = vpart(vload(b[v] + b_at), i);
+            vpin(s[v]);
+        }
+        EACH(m, M) {
+            VT w = vpart(vsplat(row[m / 3][a_at + m % 3 * as]), i);
+            EACH(v, V)
+                acc[m][v] = vdot(w, s[v], acc[m][v]);
+        }
     }
 }
 
@@ -120,7 +133,11 @@ typedef void (*NAME(gemm_fn))(const fc_gemm *g, const fc_panel *panel, const T *
     {                                                                                                        \
         NAME(gemm_tile)(M, vectors, g, panel, a, c, bias);                                                   \
     }
+#if FC_PLAIN
+#define FC_TILES(M) FC_TILE(M, single, 1) FC_TILE(M, wide, FC_COLS_OF(M))
+#else
 #define FC_TILES(M) FC_TILE(M, single, 1) FC_TILE(M, pair, 2) FC_TILE(M, wide, FC_COLS_OF(M)) FC_TILE(M, less, FC_COLS_OF(M + 1))
+#endif
 FC_UP_TO(FC_ROWS, FC_TILES)
 
 static void NAME(gemm)(const fc_gemm *g)
@@ -129,9 +146,13 @@ static void NAME(gemm)(const fc_gemm *g)
         int wide, less;
         NAME(gemm_fn) tile[4];
     } tiles[FC_ROWS + 1] = {
+#if FC_PLAIN
+#define ROW(M) [M] = {FC_COLS_OF(M), 0, {NAME(gemm_single_##M), NULL, NAME(gemm_wide_##M)}},
+#else
 #define ROW(M)                                                                                               \
     [M] = {FC_COLS_OF(M), FC_COLS_OF(M + 1),                                                                 \
            {NAME(gemm_single_##M), NAME(gemm_pair_##M), NAME(gemm_wide_##M), NAME(gemm_less_##M)}},
+#endif
         FC_UP_TO(FC_ROWS, ROW)
 #undef ROW
     };
@@ -143,7 +164,7 @@ static void NAME(gemm)(const fc_gemm *g)
         for (ptrdiff_t i = 0; i < g->panels; i++) {
             const fc_panel *p = &g->panel[i];
             int n = p->vectors;
-            tiles[M].tile[n <= 2 ? n - 1 : n == tiles[M].wide ? 2 : 3](g, p, a, c, bias);
+            tiles[M].tile[n == tiles[M].wide && (FC_PLAIN || n > 2) ? 2 : n <= 2 ? n - 1 : 3](g, p, a, c, bias);
         }
         a += M * g->as;
         c += M * g->cs;
@@ -154,3 +175,7 @@ static void NAME(gemm)(const fc_gemm *g)
 #undef FC_LINE
 #undef FC_TILES
 #undef FC_TILE
+#undef FC_PLAIN
+#undef FC_PARTS
+#undef vpart
+#undef vdot

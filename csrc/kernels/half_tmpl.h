@@ -7,6 +7,7 @@
  *   vhalfm(p, mask)   some of them, where masks are in registers; the others are zero
  *   vhalfn(p, n)      the first n; the others are zero
  *   vhalve(v)         the nearest, as uint16_t
+ *   vbrain(v)         the nearest bfloat16, the upper half of a float32
  *
  *              sign  exponent, bias     fraction
  *   float16       1         5,   15           10       moved by 13 bits, what is normal is float32 but for the bias
@@ -63,3 +64,10 @@ FC_INLINE VT NAME(half_first)(const char *p, ptrdiff_t n)
 }
 #define vhalfn(p, n) NAME(half_first)(p, n)
 #endif
+
+FC_INLINE NAME(of_uint16_t) NAME(brain)(VT v)
+{
+    const NAME(of_uint32_t) bits = (NAME(of_uint32_t))v, odd = bits >> 16 & 1, is_nan = (NAME(of_uint32_t))(v != v);
+    return FC_CONVERT((((bits + 0x7fff + odd) & ~is_nan) | ((bits | 1 << 22) & is_nan)) >> 16, uint16_t);
+}
+#define vbrain(v) NAME(brain)(v)

@@ -25,13 +25,13 @@
 #define FC_SINGLE_OPS(X)                                                                    \
     X(winograd_rows) X(winograd_in) X(winograd_products) X(winograd_out) X(winograd_taps) \
     X(winograd_pixels) X(winograd_outputs) X(winograd_weights)                               \
-    X(pixels_down) X(pixels_across)
+    X(pixels_down) X(pixels_across) X(weave) X(requantize)
 #define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread) X(match_join) X(magnitude)
 
-/* How elements are stored; arithmetic is done in the first five. Integers wrap. FC_F16 is of layers alone (fc_conv), which are computed
- * in FC_F32. */
+/* How elements are stored; arithmetic is done in the first five. Integers wrap. FC_F16 and FC_BF16 are of layers alone, which are
+ * computed in FC_F32. */
 enum { FC_F32, FC_F64, FC_I32, FC_I64, FC_I16, FC_TYPES, FC_U8 = FC_TYPES, FC_I8, FC_U16, FC_U32, FC_U64, FC_STORED_TYPES };
-enum { FC_F16 = FC_STORED_TYPES };
+enum { FC_F16 = FC_STORED_TYPES, FC_BF16 };
 
 /* Strides count elements. Pointers need the alignment of one element only. */
 
@@ -142,6 +142,33 @@ typedef struct {
     double low, high;
 } fc_gemm;
 typedef void fc_gemm_fn(const fc_gemm *g);
+
+/* The same of elements of 32 bits that hold several numbers (dots_tmpl.h): four bytes, or two of 16 bits. Sums are int32, or float32. The
+ * first of each that this CPU has is the fastest. Rows are fc->rows at most, vectors whole, and panels of one or of cols_of[rows]. */
+enum { FC_DOT_QUAD, FC_DOT_PAIR, FC_DOT_BDOT, FC_DOT_BF16, FC_DOTS };
+typedef struct {
+    int (*supported)(void); /* NULL: there is none */
+    fc_gemm_fn *gemm;
+} fc_dot_kernel;
+
+/* Such elements, n pixels of them (weave_tmpl.h):  number p of to[i] is that at from[p] + i * step bytes, p < parts, and the others
+ * are 0. Bytes are combined with `flip`; and in pairs, `shift` is taken off. */
+typedef struct {
+    const char *from[4];
+    ptrdiff_t step;
+    int kind, parts; /* FC_DOT_QUAD ...  */
+    uint32_t flip, shift;
+} fc_weaving;
+typedef void fc_weave_fn(void *to, const fc_weaving *g, ptrdiff_t n);
+
+/* Sums of int32, as they are stored (weave_tmpl.h):  s[i] = from[i] + add - factor * of_x[i];  of FC_I32, to[i] = s[i]; of FC_U8 and FC_I8
+ * s[i] * scale, to the nearest, half to even, + zero, and no more than the type holds. of_x: or NULL */
+typedef struct {
+    const void *of_x;
+    int32_t add, factor, zero;
+    float scale;
+} fc_requantizing;
+typedef void fc_requantize_fn(void *to, int stored, const void *from, ptrdiff_t n, const fc_requantizing *g);
 
 /* K2, inner products (dot_tmpl.h):  c[m * cs + at[n]] = first + sum_{p<depth} a[m * as + p] * b[n * bs + p], n < cols;
  * first and clamp like K1's. Every `part` products are summed apart, for which b begins b_part elements further on. */
@@ -310,8 +337,8 @@ typedef void fc_finish_fn(const fc_finishing *g);
 typedef void fc_widen_fn(void *to, int stored, const void *from, ptrdiff_t n);
 
 /* The other way, from floats that are divided before (narrow_tmpl.h); to need not be aligned. Returns whether a sum does not
- * fit: is NaN, or if FC_CHECKED, too large. All but FC_TRUNCATED are for integers of up to 16 bits; FC_F16, from FC_F32, is
- * the nearest, half to even. */
+ * fit: is NaN, or if FC_CHECKED, too large. All but FC_TRUNCATED are for integers of up to 16 bits; FC_F16 and FC_BF16, from
+ * FC_F32, are the nearest, half to even. */
 enum { FC_TRUNCATED /* as C casts */, FC_SATURATED /* nearest, half to even */, FC_CHECKED /* likewise */ };
 typedef int fc_narrow_fn(void *to, int stored, const void *from, ptrdiff_t n, double divisor, int rounding);
 /* Of sums of so many bits, 16 or 32 (quotient_tmpl.h): a quotient is (sum + add) * inverse / 2^(bits + shift); or by a power of two,
@@ -507,6 +534,7 @@ typedef struct {
     int fold_from;              /* tiles.h: FC_FOLD_FROM */
     int rows, cols_of[9];       /* tiles.h: FC_ROWS, FC_COLS_OF */
     const fc_ops *op[FC_TYPES]; /* by type */
+    fc_dot_kernel dots[FC_DOTS];
 } fc_kernels;
 
 #endif

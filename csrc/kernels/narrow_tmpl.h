@@ -103,6 +103,7 @@ static int NAME(narrow)(void *tov, int stored, const void *fromv, ptrdiff_t n, d
         FC_NARROW(FC_I32, int32_t, FC_CONVERT(NAME(narrow_clamp)(v), int32_t))
 #ifdef vhalve
         FC_NARROW(FC_F16, uint16_t, vhalve(v))
+        FC_NARROW(FC_BF16, uint16_t, vbrain(v))
 #endif
     default:
         for (; n > 0; n--, from++, to += stored == FC_U32 ? 4 : 8) {

@@ -43,6 +43,7 @@
 #include "kernels/products_tmpl.h"
 #include "kernels/put_tmpl.h"
 #include "kernels/pixels_tmpl.h"
+#include "kernels/weave_tmpl.h"
 #endif
 
 #define FC_ENTRY(kernel) .kernel = NAME(kernel),

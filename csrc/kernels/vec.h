@@ -75,7 +75,9 @@
 
 #if defined __ARM_NEON
 #define vpin(v) __asm__("" : "+w"(v))
-#define VOP(op) FC_WITH(v##op##q, FC_TYPE)
+#define FC_FLOATS_4 f32
+#define FC_FLOATS_8 f64
+#define VOP(op) FC_WITH(v##op##q, FC_WITH(FC_FLOATS, FC_SIZE))
 #else
 #define vpin(v) __asm__("" : "+v"(v))
 #define FC_X86_16 _mm

@@ -110,6 +110,7 @@ FC_API void fc_tabulate(const packing *p, const phase *q, ptrdiff_t channels, pt
 FC_API ptrdiff_t fc_source(const layer *l, int axis, ptrdiff_t i);
 /* What the outputs of an area of plane `plane` see of any channel, as most_runs runs; and one channel packed, or pixels of
  * `lanes` channels. zeros: those beyond x are written, too; or else they are there */
+#define FC_NOWHERE PTRDIFF_MIN /* the first column of a run of zeros */
 FC_API fc_runs fc_plan_runs(const packing *p, fc_run *run, ptrdiff_t plane, const area *a);
 FC_API void fc_pack_channel(const packing *p, char *to, const char *x, const fc_runs *r);
 FC_API void fc_pack_pixels(const packing *p, char *to, const char *x, const fc_runs *r, ptrdiff_t lanes, int zeros);

@@ -82,8 +82,6 @@ void fc_tabulate(const packing *p, const phase *q, ptrdiff_t channels, ptrdiff_t
 
 /* ---- packing ---------------------------------------------------------------------------------- */
 
-#define NOWHERE PTRDIFF_MIN /* the first column of a run of zeros */
-
 ptrdiff_t fc_source(const layer *l, int axis, ptrdiff_t i)
 {
     const fc_axis *a = &l->axis[axis];
@@ -99,7 +97,7 @@ static fc_run *pack_add_run(const packing *p, fc_run *run, ptrdiff_t to, ptrdiff
 {
     const layer *l = p->l;
     const fc_axis *ra = &l->axis[ROWS], *ca = &l->axis[COLS];
-    *run = (fc_run){.to = to, .rows = rows, .n = n, .first = NOWHERE};
+    *run = (fc_run){.to = to, .rows = rows, .n = n, .first = FC_NOWHERE};
     if (source < 0)
         return run + 1;
     run->first = first;
@@ -170,7 +168,7 @@ void fc_pack_channel(const packing *p, char *to, const char *x, const fc_runs *r
     if (p->readable && p->l->axis[COLS].boundary == FC_CONSTANT)
         return;
     for (const fc_run *run = r->run; run < r->run + r->count; run++)
-        if (run->first != NOWHERE && (run->from > 0 || run->end < run->n))
+        if (run->first != FC_NOWHERE && (run->from > 0 || run->end < run->n))
             pack_border(p, to + run->to * p->l->size, x + run->x, run, 1);
 }
 
@@ -222,7 +220,7 @@ void fc_pack_pixels(const packing *p, char *to, const char *x, const fc_runs *r,
     for (const fc_run *run = r->run; run < r->run + r->count; run++) {
         const ptrdiff_t before = l->spread[COLS] > 1 ? run->n : run->from; /* zeros before what is not, or between */
         char *there = to + run->to * pixel, *row = there;
-        if (run->first == NOWHERE && p->leaves_out)
+        if (run->first == FC_NOWHERE && p->leaves_out)
             continue;
         for (ptrdiff_t i = 0; i < run->rows && zeros; i++, row += p->pitch * pixel) {
             memset(row, 0, (size_t)(before * pixel));
@@ -230,7 +228,7 @@ void fc_pack_pixels(const packing *p, char *to, const char *x, const fc_runs *r,
         }
         if (run->end > run->from)
             pack_inside(p, there, x + run->x, run, lanes);
-        if (run->first != NOWHERE && l->axis[COLS].boundary != FC_CONSTANT)
+        if (run->first != FC_NOWHERE && l->axis[COLS].boundary != FC_CONSTANT)
             pack_border(p, there, x + run->x, run, lanes);
     }
 }

@@ -23,7 +23,6 @@
  */
 #include "layers/products.h"
 #include "isa/cpu.h"
-#include <stdatomic.h>
 #include <string.h>
 
 /* ---- plan ------------------------------------------------------------------------------------- */
@@ -44,21 +43,12 @@ static ptrdiff_t power_of_two(ptrdiff_t most)
     return n;
 }
 
-/* Whether products wait for loads that cross lines: those of Intel's CPUs with AMX do, those of AMD's (Zen 4, Zen 5) do not */
-static int products_wait_for_lines(void)
-{
-    static atomic_int known; /* 1: no, 2: yes. To ask a CPU takes as long as a small call, and longer on a virtual machine. */
-    int is = atomic_load_explicit(&known, memory_order_relaxed);
-    if (is == 0)
-        atomic_store_explicit(&known, is = 1 + fc_cpu_has("amx-tile"), memory_order_relaxed);
-    return is == 2;
-}
-
-/* Whether vectors of x cross lines, and all kernels would wait for that longer than it takes to pack them */
+/* Whether vectors of x cross lines, and all kernels would wait for that longer than it takes to pack them. Products of Intel's CPUs
+ * with AMX do wait, those of AMD's (Zen 4, Zen 5) do not. */
 static int products_cross_lines(const layer *l, ptrdiff_t outputs)
 {
     const uintptr_t odd = (uintptr_t)l->g->x | (uintptr_t)l->g->x_channel | (uintptr_t)l->g->x_image;
-    return odd % LINE != 0 && (l->kernels - PRODUCTS_CROSSED) * outputs >= PRODUCTS_CROSSED_LEAST && products_wait_for_lines();
+    return odd % LINE != 0 && (l->kernels - PRODUCTS_CROSSED) * outputs >= PRODUCTS_CROSSED_LEAST && fc_cpu_has("amx-tile");
 }
 
 /* Whether x, of one tap, lies as it would be packed: planes whose rows adjoin, in blocks of whole rows, and no vector ends beyond a

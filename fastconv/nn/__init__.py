@@ -74,6 +74,7 @@ from fastconv.nn.pools import (
     MaxPool2d,
     MaxPool3d,
 )
+from fastconv.nn.quantized import QConv1d, QConv2d, QConv3d, qconv1d, qconv2d, qconv3d
 from fastconv.nn.reshaping import ChannelShuffle, Flatten, PixelShuffle
 from fastconv.nn.resizing import Upsample
 from fastconv.nn.transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
@@ -124,6 +125,9 @@ __all__ = [
     "Mul",
     "Parameter",
     "PixelShuffle",
+    "QConv1d",
+    "QConv2d",
+    "QConv3d",
     "ReLU",
     "ReLU6",
     "Sequential",
@@ -179,6 +183,9 @@ __all__ = [
     "max_pool2d_backward",
     "max_pool3d",
     "max_pool3d_backward",
+    "qconv1d",
+    "qconv2d",
+    "qconv3d",
     "read_weights",
     "unfold",
 ]

@@ -64,6 +64,7 @@ from fastconv.nn.pools import (
     MaxPool2d,
     MaxPool3d,
 )
+from fastconv.nn.quantized import QConv1d, QConv2d, QConv3d, qconv1d, qconv2d, qconv3d
 from fastconv.nn.reshaping import ChannelShuffle, Flatten, PixelShuffle
 from fastconv.nn.resizing import Upsample
 from fastconv.nn.transposed_layers import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
@@ -126,6 +127,9 @@ __all__ = [
     "Mul",
     "Parameter",
     "PixelShuffle",
+    "QConv1d",
+    "QConv2d",
+    "QConv3d",
     "ReLU",
     "ReLU6",
     "Sequential",
@@ -181,6 +185,9 @@ __all__ = [
     "max_pool2d_backward",
     "max_pool3d",
     "max_pool3d_backward",
+    "qconv1d",
+    "qconv2d",
+    "qconv3d",
     "read_weights",
     "unfold",
 ]

@@ -91,19 +91,11 @@ def from_torch(module: Any, *, accuracy: Accuracy = "default", threads: int | No
 def _tracer(fx: Any) -> Any:
     """One that sees ``y += x``, too, which torch.fx takes for ``y = y + x``."""
 
-    class Proxy(fx.Proxy):  # type: ignore[misc]
-        pass
+    def changes(function: Any) -> Any:
+        return lambda self, other: self.tracer.create_proxy("call_function", function, (self, other), {})
 
-    for name in IN_PLACE:
-        function = getattr(operator, name)
-        changed = lambda self, other, f=function: self.tracer.create_proxy("call_function", f, (self, other), {})  # noqa: E731
-        setattr(Proxy, f"__{name}__", changed)
-
-    class Tracer(fx.Tracer):  # type: ignore[misc]
-        def proxy(self, node: Any) -> Any:
-            return Proxy(node, self)
-
-    return Tracer()
+    proxy = type("Proxy", (fx.Proxy,), {f"__{name}__": changes(getattr(operator, name)) for name in IN_PLACE})
+    return type("Tracer", (fx.Tracer,), {"proxy": lambda self, node: proxy(node, self)})()
 
 
 def _path(node: Any) -> str:

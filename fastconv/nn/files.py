@@ -50,7 +50,7 @@ def read_layer(file: File, kind: str, make: Callable[[dict[str, Any], dict[str, 
         It cannot be read.
     """
     try:
-        arrays = _arrays(file, {OPTIONS: "U"}, "f")
+        arrays = _arrays(file, {OPTIONS: "U"}, "fiu")
         if OPTIONS not in arrays:
             raise ValueError(f"it holds {', '.join(arrays) or 'nothing'}, and no {OPTIONS}")
         options = json.loads(str(arrays.pop(OPTIONS)))

@@ -24,6 +24,7 @@ from fastconv.arguments.layers import (
 )
 from fastconv.arguments.pooling import Pool, PoolGradient
 from fastconv.arguments.values import as_numbers, as_out, as_word
+from fastconv.nn.brains import conv_brain, is_brain
 from fastconv.plans import Answer, planned
 from fastconv.reference import layers as exact
 from fastconv.reference import winograd
@@ -133,6 +134,10 @@ def conv2d(
     ``Y[n, o] = bias[o] + sum over channels c of X[n, c] (*) w[o, c]``, where ``(*)`` is the cross-correlation: the
     kernel is not flipped (Goodfellow, Bengio and Courville, Deep Learning, section 9.1; Zhang, Lipton, Li and Smola,
     Dive into Deep Learning, section 7.4).
+
+    Arrays of bfloat16, a dtype of ml_dtypes and others, are summed in float32, and the result is bfloat16, or float32
+    if dtype says so. Their bits are the same for any number of threads, batch and layout, but not on CPUs of another
+    kind: instructions for bfloat16 (AVX512-BF16) round otherwise, and take subnormal numbers for zeros.
 
     Parameters
     ----------
@@ -307,6 +312,8 @@ def conv(
     add: ArrayLike | None = None,
 ) -> Any:
     """An Answer. how: as in Options. names: for messages. learnt: what `learn` made of w."""
+    if is_brain(x) and names is NAMES:
+        return conv_brain(rank, np.asarray(x), w, bias, add, how, engine.method, engine.threads)
     layer = layer_arguments(rank, x, w, bias, Options(*how), names, add)
     ways = Ways(
         lambda c: _direct(c, engine, (x, w, bias, add, learnt)),
@@ -319,6 +326,8 @@ def conv(
 
 def _are_of_images(rank: int, x: ArrayLike, w: ArrayLike) -> bool:
     """Whether every image has kernels of its own."""
+    if is_brain(x):
+        return False
     as_numbers(x, "x")  # what is wrong with x is said first
     return as_numbers(w, "w").ndim == rank + 3
 

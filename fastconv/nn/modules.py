@@ -115,23 +115,11 @@ class _Conv(Ending):
         self, w: NDArray[Any], bias: NDArray[Any] | None, options: Options, accuracy: Accuracy, threads: int | None
     ) -> None:
         """Bad arguments are reported here, not by the first call."""
-        if w.ndim != self.rank + 2:
-            raise ValueError(f"weight must have {self.rank + 2} dimensions; got shape {w.shape}")
-        dilation = per_axis(options.dilation, self.rank, "dilation")
-        stride = per_axis(options.stride, self.rank, "stride")
-        padding = as_padding(options.padding)
-        spans = spans_of(w.shape[2:], dilation, NAMES.w)
-        pads = pads_of(padding, spans, (1,) * self.rank)
-        large = (span + max(pair) for span, pair in zip(spans, pads, strict=True))  # enough for every padding_mode
-        x_shape = 1, w.shape[1] * as_count(options.groups, "groups"), *large
-        if is_last(options.layout, self.rank):
-            x_shape = x_shape[0], *x_shape[2:], x_shape[1]
-        how = options._replace(stride=stride, padding=padding, dilation=dilation)
-        groups = layer_geometry(self.rank, x_shape, w.shape, how, NAMES).groups
+        how = as_asked(self.rank, w.shape, options)
         arrays, _ = as_floats({"weight": w, "bias": bias}, None, NAMES.owner)
         first = as_bias(arrays.get("bias"), w.shape[0], "kernel")
         self._end_with(options.activation)
-        self._asked = how._replace(groups=groups, activation=self.activation)
+        self._asked = how._replace(activation=self.activation)
         self._how = self._asked[: SAVED.index("activation")]
         self.layout = options.layout
         self._engine = as_engine("auto", accuracy, threads)
@@ -215,6 +203,23 @@ class _Conv(Ending):
         how += f", groups={o.groups}, dtype={w.dtype}"
         how += "".join(f", {name}={v!r}" for name in SAVED[-2:] if (v := getattr(o, name)) is not None)
         return f"{type(self).__name__}({w.shape[1] * o.groups}, {w.shape[0]}, {how})"
+
+
+def as_asked(rank: int, w_shape: tuple[int, ...], options: Options) -> Options:
+    """The options of a layer with weights of this shape, checked without any x."""
+    if len(w_shape) != rank + 2:
+        raise ValueError(f"weight must have {rank + 2} dimensions; got shape {w_shape}")
+    dilation = per_axis(options.dilation, rank, "dilation")
+    stride = per_axis(options.stride, rank, "stride")
+    padding = as_padding(options.padding)
+    spans = spans_of(w_shape[2:], dilation, NAMES.w)
+    pads = pads_of(padding, spans, (1,) * rank)
+    large = (span + max(pair) for span, pair in zip(spans, pads, strict=True))  # enough for every padding_mode
+    x_shape = 1, w_shape[1] * as_count(options.groups, "groups"), *large
+    if is_last(options.layout, rank):
+        x_shape = x_shape[0], *x_shape[2:], x_shape[1]
+    how = options._replace(stride=stride, padding=padding, dilation=dilation)
+    return how._replace(groups=layer_geometry(rank, x_shape, w_shape, how, NAMES).groups)
 
 
 @planned(x="data", weight="data", bias="data", add="data", learnt="data", out="out")

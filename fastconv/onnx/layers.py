@@ -22,6 +22,7 @@ CONV_TRANSPOSE: dict[int, Callable[..., NDArray[Any]]] = {
     3: nn.conv_transpose3d,
 }
 LAYERS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+QLAYERS: dict[int, Any] = {1: nn.QConv1d, 2: nn.QConv2d, 3: nn.QConv3d}
 
 
 class Kept(NamedTuple):
@@ -157,29 +158,36 @@ class ConvTransposeLayer(ConvTranspose):
 
 
 class ConvInteger(Operator):
-    """A layer of bytes, whose sums are exact int32."""
+    """A layer of bytes, whose sums are exact int32: `nn.QConv1d`, `QConv2d` or `QConv3d`."""
+
+    made: tuple[Sequence[Any], Pads, Any] | None = None  # of which arrays, and padding, the last layer
 
     def computed(self, windows: Windows, attributes: dict[str, Any], *inputs: Any) -> tuple[Any, ...]:
         x, w, x_zero, w_zero = (*inputs, None, None)[:4]
-        return (self.sums(windows, x, w, x_zero, w_zero).astype(np.int64).astype(np.int32),)
+        return (self.layer(windows, x, x_zero, w, None, w_zero)(x),)
 
-    def sums(self, windows: Windows, x: NDArray[Any], w: NDArray[Any], x_zero: Any, w_zero: Any) -> NDArray[Any]:
-        """In floats that hold every part of a sum: float32 up to 2**24, else float64."""
+    def layer(self, windows: Windows, x: NDArray[Any], x_zero: Any, *arrays: Any, **how: Any) -> Any:
+        """A layer of weights, bias and zeros. One that was made of the same arrays is kept: they are constants."""
+        w, bias, w_zero = arrays[:3]
         rank = rank_of(x, taps_of(w, windows))
-        weights = w.astype(np.int32) - self.zero(w_zero, w.shape[0], "w_zero_point").reshape(-1, *(1,) * (w.ndim - 1))
-        zero = int(self.zero(x_zero, 1, "x_zero_point")[0])
-        limits = np.iinfo(x.dtype)
-        largest = max(limits.max - zero, zero - limits.min)
-        most = largest * int(np.abs(weights).sum(axis=tuple(range(1, w.ndim))).max(initial=0))
-        dtype = np.float32 if most < 2**24 else np.float64
-        shifted = np.subtract(x, zero, dtype=dtype)
         pads = windows.padding(x.shape[2:], w.shape[2:])
-        how = windows.steps(rank), pads, windows.spread(rank), windows.group
-        return CONV[rank](shifted, weights.astype(dtype), None, *how, method="direct")
+        own = x_zero, *arrays
+        if (
+            self.made is not None
+            and self.made[1] == pads
+            and all(a is b for a, b in zip(self.made[0], own, strict=True))
+        ):
+            return self.made[2]
+        zero = 0 if x_zero is None else int(self.zero(x_zero, 1, "x_zero_point")[0])
+        zeros = None if w_zero is None else self.zero(w_zero, len(w), "w_zero_point")
+        steps = windows.steps(rank), pads, windows.spread(rank), windows.group
+        layer = QLAYERS[rank](w, bias, *steps, x_zero=zero, w_zero=zeros, overflow="wrap", **how)
+        self.made = own, pads, layer
+        return layer
 
     def zero(self, point: Any, kernels: int, name: str) -> NDArray[np.int32]:
         """What stands for zero: a number, or one for each kernel."""
-        zero = np.zeros(1, np.int32) if point is None else np.asarray(point).reshape(-1).astype(np.int32)
+        zero = np.asarray(point).reshape(-1).astype(np.int32)
         if len(zero) not in (1, kernels):
             raise ValueError(f"{name} must be a number, or one for each kernel; got {len(zero)} of them")
         return zero
@@ -190,15 +198,10 @@ class QLinearConv(ConvInteger):
 
     def computed(self, windows: Windows, attributes: dict[str, Any], *inputs: Any) -> tuple[Any, ...]:
         x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, b = (*inputs, None)[:9]
-        sums = self.sums(windows, x, w, x_zero, w_zero)
-        over_channels = (-1, *(1,) * (x.ndim - 2))
-        if b is not None:
-            sums = sums.astype(np.float64) + b.reshape(over_channels)
-        scale = (np.float32(x_scale) * np.asarray(w_scale, np.float32) / np.float32(y_scale)).reshape(over_channels)
-        y = np.rint(sums.astype(np.float32) * scale)
-        y += np.float32(y_zero)
-        limits = np.iinfo(np.asarray(y_zero).dtype)
-        return (np.clip(y, limits.min, limits.max).astype(limits.dtype),)
+        scale = np.float32(x_scale) * np.asarray(w_scale, np.float32).reshape(-1) / np.float32(y_scale)
+        zero = np.asarray(y_zero)
+        how = {"scale": scale, "y_zero": int(zero.item()), "dtype": zero.dtype}
+        return (self.layer(windows, x, x_zero, w, b, w_zero, w_scale, x_scale, y_scale, y_zero, **how)(x),)
 
 
 class BatchNormalization(Operator):

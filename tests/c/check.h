@@ -10,6 +10,7 @@
  *   each_f32 ...     elements with kernels of their own, beside each by itself
  *   conv_driver ...  convolution layers, likewise
  *   gradients ...    of their input and of their weights, likewise
+ *   dots_driver      layers of small numbers, likewise
  *   folds ...        columns of windows, and columns added back
  *   match_driver     template matching, for random geometry, measures, weights, on one thread and on three
  *   rooms            parts of scratch, sizes that do not fit, and canaries (in builds that have them)
@@ -100,7 +101,7 @@ view lay(char *area, int layout, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t col
 void verify_as(int out_type, view out, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols);
 void verify(view out, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols);
 
-/* sliding.c, shorts.c, rows.c, finish.c, missing.c, lanes.c, fft.c, match.c, winograd.c: one check for each kernel of the lists */
+/* sliding.c, shorts.c, rows.c, finish.c, dots.c, missing.c, lanes.c, fft.c, match.c, winograd.c: one check for each kernel of the lists */
 #define CHECK(op) void check_##op(fc_##op##_fn *op);
 FC_OPS(CHECK) FC_SHORT_OPS(CHECK) FC_WINDOW_OPS(CHECK) FC_WIDE_OPS(CHECK) FC_FLOAT_OPS(CHECK)
 FC_SINGLE_OPS(CHECK) FC_DOUBLE_OPS(CHECK)
@@ -131,6 +132,9 @@ void check_lines(void);
 void check_conv(void);
 void check_gradients(void);
 void check_folds(void);
+
+/* dots.c */
+void check_dots(void);
 
 /* cpu.c, pool.c */
 void check_cpu(void);

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Plans of layers of small numbers: bytes, whose sums are exact, and bfloat16."""
+
+cdef extern from "fastconv.h" nogil:
+    int FC_BF16
+    ctypedef struct fc_dots:
+        fc_conv layer
+        int x_type, w_type, out_type
+        int32_t x_zero, y_zero
+        const int32_t *w_zero
+        ptrdiff_t w_zeros
+        const float *scale
+        ptrdiff_t scales
+    int fc_dots_run(const fc_dots *g)
+    ptrdiff_t fc_dots_learn(const fc_dots *g, char *to)
+    int fc_dots_form(const fc_dots *g)
+    void fc_dots_native(int on)
+
+DOTS = {"uint8": FC_U8, "int8": FC_I8, "int32": FC_I32, "float32": FC_F32, "bfloat16": FC_BF16}
+
+
+@cython.auto_pickle(False)
+cdef class DotsPlan(LayerPlan):
+    """A layer: of x (images, channels, ...), w (kernels, channels / groups, ...) and bias (kernels,) or None makes (images,
+    kernels, ...). All but x are C-contiguous, and bias is int32, of bfloat16 float32.
+
+    Parameters
+    ----------
+    x, w, axes, groups, activation, threads
+        As of LayerPlan.
+    names : (str, str, str)
+        The dtypes of x, of w and of the result; arrays of bfloat16 are seen as uint16.
+    x_zero, y_zero : int
+    w_zero : ndarray of int32
+        None of them, one, or one for each kernel.
+    scale : ndarray of float32
+        One, or one for each kernel.
+    """
+
+    cdef fc_dots d
+    cdef cnp.ndarray w_zero, scale
+
+    def __init__(self, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, activation, int threads, names,
+                 int x_zero=0, int y_zero=0, cnp.ndarray w_zero=None, cnp.ndarray scale=None):
+        super().__init__(x, w, axes, groups, activation, False, threads)
+        cdef fc_dots *d = &self.d
+        d.layer = self.g
+        d.layer.type, d.layer.halves = FC_F32, 0
+        d.x_type, d.w_type, d.out_type = [DOTS[name] for name in names]
+        d.x_zero, d.y_zero = x_zero, y_zero
+        self.w_zero, self.scale = w_zero, scale
+        if w_zero is not None:
+            d.w_zero, d.w_zeros = <const int32_t *> cnp.PyArray_DATA(w_zero), cnp.PyArray_SIZE(w_zero)
+        if scale is not None:
+            d.scale, d.scales = <const float *> cnp.PyArray_DATA(scale), cnp.PyArray_SIZE(scale)
+        self.nbytes = sizeof(fc_dots)
+
+    cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
+        cdef fc_dots d = self.d
+        d.layer.x, d.layer.w, d.layer.bias, d.layer.learnt, d.layer.out = read[0], read[1], read[2], read[3], out
+        d.layer.threads = threads
+        return fc_dots_run(&d)
+
+    def learns(self):
+        """What `learn` makes differs where this does."""
+        return fc_dots_form(&self.d)
+
+    def learn(self, cnp.ndarray w):
+        """The weights as they are multiplied, to be read as a fourth array."""
+        cdef fc_dots d = self.d
+        cdef cnp.npy_intp bytes = fc_dots_learn(&d, NULL)
+        cdef cnp.ndarray learnt = cnp.PyArray_SimpleNew(1, &bytes, cnp.NPY_UINT8)
+        cdef char *to = cnp.PyArray_BYTES(learnt)
+        d.layer.w = <const char *> cnp.PyArray_DATA(w)
+        with nogil:
+            fc_dots_learn(&d, to)
+        return learnt
+
+
+def native_dots(bint on):
+    """For tests: whether instructions are used that not all CPUs of an instruction set have."""
+    fc_dots_native(on)
