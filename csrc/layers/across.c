@@ -278,6 +278,8 @@ static void across_chunk(void *context, ptrdiff_t index, int slot)
                  .low = g->low,
                  .high = g->high};
     across_begin(d, &b, bias, kernels);
+    if (vectors < d->vectors) /* whether weights are finite is asked of all that lies there */
+        memset(b.w, 0, (size_t)(d->y.part * across_width(d) * size));
     memset(b.columns, 0, (size_t)(planes * d->dots * round_up(d->y.part, l->lanes) * size));
     for (ptrdiff_t c = 0, channels; c < l->channels && !atomic_load_explicit(d->spoilt, memory_order_relaxed); c += channels) {
         channels = min(d->y.part_channels, l->channels - c);

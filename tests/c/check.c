@@ -191,7 +191,7 @@ char *element(view v, ptrdiff_t n, ptrdiff_t i, ptrdiff_t j)
 view lay_as(int stored, char *area, int layout, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols, const grid from)
 {
     ptrdiff_t size = fc_stored_size(stored);
-    view v = {area, 0, 0, layout == APART ? 2 * size + 1 : size};
+    view v = {area, 0, 0, layout == SKEWED ? 2 * size + 1 : size};
     v.row = cols * v.col + (up_to(4) - 1) * size;
     v.plane = rows * v.row + (up_to(4) - 1) * size;
     ptrdiff_t free = AREA - (element(v, planes - 1, rows - 1, cols - 1) + size - v.p);

@@ -9,6 +9,7 @@
  *   combined_f32 ... norms of two sums, and results side by side, likewise
  *   each_f32 ...     elements with kernels of their own, beside each by itself
  *   conv_driver ...  convolution layers, likewise
+ *   batch_driver ... small planes of a batch, whatever scratch holds
  *   gradients ...    of their input and of their weights, likewise
  *   dots_driver      layers of small numbers, likewise
  *   folds ...        columns of windows, and columns added back
@@ -70,7 +71,7 @@ typedef struct {
     char *p;
     ptrdiff_t plane, row, col; /* bytes */
 } view;
-enum { ADJACENT, MIRRORED, APART, LAYOUTS }; /* APART: by no multiple of the element size */
+enum { ADJACENT, MIRRORED, SKEWED, LAYOUTS }; /* SKEWED: by no multiple of the element size */
 
 /* check.c */
 extern const fc_kernels *table;   /* what is being checked: in this table, */
@@ -130,6 +131,7 @@ void check_lines(void);
 
 /* layers.c */
 void check_conv(void);
+void check_batch(void);
 void check_gradients(void);
 void check_folds(void);
 

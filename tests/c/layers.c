@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Checks of convolution layers, of their gradients, and of columns of windows. */
 #include "check.h"
+#include "layers/layer.h"
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
@@ -143,6 +144,37 @@ void check_conv(void)
             verdict(wrong);
         }
     }
+    fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
+}
+
+/* Planes of a batch across kernels: what scratch holds where the last kernels fill no panel is no weight that is not finite. That shows
+ * where a thread begins with these kernels. */
+void check_batch(void)
+{
+    const fc_kernels *in_use = fc_in_use();
+    const ptrdiff_t vector = (ptrdiff_t)in_use->vector_bytes / size, widest = in_use->cols_of[in_use->rows];
+    fc_conv g = {.type = type, .threads = 2, .images = 16, .groups = 1, .channels = 8, .kernels = (2 * widest - 1) * vector};
+    EACH(a, FC_AXES) g.axis[a] = (fc_axis){.n = 1, .out = 1, .k = 1, .stride = 1, .dilation = 1, .boundary = FC_CONSTANT};
+    EACH(a, 2) g.axis[1 + a].n = g.axis[1 + a].out = 4 + 2 * a, g.axis[1 + a].k = 5, g.axis[1 + a].lead = 2;
+    g.axis[2].x_step = size, g.axis[1].x_step = 6 * size, g.x_channel = 24 * size, g.x_image = g.channels * g.x_channel;
+    g.x = place(0, g.images * g.x_image), g.w = place(1, g.kernels * g.channels * 25 * size);
+    g.out = place(2, g.images * g.kernels * 24 * size);
+    EACH(i, g.images * g.channels * 24) put((char *)(uintptr_t)g.x + i * size, 1, type);
+    EACH(i, g.kernels * g.channels * 25) put((char *)(uintptr_t)g.w + i * size, 1, type);
+    fc_tune(8, 0, 0);
+    const layer l = fc_describe(&g, in_use);
+    const char *wrong = "";
+    EACH(trial, 200) {
+        char *scratch = fc_borrow(16 * AREA);
+        if (scratch) {
+            memset(scratch, 0xff, 16 * AREA);
+            fc_return(scratch);
+        }
+        if (fc_across_run(&l) != 0)
+            wrong = "it is not for this layer";
+    }
+    say_case("%td images, %td kernels", g.images, g.kernels);
+    verdict(wrong);
     fc_tune(FC_BAND_ROWS, FC_THREADS_FROM_US, FC_STREAM_FROM);
 }
 
