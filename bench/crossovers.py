@@ -256,10 +256,10 @@ GROUPS: dict[str, Callable[[], Calls]] = {
     "MATCH_*": matches, "RATE_MATCH": matches, "LINES_*": filters,
     "ORDERED_*": filters, "PASSES_*": filters, "WIDE_MEAN": filters, "SHORT_LINE": filters, "PIXELS_*": colours,
     "PLAIN_BELOW": filters, "LAGS_PRODUCTS": lags, "MISSING_BAND": filters, "FLOAT32_FROM": filters, "FAR": filters,
-    "FC_THREADS_FROM_US": threads, "KEEP_GIL_BELOW": threads, "SPIN_US": threads, "*_CHUNK_US": threads,
+    "FC_THREADS_FROM_US": threads, "KEEP_GIL_BELOW": threads, "*_CHUNK_US": threads,
     "RATE_*": threads, "FC_*": pictures, "CORR_*": pictures, "GATHER_*": pictures, "SEPARABLE_*": pictures,
     "STRIP_*": pictures, "KEPT_*": pictures, "BYTES_*": images_of_bytes, "THREES_*": images_of_bytes,
-    "COLUMNS_*": averages, "ACROSS_*": products, "DOTS_*": layers_of_bytes,
+    "COLUMNS_*": averages, "ACROSS_*": products, "DOTS_*": layers_of_bytes, "SPIN_US": threads, "LISTEN_US": threads,
 }  # fmt: skip
 
 

@@ -75,6 +75,7 @@ from fastconv.typing import (
     GradientMethod,
     IntOrTuple,
     LayerMethod,
+    Layout,
     Layout1d,
     Layout2d,
     Layout3d,
@@ -379,6 +380,7 @@ class _Unfold(Protocol):
         padding: Padding = 0,
         stride: IntOrTuple = 1,
         *,
+        layout: Layout | None = None,
         method: FoldMethod = "auto",
         threads: int | None = None,
     ) -> NDArray[_T]: ...
@@ -391,6 +393,7 @@ class _Unfold(Protocol):
         padding: Padding = 0,
         stride: IntOrTuple = 1,
         *,
+        layout: Layout | None = None,
         method: FoldMethod = "auto",
         threads: int | None = None,
     ) -> NDArray[Any]: ...
@@ -406,6 +409,7 @@ class _Fold(Protocol):
         padding: Padding = 0,
         stride: IntOrTuple = 1,
         *,
+        layout: Layout | None = None,
         method: FoldMethod = "auto",
         threads: int | None = None,
     ) -> NDArray[_T]: ...
@@ -419,6 +423,7 @@ class _Fold(Protocol):
         padding: Padding = 0,
         stride: IntOrTuple = 1,
         *,
+        layout: Layout | None = None,
         method: FoldMethod = "auto",
         threads: int | None = None,
     ) -> NDArray[Any]: ...
