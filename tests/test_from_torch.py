@@ -359,14 +359,17 @@ def raised(x):
         (lambda: Forward(lambda s, x: x.size()), TypeError, "module.output is not one tensor"),
         (lambda: Forward(lambda s, x: x.chunk(2, 1)), TypeError, "module.output is not one tensor"),
         (lambda: Forward(lambda s, x: x.chunk(2, 1)[-1]), ValueError, "module.getitem .* parts are known by"),
-        (lambda: Forward(lambda s, x: x.split([1, x.size(1) - 1], 1)[1]), ValueError, "module.sub takes Product"),
+        (lambda: Forward(lambda s, x: x.split([1, x.size(1) - 1], 1)[1]), ValueError, r"sub takes x.shape\[1\]"),
         (lambda: Forward(lambda s, x: x.split([1, x.size(1)], 1)[1]), ValueError, "module.getitem .* sizes must be"),
         (lambda: Forward(lambda s, x: x.view(s.c(x).size(2), s.c(x).size(3), -1), c=tnn.ReflectionPad2d(1)), TypeError,
          "module.c is a .*ReflectionPad2d"),
         (lambda: Forward(lambda s, x: F.max_pool2d(x, 2).view(x.size(2), x.size(3), -1)), ValueError,
          "module.view .* sizes must be those of the tensor itself"),
         (lambda: Forward(lambda s, x: x.view(x.size(0) // x.size(1), -1)), ValueError, "module.floordiv .* divided"),
-        (lambda: Forward(lambda s, x: F.interpolate(x, size=x.shape[-2:])), ValueError, "interpolate .* size must"),
+        (lambda: Forward(lambda s, x: F.interpolate(x, size=x.shape[-2:])), ValueError,
+         r"interpolate .* size must be an integer; got x.shape\[-2\]"),
+        (lambda: Forward(lambda s, x: x.view(x.size(0), x.size(1) // 2 * 2, -1)), ValueError,
+         r"module.mul .* divided are not multiplied again; got 1/2 \* x.shape\[1\] and 2"),
         (lambda: Forward(lambda s, x: F.interpolate(x, 3, mode="bicubic")), ValueError, "interpolate .* mode must"),
         (lambda: Forward(lambda s, x: F.interpolate(x, 3, mode="bilinear", antialias=True)), ValueError, "antialias"),
         (lambda: Forward(lambda s, x: F.pad(x, (1, 1))), TypeError, "module.pad calls the function pad"),
@@ -403,6 +406,28 @@ def raised(x):
 def test_what_is_refused(make, error, says):
     with pytest.raises(error, match=says):
         nn.from_torch(make())
+
+
+def louder(module, x):
+    return module.c(2.0 * x if module.training else x)
+
+
+@pytest.mark.parametrize(
+    ("forward", "where"),
+    [
+        (louder, r"module\.mul is of training; module\.eval\(\) first"),
+        (lambda s, x: s.c(x) + x * (1.0 if s.training else 0.0), r"module\.mul is of training"),
+        (lambda s, x: (s.c(x), x) if s.training else s.c(x), "module.output is of training.* is not one tensor; after"),
+    ],
+)
+def test_what_is_done_in_training_alone_is_refused(forward, where):
+    """Of a part of the module, too; in eval() it is not there."""
+    module, x = tnn.Sequential(tnn.ReLU(), Forward(forward, c=tnn.Conv2d(1, 1, 1))), torch.randn(1, 1, 3, 3)
+    with pytest.raises(TypeError, match=where):
+        nn.from_torch(module)
+    assert all(part.training for part in module.modules())
+    network = nn.from_torch(module.eval())
+    np.testing.assert_allclose(network(x), module(x).detach(), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", [n for n in MODULES if n not in ("LeNet", "volumes")])

@@ -38,9 +38,10 @@ def from_torch(module: Any, *, accuracy: Accuracy = "default", threads: int | No
     -------
     Module
         A layer; `Sequential`, where each layer takes what the one before it gives; or `Graph`. Called, it gives what
-        the module does after `eval()`; its `forward` is for training, as the module after `train()`. The names of
-        `state_dict` are the module's, but for weights that PyTorch makes of other parameters (weight and spectral
-        norms, parametrisations): they are as they are now. `folded()` of a network makes it faster.
+        the module does after `eval()`; its `forward` is for training, as the module after `train()`. What forward()
+        does in training alone is refused, but for dropout. The names of `state_dict` are the module's, but for weights
+        that PyTorch makes of other parameters (weight and spectral norms, parametrisations): they are as they are now.
+        `folded()` of a network makes it faster.
 
     Raises
     ------
@@ -75,11 +76,10 @@ def from_torch(module: Any, *, accuracy: Accuracy = "default", threads: int | No
     if altered := _altered(module):
         raise TypeError(f"module {type(module).__name__} cannot be converted: it is one{altered}, which is not traced")
     try:
-        tracer = _tracer(fx)
-        graph = fx.GraphModule(module, tracer.trace(module)).graph
+        graph = _traced(fx, module)
         unsafe = [f"{_path(node)} changes in place what is taken again later" for node in _unsafe(graph, module)]
-        graph.eliminate_dead_code()
-        nodes = [node for node in graph.nodes if node.users or node.op == "output"]
+        unsafe += [f"{_path(node)} is of training; module.eval() first" for node in _trained(graph, fx, module)]
+        nodes = _live(graph)
     except Exception as error:  # whatever forward() does with a stand-in
         raise TypeError(f"module: the forward() of {type(module).__name__} cannot be traced: {error}") from error
     if unknown := unsafe + [f"{_path(node)} {why}" for node in nodes if (why := _unknown(node, module, torch))]:
@@ -96,6 +96,37 @@ def _tracer(fx: Any) -> Any:
 
     proxy = type("Proxy", (fx.Proxy,), {f"__{name}__": changes(getattr(operator, name)) for name in IN_PLACE})
     return type("Tracer", (fx.Tracer,), {"proxy": lambda self, node: proxy(node, self)})()
+
+
+def _traced(fx: Any, module: Any) -> Any:
+    return fx.GraphModule(module, _tracer(fx).trace(module)).graph
+
+
+def _live(graph: Any) -> list[Any]:
+    """The nodes that its result is made of."""
+    graph.eliminate_dead_code()
+    return [node for node in graph.nodes if node.users or node.op == "output"]
+
+
+def _trained(graph: Any, fx: Any, module: Any) -> list[Any]:
+    """The first node that forward() has in training alone, but for dropout, which a network leaves out when called."""
+    modes = {part: part.training for part in module.modules()}
+    if not any(modes.values()):
+        return []
+    try:
+        for part in modes:
+            part.training = False
+        used = map(_written, _live(_traced(fx, module)))
+    finally:
+        for part, training in modes.items():
+            part.training = training
+    return [node for node in _live(graph) if _written(node) != next(used, None)][:1]
+
+
+def _written(node: Any) -> tuple[Any, ...]:
+    """What a node does to which others."""
+    drops = "drop" in str(node.target) or "stochastic_depth" in str(node.target)
+    return node.op, node.target, str(node.all_input_nodes if drops else (node.args, node.kwargs))
 
 
 def _path(node: Any) -> str:

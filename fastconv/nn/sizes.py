@@ -29,9 +29,16 @@ class Product(NamedTuple):
     factor: Fraction
     axes: tuple[tuple[Any, int], ...] = ()  # nodes, and which of their axes
 
+    def __repr__(self) -> str:
+        factor = [str(self.factor)] if self.factor != 1 or not self.axes else []
+        return " * ".join([*factor, *(f"{node}.shape[{axis}]" for node, axis in self.axes)])
+
     def times(self, other: Product) -> Product:
-        """Both multiplied."""
-        return Product(self.factor * other.factor, self.axes + other.axes)
+        """Both multiplied, where neither may have been rounded before."""
+        factor = self.factor * other.factor
+        if factor.denominator < self.factor.denominator * other.factor.denominator:
+            raise ValueError(f"sizes that were divided are not multiplied again; got {self} and {other}")
+        return Product(factor, self.axes + other.axes)
 
     def over(self, other: Product) -> Product:
         """This one divided, where that is known to be a size."""
