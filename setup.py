@@ -17,7 +17,7 @@ from setuptools.command.build_ext import build_ext
 ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
 SYSTEM = sysconfig.get_platform().partition("-")[0]  # that of the wheel, also where another one builds
 
-# A wheel is to stay under 1.45 MB. Symbols are 20 kB of it, and tables of stack frames 30 kB; a checkout keeps them, so
+# A wheel is to stay under 1.5 MB. Symbols are 20 kB of it, and tables of stack frames 30 kB; a checkout keeps them, so
 # that profiles can be read. Functions in the order of their names compress to 58 kB less: the variants of a kernel for
 # one instruction set, which are alike, become neighbours.
 WHEEL = "bdist_wheel" in sys.argv

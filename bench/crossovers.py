@@ -201,9 +201,8 @@ def matches() -> Calls:
 
 
 def filters() -> Calls:
-    x, small, lost = floats(1080, 1920), floats(40, 40), floats(512, 512)
+    nd, k, x, small, lost = fastconv.ndimage, floats(7, 7), floats(1080, 1920), floats(40, 40), floats(512, 512)
     lost[::7, ::5] = np.nan
-    nd, k = fastconv.ndimage, floats(7, 7)
     return {
         "gaussian_filter": partial(nd.gaussian_filter, x, 2),
         "uniform_filter 31": partial(nd.uniform_filter, x, 31),
@@ -230,18 +229,20 @@ def layers_of_bytes() -> Calls:
 
 
 def threads() -> Calls:
-    calls: Calls = {}
-    for n in (64, 200, 400, 1000):
-        calls[f"corr2d 5x5 of {n}x{n}, two threads"] = partial(fastconv.corr2d, floats(n, n), floats(5, 5), threads=2)
+    call = partial(fastconv.corr2d, k=floats(5, 5), threads=2)
+    calls: Calls = {f"corr2d 5x5 of {n}x{n}, two threads": partial(call, floats(n, n)) for n in (64, 200, 400, 1000)}
     name, call = layer("conv2d", (1, 32, 20, 20), (32, 32, 3, 3), padding=1, threads=2)
     return calls | {name: call} | {f"{k}, two threads": v for k, v in folds().items()}
 
 
 def pools() -> Calls:
     shapes = {"3x3, small": (256, 14, 3, 1, 1), "3x3": (64, 56, 3, 1, 1), "2x2, by two": (64, 112, 2, 2, 0)}
+    shapes |= {f"{name}, indices": shape for name, shape in shapes.items()}
     return {
-        f"max_pool2d {name}": partial(fastconv.nn.max_pool2d, floats(1, c, n, n), k, stride, padding)
-        for name, (c, n, k, stride, padding) in shapes.items()
+        f"max_pool2d {k}": partial(
+            fastconv.nn.max_pool2d, floats(1, *s[:2], s[1]), *s[2:], return_indices="indices" in k
+        )
+        for k, s in shapes.items()
     }
 
 
@@ -251,9 +252,8 @@ GROUPS: dict[str, Callable[[], Calls]] = {
     "WINOGRAD_*": winograd, "TRANSFORMS_*": large_kernels, "RATE_TRANSFORMS": large_kernels, "FOLDED_*": large_kernels,
     "TAPS_*": planes, "SLIDES_*": planes, "LANES_*": planes, "PLANES_*": planes, "EXCHANGE_*": few_outputs,
     "WEIGHT_*": weights, "FOLD_*": folds, "POOL_*": pools, "FFT_*": transforms, "TRANSFORM_*": choices,
-    "PART_*": choices, "RATE_DIRECT": choices, "BOTTLENECK_*": bottlenecks,
-    "RATE_INTEGERS": choices, "GATHER_*_US": choices, "CROSSOVERS": choices, "BOX_*": choices,
-    "MATCH_*": matches, "RATE_MATCH": matches, "LINES_*": filters,
+    "PART_*": choices, "RATE_DIRECT": choices, "BOTTLENECK_*": bottlenecks, "CROSSOVERS": choices, "BOX_*": choices,
+    "RATE_INTEGERS": choices, "GATHER_*_US": choices, "MATCH_*": matches, "RATE_MATCH": matches, "LINES_*": filters,
     "ORDERED_*": filters, "PASSES_*": filters, "WIDE_MEAN": filters, "SHORT_LINE": filters, "PIXELS_*": colours,
     "PLAIN_BELOW": filters, "LAGS_PRODUCTS": lags, "MISSING_BAND": filters, "FLOAT32_FROM": filters, "FAR": filters,
     "FC_THREADS_FROM_US": threads, "KEEP_GIL_BELOW": threads, "*_CHUNK_US": threads,

@@ -254,6 +254,8 @@ enum {
     FOLD_CHUNK = 1 << 16,        /* bytes written by a chunk, about */
     FOLD_BLOCK = 1 << 16,        /* elements of a row that are folded in one go */
     POOL_BLOCK = 16 << 10,       /* pooling.c: Zen 4. Bytes of rows between the passes of a block; */
+    POOL_FIND = 32 << 10,        /* pooling_parts.c: likewise, if indices are found (Intel Xeon with AMX); */
+    POOL_TURNED = 2,             /* vectors of a row of outputs: longer ones are not turned to pixels (Intel Xeon with AMX); */
     POOL_FRAME = 4 << 10,        /* of a plane that is copied amid what lies beyond; */
     POOL_CHUNK = 1 << 16,        /* of x that a chunk reads, about; */
     POOL_PIXELS = 8,             /* taps of a whole window in one go, channels last; */

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Plans of layers and of template matching: calls of C that lack nothing but the addresses of the
-arrays that are read as they are, whatever their values, and of a dense result."""
+"""Plans of layers: calls of C that lack nothing but the addresses of the arrays that are read as they are, whatever their
+values, and of a dense result."""
 
 cdef enum:
     MOST_READ = 5
@@ -14,6 +14,7 @@ cdef class ArraysPlan(Plan):
     cdef double products  # multiply-adds
     cdef str scratch  # what there may be no memory for
     cdef int slot[MOST_READ]  # for calls: which array of the glance is read first, second, ...
+    cdef int indices  # which of them is a second result, of int64; 0: none
 
     cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
         return 0
@@ -27,7 +28,7 @@ cdef class ArraysPlan(Plan):
                 status = self.start(read, out, threads)
         heard()
         if status > 0:
-            raise ValueError("indices must be of elements of x's planes: one is below 0, or too large")
+            raise ValueError("indices must be of elements of x's planes, or -1: one is below that, or too large")
         if status != 0:
             raise MemoryError(f"no memory for the scratch {self.scratch}")
         return 0
@@ -44,15 +45,17 @@ cdef class ArraysPlan(Plan):
     def serve(self, tuple asked, tuple arrays, cnp.ndarray result, tuple slots=(0, 1, 2, 3, 4)):
         """A plan for calls with arrays like those asked, if there are any and these themselves are read; else None.
 
-        slots: of which parameter each of them is, counting those that are data.
+        slots: of which parameter each of them is, counting those that are data. An array behind those asked is a second result.
         """
         cdef int i
         if not asked:
             return None
         for i, a in enumerate(arrays):
             self.slot[i] = -1 if a is None else slots[i]
-            if a is not None and not (cnp.PyArray_CheckExact(asked[i])
-                                      and cnp.PyArray_DATA(<cnp.ndarray> a) == cnp.PyArray_DATA(<cnp.ndarray> asked[i])):
+            if a is not None and i >= len(asked):
+                self.slot[i], self.indices = -1, i
+            elif a is not None and not (cnp.PyArray_CheckExact(asked[i])
+                                        and cnp.PyArray_DATA(<cnp.ndarray> a) == cnp.PyArray_DATA(<cnp.ndarray> asked[i])):
                 return None
         for i in range(len(arrays), MOST_READ):
             self.slot[i] = -1
@@ -61,7 +64,7 @@ cdef class ArraysPlan(Plan):
 
     cdef object carry_out(self, const glance *s):
         cdef const char *read[MOST_READ]
-        cdef cnp.ndarray a, out = None
+        cdef cnp.ndarray a, indices = None, out = None
         cdef int i
         if s.out != NULL:
             out = <cnp.ndarray> s.out
@@ -74,8 +77,12 @@ cdef class ArraysPlan(Plan):
                     return None
         if s.out == NULL:
             out = self.room()
+        if self.indices > 0:
+            indices = cnp.PyArray_SimpleNew(self.rank, self.shape, cnp.NPY_INT64)
+            read[self.indices] = <const char *> cnp.PyArray_DATA(indices)
         self.run(read, cnp.PyArray_BYTES(out))
-        return out if s.out != NULL or self.finish is None else self.finish(out)
+        result = out if s.out != NULL or self.finish is None else self.finish(out)
+        return result if self.indices == 0 else (result, indices)
 
 
 # ---- layers ----------------------------------------------------------------------------------------
@@ -315,86 +322,3 @@ cdef class WeightPlan(LayerPlan):
     def winograd(self, bint learnt=False):
         """Pairs of points of Winograd's convolution, which computes the gradient; 0: it does not."""
         return fc_conv_weight_pairs(&self.g)
-
-
-# ---- template matching -----------------------------------------------------------------------------
-
-cdef extern from "fastconv.h" nogil:
-    ctypedef struct fc_learnt:
-        pass
-    ctypedef struct fc_match:
-        int type, x_type, out_type, measure, normed, whole, boundary, threads, by_plane
-        double fill
-        ptrdiff_t n[3]
-        ptrdiff_t k[3]
-        ptrdiff_t out[3]
-        ptrdiff_t lead[3]
-        ptrdiff_t x_step[3]
-        ptrdiff_t out_step[3]
-        const char *x
-        char *result
-        const double *t
-        const double *weights
-        const double *energies
-        double shift, scale, weight, energy, spread, square, power
-        const fc_learnt *learnt
-    int FC_CCOEFF, FC_CCORR, FC_SQDIFF
-    int fc_match_run(const fc_match *g)
-    fc_learnt *fc_match_learn(const fc_match *g)
-    ptrdiff_t fc_match_learnt_bytes(const fc_match *g)
-    void fc_match_forget(fc_learnt *learnt)
-
-MEASURE = {"ccoeff": FC_CCOEFF, "ccorr": FC_CCORR, "sqdiff": FC_SQDIFF}
-
-
-@cython.auto_pickle(False)
-cdef class MatchPlan(ArraysPlan):
-    """Scores of the template t (d, h, w), float64 and C-contiguous, in an image; see fc_match in fastconv.h.
-
-    image, result: (depth, rows, columns). masks: None, (v,) or (M, v), of t's shape. numbers: the last fields of fc_match.
-    What t and masks hold must not change.
-    """
-
-    cdef fc_match g
-    cdef tuple arrays  # what g points to
-    cdef fc_learnt *learnt
-    cdef bint learns  # it will, when it is found, as it then is likely to be found again
-
-    def __init__(self, cnp.ndarray image, cnp.ndarray result, cnp.ndarray t, tuple masks, lead, measure, boundary,
-                 double fill, int threads, bint whole, bint by_plane, numbers):
-        cdef fc_match *g = &self.g
-        cdef int i
-        cdef cnp.ndarray weights, energies
-        g.x_type, g.out_type = stored(image), stored(result)
-        g.type = g.out_type if masks is None else FC_F64
-        g.measure, g.normed = MEASURE[measure.removesuffix("_normed")], measure.endswith("_normed")
-        g.boundary, g.fill, g.whole, g.by_plane = BOUNDARY[boundary], fill, whole, by_plane
-        for i in range(3):
-            g.n[i], g.k[i], g.out[i] = cnp.PyArray_DIM(image, i), cnp.PyArray_DIM(t, i), cnp.PyArray_DIM(result, i)
-            g.x_step[i], g.out_step[i], g.lead[i] = cnp.PyArray_STRIDE(image, i), cnp.PyArray_STRIDE(result, i), lead[i]
-        g.t = <const double *> cnp.PyArray_DATA(t)
-        if masks is not None:
-            weights, energies = masks[0], masks[len(masks) - 1]
-            g.weights, g.energies = <const double *> cnp.PyArray_DATA(weights), <const double *> cnp.PyArray_DATA(energies)
-        g.shift, g.scale, g.weight, g.energy, g.spread, g.square, g.power = numbers
-        self.arrays = t, *(masks or ())
-        self.products = <double> cnp.PyArray_SIZE(result) * <double> cnp.PyArray_SIZE(t)
-        self.threads, self.scratch = threads, "tiles of match_template"
-        self.nbytes = sizeof(fc_match) + sum([a.nbytes for a in self.arrays])
-        learnt = fc_match_learnt_bytes(g)
-        self.learns = 0 < learnt <= most_kept // 4
-
-    def __dealloc__(self):
-        fc_match_forget(self.learnt)
-
-    cdef Py_ssize_t ready(self):
-        if not self.learns:
-            return 0
-        self.learns = False
-        self.learnt = fc_match_learn(&self.g)
-        return fc_match_learnt_bytes(&self.g) if self.learnt != NULL else 0
-
-    cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
-        cdef fc_match g = self.g
-        g.x, g.result, g.threads, g.learnt = read[0], out, threads, self.learnt
-        return fc_match_run(&g)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Plans of windows: as columns, and back; and pooled."""
+"""Plans of windows: as columns, and back; pooled; and compared with a template."""
 
 # ---- windows as columns ----------------------------------------------------------------------------
 
@@ -88,3 +88,86 @@ cdef class PoolBackPlan(PoolPlan):
         cdef fc_pooling g = self.g
         g.dy, g.x, g.indices, g.out, g.threads = read[0], read[1], <int64_t *> read[2], out, threads
         return fc_pooling_back_run(&g)
+
+
+# ---- template matching -----------------------------------------------------------------------------
+
+cdef extern from "fastconv.h" nogil:
+    ctypedef struct fc_learnt:
+        pass
+    ctypedef struct fc_match:
+        int type, x_type, out_type, measure, normed, whole, boundary, threads, by_plane
+        double fill
+        ptrdiff_t n[3]
+        ptrdiff_t k[3]
+        ptrdiff_t out[3]
+        ptrdiff_t lead[3]
+        ptrdiff_t x_step[3]
+        ptrdiff_t out_step[3]
+        const char *x
+        char *result
+        const double *t
+        const double *weights
+        const double *energies
+        double shift, scale, weight, energy, spread, square, power
+        const fc_learnt *learnt
+    int FC_CCOEFF, FC_CCORR, FC_SQDIFF
+    int fc_match_run(const fc_match *g)
+    fc_learnt *fc_match_learn(const fc_match *g)
+    ptrdiff_t fc_match_learnt_bytes(const fc_match *g)
+    void fc_match_forget(fc_learnt *learnt)
+
+MEASURE = {"ccoeff": FC_CCOEFF, "ccorr": FC_CCORR, "sqdiff": FC_SQDIFF}
+
+
+@cython.auto_pickle(False)
+cdef class MatchPlan(ArraysPlan):
+    """Scores of the template t (d, h, w), float64 and C-contiguous, in an image; see fc_match in fastconv.h.
+
+    image, result: (depth, rows, columns). masks: None, (v,) or (M, v), of t's shape. numbers: the last fields of fc_match.
+    What t and masks hold must not change.
+    """
+
+    cdef fc_match g
+    cdef tuple arrays  # what g points to
+    cdef fc_learnt *learnt
+    cdef bint learns  # it will, when it is found, as it then is likely to be found again
+
+    def __init__(self, cnp.ndarray image, cnp.ndarray result, cnp.ndarray t, tuple masks, lead, measure, boundary,
+                 double fill, int threads, bint whole, bint by_plane, numbers):
+        cdef fc_match *g = &self.g
+        cdef int i
+        cdef cnp.ndarray weights, energies
+        g.x_type, g.out_type = stored(image), stored(result)
+        g.type = g.out_type if masks is None else FC_F64
+        g.measure, g.normed = MEASURE[measure.removesuffix("_normed")], measure.endswith("_normed")
+        g.boundary, g.fill, g.whole, g.by_plane = BOUNDARY[boundary], fill, whole, by_plane
+        for i in range(3):
+            g.n[i], g.k[i], g.out[i] = cnp.PyArray_DIM(image, i), cnp.PyArray_DIM(t, i), cnp.PyArray_DIM(result, i)
+            g.x_step[i], g.out_step[i], g.lead[i] = cnp.PyArray_STRIDE(image, i), cnp.PyArray_STRIDE(result, i), lead[i]
+        g.t = <const double *> cnp.PyArray_DATA(t)
+        if masks is not None:
+            weights, energies = masks[0], masks[len(masks) - 1]
+            g.weights, g.energies = <const double *> cnp.PyArray_DATA(weights), <const double *> cnp.PyArray_DATA(energies)
+        g.shift, g.scale, g.weight, g.energy, g.spread, g.square, g.power = numbers
+        self.arrays = t, *(masks or ())
+        self.products = <double> cnp.PyArray_SIZE(result) * <double> cnp.PyArray_SIZE(t)
+        self.threads, self.scratch = threads, "tiles of match_template"
+        self.nbytes = sizeof(fc_match) + sum([a.nbytes for a in self.arrays])
+        learnt = fc_match_learnt_bytes(g)
+        self.learns = 0 < learnt <= most_kept // 4
+
+    def __dealloc__(self):
+        fc_match_forget(self.learnt)
+
+    cdef Py_ssize_t ready(self):
+        if not self.learns:
+            return 0
+        self.learns = False
+        self.learnt = fc_match_learn(&self.g)
+        return fc_match_learnt_bytes(&self.g) if self.learnt != NULL else 0
+
+    cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
+        cdef fc_match g = self.g
+        g.x, g.result, g.threads, g.learnt = read[0], out, threads, self.learnt
+        return fc_match_run(&g)

@@ -157,6 +157,7 @@ LAYERS = [
     ),
     *faults(
         "csrc/layers/pooling_parts.c",
+        ("rows that see less are alike", "|| y->count < a->k)\n        return 1;", ")\n        return 1;", "pooling"),
         ("pieces lose NaN", "*x > r || *x != *x ? *x : r;", "*x > r ? *x : r;", "pooling"),
         (
             "means count what lies beyond",
@@ -167,7 +168,6 @@ LAYERS = [
     ),
     *faults(
         "csrc/layers/pooling.c",
-        ("rows that see less are alike", "|| y->count < a->k)\n        return 1;", ")\n        return 1;", "pooling"),
         (
             "a plane's frame has a row too many",
             "k.rows = min(down->n, d->rows_met - down->lead);",

@@ -450,8 +450,7 @@ typedef void fc_split_fn(void *to, ptrdiff_t phase, const void *from, ptrdiff_t 
 typedef void fc_join_fn(void *to, const void *even, const void *odd, ptrdiff_t n);
 
 /* Pooling (pooling_tmpl.h):  to[i][j] = the largest, or the sum, of x[at[t] + i*xs + j*step], t < taps, and what is there if `add`.
- * step 2: up to two vectors more of x are read. Sums are divided by by[i*by_row + j*by_col], unless that is NULL. pool_find has no
- * step and no add, and which[i*os + j] is the t of the largest, an integer as large as an element; 0 where all are -inf. */
+ * step 2: up to two vectors more of x are read. Sums are divided by by[i*by_row + j*by_col], unless that is NULL. */
 enum { FC_POOL_PARTS = 16 };
 typedef struct {
     const void *x, *by;
@@ -462,7 +461,16 @@ typedef struct {
 } fc_pool;
 typedef void fc_pool_max_fn(const fc_pool *g);
 typedef void fc_pool_sum_fn(const fc_pool *g);
-typedef void fc_pool_find_fn(const fc_pool *g, void *which);
+/* The largest, and which[i*ws + j] = i*row + j*col + place[t] + from[at[t] + i*xs + j], integers as large as elements; or, where all are
+ * -inf, by[i*by_row + j*by_col] instead of place[t]. NULL: `from` and by are zeros. With `from`, the first tap is taken whatever it is,
+ * and step is 1. Nothing but taps is read. There is no add. */
+typedef struct {
+    const void *from;
+    void *which;
+    const ptrdiff_t *place;
+    ptrdiff_t ws, row, col;
+} fc_pool_find;
+typedef void fc_pool_find_fn(const fc_pool *g, const fc_pool_find *f);
 /* to[i] = the largest of n elements from x + i*xs on, or if `sums` their sum, divided */
 typedef void fc_pool_whole_fn(void *to, const void *x, ptrdiff_t n, ptrdiff_t xs, ptrdiff_t rows, int sums, double by);
 

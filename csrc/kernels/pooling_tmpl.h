@@ -5,7 +5,7 @@
  *
  *   pool_max    to[i][j] = the largest of x[at[t] + i*xs + j*step], t < taps
  *   pool_sum    likewise the sum, from zero, taps ascending, divided if asked for
- *   pool_find   likewise the largest, and which[i][j] is its t
+ *   pool_find   likewise the largest, and which[i][j] is where it is: place[t] + from[at[t] + i*xs + j] + i*row + j*col
  *   pool_whole  all n elements of a row, in FC_PARTS parts of every FC_PARTS-th element, which are joined half by half
  *
  * The largest is the first of equals, and the last NaN if there is one.
@@ -136,25 +136,153 @@ FC_INLINE void NAME(pool_rows)(const fc_pool *g, const int sums)
 static void NAME(pool_max)(const fc_pool *g) { NAME(pool_rows)(g, 0); }
 static void NAME(pool_sum)(const fc_pool *g) { NAME(pool_rows)(g, 1); }
 
-static void NAME(pool_find)(const fc_pool *g, void *whichv)
+/* ---- which is the largest ---------------------------------------------------------------------- */
+
+#define FC_POOL_INT FC_WITH(FC_BITS, FC_SIZE)
+#if FC_HAS & FC_MASK_REGISTERS
+#define FC_POOL_OF(op, of) FC_JOIN(FC_WITH(FC_X86, FC_VECTOR_BYTES), op, of)
+#define FC_POOL_IS(x, how, m) FC_POOL_OF(cmp, FC_WITH(FC_CMP, FC_SIZE))((VX)(x), (VX)(m), how)
+#define FC_POOL_LARGER(x, m) (FC_POOL_IS(x, _CMP_GT_OQ, m) | FC_POOL_IS(x, _CMP_UNORD_Q, x))
+#define FC_POOL_EITHER(larger, x, m) FC_POOL_OF(mask_blend, FC_WITH(FC_MASKED, FC_SIZE))(larger, (VX)(m), (VX)(x))
+#else
+#define FC_POOL_LARGER(x, m) ((VBITS)((x) > (m)) | (VBITS)((x) != (x)))
+#define FC_POOL_EITHER(larger, x, m) (((larger) & (VBITS)(x)) | (~(larger) & (VBITS)(m)))
+#endif
+
+/* Vectors of a row, or of as many rows (NAME(pool_at)); of integers, which lie likewise, too */
+typedef struct {
+    T *to;
+    const T *x;
+    const FC_POOL_INT *from, *none;
+    FC_POOL_INT *which;
+    ptrdiff_t to_step, x_step, none_step, which_step, left; /* left: lanes from the first vector on */
+    FC_POOL_INT add, more;
+} NAME(pool_found);
+
+/* Elements 0, 2, ... of a, and of what lies VLEN - 1 elements behind: no more than is needed is read */
+#define FC_POOL_EVEN(l, n) ((l) < (n) / 2 ? 2 * (l) : 2 * (l) + 1)
+
+FC_INLINE void NAME(pool_find_some)(const fc_pool *g, const fc_pool_find *f, const int vectors, const int whole,
+                                    const NAME(pool_found) * p)
 {
-    const VT none = vsplat((T)-__builtin_inf());
-    VBITS at;
-    __typeof__(at[0]) *which = whichv;
-    for (ptrdiff_t i = 0; i < g->rows; i++, which += g->os)
-        for (ptrdiff_t j = 0; j < g->cols; j += VLEN) {
-            const T *x = (const T *)g->x + i * g->xs + j;
-            const VMASK lanes = vlanes(g->cols - j);
-            VT m = none;
-            at = (VBITS){0};
-            for (ptrdiff_t t = 0; t < g->taps; t++) {
-                const VT v = vloadm(x + g->at[t], lanes);
-                const VBITS larger = (VBITS)(v > m) | (VBITS)(v != v);
-                m = (VT)((larger & (VBITS)v) | (~larger & (VBITS)m));
-                at = (larger & ((VBITS){0} + (__typeof__(at[0]))t)) | (~larger & at);
-            }
-            vstorem((T *)g->to + i * g->os + j, m, lanes);
-            vstorem((T *)(void *)(which + j), (VT)at, lanes);
+    VT m[FC_POOL_WIDE], x[FC_POOL_WIDE];
+    VBITS which[FC_POOL_WIDE], index[FC_POOL_WIDE], column;
+    const ptrdiff_t *at = g->at, *place = f->place;
+    const VMASK lanes = vlanes(p->left), pairs = vlanes(2 * p->left - 1), behind = vlanes(2 * p->left - VLEN);
+#define FC_POOL_LOAD(q, mask) (whole ? vload(q) : vloadm(q, mask))
+#define FC_POOL_INTS(q) ((VBITS)FC_POOL_LOAD((const T *)(const void *)(q), lanes))
+    if (p->from)
+        EACH(v, vectors) {
+            m[v] = FC_POOL_LOAD(p->x + at[0] + v * p->x_step, lanes);
+            which[v] = FC_POOL_INTS(p->from + at[0] + v * p->x_step) + (FC_POOL_INT)place[0];
+        }
+    else
+        EACH(v, vectors) {
+            m[v] = vsplat((T)-__builtin_inf());
+            which[v] = g->by_col ? FC_POOL_INTS(p->none + v * p->none_step) : (VBITS){0} + p->none[v * p->none_step];
+        }
+    for (ptrdiff_t t = p->from != NULL; t < g->taps; t++) {
+        const T *q = p->x + at[t];
+        EACH(v, vectors)
+            index[v] = (VBITS){0} + (FC_POOL_INT)place[t];
+        if (g->step == 2)
+            EACH(v, vectors)
+                x[v] = __builtin_shufflevector(FC_POOL_LOAD(q + v * p->x_step, pairs),
+                                               FC_POOL_LOAD(q + v * p->x_step + VLEN - 1, behind),
+                                               FC_ALL_LANES(FC_POOL_EVEN, (int)VLEN));
+        else
+            EACH(v, vectors)
+                x[v] = FC_POOL_LOAD(q + v * p->x_step, lanes);
+        if (p->from)
+            EACH(v, vectors)
+                index[v] += FC_POOL_INTS(p->from + at[t] + v * p->x_step);
+        EACH(v, vectors) {
+            const __auto_type larger = FC_POOL_LARGER(x[v], m[v]);
+            m[v] = (VT)FC_POOL_EITHER(larger, x[v], m[v]);
+            which[v] = (VBITS)FC_POOL_EITHER(larger, index[v], which[v]);
+        }
+    }
+    EACH(l, FC_VLEN)
+        column[l] = l;
+    column = column * (FC_POOL_INT)f->col + p->add;
+    EACH(v, vectors) {
+        const VT found = (VT)(which[v] + column + (FC_POOL_INT)(v * p->more));
+        T *to = p->to + v * p->to_step, *to_which = (T *)(void *)(p->which + v * p->which_step);
+        if (whole) {
+            vstore(to, m[v]);
+            vstore(to_which, found);
+        } else {
+            vstorem(to, m[v], lanes);
+            vstorem(to_which, found, lanes);
+        }
+    }
+#undef FC_POOL_LOAD
+#undef FC_POOL_INTS
+}
+
+/* One copy of each */
+static __attribute__((noinline)) void NAME(pool_find_whole)(const fc_pool *g, const fc_pool_find *f, const NAME(pool_found) * p)
+{
+    NAME(pool_find_some)(g, f, FC_POOL_WIDE, 1, p);
+}
+static __attribute__((noinline)) void NAME(pool_find_rows)(const fc_pool *g, const fc_pool_find *f, const NAME(pool_found) * p)
+{
+    NAME(pool_find_some)(g, f, FC_POOL_WIDE, 0, p);
+}
+static __attribute__((noinline)) void NAME(pool_find_one)(const fc_pool *g, const fc_pool_find *f, const NAME(pool_found) * p)
+{
+    NAME(pool_find_some)(g, f, 1, 0, p);
+}
+
+/* Vectors from element j of row i on, which adjoin, or lie in as many rows */
+FC_INLINE NAME(pool_found)
+    NAME(pool_find_at)(const fc_pool *g, const fc_pool_find *f, ptrdiff_t i, ptrdiff_t j, ptrdiff_t left, const int adjoin)
+{
+    static const FC_POOL_INT zero;
+    const ptrdiff_t at = i * g->xs + j * g->step;
+    return (NAME(pool_found)){
+        .to = (T *)g->to + i * g->os + j,
+        .x = (const T *)g->x + at,
+        .from = f->from ? (const FC_POOL_INT *)f->from + at : NULL,
+        .none = g->by ? (const FC_POOL_INT *)g->by + i * g->by_row + j * g->by_col : &zero,
+        .which = (FC_POOL_INT *)f->which + i * f->ws + j,
+        .to_step = adjoin ? VLEN : g->os,
+        .x_step = adjoin ? g->step * VLEN : g->xs,
+        .none_step = g->by == NULL ? 0
+                     : adjoin      ? g->by_col * VLEN
+                                   : g->by_row,
+        .which_step = adjoin ? VLEN : f->ws,
+        .left = left,
+        .add = (FC_POOL_INT)(i * f->row + j * f->col),
+        .more = (FC_POOL_INT)(adjoin ? f->col * VLEN : f->row),
+    };
+}
+
+static void NAME(pool_find)(const fc_pool *g, const fc_pool_find *f)
+{
+    const int long_row =
+        g->xs == g->cols * g->step && g->os == g->cols && f->ws == g->cols && g->by == NULL && f->row == 0 && f->col == 0;
+    const ptrdiff_t rows = long_row ? 1 : g->rows, cols = long_row ? g->rows * g->cols : g->cols;
+    const ptrdiff_t strip = FC_POOL_WIDE * VLEN, wide = cols / strip * strip;
+    for (ptrdiff_t i = 0; i < rows && wide > 0; i++)
+        for (ptrdiff_t j = 0; j < wide; j += strip) {
+            const NAME(pool_found) p = NAME(pool_find_at)(g, f, i, j, cols - j, 1);
+            NAME(pool_find_whole)(g, f, &p);
+        }
+    const int few = rows < FC_POOL_WIDE;
+    for (ptrdiff_t j = wide; j < cols; j += VLEN)
+        for (ptrdiff_t i = 0; i < rows; i += few ? 1 : FC_POOL_WIDE) { /* the last rows once more, rather than one by one */
+            const NAME(pool_found) p = NAME(pool_find_at)(g, f,
+                                                          few                       ? i
+                                                          : i < rows - FC_POOL_WIDE ? i
+                                                                                    : rows - FC_POOL_WIDE,
+                                                          j, cols - j, 0);
+            if (few)
+                NAME(pool_find_one)(g, f, &p);
+            else if (cols - j >= VLEN)
+                NAME(pool_find_whole)(g, f, &p);
+            else
+                NAME(pool_find_rows)(g, f, &p);
         }
 }
 
@@ -204,3 +332,6 @@ static void NAME(pool_whole)(void *to, const void *x, ptrdiff_t n, ptrdiff_t xs,
 }
 
 #undef FC_POOL_WIDE
+#undef FC_POOL_INT
+#undef FC_POOL_LARGER
+#undef FC_POOL_EITHER

@@ -12,19 +12,9 @@
  * what is an element above is a pixel of some channels. A whole window, whose elements adjoin, is one long row instead: FC_POOL_PARTS
  * parts of it, which are joined half by half, whatever the layout.
  *
- * Indices of the largest: pooling_find.c.
+ * Indices of the largest, and the largest of uneven windows of planes that fill a vector of any CPU: pooling_find.c.
  */
 #include "layers/pooling.h"
-
-/* Of so many rows of outputs, the first of which sees y, how many see the same, but for a shift */
-static ptrdiff_t pool_alike(const pooling *d, const window *y, ptrdiff_t rows)
-{
-    const fc_axis *a = &d->axis[ROWS];
-    if (d->rows == 1 || rows == 1 || d->g->adaptive || y->count < a->k)
-        return 1;
-    const ptrdiff_t room = a->n - 1 - y->first - (a->k - 1) * a->dilation;
-    return min(rows, (a->stride == 1 ? room : room / a->stride) + 1);
-}
 
 static void pool(const pooling *d, const fc_pool *k) { (d->g->average ? d->op->pool_sum : d->op->pool_max)(k); }
 
@@ -149,21 +139,26 @@ static void pool_whole_pixels(const pooling *d, const parts *p, const char *x, c
 
 /* ---- the call --------------------------------------------------------------------------------- */
 
-/* Some rows of outputs of a depth of a plane; channels last, of d->lanes channels */
+/* Some rows of outputs of a depth of a plane; of d->lanes channels, or if these are turned, of `lanes` */
 static void pool_block(const pooling *d, parts *p, const char *x, ptrdiff_t at, ptrdiff_t step, ptrdiff_t depth, ptrdiff_t row,
-                       ptrdiff_t rows)
+                       ptrdiff_t rows, ptrdiff_t lanes)
 {
     const fc_pooling *g = d->g;
     const fc_axis *cols = &d->axis[COLS];
     const window z = fc_pooling_window(d, DEPTH, depth);
+    if (d->finds && !g->whole) {
+        const ptrdiff_t plane = d->axis[DEPTH].out * d->axis[ROWS].out * cols->out;
+        const fc_pooling_found f = {g->out + at * d->size, g->indices ? g->indices + at : NULL, step, d->turned ? plane : 1,
+                                    d->turned ? lanes : d->lanes};
+        fc_pooling_find(d, p, x, &z, row, rows, &f);
+        return;
+    }
     for (ptrdiff_t same; rows > 0; row += same, rows -= same, at += same * cols->out * step) {
         const window y = fc_pooling_window(d, ROWS, row);
         char *to = g->out + at * d->size;
-        same = pool_alike(d, &y, rows);
+        same = fc_pooling_alike(d, &y, rows);
         if (g->whole)
             d->g->last ? pool_whole_pixels(d, p, x, to, &z, &y) : pool_whole(d, x, to, &z, &y, 1);
-        else if (d->finds)
-            fc_pooling_find(d, p, x, to, g->indices + at, step, &z, &y);
         else
             pool_group(d, p, x, to, step, &z, &y, same);
     }
@@ -184,10 +179,10 @@ static void pool_chunk(void *context, ptrdiff_t index, int slot)
     const ptrdiff_t end = min(d->units, (index + 1) * d->share);
     for (ptrdiff_t unit = index * d->share; unit < end; unit++) {
         ptrdiff_t rest = unit, slice, row, z;
-        const ptrdiff_t n = next_piece(&rest, g->last ? g->channels : 1, lanes, &slice);
+        const ptrdiff_t n = next_piece(&rest, d->lasts ? g->channels : 1, lanes, &slice);
         const ptrdiff_t tall = next_piece(&rest, rows->out, d->rows, &row);
         next_piece(&rest, depth->out, 1, &z);
-        const ptrdiff_t channel = g->last ? slice : rest % d->channels, image = g->last ? rest : rest / d->channels;
+        const ptrdiff_t channel = d->lasts ? slice : rest % d->channels, image = d->lasts ? rest : rest / d->channels;
         const char *x = g->x + image * g->x_image + channel * g->x_channel;
         const ptrdiff_t outputs = (z * rows->out + row) * d->axis[COLS].out;
         if (g->last && n != d->lanes) { /* the last slice, whose buffer begins anew */
@@ -200,20 +195,24 @@ static void pool_chunk(void *context, ptrdiff_t index, int slot)
             const window z0 = fc_pooling_window(d, DEPTH, 0), y0 = fc_pooling_window(d, ROWS, 0);
             pool_whole(d, x, g->out + rest * d->size, &z0, &y0, count);
             unit += count - 1;
-        } else if (d->framed)
+        } else if (d->framed && !d->finds)
             pool_framed(d, &p, x, g->out + rest * whole * d->size);
         else
-            pool_block(d, &p, x, g->last ? (image * whole + outputs) * g->channels + slice : rest * whole + outputs,
-                       g->last ? g->channels : 1, z, row, tall);
+            pool_block(d, &p, x,
+                       g->last     ? (image * whole + outputs) * g->channels + slice
+                       : d->turned ? (image * g->channels + slice) * whole + outputs
+                                   : rest * whole + outputs,
+                       g->last ? g->channels : 1, z, row, tall, n);
     }
     fc_close(&room);
 }
 
 int fc_pooling_run(const fc_pooling *g)
 {
-    pooling d = fc_pooling_describe(g, g->indices != NULL);
-    const ptrdiff_t planes = g->last ? g->images : g->images * d.channels;
-    d.units = planes * d.axis[DEPTH].out * parts_of(d.axis[ROWS].out, d.rows) * (g->last ? parts_of(g->channels, d.lanes) : 1);
+    const int uneven = g->adaptive && !g->average && !g->last && !g->whole && g->channels * fc_stored_size(g->type) >= LINE;
+    pooling d = fc_pooling_describe(g, g->indices != NULL || uneven);
+    const ptrdiff_t planes = g->images * (d.lasts ? parts_of(g->channels, d.lanes) : d.channels);
+    d.units = planes * d.axis[DEPTH].out * parts_of(d.axis[ROWS].out, d.rows);
     fc_room room = {0};
     fc_pooling_lay_parts(&d, &room, &(parts){0});
     d.thread_bytes = room.bytes;

@@ -18,8 +18,12 @@ typedef struct {
     ptrdiff_t rows, lanes;   /* of a block: rows of outputs; channels of a pixel, or 1 */
     ptrdiff_t units, share;  /* of these blocks: all; a chunk's */
     ptrdiff_t rows_met;      /* rows that outputs meet, beyond x, too */
-    int framed; /* a plane is small, and copied amid what lies beyond, rather than that each row has taps of its own */
-    int finds;  /* where the largest are */
+    int framed; /* a plane is small, and copied amid what lies beyond, rather than that each row has taps of its own; or if it finds,
+                 * rows are (pooling_find.c) */
+    int finds;                     /* where the largest are; then: */
+    int turned, lasts;             /* planes become pixels of `lanes` channels; x has such, or they do */
+    ptrdiff_t tall, height, width; /* of a plane, one of those that are taken as one: rows of outputs and of x, columns of x */
+    ptrdiff_t met;                 /* rows of x that a block meets, at most */
     ptrdiff_t thread_bytes;
     char *scratch;
 } pooling;
@@ -32,7 +36,10 @@ typedef struct {
     char *buffer, *phases; /* rows that are met across; their phases, if the stride is more than 2 */
     char *plane;           /* rows of x amid what lies beyond */
     char *count, *by;      /* elements that columns of a mean have, and with its rows */
-    char *which, *part;    /* taps of a row of outputs; parts of a whole window, channels last */
+    char *part;            /* parts of a whole window, channels last */
+    char *value, *which;   /* the largest of rows of x, and their columns */
+    char *none, *found;    /* columns of what is found where nothing is; indices of a block */
+    char *turned;          /* values of it that are pixels */
     ptrdiff_t *at, *across;
     ptrdiff_t *place; /* in a plane: of taps, from the first, or from where that of column 0 is */
     double counted;   /* rows in `by` */
@@ -61,10 +68,17 @@ FC_API void fc_pooling_pieces(const pooling *d, const pieces *k);
 /* Bytes that are met, for a guess of the time; and all units, by threads: d->thread_bytes of scratch each. -1: there is no memory */
 FC_API double fc_pooling_bytes(const pooling *d);
 FC_API int fc_pooling_start(pooling *d, fc_task *run, void *context, double bytes);
-/* pooling_find.c: the largest elements of a row of outputs, and where they are; `step` elements from output to output, channels last.
- * x: a plane */
-FC_API void fc_pooling_find(const pooling *d, const parts *p, const char *x, char *to, int64_t *index, ptrdiff_t step,
-                            const window *z, const window *y);
+/* Of so many rows of outputs, the first of which sees y, how many see the same, but for a shift */
+FC_API ptrdiff_t fc_pooling_alike(const pooling *d, const window *y, ptrdiff_t rows);
+/* pooling_find.c: where the largest elements of rows of outputs go, and their indices, unless that is NULL: `step` elements from output
+ * to output, and, where planes are turned, `lane` from one of `lanes` planes to the next, else 1. x: a plane, or the first of them */
+typedef struct {
+    char *to;
+    int64_t *index;
+    ptrdiff_t step, lane, lanes;
+} fc_pooling_found;
+FC_API void fc_pooling_find(const pooling *d, const parts *p, const char *x, const window *z, ptrdiff_t row, ptrdiff_t rows,
+                            const fc_pooling_found *f);
 /* pooling_means.c: the gradient, if they are averages */
 FC_API int fc_pooling_means_run(const fc_pooling *g);
 

@@ -1,86 +1,212 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Indices of the largest elements: tap by tap, over all taps of a window at once (pool_find).
+ * The largest elements of some rows of outputs, and their indices. Rows of x come first, and then columns of what is found there, so that
+ * of equals the first in the order of rows is found, and of NaN the last:
+ *
+ *   enter    rows of x that are not met where they lie: amid what lies beyond x, in phases of the stride; or, of planes whose rows are
+ *            short, or whose windows are uneven, as pixels of some channels (lanes_in)
+ *   across   of every row, for every column of outputs: the largest element, and its column
+ *   down     of these, for every row of outputs: the largest, and its index, counted from the first element of the first of these rows
+ *
+ * Windows of one row are done after `across`. Indices within a block are integers as large as elements; so floats of 32 bits, in planes of
+ * 2^31 elements or more, have no index here (Pool.far in arguments/pooling.py).
+ * Windows that see nothing of x have the index -1.
  */
 #include "layers/pooling.h"
+#include <math.h>
 
-static ptrdiff_t pool_which(const pooling *d, const parts *p, ptrdiff_t i)
-{
-    return d->size == 4 ? ((int32_t *)(void *)p->which)[i] : ((int64_t *)(void *)p->which)[i];
-}
+/* What a call of fc_pooling_find has: rows of x, `count` of every plane, from `first` on; planes; and where results go */
+typedef struct {
+    const pooling *d;
+    const parts *p;
+    window z;
+    ptrdiff_t first, step, count, rows; /* rows: of all planes */
+    const char *x;                      /* the first of them, and from one to the next: */
+    ptrdiff_t row, pixel;
+    int alone; /* windows have one row each, as many as there are outputs */
+    const fc_pooling_found *f;
+} block;
 
-/* Elements of a dense plane */
-static ptrdiff_t place_of(const pooling *d, ptrdiff_t z, ptrdiff_t y, ptrdiff_t x)
+static block meet(const pooling *d, const parts *p, const char *x, const window *z, ptrdiff_t row, ptrdiff_t rows)
 {
-    return (z * d->axis[ROWS].n + y) * d->axis[COLS].n + x;
-}
-
-/* Of one output, or one of every channel of a pixel: taps where they lie in x */
-static void pool_find_listed(const pooling *d, const parts *p, const char *x, char *to, int64_t *index, const window w[FC_AXES])
-{
-    ptrdiff_t taps = 0, first = 0;
-    for (ptrdiff_t z = 0; z < w[DEPTH].count; z++)
-        for (ptrdiff_t y = 0; y < w[ROWS].count; y++)
-            for (ptrdiff_t t = 0; t < w[COLS].count; t++) {
-                p->place[taps] = place_of(d, z * w[DEPTH].step, y * w[ROWS].step, t * w[COLS].step);
-                p->at[taps++] = (z * w[DEPTH].step * d->axis[DEPTH].x_step + y * w[ROWS].step * d->axis[ROWS].x_step +
-                                 t * w[COLS].step * d->axis[COLS].x_step) /
-                                d->size;
-            }
-    if (taps > 0)
-        for (int a = DEPTH; a <= COLS; a++)
-            x += w[a].first * d->axis[a].x_step;
-    const fc_pool k = {.x = x, .to = to, .rows = 1, .cols = d->lanes, .at = p->at, .taps = taps, .step = 1};
-    d->op->pool_find(&k, p->which);
-    for (int a = DEPTH; a <= COLS; a++)
-        first = first * d->axis[a].n + w[a].first;
-    for (ptrdiff_t l = 0; l < d->lanes; l++)
-        index[l] = first + (taps > 0 ? p->place[pool_which(d, p, l)] : 0);
-}
-
-/* Of a row of outputs: taps in rows of a buffer, or in their phases */
-static void pool_find_row(const pooling *d, const parts *p, const char *x, char *to, int64_t *index, const window w[FC_AXES])
-{
-    const fc_axis *depth = &d->axis[DEPTH], *down = &d->axis[ROWS], *cols = &d->axis[COLS];
-    const ptrdiff_t s = cols->stride, rows = w[ROWS].count, planes = w[DEPTH].count;
-    fc_pool k = {.x = p->phases, .to = to, .rows = 1, .cols = cols->out, .at = p->at, .step = 1};
-    for (ptrdiff_t i = 0; i < planes * rows; i++) {
-        const ptrdiff_t z = w[DEPTH].first + i / rows * w[DEPTH].step, y = w[ROWS].first + i % rows * w[ROWS].step;
-        memcpy(p->buffer + cols->lead * d->size, x + z * depth->x_step + y * down->x_step, (size_t)(d->inside * d->size));
-        char *row = p->phases + i * d->pitch * d->size;
-        if (s == 1)
-            memcpy(row, p->buffer, (size_t)(d->pitch * d->size));
-        else
-            d->op->split(row, d->pitch / s, p->buffer, d->pitch, s);
-        for (ptrdiff_t t = 0; t < cols->k; t++) {
-            p->place[k.taps] = place_of(d, z, y, t * cols->dilation);
-            p->at[k.taps++] = i * d->pitch + t * cols->dilation % s * (d->pitch / s) + t * cols->dilation / s;
-        }
+    const fc_axis *a = &d->axis[ROWS];
+    const window y = fc_pooling_window(d, ROWS, row);
+    block b = {.d = d, .p = p, .z = *z, .first = y.first, .step = y.step, .count = y.count};
+    if (rows > 1) {
+        const ptrdiff_t last = (row + rows - 1) * a->stride - a->lead + (a->k - 1) * a->dilation;
+        b.first = max(row * a->stride - a->lead, 0), b.step = 1, b.count = max(min(last + 1, a->n) - b.first, 0);
     }
-    if (k.taps == 0)
-        p->place[0] = place_of(d, w[DEPTH].first, w[ROWS].first, 0);
-    d->op->pool_find(&k, p->which);
-    if (d->size == 4)
-        for (ptrdiff_t o = 0; o < cols->out; o++)
-            index[o] = p->place[((const int32_t *)(const void *)p->which)[o]] + o * s - cols->lead;
-    else
-        for (ptrdiff_t o = 0; o < cols->out; o++)
-            index[o] = p->place[((const int64_t *)(const void *)p->which)[o]] + o * s - cols->lead;
-    for (ptrdiff_t o = 0; o < cols->out && o * s < cols->lead; o++)
-        if (pool_which(d, p, o) == 0) /* all are -inf: the first of them that is in x */
-            index[o] += parts_of(cols->lead - o * s, cols->dilation) * cols->dilation;
+    b.alone = !d->lasts && z->count == 1 && b.count == rows && fc_pooling_most_taps(d, DEPTH) == 1 &&
+              fc_pooling_most_taps(d, ROWS) == 1;
+    b.rows = z->count * b.count, b.x = x + z->first * d->axis[DEPTH].x_step + b.first * a->x_step;
+    b.row = b.step * a->x_step / d->size, b.pixel = d->lasts ? d->axis[COLS].x_step / d->size : 1;
+    return b;
 }
 
-void fc_pooling_find(const pooling *d, const parts *p, const char *x, char *to, int64_t *index, ptrdiff_t step, const window *z,
-                     const window *y)
+/* Into the frame */
+static void enter(block *b)
 {
-    window w[FC_AXES] = {*z, *y};
-    if (!d->g->last && !d->g->adaptive) {
-        pool_find_row(d, p, x, to, index, w);
+    const pooling *d = b->d;
+    const fc_axis *cols = &d->axis[COLS];
+    const ptrdiff_t plane = b->z.step * d->axis[DEPTH].x_step, pitch = d->pitch * d->lanes, s = cols->stride, none = 0;
+    char *to = b->p->buffer + cols->lead * d->lanes * d->size;
+    for (ptrdiff_t i = 0; i < b->z.count; i++, b->x += plane, to += b->count * pitch * d->size) {
+        fc_pool k = {.x = b->x,
+                     .to = to,
+                     .at = &none,
+                     .taps = 1,
+                     .step = 1,
+                     .rows = b->count,
+                     .cols = d->inside,
+                     .xs = b->row,
+                     .os = pitch};
+        if (d->turned)
+            d->op->lanes_in(to, pitch, d->lanes, b->x, d->g->x_channel / d->size, b->row, 1, b->count, d->inside, b->f->lanes);
+        else if (!d->lasts)
+            d->op->pool_max(&k);
+        else
+            for (ptrdiff_t j = 0; j < b->count; j++) {
+                k.rows = d->inside, k.cols = d->lanes, k.xs = b->pixel, k.os = d->lanes;
+                d->op->pool_max(&k);
+                k.x = (const char *)k.x + b->row * d->size, k.to = (char *)k.to + pitch * d->size;
+            }
+    }
+    b->x = b->p->buffer, b->row = pitch, b->pixel = d->lanes;
+    if (s > 2 && !d->lasts) {
+        d->op->split(b->p->phases, b->rows * d->pitch / s, b->p->buffer, b->rows * d->pitch, s);
+        b->x = b->p->phases, b->row = d->pitch / s;
+    }
+}
+
+/* `rows` rows of x, whose results are those from row `first` on */
+static void across(const block *b, const char *x, ptrdiff_t rows, ptrdiff_t first)
+{
+    const pooling *d = b->d;
+    const parts *p = b->p;
+    const fc_axis *cols = &d->axis[COLS];
+    const ptrdiff_t s = cols->stride, outs = cols->out, wide = outs * d->lanes, split = x == p->phases ? b->rows * b->row : 0;
+    fc_pool k = {
+        .x = x, .to = p->value + first * wide * d->size, .at = p->across, .step = 1, .cols = d->lanes, .taps = cols->k};
+    fc_pool_find f = {.which = p->which + first * wide * d->size, .place = p->place};
+    k.by = cols->lead > 0 || d->g->adaptive ? p->none : NULL;
+    for (ptrdiff_t t = 0; t < cols->k && !d->g->adaptive; t++) {
+        p->across[t] = split ? t * cols->dilation % s * split + t * cols->dilation / s : t * cols->dilation * b->pixel;
+        p->place[t] = t * cols->dilation - cols->lead;
+    }
+    if (b->alone)
+        k.to = b->f->to, f.which = p->found, f.row = d->width, f.col = s;
+    if (!d->lasts) {
+        k.rows = rows, k.cols = outs, k.xs = b->row, k.os = f.ws = outs, k.step = s == 2 ? 2 : 1, k.by_col = k.by != NULL;
+        d->op->pool_find(&k, &f);
         return;
     }
-    for (ptrdiff_t o = 0; o < d->axis[COLS].out; o++) {
-        w[COLS] = fc_pooling_window(d, COLS, o);
-        pool_find_listed(d, p, x, to + o * step * d->size, index + o * step, w);
+    if (!d->g->adaptive) {
+        k.rows = outs, k.xs = s * b->pixel, k.os = f.ws = d->lanes, f.row = s, k.by_row = k.by != NULL;
+        for (ptrdiff_t i = 0; i < rows; i++) {
+            d->op->pool_find(&k, &f);
+            k.x = (const char *)k.x + b->row * d->size, k.to = (char *)k.to + wide * d->size;
+            f.which = (char *)f.which + wide * d->size;
+        }
+        return;
+    }
+    k.rows = rows, k.xs = b->row, k.os = f.ws = wide;
+    for (ptrdiff_t o = 0; o < outs; o++) {
+        const window w = fc_pooling_window(d, COLS, o);
+        for (ptrdiff_t t = 0; t < w.count; t++)
+            p->across[t] = (w.first + t) * b->pixel, p->place[t] = w.first + t;
+        k.taps = w.count;
+        d->op->pool_find(&k, &f);
+        k.by = (const char *)k.by + d->size, k.to = (char *)k.to + d->lanes * d->size;
+        f.which = (char *)f.which + d->lanes * d->size;
+    }
+}
+
+/* Rows of outputs from r on that see `y`, but for a shift */
+static void down(const block *b, const window *y, ptrdiff_t r, ptrdiff_t rows)
+{
+    const pooling *d = b->d;
+    const parts *p = b->p;
+    const fc_axis *down = &d->axis[ROWS], *cols = &d->axis[COLS];
+    const ptrdiff_t wide = cols->out * d->lanes, size = d->size;
+    fc_pool k = {.x = p->value, .at = p->at, .step = 1, .rows = rows, .cols = wide, .xs = down->stride * wide, .os = wide};
+    fc_pool_find f = {.from = p->which, .place = p->place, .ws = wide, .row = down->stride * d->width};
+    f.which = p->found + r * wide * size, f.col = d->lasts ? 0 : cols->stride;
+    k.to = d->turned ? p->turned + r * wide * size : b->f->to + r * cols->out * b->f->step * size;
+    for (ptrdiff_t i = 0; i < b->z.count; i++)
+        for (ptrdiff_t j = 0; j < y->count; j++) {
+            const ptrdiff_t at = y->first + j * y->step - b->first;
+            p->place[k.taps] = (i * b->z.step * d->height + at) * d->width;
+            p->at[k.taps++] = (i * b->count + at / b->step) * wide;
+        }
+    if (!d->turned && b->f->step > d->lanes) /* channels of a pixel; one row */
+        k.rows = cols->out, k.cols = k.xs = f.ws = d->lanes, k.os = b->f->step, f.row = 0;
+    d->op->pool_find(&k, &f);
+}
+
+/* n integers, so much larger */
+static void grow(const pooling *d, int64_t *to, ptrdiff_t step, const char *from, ptrdiff_t from_step, ptrdiff_t n,
+                 int64_t base)
+{
+    if (d->size == 4)
+        for (ptrdiff_t i = 0; i < n; i++)
+            to[i * step] = ((const int32_t *)(const void *)from)[i * from_step] + base;
+    else
+        for (ptrdiff_t i = 0; i < n; i++)
+            to[i * step] = ((const int64_t *)(const void *)from)[i * from_step] + base;
+}
+
+/* Row r of outputs, the row-th of its planes; sees: whether it sees anything */
+static void deliver(const block *b, ptrdiff_t r, ptrdiff_t row, int sees)
+{
+    const pooling *d = b->d;
+    const fc_pooling_found *f = b->f;
+    const fc_axis *cols = &d->axis[COLS];
+    const ptrdiff_t outs = cols->out, plane = row / d->tall * d->height, at = r * outs * f->step;
+    const int64_t base = (b->z.first * d->height + b->first - plane) * d->width;
+    const char *found = b->p->found + r * outs * d->lanes * d->size;
+    for (ptrdiff_t o = 0; o < outs && !sees; o++)
+        for (ptrdiff_t l = 0; l < f->lanes; l++) {
+            const ptrdiff_t to = at + o * f->step + l * f->lane;
+            fc_pooling_put(d, f->to, to, -INFINITY);
+            if (f->index)
+                f->index[to] = -1;
+        }
+    if (!sees || !f->index)
+        return;
+    if (d->turned)
+        for (ptrdiff_t l = 0; l < f->lanes; l++)
+            grow(d, f->index + at + l * f->lane, 1, found + l * d->size, d->lanes, outs, base);
+    else if (f->step == d->lanes)
+        grow(d, f->index + at, 1, found, 1, outs * d->lanes, base);
+    else
+        for (ptrdiff_t o = 0; o < outs; o++)
+            grow(d, f->index + at + o * f->step, 1, found + o * d->lanes * d->size, 1, d->lanes, base);
+    for (ptrdiff_t o = 0; o < outs && cols->dilation > 1; o++)
+        if (fc_pooling_window(d, COLS, o).count == 0)
+            for (ptrdiff_t l = 0; l < f->lanes; l++)
+                f->index[at + o * f->step + l * f->lane] = -1;
+}
+
+void fc_pooling_find(const pooling *d, const parts *p, const char *x, const window *z, ptrdiff_t row, ptrdiff_t rows,
+                     const fc_pooling_found *f)
+{
+    block b = meet(d, p, x, z, row, rows);
+    b.f = f;
+    const ptrdiff_t plane = b.z.step * d->axis[DEPTH].x_step;
+    if (d->framed)
+        enter(&b);
+    for (ptrdiff_t i = 0; i < (d->framed ? min(b.rows, 1) : b.z.count) && b.count > 0; i++)
+        across(&b, b.x + i * plane, d->framed ? b.rows : b.count, i * b.count);
+    for (ptrdiff_t r = 0, same; r < rows; r += same) {
+        const window y = fc_pooling_window(d, ROWS, row + r);
+        same = !d->turned && f->step > d->lanes ? 1 : fc_pooling_alike(d, &y, rows - r);
+        const int sees = z->count > 0 && y.count > 0;
+        if (sees && !b.alone)
+            down(&b, &y, r, same);
+        if (sees && d->turned)
+            d->op->lanes_out(f->to + r * d->axis[COLS].out * d->size, f->lane, 1,
+                             p->turned + r * d->axis[COLS].out * d->lanes * d->size, same * d->axis[COLS].out, f->lanes);
+        for (ptrdiff_t i = r; i < r + same; i++)
+            deliver(&b, i, row + i, sees);
     }
 }

@@ -33,25 +33,35 @@ ptrdiff_t fc_pooling_most_taps(const pooling *d, int axis)
     return d->g->adaptive ? min(d->axis[axis].n, d->axis[axis].n / d->axis[axis].out + 2) : d->axis[axis].k;
 }
 
+ptrdiff_t fc_pooling_alike(const pooling *d, const window *y, ptrdiff_t rows)
+{
+    const fc_axis *a = &d->axis[ROWS];
+    if (d->rows == 1 || rows == 1 || d->g->adaptive || y->count < a->k)
+        return 1;
+    const ptrdiff_t room = a->n - 1 - y->first - (a->k - 1) * a->dilation;
+    return min(rows, (a->stride == 1 ? room : room / a->stride) + 1);
+}
+
 void fc_pooling_lay_parts(const pooling *d, fc_room *r, parts *p)
 {
     const fc_pooling *g = d->g;
     const ptrdiff_t cols = d->axis[COLS].out, taps = fc_pooling_most_taps(d, COLS),
                     listed = times(fc_pooling_most_taps(d, DEPTH), fc_pooling_most_taps(d, ROWS));
-    const ptrdiff_t row = plus(times(d->pitch, d->lanes), 4 * LINE / d->size);
-    p->buffer = fc_part(r, "rows", g->whole ? 0 : times(d->finds ? 1 : d->rows, row), d->size);
-    p->phases = fc_part(r, "phases",
-                        d->finds                               ? times(listed, row)
-                        : d->axis[COLS].stride > 2 && !g->last ? times(d->rows, row)
-                                                               : 0,
-                        d->size);
-    p->plane = fc_part(r, "plane", d->framed ? times(d->rows_met, row) : 0, d->size);
+    const ptrdiff_t row = plus(times(d->pitch, d->lanes), 4 * LINE / d->size), wide = times(cols, d->lanes);
+    const ptrdiff_t met = d->finds ? times(d->met, fc_pooling_most_taps(d, DEPTH)) : 0;
+    p->buffer = fc_part(r, "rows", g->whole ? 0 : d->finds ? (d->framed ? times(met, row) : 0) : times(d->rows, row), d->size);
+    p->phases = fc_part(r, "phases", d->axis[COLS].stride > 2 && !d->lasts ? times(d->finds ? met : d->rows, row) : 0, d->size);
+    p->plane = fc_part(r, "plane", d->framed && !d->finds ? times(d->rows_met, row) : 0, d->size);
+    p->value = fc_part(r, "largest of rows", times(met, wide), d->size);
+    p->which = fc_part(r, "their columns", times(met, wide), d->size);
+    p->none = fc_part(r, "columns of none", d->finds ? cols : 0, d->size);
+    p->found = fc_part(r, "indices of a block", d->finds ? times(d->rows, wide) : 0, d->size);
+    p->turned = fc_part(r, "values of a block", d->turned ? plus(times(d->rows, wide), times(d->lanes, d->lanes)) : 0, d->size);
     p->count = fc_part(r, "counts", g->average ? cols : 0, d->size);
     p->by = fc_part(r, "divisors", g->average ? cols : 0, d->size);
-    p->which = fc_part(r, "which", d->finds ? max(cols, d->lanes) : 0, d->size);
     p->part = fc_part(r, "parts", g->whole && g->last ? times(FC_POOL_PARTS, d->lanes) : 0, d->size);
-    p->at = fc_part(r, "taps", max(d->finds ? times(listed, taps) : listed, POOL_PIXELS), sizeof *p->at);
-    p->place = fc_part(r, "places", d->finds ? times(listed, taps) : 0, sizeof *p->place);
+    p->at = fc_part(r, "taps", max(listed, POOL_PIXELS), sizeof *p->at);
+    p->place = fc_part(r, "places", d->finds ? max(listed, taps) : 0, sizeof *p->place);
     p->across = fc_part(r, "taps across", max(taps, g->adaptive ? 2 * cols : 0), sizeof *p->across);
 }
 
@@ -72,6 +82,13 @@ void fc_pooling_begin(const pooling *d, parts *p)
 {
     const fc_axis *cols = &d->axis[COLS];
     const ptrdiff_t s = cols->stride, phase = d->rows * d->pitch / s;
+    for (ptrdiff_t j = 0; j < cols->out && d->finds; j++) {
+        const ptrdiff_t first = fc_pooling_window(d, COLS, j).first - (d->g->adaptive ? 0 : j * s);
+        if (d->size == 4)
+            ((int32_t *)(void *)p->none)[j] = (int32_t)first;
+        else
+            ((int64_t *)(void *)p->none)[j] = first;
+    }
     for (ptrdiff_t t = 0; t < cols->k && !d->g->adaptive; t++)
         p->across[t] =
             d->g->last || s <= 2 ? t * cols->dilation * d->lanes : t * cols->dilation % s * phase + t * cols->dilation / s;
@@ -86,10 +103,11 @@ void fc_pooling_begin(const pooling *d, parts *p)
         fc_pooling_put(d, p->count, j, d->g->divisor != 0 ? d->g->divisor : (double)all);
     }
     p->counted = 0;
-    if (d->framed)
+    if (d->framed && !d->finds)
         fc_pooling_fill(d, p->plane, d->rows_met * d->pitch);
     const ptrdiff_t right = d->pitch - cols->lead - d->inside;
-    for (ptrdiff_t i = 0; i < (d->finds ? 1 : d->rows); i++) {
+    const ptrdiff_t rows = !d->finds ? d->rows : d->framed && !d->g->adaptive ? d->met * fc_pooling_most_taps(d, DEPTH) : 0;
+    for (ptrdiff_t i = 0; i < rows; i++) {
         char *row = p->buffer + i * d->pitch * d->lanes * d->size;
         fc_pooling_fill(d, row, cols->lead * d->lanes);
         fc_pooling_fill(d, row + (cols->lead + d->inside) * d->lanes * d->size, right * d->lanes);
@@ -129,9 +147,27 @@ void fc_pooling_pieces(const pooling *d, const pieces *k)
         d->g->average ? pieces_double(k, 1) : pieces_double(k, 0);
 }
 
+/* Blocks that find: as many rows as the rows of x that they meet, and what these become, stay in cache, unless most of these are for
+ * nothing */
+static void describe_finding(pooling *d, ptrdiff_t vector)
+{
+    const fc_axis *rows = &d->axis[ROWS], *cols = &d->axis[COLS];
+    const ptrdiff_t met = d->g->adaptive ? cols->n : reach(cols, cols->out), once = reach(rows, 1);
+    d->lanes = d->turned ? vector : d->lanes;
+    d->framed = d->turned || cols->lead > 0 || met > cols->n || (cols->stride > 2 && !d->lasts);
+    const ptrdiff_t row = times(plus(times(2, cols->out), d->framed ? d->pitch : 0), times(d->lanes, d->size));
+    const ptrdiff_t most = POOL_FIND / times(row, fc_pooling_most_taps(d, DEPTH));
+    d->rows = d->g->adaptive || most < once ? 1 : clamp((most - once) / rows->stride + 1, 1, rows->out);
+    d->met = d->rows == 1 ? fc_pooling_most_taps(d, ROWS) : (d->rows - 1) * rows->stride + once;
+    if (d->rows > 1 && (d->met > 2 * d->rows * rows->k || times(d->met, cols->n) > INT32_MAX))
+        d->rows = 1, d->met = rows->k;
+    d->met = min(d->met, rows->n);
+}
+
 pooling fc_pooling_describe(const fc_pooling *g, int finds)
 {
-    pooling d = {.g = g, .op = fc_in_use()->op[g->type], .size = fc_stored_size(g->type), .channels = g->channels, .lanes = 1};
+    const fc_kernels *table = fc_in_use();
+    pooling d = {.g = g, .op = table->op[g->type], .size = fc_stored_size(g->type), .channels = g->channels, .lanes = 1};
     memcpy(d.axis, g->axis, sizeof d.axis);
     for (int a = DEPTH; a <= COLS && !g->adaptive; a++)
         if (d.axis[a].out > 0)
@@ -139,27 +175,33 @@ pooling fc_pooling_describe(const fc_pooling *g, int finds)
     fc_axis *depth = &d.axis[DEPTH], *rows = &d.axis[ROWS], *cols = &d.axis[COLS];
     const int flat = depth->n == 1 && depth->out == 1 && rows->lead == 0 && reach(rows, 1) <= rows->stride &&
                      rows->stride * rows->out == rows->n && rows->k == g->axis[ROWS].k; /* no window reaches beyond its plane */
-    if (flat && !g->last && !g->whole && !finds && !g->adaptive && (rows->n == 1 || g->x_channel == rows->n * rows->x_step)) {
+    const ptrdiff_t vector = table->vector_bytes / d.size;
+    d.tall = rows->out, d.height = rows->n, d.width = cols->n;
+    d.turned = finds && !g->last && (g->adaptive || (g->channels >= vector && cols->out <= POOL_TURNED * vector));
+    d.lasts = g->last || d.turned;
+    if (flat && !d.lasts && !g->whole && !g->adaptive && (rows->n == 1 || g->x_channel == rows->n * rows->x_step)) {
         rows->x_step = rows->n == 1 ? g->x_channel : rows->x_step; /* a plane below the other is one */
         rows->n *= g->channels, rows->out *= g->channels, d.channels = 1;
     }
     const ptrdiff_t met = g->adaptive ? cols->n : reach(cols, cols->out), line = LINE / d.size;
     d.finds = finds;
     d.inside = min(cols->n, met - cols->lead);
-    d.pitch = round_up(met, g->last || (cols->stride == 2 && !finds) ? 1 : cols->stride);
+    d.pitch = round_up(met, d.lasts || cols->stride == 2 ? 1 : cols->stride);
     d.rows = g->last ? 1 : clamp(POOL_BLOCK / d.size / d.pitch, 1, rows->out);
     if (g->last)
         d.lanes = min(g->channels, max(line, g->whole ? POOL_BLOCK / FC_POOL_PARTS / POOL_PIXELS / d.size
                                                       : POOL_BLOCK / d.size / d.pitch / line * line));
-    if (finds || g->whole)
+    if (g->whole)
         d.rows = 1;
     d.rows_met = reach(rows, rows->out);
     d.framed = !g->last && !g->whole && !finds && !g->adaptive && depth->k == 1 && depth->out == 1 && depth->n == 1 &&
                d.rows == rows->out && (rows->lead > 0 || d.rows_met > rows->n) && d.rows_met * d.pitch * d.size <= POOL_FRAME &&
                (!g->average || g->divisor != 0 ||
                 (fc_pooling_window(&d, ROWS, 0).all == rows->k && fc_pooling_window(&d, ROWS, rows->out - 1).all == rows->k));
-    if (!d.framed && !g->last && cols->stride <= 2)
+    if (!d.framed && !d.lasts && cols->stride <= 2)
         d.pitch = round_up(d.pitch, line);
+    if (finds && !g->whole)
+        describe_finding(&d, vector);
     return d;
 }
 

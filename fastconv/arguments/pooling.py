@@ -64,6 +64,11 @@ class Pool(NamedTuple):
             and (depth.k == 1 or (_sees_all(rows) and _dense(depth)))
         )
 
+    @property
+    def far(self) -> bool:
+        """Whether places in a plane are more than integers count that are as large as an element."""
+        return self.compute_dtype.itemsize == 4 and math.prod(self.x.shape[2:]) > np.iinfo(np.int32).max
+
     def first(self, a: NDArray[Any]) -> NDArray[Any]:
         """An array with the user's axes, with images first and channels second."""
         a = a if self.batched else a[None]

@@ -132,8 +132,8 @@ def max_pool2d(
         window sees nothing of x, as dilated ones may amid padding.
     indices : ndarray of int64, of the same shape
         If asked for: ``row * W + column`` of the largest element, the first of equals, or of the last NaN. (0.0 and
-        -0.0 are equal; without indices the largest may be either.) Of a window that sees nothing of x it means nothing:
-        `max_pool2d_backward` may refuse it.
+        -0.0 are equal; without indices the largest may be either.) -1 of a window that sees nothing of x, where
+        PyTorch's lies beyond x; no gradient goes there.
 
     Raises
     ------
@@ -590,13 +590,14 @@ def _pooled(c: Pool, method: str, threads: int | None, what: str, asked: Any) ->
         found.append(indices)
         return values
 
-    left = c.dtype.kind != "f" and c.dtype.itemsize == 8
+    left = (c.dtype.kind != "f" and c.dtype.itemsize == 8) or (c.finds and c.far)
     ways = Ways(direct, exact.pooled, reference, exact.error_bound)
     answer = computed(c, "numpy" if left else method, ways, what)
     if not c.finds:
         return answer
     indices = found[0] if found else np.zeros(c.shape, np.int64)
-    return answer.result, np.ascontiguousarray(c.as_asked(indices))
+    both = answer.result, np.ascontiguousarray(c.as_asked(indices))
+    return Answer(both, answer.plan if c.batched else None)
 
 
 def _direct(c: Pool, threads: int, asked: Any, found: list[NDArray[np.int64]]) -> Answer:
@@ -608,7 +609,7 @@ def _direct(c: Pool, threads: int, asked: Any, found: list[NDArray[np.int64]]) -
     converts = c.compute_dtype != c.dtype
     room = np.empty(_moved(c), c.compute_dtype) if converts else room_for(c, last)
     indices = np.empty(_moved(c), np.int64) if c.finds else None
-    result, made, _ = carried_out(plan, (x, indices), room, c.out, () if c.finds else (asked,))
+    result, made, _ = carried_out(plan, (x, indices), room, c.out, (asked,))
     if indices is not None:
         found.append(np.moveaxis(indices, -1, 1) if last else indices)
     if converts and c.dtype.kind != "f":

@@ -116,7 +116,7 @@ def max_pool2d_backward(
     kernel_size, stride, padding, dilation, ceil_mode, layout
         As they were for `max_pool2d`.
     indices : array_like of int64, of grad_output's shape, optional
-        Where the largest elements are, as `return_indices=True` says: they are not looked for again.
+        Where the largest elements are, as `return_indices=True` says: they are not looked for again. -1: nowhere.
     out : ndarray, optional
         Where to put the result: of its shape and dtype. May overlap the others; filled directly if C-contiguous.
     method : {"auto", "direct", "numpy"}
@@ -580,7 +580,8 @@ def _backward(pool: Pool, asked: tuple[Any, ...], out: Any, method: str, threads
         pool, ("input_size" if pool.average else "input", windows), asked[0], None if pool.average else asked[2], out
     )
     ways = Ways(lambda c: _direct(c, n, asked), exact.gradient, exact.gradient, exact.gradient_error_bound)
-    return computed(c, method, ways, what)
+    left = not pool.average and c.indices is None and pool.far
+    return computed(c, "numpy" if left else method, ways, what)
 
 
 def _direct(c: PoolGradient, threads: int, asked: tuple[Any, ...]) -> Answer:

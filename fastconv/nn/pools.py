@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.layer_geometry import is_last
 from fastconv.arguments.pooling import adaptive_arguments, avg_pool_arguments, max_pool_arguments
-from fastconv.arguments.values import per_axis
+from fastconv.arguments.values import as_real, per_axis
 from fastconv.nn import pooling, pooling_gradients
 from fastconv.nn.module import Module
 from fastconv.typing import IntOrTuple, Layout, PoolPadding
@@ -49,7 +49,7 @@ class Pool(Module):
         if not needs_input:
             return None
         backward = getattr(pooling_gradients, f"{self.function}{self.rank}d_backward")
-        result: Array = backward(grad, x if "max" in self.function else x.shape, **self.how)
+        result: Array = backward(grad, x.shape, **self.how)
         return result
 
     def _tried(self, layout: Layout | None, sizes: tuple[int, ...] | None = None) -> Array:
@@ -61,7 +61,24 @@ class Pool(Module):
         return self.how
 
 
-class _MaxPool(Pool):
+class _Largest(Pool):
+    def forward(self, x: ArrayLike) -> Array:
+        """The pooled x, with what `backward` needs remembered: x itself, and where the largest elements are."""
+        seen = as_real(x, "x")
+        y, indices = getattr(pooling, f"{self.function}{self.rank}d")(seen, **self.how, return_indices=True)
+        self._seen = seen, y.shape, indices
+        return y
+
+    def gradient(self, x: Array, grad: Array, needs_input: bool) -> Array | None:
+        if not needs_input:
+            return None
+        assert self._seen is not None
+        backward = getattr(pooling_gradients, f"{self.function}{self.rank}d_backward")
+        result: Array = backward(grad, x, **self.how, indices=self._seen[2])
+        return result
+
+
+class _MaxPool(_Largest):
     function = "max_pool"
 
     def __init__(
@@ -108,7 +125,7 @@ class _Adaptive(Pool):
         adaptive_arguments(self.rank, self._tried(layout), output_size, average, False, layout, None)
 
 
-class _AdaptiveMaxPool(_Adaptive):
+class _AdaptiveMaxPool(_Largest, _Adaptive):
     function = "adaptive_max_pool"
 
 

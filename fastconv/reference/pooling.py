@@ -33,23 +33,15 @@ def _places(a: Axis, adaptive: bool) -> tuple[NDArray[np.intp], NDArray[np.bool]
 
 
 def largest(c: Pool) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The largest elements, and where in their planes they are: the first of equals, or the last NaN."""
+    """The largest elements, and where in their planes they are: the first of equals, or the last NaN; -1: nowhere."""
     lowest = -np.inf if c.dtype.kind == "f" else np.iinfo(c.dtype).min
-    values, indices = np.full(c.shape, lowest, c.dtype), np.broadcast_to(_first(c), c.shape)
+    values, indices = np.full(c.shape, lowest, c.dtype), np.full(c.shape, -1)
     none = np.ones(c.shape, bool)
     for x, there, index in _taps(c):
         better = there & ((x > values) | (x != x) | none)
         values, indices = np.where(better, x, values), np.where(better, index, indices)
         none &= ~there
     return values, indices
-
-
-def _first(c: Pool) -> NDArray[np.int64]:
-    """What is found where windows see nothing, as in PyTorch: where their first tap is that is not before x."""
-    index: NDArray[np.int64] = np.zeros((), np.int64)
-    for a, (at, _) in zip(c.axes, places(c), strict=True):
-        index = index[..., None] * a.n + at[:, 0] + np.maximum(-(at[:, 0] // a.dilation), 0) * a.dilation
-    return index
 
 
 def means(c: Pool) -> NDArray[Any]:
@@ -108,11 +100,10 @@ def gradient(c: PoolGradient) -> NDArray[Any]:
     planes = np.arange(len(result))[:, None]
     with np.errstate(all="ignore"):
         if not pool.average:
-            seen = np.any([there for _, there, _ in _taps(pool)], 0).ravel() | (c.indices is not None)
-            at = (largest(pool)[1] if c.indices is None else c.indices).reshape(grad.shape)[:, seen]
-            if at.min(initial=0) < 0 or at.max(initial=0) >= result.shape[1]:
-                raise ValueError("indices must be of elements of x's planes: one is below 0, or too large")
-            np.add.at(result, (planes, at), grad[:, seen])
+            at = (largest(pool)[1] if c.indices is None else c.indices).reshape(grad.shape)
+            if at.min(initial=0) < -1 or at.max(initial=0) >= result.shape[1]:
+                raise ValueError("indices must be of elements of x's planes, or -1: one is below that, or too large")
+            np.add.at(result, (np.broadcast_to(planes, at.shape)[at >= 0], at[at >= 0]), grad[at >= 0])
             return result.reshape(c.shape)
         grad = grad / np.broadcast_to(_counts(pool).astype(result.dtype), pool.shape[2:]).reshape(-1)
         for _, there, index in _taps(pool):

@@ -52,8 +52,18 @@ static void check_rows(void (*rows_of)(const fc_pool *), int sums)
         EACH(t, taps)
             at[t] += above[t] * (vx.row / size);
         view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
-        const fc_pool g = {.x = vx.p, .by = by ? divisors : NULL, .to = out.p, .xs = vx.row / size, .os = out.row / size, .rows = rows,
-                           .cols = cols, .taps = taps, .step = step, .by_row = by == 1, .by_col = by == 2, .at = at};
+        const fc_pool g = {.x = vx.p,
+                           .by = by ? divisors : NULL,
+                           .to = out.p,
+                           .xs = vx.row / size,
+                           .os = out.row / size,
+                           .rows = rows,
+                           .cols = cols,
+                           .taps = taps,
+                           .step = step,
+                           .by_row = by == 1,
+                           .by_col = by == 2,
+                           .at = at};
         say_case("step %td, taps %td, rows %td, cols %td, divisors %d", step, taps, rows, cols, by);
         rows_of(&g);
         verify(out, 1, rows, cols);
@@ -63,36 +73,68 @@ static void check_rows(void (*rows_of)(const fc_pool *), int sums)
 void check_pool_max(fc_pool_max_fn *pool_max) { check_rows(pool_max, 0); }
 void check_pool_sum(fc_pool_sum_fn *pool_sum) { check_rows(pool_sum, 1); }
 
+static int64_t integer_at(const char *p, ptrdiff_t i)
+{
+    int32_t narrow;
+    int64_t wide;
+    memcpy(&narrow, p + i * size, sizeof narrow), memcpy(&wide, p + i * size, (size_t)size);
+    return size == 4 ? narrow : wide;
+}
+static void put_integer(char *p, ptrdiff_t i, int64_t v)
+{
+    const int32_t narrow = (int32_t)v;
+    memcpy(p + i * size, size == 4 ? (const void *)&narrow : (const void *)&v, (size_t)size);
+}
+
 void check_pool_find(fc_pool_find_fn *pool_find)
 {
-    EACH(trial, 200) {
-        const ptrdiff_t taps = up_to(MOST), rows = up_to(4), cols = up_to(70);
-        ptrdiff_t at[MOST];
+    EACH(trial, 400) {
+        const int from = (int)up_to(2) - 1, by = from ? 0 : (int)up_to(4) - 1; /* by: none, one, by rows, by columns */
+        const ptrdiff_t step = from ? 1 : up_to(2), taps = up_to(MOST) - (from ? 0 : 1), rows = up_to(9);
+        const ptrdiff_t cols = up_to(trial % 3 ? 9 : 140), whole = step * (cols - 1) + MOST, row = up_to(9) - 5,
+                        col = up_to(9) - 5;
+        ptrdiff_t at[MOST], put_at[MOST];
         randomize(1, type);
         if (trial % 2)
             spoil();
-        view vx = lay(source[0], ADJACENT, 1, rows, cols + MOST, x), out = lay(dest, ADJACENT, 1, rows, cols, NULL);
-        char *which = place(3, rows * (out.row / size) * size), wrong[80] = "";
+        view vx = lay(source[0], ADJACENT, 1, rows, whole, x), out = lay(dest, ADJACENT, 1, rows, cols, NULL);
+        const ptrdiff_t xs = vx.row / size, ws = cols + up_to(3) - 1;
+        char *numbers = place(3, (rows * xs + whole) * size), *none = place(4, 160 * size), *which = place(5, rows * ws * size);
+        char wrong[80] = "";
         EACH(t, taps)
-            at[t] = up_to(MOST) - 1;
-        const fc_pool g = {.x = vx.p, .to = out.p, .xs = vx.row / size, .os = out.row / size, .rows = rows, .cols = cols, .taps = taps,
-                           .step = 1, .at = at};
-        say_case("taps %td, rows %td, cols %td", taps, rows, cols);
-        pool_find(&g, which);
+            at[t] = up_to(MOST) - 1, put_at[t] = up_to(1000) - 500;
+        EACH(i, rows * xs + whole)
+            put_integer(numbers, i, up_to(1000) - 500);
+        EACH(i, 160)
+            put_integer(none, i, up_to(1000) - 500);
+        const fc_pool g = {.x = vx.p,
+                           .to = out.p,
+                           .by = by ? none : NULL,
+                           .by_row = by == 2,
+                           .by_col = by == 3,
+                           .xs = xs,
+                           .os = out.row / size,
+                           .rows = rows,
+                           .cols = cols,
+                           .taps = taps,
+                           .step = step,
+                           .at = at};
+        const fc_pool_find f = {
+            .from = from ? numbers : NULL, .which = which, .place = put_at, .ws = ws, .row = row, .col = col};
+        say_case("taps %td, step %td, rows %td, cols %td, from %d, by %d", taps, step, rows, cols, from, by);
+        pool_find(&g, &f);
         EACH(i, rows)
             EACH(j, cols) {
                 cell c = {.sum = -INFINITY, .wide = (long double)-INFINITY};
-                ptrdiff_t best = 0;
+                int64_t best = by ? integer_at(none, by == 2 ? i : by == 3 ? j : 0) : 0;
                 EACH(t, taps) {
-                    best = is_larger(x[0][i][j + at[t]], c.sum) ? t : best;
-                    reduced(&c, x[0][i][j + at[t]], 0);
+                    const ptrdiff_t k = at[t] + j * step;
+                    if (is_larger(x[0][i][k], c.sum) || (from && t == 0))
+                        best = put_at[t] + (from ? integer_at(numbers, i * xs + k) : 0);
+                    reduced(&c, x[0][i][k], 0);
                 }
-                const char *p = which + (i * (out.row / size) + j) * size;
-                int32_t narrow;
-                int64_t wide;
-                memcpy(&narrow, p, sizeof narrow), memcpy(&wide, p, (size_t)size);
-                if ((size == 4 ? narrow : wide) != best)
-                    snprintf(wrong, sizeof wrong, "the tap of output %td, %td is wrong", i, j);
+                if (integer_at(which, i * ws + j) != best + i * row + j * col)
+                    snprintf(wrong, sizeof wrong, "the index of output %td, %td is wrong", i, j);
                 want[0][i][j] = c;
             }
         verify(out, 1, rows, cols);
@@ -119,8 +161,10 @@ void check_pool_whole(fc_pool_whole_fn *pool_whole)
                     if (!sums)
                         reduced(&part[l], part[l + half].sum, 0);
                     else
-                        part[l] = (cell){.sum = rounded(part[l].sum + part[l + half].sum), .wide = part[l].wide + part[l + half].wide,
-                                         .mass = part[l].mass + part[l + half].mass, .n = part[l].n + part[l + half].n + 1};
+                        part[l] = (cell){.sum = rounded(part[l].sum + part[l + half].sum),
+                                         .wide = part[l].wide + part[l + half].wide,
+                                         .mass = part[l].mass + part[l + half].mass,
+                                         .n = part[l].n + part[l + half].n + 1};
                 }
             part->sum = rounded(part->sum / (sums ? 7 : 1)), part->wide /= sums ? 7 : 1, part->mass /= 7, part->n += 1;
             want[0][0][i] = *part;
