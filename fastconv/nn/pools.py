@@ -65,6 +65,7 @@ class _Largest(Pool):
     def forward(self, x: ArrayLike) -> Array:
         """The pooled x, with what `backward` needs remembered: x itself, and where the largest elements are."""
         seen = as_real(x, "x")
+        y: Array
         y, indices = getattr(pooling, f"{self.function}{self.rank}d")(seen, **self.how, return_indices=True)
         self._seen = seen, y.shape, indices
         return y
