@@ -137,11 +137,12 @@ def python():
     """Function that runs code in a fresh interpreter, with FASTCONV_* as given, and returns how it ended."""
     here = Path(__file__).parent
     path = os.pathsep.join([str(Path(fastconv.__file__).parents[1]), str(here)])
+    quiet = "ignore:This process:DeprecationWarning"  # of forks where there are threads, by CPython 3.12 and later
 
     def run(code, timeout=120, **variables):
         clean = {name: value for name, value in os.environ.items() if not name.startswith("FASTCONV_")}
         return subprocess.run(
-            [sys.executable, "-c", code],
+            [sys.executable, "-W", quiet, "-c", code],
             env=clean | {"PYTHONPATH": path} | variables,
             capture_output=True,
             text=True,
