@@ -56,9 +56,9 @@ def outputs(network: Any, x: Any) -> int:
 
 def prepared(network: Any) -> int:
     """Bytes of what layers made of their weights."""
-    convs = [getattr(layer, "conv", layer) for layer in network.layers]
-    known = [c._known for c in convs if getattr(c, "_known", None) is not None and hasattr(c._known, "values")]
-    return sum(a.nbytes for k in known for a in k.values.values() if a is not None)
+    known = [getattr(getattr(layer, "conv", layer), "_known", None) for layer in network.layers]
+    made = [k.values.values() if hasattr(k, "values") else (k.array,) for k in known if k is not None]
+    return sum(a.nbytes for arrays in made for a in arrays if a is not None)
 
 
 def measured(file: str, shape: Sequence[int], accuracy: Any) -> dict[str, int]:

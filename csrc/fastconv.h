@@ -336,6 +336,12 @@ FC_API void fc_alloc_fail_after(long allocations); /* for tests; negative: never
 FC_API void *fc_borrow(size_t bytes);
 FC_API void fc_return(void *p);
 
+/* results.c: the same for results, some of which are kept when they are no longer needed; fc_results_forget frees those */
+FC_API void *fc_result_alloc(size_t bytes);
+FC_API void *fc_result_realloc(void *p, size_t bytes);
+FC_API void fc_result_free(void *p); /* or NULL */
+FC_API void fc_results_forget(void);
+
 /* For tests and tuning: other values of FC_BAND_ROWS, FC_THREADS_FROM_US and FC_STREAM_FROM (costs.h) */
 FC_API void fc_tune(ptrdiff_t band_rows, double threads_from_us, double stream_from);
 /* caches.c: FC_STREAM_FROM of this machine, whose L3 has the size that the file tells; its own value where there is none */

@@ -96,6 +96,11 @@ cdef extern from "fastconv.h" nogil:
     void fc_listen(int (*asked)() except -1 nogil)
     int fc_gave_up()
     void fc_alloc_fail_after(long allocations)
+    void *fc_result_alloc(size_t bytes)
+    void *fc_result_realloc(void *p, size_t bytes)
+    void fc_result_free(void *p)
+    void fc_results_forget()
+    enum: KEPT_RESULT_LEAST
     void fc_tune(ptrdiff_t band_rows, double threads_from_us, double stream_from)
     double fc_stream_from(const char *size_file)
 
@@ -303,6 +308,7 @@ def tune(ptrdiff_t band_rows=FC_BAND_ROWS, double threads_from_us=FC_THREADS_FRO
 fc_use(fc_isa(0))
 
 
+include "results.pxi"
 include "plans_words.pxi"
 include "plans.pxi"
 include "plans_correlation.pxi"

@@ -16,17 +16,21 @@ cdef class Plan:
     cdef bint any_taps  # where the call has one array of taps, they may have other values
     cdef object finish  # a function that results go through, or None
     cdef int rank, typenum  # of results
+    cdef bint is_large
     cdef cnp.npy_intp shape[FC_BATCHES]
 
     cdef void makes(self, cnp.ndarray result) noexcept:
         """Results are like this one."""
         cdef int i
         self.rank, self.typenum = cnp.PyArray_NDIM(result), cnp.PyArray_TYPE(result)
+        self.is_large = cnp.PyArray_NBYTES(result) >= KEPT_RESULT_LEAST
         for i in range(self.rank):
             self.shape[i] = cnp.PyArray_DIM(result, i)
 
     cdef cnp.ndarray room(self):
         """An array for a result."""
+        if self.is_large:
+            return large_room(self.rank, self.shape, self.typenum)
         return cnp.PyArray_SimpleNew(self.rank, self.shape, self.typenum)
 
     def then(self, finish):
@@ -382,3 +386,4 @@ def forget_plans():
     for i in range(SLOTS):
         forget(i)
     hits = misses = 0
+    fc_results_forget()

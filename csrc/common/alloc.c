@@ -4,6 +4,7 @@
  * that tests can walk every out-of-memory path. */
 #include "common/platform.h"
 #include "common/room.h"
+#include "costs.h"
 #include <stdatomic.h>
 #include <stdint.h>
 #ifdef FASTCONV_CANARIES
@@ -25,7 +26,8 @@ void *fc_alloc(size_t count, size_t size)
         atomic_store(&allocations_left, 0);
         return NULL;
     }
-    return fc_aligned_alloc(LINE, (bytes + LINE) / LINE * LINE);
+    bytes = (bytes + LINE) / LINE * LINE;
+    return bytes < KEPT_HUGE ? fc_aligned_alloc(LINE, bytes) : fc_huge_alloc(KEPT_HUGE, bytes);
 }
 
 void fc_free(void *p) { fc_aligned_free(p); }

@@ -3,6 +3,7 @@
  * All calls of the operating system: first Windows, then POSIX, and what only Linux has. */
 #define _GNU_SOURCE
 #include "common/platform.h"
+#include "common/room.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -51,6 +52,9 @@ void fc_aligned_free(void *p) { _aligned_free(p); }
 #include <sched.h>
 #include <signal.h>
 #include <time.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 void fc_lock_init(fc_lock *lock) { pthread_mutex_init(lock, NULL); }
 void fc_lock_take(fc_lock *lock) { pthread_mutex_lock(lock); }
@@ -95,6 +99,15 @@ void fc_aligned_free(void *p) { free(p); }
 #endif
 
 #ifdef __linux__
+void *fc_huge_alloc(size_t page, size_t bytes)
+{
+    void *p;
+    if (posix_memalign(&p, page, bytes) != 0)
+        return NULL;
+    madvise(p, bytes, MADV_HUGEPAGE); /* which some systems refuse */
+    return p;
+}
+
 int fc_cpu_here(void) { return sched_getcpu(); }
 
 int fc_keep_off_cpu(int cpu, const fc_thread *thread, int threads)
@@ -123,6 +136,11 @@ ptrdiff_t fc_cache_bytes(const char *size_file)
     return kilobytes * 1024;
 }
 #else
+void *fc_huge_alloc(size_t page, size_t bytes)
+{
+    (void)page;
+    return fc_aligned_alloc(LINE, bytes);
+}
 int fc_cpu_here(void) { return -1; }
 int fc_keep_off_cpu(int cpu, const fc_thread *thread, int threads)
 {

@@ -39,6 +39,7 @@ FC_API double fc_now_us(void);
 
 FC_API void *fc_aligned_alloc(size_t alignment, size_t bytes); /* bytes: a multiple of the alignment */
 FC_API void fc_aligned_free(void *p);
+FC_API void *fc_huge_alloc(size_t page, size_t bytes); /* likewise, in huge pages if the system has such and they fit */
 /* The size that this file of Linux tells, which says "32768K"; 0: there is no such file */
 FC_API ptrdiff_t fc_cache_bytes(const char *size_file);
 
