@@ -12,7 +12,7 @@ import ctypes
 import mmap
 import sys
 
-import interrupts
+import long_calls
 import numpy as np
 import pytest
 
@@ -50,7 +50,7 @@ def alike(got, want):
 def walk(isa):
     """All operations; prints each before it runs."""
     with fastconv.use_isa(isa):
-        for name, make in interrupts.calls(small=True).items():
+        for name, make in long_calls.calls(small=True).items():
             call = make()
             want = call()
             for at_end in (False, True):

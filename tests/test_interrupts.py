@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Ctrl-C ends a call that would take minutes, whatever it computes, and leaves the package usable.
 
-`interrupts.py` has the calls, and says how long after the signal each of them ends. No test asserts a time, but none
-has minutes.
+`long_calls.py` has the calls, and `interrupts.py` says how long after the signal each of them ends. No test asserts a
+time, but none has minutes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import textwrap
 
-import interrupts
+import long_calls
 import pytest
 from conftest import only_deep
 
@@ -23,10 +23,11 @@ QUICK = [
     *("corr2d fft", "corr2d of bytes", "ndimage.correlate1d", "signal.convolve", "conv2d_weight of a batch"),
     *("conv2d of many images", "adaptive_avg_pool2d"),
 ]
-ALL = {"quick": QUICK} | {name: [name] for name in interrupts.calls(small=True) if name not in QUICK}
+ALL = {"quick": QUICK} | {name: [name] for name in long_calls.calls(small=True) if name not in QUICK}
 PRELUDE = """
 import os, signal, sys, threading, time
 import interrupts
+import long_calls
 import numpy as np
 import fastconv
 from fastconv import nn
@@ -50,7 +51,7 @@ def test_every_operation_is_given_up(python, names):
     code = f"""
         for i, name in enumerate({ALL[names]!r}):
             fastconv.set_num_threads(1 + i % 2)
-            late = interrupts.seconds_late(interrupts.calls()[name](), 0.05, signal.ITIMER_PROF)
+            late = interrupts.seconds_late(long_calls.calls()[name](), 0.05, signal.ITIMER_PROF)
             assert late is not None, f"{{name}} was done before, or there is no memory for it"
         check()
     """
@@ -59,7 +60,7 @@ def test_every_operation_is_given_up(python, names):
 
 def test_the_same_calls_of_few_elements(rng):
     """They are right elsewhere; here, they can be made."""
-    for make in interrupts.calls(small=True).values():
+    for make in long_calls.calls(small=True).values():
         make()()
 
 

@@ -272,7 +272,7 @@ if __name__ == "__main__":
 def test_calls_leave_the_process_as_it_was(program):
     """Rounding, subnormal numbers, signal masks and handlers, environment, affinity, folder, random numbers."""
     program("""
-        from interrupts import calls
+        from long_calls import calls
 
         def state():
             random = np.random.get_state()[1].sum()

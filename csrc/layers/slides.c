@@ -27,7 +27,8 @@ static void slides_choose_blocks(slides *d)
 {
     const layer *l = d->l;
     const fc_axis *axis = l->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
-    ptrdiff_t wide = min(round_up(even_part(cols->out, SLIDES_COLUMNS), l->lanes), cols->out);
+    ptrdiff_t most = clamp(SLIDES_MOST / times(cols->stride, l->size), l->lanes, SLIDES_COLUMNS); /* of far strides: fewer */
+    ptrdiff_t wide = min(round_up(even_part(cols->out, most), l->lanes), cols->out);
     split columns = fc_split_axis(cols, wide, cols->stride, FEWER);
     ptrdiff_t row_bytes = axis[DEPTH].k * columns.sets * columns.count * l->size, apart = (rows->k - 1) * rows->dilation;
     ptrdiff_t tall =
@@ -65,7 +66,7 @@ static void slides_sum(const slides *d, const char *packed, const char *k, doubl
     const layer *l = d->l;
     const ptrdiff_t wide = l->axis[COLS].out, images = max(d->dilation, 1), size = l->size;
     for (ptrdiff_t row = 0; row < d->taps.h; row += d->tall)
-        for (ptrdiff_t t = 0; t < d->taps.full; t += d->wide) {
+        for (ptrdiff_t t = 0; t < d->taps.full && !(row + t > 0 && fc_gives_up()); t += d->wide) {
             fc_taps part = slides_part(d, k, row, t);
             const int first = row + t == 0;
             const ptrdiff_t pitch = first ? wide : cols;

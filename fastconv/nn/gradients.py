@@ -709,10 +709,14 @@ def _im2col(gradient: WeightGradient) -> NDArray[Any]:
     return product.reshape(gradient.shape)
 
 
-def _sum(grad: NDArray[Any]) -> NDArray[Any]:
+def _sum(grad: NDArray[Any], most: int = 1 << 20) -> NDArray[Any]:
     """The gradient of the bias, of (images, kernels, ...): pairwise over the outputs of an image, then in float64, in
-    one order whatever the strides."""
+    one order whatever the strides. Of more elements: the sum of two halves. So few are copied, and signals heard."""
     images, kernels, *outputs = grad.shape
+    long = next((axis for axis, n in enumerate(grad.shape) if axis != 1 and n > 1), None)
+    if grad.size > most and long is not None:
+        first, second = np.split(grad, [grad.shape[long] // 2], long)
+        return _sum(first) + _sum(second)
     wide = np.require(grad, np.result_type(grad, np.float32), ["C", "A"])
     total: NDArray[Any] = wide.reshape(images, kernels, math.prod(outputs)).sum(2).sum(0, dtype=np.float64)
     return total

@@ -209,10 +209,15 @@ def _weights(c: Correlation) -> tuple[int, int, int]:
     """Of integers: (sum of |k|, the largest magnitude that the dtype of x holds, |fillvalue| or 1)"""
     taps = unrepeated(c.k)
     times = c.taps // math.prod(taps.shape[taps.ndim - c.rank :])  # in Python's integers
-    heaviest = max(sum(map(abs, one)) * times for one in taps.reshape(-1, c.taps // times).tolist())
+    heaviest = max(_magnitude(one) * times for one in taps.reshape(-1, c.taps // times))
     fill = max(abs(int(c.fillvalue.real)), 1)
     allowed = 1 if c.x.dtype.kind == "b" else max(-int(np.iinfo(c.x.dtype).min), int(np.iinfo(c.x.dtype).max))
     return heaviest, allowed, fill
+
+
+def _magnitude(taps: NDArray[Any], block: int = 1 << 16) -> int:
+    """The sum of |taps| in Python's integers, of which there are never more than a block."""
+    return sum(sum(map(abs, taps[i : i + block].tolist())) for i in range(0, len(taps), block))
 
 
 # ---- over the elements that count ----------------------------------------------------------------
