@@ -19,7 +19,9 @@
 #define FC_PLAIN 0 /* sums begin with nothing or a bias for each row, and vectors are whole; there are fewer instances */
 #define FC_PARTS 1
 #define vpart(v, i) (v)
-#define vdot vfma
+#define vdot_to vfma_to
+#else
+#define vdot_to(sum, a, b) ((sum) = vdot(a, b, sum))
 #endif
 
 #define FC_LINE (64 / (ptrdiff_t)sizeof(T)) /* elements */
@@ -91,7 +93,7 @@ FC_INLINE void NAME(gemm_step)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, const 
         EACH(m, M) {
             VT w = vpart(vsplat(row[m / 3][a_at + m % 3 * as]), i);
             EACH(v, V)
-                acc[m][v] = vdot(w, s[v], acc[m][v]);
+                vdot_to(acc[m][v], w, s[v]);
         }
     }
 }
@@ -179,3 +181,4 @@ static void NAME(gemm)(const fc_gemm *g)
 #undef FC_PARTS
 #undef vpart
 #undef vdot
+#undef vdot_to

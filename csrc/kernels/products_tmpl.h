@@ -36,7 +36,7 @@ FC_INLINE void NAME(products_tile)(const int M, const int V, const fc_winograd_p
             EACH(m, M) {
                 const VT w = vsplat(a[m]);
                 EACH(v, V)
-                    acc[m][v] = vfma(w, s[v], acc[m][v]);
+                    vfma_to(acc[m][v], w, s[v]);
             }
         }
         EACH(m, M)
@@ -101,7 +101,7 @@ FC_INLINE void NAME(products_few)(const int N, const fc_winograd_products *g, co
             VT w = vpieces(a, as);
             vpin(w);
             EACH(n, N)
-                acc[n] = vfma(vsplat(b[n]), w, acc[n]);
+                vfma_to(acc[n], vsplat(b[n]), w);
         }
         EACH(n, N)
             sum[n] += acc[n];
