@@ -40,6 +40,25 @@ static void *caller(void *fails)
     return NULL;
 }
 
+/* Three threads in their chunks at once, however few CPUs there are; and a chunk that a fourth one would take */
+typedef struct {
+    atomic_int here, taken[3], wrong;
+} meeting;
+
+static void meet(void *context, ptrdiff_t chunk, int slot)
+{
+    meeting *m = context;
+    (void)chunk;
+    if (slot < 0 || slot >= 3 || atomic_exchange(&m->taken[slot], 1))
+        atomic_fetch_add(&m->wrong, 1);
+    atomic_fetch_add(&m->here, 1);
+    while (atomic_load(&m->here) < 3)
+        usleep(100);
+    usleep(20000);
+    if (slot >= 0 && slot < 3)
+        atomic_store(&m->taken[slot], 0);
+}
+
 /* Giving up: a program that wants it, once asked */
 static int asked;
 static int wants_an_end(void) { return ++asked > 1; }
@@ -77,6 +96,10 @@ void check_pool(void)
                 say_case("threads %d, chunks %d, nested %d deep", threads, chunks, depth);
                 verdict(crowd_fails(threads, chunks, depth) ? wrong : "");
             }
+    meeting m = {0};
+    fc_pool_run(3, 4, meet, &m);
+    say_case("three threads at once");
+    verdict(m.wrong ? "two of them in one slot, or a fourth one" : "");
     pthread_t other[3];
     int fails[3] = {0};
     say_case("callers at once: 3");
