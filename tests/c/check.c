@@ -39,6 +39,12 @@ void verdict(const char *wrong) /* "": all is well */
 
 void stopped(int signal) /* in a kernel or driver, not within stdio */
 {
+    static long before = -1;
+    if (signal == SIGALRM && before != passed + failed) { /* slow, on a machine that others use, but not stuck */
+        before = passed + failed;
+        alarm(TIMEOUT);
+        return;
+    }
     printf("FAIL %s: %s\n", what, signal == SIGALRM ? "does not return" : "touched memory outside its arrays");
     _exit(1);
 }

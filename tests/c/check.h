@@ -55,7 +55,7 @@
 #endif
 
 enum { AREA = 1 << 17 /* bytes; a multiple of any page size */, POISON = 0xFF };
-enum { TIMEOUT = 60 };                      /* seconds for one kernel, even under emulation */
+enum { TIMEOUT = 60 };                      /* seconds in which something is checked, even under emulation */
 enum { PLANES = 5, TALL = 64, WIDE = 320 }; /* no array here is larger */
 #define EACH(i, n) for (ptrdiff_t i = 0; i < (n); i++)
 
