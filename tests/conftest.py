@@ -45,6 +45,8 @@ settings.load_profile("ci" if "CI" in os.environ else "local")
 SEED = int(os.environ.get("FASTCONV_TEST_SEED") or np.random.SeedSequence().generate_state(1)[0])
 
 
+LONG = ("test_c_level", "test_sanitizers", "test_wheel")  # they compile
+
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no fork, alarm, mprotect or getrusage")
 
 
@@ -69,7 +71,7 @@ def pytest_collection_modifyitems(items):
     """Leave to the quick tier what shows each value of each parameter on each instruction set and number of threads.
 
     The other cases of a test are deep: those in which no value is seen for the first time where it is. Which they are
-    depends on the test alone.
+    depends on the test alone. Tests that take longest come first, so that no CPU is left with one of them in the end.
     """
     tests = defaultdict(list)
     for item in items:
@@ -89,6 +91,7 @@ def pytest_collection_modifyitems(items):
                     quick.add(case)
         for case in set(cases) - quick:
             case.add_marker("deep")
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 def pytest_terminal_summary(terminalreporter):

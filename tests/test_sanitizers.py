@@ -80,17 +80,20 @@ def test_random_calls(python, family):
     python("tests/fuzz.py", family, "--seed", SEED, "--seconds", SECONDS, "--verbose")
 
 
-FILES = [
-    *("nn", "winograd", "gradients", "transposed", "folding", "modules", "pooling", "layer_transforms"),
-    *("signal", "ndimage", "feature", "pixels"),
+FILES = [  # of each process
+    ("nn", "winograd", "pixels"),
+    ("gradients", "transposed", "folding"),
+    ("modules", "pooling", "layer_transforms"),
+    ("signal", "ndimage", "feature"),
 ]
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_tests(python, name):
+@pytest.mark.parametrize("names", FILES, ids=", ".join)
+def test_tests(python, names):
     """On one instruction set: the widest, whose whole vectors reach furthest."""
     others = " and ".join(f"not {isa}" for isa in fastconv.isas()[1:])
-    python("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"tests/test_{name}.py", "-k", others)
+    files = [f"tests/test_{name}.py" for name in names]
+    python("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files, "-k", others)
 
 
 def test_checks(copy, tmp_path):
