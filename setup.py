@@ -97,6 +97,6 @@ class BuildFilesAtOnce(build_ext):
 
 setup(
     cmdclass={"build_ext": BuildFilesAtOnce},
-    ext_modules=cythonize([core], compiler_directives={"embedsignature": True}),
+    ext_modules=cythonize([core], compiler_directives={"embedsignature": True, "freethreading_compatible": True}),
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if ABI3 else {},
 )

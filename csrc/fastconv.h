@@ -100,11 +100,10 @@ typedef struct { ptrdiff_t n, x_step, k_step, out_step; } fc_each;
 /* The correlation of every element of so many such axes; g is that of the first one. Not by FC_BOX and FC_SEPARABLE. */
 FC_API int fc_corr_each(const fc_corr *g, int axes, const fc_each *axis);
 
-/* A call that is made again and again with arrays of one layout, by the table of kernels that was in use when it was
- * prepared. Of x and out of g only the alignment counts; k and factors stay where they are until it is forgotten. It is
+/* A call that is made again and again with arrays of one layout, by one table of kernels. Of x and out of g only the alignment counts; k and factors stay where they are until it is forgotten. It is
  * constant: any threads may share it. */
 typedef struct fc_prepared fc_prepared;
-FC_API fc_prepared *fc_corr_prepare(const fc_corr *g); /* NULL: no memory */
+FC_API fc_prepared *fc_corr_prepare(const fc_corr *g, const fc_kernels *fc); /* NULL: no memory */
 FC_API int fc_corr_again(const fc_prepared *p, const char *x, char *out, int *doubtful);
 FC_API ptrdiff_t fc_corr_bytes(const fc_prepared *p);
 /* Of them, those of a spectrum, which takes as long to make as half a call; 0: there is none */

@@ -84,7 +84,7 @@ cdef extern from "fastconv.h" nogil:
     int fc_corr_each(const fc_corr *g, int axes, const fc_each *axis)
     ctypedef struct fc_prepared:
         pass
-    fc_prepared *fc_corr_prepare(const fc_corr *g)
+    fc_prepared *fc_corr_prepare(const fc_corr *g, const fc_kernels *fc)
     int fc_corr_again(const fc_prepared *p, const char *x, char *out, int *doubtful)
     ptrdiff_t fc_corr_bytes(const fc_prepared *p)
     ptrdiff_t fc_corr_spectrum_bytes(const fc_corr *g)
@@ -125,8 +125,6 @@ STORED = {
 STORED_BY_NUMBER = {dtype(c).num: STORED[dtype(c).str[1:]] for c in "?bhilqBHILQfd"}  # of NumPy's types
 
 TILE_POINTS = FC_FFT_POINTS
-
-cdef int default_threads = 1
 
 
 # ---- Ctrl-C: what takes long asks now and then for signals, which Python hears in the main thread alone
@@ -247,12 +245,11 @@ def corr_plan(int type, batch, axes, int method, ptrdiff_t terms, int threads, i
 
 
 def set_threads(int n):
-    global default_threads
-    default_threads = n
+    fc_set_threads(n)
 
 
 def get_threads():
-    return default_threads
+    return fc_threads()
 
 
 def spread_workers(bint on):
@@ -308,9 +305,11 @@ def tune(ptrdiff_t band_rows=FC_BAND_ROWS, double threads_from_us=FC_THREADS_FRO
 fc_use(fc_isa(0))
 
 
+include "sharing.pxi"
 include "results.pxi"
 include "plans_words.pxi"
 include "plans.pxi"
+include "plans_places.pxi"
 include "plans_correlation.pxi"
 include "plans_filters.pxi"
 include "plans_layers.pxi"

@@ -2,11 +2,6 @@
 """Calls that were made before: found by what they were asked (`plans_words.pxi`), carried out by what was worked out then."""
 from types import MethodType
 
-cdef enum:
-    SLOTS = 1024  # places for plans,
-    PROBES = 8  # of which each plan has so many to choose from
-    ENTRY_BYTES = 1024  # that a plan takes beside its arrays
-
 
 @cython.auto_pickle(False)
 cdef class Plan:
@@ -39,8 +34,8 @@ cdef class Plan:
         self.finish = finish if before is None else lambda result: finish(before(result))
         return self
 
-    cdef Py_ssize_t ready(self):
-        """Make what pays from the second call on. Returns how many bytes it takes that were not counted before."""
+    cdef Py_ssize_t ready(self, const fc_kernels *table):
+        """Make what pays from the second call on, once, for this table. Returns how many bytes it takes."""
         return 0
 
     cdef object carry_out(self, const glance *s):
@@ -65,8 +60,8 @@ cdef class JointPlan(Plan):
         self.finite = True
         return self
 
-    cdef Py_ssize_t ready(self):
-        return sum([(<Plan> part).ready() for part in self.parts])
+    cdef Py_ssize_t ready(self, const fc_kernels *table):
+        return sum([(<Plan> part).ready(table) for part in self.parts])
 
     cdef object carry_out(self, const glance *s):
         cdef list made = []
@@ -83,41 +78,15 @@ cdef class JointPlan(Plan):
         return result if self.finish is None else self.finish(result)
 
 
-@cython.auto_pickle(False)
-cdef class _Entry:
-    cdef uint64_t used
-    cdef bint any_taps  # of one array: the plan looks at them itself
-    cdef bytes words  # of the glance
-    cdef tuple taps, keep  # copies of arrays; what words point to
-    cdef object plan
-    cdef ptrdiff_t nbytes
-
-    cdef bint is_of(self, const glance *s):
-        cdef int i
-        if len(self.words) != s.words * 8 or memcmp(<const char *> self.words, s.word, s.words * 8):
-            return False
-        for i in range(0 if self.any_taps else s.taps):
-            if memcmp(cnp.PyArray_DATA(<cnp.ndarray> self.taps[i]), cnp.PyArray_DATA(<cnp.ndarray> s.tap[i]), s.tap_bytes[i]):
-                return False
-        return True
-
-
 cdef object checking = None  # runtime.checking.get, once anything was checked: what is compared is not remembered
 
 
 def ask_first(get):  # no plan is taken where this returns something true
     global checking
-    checking = get
-
-
-cdef struct place:
-    uint64_t hash
-    PyObject *entry  # NULL: free
-
-
-cdef place places[SLOTS]
-cdef uint64_t clock = 0, hits = 0, misses = 0
-cdef ptrdiff_t kept = 0
+    fc_hold()
+    if checking is None:  # once for all: other threads call it
+        checking = get
+    fc_let_go()
 
 
 cdef void end(glance *s) noexcept:
@@ -134,7 +103,8 @@ cdef bint look(glance *s, _Function function, PyObject **argument, Py_ssize_t po
     s.hash, s.out = 0, NULL
     memset(s.data, 0, sizeof(s.data))
     put(s, <int64_t> <PyObject *> function)
-    put(s, <int64_t> fc_in_use())
+    s.table = fc_in_use()
+    put(s, <int64_t> s.table)
     if positional > function.parameters:
         return False
     if function.either:
@@ -173,45 +143,6 @@ cdef uint64_t with_taps(const glance *s):
     for i in range(s.taps):
         hash = hash * 31 + hash_of(<const char *> cnp.PyArray_DATA(<cnp.ndarray> s.tap[i]), s.tap_bytes[i])
     return hash
-
-
-cdef _Entry found(const glance *s, uint64_t hash):
-    cdef place *p
-    cdef int i
-    for i in range(PROBES):
-        p = &places[(hash + i) % SLOTS]
-        if p.entry != NULL and p.hash == hash and (<_Entry> p.entry).is_of(s):
-            return <_Entry> p.entry
-    return None
-
-
-cdef again(const glance *s):
-    """What the call returns, if it was made before and has a plan that suits its arrays; else None."""
-    global clock, hits, misses, kept
-    cdef Py_ssize_t more
-    cdef _Entry entry = found(s, s.hash)
-    if entry is None and s.taps > 0:
-        entry = found(s, with_taps(s))
-    if entry is None:
-        misses += 1
-        return None
-    clock += 1
-    entry.used = clock
-    more = (<Plan> entry.plan).ready()
-    if more > 0:
-        entry.nbytes += more
-        kept += more
-        forget_some()
-    result = (<Plan> entry.plan).carry_out(s)
-    if result is not None:
-        hits += 1
-    return result
-
-
-cdef kept_of(value):
-    if type(value) is list or type(value) is tuple:
-        return tuple([kept_of(one) for one in value])
-    return value.dtype if cnp.PyArray_CheckExact(value) else value
 
 
 @cython.auto_pickle(False)
@@ -280,8 +211,7 @@ cdef object called(PyObject *self, PyObject **argument, size_t flagged, PyObject
         if type(answer) is not f.answer:
             return answer
         if known and answer.plan is not None and look(&after, f, argument, positional, names):
-            if with_taps(&after) == asked:
-                keep(&after, answer.plan, (*args, *kwargs.values()))
+            keep(&after, asked, answer.plan, (*args, *kwargs.values()))
         return answer.result
     finally:
         end(&s)
@@ -316,74 +246,3 @@ cdef with_offsets(type base):
 
 
 Function = with_offsets(_Function)
-
-
-cdef keep(const glance *s, Plan plan, tuple arguments):
-    global clock, kept
-    cdef _Entry entry = _Entry(), other
-    cdef uint64_t hash
-    cdef int i
-    cdef Py_ssize_t at, best = -1
-    entry.any_taps, entry.plan = plan.any_taps and s.taps == 1, plan
-    hash = s.hash if entry.any_taps else with_taps(s)
-    entry.taps = tuple([(<cnp.ndarray> s.tap[i]).copy() for i in range(0 if entry.any_taps else s.taps)])
-    entry.keep = tuple([kept_of(a) for a in arguments])
-    entry.words = (<const char *> s.word)[: 8 * s.words]
-    entry.nbytes = ENTRY_BYTES + len(entry.words) + plan.nbytes + sum([a.nbytes for a in entry.taps])
-    if entry.nbytes > most_kept:
-        return
-    for i in range(PROBES):  # a free place, that of the same call, or the one that was longest not asked for
-        at = <Py_ssize_t> ((hash + i) % SLOTS)
-        other = <_Entry> places[at].entry if places[at].entry != NULL else None
-        if other is None or (places[at].hash == hash and other.is_of(s)):
-            best = at
-            break
-        if best < 0 or other.used < (<_Entry> places[best].entry).used:
-            best = at
-    clock += 1
-    entry.used = clock
-    forget(best)
-    Py_INCREF(entry)
-    places[best].hash, places[best].entry = hash, <PyObject *> entry
-    kept += entry.nbytes
-    forget_some()
-
-
-cdef void forget(Py_ssize_t at):
-    global kept
-    cdef PyObject *entry = places[at].entry
-    if entry != NULL:
-        kept -= (<_Entry> entry).nbytes
-        places[at].entry = NULL
-        Py_DECREF(<object> entry)
-
-
-cdef void forget_some():
-    """Plans that were longest not asked for, until the others are within the limit"""
-    cdef Py_ssize_t i, at
-    while kept > most_kept:
-        at = -1
-        for i in range(SLOTS):
-            if places[i].entry != NULL and (at < 0 or (<_Entry> places[i].entry).used < (<_Entry> places[at].entry).used):
-                at = i
-        forget(at)
-
-
-def limit_plans(ptrdiff_t nbytes):
-    global most_kept
-    most_kept = nbytes
-    forget_some()
-
-
-def plans_info():
-    """(hits, misses, plans, bytes, bytes at most)"""
-    return hits, misses, sum([places[i].entry != NULL for i in range(SLOTS)]), kept, most_kept
-
-
-def forget_plans():
-    global hits, misses
-    cdef Py_ssize_t i
-    for i in range(SLOTS):
-        forget(i)
-    hits = misses = 0
-    fc_results_forget()

@@ -46,6 +46,10 @@ cdef enum:
     ELEMENT = 8  # bytes of the largest one
     ALIGNMENT = 64
 
+cdef extern from *:
+    void show_prepared "FC_SHOW"(fc_prepared *place, fc_prepared *made) noexcept nogil
+    const fc_prepared *seen_prepared "FC_SEE"(fc_prepared *place) noexcept nogil
+
 
 def divides(divisor, most, int bits=16, bint in_floats=False):
     """Whether compiled code divides sums 0 ... most, of 16 or 32 bits, by divisor exactly; or in floats."""
@@ -112,7 +116,7 @@ cdef class CorrPlan(Plan):
 
     cdef fc_corr g
     cdef fc_prepared *prepared  # what is kept of g for calls that are made again; NULL: nothing yet
-    cdef bint prepares  # it will
+    cdef fc_once prepares  # it will
     cdef int threads  # that were the default then
     cdef tuple arrays  # what g points to
     cdef double products
@@ -176,22 +180,20 @@ cdef class CorrPlan(Plan):
         if any_threads:
             self.g.threads = 0
         self.nbytes = sum([a.nbytes for a in self.arrays if a is not None]) + sizeof(fc_corr)
-        self.prepares = self.owns == 0 and spectrum <= most_kept // 2
-        if spectrum == 0:
-            self.nbytes += self.ready()
+        self.prepares = self.owns == 0 and spectrum <= fc_most_kept() // 2
 
-    cdef Py_ssize_t ready(self):
-        cdef int threads = self.g.threads
-        if not self.prepares:
+    cdef Py_ssize_t ready(self, const fc_kernels *table):
+        cdef fc_corr g
+        cdef fc_prepared *made
+        if not fc_is_first(&self.prepares):
             return 0
-        self.prepares = False
-        self.threads = default_threads
-        if threads == 0:
-            self.g.threads = default_threads
-        fc_corr_forget(self.prepared)
-        self.prepared = fc_corr_prepare(&self.g)
-        self.g.threads = threads
-        return fc_corr_bytes(self.prepared) if self.prepared != NULL else 0
+        self.threads = fc_threads()
+        g = self.g
+        if g.threads == 0:
+            g.threads = self.threads
+        made = fc_corr_prepare(&g, table)
+        show_prepared(self.prepared, made)
+        return fc_corr_bytes(made) if made != NULL else 0
 
     cdef point(self):
         """g has the addresses and steps of the taps."""
@@ -210,15 +212,16 @@ cdef class CorrPlan(Plan):
         """Whether something does not fit (see fastconv.h). taps: others than those of the plan."""
         cdef fc_corr g
         cdef int i, status, doubtful = 0
+        cdef const fc_prepared *prepared = seen_prepared(self.prepared)
         cdef bint again = (
-            taps == NULL and self.prepared != NULL and (self.g.threads > 0 or self.threads == default_threads)
+            taps == NULL and prepared != NULL and (self.g.threads > 0 or self.threads == fc_threads())
             and (<ptrdiff_t> x - <ptrdiff_t> self.g.x) % ELEMENT == 0
             and (<ptrdiff_t> out - <ptrdiff_t> self.g.out) % ELEMENT == 0)
         if not again:
             memcpy(&g, &self.g, <char *> &self.g.batch[self.g.batches] - <char *> &self.g)
             g.x, g.out, g.doubtful = x, out, &doubtful
             if g.threads == 0:
-                g.threads = default_threads
+                g.threads = fc_threads()
             if taps != NULL:
                 g.k = taps
                 for i in range(3):
@@ -228,10 +231,10 @@ cdef class CorrPlan(Plan):
         if self.owns > 0:
             status = self.run_each(&g)
         elif self.products < KEEP_GIL_BELOW:
-            status = fc_corr_again(self.prepared, x, out, &doubtful) if again else fc_corr_run(&g)
+            status = fc_corr_again(prepared, x, out, &doubtful) if again else fc_corr_run(&g)
         else:
             with nogil:
-                status = fc_corr_again(self.prepared, x, out, &doubtful) if again else fc_corr_run(&g)
+                status = fc_corr_again(prepared, x, out, &doubtful) if again else fc_corr_run(&g)
         heard()
         if status != 0:
             raise MemoryError("no memory for the scratch tiles of a correlation")

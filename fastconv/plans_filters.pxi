@@ -169,8 +169,8 @@ cdef class FilterPlan(Plan):
                 (<CorrPlan> part).keep(True)
             self.nbytes += part.nbytes
 
-    cdef Py_ssize_t ready(self):
-        return sum([(<Plan> part).ready() for part in self.parts])
+    cdef Py_ssize_t ready(self, const fc_kernels *table):
+        return sum([(<Plan> part).ready(table) for part in self.parts])
 
     cdef int part(self, Py_ssize_t i, cnp.ndarray x, cnp.ndarray out) except -1:
         part = self.parts[i]

@@ -20,7 +20,7 @@ cdef class ArraysPlan(Plan):
         return 0
 
     cdef int run(self, const char **read, char *out) except -1:
-        cdef int status, threads = self.threads if self.threads > 0 else default_threads
+        cdef int status, threads = self.threads if self.threads > 0 else fc_threads()
         if self.products < KEEP_GIL_BELOW:
             status = self.start(read, out, threads)
         else:
@@ -210,7 +210,7 @@ cdef class LayerPlan(ArraysPlan):
         cdef fc_conv g = self.g
         g.x, g.w = <const char *> cnp.PyArray_DATA(x), <const char *> cnp.PyArray_DATA(w)
         g.learnt = g.w if learnt else NULL
-        g.plan, g.threads = plan, self.threads if self.threads > 0 else default_threads
+        g.plan, g.threads = plan, self.threads if self.threads > 0 else fc_threads()
         cdef int status = fc_conv_run(&g)
         if status < 0:
             raise MemoryError(f"no memory for the scratch {self.scratch}")
@@ -246,7 +246,7 @@ cdef class LayerPlan(ArraysPlan):
         """What the layer makes of its weights, C-contiguous, before it meets x, to be read as a fifth array; None: nothing."""
         cdef fc_conv g = self.g
         g.w = g.learnt = <const char *> cnp.PyArray_DATA(w)
-        g.threads = self.threads if self.threads > 0 else default_threads
+        g.threads = self.threads if self.threads > 0 else fc_threads()
         cdef cnp.npy_intp bytes = fc_conv_learn(&g, NULL)
         if bytes == 0:
             return None
@@ -314,7 +314,7 @@ cdef class WeightPlan(LayerPlan):
     cdef int ask(self, cnp.ndarray x, cnp.ndarray grad_output, fc_conv_plan *plan, bint learnt) except -1:
         cdef fc_conv g = self.g
         g.x, g.dy = <const char *> cnp.PyArray_DATA(x), <const char *> cnp.PyArray_DATA(grad_output)
-        g.plan, g.threads = plan, self.threads if self.threads > 0 else default_threads
+        g.plan, g.threads = plan, self.threads if self.threads > 0 else fc_threads()
         if fc_conv_weight_run(&g) < 0:
             raise MemoryError(f"no memory for the scratch {self.scratch}")
         return 0

@@ -117,6 +117,10 @@ cdef extern from "fastconv.h" nogil:
     ptrdiff_t fc_match_learnt_bytes(const fc_match *g)
     void fc_match_forget(fc_learnt *learnt)
 
+cdef extern from *:
+    void show_learnt "FC_SHOW"(fc_learnt *place, fc_learnt *made) noexcept nogil
+    const fc_learnt *seen_learnt "FC_SEE"(fc_learnt *place) noexcept nogil
+
 MEASURE = {"ccoeff": FC_CCOEFF, "ccorr": FC_CCORR, "sqdiff": FC_SQDIFF}
 
 
@@ -131,7 +135,7 @@ cdef class MatchPlan(ArraysPlan):
     cdef fc_match g
     cdef tuple arrays  # what g points to
     cdef fc_learnt *learnt
-    cdef bint learns  # it will, when it is found, as it then is likely to be found again
+    cdef fc_once learns  # it will, when it is found, as it then is likely to be found again
 
     def __init__(self, cnp.ndarray image, cnp.ndarray result, cnp.ndarray t, tuple masks, lead, measure, boundary,
                  double fill, int threads, bint whole, bint by_plane, numbers):
@@ -155,19 +159,20 @@ cdef class MatchPlan(ArraysPlan):
         self.threads, self.scratch = threads, "tiles of match_template"
         self.nbytes = sizeof(fc_match) + sum([a.nbytes for a in self.arrays])
         learnt = fc_match_learnt_bytes(g)
-        self.learns = 0 < learnt <= most_kept // 4
+        self.learns = 0 < learnt <= fc_most_kept() // 4
 
     def __dealloc__(self):
         fc_match_forget(self.learnt)
 
-    cdef Py_ssize_t ready(self):
-        if not self.learns:
+    cdef Py_ssize_t ready(self, const fc_kernels *table):
+        cdef fc_learnt *made
+        if not fc_is_first(&self.learns):
             return 0
-        self.learns = False
-        self.learnt = fc_match_learn(&self.g)
-        return fc_match_learnt_bytes(&self.g) if self.learnt != NULL else 0
+        made = fc_match_learn(&self.g)
+        show_learnt(self.learnt, made)
+        return fc_match_learnt_bytes(&self.g) if made != NULL else 0
 
     cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
         cdef fc_match g = self.g
-        g.x, g.result, g.threads, g.learnt = read[0], out, threads, self.learnt
+        g.x, g.result, g.threads, g.learnt = read[0], out, threads, seen_learnt(self.learnt)
         return fc_match_run(&g)

@@ -10,7 +10,7 @@ words and the same bytes of taps have the same plan. The words are compared, not
          OPTION None, bool, int, float, complex, str, dtypes, static types, and tuples, lists and slices of them, by type
 """
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from libc.string cimport memcmp, memcpy, memset
 
 cdef extern from "Python.h":
@@ -34,14 +34,12 @@ ROLES = {"option": OPTION, "data": DATA, "taps": TAPS, "out": OUT, "either": EIT
 cdef struct glance:
     int words, datas, taps
     uint64_t hash
+    const fc_kernels *table  # in use
     PyObject *data[MOST_ARRAYS]  # in the order of the parameters, whatever that of the arguments; NULL: not an array
     PyObject *tap[MOST_ARRAYS]
     ptrdiff_t tap_bytes[MOST_ARRAYS]
     PyObject *out
     int64_t word[MOST_WORDS]
-
-
-cdef ptrdiff_t most_kept = 16 << 20  # bytes of plans
 
 
 cdef inline void put(glance *s, int64_t word) noexcept:
@@ -84,7 +82,7 @@ cdef bint see_array(glance *s, cnp.ndarray a, int role, int slot):
     elif role == OUT:
         s.out = <PyObject *> a
     else:
-        if s.taps == MOST_ARRAYS or cnp.PyArray_TYPE(a) == cnp.NPY_OBJECT or size > most_kept:
+        if s.taps == MOST_ARRAYS or cnp.PyArray_TYPE(a) == cnp.NPY_OBJECT or size > fc_most_kept():
             return False
         if not cnp.PyArray_IS_C_CONTIGUOUS(a):
             a = a.copy()
@@ -134,6 +132,7 @@ cdef bint see(glance *s, value, int role, int slot=0) except -1:
         put(s, pair[1])
         return True
     if kind is tuple or kind is list:
+        value = tuple(value)  # of a list, which another thread may change
         put(s, len(value))
         for item in value:
             if not see(s, item, OPTION):

@@ -285,6 +285,21 @@ CYTHON = [
     *faults(
         "fastconv/plans.pxi",
         (
+            "the larger array is not looked for",
+            "cnp.PyArray_SIZE(<cnp.ndarray> x) < cnp.PyArray_SIZE(<cnp.ndarray> k)",
+            "False",
+            "signal plans_layers plans",
+        ),
+        (
+            "calls that checked are taken from plans",
+            "(checking is None or not checking()) and look(",
+            "look(",
+            "plans runtime",
+        ),
+    ),
+    *faults(
+        "fastconv/plans_places.pxi",
+        (
             "taps of a plan are not compared",
             "            if memcmp(cnp.PyArray_DATA(<cnp.ndarray> self.taps[i])",
             "            if 0 and memcmp(cnp.PyArray_DATA(<cnp.ndarray> self.taps[i])",
@@ -296,19 +311,7 @@ CYTHON = [
             ":",
             "plans",
         ),
-        (
-            "the larger array is not looked for",
-            "cnp.PyArray_SIZE(<cnp.ndarray> x) < cnp.PyArray_SIZE(<cnp.ndarray> k)",
-            "False",
-            "signal plans_layers plans",
-        ),
-        ("what is kept is not bounded", "    while kept > most_kept:", "    while False:", "plans caches"),
-        (
-            "calls that checked are taken from plans",
-            "(checking is None or not checking()) and look(",
-            "look(",
-            "plans runtime",
-        ),
+        ("what is kept is not bounded", "    if kept > fc_most_kept():", "    if False:", "plans caches"),
     ),
     *faults(
         "fastconv/plans_words.pxi",

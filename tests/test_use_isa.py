@@ -27,9 +27,8 @@ def test_the_instruction_sets_are_those_that_the_system_tells_of():
     assert set(fastconv.isas()) - {"avx512_256"} == {"base", *(isa for isa in FLAGS if FLAGS[isa] <= flags)}
 
 
-# Each call alone under every instruction set, then from two threads while a third one switches. The sizes are such that
-# the extension lets go of the GIL, and panels and tiles of the instruction sets differ.
-CODE = """
+# The sizes are such that the extension lets go of the GIL, and panels and tiles of the instruction sets differ.
+CALLS = """
 import sys, threading, time
 import numpy as np
 import fastconv
@@ -67,7 +66,12 @@ CALLS = {
     "unfold": lambda: nn.unfold(x, 3, stride=2),
     "fold": lambda: nn.fold(columns, (23, 21), 3, stride=2),
 }
+"""
 
+# Each call alone under every instruction set, then from two threads while a third one switches
+CODE = (
+    CALLS
+    + """
 right = {}
 for name in CALLS:
     right[name] = set()
@@ -95,6 +99,7 @@ for worker in workers:
     worker.join()
 print({name: count for name, count in wrong.items() if count})
 """
+)
 
 
 @pytest.mark.parametrize("seconds", ["1", *only_deep("5")])

@@ -48,7 +48,7 @@ static atomic_int spread = 1;
 
 void fc_pool_spread(int on) { atomic_store(&spread, on); }
 
-static double threads_from_us = FC_THREADS_FROM_US;
+static _Atomic double threads_from_us = FC_THREADS_FROM_US;
 
 void fc_threads_from(double us) { threads_from_us = us; }
 

@@ -151,7 +151,7 @@ static inline char *out_at(const job *j, ptrdiff_t z, ptrdiff_t row, ptrdiff_t c
 
 /* corr.c. What does not depend on the elements of x: 0, or -1. small: room of FC_SMALL for tables that fit there, or NULL */
 enum { FC_SMALL = 4096 };
-FC_API int fc_call_prepare(call *c, const fc_corr *g, char *small);
+FC_API int fc_call_prepare(call *c, const fc_corr *g, const fc_kernels *fc, char *small);
 FC_API void fc_call_carry_out(const call *c, const char *x, char *out, int *doubtful, char *scratch); /* for all its threads */
 FC_API void fc_call_forget(call *c, const char *small);
 

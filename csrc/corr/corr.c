@@ -9,9 +9,10 @@
  * Chunks decide no bits. A call reads the table of kernels once (fc_in_use) and hands it on.
  */
 #include "corr/call.h"
+#include <stdatomic.h>
 
-static ptrdiff_t band_rows = FC_BAND_ROWS;
-static double stream_from = FC_STREAM_FROM;
+static atomic_ptrdiff_t band_rows = FC_BAND_ROWS;
+static _Atomic double stream_from = FC_STREAM_FROM;
 
 void fc_tune(ptrdiff_t rows, double us, double bytes)
 {
@@ -52,7 +53,8 @@ static void corr_plan_boxes(int vector_bytes, const fc_corr *g, fc_plan *plan)
     plan->parts[DEPTH] = slabs < (double)depth->out ? max((ptrdiff_t)slabs, 1) : depth->out;
     ptrdiff_t planes = plan->planes * plan->parts[DEPTH] * (rows->out == 1 ? plan->parts[COLS] : 1), threads = plan->threads;
     int wide_halo = g->method == FC_BOX || g->method == FC_LINES;
-    plan->parts[ROWS] = parts_of(rows->out, wide_halo && rows->k > band_rows ? rows->k : band_rows);
+    const ptrdiff_t band = band_rows;
+    plan->parts[ROWS] = parts_of(rows->out, wide_halo ? max(rows->k, band) : band);
     if (threads > 1 && planes < 2 * threads) {
         ptrdiff_t even = parts_of(max(plan->parts[ROWS], 2 * threads), threads) * threads;
         plan->parts[ROWS] = clamp(rows->out / CORR_LEAST_ROWS, plan->parts[ROWS], even);
@@ -145,9 +147,8 @@ static void corr_chunk(void *context, ptrdiff_t index, int slot)
     fc_close(&r);
 }
 
-int fc_call_prepare(call *c, const fc_corr *g, char *small)
+int fc_call_prepare(call *c, const fc_corr *g, const fc_kernels *fc, char *small)
 {
-    const fc_kernels *fc = fc_in_use();
     *c = (call){.g = g,
                 .fc = fc,
                 .op = fc->op[g->type],
@@ -224,7 +225,7 @@ int fc_corr_run(const fc_corr *g)
 {
     _Alignas(LINE) char small[FC_SMALL];
     call c;
-    int failed = fc_call_prepare(&c, g, small) != 0 || corr_carry_out(&c, g->x, g->out, g->doubtful) != 0;
+    int failed = fc_call_prepare(&c, g, fc_in_use(), small) != 0 || corr_carry_out(&c, g->x, g->out, g->doubtful) != 0;
     fc_call_forget(&c, small);
     return failed ? -1 : 0;
 }
@@ -236,13 +237,13 @@ struct fc_prepared {
     call c;
 };
 
-fc_prepared *fc_corr_prepare(const fc_corr *g)
+fc_prepared *fc_corr_prepare(const fc_corr *g, const fc_kernels *fc)
 {
     fc_prepared *p = fc_alloc(1, sizeof *p);
     if (!p)
         return NULL;
     p->g = *g;
-    if (fc_call_prepare(&p->c, &p->g, NULL) == 0)
+    if (fc_call_prepare(&p->c, &p->g, fc, NULL) == 0)
         return p;
     fc_corr_forget(p);
     return NULL;

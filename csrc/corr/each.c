@@ -62,7 +62,8 @@ int fc_corr_each(const fc_corr *g, int axes, const fc_each *axis)
     fc_plan plan;
     for (int a = 0; a < axes; a++)
         e.elements = times(e.elements, axis[a].n);
-    fc_corr_plan(fc_in_use()->vector_bytes, g, &plan);
+    const fc_kernels *fc = fc_in_use();
+    fc_corr_plan(fc->vector_bytes, g, &plan);
     if (e.elements == 0 || plan.planes == 0 || g->axis[DEPTH].out == 0 || g->axis[ROWS].out == 0 || g->axis[COLS].out == 0)
         return 0;
     const int shared = e.elements >= (ptrdiff_t)EACH_SHARES * g->threads;
@@ -73,7 +74,7 @@ int fc_corr_each(const fc_corr *g, int axes, const fc_each *axis)
     while (!failed && ready < threads) {
         each_thread *t = &e.thread[ready++];
         t->g = *g, t->g.threads = shared ? 1 : g->threads;
-        failed = fc_call_prepare(&t->c, &t->g, NULL) != 0;
+        failed = fc_call_prepare(&t->c, &t->g, fc, NULL) != 0;
         t->scratch = failed ? NULL : fc_alloc((size_t)t->c.plan.threads, (size_t)t->c.thread_bytes);
         failed |= !t->scratch;
     }
