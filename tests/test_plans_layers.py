@@ -351,7 +351,7 @@ def test_transforms_of_templates_are_made_again_where_memory_is_short(rng):
         match_template(image, template)
         _core.alloc_fail_after(allocations)
         try:
-            with pytest.raises(MemoryError, match="match_template"):
+            with pytest.raises(MemoryError, match=r"match_template|Unable to allocate"):
                 match_template(image, template)
         finally:
             _core.alloc_fail_after(-1)
