@@ -6,24 +6,30 @@
  *   vhalf(p)          from p, which need not be aligned
  *   vhalfm(p, mask)   some of them, where masks are in registers; the others are zero
  *   vhalfn(p, n)      the first n; the others are zero
- *   vhalve(v)         the nearest, as uint16_t
+ *   vhalve(v)         the nearest, as uint16_t; vhalvem(p, v, mask) and vhalven(p, v, n): some of them, and the first n, stored
  *   vbrain(v)         the nearest bfloat16, the upper half of a float32
+ *
+ * And of elements that are float16 if `half`, else T, as double always is:
+ *
+ *   FC_STORED(half)                                            bytes of one
+ *   vread(p, half), vreadm(p, mask, half), vreadn(p, n, half)  all, some and the first n, as above
+ *   vwritem(p, v, mask, half), vwrite(p, v, n, half)           some lanes stored, and the first n
  *
  *              sign  exponent, bias     fraction
  *   float16       1         5,   15           10       moved by 13 bits, what is normal is float32 but for the bias
  *   float32       1         8,  127           23       the nearest, half to even; from 65520 on infinite
  */
-#if FC_SIZE != 4
-#error "float16 is computed in float32"
-#endif
-
+#if FC_SIZE == 4
 #if FC_HAS & FC_F16C
 #define vhalf(p) ((VT)FC_JOIN(FC_WITH(FC_X86, FC_VECTOR_BYTES), cvtph, ps)((FC_WITH(FC_X86_HALF, FC_VLEN))vraw(uint16_t, p)))
 #define vhalve(v) ((NAME(of_uint16_t))FC_JOIN(FC_WITH(FC_X86, FC_VECTOR_BYTES), cvtps, ph)((VX)(v), 0 /* half to even */))
 #if FC_HAS & FC_MASK_REGISTERS
 #define FC_SOME_8 _mm_maskz_loadu_epi16
 #define FC_SOME_16 _mm256_maskz_loadu_epi16
+#define FC_PUT_8 _mm_mask_storeu_epi16
+#define FC_PUT_16 _mm256_mask_storeu_epi16
 #define vhalfm(p, mask) ((VT)FC_JOIN(FC_WITH(FC_X86, FC_VECTOR_BYTES), cvtph, ps)(FC_WITH(FC_SOME, FC_VLEN)(mask, p)))
+#define vhalvem(p, v, mask) FC_WITH(FC_PUT, FC_VLEN)(p, mask, (FC_WITH(FC_X86_HALF, FC_VLEN))vhalve(v))
 #endif
 #else
 #define FC_PICK(mask, a, b) (((mask) & (a)) | (~(mask) & (b)))
@@ -52,8 +58,9 @@ FC_INLINE NAME(of_uint16_t) NAME(half_from)(VT v)
 #define vhalf(p) NAME(half_to)(vraw(uint16_t, p))
 #define vhalve(v) NAME(half_from)(v)
 #endif
-#ifdef vhalfm
-#define vhalfn(p, n) vhalfm(p, vlanes(n))
+#ifdef vhalfm /* whole vectors from memory need no exchange of lanes */
+#define vhalfn(p, n) ((n) >= VLEN ? vhalf(p) : vhalfm(p, vlanes(n)))
+#define vhalven(p, v, n) vhalvem(p, v, vlanes(n))
 #else
 FC_INLINE VT NAME(half_first)(const char *p, ptrdiff_t n)
 {
@@ -62,7 +69,14 @@ FC_INLINE VT NAME(half_first)(const char *p, ptrdiff_t n)
         __builtin_memcpy(lane + l, p + 2 * l, 2);
     return vhalf(lane);
 }
-#define vhalfn(p, n) NAME(half_first)(p, n)
+#define vhalfn(p, n) ((n) >= VLEN ? vhalf(p) : NAME(half_first)(p, n))
+
+FC_INLINE void NAME(halve_first)(void *p, VT v, ptrdiff_t n)
+{
+    const NAME(of_uint16_t) h = vhalve(v);
+    __builtin_memcpy(p, &h, n >= VLEN ? sizeof h : 2 * (size_t)n);
+}
+#define vhalven(p, v, n) NAME(halve_first)(p, v, n)
 #endif
 
 FC_INLINE NAME(of_uint16_t) NAME(brain)(VT v)
@@ -71,3 +85,15 @@ FC_INLINE NAME(of_uint16_t) NAME(brain)(VT v)
     return FC_CONVERT((((bits + 0x7fff + odd) & ~is_nan) | ((bits | 1 << 22) & is_nan)) >> 16, uint16_t);
 }
 #define vbrain(v) NAME(brain)(v)
+#define FC_EITHER(half, a, b) ((half) ? (a) : (b))
+#else
+#define FC_EITHER(half, a, b) ((void)(half), b)
+#endif
+#define FC_STORED(half) FC_EITHER(half, 2, (ptrdiff_t)sizeof(T))
+#define vread(p, half) FC_EITHER(half, vhalf(p), vload((const T *)(const void *)(p)))
+#define vreadm(p, mask, half) FC_EITHER(half, vhalfm(p, mask), vloadm((const T *)(const void *)(p), mask))
+#define vreadn(p, n, half)                                                                                               \
+    FC_EITHER(half, vhalfn(p, n), (n) >= VLEN ? vload((const T *)(const void *)(p)) : vloadn((const T *)(const void *)(p), n))
+#define vwritem(p, v, mask, half) FC_EITHER(half, (void)vhalvem(p, v, mask), vstorem(p, v, mask))
+#define vwrite(p, v, n, half)                                                                                            \
+    FC_EITHER(half, (void)vhalven(p, v, n), (n) >= VLEN ? (void)vstore((T *)(void *)(p), v) : vstoren((T *)(void *)(p), v, n))

@@ -265,7 +265,7 @@ typedef int fc_winograd_weights_fn(void *to, ptrdiff_t ts, const void *v, ptrdif
  *
  * lanes_in: pixels from planes `channel` elements apart,  to[i*ts + j*pixel + l] = x[l*channel + i*xs + j*step],  i < rows,
  * j < cols. pixel: VLEN, or no less than `lanes`: whole vectors are stored, in order, so that VLEN - pixel elements behind are
- * zero. step is 1, or channel is. Lanes from `lanes` on are zero, and their x is not read.
+ * zero. step is 1, or channel is. Lanes from `lanes` on are zero, and their x is not read. half: x is FC_F16, and `to` FC_F32.
  * lanes_rows: correlation,  out[i*out_row + j*out_step + l] = bias + sum_{first[i] <= a < first[i+1]} sum_{t < taps}
  * w[tap[a].w + t*VLEN] * x[tap[a].x + j*step + t*dilation],  clamped between low and high if asked for; a NaN stays. Of the
  * rows of taps, `skip` are left out, and those behind `most` more. add: to what is in out. bias: NULL for none; added last, or
@@ -273,9 +273,9 @@ typedef int fc_winograd_weights_fn(void *to, ptrdiff_t ts, const void *v, ptrdif
  * lanes_grad: gradients of kernels,  sums[(r*taps + t)*VLEN] += sum_{i < rows} sum_{j < cols} dy[i*dy_row + j*VLEN] *
  * x[i*x_row + j*x_step + r*tap_row + t*dilation],  r < tap_rows, t < taps; i and j ascend, one fma each, from zero.
  * lanes_out: pixels back to planes,  out[l*channel + q*step] = from[q*VLEN + l],  q < n, l < lanes. step is 1, or channel is. Up
- * to VLEN - 1 pixels more are read. */
+ * to VLEN - 1 pixels more are read. half: out is FC_F16. */
 typedef void fc_lanes_in_fn(void *to, ptrdiff_t ts, ptrdiff_t pixel, const void *x, ptrdiff_t channel, ptrdiff_t xs,
-                            ptrdiff_t step, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes);
+                            ptrdiff_t step, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes, int half);
 typedef struct { ptrdiff_t x, w; /* where a row of taps meets a row of outputs, and its first weight */ } fc_tap_row;
 typedef struct {
     const void *x, *w, *bias;
@@ -292,12 +292,12 @@ typedef void fc_lanes_rows_fn(const fc_lanes *g);
 /* A plane of rows x cols and a kernel of 3x3 taps, of stride 2 (planes_tmpl.h):
  *   out[i][j] = sum_{a,b<3} x[2i - row_lead + a][2j - col_lead + b] * w[a][b] + bias,  clamped likewise
  * Elements beyond x are zeros. Rows of x are xs elements apart, those of out adjoin, and are made `wide` < VLEN
- * elements at a time. Returns 0 where it is not made. */
+ * elements at a time. half: x is FC_F16; out_half: and out. Returns 0 where it is not made. */
 typedef struct {
     const void *x, *w;
     void *out;
     ptrdiff_t xs, rows, cols, out_rows, out_cols, row_lead, col_lead, wide;
-    int clamp;
+    int clamp, half, out_half;
     double bias, low, high;
 } fc_plane;
 typedef int fc_plane_fn(const fc_plane *g);
@@ -308,7 +308,8 @@ typedef struct {
     ptrdiff_t tap_rows, taps, tap_row, dilation;
 } fc_lanes_grads;
 typedef void fc_lanes_grad_fn(const fc_lanes_grads *g);
-typedef void fc_lanes_out_fn(void *out, ptrdiff_t channel, ptrdiff_t step, const void *from, ptrdiff_t n, ptrdiff_t lanes);
+typedef void fc_lanes_out_fn(void *out, ptrdiff_t channel, ptrdiff_t step, const void *from, ptrdiff_t n, ptrdiff_t lanes,
+                             int half);
 
 /* What becomes of results (finish_tmpl.h), which may be read where they are written:
  *   to[i][j] = f(from[i][j] + add[i][j]),  i < rows, j < cols;  add lies as `to` does, or is NULL */

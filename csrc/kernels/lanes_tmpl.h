@@ -33,23 +33,28 @@ FC_INLINE void NAME(columns)(VT col[NAME(PIECE)], const T *from, ptrdiff_t rs, p
 
 /* ---- planes to pixels -------------------------------------------------------------------------- */
 
-/* n elements of each plane; after `cols` pixels, `skip` elements of `to` are left out. */
-FC_INLINE void NAME(lanes_pixels)(T *to, const ptrdiff_t pixel, ptrdiff_t cols, ptrdiff_t skip, const T *x, ptrdiff_t channel,
-                                  ptrdiff_t n, ptrdiff_t lanes)
+/* n elements of each plane; after `cols` pixels, `skip` elements of `to` are left out. float16 is widened before it is turned. */
+FC_INLINE void NAME(lanes_pixels)(T *to, const ptrdiff_t pixel, ptrdiff_t cols, ptrdiff_t skip, const char *x,
+                                  ptrdiff_t channel, ptrdiff_t n, ptrdiff_t lanes, int half)
 {
     enum { SET = 4096 /* bytes: planes so far apart would push each other out of L1 before a line of each is used up */ };
     T square[FC_VLEN * FC_VLEN] __attribute__((aligned(64)));
-    int crowded = channel * (ptrdiff_t)sizeof(T) % SET == 0;
+    const ptrdiff_t size = FC_STORED(half);
+    int copied = half || lanes < VLEN || channel * size % SET == 0;
     ptrdiff_t left = cols; /* of the row */
     for (ptrdiff_t l = lanes; l < VLEN; l++)
         vstore(square + l * VLEN, vzero());
     for (ptrdiff_t q = 0; q < n; q += VLEN) {
-        const T *from = x + q;
+        const T *from = (const T *)(const void *)(x + q * size);
         ptrdiff_t fs = channel, count = n - q < VLEN ? n - q : VLEN;
-        if (lanes < VLEN || count < VLEN || crowded) {
-            const VMASK some = vlanes(count);
-            for (ptrdiff_t l = 0; l < lanes; l++)
-                vstore(square + l * VLEN, vloadm(from + l * channel, some));
+        if (copied || count < VLEN) {
+            const char *row = x + q * size;
+            if (half && count == VLEN)
+                for (ptrdiff_t l = 0; l < lanes; l++, row += channel * size)
+                    vstore(square + l * VLEN, vread(row, half));
+            else
+                for (ptrdiff_t l = 0; l < lanes; l++, row += channel * size)
+                    vstore(square + l * VLEN, vreadn(row, count, half));
             from = square;
             fs = VLEN;
         }
@@ -74,30 +79,30 @@ FC_INLINE void NAME(lanes_pixels)(T *to, const ptrdiff_t pixel, ptrdiff_t cols, 
     }
 }
 
-static void NAME(lanes_run)(T *to, ptrdiff_t pixel, ptrdiff_t cols, ptrdiff_t skip, const T *x, ptrdiff_t channel, ptrdiff_t n,
-                            ptrdiff_t lanes)
+static void NAME(lanes_run)(T *to, ptrdiff_t pixel, ptrdiff_t cols, ptrdiff_t skip, const char *x, ptrdiff_t channel,
+                            ptrdiff_t n, ptrdiff_t lanes, int half)
 {
     if (pixel == VLEN) /* addresses of whole vectors are part of the store */
-        NAME(lanes_pixels)(to, VLEN, cols, skip, x, channel, n, lanes);
+        NAME(lanes_pixels)(to, VLEN, cols, skip, x, channel, n, lanes, half);
     else
-        NAME(lanes_pixels)(to, pixel, cols, skip, x, channel, n, lanes);
+        NAME(lanes_pixels)(to, pixel, cols, skip, x, channel, n, lanes, half);
 }
 
 static void NAME(lanes_in)(void *tov, ptrdiff_t ts, ptrdiff_t pixel, const void *xv, ptrdiff_t channel, ptrdiff_t xs,
-                           ptrdiff_t step, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes)
+                           ptrdiff_t step, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t lanes, int half)
 {
     T *to = tov;
-    const T *x = xv;
-    if (channel == 1) {
-        VMASK some = vlanes(lanes);
-        for (; rows > 0; rows--, to += ts, x += xs)
+    const char *x = xv;
+    const ptrdiff_t size = FC_STORED(half);
+    if (channel == 1)
+        for (; rows > 0; rows--, to += ts, x += xs * size)
             for (ptrdiff_t j = 0; j < cols; j++)
-                vstore(to + j * pixel, lanes >= VLEN ? vload(x + j * step) : vloadm(x + j * step, some));
-    } else if (xs == cols)
-        NAME(lanes_run)(to, pixel, cols, ts - cols * pixel, x, channel, rows * cols, lanes);
+                vstore(to + j * pixel, vreadn(x + j * step * size, lanes, half));
+    else if (xs == cols)
+        NAME(lanes_run)(to, pixel, cols, ts - cols * pixel, x, channel, rows * cols, lanes, half);
     else
-        for (; rows > 0; rows--, to += ts, x += xs)
-            NAME(lanes_run)(to, pixel, cols, 0, x, channel, cols, lanes);
+        for (; rows > 0; rows--, to += ts, x += xs * size)
+            NAME(lanes_run)(to, pixel, cols, 0, x, channel, cols, lanes, half);
 }
 
 /* ---- correlation ------------------------------------------------------------------------------- */
@@ -263,29 +268,35 @@ static void NAME(lanes_grad)(const fc_lanes_grads *g)
 
 /* ---- pixels to planes -------------------------------------------------------------------------- */
 
-static void NAME(lanes_out)(void *outv, ptrdiff_t channel, ptrdiff_t step, const void *fromv, ptrdiff_t n, ptrdiff_t lanes)
+FC_INLINE void NAME(lanes_planes)(char *out, ptrdiff_t channel, ptrdiff_t step, const T *from, ptrdiff_t n, ptrdiff_t lanes,
+                                  const int half)
 {
-    T *out = outv;
-    const T *from = fromv;
+    const ptrdiff_t size = FC_STORED(half);
     if (step != 1) {
-        const VMASK some = vlanes(lanes);
         for (ptrdiff_t q = 0; q < n; q++)
-            vstorem(out + q * step, vload(from + q * VLEN), some);
+            vwrite(out + q * step * size, vload(from + q * VLEN), lanes, half);
         return;
     }
     for (ptrdiff_t l = 0; l < lanes; l += NAME(PIECE)) /* a few planes at a time: all at once may share L1 sets */
         for (ptrdiff_t q = 0; q < n; q += VLEN) {
-            T *to = out + l * channel + q;
+            char *to = out + (l * channel + q) * size;
             VT col[NAME(PIECE)];
             NAME(columns)(col, from + q * VLEN + l, VLEN, NAME(PIECE) * VLEN);
             if (n - q >= VLEN && lanes - l >= NAME(PIECE)) {
                 EACH(c, NAME(PIECE))
-                    vstore(to + c * channel, col[c]);
-            } else {
-                VMASK some = vlanes(n - q);
+                    vwrite(to + c * channel * size, col[c], VLEN, half);
+            } else
                 EACH(c, NAME(PIECE))
                     if (l + c < lanes)
-                        vstorem(to + c * channel, col[c], some);
-            }
+                        vwrite(to + c * channel * size, col[c], n - q, half);
         }
+}
+
+static void NAME(lanes_out)(void *out, ptrdiff_t channel, ptrdiff_t step, const void *from, ptrdiff_t n, ptrdiff_t lanes,
+                            int half)
+{
+    if (half)
+        NAME(lanes_planes)(out, channel, step, from, n, lanes, 1);
+    else
+        NAME(lanes_planes)(out, channel, step, from, n, lanes, 0);
 }

@@ -14,14 +14,7 @@
 static const VBITS NAME(even) = {FC_ALL_LANES(FC_EVEN, FC_VLEN)};
 #endif
 
-#ifdef vhalf
-#define FC_PACKED(half, a, b) ((half) ? (a) : (b))
-#else
-#define FC_PACKED(half, a, b) (b)
-#endif
-#define FC_AT(i) (x + (i) * FC_PACKED(half, 2, (ptrdiff_t)sizeof(T)))
-#define FC_PACK_LOAD(p) FC_PACKED(half, vhalf(p), vload((const T *)(const void *)(p)))
-#define FC_PACK_LOADM(p, m) FC_PACKED(half, vhalfm(p, m), vloadm((const T *)(const void *)(p), m))
+#define FC_AT(i) (x + (i) * FC_STORED(half))
 
 /* Lanes from ... end of those at a step, one by one; the others are zero */
 FC_INLINE VT NAME(pack_lanes)(const char *x, ptrdiff_t step, ptrdiff_t from, ptrdiff_t end, const int half)
@@ -33,15 +26,14 @@ FC_INLINE VT NAME(pack_lanes)(const char *x, ptrdiff_t step, ptrdiff_t from, ptr
             __builtin_memcpy(of_half + l, FC_AT(l * step), 2);
         else
             __builtin_memcpy(lane + l, FC_AT(l * step), sizeof(T));
-    return FC_PACK_LOAD(half ? (const char *)of_half : (const char *)lane);
+    return vread(half ? (const char *)of_half : (const char *)lane, half);
 }
 
 #ifdef vpick
 /* Every second element of two vectors at x, of which the lanes of both masks are read */
 FC_INLINE VT NAME(pack_seconds)(const char *x, VMASK low, VMASK high, const int half)
 {
-    (void)half;
-    return vpick(FC_PACK_LOADM(x, low), NAME(even), FC_PACK_LOADM(FC_AT(VLEN), high));
+    return vpick(vreadm(x, low, half), NAME(even), vreadm(FC_AT(VLEN), high, half));
 }
 #define FC_BETWEEN(first, last) ((VMASK)(vlanes((last) + 1) & ~vlanes(first)))
 #endif
@@ -68,7 +60,7 @@ FC_INLINE VT NAME(pack_edge)(const char *x, ptrdiff_t step, ptrdiff_t j, ptrdiff
 {
 #if FC_HAS & FC_MASK_REGISTERS
     if (step == 1)
-        return FC_PACK_LOADM(FC_AT(j), (VMASK)(vlanes(end - j) & ~vlanes(from - j)));
+        return vreadm(FC_AT(j), (VMASK)(vlanes(end - j) & ~vlanes(from - j)), half);
 #endif
     return NAME(pack_steps)(FC_AT(j * step), step, from > j ? from - j : 0, end - j, half);
 }
@@ -92,9 +84,9 @@ FC_INLINE void NAME(pack_run)(T *to, const char *x, const fc_run *r, const fc_ru
         const VMASK first = (VMASK)(vlanes(end) & ~vlanes(from)), second = (VMASK)(vlanes(end - VLEN) & ~vlanes(from - VLEN));
         for (ptrdiff_t i = r->rows; i > 0; i--, to += ts, x = FC_AT(r->xs)) {
             __builtin_prefetch(FC_AT(ahead), 0, 2);
-            NAME(pack_store)(to, 0, n, FC_PACK_LOADM(x, first), exact);
+            NAME(pack_store)(to, 0, n, vreadm(x, first, half), exact);
             if (n > VLEN)
-                NAME(pack_store)(to, VLEN, n, FC_PACK_LOADM(FC_AT(VLEN), second), exact);
+                NAME(pack_store)(to, VLEN, n, vreadm(FC_AT(VLEN), second, half), exact);
         }
         return;
     }
@@ -126,7 +118,7 @@ FC_INLINE void NAME(pack_run)(T *to, const char *x, const fc_run *r, const fc_ru
         if (step == 1)
             for (; j + VLEN <= end; j += VLEN) {
                 __builtin_prefetch(FC_AT(j + ahead), 0, 2);
-                vstore(to + j, FC_PACK_LOAD(FC_AT(j)));
+                vstore(to + j, vread(FC_AT(j), half));
             }
         else
             for (; j + VLEN <= end; j += VLEN)
@@ -166,8 +158,5 @@ static void NAME(pack)(void *to, const void *x, const fc_runs *r)
 #endif
     NAME(pack_runs)(to, x, r, 0);
 }
-#undef FC_PACKED
 #undef FC_BETWEEN
 #undef FC_AT
-#undef FC_PACK_LOAD
-#undef FC_PACK_LOADM

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Every micro-kernel of one type, and its row of the table: all.h includes this with FC_TYPE defined: f32, f64, i32, i64 or i16. */
 #include "kernels/vec.h"
-#if FC_SIZE == 4 && !defined FC_INTEGER
+#ifndef FC_INTEGER
 #include "kernels/half_tmpl.h"
 #endif
 #include "kernels/corr_tmpl.h"
@@ -62,7 +62,10 @@ static const fc_ops NAME(ops) = {FC_OPS(FC_ENTRY) FC_WIDE_OPS(FC_ENTRY) FC_FLOAT
 #undef vhalf
 #undef vhalfm
 #undef vhalfn
+#undef FC_EITHER
 #undef vhalve
+#undef vhalvem
+#undef vhalven
 #undef vputbytes
 #undef vputwords
 #undef FC_TYPE

@@ -240,7 +240,7 @@ static void across_place(const across *d, const chunk *b, char *out, ptrdiff_t p
         for (ptrdiff_t k = 0; k < kernels; k += l->lanes)
             l->op->lanes_out(out + k * volume * size, volume, 1,
                              b->sums + (k / l->lanes * across_sums(d) + p * d->outputs * l->lanes) * size, d->outputs,
-                             min(kernels - k, l->lanes));
+                             min(kernels - k, l->lanes), 0);
         if (fc_finishes(l->g))
             fc_finish(l, out, volume, out, volume, kernels, volume);
     }

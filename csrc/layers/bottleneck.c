@@ -215,7 +215,7 @@ static void bottleneck_deliver(const bottleneck *d, const strip *s)
         char *to = g->out + ((s->image * g->kernels + kernel) * plane + s->row * g->cols.out) * size;
         const char *added = g->add ? (const char *)((uintptr_t)to + (uintptr_t)g->add) : NULL;
         const fc_finishing f = {to, to, added, n, pixels, plane, plane, g->activation, g->low[2], g->high[2]};
-        d->op->lanes_out(to, plane, 1, s->sums + (i * d->summed + d->lanes) * size, pixels, n);
+        d->op->lanes_out(to, plane, 1, s->sums + (i * d->summed + d->lanes) * size, pixels, n, 0);
         if (g->finishes)
             d->op->finish(&f);
     }
@@ -310,7 +310,7 @@ static void bottleneck_turn(const bottleneck *d, char *to, const char *from, ptr
     memset(to, 0, (size_t)(round_up(n, TURNED) * each * size));
     for (ptrdiff_t i = 0; i < n && from; i += d->lanes)
         d->op->lanes_in(to + bottleneck_turned_at(d, i / d->lanes, each) * size, 0, TURNED, from + i * each * size, each, each,
-                        1, 1, each, min(d->lanes, n - i));
+                        1, 1, each, min(d->lanes, n - i), 0);
 }
 
 ptrdiff_t fc_bottleneck_learn(const fc_bottleneck *g, const char *const w[3], const char *const bias[3], char *to)

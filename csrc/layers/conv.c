@@ -152,8 +152,8 @@ int fc_conv_run(const fc_conv *g)
         return 0;
     if (g->halves && !fc_taps_read_halves(&l))
         return fc_halves_run(g, fc_conv_run);
-    if (g->halves && fc_finishes(g)) { /* results are rounded once, and sums are those of other calls */
-        fc_conv exact = *g;
+    if (g->halves && fc_finishes(g) && !fc_taps_are_planes(&l)) {
+        fc_conv exact = *g; /* results are rounded once, and sums are those of other calls */
         exact.accuracy = FC_EXACT;
         return fc_halves_run(&exact, fc_conv_run);
     }

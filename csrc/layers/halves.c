@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Layers and gradients of float16, which is summed in float32. Products of a forward layer read and store it as it is (products.c,
- * pack.c); of all others, whole arrays are widened here, and the result is narrowed.
+ * Layers and gradients of float16, which is summed in float32. Forward layers read and store it as it is (pack.c, products.c, and where
+ * every plane has a kernel of its own, taps.c); of all others, whole arrays are widened here, and the result is narrowed.
  *
  * An array that fills a block of memory, its axes in any order, is widened as one row, and its axes keep their order; others
  * become dense.
@@ -79,6 +79,28 @@ static void halves_lay_parts(fc_room *r, arrays *a, const extent *x, const exten
     a->bias = fc_part(r, "bias", biases, SINGLE);
     a->out = fc_part(r, "results", outputs, SINGLE);
     a->add = fc_part(r, "what is added", added, SINGLE);
+}
+
+void fc_store_halves(const layer *l, char *to, ptrdiff_t ts, const char *from, ptrdiff_t fs, ptrdiff_t rows, ptrdiff_t cols)
+{
+    enum { PIECE = 256 };
+    const fc_conv *g = l->g;
+    float sums[PIECE], added[PIECE];
+    if (ts == cols && fs == cols)
+        cols *= rows, rows = 1;
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t j = 0, n; j < cols; j += n) {
+            char *place = to + (i * ts + j) * HALF;
+            const char *row = from + (i * fs + j) * SINGLE;
+            n = min(PIECE, cols - j);
+            if (g->add)
+                l->op->widen(added, FC_F16, fc_added(g, place), n);
+            if (g->clamp || fc_finishes(g)) {
+                l->op->finish(&(fc_finishing){sums, row, g->add ? added : NULL, 1, n, n, n, g->activation, g->low, g->high});
+                row = (const char *)sums;
+            }
+            l->op->narrow(place, FC_F16, row, n, 1, FC_TRUNCATED);
+        }
 }
 
 int fc_halves_run(const fc_conv *g, int (*run)(const fc_conv *))

@@ -29,7 +29,7 @@ typedef struct {
 
 /* What a thread works with: scratch, and the block */
 typedef struct {
-    char *pixels, *w, *bias, *out;
+    char *pixels, *w, *bias, *out, *add;
     ptrdiff_t *first;
     fc_tap_row *tap;
     fc_run *run;
@@ -103,6 +103,7 @@ static void lanes_lay_parts(const lanes *d, fc_room *r, block *b)
     b->w = fc_part(r, "weights", times(l->taps, l->lanes), l->size);
     b->bias = fc_part(r, "bias", 1, LINE);
     b->out = fc_part(r, "out", times(plus(outputs, l->lanes), l->lanes), l->size); /* whole squares */
+    b->add = fc_part(r, "what is added", l->g->add ? times(outputs, l->lanes) : 0, l->size);
     b->tap = fc_part(r, "rows of taps", times(tall, times(l->axis[DEPTH].k, l->axis[ROWS].k)), sizeof *b->tap);
     b->first = fc_part(r, "first rows of taps", tall + 1, sizeof *b->first);
 }
@@ -126,6 +127,21 @@ static void lanes_sum(const lanes *d, const block *b, fc_lanes k)
         }
 }
 
+/* n pixels of sums at `from` to their planes at `to`, or pixels */
+static void lanes_deliver(const lanes *d, const block *b, char *to, ptrdiff_t channel, ptrdiff_t step, char *from, ptrdiff_t n,
+                          ptrdiff_t used)
+{
+    const layer *l = d->l;
+    const fc_conv *g = l->g;
+    const ptrdiff_t all = n * l->lanes;
+    const fc_finishing f = {from, from, g->add ? b->add : NULL, 1, all, all, all, g->activation, g->low, g->high};
+    if (g->add)
+        l->op->lanes_in(b->add, 0, l->lanes, fc_added(g, to), channel, n, step, 1, n, used, g->halves);
+    if (fc_finishes(g))
+        l->op->finish(&f);
+    l->op->lanes_out(to, channel, step, from, n, used, g->halves);
+}
+
 /* Step 3, for kernel m of each of the groups from `group` on */
 static void lanes_correlate(const lanes *d, const block *b, ptrdiff_t group, ptrdiff_t m, ptrdiff_t used)
 {
@@ -135,17 +151,17 @@ static void lanes_correlate(const lanes *d, const block *b, ptrdiff_t group, ptr
     const area *a = &b->area;
     const ptrdiff_t kernel = group * g->kernels + m, taps = l->taps, size = l->size, wide = axis[COLS].out;
     const ptrdiff_t plane = axis[DEPTH].out * axis[ROWS].out * wide;
-    l->op->lanes_in(b->w, 0, l->lanes, g->w + kernel * taps * size, g->kernels * taps, taps, 1, 1, taps, used);
+    l->op->lanes_in(b->w, 0, l->lanes, g->w + kernel * taps * size, g->kernels * taps, taps, 1, 1, taps, used, 0);
     if (g->bias)
-        l->op->lanes_in(b->bias, 0, l->lanes, g->bias + kernel * size, g->kernels, 1, 1, 1, 1, used);
+        l->op->lanes_in(b->bias, 0, l->lanes, g->bias + kernel * size, g->kernels, 1, 1, 1, 1, used, 0);
     else
         memset(b->bias, 0, LINE);
     const ptrdiff_t image = b->plane / axis[DEPTH].out, z = b->plane % axis[DEPTH].out, all = g->groups * g->kernels;
     const ptrdiff_t channel = g->last ? 1 : g->kernels * plane, step = g->last ? all : 1;
-    const int in_place = g->last && used == l->lanes;
+    const int in_place = g->last && used == l->lanes && !g->halves;
     const ptrdiff_t strip = in_place ? a->rows : d->strip;
-    char *to = g->out + (image * all * plane + (g->last ? kernel : kernel * plane)) * size;
-    to += (z * wide * axis[ROWS].out + a->row * wide + a->col) * step * size;
+    char *to = g->out + (image * all * plane + (g->last ? kernel : kernel * plane)) * l->stored;
+    to += (z * wide * axis[ROWS].out + a->row * wide + a->col) * step * l->stored;
     fc_lanes k = {.out = in_place ? to : b->out,
                   .cols = a->cols,
                   .out_row = in_place ? wide * step : a->cols * l->lanes,
@@ -156,19 +172,17 @@ static void lanes_correlate(const lanes *d, const block *b, ptrdiff_t group, ptr
                   .tap = b->tap,
                   .low = g->low,
                   .high = g->high};
-    for (ptrdiff_t i = 0; i < a->rows; i += strip, to += strip * wide * step * size) {
+    for (ptrdiff_t i = 0; i < a->rows; i += strip, to += strip * wide * step * l->stored) {
         k.first = b->first + i;
         k.rows = min(strip, a->rows - i);
         lanes_sum(d, b, k);
         const ptrdiff_t adjoin = a->cols == wide ? k.rows : 1; /* rows of out */
         for (ptrdiff_t r = 0; r < k.rows; r += adjoin) {
-            char *rows = to + r * wide * step * size;
+            char *rows = to + r * wide * step * l->stored;
             if (!in_place)
-                l->op->lanes_out(rows, channel, step, b->out + r * a->cols * l->lanes * size, adjoin * a->cols, used);
-            if (fc_finishes(g) && g->last)
-                fc_finish(l, rows, step, rows, step, adjoin * a->cols, used);
+                lanes_deliver(d, b, rows, channel, step, b->out + r * a->cols * l->lanes * size, adjoin * a->cols, used);
             else if (fc_finishes(g))
-                fc_finish(l, rows, channel, rows, channel, used, adjoin * a->cols);
+                fc_finish(l, rows, step, rows, step, adjoin * a->cols, used);
         }
     }
 }

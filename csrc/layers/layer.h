@@ -50,7 +50,7 @@ typedef struct {
     fc_axis given[FC_AXES];                  /* the call's, those that something slides along last */
     fc_axis axis[FC_AXES];                   /* what is read, and the outputs of a phase */
     ptrdiff_t spread[FC_AXES];               /* elements of x lie so far apart, amid zeros; but for lanes.c: 1 */
-    ptrdiff_t size, stored;                  /* bytes of an element, and of one of x, w, bias and out */
+    ptrdiff_t size, stored;                  /* bytes of an element, and of one of x and out */
     ptrdiff_t lanes, taps;                   /* elements of a vector; taps of a kernel, */
     ptrdiff_t cut_as;                        /* and of one whose parts are cut alike: of a zone, of the whole layer (zones.c) */
     ptrdiff_t first[FC_AXES], left[FC_AXES]; /* of a zone, else 0: the first output; taps of the kernel before its own */
@@ -212,11 +212,16 @@ static inline char *fc_borrow_rooms(fc_room *tables, int threads, ptrdiff_t thre
     return memory;
 }
 
-/* halves.c: a call whose arrays are float16, by one (fc_conv_run, fc_conv_weight_run) whose arrays are not */
+/* halves.c: a call whose arrays are float16, by one (fc_conv_run, fc_conv_weight_run) whose arrays are not. And rows of sums at
+ * `from`, fs elements apart, to their places in out, which are ts apart: finished, and rounded once */
 FC_API int fc_halves_run(const fc_conv *g, int (*run)(const fc_conv *));
-/* taps.c: any layer or data gradient, by one of those below; and whether these read float16 */
+FC_API void fc_store_halves(const layer *l, char *to, ptrdiff_t ts, const char *from, ptrdiff_t fs, ptrdiff_t rows,
+                            ptrdiff_t cols);
+/* taps.c: any layer or data gradient, by one of those below; whether these read float16; and whether there is one channel a group. Of
+ * float16, weights and biases of such are widened before */
 FC_API int fc_taps_run(const layer *l);
 FC_API int fc_taps_read_halves(const layer *l);
+FC_API int fc_taps_are_planes(const layer *l);
 /* Matrix products of weights and pixels, or inner products for one output; one channel a group, all planes of which slide, or are
  * lanes. fc_single_run returns 1 where it is not made for the layer, fc_lanes_run where a block would be too large: nothing is
  * done then. */

@@ -151,7 +151,7 @@ static void pack_border(const packing *p, char *to, const char *x, const fc_run 
         for (ptrdiff_t j = outside(0, run->from, run->end); j < run->n; j = outside(j + 1, run->from, run->end)) {
             ptrdiff_t source = fc_source_index(run->first + j * line, cols->n, cols->boundary), at = source - run->first;
             const char *from = x + at * cols->x_step;
-            if (source >= 0 && l->g->halves)
+            if (source >= 0 && l->g->halves && !p->pixel)
                 l->op->widen(to + j * element, FC_F16, from, 1);
             else if (source >= 0 && !p->pixel)
                 memcpy(to + j * element, from, (size_t)element);
@@ -179,12 +179,13 @@ void fc_turn(const layer *l, char *to, ptrdiff_t pitch, ptrdiff_t pixel, const c
 {
     enum { PART = 16 };
     char part[PART * LINE]; /* no vector is wider than a line */
-    const ptrdiff_t size = l->size;
+    const ptrdiff_t size = l->stored;
+    const int half = l->g->halves;
     step = cols == 1 ? size : step;
     row = rows == 1 ? cols * size : row;
     const int aligned = ((uintptr_t)from | (uintptr_t)channel | (uintptr_t)row | (uintptr_t)step) % (uintptr_t)size == 0;
     if (aligned && (step == size || channel == size)) {
-        l->op->lanes_in(to, pitch * pixel, pixel, from, channel / size, row / size, step / size, rows, cols, lanes);
+        l->op->lanes_in(to, pitch * pixel, pixel, from, channel / size, row / size, step / size, rows, cols, lanes, half);
         return;
     }
     for (ptrdiff_t i = 0; i < rows; i++) /* first into rows that can be read */
@@ -192,7 +193,7 @@ void fc_turn(const layer *l, char *to, ptrdiff_t pitch, ptrdiff_t pixel, const c
             const ptrdiff_t n = min(PART, cols - j);
             for (ptrdiff_t c = 0; c < lanes; c++)
                 fc_copy_row(part + c * n * size, size, from + i * row + j * step + c * channel, step, n, size);
-            l->op->lanes_in(to + (i * pitch + j) * pixel * size, 0, pixel, part, n, n, 1, 1, n, lanes);
+            l->op->lanes_in(to + (i * pitch + j) * pixel * l->size, 0, pixel, part, n, n, 1, 1, n, lanes, half);
         }
 }
 

@@ -7,6 +7,8 @@
  */
 #include "layers/layer.h"
 
+enum { PLANES_SUMS = 2048 }; /* elements */
+
 typedef struct {
     const layer *l;
     ptrdiff_t chunk; /* groups */
@@ -20,10 +22,25 @@ static int planes_suit(const layer *l)
     const int axes = rows->k == 3 && cols->k == 3 && rows->dilation == 1 && cols->dilation == 1 && rows->stride == 2 &&
                      cols->stride == 2 && rows->boundary == FC_CONSTANT && cols->boundary == FC_CONSTANT &&
                      l->spread[ROWS] * l->spread[COLS] == 1 && l->axis[DEPTH].k == 1 && l->axis[DEPTH].out == 1;
+    const int fits = !g->halves || !fc_finishes(g) || cols->out <= PLANES_SUMS;
     const uintptr_t odd = (uintptr_t)g->x | (uintptr_t)g->x_image | (uintptr_t)g->x_channel | (uintptr_t)rows->x_step;
-    return axes && l->axis[DEPTH].lead == 0 && cols->x_step == l->size && odd % (uintptr_t)l->size == 0 &&
+    return axes && fits && l->axis[DEPTH].lead == 0 && cols->x_step == l->stored && odd % (uintptr_t)l->stored == 0 &&
            (double)cols->out >= PLANES_LEAST * (double)(vectors * l->lanes) && l->op->plane(&(fc_plane){0}) &&
            l->op->finite(g->w, g->groups * g->kernels * l->taps);
+}
+
+/* A plane of float16 that is finished: some rows of sums at a time */
+static void planes_finish_halves(const layer *l, const fc_plane *plane)
+{
+    float sums[PLANES_SUMS];
+    const ptrdiff_t cols = plane->out_cols, most = PLANES_SUMS / cols;
+    fc_plane some = *plane;
+    some.out = sums, some.out_half = 0;
+    for (ptrdiff_t i = 0; i < plane->out_rows; i += most, some.row_lead -= 2 * most) {
+        some.out_rows = min(most, plane->out_rows - i);
+        l->op->plane(&some);
+        fc_store_halves(l, (char *)plane->out + i * cols * l->stored, cols, (const char *)sums, cols, some.out_rows, cols);
+    }
 }
 
 /* Some groups of an image */
@@ -33,16 +50,16 @@ static void planes_chunk(void *context, ptrdiff_t index, int slot)
     const layer *l = d->l;
     const fc_conv *g = l->g;
     const fc_axis *rows = &l->axis[ROWS], *cols = &l->axis[COLS];
-    const ptrdiff_t size = l->size, step = rows->out * cols->out * size;
+    const ptrdiff_t stored = l->stored, step = rows->out * cols->out * stored;
     ptrdiff_t from, groups = next_piece(&index, g->groups, d->chunk, &from);
     const char *x = g->x + index * g->x_image + from * g->x_channel;
     (void)slot;
     for (ptrdiff_t i = from; i < from + groups; i++, x += g->x_channel)
         for (ptrdiff_t k = i * g->kernels; k < (i + 1) * g->kernels; k++) {
             const fc_plane plane = {.x = x,
-                                    .w = g->w + k * l->taps * size,
+                                    .w = g->w + k * l->taps * l->size,
                                     .out = g->out + (index * g->groups * g->kernels + k) * step,
-                                    .xs = rows->x_step / size,
+                                    .xs = rows->x_step / stored,
                                     .rows = rows->n,
                                     .cols = cols->n,
                                     .out_rows = rows->out,
@@ -51,9 +68,15 @@ static void planes_chunk(void *context, ptrdiff_t index, int slot)
                                     .col_lead = cols->lead,
                                     .wide = even_part(cols->out, l->lanes - 1),
                                     .clamp = g->clamp,
+                                    .half = g->halves,
+                                    .out_half = g->halves,
                                     .bias = g->bias ? element_at(g->type, g->bias, k) : 0,
                                     .low = g->low,
                                     .high = g->high};
+            if (g->halves && fc_finishes(g)) {
+                planes_finish_halves(l, &plane);
+                continue;
+            }
             l->op->plane(&plane);
             if (fc_finishes(g))
                 fc_finish(l, plane.out, cols->out, plane.out, cols->out, rows->out, cols->out);

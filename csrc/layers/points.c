@@ -67,7 +67,7 @@ static void points_turn(const points *d, set *s, const char *from, ptrdiff_t apa
     const ptrdiff_t channels = l->channels, size = l->size;
     for (ptrdiff_t i = 0; i < n; i += l->lanes)
         l->op->lanes_in(s->turned + i * channels * size, 0, l->lanes, from + i * apart * size, apart, channels, 1, 1, channels,
-                        min(l->lanes, n - i));
+                        min(l->lanes, n - i), 0);
 }
 
 /* Of n weights or pixels, for so many rows, as even as can be */
@@ -148,8 +148,8 @@ static void points_multiply_few(const points *d, set *s, const char *x, char *ou
             m.c = s->sums + i * m.cs * size;
             points_tile(d, s, &m, g->w + kernel * row);
         }
-        l->op->lanes_in(s->out, 0, l->lanes, s->sums, m.cs, n, 1, 1, n, rows);
-        l->op->lanes_out(out + k * size, 1, l->kernels, s->out, n, rows);
+        l->op->lanes_in(s->out, 0, l->lanes, s->sums, m.cs, n, 1, 1, n, rows, 0);
+        l->op->lanes_out(out + k * size, 1, l->kernels, s->out, n, rows, 0);
     }
 }
 

@@ -61,7 +61,8 @@ static void enter(block *b)
                      .xs = b->row,
                      .os = pitch};
         if (d->turned)
-            d->op->lanes_in(to, pitch, d->lanes, b->x, d->g->x_channel / d->size, b->row, 1, b->count, d->inside, b->f->lanes);
+            d->op->lanes_in(to, pitch, d->lanes, b->x, d->g->x_channel / d->size, b->row, 1, b->count, d->inside, b->f->lanes,
+                            0);
         else if (!d->lasts)
             d->op->pool_max(&k);
         else
@@ -205,7 +206,7 @@ void fc_pooling_find(const pooling *d, const parts *p, const char *x, const wind
             down(&b, &y, r, same);
         if (sees && d->turned)
             d->op->lanes_out(f->to + r * d->axis[COLS].out * d->size, f->lane, 1,
-                             p->turned + r * d->axis[COLS].out * d->lanes * d->size, same * d->axis[COLS].out, f->lanes);
+                             p->turned + r * d->axis[COLS].out * d->lanes * d->size, same * d->axis[COLS].out, f->lanes, 0);
         for (ptrdiff_t i = r; i < r + same; i++)
             deliver(&b, i, row + i, sees);
     }

@@ -59,35 +59,33 @@ static void slides_lay_taps(const slides *d, char *to, const char *w)
             }
 }
 
-/* start: what a sum begins with; sums: room for those of a part */
-static void slides_sum(const slides *d, const char *packed, const char *k, double start, char *sums, char *out, ptrdiff_t rows,
+/* One thread's */
+typedef struct {
+    char *packed, *k, *sums, *out; /* sums: of a part, if there are several; out: all of them, if what is stored is float16 */
+    fc_run *run;
+} planes;
+
+/* start: what a sum begins with; out: rows of sums, `wide` elements apart */
+static void slides_sum(const slides *d, const planes *s, double start, char *out, ptrdiff_t wide, ptrdiff_t rows,
                        ptrdiff_t cols)
 {
     const layer *l = d->l;
-    const ptrdiff_t wide = l->axis[COLS].out, images = max(d->dilation, 1), size = l->size;
+    const ptrdiff_t images = max(d->dilation, 1), size = l->size;
     for (ptrdiff_t row = 0; row < d->taps.h; row += d->tall)
         for (ptrdiff_t t = 0; t < d->taps.full && !(row + t > 0 && fc_gives_up()); t += d->wide) {
-            fc_taps part = slides_part(d, k, row, t);
+            fc_taps part = slides_part(d, s->k, row, t);
             const int first = row + t == 0;
             const ptrdiff_t pitch = first ? wide : cols;
             part.start = first ? start : 0;
             for (ptrdiff_t i = 0; i < images && i < rows; i++)
-                l->op->corr(packed + (row * images + i) * d->pack.pitch * size, images * d->pack.pitch, &part,
-                            (first ? out : sums) + i * pitch * size, images * pitch, parts_of(rows - i, images), cols);
+                l->op->corr(s->packed + (row * images + i) * d->pack.pitch * size, images * d->pack.pitch, &part,
+                            (first ? out : s->sums) + i * pitch * size, images * pitch, parts_of(rows - i, images), cols);
             for (ptrdiff_t i = 0; i < rows && !first; i++)
-                l->op->add(out + i * wide * size, out + i * wide * size, sums + i * cols * size, cols);
+                l->op->add(out + i * wide * size, out + i * wide * size, s->sums + i * cols * size, cols);
         }
-    if (l->g->clamp || fc_finishes(l->g))
-        fc_finish(l, out, wide, out, wide, rows, cols);
 }
 
 /* ---- one call ---------------------------------------------------------------------------------- */
-
-/* One thread's */
-typedef struct {
-    char *packed, *k, *sums; /* sums: of a part, if there are several */
-    fc_run *run;
-} planes;
 
 static void slides_lay_parts(const slides *d, fc_room *r, planes *s)
 {
@@ -95,6 +93,7 @@ static void slides_lay_parts(const slides *d, fc_room *r, planes *s)
     s->packed = fc_part(r, "packed", plus(d->pack.plane, 2 * l->lanes), l->size); /* read beyond */
     s->run = fc_part(r, "runs", d->pack.most_runs, sizeof *s->run);
     s->k = fc_part(r, "taps", l->taps, l->size);
+    s->out = fc_part(r, "out", l->g->halves ? times(d->pack.rows.block, d->pack.cols.block) : 0, l->size);
     if (d->wide < d->taps.full || d->tall < d->taps.h)
         s->sums = fc_part(r, "sums", times(d->pack.rows.block, d->pack.cols.block), l->size);
 }
@@ -111,13 +110,13 @@ static void slides_chunk(void *context, ptrdiff_t index, int slot)
     ptrdiff_t image = plane / axis[DEPTH].out, z = plane % axis[DEPTH].out, of_out = axis[DEPTH].out * flat;
     const char *x = g->x + from / g->kernels * g->x_channel, *bias = g->bias ? g->bias + from * l->size : NULL;
     const char *w = g->w + from * l->taps * l->size;
-    char *out = g->out + ((image * all + from) * of_out + z * flat) * l->size;
+    char *out = g->out + ((image * all + from) * of_out + z * flat) * l->stored;
     planes s = {0};
     fc_room room = fc_room_at(d->scratch, d->thread_bytes, slot);
     slides_lay_parts(d, &room, &s);
     const ptrdiff_t blocks = parts_of(axis[ROWS].out, d->pack.rows.block) * parts_of(axis[COLS].out, d->pack.cols.block);
     double start = 0;
-    for (ptrdiff_t m = from; m < to; m++, w += l->taps * l->size, out += of_out * l->size) {
+    for (ptrdiff_t m = from; m < to; m++, w += l->taps * l->size, out += of_out * l->stored) {
         slides_lay_taps(d, s.k, w);
         if (bias)
             start = element_at(g->type, bias, m - from);
@@ -130,7 +129,13 @@ static void slides_chunk(void *context, ptrdiff_t index, int slot)
                 fc_runs runs = fc_plan_runs(&d->pack, s.run, plane, &a);
                 fc_pack_channel(&d->pack, s.packed, x, &runs);
             }
-            slides_sum(d, s.packed, s.k, start, s.sums, out + (a.row * axis[COLS].out + a.col) * l->size, a.rows, a.cols);
+            char *place = out + (a.row * axis[COLS].out + a.col) * l->stored;
+            const ptrdiff_t wide = g->halves ? a.cols : axis[COLS].out;
+            slides_sum(d, &s, start, g->halves ? s.out : place, wide, a.rows, a.cols);
+            if (g->halves)
+                fc_store_halves(l, place, axis[COLS].out, s.out, wide, a.rows, a.cols);
+            else if (g->clamp || fc_finishes(g))
+                fc_finish(l, place, wide, place, wide, a.rows, a.cols);
         }
         x += (m + 1) % g->kernels == 0 ? g->x_channel : 0;
     }

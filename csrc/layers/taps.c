@@ -14,6 +14,9 @@
  */
 #include "layers/layer.h"
 
+/* One channel a group */
+int fc_taps_are_planes(const layer *l) { return l->g->channels == 1 && l->taps > 1 && !(l->g->gradient && l->g->kernels > 1); }
+
 static int taps_stride(const layer *l) { return l->axis[ROWS].stride > 1 || l->axis[COLS].stride > 1; }
 
 /* Whether lanes.c is faster, as measured: a lane for each group pays if enough of them are used. How many are enough
@@ -28,15 +31,22 @@ static int taps_suit_lanes(const layer *l)
     return cols->out < 2 * l->lanes ? groups >= all / 2 : cols->out <= longest && groups >= all / 4 * 3;
 }
 
+/* Whether many kernels a group are products, rather than planes */
+static int taps_suit_products(const layer *l)
+{
+    const ptrdiff_t kernels = l->g->kernels;
+    const int short_rows = l->axis[COLS].out < 2 * l->lanes;
+    return kernels >= TAPS_MANY && (short_rows || (!taps_suit_lanes(l) && (taps_stride(l) || kernels >= TAPS_MOST)));
+}
+
 /* One channel a group, forward */
 static int taps_run_planes(const layer *l)
 {
-    const ptrdiff_t kernels = l->g->kernels;
-    const int lanes = taps_suit_lanes(l), short_rows = l->axis[COLS].out < 2 * l->lanes;
+    const int lanes = taps_suit_lanes(l);
     int status = fc_transforms_run(l);
     if (status <= 0)
         return status;
-    if (kernels >= TAPS_MANY && (short_rows || (!lanes && (taps_stride(l) || kernels >= TAPS_MOST))))
+    if (taps_suit_products(l))
         return fc_products_run(l);
     status = lanes ? fc_planes_run(l) : 1;
     status = status > 0 && lanes ? fc_lanes_run(l, 0) : status;
@@ -104,11 +114,31 @@ static int taps_run_last(const layer *l)
     return fc_lanes_run(l, !lanes);
 }
 
-int fc_taps_read_halves(const layer *l) { return !l->g->gradient && !l->g->last && (l->g->channels != 1 || l->taps == 1); }
+/* Of float16: weights and biases of planes are widened here, x and out where they are read and stored */
+static int taps_run_halves(const layer *l)
+{
+    const fc_conv *g = l->g;
+    const ptrdiff_t kernels = g->groups * g->kernels, taps = kernels * l->taps;
+    float *w = fc_borrow((size_t)times(plus(taps, kernels), l->size));
+    if (w == NULL)
+        return -1;
+    l->op->widen(w, FC_F16, g->w, taps);
+    if (g->bias)
+        l->op->widen(w + taps, FC_F16, g->bias, kernels);
+    fc_conv planes = *g;
+    planes.w = (char *)w, planes.bias = g->bias ? (char *)(w + taps) : NULL;
+    layer wide = *l;
+    wide.g = &planes;
+    const int status = g->last ? taps_run_last(&wide) : taps_run_planes(&wide);
+    fc_return((char *)w);
+    return status;
+}
 
 int fc_taps_run(const layer *l)
 {
     const fc_conv *g = l->g;
+    if (g->halves && fc_taps_are_planes(l))
+        return taps_run_halves(l);
     if (g->last)
         return taps_run_last(l);
     if (g->channels != 1 || l->taps == 1 || (g->gradient && g->kernels > 1)) {
@@ -122,10 +152,11 @@ int fc_taps_run(const layer *l)
     return g->gradient ? taps_run_flipped(l) : taps_run_planes(l);
 }
 
-/* One channel a group */
-static int taps_are_planes(const layer *l)
+int fc_taps_read_halves(const layer *l)
 {
-    return l->g->channels == 1 && l->taps > 1 && !(l->g->gradient && l->g->kernels > 1);
+    if (l->g->gradient || !fc_taps_are_planes(l))
+        return !l->g->gradient && !l->g->last;
+    return !taps_suit_products(l) && !fc_conv_tile(l->g, &(fc_tile){{0}, {0}});
 }
 
 int fc_conv_tile(const fc_conv *g, fc_tile *tile)
@@ -133,7 +164,7 @@ int fc_conv_tile(const fc_conv *g, fc_tile *tile)
     fc_conv whole = *g, flipped;
     whole.halves &= g->channels > 1; /* planes are widened before (halves.c) */
     const layer l = fc_describe(&whole, fc_in_use());
-    if (!g->gradient || !taps_are_planes(&l))
+    if (!g->gradient || !fc_taps_are_planes(&l))
         return fc_transforms_tile(&l, tile);
     const layer planes = taps_flip(&l, &flipped);
     return fc_transforms_tile(&planes, tile);

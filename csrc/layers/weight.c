@@ -257,7 +257,7 @@ static void weight_deliver(const weight *d, const share *s, char *sums)
     for (ptrdiff_t i = 0; i < (d->lanes_of_x ? s->rows : 1); i++)
         for (ptrdiff_t v = 0; v < s->vectors; v++, sums += count * vlen * size)
             d->l->op->lanes_out(g->out + (first + i * n + v * vlen * apart) * size, apart, 1, sums, count,
-                                min(s->lanes - v * vlen, vlen));
+                                min(s->lanes - v * vlen, vlen), 0);
 }
 
 /* ---- one call ---------------------------------------------------------------------------------- */

@@ -243,7 +243,7 @@ static int weight_deliver(const weight *d, const chunk *b)
                        (((b->group * g->kernels + b->kernel + k) * g->channels + b->channel) * l->taps + z * d->taps) * l->size;
             for (ptrdiff_t v = 0; v < b->vectors; v++)
                 l->op->lanes_out(to + v * l->lanes * l->taps * l->size, l->taps, 1, b->out + v * apart * l->size, d->taps,
-                                 min(b->channels - v * l->lanes, l->lanes));
+                                 min(b->channels - v * l->lanes, l->lanes), 0);
         }
     return odd;
 }

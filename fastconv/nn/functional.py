@@ -143,7 +143,7 @@ def conv2d(
     ----------
     x : array_like, shape (N, C, H, W) or (C, H, W)
         Images, or one. Any strides; never copied as a whole, but for byte-swapped data, channels last, and float16
-        where groups have one channel.
+        where groups of several channels end with `add` or a curve.
     w : array_like, shape (K, C / groups, R, S) or (N, K, C / groups, R, S)
         Kernels, of x's dtype; or those of every image of N, which are as many calls (dynamic convolution: Chen and
         others, Attention over Convolution Kernels, 2020).

@@ -109,7 +109,6 @@ void check_dot(fc_dot_fn *dot)
     }
 }
 
-/* Two runs one behind the other, from places of their own in x */
 /* A small integer as float16 */
 static int half_bits(double v)
 {
@@ -117,6 +116,32 @@ static int half_bits(double v)
     return v < 0 ? h - 32768 : h;
 }
 
+/* Planes of small integers, as they are or as float16 */
+static view lay_halves(int half, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols, grid from)
+{
+    static grid bits; /* as int16 */
+    const double *flat = (const double *)from; /* a single row may be longer than WIDE */
+    double *to = (double *)bits;
+    EACH(p, planes) EACH(i, rows) EACH(j, cols)
+        to[(p * TALL + i) * WIDE + j] = half ? half_bits(flat[(p * TALL + i) * WIDE + j]) : 0;
+    return half ? lay_as(FC_I16, source[0], ADJACENT, planes, rows, cols, bits) : lay(source[0], ADJACENT, planes, rows, cols, from);
+}
+
+/* `verify`, where results may be float16, which holds them */
+static void verify_halves(int half, view out, ptrdiff_t rows, ptrdiff_t cols)
+{
+    EACH(i, half ? rows : 0) EACH(j, cols) {
+        const int bits = half_bits(want[0][i][j].sum);
+        want[0][i][j] = (cell){.sum = bits, .wrapped = (uint64_t)bits};
+    }
+    if (half)
+        type = FC_I16, size = 2; /* their bits */
+    verify(out, 1, rows, cols);
+    if (half)
+        type = FC_F32, size = 4;
+}
+
+/* Two runs one behind the other, from places of their own in x */
 void check_pack(fc_pack_fn *pack)
 {
     enum { RUNS = 2 };
@@ -132,9 +157,7 @@ void check_pack(fc_pack_fn *pack)
         const ptrdiff_t stored = half ? 2 : size;
         randomize(1, type);
         fc_run run[RUNS];
-        grid bits; /* of float16, as int16 */
-        EACH(p, half ? RUNS : 0) EACH(i, 4) EACH(j, seen) bits[p][i][j] = half_bits(x[p][i][j]);
-        view v = half ? lay_as(FC_I16, source[0], ADJACENT, RUNS, 4, seen, bits) : lay(source[0], ADJACENT, RUNS, 4, seen, x);
+        view v = lay_halves(half, RUNS, 4, seen, x);
         EACH(r, RUNS) {
             run[r] = (fc_run){.to = to_rows * ts, .xs = v.row / stored, .rows = up_to(4), .n = n, .from = from, .end = end};
             run[r].x = r * v.plane + (backwards ? (end - 1) * step : -from * step) * stored;
@@ -172,17 +195,18 @@ void check_lanes_in(fc_lanes_in_fn *in)
         ptrdiff_t lanes = up_to(2) == 1 ? most : up_to(most), rows = up_to(7), cols = up_to(20), adjacent = up_to(3) == 1;
         ptrdiff_t gap = up_to(2) == 1 ? 0 : up_to(3), xs = cols + gap, seen = (rows - 1) * xs + cols;
         ptrdiff_t pixel = up_to(2) == 1 ? most : lanes + up_to(most - lanes + 1) - 1;
+        const int half = type == FC_F32 && up_to(2) == 1;
+        const ptrdiff_t stored = half ? 2 : size;
         randomize(1, type);
-        view v = adjacent ? lay(source[0], ADJACENT, 1, seen, lanes, x)
-                          : lay(source[0], ADJACENT, 1, lanes, up_to(3) == 1 ? SET / size : seen, x);
+        view v = lay_halves(half, 1, adjacent ? seen : lanes, adjacent ? lanes : up_to(3) == 1 ? SET / stored : seen, x);
         view to = lay(dest, ADJACENT, 1, rows + most, cols * pixel, NULL); /* written beyond */
-        ptrdiff_t step = adjacent ? v.row / size : 1, channel = adjacent ? 1 : v.row / size;
+        ptrdiff_t step = adjacent ? v.row / stored : 1, channel = adjacent ? 1 : v.row / stored;
         EACH(i, rows) EACH(j, cols) EACH(l, pixel) {
             ptrdiff_t at = i * xs + j;
             want[0][i][j * pixel + l] = copied(l >= lanes ? 0 : flat[adjacent ? at * WIDE + l : l * WIDE + at]);
         }
-        say_case("trial %d: rows %td, cols %td of %td, lanes %td of %td, channel %td", trial, rows, cols, xs, lanes, pixel, channel);
-        in(to.p, to.row / size, pixel, v.p, channel, xs * step, step, rows, cols, lanes);
+        say_case("trial %d: rows %td, cols %td of %td, lanes %td of %td, channel %td, half %d", trial, rows, cols, xs, lanes, pixel, channel, half);
+        in(to.p, to.row / size, pixel, v.p, channel, xs * step, step, rows, cols, lanes, half);
         EACH(i, rows) EACH(l, most - pixel) if (i == rows - 1 || (cols * pixel + l) * size < to.row)
             memset(to.p + i * to.row + (cols * pixel + l) * size, POISON, (size_t)size); /* zeros */
         verify(to, 1, rows, cols * pixel);
@@ -196,12 +220,14 @@ void check_plane(fc_plane_fn *correlate)
     const ptrdiff_t lanes = table->vector_bytes / size;
     for (int trial = 0; trial < 600; trial++) {
         const ptrdiff_t rows = up_to(16), cols = up_to(WIDE), row_lead = up_to(3) - 1, col_lead = up_to(3) - 1;
+        const int half = type == FC_F32 && trial % 4 == 1, out_half = half && up_to(2) == 1;
+        const ptrdiff_t stored = half ? 2 : size, out_size = out_half ? 2 : size;
         randomize(trial % 2, type);
-        view vx = lay(source[0], ADJACENT, 1, rows, cols, x), vw = lay(source[1], ADJACENT, 1, 1, 9, k);
+        view vx = lay_halves(half, 1, rows, cols, x), vw = lay(source[1], ADJACENT, 1, 1, 9, k);
         const ptrdiff_t out_rows = (rows + up_to(2)) / 2, out_cols = (cols + up_to(2)) / 2;
-        view out = lay(dest, ADJACENT, 1, 1, out_rows * out_cols, NULL);
-        out.row = out_cols * size;
-        fc_plane g = {.x = vx.p, .w = vw.p, .out = out.p, .xs = vx.row / size, .rows = rows, .cols = cols, .out_rows = out_rows,
+        view out = lay_as(out_half ? FC_I16 : type, dest, ADJACENT, 1, 1, out_rows * out_cols, NULL);
+        out.row = out_cols * out_size;
+        fc_plane g = {.x = vx.p, .w = vw.p, .out = out.p, .half = half, .out_half = out_half, .xs = vx.row / stored, .rows = rows, .cols = cols, .out_rows = out_rows,
                       .out_cols = out_cols, .row_lead = row_lead, .col_lead = col_lead, .wide = up_to(lanes - 1), .clamp = up_to(2) == 1,
                       .bias = k[1][0][0], .low = -0.25, .high = 0.5};
         EACH(i, out_rows) EACH(j, out_cols) {
@@ -217,12 +243,12 @@ void check_plane(fc_plane_fn *correlate)
                 c.sum = fmin(fmax(c.sum, g.low), g.high), c.wide = fminl(fmaxl(c.wide, -0.25L), 0.5L);
             want[0][i][j] = c;
         }
-        say_case("trial %d: %td x %td, leads %td and %td, clamp %d", trial, rows, cols, row_lead, col_lead, g.clamp);
+        say_case("trial %d: %td x %td, leads %td and %td, clamp %d, half %d, %d", trial, rows, cols, row_lead, col_lead, g.clamp, half, out_half);
         if (!correlate(&g)) {
             verdict("");
             continue;
         }
-        verify(out, 1, out_rows, out_cols);
+        verify_halves(out_half, out, out_rows, out_cols);
     }
 }
 
@@ -334,13 +360,15 @@ void check_lanes_out(fc_lanes_out_fn *out)
     ptrdiff_t most = table->vector_bytes / size;
     for (int trial = 0; trial < 300; trial++) {
         ptrdiff_t lanes = up_to(2) == 1 ? most : up_to(most), n = up_to(TALL);
-        randomize(0, type);
+        const int half = type == FC_F32 && up_to(2) == 1;
+        const ptrdiff_t stored = half ? 2 : size;
+        randomize(half, type);
         view from = lay(source[0], ADJACENT, 1, 1, (n + most - 1) / most * most * most, x);
         const int pixels = up_to(2) == 1;
-        view to = pixels ? lay(dest, ADJACENT, 1, n, lanes, NULL) : lay(dest, ADJACENT, 1, lanes, n, NULL);
+        view to = lay_as(half ? FC_I16 : type, dest, ADJACENT, 1, pixels ? n : lanes, pixels ? lanes : n, NULL);
         EACH(l, lanes) EACH(q, n) want[0][pixels ? q : l][pixels ? l : q] = copied(flat[q * most + l]);
-        say_case("trial %d: lanes %td, outputs %td, pixels %d", trial, lanes, n, pixels);
-        out(to.p, pixels ? 1 : to.row / size, pixels ? to.row / size : 1, from.p, n, lanes);
-        verify(to, 1, pixels ? n : lanes, pixels ? lanes : n);
+        say_case("trial %d: lanes %td, outputs %td, pixels %d, half %d", trial, lanes, n, pixels, half);
+        out(to.p, pixels ? 1 : to.row / stored, pixels ? to.row / stored : 1, from.p, n, lanes, half);
+        verify_halves(half, to, pixels ? n : lanes, pixels ? lanes : n);
     }
 }
