@@ -93,6 +93,8 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "3x3, wide": ((1, 2, 5, 2100), (4, 2, 3, 3), {"padding": (1, 0)}),
     "first layer": ((1, 3, 40, 37), (16, 3, 7, 7), {"stride": 2, "padding": 3}),
     "patches": ((1, 3, 16, 16), (7, 3, 4, 4), {"stride": 4}),
+    "wide patches": ((2, 3, 20, 125), (7, 3, 6, 5), {"stride": (6, 5)}),
+    "patches that overlap": ((1, 2, 21, 127), (5, 2, 7, 7), {"stride": 5}),
     "stride beyond the kernel": ((1, 3, 17, 16), (7, 3, 2, 2), {"stride": (3, 5)}),
     "dilated": ((1, 4, 15, 14), (5, 4, 3, 3), {"dilation": (2, 3), "padding": (2, 1)}),
     "dilated into wide padding": ((2, 40, 17, 30), (48, 40, 3, 3), {"dilation": (9, 12), "padding": (9, 12)}),

@@ -194,6 +194,7 @@ typedef struct {
     const fc_run *run;
     ptrdiff_t count, ts, step, ahead;
     int half, exact;
+    ptrdiff_t turned; /* the driver's */
 } fc_runs;
 typedef void fc_pack_fn(void *to, const void *x, const fc_runs *r);
 

@@ -92,6 +92,7 @@ typedef struct {
     ptrdiff_t most_runs;                                 /* of a channel */
     ptrdiff_t pixel;                                     /* elements of one, or 0: planes, an element of a channel at a time */
     int leaves_out;                                      /* leaves_out: nobody reads the pixels of rows and planes outside x */
+    ptrdiff_t turned;                                    /* sets of columns that are packed at once, as pixels; or 0 */
     int readable;                                        /* x, by kernels that read elements where an element may lie */
 } packing;
 /* Elements, or pixels, of what is read of x: from tap to tap, from output to output, from channel to channel */

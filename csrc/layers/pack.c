@@ -25,11 +25,22 @@ static ptrdiff_t pack_first(const split *s, const fc_axis *a, ptrdiff_t set) { r
 /* Lines of a set that so many outputs see */
 static ptrdiff_t pack_lines(const split *s, ptrdiff_t outputs) { return s->count - (s->block - outputs) * s->step; }
 
+/* How many taps of a row are turned at once, a pixel for each output: those of wide strides, whose columns adjoin in x; 0: none */
+static ptrdiff_t pack_turns(const packing *p)
+{
+    const fc_axis *cols = &p->l->axis[COLS];
+    const ptrdiff_t apart = p->cols.apart ? cols->dilation : 1;
+    return !p->pixel && p->cols.line > 4 && p->cols.sets >= 4 && apart * cols->x_step == p->l->stored ? p->cols.sets : 0;
+}
+
 packing fc_lay_out(const layer *l, split rows, split cols, ptrdiff_t pitch, ptrdiff_t pixel)
 {
     const fc_axis *axis = l->axis;
     packing p = {.l = l, .rows = rows, .cols = cols, .pitch = pitch, .pixel = pixel};
+    p.turned = pack_turns(&p);
     p.row_set = round_up(times(rows.count, pitch), pixel ? 1 : l->lanes);
+    if (p.turned) /* whole vectors of the last row, too; and taps do not share L1 sets */
+        p.row_set = odd_lines(plus(times(rows.count - 1, pitch), max(pitch, round_up(cols.count, l->lanes))), l->size);
     p.col_set = times(rows.sets, p.row_set);
     p.depth_set = times(cols.sets, p.col_set);
     p.plane = times(axis[DEPTH].k, p.depth_set);
@@ -43,6 +54,7 @@ packing fc_lay_out(const layer *l, split rows, split cols, ptrdiff_t pitch, ptrd
     for (int a = DEPTH; a <= COLS; a++)
         odd |= (uintptr_t)axis[a].x_step;
     p.readable = odd % (uintptr_t)l->stored == 0;
+    p.turned = p.readable ? p.turned : 0;
     return p;
 }
 
@@ -138,7 +150,25 @@ fc_runs fc_plan_runs(const packing *p, fc_run *run, ptrdiff_t plane, const area 
                 }
             }
     }
-    return (fc_runs){.run = run, .count = at - run, .ts = p->pitch, .step = p->col_step, .half = l->g->halves};
+    fc_runs runs = {
+        .run = run, .count = at - run, .ts = p->pitch, .step = p->col_step, .half = l->g->halves, .turned = p->turned};
+    for (; run < at && runs.turned > 0; run++)
+        if (run->first == FC_NOWHERE || run->from > 0 || run->end < run->n)
+            runs.turned = 0;
+    return runs;
+}
+
+/* The runs of a channel whose taps are turned: those of the first set, in as many vectors as a row of outputs has. The last one comes
+ * first: what it overwrites behind a row is written once more. */
+static void pack_turn(const packing *p, char *to, const char *x, const fc_runs *r)
+{
+    const layer *l = p->l;
+    const ptrdiff_t of_depth = r->count / l->axis[DEPTH].k, line = p->cols.line;
+    for (const fc_run *first = r->run; first < r->run + r->count; first += of_depth)
+        for (const fc_run *run = first; run < first + of_depth / r->turned; run++)
+            for (ptrdiff_t j = (run->n - 1) / l->lanes * l->lanes; j >= 0; j -= l->lanes)
+                l->op->lanes_in(to + (run->to + j) * l->size, p->pitch, p->col_set, x + run->x + j * line * l->stored, line,
+                                run->xs, 1, run->rows, r->turned, min(l->lanes, run->n - j), r->half);
 }
 
 /* Elements of a run that the kernel left out: beyond the edge of x, or all of a channel that it cannot read; or pixels */
@@ -164,6 +194,10 @@ static void pack_border(const packing *p, char *to, const char *x, const fc_run 
 
 void fc_pack_channel(const packing *p, char *to, const char *x, const fc_runs *r)
 {
+    if (r->turned && !r->exact) {
+        pack_turn(p, to, x, r);
+        return;
+    }
     p->l->op->pack(to, x, r);
     if (p->readable && p->l->axis[COLS].boundary == FC_CONSTANT)
         return;
