@@ -125,6 +125,10 @@ void check_rooms(void)
         verdict((block != NULL) == fits ? "" : "memory of a size that does not fit, or none of one that does");
         fc_free(block);
     }
+    say_case("a size that wraps to 8 bytes");
+    void *wrapped = fc_alloc(SIZE_MAX / 8 + 2, 8);
+    verdict(wrapped ? "memory for it" : "");
+    fc_free(wrapped);
     say_case("sums of sizes");
     verdict(plus(most, 1) == most && plus(most, most) == most && plus(2, 3) == 5 ? "" : "wrong sum");
 #ifdef FASTCONV_CANARIES
