@@ -225,7 +225,7 @@ def colours() -> Calls:
 
 def layers_of_bytes() -> Calls:
     x, w = np.ones((1, 64, 56, 56), np.uint8), np.ones((64, 64, 3, 3), np.int8)
-    return {"QConv2d": partial(fastconv.nn.QConv2d(w, None, 1, 1), x)}
+    return {f"{g} groups": partial(fastconv.nn.QConv2d(w[:, : 64 // g], None, 1, 1, groups=g), x) for g in (1, 64)}
 
 
 def threads() -> Calls:

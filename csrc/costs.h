@@ -199,6 +199,8 @@ enum { PRODUCTS_CROSSED = 112, PRODUCTS_CROSSED_LEAST = 8192 };
  * of sums; columns, and outputs, of one */
 static const double DOTS_PACK = 12, DOTS_PRODUCT = 0.6;
 enum { DOTS_PACKED = 768 << 10, DOTS_SUMS = 64 << 10, DOTS_COLS = 1024, DOTS_OUTPUTS = 4096 };
+/* With a kernel for each channel (dots_lanes.c): Intel Xeon (AVX-512, AMX). Channels, at least; bytes of pixels, and columns of outputs, of a block, at most */
+enum { DOTS_LANES_LEAST = 8, DOTS_LANES_PIXELS = 256 << 10, DOTS_LANES_COLS = 128 };
 
 /* ---- threads (pool.c, corr.c and all drivers): CPU unknown */
 enum {

@@ -255,7 +255,7 @@ FC_API ptrdiff_t fc_bottleneck_learn(const fc_bottleneck *g, const char *const w
  *
  * Or both are FC_BF16, sums float32, and out is FC_BF16 or FC_F32, finished as those of fc_conv are, but for `add`. */
 typedef struct {
-    fc_conv layer; /* of FC_F32, forward; x strides in bytes; bias is int32, or float32; out is dense, channels second */
+    fc_conv layer; /* of FC_F32, forward; x strides in bytes; bias is int32, or float32; out is dense */
     int x_type, w_type, out_type;
     int32_t x_zero, y_zero;
     const int32_t *w_zero; /* none, one, or one for each kernel; */
@@ -268,6 +268,7 @@ FC_API int fc_dots_run(const fc_dots *g);
  * and a number of its form, which is another where another instruction set is in use: what is of another form is made again */
 FC_API ptrdiff_t fc_dots_learn(const fc_dots *g, char *to);
 FC_API int fc_dots_form(const fc_dots *g);
+FC_API int fc_dots_takes_last(const fc_dots *g); /* whether layer.last can be asked for */
 FC_API void fc_dots_native(int on); /* for tests: instructions that not all CPUs of an instruction set have (default on) */
 
 /* fold.c: the windows of x, images of so many channels, as columns:  out[image][channel][tap][output], beyond x lie zeros.

@@ -123,11 +123,15 @@ class DotsPlan(LayerPlan):
         activation: Activated | None,
         threads: int,
         names: tuple[str, str, str],
+        bias: NDArray[Any] | None = ...,
         x_zero: int = ...,
         y_zero: int = ...,
         w_zero: NDArray[np.int32] | None = ...,
         scale: NDArray[np.float32] | None = ...,
+        last: bool = ...,
     ) -> None: ...
+    @property
+    def last(self) -> bool: ...
     def learns(self) -> int: ...
     def learn(self, w: NDArray[Any]) -> NDArray[np.uint8]: ...
 

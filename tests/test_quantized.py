@@ -63,6 +63,10 @@ CASES = [
     (2, 3, 1, 8, 33, 7, 1, 1, 0, 1, "zeros"),
     (2, 1, 1, 6, 2, 9, 1, 2, 0, 1, "zeros"),
     (3, 1, 1, 2, 3, 5, 3, 1, 1, 1, "zeros"),
+    (2, 2, 21, 1, 1, 9, 3, 1, 1, 1, "zeros"),  # lanes: of one block that is not full,
+    (2, 1, 70, 1, 1, 7, 5, 2, 2, 1, "reflect"),  # of several,
+    (1, 1, 9, 1, 2, 300, 4, 1, 2, 3, "replicate"),  # rows that are cut,
+    (3, 1, 16, 1, 1, 4, 2, 1, 1, 1, "circular"),
 ]
 
 
@@ -96,6 +100,62 @@ def test_sums_become_bytes(isa, native, rng, dtype):
         assert result.dtype == dtype
         np.testing.assert_array_equal(result, np.clip(want, limits.min, limits.max).astype(dtype))
         np.testing.assert_array_equal(nn.QConv2d(w, None, 1, 1, **how)(x), result)
+
+
+@pytest.mark.parametrize("groups", [1, 40])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("scale", [None, 0.01])
+def test_out_and_again(isa, rng, groups, layout, batched, scale):
+    """Twice, as the second call takes a plan: into new arrays, into out, into one that shares memory with x."""
+    x, w = integers(rng, np.uint8, 2, 40, 6, 7), integers(rng, np.int8, 40, 40 // groups, 3, 3)
+    bias, how = rng.integers(-99, 99, 40).astype(np.int32), {"x_zero": 3, "scale": scale, "layout": layout}
+    want = expected(x, w, bias, 1, 1, groups=groups, x_zero=3)
+    want = want if scale is None else np.clip(np.rint(want.astype(np.float32) * np.float32(scale)), 0, 255)
+    if layout == "NHWC":
+        x, want = np.ascontiguousarray(np.moveaxis(x, 1, -1)), np.moveaxis(want, 1, -1)
+    x, want = (x, want) if batched else (x[0], want[0])
+    layer = nn.QConv2d(w, bias, 1, 1, groups=groups, **how)
+    for call in (lambda x, out: nn.qconv2d(x, w, bias, 1, 1, groups=groups, out=out, **how), layer):
+        for _ in range(2):
+            result = call(x, None)
+            np.testing.assert_array_equal(result, want)
+            assert result.flags.c_contiguous
+            out = np.zeros_like(result)
+            assert call(x, out) is out
+            np.testing.assert_array_equal(out, want)
+            apart = np.zeros((*want.shape[:-1], 2 * want.shape[-1]), result.dtype)[..., ::2]
+            assert call(x, apart) is apart
+            np.testing.assert_array_equal(apart, want)
+            if scale is not None:
+                same = x.copy()
+                np.testing.assert_array_equal(call(same, same), want)
+    with pytest.raises(ValueError, match="out has shape"):
+        layer(x, out[..., :2])
+    with pytest.raises(TypeError, match="out has dtype"):
+        layer(x, out.astype(np.int16))
+
+
+def test_what_a_call_is_remembered_by(rng):
+    """Not by values of x and w; by those of bias, zeros and scales; and sums are looked at where they might not fit."""
+    x, w = integers(rng, np.uint8, 1, 9, 5, 5), integers(rng, np.int8, 9, 1, 3, 3)
+    for _ in range(3):
+        x, w, bias = x[..., ::-1].copy(), w[::-1].copy(), rng.integers(-99, 99, 9).astype(np.int32)
+        zero = integers(rng, np.int8, 9).astype(np.int32)
+        want = expected(x, w, bias, groups=9, w_zero=zero)
+        np.testing.assert_array_equal(nn.qconv2d(x, w, bias, groups=9, w_zero=zero), want)
+        np.testing.assert_array_equal(nn.QConv2d(w, bias, groups=9, w_zero=zero)(x), want)
+    long, few, many = (
+        np.full((1, 40000), 255, np.uint8),
+        np.ones((1, 1, 40000), np.uint8),
+        np.full((1, 1, 40000), 255, np.uint8),
+    )
+    for _ in range(2):
+        assert nn.qconv1d(long, few).item() == 255 * 40000
+        with pytest.raises(OverflowError):
+            nn.qconv1d(long, many)
+    with pytest.raises(OverflowError):
+        nn.qconv2d(x, w, np.full(9, 2**31 - 1, np.int32), groups=9, w_zero=zero)
 
 
 def test_halves_are_rounded_to_even(isa, native):

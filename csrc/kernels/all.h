@@ -109,13 +109,13 @@ const fc_kernels FC_WITH(fc_kernels, FC_ISA) = {
            &FC_WITH(FC_ISA, ops_i16)},
     .dots =
         {
-            [FC_DOT_PAIR] = {FC_WITH(supported, FC_ISA), FC_JOIN(FC_ISA, gemm, pair)},
-            [FC_DOT_BF16] = {FC_WITH(supported, FC_ISA), FC_JOIN(FC_ISA, gemm, bf16)},
+            [FC_DOT_PAIR] = {FC_WITH(supported, FC_ISA), FC_JOIN(FC_ISA, gemm, pair), FC_JOIN(FC_ISA, dots_lanes, pair)},
+            [FC_DOT_BF16] = {FC_WITH(supported, FC_ISA), FC_JOIN(FC_ISA, gemm, bf16), NULL},
 #ifdef FC_QUAD_TARGET
-            [FC_DOT_QUAD] = {FC_WITH(quad_supported, FC_ISA), FC_JOIN(FC_ISA, gemm, quad)},
+            [FC_DOT_QUAD] = {FC_WITH(quad_supported, FC_ISA), FC_JOIN(FC_ISA, gemm, quad), FC_JOIN(FC_ISA, dots_lanes, quad)},
 #endif
 #ifdef FC_BDOT_TARGET
-            [FC_DOT_BDOT] = {FC_WITH(bdot_supported, FC_ISA), FC_JOIN(FC_ISA, gemm, bdot)},
+            [FC_DOT_BDOT] = {FC_WITH(bdot_supported, FC_ISA), FC_JOIN(FC_ISA, gemm, bdot), NULL},
 #endif
         },
 };

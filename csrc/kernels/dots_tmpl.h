@@ -53,6 +53,13 @@ FC_INLINE __attribute__((unused)) VT NAME(dot)(VT w, VT s)
 #define vdot_bdot(w, s, c) ((VT)FC_X86(dpbf16, ps)((VX)(c), (FC_WITH(FC_BRAINS, FC_VLEN))(w), (FC_WITH(FC_BRAINS, FC_VLEN))(s)))
 #endif
 
+#ifdef FC_INTEGER
+#define FC_IS_pair 0
+#define FC_IS_quad 1
+#define FC_IS_QUAD FC_WITH(FC_IS, FC_TYPE)
+#include "kernels/dots_lanes_tmpl.h"
+#undef FC_IS_QUAD
+#endif
 #include "kernels/gemm_tmpl.h"
 #undef FC_INTS
 #undef FC_TYPE

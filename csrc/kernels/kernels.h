@@ -25,7 +25,7 @@
 #define FC_SINGLE_OPS(X)                                                                    \
     X(winograd_rows) X(winograd_in) X(winograd_products) X(winograd_out) X(winograd_taps) \
     X(winograd_pixels) X(winograd_outputs) X(winograd_weights)                               \
-    X(pixels_down) X(pixels_across) X(weave) X(requantize)
+    X(pixels_down) X(pixels_across) X(weave) X(requantize) X(bytes_in) X(bytes_out) X(rescale)
 #define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread) X(match_join) X(magnitude)
 
 /* How elements are stored; arithmetic is done in the first five. Integers wrap. FC_F16 and FC_BF16 are of layers alone, which are
@@ -143,32 +143,7 @@ typedef struct {
 } fc_gemm;
 typedef void fc_gemm_fn(const fc_gemm *g);
 
-/* The same of elements of 32 bits that hold several numbers (dots_tmpl.h): four bytes, or two of 16 bits. Sums are int32, or float32. The
- * first of each that this CPU has is the fastest. Rows are fc->rows at most, vectors whole, and panels of one or of cols_of[rows]. */
-enum { FC_DOT_QUAD, FC_DOT_PAIR, FC_DOT_BDOT, FC_DOT_BF16, FC_DOTS };
-typedef struct {
-    int (*supported)(void); /* NULL: there is none */
-    fc_gemm_fn *gemm;
-} fc_dot_kernel;
-
-/* Such elements, n pixels of them (weave_tmpl.h):  number p of to[i] is that at from[p] + i * step bytes, p < parts, and the others
- * are 0. Bytes are combined with `flip`; and in pairs, `shift` is taken off. */
-typedef struct {
-    const char *from[4];
-    ptrdiff_t step;
-    int kind, parts; /* FC_DOT_QUAD ...  */
-    uint32_t flip, shift;
-} fc_weaving;
-typedef void fc_weave_fn(void *to, const fc_weaving *g, ptrdiff_t n);
-
-/* Sums of int32, as they are stored (weave_tmpl.h):  s[i] = from[i] + add - factor * of_x[i];  of FC_I32, to[i] = s[i]; of FC_U8 and FC_I8
- * s[i] * scale, to the nearest, half to even, + zero, and no more than the type holds. of_x: or NULL */
-typedef struct {
-    const void *of_x;
-    int32_t add, factor, zero;
-    float scale;
-} fc_requantizing;
-typedef void fc_requantize_fn(void *to, int stored, const void *from, ptrdiff_t n, const fc_requantizing *g);
+#include "kernels/dots.h"
 
 /* K2, inner products (dot_tmpl.h):  c[m * cs + at[n]] = first + sum_{p<depth} a[m * as + p] * b[n * bs + p], n < cols;
  * first and clamp like K1's. Every `part` products are summed apart, for which b begins b_part elements further on. */

@@ -44,6 +44,7 @@
 #include "kernels/put_tmpl.h"
 #include "kernels/pixels_tmpl.h"
 #include "kernels/weave_tmpl.h"
+#include "kernels/bytes_tmpl.h"
 #endif
 
 #define FC_ENTRY(kernel) .kernel = NAME(kernel),

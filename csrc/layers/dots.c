@@ -54,12 +54,26 @@ dots fc_dots_describe(const fc_dots *g)
 ptrdiff_t fc_dots_learn(const fc_dots *g, char *to)
 {
     const dots d = fc_dots_describe(g);
+    if (fc_dots_by_lanes(&d))
+        return fc_dots_lanes_learn(&d, to);
     if (to)
         fc_dots_arrange(&d, to);
     return fc_dots_weights(&d, NULL).bytes;
 }
 
-int fc_dots_form(const fc_dots *g) { return fc_dots_describe(g).kind; }
+int fc_dots_form(const fc_dots *g)
+{
+    const dots d = fc_dots_describe(g);
+    return fc_dots_by_lanes(&d) ? fc_dots_lanes_form(&d) : d.kind;
+}
+
+int fc_dots_takes_last(const fc_dots *g)
+{
+    fc_dots last = *g;
+    last.layer.last = 1;
+    const dots d = fc_dots_describe(&last);
+    return fc_dots_by_lanes(&d);
+}
 
 /* ---- plan ------------------------------------------------------------------------------------- */
 
@@ -279,6 +293,8 @@ int fc_dots_run(const fc_dots *g)
     dots_plan y = {.d = fc_dots_describe(g)};
     const layer *l = &y.d.l;
     const fc_axis *axis = l->axis;
+    if (fc_dots_by_lanes(&y.d))
+        return fc_dots_lanes_run(&y.d);
     y.p = dots_choose(&y.d);
     const area block = {0, y.p.rows.block, 0, y.p.cols.block};
     y.sums = round_up(dots_pitch(&y, &block) * block.rows, l->lanes);

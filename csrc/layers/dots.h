@@ -35,4 +35,10 @@ FC_API int32_t fc_dots_zero(const dots *d, ptrdiff_t kernel);
 /* dots_pack.c: channel c of a group's elements, as the runs say, from x of the group on */
 FC_API void fc_dots_pack(const dots *d, const packing *p, char *to, const char *x, ptrdiff_t c, const fc_runs *runs);
 
+/* dots_lanes.c: a channel a group, and many of these, computed otherwise. What fc_dots_learn, fc_dots_form and fc_dots_run do of such layers. */
+FC_API int fc_dots_by_lanes(const dots *d);
+FC_API int fc_dots_lanes_form(const dots *d);
+FC_API ptrdiff_t fc_dots_lanes_learn(const dots *d, char *to);
+FC_API int fc_dots_lanes_run(const dots *d);
+
 #endif

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.axes import Axis
 from fastconv.arguments.layer_geometry import Names, Options, layer_geometry
-from fastconv.arguments.layers import as_bias
-from fastconv.arguments.values import as_even_array, as_index, as_word, native_dtype
+from fastconv.arguments.layers import as_bias, delivered
+from fastconv.arguments.values import as_even_array, as_index, as_out, as_word, native_dtype
 
 BYTES = ("uint8", "int8")
 OVERFLOWS = ("raise", "wrap")
@@ -41,11 +41,18 @@ class QuantizedLayer(NamedTuple):
     shape: tuple[int, ...]  # of the result: (images, kernels, ...)
     batched: bool
     channels_last: bool
+    out: NDArray[Any] | None
+    depends: bool  # on values of the weights, whether sums fit
 
     def deliver(self, result: NDArray[Any]) -> NDArray[Any]:
-        """A result of (images, kernels, ...) with the user's axes."""
-        result = np.ascontiguousarray(np.moveaxis(result, 1, -1)) if self.channels_last else result
-        return result if self.batched else result[0]
+        """A result of (images, kernels, ...) with the user's axes, in `out` when there is one."""
+        return delivered(as_users(result, self.channels_last, self.batched), self.how.dtype, self.out)
+
+
+def as_users(result: NDArray[Any], moves: bool, batched: bool) -> NDArray[Any]:
+    """A result with the user's axes. moves: kernels go from the second axis to the last."""
+    result = np.moveaxis(result, 1, -1) if moves else result
+    return result if batched else result[0]
 
 
 def quantized_arguments(
@@ -70,9 +77,12 @@ def quantized_arguments(
     xa, wa = as_bytes(x, names.x), as_bytes(w, names.w)
     g = layer_geometry(rank, xa.shape, wa.shape, options, names)
     ba = as_bias(as_int32(bias, "bias"), wa.shape[0], "kernel") if bias is not None else None
-    layer = QuantizedLayer(g.first(xa), wa, ba, g.axes, g.groups, how, g.y_shape, g.batched, g.channels_last)
+    out = as_out(options.out, g.asked(g.y_shape), how.dtype)
+    layer = QuantizedLayer(
+        g.first(xa), wa, ba, g.axes, g.groups, how, g.y_shape, g.batched, g.channels_last, out, False
+    )
     if as_word(overflow, OVERFLOWS, "overflow") == "raise":
-        _check_sums(layer)
+        layer = layer._replace(depends=_check_sums(layer))
     limits = np.iinfo(xa.dtype)
     if not limits.min <= how.x_zero <= limits.max:
         raise ValueError(f"x_zero must be a number that {xa.dtype} holds, the dtype of {names.x}; got {how.x_zero}")
@@ -152,11 +162,11 @@ def _each(array: NDArray[Any], kernels: int, name: str) -> NDArray[Any]:
     return np.ascontiguousarray(array.reshape(-1))
 
 
-def _check_sums(layer: QuantizedLayer) -> None:
-    """Raise if a sum might not fit: quickly, if none of so many could."""
+def _check_sums(layer: QuantizedLayer) -> bool:
+    """Raise if a sum might not fit: quickly, if none of so many could. Returns whether weights were looked at."""
     bias = 0 if layer.bias is None else int(np.abs(layer.bias.astype(np.int64)).max(initial=0))
     if math.prod(layer.w.shape[1:]) * 255 * 255 + bias <= LARGEST_SUM:
-        return
+        return False
     limits, zero, over_kernels = np.iinfo(layer.x.dtype), layer.how.w_zero, (-1, *(1,) * (layer.w.ndim - 1))
     w = layer.w.astype(np.int64) - (0 if zero is None else zero.reshape(over_kernels))
     largest = max(limits.max - layer.how.x_zero, layer.how.x_zero - limits.min)
@@ -168,3 +178,4 @@ def _check_sums(layer: QuantizedLayer) -> None:
             f"a sum of these weights might be as large as {worst}, which int32 does not hold; overflow='wrap' computes "
             "modulo 2**32"
         )
+    return True

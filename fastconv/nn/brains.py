@@ -51,8 +51,8 @@ def conv_brain(
     if method != "numpy" and _core is not None and not is_empty:
         seen, of_w = g.first(x).view(np.uint16), np.ascontiguousarray(weights).view(np.uint16)
         names = NAME, NAME, dtype.name
-        plan = _core.DotsPlan(seen, of_w, g.axes, g.groups, activation, threads, names)
-        plan((seen, of_w, first, None), result if dtype.name != NAME else result.view(np.uint16))
+        plan = _core.DotsPlan(seen, of_w, g.axes, g.groups, activation, threads, names, first)
+        plan((seen, of_w, None), result if dtype.name != NAME else result.view(np.uint16))
     if method == "numpy" or _core is None or is_empty or checking.get():
         wide = options._replace(dtype=None, out=None)
         same = layer_arguments(rank, x.astype(np.float32), weights.astype(np.float32), first, wide)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.layer_geometry import Names, Options
-from fastconv.arguments.layers import as_bias
+from fastconv.arguments.layers import as_bias, delivered
 from fastconv.arguments.quantized import (
     OVERFLOWS,
     Quantized,
@@ -18,12 +18,14 @@ from fastconv.arguments.quantized import (
     as_bytes,
     as_int32,
     as_quantized,
+    as_users,
     quantized_arguments,
 )
 from fastconv.arguments.values import as_word
-from fastconv.nn.functional import readable
+from fastconv.nn.functional import fillable, readable
 from fastconv.nn.module import Module
 from fastconv.nn.modules import SAVED, as_asked
+from fastconv.plans import Answer, planned
 from fastconv.reference import quantized as exact
 from fastconv.runtime import _core, check_result, checking, thread_count
 from fastconv.typing import IntOrTuple, Layout, Layout1d, Layout2d, Layout3d, Padding, PaddingMode
@@ -31,10 +33,11 @@ from fastconv.typing import IntOrTuple, Layout, Layout1d, Layout2d, Layout3d, Pa
 __all__ = ["QConv1d", "QConv2d", "QConv3d", "qconv1d", "qconv2d", "qconv3d"]
 
 METHODS = ("auto", "numpy")
-MOST_PLANS = 16  # that a layer remembers
+MOST_LEARNT = 32  # dtypes and shapes of x, and instruction sets, that a layer arranges its weights for
 NAMES = Names("x", "weight")
 
 
+@planned(x="data", w="data", bias="taps", out="out")
 def qconv1d(
     x: ArrayLike,
     w: ArrayLike,
@@ -51,10 +54,11 @@ def qconv1d(
     y_zero: int = 0,
     layout: Layout1d | None = None,
     dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
     overflow: str = "raise",
     method: str = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """A 1-D convolution layer of bytes: `qconv2d` with one axis.
 
     Arguments mean what they do there.
@@ -70,6 +74,7 @@ def qconv1d(
     w_zero : int or array_like of integers, shape (K,), optional
     scale : float or array_like of floats, shape (K,), optional
     dtype : dtype, optional
+    out : ndarray, optional
     overflow : {"raise", "wrap"}
     method : {"auto", "numpy"}
     threads : int, optional
@@ -82,10 +87,11 @@ def qconv1d(
     array([[  1, 198]], dtype=int32)
     """
     how = x_zero, w_zero, scale, y_zero, dtype
-    options = Options(stride, padding, dilation, groups, padding_mode, None, layout)
+    options = Options(stride, padding, dilation, groups, padding_mode, None, layout, None, out)
     return _computed(1, x, w, bias, options, how, overflow, method, threads)
 
 
+@planned(x="data", w="data", bias="taps", out="out")
 def qconv2d(
     x: ArrayLike,
     w: ArrayLike,
@@ -102,10 +108,11 @@ def qconv2d(
     y_zero: int = 0,
     layout: Layout2d | None = None,
     dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
     overflow: str = "raise",
     method: str = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """A 2-D convolution layer of bytes, which stand for numbers: ``(byte - zero) * step``.
 
     The sums are exact, on every instruction set: ``s = sum (x - x_zero) (w - w_zero) + bias``. They are the result, of
@@ -129,6 +136,8 @@ def qconv2d(
         What stands for zero in the result.
     dtype : dtype, optional
         Of the result: uint8, or int8, if there is a scale.
+    out : ndarray, optional
+        Where the result goes: of its shape and dtype.
     overflow : {"raise", "wrap"}
         What becomes of sums that int32 may not hold, which takes some 33 000 taps: an error, or they are computed
         modulo 2**32.
@@ -165,10 +174,11 @@ def qconv2d(
             [82, 82]]], dtype=uint8)
     """
     how = x_zero, w_zero, scale, y_zero, dtype
-    options = Options(stride, padding, dilation, groups, padding_mode, None, layout)
+    options = Options(stride, padding, dilation, groups, padding_mode, None, layout, None, out)
     return _computed(2, x, w, bias, options, how, overflow, method, threads)
 
 
+@planned(x="data", w="data", bias="taps", out="out")
 def qconv3d(
     x: ArrayLike,
     w: ArrayLike,
@@ -185,10 +195,11 @@ def qconv3d(
     y_zero: int = 0,
     layout: Layout3d | None = None,
     dtype: DTypeLike | None = None,
+    out: NDArray[Any] | None = None,
     overflow: str = "raise",
     method: str = "auto",
     threads: int | None = None,
-) -> NDArray[Any]:
+) -> Any:
     """A 3-D convolution layer of bytes: `qconv2d` with three axes.
 
     Arguments mean what they do there.
@@ -204,6 +215,7 @@ def qconv3d(
     w_zero : int or array_like of integers, shape (K,), optional
     scale : float or array_like of floats, shape (K,), optional
     dtype : dtype, optional
+    out : ndarray, optional
     overflow : {"raise", "wrap"}
     method : {"auto", "numpy"}
     threads : int, optional
@@ -216,7 +228,7 @@ def qconv3d(
     array([[[[8]]]], dtype=int32)
     """
     how = x_zero, w_zero, scale, y_zero, dtype
-    options = Options(stride, padding, dilation, groups, padding_mode, None, layout)
+    options = Options(stride, padding, dilation, groups, padding_mode, None, layout, None, out)
     return _computed(3, x, w, bias, options, how, overflow, method, threads)
 
 
@@ -233,15 +245,20 @@ def _computed(
     overflow: str,
     method: str,
     threads: int | None,
-) -> NDArray[Any]:
+) -> Any:
     as_word(method, METHODS, "method")
     count = 0 if threads is None else thread_count(threads, "threads")
     wa = as_bytes(w, "w")
     asked = as_quantized(wa.shape[0] if wa.ndim else 0, wa.dtype, *how)
     layer = quantized_arguments(rank, x, wa, bias, options, asked, overflow)
-    if method == "numpy" or _core is None or 0 in layer.shape or 0 in layer.x.shape:
+    if method == "numpy" or is_empty(layer):
         return layer.deliver(exact.quantized(layer))
-    return _carried_out(plan_of(layer, count), layer, None, f"nn.qconv{rank}d")
+    return _carried_out(plan_of(layer, count), layer, None, (x, w, None), f"nn.qconv{rank}d")
+
+
+def is_empty(layer: QuantizedLayer) -> bool:
+    """Whether there is nothing to compute, or nothing that computes it."""
+    return _core is None or 0 in layer.shape or 0 in layer.x.shape
 
 
 def plan_of(layer: QuantizedLayer, threads: int) -> Any:
@@ -249,17 +266,54 @@ def plan_of(layer: QuantizedLayer, threads: int) -> Any:
     assert _core is not None
     how, w = layer.how, layer.w
     names = layer.x.dtype.name, w.dtype.name, how.dtype.name
+    zeros = how.x_zero, how.y_zero, how.w_zero
     return _core.DotsPlan(
-        layer.x, w, layer.axes, layer.groups, None, threads, names, how.x_zero, how.y_zero, how.w_zero, how.scale
+        layer.x, w, layer.axes, layer.groups, None, threads, names, layer.bias, *zeros, how.scale, layer.channels_last
     )
 
 
-def _carried_out(plan: Any, layer: QuantizedLayer, learnt: NDArray[Any] | None, what: str) -> NDArray[Any]:
-    result = np.empty(layer.shape, layer.how.dtype)
-    plan((layer.x, readable(layer.w), layer.bias, learnt), result)
+def _carried_out(
+    plan: Any, layer: QuantizedLayer, learnt: NDArray[Any] | None, asked: tuple[Any, ...], what: str
+) -> Answer:
+    """The result, and the plan if it serves calls with arrays like those asked."""
+    shape, dtype, moves, out = layer.shape, layer.how.dtype, layer.channels_last and not plan.last, layer.out
+    shape = (shape[0], *shape[2:], shape[1]) if plan.last else shape
+    fills = out is not None and not moves and fillable(out, dtype, (layer.x, layer.w))
+    made = out.reshape(shape) if fills and out is not None else np.empty(shape, dtype)
+    arrays = layer.x, readable(layer.w), learnt
+    plan(arrays, made)
+    known = plan.serve(asked, arrays, made) if (fills or out is None) and not layer.depends else None
     if checking.get():
-        check_result(result, exact.quantized(layer), np.zeros(layer.shape), what)
-    return layer.deliver(result)
+        check_result(
+            np.moveaxis(made, -1, 1) if plan.last else made, exact.quantized(layer), np.zeros(layer.shape), what
+        )
+        known = None
+    result = delivered(as_users(made, moves, layer.batched), dtype, out)
+    if known and out is None and result is not made:
+        batched = layer.batched
+        known.then(lambda made: delivered(as_users(made, moves, batched), dtype, None))
+    return Answer(result, known)
+
+
+@planned(x="data", weight="data", learnt="data", bias="taps", out="out")
+def output(
+    rank: int,
+    x: ArrayLike,
+    weight: NDArray[Any],
+    learnt: NDArray[Any] | None,
+    bias: NDArray[Any] | None,
+    out: NDArray[Any] | None,
+    options: tuple[Any, ...],
+    how: tuple[Any, ...],
+    engine: tuple[str, int],
+) -> Any:
+    """What a layer gives for x. learnt: what it made of its weights. options: as in Options. how: as in Quantized."""
+    overflow, threads = engine
+    asked = Options(*options, None, out)
+    layer = quantized_arguments(rank, x, weight, bias, asked, Quantized(*how), overflow, NAMES)
+    if is_empty(layer):
+        return layer.deliver(exact.quantized(layer))
+    return _carried_out(plan_of(layer, threads), layer, learnt, (x, weight, learnt), f"nn.QConv{rank}d")
 
 
 class _QConv(Module):
@@ -296,23 +350,35 @@ class _QConv(Module):
         self.bias = None if bias is None else as_bias(as_int32(bias, "bias"), w.shape[0], "kernel")
         self.layout = layout
         self.weight.flags.writeable = False  # what is made of them is kept
-        self._plans: dict[Any, tuple[Any, NDArray[Any], Any]] = {}
+        self._words = tuple(getattr(self._asked, name) for name in SAVED)
+        self._learnt: dict[Any, NDArray[Any]] = {}
 
-    def __call__(self, x: ArrayLike) -> NDArray[Any]:
+    def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The layer's output for x."""
-        named = quantized_arguments(self.rank, x, self.weight, self.bias, self._asked, self._how, self._overflow, NAMES)
-        if _core is None or 0 in named.shape or 0 in named.x.shape:
-            return named.deliver(exact.quantized(named))
-        key = named.x.dtype, named.x.shape, named.x.strides, _core.table()["isa"]
-        known = self._plans.get(key)
-        if known is None:
-            if len(self._plans) >= MOST_PLANS:
-                self._plans.clear()
+        engine = self._overflow, self._threads
+        learnt, how = self._learn(as_bytes(x, "x")), tuple(self._how)
+        y: NDArray[Any] = output(self.rank, x, self.weight, learnt, self.bias, out, self._words, how, engine)
+        return y
+
+    def _learn(self, x: NDArray[Any]) -> NDArray[Any] | None:
+        """The weights as this instruction set multiplies them by arrays like x; None: it does not."""
+        if _core is None or 0 in x.shape:
+            return None
+        key = x.dtype, x.shape, _core.table()["isa"]
+        learnt = self._learnt.get(key)
+        if learnt is None:
+            named = quantized_arguments(
+                self.rank, x, self.weight, self.bias, self._asked, self._how, self._overflow, NAMES
+            )
+            if is_empty(named):
+                return None
             plan = plan_of(named, self._threads)
-            form = named.x.dtype, plan.learns()
-            learnt = next((w for p, w, f in list(self._plans.values()) if f == form), None)
-            known = self._plans[key] = plan, plan.learn(self.weight) if learnt is None else learnt, form
-        return _carried_out(known[0], named, known[1], f"nn.{type(self).__name__}")
+            form = x.dtype, plan.learns()
+            if len(self._learnt) >= MOST_LEARNT:
+                self._learnt.clear()
+            learnt = self._learnt.get(form)
+            learnt = self._learnt[key] = self._learnt[form] = plan.learn(self.weight) if learnt is None else learnt
+        return learnt
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """The arrays that the layer has: weight, and bias, w_zero and scale if there are any. No copies."""
@@ -325,7 +391,7 @@ class _QConv(Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is made again of the weights."""
-        return self.__dict__ | {"_plans": {}}
+        return self.__dict__ | {"_learnt": {}}
 
     def _options(self) -> dict[str, Any]:
         options = {name: getattr(self._asked, name) for name in SAVED if name != "activation"}

@@ -64,6 +64,75 @@ void check_requantize(fc_requantize_fn *requantize)
     }
 }
 
+/* Planes of bytes to pixels in any order, amid poison */
+void check_bytes_in(fc_bytes_in_fn *bytes_in)
+{
+    const ptrdiff_t all = table->vector_bytes;
+    for (int trial = 0; trial < 60; trial++) {
+        const ptrdiff_t n = 15 + up_to(40), apart = n + up_to(20) - 1, step = trial % 2 ? 1 : n - 1;
+        ptrdiff_t at[64];
+        fc_turning g = {.at = at, .apart = apart, .count = up_to(all), .n = n, .flip = up_to(2) == 1 ? 128 : 0};
+        char *from = place(0, (g.count - 1) * apart + n);
+        EACH(i, n) at[i] = i * step % n * all;
+        EACH(i, (g.count - 1) * apart + n) from[i] = (char)random64();
+        g.from = from, g.to = place(2, n * all);
+        bytes_in(&g);
+        const char *wrong = "";
+        EACH(i, n) EACH(p, g.count) if (g.to[at[i] + p] != (char)(from[p * apart + i] ^ (char)g.flip)) wrong = "a byte is wrong";
+        memset(g.to, POISON, (size_t)(n * all));
+        EACH(byte, AREA) if ((unsigned char)areas[2][byte] != POISON) wrong = "wrote outside out";
+        say_case("%td planes of %td bytes, %td apart", g.count, n, apart);
+        verdict(wrong);
+    }
+}
+
+void check_bytes_out(fc_bytes_out_fn *bytes_out)
+{
+    const ptrdiff_t all = table->vector_bytes;
+    for (int trial = 0; trial < 60; trial++) {
+        const ptrdiff_t n = 15 + up_to(40), apart = n + up_to(20) - 1;
+        fc_turning g = {.apart = apart, .count = up_to(all), .n = n};
+        char *from = place(0, n * all);
+        EACH(i, n * all) from[i] = (char)random64();
+        g.from = from, g.to = place(2, (g.count - 1) * apart + n);
+        bytes_out(&g);
+        const char *wrong = "";
+        EACH(i, n) EACH(p, g.count) {
+            if (g.to[p * apart + i] != from[i * all + p])
+                wrong = "a byte is wrong";
+            memset(g.to + p * apart + i, POISON, 1);
+        }
+        EACH(byte, AREA) if ((unsigned char)areas[2][byte] != POISON) wrong = "wrote outside out";
+        say_case("%td planes of %td bytes, %td apart", g.count, n, apart);
+        verdict(wrong);
+    }
+}
+
+void check_rescale(fc_rescale_fn *rescale)
+{
+    const ptrdiff_t all = table->vector_bytes;
+    for (int trial = 0; trial < 100; trial++) {
+        const int stored = trial % 2 ? FC_U8 : FC_I8, least = stored == FC_I8 ? -128 : 0;
+        const ptrdiff_t n = up_to(20), count = trial % 3 ? up_to(all) : all, step = count + up_to(9) - 1;
+        char *sums = place(0, 4 * n * all), *scale = place(1, 4 * all), *to = place(2, (n - 1) * step + count);
+        EACH(i, n * all) put(sums + 4 * i, up_to(9) == 1 ? 2e9 * (double)(up_to(3) - 2) : (double)up_to(4000) - 2000, FC_I32);
+        EACH(i, all) put(scale + 4 * i, up_to(9) == 1 ? 1e30 : (double)up_to(16) / 64, FC_F32);
+        const fc_rescaling g = {scale, stored, least + (int)up_to(256) - 1, count, step};
+        rescale(to, sums, n, &g);
+        const char *wrong = "";
+        EACH(p, n) EACH(c, count) {
+            const ptrdiff_t lane = fc_lane_of(c, all);
+            const float scaled = (float)get(sums + 4 * (p * all + lane), FC_I32) * (float)get(scale + 4 * lane, FC_F32);
+            if (get(to + p * step + c, stored) != fmin(fmax(nearbyint((double)scaled) + g.zero, least), least + 255))
+                wrong = "a result is wrong";
+            memset(to + p * step + c, POISON, 1);
+        }
+        EACH(byte, AREA) if ((unsigned char)areas[2][byte] != POISON) wrong = "wrote outside out";
+        say_case("type %d, %td pixels, %td planes", stored, n, count);
+        verdict(wrong);
+    }
+}
+
 /* An element of whichever type x is: bfloat16 holds these small integers */
 static double number_at(const char *p, int stored)
 {
@@ -108,6 +177,8 @@ void check_dots(void)
         fc_conv *g = &d.layer;
         *g = (fc_conv){.type = FC_F32, .images = up_to(2), .groups = up_to(3) == 1 ? up_to(4) : 1, .channels = up_to(9),
                        .kernels = up_to(20), .threads = (int)up_to(3)};
+        if (!brain && trial % 4 == 0)
+            g->groups = 7 + up_to(60), g->channels = 1, g->kernels = up_to(2);
         EACH(a, 3) g->axis[a] = random_axis(a == 0 ? (trial % 5 ? 1 : 3) : a == 1 ? 9 : 30);
         const fc_axis *z = &g->axis[0], *r = &g->axis[1], *s = &g->axis[2];
         const ptrdiff_t c_all = g->groups * g->channels, k_all = g->groups * g->kernels, taps = z->k * r->k * s->k;
@@ -115,7 +186,7 @@ void check_dots(void)
         if (x_count * bytes > AREA / 2 || g->images * k_all * volume * 4 > AREA / 2 || k_all * g->channels * taps * bytes > AREA / 2)
             continue;
         char *px = place(0, x_count * bytes), *pw = place(1, k_all * g->channels * taps * bytes), *pb = place(3, 4 * k_all);
-        int32_t zero[80];
+        int32_t zero[160];
         EACH(i, x_count) put_number(px + i * bytes, x_type, (double)up_to(120) - (x_type == FC_U8 ? 1 : 60));
         EACH(i, k_all * g->channels * taps) put_number(pw + i * bytes, w_type, (double)up_to(120) - (w_type == FC_U8 ? 1 : 60));
         EACH(i, k_all) put(pb + 4 * i, (double)up_to(99), d.out_type), zero[i] = brain ? 0 : (int32_t)up_to(100);
@@ -125,6 +196,7 @@ void check_dots(void)
         g->x = px, g->w = pw, g->bias = trial % 5 ? pb : NULL;
         g->out = place(2, g->images * k_all * volume * 4);
         fc_dots_native(trial % 7 < 4);
+        g->last = trial % 3 && fc_dots_takes_last(&d);
         say_case("trial %d: types %d %d, images %td, groups %td, %td -> %td, zeros %td", trial, x_type, w_type, g->images, g->groups,
                  g->channels, g->kernels, d.w_zeros);
         EACH(a, 3) say_more("; x %td, k %td, out %td, stride %td, dilation %td, lead %td, boundary %d", g->axis[a].n, g->axis[a].k,
@@ -144,7 +216,7 @@ void check_dots(void)
                 const double w = number_at(pw + ((m * g->channels + c) * taps + t) * bytes, w_type);
                 sum += outside ? 0 : (number_at(px + at * bytes, x_type) - d.x_zero) * (w - (d.w_zeros ? zero[d.w_zeros == 1 ? 0 : m] : 0));
             }
-            char *result = g->out + ((image * k_all + m) * volume + q) * 4;
+            char *result = g->out + (g->last ? (image * volume + q) * k_all + m : (image * k_all + m) * volume + q) * 4;
             if (!*wrong && get(result, d.out_type) != sum)
                 wrong = "a result is wrong";
             memset(result, POISON, 4);
