@@ -15,6 +15,7 @@ from fastconv import _core, reference
 from fastconv.arguments.matching import MEASURES, PAD_MODES, matching_arguments
 from fastconv.feature import match_template
 from fastconv.plans import Answer
+from fastconv.runtime import check_result
 
 measures = pytest.mark.parametrize("method", MEASURES)
 floats = pytest.mark.parametrize("dtype", cases.FLOATS)
@@ -48,6 +49,21 @@ def check(*arguments, **options):
         finite = result[~np.isnan(result)]
         assert (abs(finite) <= 1).all()
     return result
+
+
+def on_each_isa(*arguments, **options):
+    """What `check` returns, of each instruction set and while it is in use. The reference, which takes long, computes
+    once."""
+    expected = reference.match_template(*arguments, **options)
+    bound = reference.match_error_bound(matching_arguments(*arguments, **options))
+    assert fastconv.isas()
+    for isa in fastconv.isas():
+        with fastconv.use_isa(isa):
+            result = match_template(*arguments, **options)
+            check_result(result, expected, bound, isa)
+            if options.get("method", MEASURES[0]) in NORMED:
+                assert (abs(result[~np.isnan(result)]) <= 1).all()
+            yield result
 
 
 def textured(rng, shape, dtype="float64", offset=0.0, contrast=1.0):
@@ -89,10 +105,11 @@ def test_masks_by_hand():
 @measures
 @shapes
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
-def test_reference(isa, rng, image, template, dtype, method):
+def test_reference(rng, image, template, dtype, method):
     high = 250 if dtype == "uint8" else 1
     x, t = textured(rng, image, dtype, contrast=high), textured(rng, template, dtype, contrast=high)
-    assert check(x, t, method=method).dtype == (np.float64 if dtype == "uint8" else dtype)
+    for y in on_each_isa(x, t, method=method):
+        assert y.dtype == (np.float64 if dtype == "uint8" else dtype)
 
 
 @shapes
@@ -267,17 +284,16 @@ def test_channels_by_hand():
 @measures
 @pictures
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
-def test_channels(isa, rng, image, template, dtype, method):
+def test_channels(rng, image, template, dtype, method):
     x, t = in_colours(rng, image, dtype), in_colours(rng, template, dtype)
+    planes = np.moveaxis(x, 2, 0).copy(), np.moveaxis(t, 2, 0).copy()
     mask = rng.random(template)
     mask[..., 0] = mask[..., -1] if template[-1] == 1 else 0  # a channel that does not count
     for options in ({}, {"pad_input": True, "mode": "wrap"}, {"mask": mask > 0.3}, {"mask": mask}):
-        y = check(x, t, method=method, axes=(0, 1), **options)
-        assert y.shape == (image[:2] if "mode" in options else tuple(np.subtract(image, template)[:2] + 1))
-        if "mask" in options:
-            options = {"mask": np.moveaxis(options["mask"], 2, 0)}
-        planes = np.moveaxis(x, 2, 0).copy(), np.moveaxis(t, 2, 0).copy()
-        cases.assert_same_bits(match_template(*planes, method=method, axes=(1, 2), **options), y)
+        of_planes = options | ({"mask": np.moveaxis(options["mask"], 2, 0)} if "mask" in options else {})
+        for y in on_each_isa(x, t, method=method, axes=(0, 1), **options):
+            assert y.shape == (image[:2] if "mode" in options else tuple(np.subtract(image, template)[:2] + 1))
+            cases.assert_same_bits(match_template(*planes, method=method, axes=(1, 2), **of_planes), y)
 
 
 @pictures

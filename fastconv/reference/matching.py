@@ -34,7 +34,7 @@ def match(m: Matching) -> NDArray[Any]:
     result = np.empty(m.shape, np.float64)
     with np.errstate(all="ignore"):
         for row, windows in _rows_of_windows(m):
-            result[row] = _scores(m, windows)
+            result[row] = _scores(m, *_vectors(m, windows))
     return m.delivered(result)
 
 
@@ -68,9 +68,8 @@ def _scales(m: Matching, windows: NDArray[np.float64]) -> tuple[float, float]:
     return _about_one(m.template), _about_one(windows)
 
 
-def _scores(m: Matching, windows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The formulas of `fastconv.feature.match_template` for windows (n, pixels)."""
-    T, X, missing = _vectors(m, windows)
+def _scores(m: Matching, T: NDArray[Any], X: NDArray[Any], missing: NDArray[Any]) -> NDArray[np.float64]:
+    """The formulas of `fastconv.feature.match_template` for what `_vectors` makes of windows."""
     scores = ((T - X) ** 2).sum(1) if m.measure.startswith("sqdiff") else (T * X).sum(1)
     if m.is_normed:
         norms = np.sqrt((T**2).sum()) * np.sqrt((X**2).sum(1))
@@ -150,7 +149,7 @@ def match_error_bound(m: Matching) -> NDArray[np.float64]:
                 most_of = np.abs(counted).max() * of_template + np.abs(values).max() * of_windows
                 error += 16 * wide * n * V * most_of**2
             error += (4 * heaviest * np.abs(T).sum() + 2 * n) * float(np.finfo(np.float64).smallest_subnormal)
-            scores = np.abs(_scores(m, windows))
+            scores = np.abs(_scores(m, T, X, missing))
             if m.is_normed:
                 q = np.minimum(R * np.sqrt(V) / i, most)
                 q = np.where(np.isnan(q), most, q)
