@@ -38,11 +38,11 @@ static double blocks_cycles_of_rows(const layer *l, const layout *y, ptrdiff_t t
     return packs + (double)l->taps * (products * (double)l->kernels * fma + CYCLES_GATHER * (double)(runs * dots));
 }
 
-/* Bytes of a packed plane: of so many parts that a channel, which may have several, is among them as a whole */
+/* Bytes of a packed plane: of a few parts, or of a channel that is more than one */
 static ptrdiff_t blocks_bytes(const layer *l, const layout *y)
 {
     const ptrdiff_t set = round_up(y->rows.count * y->pitch, l->lanes);
-    const ptrdiff_t channels = max(PRODUCTS_FEW_PARTS * y->part / l->most_taps, y->part_channels);
+    const ptrdiff_t channels = l->most_taps > PRODUCTS_PART ? 1 : PRODUCTS_FEW_PARTS * y->part_channels;
     return min(channels, l->channels) * l->axis[DEPTH].k * y->rows.sets * y->cols.sets * set * l->size;
 }
 
