@@ -95,6 +95,7 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "patches": ((1, 3, 16, 16), (7, 3, 4, 4), {"stride": 4}),
     "wide patches": ((2, 3, 20, 125), (7, 3, 6, 5), {"stride": (6, 5)}),
     "patches that overlap": ((1, 2, 21, 127), (5, 2, 7, 7), {"stride": 5}),
+    "patches of several parts": ((1, 2, 119, 119), (17, 2, 17, 17), {"stride": 17}),
     "stride beyond the kernel": ((1, 3, 17, 16), (7, 3, 2, 2), {"stride": (3, 5)}),
     "dilated": ((1, 4, 15, 14), (5, 4, 3, 3), {"dilation": (2, 3), "padding": (2, 1)}),
     "dilated into wide padding": ((2, 40, 17, 30), (48, 40, 3, 3), {"dilation": (9, 12), "padding": (9, 12)}),

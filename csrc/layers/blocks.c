@@ -14,8 +14,7 @@ static const double NO_FIT = 1e100; /* cycles, for every byte of a block that do
 /* For a quarter of a vector they are faster, where weights lie as the taps do: not in a zone. */
 ptrdiff_t fc_dots_of(const layer *l, const layout *y, ptrdiff_t length)
 {
-    int pays = !l->g->gradient && l->w_channel == l->taps && l->kernels >= PRODUCTS_DOT_ROWS && y->part >= 2 * l->lanes &&
-               l->taps <= LONGEST_PART;
+    int pays = !l->g->gradient && l->w_channel == l->taps && l->kernels >= PRODUCTS_DOT_ROWS && y->part >= 2 * l->lanes;
     ptrdiff_t left = length % l->lanes;
     return pays && left <= l->lanes / 4 ? left : 0;
 }
