@@ -97,6 +97,8 @@ class BuildFilesAtOnce(build_ext):
 
         self.compiler.compile = compile_each
         super().build_extensions()
+        for library in Path(self.build_lib).rglob("*.lib"):  # by which others would link to it, on Windows
+            library.unlink()
 
 
 setup(

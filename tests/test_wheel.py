@@ -16,6 +16,7 @@ import pytest
 from fastconv import _core
 
 ROOT = Path(__file__).parents[1]
+LOADERS = {"ld-linux-x86-64", "ld-linux-aarch64"}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,15 @@ def dynamic():
 def test_libraries_are_those_of_every_system(dynamic):
     """Nor does it look for them where the Python that built it has its own."""
     needed = {name.partition(".so")[0] for name in re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic)}
-    assert needed <= {"libm", "libc", "libpthread", "libc.musl-x86_64", "libc.musl-aarch64", "ld-linux-x86-64"}
+    assert needed <= {
+        "libm",
+        "libc",
+        "libpthread",
+        "libc.musl-x86_64",
+        "libc.musl-aarch64",
+        "ld-linux-x86-64",
+        "ld-linux-aarch64",
+    }
     assert not re.findall(r"R(?:UN)?PATH", dynamic)
 
 
