@@ -71,6 +71,13 @@ def mutants(*, arguments: tuple[str, ...]) -> None:
 
 @click.command(context_settings=anything)
 @click.argument("arguments", nargs=-1)
+def coverage(*, arguments: tuple[str, ...]) -> None:
+    """Which lines and branches of csrc/ the quick tests reach: spin coverage c nn pooling"""
+    python("tests/covered.py", *arguments)
+
+
+@click.command(context_settings=anything)
+@click.argument("arguments", nargs=-1)
 def interrupts(*, arguments: tuple[str, ...]) -> None:
     """How long after a signal each operation ends: spin interrupts winograd --threads 2"""
     python("tests/interrupts.py", *arguments)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which lines and branches of csrc/ the quick tests reach.
+
+    python tests/covered.py                     # all quick tests; minutes
+    python tests/covered.py c nn pooling        # the checks of the C core, and these files
+    python tests/covered.py --only layers/      # tables and lines of these files alone
+    python tests/covered.py --report            # of what ran before
+
+A copy of the checkout, in `build/covered`, is built as that of `mutants.py` is, for the least instruction set, with
+gcov's counters. Kernels are templates, so that what is reached of them on one set is reached on all; what only others
+compile (`#if`) does not count. A line counts once, however many kernels are made of it. What a process did that was
+killed, as tests of crashes and forks do, is not seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from itertools import groupby
+from pathlib import Path
+
+import mutants
+
+mutants.COPY = mutants.ROOT / "build" / "covered"
+# The counts of several threads are added up.
+os.environ["CC"] = os.environ.get("CC", "cc") + " --coverage -fprofile-update=atomic"
+
+
+def reached() -> dict[str, dict[int, tuple[bool, list[bool]]]]:
+    """By file and line: whether it ran, and which of its branches were taken; of all objects together."""
+    found: dict[str, dict[int, tuple[bool, list[bool]]]] = defaultdict(dict)
+    for counts in sorted((mutants.COPY / "o" / "csrc").rglob("*.gcno")):
+        command = ["gcov", "--json-format", "--stdout", "--branch-probabilities", str(counts)]
+        told = subprocess.run(command, capture_output=True, check=True, cwd=counts.parent).stdout
+        for source in json.loads(told)["files"]:
+            path = Path(os.path.normpath(source["file"]))
+            if mutants.COPY / "csrc" not in path.parents:
+                continue
+            lines = found[str(path.relative_to(mutants.COPY))]
+            for line in source["lines"]:
+                ran, taken = lines.get(line["line_number"], (False, []))
+                now = [branch["count"] > 0 for branch in line["branches"]]
+                both = [any(pair) for pair in zip(taken, now, strict=False)]
+                rest = max(taken, now, key=len)[len(both) :]
+                lines[line["line_number"]] = (ran or line["count"] > 0, both + rest)
+    return found
+
+
+def ranges(numbers: list[int]) -> str:
+    """As 3, 5-7"""
+    runs = [[n for _, n in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
+    return ", ".join(f"{run[0]}" if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def table(only: list[str]) -> None:
+    print(f"{'file':44} {'lines':>6} {'reached':>8} {'branches':>9} {'taken':>7}")
+    missed, all_lines, all_branches = [], [], []
+    for name, lines in sorted(reached().items()):
+        if only and not any(word in name for word in only):
+            continue
+        ran = [was for was, _ in lines.values()]
+        taken = [was for _, branches in lines.values() for was in branches]
+        all_lines += ran
+        all_branches += taken
+        print(f"{name:44} {len(ran):6} {share(ran):>8} {len(taken):9} {share(taken):>7}")
+        never = ranges(sorted(n for n, (was, _) in lines.items() if not was))
+        missed += [f"{name}: {never}"] if never else []
+    print(f"{'all':44} {len(all_lines):6} {share(all_lines):>8} {len(all_branches):9} {share(all_branches):>7}")
+    print("\nnot reached:", *missed, sep="\n")
+
+
+def share(which: list[bool]) -> str:
+    return f"{100 * sum(which) / len(which):.1f} %" if which else ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("tests", nargs="*", help='files without test_; "c": the checks of the C core; default: all')
+    parser.add_argument("--only", nargs="*", default=[], help="files of csrc/ whose names hold one of these words")
+    parser.add_argument("--report", action="store_true", help="build and run nothing")
+    asked = parser.parse_args()
+    if not asked.report:
+        mutants.make_copy()
+        if wrong := mutants.build():
+            print(wrong)
+            return 2
+        for counts in mutants.COPY.rglob("*.gcda"):
+            counts.unlink()
+        if "c" in asked.tests or not asked.tests:
+            print(mutants.run([str(mutants.COPY / "check"), mutants.SEED]) or "the C core's checks pass")
+        files = [name for name in asked.tests if name != "c"] or ([] if asked.tests else mutants.all_files())
+        split = ["-n", str(os.cpu_count())] if len(files) > 1 and mutants.importlib.util.find_spec("xdist") else []
+        if files:
+            print(mutants.run([*mutants.PYTEST, *split, *(f"tests/test_{name}.py" for name in files)]) or "tests pass")
+    table(asked.only)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
