@@ -63,6 +63,7 @@ CASES = [
     (2, 3, 1, 8, 33, 7, 1, 1, 0, 1, "zeros"),
     (2, 1, 1, 6, 2, 9, 1, 2, 0, 1, "zeros"),
     (3, 1, 1, 2, 3, 5, 3, 1, 1, 1, "zeros"),
+    (2, 1, 2, 70, 2, 6, 3, 1, 1, 1, "zeros"),  # weights that are turned
     (2, 2, 21, 1, 1, 9, 3, 1, 1, 1, "zeros"),  # lanes: of one block that is not full,
     (2, 1, 70, 1, 1, 7, 5, 2, 2, 1, "reflect"),  # of several,
     (1, 1, 9, 1, 2, 300, 4, 1, 2, 3, "replicate"),  # rows that are cut,

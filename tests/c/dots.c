@@ -179,6 +179,8 @@ void check_dots(void)
                        .kernels = up_to(20), .threads = (int)up_to(3)};
         if (!brain && trial % 4 == 0)
             g->groups = 7 + up_to(60), g->channels = 1, g->kernels = up_to(2);
+        if (trial % 4 == 1) /* channels fill vectors */
+            g->channels = 14 + up_to(58), g->kernels = up_to(3);
         EACH(a, 3) g->axis[a] = random_axis(a == 0 ? (trial % 5 ? 1 : 3) : a == 1 ? 9 : 30);
         const fc_axis *z = &g->axis[0], *r = &g->axis[1], *s = &g->axis[2];
         const ptrdiff_t c_all = g->groups * g->channels, k_all = g->groups * g->kernels, taps = z->k * r->k * s->k;
