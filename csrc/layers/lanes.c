@@ -103,7 +103,7 @@ static void lanes_lay_parts(const lanes *d, fc_room *r, block *b)
     b->w = fc_part(r, "weights", times(l->taps, l->lanes), l->size);
     b->bias = fc_part(r, "bias", 1, LINE);
     b->out = fc_part(r, "out", times(plus(outputs, l->lanes), l->lanes), l->size); /* whole squares */
-    b->add = fc_part(r, "what is added", l->g->add ? times(outputs, l->lanes) : 0, l->size);
+    b->add = fc_part(r, "what is added", l->g->halves && l->g->add ? times(outputs, l->lanes) : 0, l->size);
     b->tap = fc_part(r, "rows of taps", times(tall, times(l->axis[DEPTH].k, l->axis[ROWS].k)), sizeof *b->tap);
     b->first = fc_part(r, "first rows of taps", tall + 1, sizeof *b->first);
 }
@@ -127,7 +127,7 @@ static void lanes_sum(const lanes *d, const block *b, fc_lanes k)
         }
 }
 
-/* n pixels of sums at `from` to their planes at `to`, or pixels */
+/* n pixels of sums at `from` to their planes at `to`, or pixels. float16 is finished before, so that it is rounded once. */
 static void lanes_deliver(const lanes *d, const block *b, char *to, ptrdiff_t channel, ptrdiff_t step, char *from, ptrdiff_t n,
                           ptrdiff_t used)
 {
@@ -135,9 +135,9 @@ static void lanes_deliver(const lanes *d, const block *b, char *to, ptrdiff_t ch
     const fc_conv *g = l->g;
     const ptrdiff_t all = n * l->lanes;
     const fc_finishing f = {from, from, g->add ? b->add : NULL, 1, all, all, all, g->activation, g->low, g->high};
-    if (g->add)
-        l->op->lanes_in(b->add, 0, l->lanes, fc_added(g, to), channel, n, step, 1, n, used, g->halves);
-    if (fc_finishes(g))
+    if (g->halves && g->add)
+        l->op->lanes_in(b->add, 0, l->lanes, fc_added(g, to), channel, n, step, 1, n, used, 1);
+    if (g->halves && fc_finishes(g))
         l->op->finish(&f);
     l->op->lanes_out(to, channel, step, from, n, used, g->halves);
 }
@@ -181,8 +181,10 @@ static void lanes_correlate(const lanes *d, const block *b, ptrdiff_t group, ptr
             char *rows = to + r * wide * step * l->stored;
             if (!in_place)
                 lanes_deliver(d, b, rows, channel, step, b->out + r * a->cols * l->lanes * size, adjoin * a->cols, used);
-            else if (fc_finishes(g))
+            if (fc_finishes(g) && g->last && !g->halves)
                 fc_finish(l, rows, step, rows, step, adjoin * a->cols, used);
+            else if (fc_finishes(g) && !g->halves)
+                fc_finish(l, rows, channel, rows, channel, used, adjoin * a->cols);
         }
     }
 }

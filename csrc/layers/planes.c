@@ -7,7 +7,7 @@
  */
 #include "layers/layer.h"
 
-enum { PLANES_SUMS = 2048 }; /* elements */
+enum { PLANES_SUMS = 2048, PLANES_FEW = 256 }; /* elements of float16 that is finished: of rows of sums; of a plane, at least */
 
 typedef struct {
     const layer *l;
@@ -22,7 +22,7 @@ static int planes_suit(const layer *l)
     const int axes = rows->k == 3 && cols->k == 3 && rows->dilation == 1 && cols->dilation == 1 && rows->stride == 2 &&
                      cols->stride == 2 && rows->boundary == FC_CONSTANT && cols->boundary == FC_CONSTANT &&
                      l->spread[ROWS] * l->spread[COLS] == 1 && l->axis[DEPTH].k == 1 && l->axis[DEPTH].out == 1;
-    const int fits = !g->halves || !fc_finishes(g) || cols->out <= PLANES_SUMS;
+    const int fits = !g->halves || !fc_finishes(g) || (cols->out <= PLANES_SUMS && rows->out * cols->out >= PLANES_FEW);
     const uintptr_t odd = (uintptr_t)g->x | (uintptr_t)g->x_image | (uintptr_t)g->x_channel | (uintptr_t)rows->x_step;
     return axes && fits && l->axis[DEPTH].lead == 0 && cols->x_step == l->stored && odd % (uintptr_t)l->stored == 0 &&
            (double)cols->out >= PLANES_LEAST * (double)(vectors * l->lanes) && l->op->plane(&(fc_plane){0}) &&
