@@ -309,7 +309,7 @@ def output(
 ) -> Any:
     """What a layer gives for x. learnt: what it made of its weights. options: as in Options. how: as in Quantized."""
     overflow, threads = engine
-    asked = Options(*options, None, out)
+    asked = Options(*options)._replace(out=out)
     layer = quantized_arguments(rank, x, weight, bias, asked, Quantized(*how), overflow, NAMES)
     if is_empty(layer):
         return layer.deliver(exact.quantized(layer))
