@@ -259,6 +259,9 @@ class Conv2d(_Conv):
     train, ``y = layer.forward(x)``, then ``layer.backward(grad_y)`` with the gradient of a loss, which sets the
     gradients of `parameters()` for `SGD`.
 
+    What the layer makes of its weights is kept until they change. So more layers are computed by Winograd's algorithm
+    than by `conv2d`, whose results may then differ in their last bits: ``layer.explain(x.shape)`` says which are.
+
     Parameters
     ----------
     in_channels, out_channels : int
