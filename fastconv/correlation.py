@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import methods
 from fastconv.arguments.correlation import Options, OuterProduct, correlation_arguments
-from fastconv.arguments.values import as_count
+from fastconv.arguments.values import as_count, as_size, native_dtype
 from fastconv.plans import planned
 from fastconv.runtime import _core, get_num_threads, thread_count
 from fastconv.sums import answered
@@ -585,6 +585,15 @@ class Explanation(NamedTuple):
         return "\n".join(lines)
 
 
+def _unread(shape: Any, dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+    """An array of that shape, of which no element is read."""
+    sizes = as_size((shape,) if isinstance(shape, (int, np.integer)) else shape, name)
+    try:
+        return np.broadcast_to(np.zeros((), dtype), sizes)
+    except ValueError as error:
+        raise ValueError(f"{name} is no shape of an array: {error}; got {shape!r}") from None
+
+
 def explain(
     x_shape: tuple[int, ...],
     k: tuple[int, ...] | NDArray[Any],
@@ -637,13 +646,16 @@ def explain(
     >>> explain((1080, 1920), kernels.gaussian(31)).why
     'k is an outer product'
     """
-    zero = np.zeros((), dtype)
+    asked = native_dtype(dtype)
+    if asked is None:
+        raise TypeError(f"dtype must be one of NumPy's; got {dtype!r}")
     known = isinstance(k, np.ndarray)
-    x, taps = np.broadcast_to(zero, x_shape), k if isinstance(k, np.ndarray) else np.broadcast_to(zero, k)
+    x, taps = _unread(x_shape, asked, "x_shape"), k if isinstance(k, np.ndarray) else _unread(k, asked, "k")
     options = Options(mode, boundary, stride=stride, dilation=dilation)
     if rank is None and taps.ndim > 3:
         raise ValueError(f"k must have 1 to 3 dimensions; got shape {taps.shape}; of layers, fastconv.nn.explain tells")
-    if rank is not None and as_count(rank, "rank") > 3:
+    rank = None if rank is None else as_count(rank, "rank")
+    if rank is not None and rank > 3:
         raise ValueError(f"rank must be 1, 2 or 3; got {rank!r}")
     c = correlation_arguments(rank or taps.ndim or 2, x, taps, options)
     choice, apart = methods.choose_for_all(c, method, any_kernel=not known), ""

@@ -676,6 +676,8 @@ def _reaching(size: Size | None, sigma: Sigma | None, ndim: int, default: int, r
     if size is not None or sigma is None:
         return default if size is None else size
     sigmas = _per_axis(sigma, 1)
+    if not 1 <= len(sigmas) <= 3:
+        raise ValueError(f"sigma must be positive, one number or one for each of 1 to 3 axes; got {sigma!r}")
     lengths = tuple(_reach(ratio * s) for s in _sigmas(sigma, (0,) * len(sigmas), _opencv_sigma))
     return lengths if np.iterable(sigma) else lengths[0]
 

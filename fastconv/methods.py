@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastconv import costs, spectrum
 from fastconv.arguments.prepared import Correlation
-from fastconv.arguments.values import is_finite, largest_of, real_dtype, unrepeated
+from fastconv.arguments.values import as_word, is_finite, largest_of, real_dtype, unrepeated
 from fastconv.costs import CROSSOVERS
 from fastconv.factors import Factors, as_whole, factorize, may_be_outer_products
 from fastconv.reference.correlation import largest_sum
@@ -50,8 +50,7 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
     ValueError, TypeError
         A method that is unknown, or that cannot compute this.
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
+    as_word(method, METHODS, "method")
     if method == "numpy":
         return Choice("numpy", "asked for")
     if _core is None:
@@ -102,10 +101,11 @@ def choose_for_all(c: Correlation, method: str, *, any_kernel: bool = False) -> 
     if not c.has_own_kernels:
         return choose(c, method, any_kernel=any_kernel)
     first = c.with_kernel((0,) * len(c.kernel_axes()))
+    as_word(method, METHODS, "method")
     if method in ("numpy", "direct", "im2col"):
         return choose(c, method)
-    if method not in METHODS or _core is None or method in ("box", "separable"):
-        return None if method in METHODS and _core is not None else choose(first, method)
+    if _core is None or method in ("box", "separable"):
+        return None if _core is not None else choose(first, method)
     few = first.k.size < CROSSOVERS["fft taps"] and _has_few_taps(first) and not _is_of_pixels(first)
     if c.sum_dtype.kind in "iu":
         fits = c.overflow == "wrap" or largest_sum(c.seen()) <= np.iinfo(c.sum_dtype).max

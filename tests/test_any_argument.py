@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Any value for any argument of `fastconv.nn`, `dense` and `learning`: a right result, or an error that names it.
+"""Any value for any argument of public functions: a right result, or an error that names it.
 
 Every public function, class and method is called with every value of VALUES in the place of every argument of its
 signature, the others being good. A new function that CALLS does not know makes a test fail.
@@ -14,9 +14,11 @@ import signal
 import warnings
 
 import numpy as np
+import public_calls
 import pytest
 
-from fastconv import dense, learning, nn
+import fastconv
+from fastconv import dense, feature, kernels, learning, nn
 
 OBJECTS = np.array([None, "a", 3], object)
 VALUES = {
@@ -44,6 +46,7 @@ VALUES = {
     "bytes": b"zeros",
     "a dict": {"a": 1},
 }
+MORE = VALUES | public_calls.MORE_VALUES  # for what is no layer
 
 
 def floats(*shape):
@@ -214,6 +217,7 @@ CALLS = {
     ),
     "learning.squared_error": (learning.squared_error, {"y": floats(4, 3), "target": floats(4, 3)}),
     "learning.train": (learning.train, {"network": network(), **LOSSES, "epochs": 1}),
+    **public_calls.CALLS,
     "learning.accuracy": (
         learning.accuracy,
         {"network": network(), "x": floats(4, 1, 3, 3), "labels": np.array([0, 1, 2, 0])},
@@ -224,6 +228,10 @@ CALLS = {
 # layers, or is asked of each layer alike; files and modules of PyTorch, which have tests of their own.
 NOT_CALLED = {
     "dense.Cost",
+    *(f"fastconv.{name}" for name in ("CacheInfo", "CheckError", "Explanation")),
+    # what takes no argument, names of modules or of instruction sets
+    *(f"fastconv.{name}" for name in ("cache_info", "clear_cache", "checked", "fallbacks", "get_num_threads", "isas")),
+    *(f"fastconv.{name}" for name in ("patch", "patched", "unpatch", "show_config", "use_isa")),
     "dense.Recovered",
     "nn.Explanation",
     "learning.NonFiniteLossError",
@@ -245,15 +253,21 @@ NOT_CALLED = {
     *(f"nn.{name}.{m}" for name in ("Graph", "Sequential") for m in ("folded", "summary", "layers")),
 }
 # Good arguments of another kind: as many epochs never end, and what a loss raises comes through.
-ACCEPTED = {("learning.train", "epochs"): {"2**62"}, ("learning.train", "loss"): {"a function", "a class"}}
+ACCEPTED = {
+    ("fastconv.explain", "k"): {"a range"},
+    ("learning.train", "epochs"): {"2**62"},
+    ("learning.train", "loss"): {"a function", "a class"},
+}
 
 
 def public():
     """Functions, classes and the methods of classes."""
-    for module in (nn, dense, learning):
+    for module in (nn, dense, learning, fastconv, feature, kernels):
         for name in module.__all__:
             thing = getattr(module, name)
             called = f"{module.__name__.removeprefix('fastconv.')}.{name}"
+            if not callable(thing):
+                continue
             yield called
             if inspect.isclass(thing) and not issubclass(thing, (tuple, Exception)):
                 for method, _ in inspect.getmembers(thing, callable):
@@ -296,17 +310,18 @@ def a_second():
 @pytest.mark.parametrize(("name", "place"), PLACES)
 def test_any_value(name, place, a_second):
     function, good = CALLS[name]
-    for value, wrong in VALUES.items():
+    for value, wrong in (MORE if name in public_calls.CALLS else VALUES).items():
         if value in ACCEPTED.get((name, place), ()):
             continue
-        arguments = copy.deepcopy(good) | {place: copy.deepcopy(wrong)}
+        arguments = copy.deepcopy(good) | {place: wrong if value == "a memoryview" else copy.deepcopy(wrong)}
         a_second()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 function(**arguments)
         except (ValueError, TypeError) as error:
-            assert re.search(rf"\b{place}\b", str(error)), f"{place}={value}: {type(error).__name__}: {error}"
+            named = rf"\b({place}|{place.removesuffix('_shape')})\b"
+            assert re.search(named, str(error)), f"{place}={value}: {type(error).__name__}: {error}"
         except learning.NonFiniteLossError:
             assert place in ("lr", "momentum", "weight_decay")
         except BaseException as error:
@@ -381,7 +396,11 @@ def assert_same(result, expected):
         assert result == expected or isinstance(expected, (nn.Parameter, float))
 
 
-CONVERTING = [name for name, place in PLACES if place == "dtype" and "qconv" not in name.lower()]  # those have bytes
+CONVERTING = [  # qconv has bytes, scores no float16; kernels are arrays of the dtype that is asked for
+    name
+    for name, place in PLACES
+    if place == "dtype" and "qconv" not in name.lower() and "kernels." not in name and "match" not in name
+]
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])

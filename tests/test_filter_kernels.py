@@ -333,7 +333,7 @@ def test_huge_sizes_are_refused_before_anything_is_made(make, size):
         (lambda: kernels.gaussian(sigma=1e300), ValueError, "^sigma must be below"),
         (lambda: kernels.gaussian(sigma=10**400), ValueError, "^sigma must be positive"),
         (lambda: kernels.gaussian(sigma=(1, math.nan)), ValueError, "^sigma must be positive"),
-        (lambda: kernels.gaussian(sigma=()), ValueError, "^size must be"),
+        (lambda: kernels.gaussian(sigma=()), ValueError, "^sigma must be"),
         (lambda: kernels.gaussian(5, True), ValueError, "^sigma must be positive"),
         (lambda: kernels.log(sigma=0.1), ValueError, r"^size and sigma must leave .* size=\(1, 1\)"),
         (lambda: kernels.dog(sigma=1, ratio=10**400), ValueError, "^ratio must be"),

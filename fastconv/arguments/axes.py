@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastconv import costs
 from fastconv.arguments.boundaries import source_index
-from fastconv.arguments.values import as_word, per_axis
+from fastconv.arguments.values import as_flag, as_size, as_word, per_axis
 from fastconv.typing import IntOrTuple, Mode, Window
 
 MODES: tuple[str, ...] = get_args(Mode)
@@ -156,14 +156,16 @@ def halo(
     (((1, 2),), ((2, 1),), ((0, 3),))
     """
     as_word(mode, MODES, "mode")
-    shape = (k_shape,) if isinstance(k_shape, (int, np.integer)) else tuple(k_shape)
+    shape = as_size((k_shape,) if isinstance(k_shape, (int, np.integer)) else k_shape, "k_shape")
+    if not shape or 0 in shape:
+        raise ValueError(f"k_shape must have one tap at least; got {k_shape!r}")
     rank = len(shape)
     taps, strides, dilations = (
         per_axis(v, rank, name, least)
         for v, name, least in ((shape, "k_shape", 0), (stride, "stride", 1), (dilation, "dilation", 1))
     )
     room = tuple((k - 1) * d + 1 for k, d in zip(taps, dilations, strict=True))
-    axes = geometry(room, taps, mode, ("constant",) * rank, strides, dilations, convolve)
+    axes = geometry(room, taps, mode, ("constant",) * rank, strides, dilations, as_flag(convolve, "convolve"))
     return tuple((a.lead, (a.k - 1) * a.dilation - a.lead) for a in axes)
 
 

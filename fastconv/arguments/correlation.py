@@ -17,6 +17,8 @@ from fastconv.arguments.axes import MODES, Axis, as_users, geometry, windowed
 from fastconv.arguments.boundaries import BOUNDARIES
 from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import (
+    as_even_array,
+    as_flag,
     as_numbers,
     as_out,
     as_word,
@@ -114,7 +116,7 @@ def correlation_arguments(
             ka = ka.reshape(taps) if ka.size else np.zeros(taps, ka.dtype)
     shape = (*batch, *[a.out for a in axes])
 
-    weighted = mask is not None or options.nan == "ignore" or options.return_weight
+    weighted = mask is not None or options.nan == "ignore" or as_flag(options.return_weight, "return_weight")
     sum_dtype, dtype = _dtypes(xa.dtype, ka.dtype, options.dtype, weighted)
     if options.overflow != "raise" and dtype.kind not in "iu":
         raise ValueError(f"overflow {options.overflow!r} is for integer results; the result has dtype {dtype}")
@@ -149,7 +151,7 @@ def correlation_arguments(
         asked_out,
         mask,
         options.nan == "ignore",
-        bool(options.return_weight),
+        as_flag(options.return_weight, "return_weight"),
     )
 
 
@@ -244,7 +246,7 @@ def _axes(axes: Any, rank: int, ndim: int) -> tuple[int, ...]:
     if axes is None:
         return ()
     name = "axis" if rank == 1 else "axes"
-    numbers = tuple(axes) if isinstance(axes, (tuple, list, np.ndarray)) else (axes,)
+    numbers = tuple(axes) if isinstance(axes, (tuple, list, np.ndarray)) and getattr(axes, "ndim", True) else (axes,)
     if len(numbers) != rank:
         raise ValueError(f"{name} must be {rank} integer{'s'[: rank > 1]}; got {axes!r}")
     try:
@@ -262,7 +264,7 @@ def _axes(axes: Any, rank: int, ndim: int) -> tuple[int, ...]:
 def _mask(value: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool] | None:
     if value is None:
         return None
-    mask = np.asarray(value)
+    mask = as_even_array(value, "mask")
     if mask.dtype != np.bool:
         raise TypeError(f"mask must be an array of bool, True where x counts; got dtype {mask.dtype}")
     try:

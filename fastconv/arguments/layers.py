@@ -27,9 +27,9 @@ from fastconv.arguments.layer_geometry import (
     transposed_geometry,
 )
 from fastconv.arguments.values import (
-    as_index,
     as_numbers,
     as_out,
+    as_size,
     compute_dtype,
     float_dtype,
     is_listed,
@@ -363,16 +363,6 @@ def as_bias(bias: NDArray[Any] | None, n: int, each: str) -> NDArray[Any] | None
     if bias is not None and bias.shape != (n,):
         raise ValueError(f"bias must have shape ({n},), one for each {each}; got shape {bias.shape}")
     return bias
-
-
-def as_size(size: Any, name: str) -> tuple[int, ...]:
-    try:
-        numbers = tuple(as_index(n) for n in size)
-    except TypeError:
-        raise TypeError(f"{name} must be a shape, a tuple of integers; got {size!r}") from None
-    if min(numbers, default=0) < 0:
-        raise ValueError(f"{name} must not be negative; got {size!r}")
-    return numbers
 
 
 def _grad_output(grad: NDArray[Any], g: Geometry, names: Names) -> NDArray[Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.boundaries import NAMES
-from fastconv.arguments.values import as_even_array, as_out
+from fastconv.arguments.values import as_even_array, as_flag, as_out
 from fastconv.typing import Measure, PadMode
 
 MEASURES: tuple[str, ...] = get_args(Measure)
@@ -103,7 +103,7 @@ def matching_arguments(
 
     shape = tuple(n - k + 1 for n, k in zip(picture.shape, figure.shape, strict=True))
     lead, boundary, fillvalue = (0,) * picture.ndim, "constant", 0.0
-    if pad_input:
+    if as_flag(pad_input, "pad_input"):
         shape, lead = picture.shape, tuple(k // 2 for k in figure.shape)
         if has_channels:
             shape, lead = (1, *shape[1:]), (0, *lead[1:])
@@ -164,7 +164,7 @@ def _axes(axes: Any, ndim: int) -> tuple[int, ...]:
     """Those that the template slides over, in order, as indices from 0: all, or all but that of the channels."""
     if axes is None:
         return tuple(range(ndim))
-    numbers = tuple(axes) if isinstance(axes, (tuple, list, np.ndarray)) else (axes,)
+    numbers = tuple(axes) if isinstance(axes, (tuple, list, np.ndarray)) and getattr(axes, "ndim", True) else (axes,)
     some = f"{ndim} integers" if ndim == 2 else "2 integers, and leave out the channels, or 3"
     try:
         slid = {index(a) for a in numbers}

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.axes import Axis
 from fastconv.arguments.layer_geometry import LARGEST, LAYOUTS, as_padding, check_size, is_batched, pads_of, spans_of
-from fastconv.arguments.layers import NOTHING, as_floats, as_size, delivered
-from fastconv.arguments.values import as_flag, as_index, as_numbers, as_out, as_word, is_listed, per_axis
+from fastconv.arguments.layers import NOTHING, as_floats, delivered
+from fastconv.arguments.values import as_flag, as_index, as_numbers, as_out, as_size, as_word, is_listed, per_axis
 from fastconv.typing import IntOrTuple, Layout, PoolPadding
 
 MOST_OUTPUTS = 2**31  # of an adaptive axis: a product of two such numbers is an index

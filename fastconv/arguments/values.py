@@ -252,3 +252,13 @@ def generator(seed: Any) -> np.random.Generator:
     except (TypeError, ValueError) as error:
         accepted = "None, an integer of 0 or more, or a numpy.random.Generator"
         raise type(error)(f"seed must be {accepted}; got {seed!r}") from None
+
+
+def as_size(size: Any, name: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(as_index(n) for n in size)
+    except TypeError:
+        raise TypeError(f"{name} must be a shape, a tuple of integers; got {size!r}") from None
+    if min(numbers, default=0) < 0:
+        raise ValueError(f"{name} must not be negative; got {size!r}")
+    return numbers

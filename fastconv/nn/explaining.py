@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastconv.arguments.layer_geometry import LAYOUTS, Names, Options, layer_geometry
-from fastconv.arguments.layers import Layer, as_size
-from fastconv.arguments.values import as_word, float_dtype
+from fastconv.arguments.layers import Layer
+from fastconv.arguments.values import as_size, as_word, float_dtype
 from fastconv.nn.functional import Engine, as_engine, plan_of_last
 from fastconv.nn.transposed import whole_of
 from fastconv.runtime import _core

@@ -716,7 +716,8 @@ def _sum(grad: NDArray[Any], most: int = 1 << 20) -> NDArray[Any]:
     long = next((axis for axis, n in enumerate(grad.shape) if axis != 1 and n > 1), None)
     if grad.size > most and long is not None:
         first, second = np.split(grad, [grad.shape[long] // 2], long)
-        return _sum(first) + _sum(second)
+        both: NDArray[Any] = _sum(first) + _sum(second)
+        return both
     wide = np.require(grad, np.result_type(grad, np.float32), ["C", "A"])
     total: NDArray[Any] = wide.reshape(images, kernels, math.prod(outputs)).sum(2).sum(0, dtype=np.float64)
     return total

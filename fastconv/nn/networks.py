@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.layer_geometry import check_size
-from fastconv.arguments.layers import as_size
-from fastconv.arguments.values import as_flag, as_real
+from fastconv.arguments.values import as_flag, as_real, as_size
 from fastconv.nn.activations import Identity
 from fastconv.nn.bottlenecks import with_bottlenecks
 from fastconv.nn.merging import Add, ConvAdd, Merge
