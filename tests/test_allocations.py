@@ -2,8 +2,9 @@
 """Memory that runs out at any point of a call: a MemoryError, nothing leaks, and the next call is right.
 
 Every operation of long_calls.py is called with the allocations of the C core failing from the first, second, third ...
-on, and with single ones of Python failing. (Of a call that was made before: many functions of NumPy, which the first
-one asks, raise SystemError then, or end the process.)
+on, and with single ones of Python failing. (Of a call that was made before. The first one makes lists, of which the
+code that Cython 3.3 writes drops a reference too many where they cannot grow; and it asks functions of NumPy, some of
+which raise SystemError then, or end the process: as_strided does.)
 """
 
 from __future__ import annotations
