@@ -179,7 +179,7 @@ cdef class CorrPlan(Plan):
         self.point()
         if any_threads:
             self.g.threads = 0
-        self.nbytes = sum([a.nbytes for a in self.arrays if a is not None]) + sizeof(fc_corr)
+        self.nbytes = sum([a.nbytes for a in self.arrays if a is not None]) + self.__sizeof__()
         self.prepares = self.owns == 0 and spectrum <= fc_most_kept() // 2
 
     cdef Py_ssize_t ready(self, const fc_kernels *table):
