@@ -299,18 +299,6 @@ CYTHON = [
     ),
     *faults(
         "fastconv/plans_places.pxi",
-        (
-            "taps of a plan are not compared",
-            "            if memcmp(cnp.PyArray_DATA(<cnp.ndarray> self.taps[i])",
-            "            if 0 and memcmp(cnp.PyArray_DATA(<cnp.ndarray> self.taps[i])",
-            "plans",
-        ),
-        (
-            "words of a plan are not compared",
-            "or memcmp(<const char *> self.words, s.word, s.words * 8):",
-            ":",
-            "plans",
-        ),
         ("what is kept is not bounded", "    if kept > fc_most_kept():", "    if False:", "plans caches"),
     ),
     *faults(

@@ -106,6 +106,15 @@ def test_differences(rng, name):
 
 
 @pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
+def test_magnitudes(rng, dtype):
+    x = (rng.random((50, 70)) * 99).astype(dtype)
+    for sigma in (1, 2.5):
+        for output in (None, "f4", "f8"):
+            assert_alike("gaussian_gradient_magnitude", x, sigma, output=output)
+
+
+@pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("name", ["uniform_filter", "uniform_filter1d"])
 def test_means(rng, name):
     """Integers to the bit; floats up to the rounding of SciPy's running sum."""
@@ -327,7 +336,9 @@ def test_zero_weights_hide_nan_in_several_dimensions_only():
     x = np.array([[1.0, np.nan, 3.0]])
     assert_alike("correlate", x, [[1.0, 0.0, 1.0]])
     assert_alike("correlate", x, [[0.0, 0.0, 0.0]])
+    assert_alike("correlate", x, [[0.0, 1.0, 1.0]])
     assert_alike("correlate1d", x, [1.0, 0.0, 1.0])
+    assert np.isfinite(ndimage.correlate(x, [[0.0, 1.0, 1.0]])[0, 2])
     assert np.isfinite(ndimage.correlate(x, [[1.0, 0.0, 1.0]])[0, 1])
 
 

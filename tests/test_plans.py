@@ -99,11 +99,12 @@ def test_a_result_goes_where_it_is_asked_to(rng):
         corr2d(x, k, out=read_only)
 
 
-def test_an_out_that_overlaps_x_is_right_each_time(rng):
+@pytest.mark.parametrize("shape", [(9, 9), (80, 150)])
+def test_an_out_that_overlaps_x_is_right_each_time(rng, shape):
     k = rng.standard_normal((3, 3))
     for _ in range(3):
-        x = rng.standard_normal((9, 9))
-        right = corr2d(x.copy(), k, "same")
+        x = rng.standard_normal(shape)
+        right = corr2d(x, k, "same", out=np.empty_like(x))  # which has a plan
         np.testing.assert_array_equal(corr2d(x, k, "same", out=x), right)
 
 
@@ -180,9 +181,9 @@ def test_integers_that_become_too_large_are_seen(rng):
     k = np.array([3, -4])
     x = rng.integers(-9, 10, 20)
     assert finds_plan(lambda: corr1d(x, k))
-    x[7] = 2**62
-    with pytest.raises(OverflowError):
-        corr1d(x, k)
+    for x[7] in (-(2**62), 2**62):
+        with pytest.raises(OverflowError):
+            corr1d(x, k)
     wrapped = (np.correlate(x.astype(object), k.astype(object)) + 2**63) % 2**64 - 2**63
     np.testing.assert_array_equal(corr1d(x, k, overflow="wrap"), wrapped.astype(np.int64))
     unsigned, ones = np.full(5, 2**62, "u8"), np.ones(2, "u8")
@@ -211,6 +212,22 @@ def test_elements_that_are_not_finite(rng):
         assert np.isnan(call(spoilt, k)).sum() == 9
         spoilt[0, 0] = np.inf
         assert (~np.isfinite(call(spoilt, k))).sum() == 18
+
+
+@pytest.mark.parametrize("n", [2, 9, 40])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_taps_that_are_not_finite(rng, n, value):
+    """After calls with others."""
+    x, k = rng.standard_normal(500), rng.standard_normal(n)
+    calls = [lambda k, f=f: f(x, k) for f in (signal.convolve, signal.correlate, signal.fftconvolve)]
+    calls.append(lambda k: fastconv.xcorr(x[:n], k, 3))
+    for call in calls:
+        assert finds_plan(lambda call=call: call(k))
+        spoilt = k.copy()
+        spoilt[n // 2] = value
+        again = call(spoilt)
+        fastconv.clear_cache()
+        np.testing.assert_array_equal(again, call(spoilt))
 
 
 @pytest.mark.parametrize("name", ["correlate", "convolve", "fftconvolve", "oaconvolve", "correlate2d", "convolve2d"])

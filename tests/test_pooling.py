@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from cases import reals
@@ -431,6 +433,15 @@ def test_gradients_of_channels_in_slices(isa, rng):
     grad = rng.standard_normal(nn.max_pool2d(x, 3, **how).shape)
     expected = nn.max_pool2d_backward(grad, x, 3, **how, method="numpy")
     np.testing.assert_array_equal(nn.max_pool2d_backward(grad, x, 3, **how), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nan_in_uneven_windows_of_short_lines(dtype):
+    for n, nan in itertools.product(range(2, 8), range(7)):
+        x = np.where(np.arange(n) == nan, np.nan, np.arange(n)[::-1]).astype(dtype)[None]
+        for out in range(1, n):
+            same(nn.adaptive_max_pool1d, x, out)
+            same(nn.adaptive_max_pool2d, x[None] * np.ones((1, 3, 1), dtype), (2, out))
 
 
 def test_equals_and_nan():

@@ -100,6 +100,15 @@ def test_long_kernels_of_one_axis(isa, rng, dtype):
         cases.assert_same_bits(np.concatenate(parts), fastconv.corr1d(x[0], k, method="direct")[:2000], taps)
 
 
+@pytest.mark.parametrize("dtype", cases.FLOATS)
+def test_signals_of_any_length(isa, rng, dtype):
+    """Rows of a fold, and what is left of one."""
+    x, k = cases.integers(rng, (1100,), dtype), cases.integers(rng, (97,), dtype)
+    whole = reference.corr1d(x, k)
+    for n in range(1000, 1066):
+        cases.assert_same_bits(fastconv.corr1d(x[:n], k, method="direct"), whole[: n - 96], n)
+
+
 @ranks
 def test_kernels_larger_than_x(rng, rank):
     x, k = cases.integers(rng, each(rank, 2, 5, 3), "float32"), cases.integers(rng, each(rank, 7, 4, 9), "float32")
