@@ -267,9 +267,9 @@ enum {
 /* ---- memory kept for the next call (alloc.c): CPU unknown. Blocks, and bytes of one, at most */
 enum { KEPT_BLOCKS = 4, KEPT_BYTES = 16 << 20 };
 
-/* ---- memory of results (results.c): Intel Xeon with AMX. Bytes of one that begins at a line, at least, and of one whose memory may
- * be kept; bytes, and blocks, that are kept, at most */
-enum { KEPT_RESULT_LEAST = 1 << 16, KEPT_RESULT_FROM = 8 << 20, KEPT_RESULTS_BYTES = 64 << 20, KEPT_RESULTS = 8 };
+/* ---- memory of results (results.c): Intel Xeon with AMX. Bytes of one that begins at a line, at least, and of one whose memory is
+ * kept (glibc keeps what is smaller, and gives back what is larger than 32 MB); and at most */
+enum { KEPT_RESULT_LEAST = 1 << 16, KEPT_RESULT_FROM = 24 << 20, KEPT_RESULT_BYTES = 64 << 20 };
 /* Bytes from which on memory begins at a huge page, and is asked to be in such */
 enum { KEPT_HUGE = 2 << 20 };
 

@@ -95,7 +95,7 @@ def cache_info() -> CacheInfo:
 def clear_cache() -> None:
     """Forget all plans and other remembered results, and count hits and misses from 0.
 
-    Memory that results left behind is given back, too: up to 64 MB are kept for the next ones.
+    Memory that the last large result left behind is given back, too: of 24 to 64 MB, it is kept for the next one.
 
     Examples
     --------

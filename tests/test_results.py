@@ -12,11 +12,10 @@ import pytest
 import fastconv
 
 _core = pytest.importorskip("fastconv._core")
-MOST = 64 << 20  # bytes that are kept
 TAPS = np.ones((3, 3), np.float32)
 
 
-def result(rows=1500, cols=1500, threads=1):
+def result(rows=2900, cols=2900, threads=1):
     """Of a call that was made before."""
     x = np.broadcast_to(np.float32(1), (rows + 2, cols + 2))
     fastconv.corr2d(x, TAPS, threads=threads)
@@ -34,7 +33,7 @@ def _nothing_is_kept():
     fastconv.clear_cache()
 
 
-@pytest.mark.parametrize("size", [128, 300, 1500])
+@pytest.mark.parametrize("size", [128, 300, 2900])
 def test_vectors_do_not_cross_lines(size):
     results = [result(size, size) for _ in range(5)]
     assert all(address(y) % 64 == 0 for y in results)
@@ -58,20 +57,11 @@ def test_memory_of_a_view_is_not_given_away():
     assert (view == 9).all()
 
 
-def test_a_much_larger_block_is_not_taken():
-    large = result(2100, 2100)
+def test_memory_may_be_a_little_more_than_is_needed():
+    large = result(3700, 3700)
     place = address(large)
     del large
-    assert address(result()) != place
-    assert address(result(2100, 2000)) == place  # little is left over
-
-
-def test_the_latest_is_taken_first():
-    a, b = result(), result()
-    places = address(a), address(b)
-    del a
-    del b
-    assert (address(result()), places[0]) == (places[1], places[0])
+    assert address(result(3700, 3600)) == place
 
 
 def test_clear_cache_frees_what_is_kept(python):
@@ -97,15 +87,13 @@ print(kept - resident() > 40 << 20)
     assert python(code).stdout == "True\n"
 
 
-def test_not_more_than_a_limit_is_kept():
-    """Results of 40 MB: the second that goes takes the place of the first."""
-    a, b = result(3200, 3200), result(3200, 3200)
-    places = address(a), address(b)
-    assert 2 * a.nbytes > MOST
+def test_the_last_one_is_kept():
+    a, b = result(), result()
+    place = address(b)
     del a
     del b
-    c, d = result(3200, 3200), result(3200, 3200)
-    assert address(c) == places[1]
+    c, d = result(), result()
+    assert address(c) == place
     assert (c == 9).all() and (d == 9).all()
 
 
@@ -114,10 +102,10 @@ def test_arrays_are_numpys_own():
     assert y.flags.owndata and y.base is None and y.flags.c_contiguous
     before = y.copy()
     assert (pickle.loads(pickle.dumps(y)) == before).all()
-    y.resize((3000, 1500))  # more memory: what was there stays, zeros follow
-    assert (y[:1500] == before).all()
-    assert not y[1500:].any()
-    y.resize((100, 1500))
+    y.resize((5800, 2900))  # more memory: what was there stays, zeros follow
+    assert (y[:2900] == before).all()
+    assert not y[2900:].any()
+    y.resize((100, 2900))
     assert (y == before[:100]).all()
     assert np.zeros(1 << 20).ctypes.data  # other arrays are as ever
     names = {np._core.multiarray.get_handler_name(a) for a in (np.empty(1 << 20), np.empty(3))}
@@ -142,14 +130,14 @@ def test_threads_share_what_is_kept():
     def work(seed):
         rng = np.random.default_rng(seed)
         held = []
-        for _ in range(20):
-            n = int(rng.integers(1400, 1700))
-            y = result(n, 1500)
+        for _ in range(8):
+            n = int(rng.integers(2900, 3100))
+            y = result(n, 2900)
             y += np.float32(seed)
             held.append((y, n))
-            if len(held) > 4:
-                y, n = held.pop(int(rng.integers(5)))
-                if y.shape != (n, 1500) or not (y == 9 + seed).all():
+            if len(held) > 1:
+                y, n = held.pop(int(rng.integers(2)))
+                if y.shape != (n, 2900) or not (y == 9 + seed).all():
                     wrong.append(seed)
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
