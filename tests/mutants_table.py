@@ -91,7 +91,7 @@ LAYERS = [
             "zones hide NaN",
             "    if (!l->g->halves)\n        return l->op->finite(l->g->w, n);",
             "    if (!l->g->halves)\n        return 1;",
-            "not_finite",
+            "nn",
         ),
     ),
     *faults(
