@@ -179,6 +179,8 @@ enum { BOTTLENECK_BLOCK = 704 << 10 };
 
 /* ---- planes where they lie (planes.c): Zen 4. The part of lanes, at least, that rows of outputs use */
 static const double PLANES_LEAST = 0.4;
+/* And where float16 is finished: Intel Xeon with AMX. Elements of rows of sums; of a plane, at least */
+enum { PLANES_SUMS = 2048, PLANES_FEW = 256 };
 
 /* ---- planes that adjoin, and bands (products.c, bands.c): Zen 4. Products of vectors: what storing a row of outputs of a kernel
  * takes; and the rows of taps, of all, that bands may meet to be worth it */

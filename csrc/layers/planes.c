@@ -7,8 +7,6 @@
  */
 #include "layers/layer.h"
 
-enum { PLANES_SUMS = 2048, PLANES_FEW = 256 }; /* elements of float16 that is finished: of rows of sums; of a plane, at least */
-
 typedef struct {
     const layer *l;
     ptrdiff_t chunk; /* groups */

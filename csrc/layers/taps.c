@@ -141,7 +141,7 @@ int fc_taps_run(const layer *l)
         return taps_run_halves(l);
     if (g->last)
         return taps_run_last(l);
-    if (g->channels != 1 || l->taps == 1 || (g->gradient && g->kernels > 1)) {
+    if (!fc_taps_are_planes(l)) {
         int status = fc_winograd_run(l);
         status = status > 0 ? fc_transforms_run(l) : status;
         status = status > 0 ? fc_single_run(l) : status;

@@ -19,6 +19,7 @@ from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import (
     as_even_array,
     as_flag,
+    as_listed,
     as_numbers,
     as_out,
     as_word,
@@ -116,7 +117,8 @@ def correlation_arguments(
             ka = ka.reshape(taps) if ka.size else np.zeros(taps, ka.dtype)
     shape = (*batch, *[a.out for a in axes])
 
-    weighted = mask is not None or options.nan == "ignore" or as_flag(options.return_weight, "return_weight")
+    return_weight = as_flag(options.return_weight, "return_weight")
+    weighted = mask is not None or options.nan == "ignore" or return_weight
     sum_dtype, dtype = _dtypes(xa.dtype, ka.dtype, options.dtype, weighted)
     if options.overflow != "raise" and dtype.kind not in "iu":
         raise ValueError(f"overflow {options.overflow!r} is for integer results; the result has dtype {dtype}")
@@ -151,7 +153,7 @@ def correlation_arguments(
         asked_out,
         mask,
         options.nan == "ignore",
-        as_flag(options.return_weight, "return_weight"),
+        return_weight,
     )
 
 
@@ -246,7 +248,7 @@ def _axes(axes: Any, rank: int, ndim: int) -> tuple[int, ...]:
     if axes is None:
         return ()
     name = "axis" if rank == 1 else "axes"
-    numbers = tuple(axes) if isinstance(axes, (tuple, list, np.ndarray)) and getattr(axes, "ndim", True) else (axes,)
+    numbers = as_listed(axes)
     if len(numbers) != rank:
         raise ValueError(f"{name} must be {rank} integer{'s'[: rank > 1]}; got {axes!r}")
     try:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.boundaries import NAMES
-from fastconv.arguments.values import as_even_array, as_flag, as_out
+from fastconv.arguments.values import as_even_array, as_flag, as_listed, as_out
 from fastconv.typing import Measure, PadMode
 
 MEASURES: tuple[str, ...] = get_args(Measure)
@@ -164,7 +164,7 @@ def _axes(axes: Any, ndim: int) -> tuple[int, ...]:
     """Those that the template slides over, in order, as indices from 0: all, or all but that of the channels."""
     if axes is None:
         return tuple(range(ndim))
-    numbers = tuple(axes) if isinstance(axes, (tuple, list, np.ndarray)) and getattr(axes, "ndim", True) else (axes,)
+    numbers = as_listed(axes)
     some = f"{ndim} integers" if ndim == 2 else "2 integers, and leave out the channels, or 3"
     try:
         slid = {index(a) for a in numbers}

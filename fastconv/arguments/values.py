@@ -215,6 +215,11 @@ def is_listed(value: Any) -> bool:
     return isinstance(value, (tuple, list))
 
 
+def as_listed(value: Any) -> tuple[Any, ...]:
+    """The elements of a sequence or an array; or what has none, alone."""
+    return tuple(value) if isinstance(value, (tuple, list, np.ndarray)) and getattr(value, "ndim", True) else (value,)
+
+
 MOST = sys.maxsize // 4  # a stride or the like: a sum of several is no larger than an index may be
 
 
