@@ -4,6 +4,7 @@
     fastconv filter photo.jpg --kernel sobel -o edges.png    filter a picture
     fastconv find crowd.jpg face.png -o found.png            find a figure in a picture
     fastconv tour                                            the lecture on convolution
+    fastconv completion bash                                 what makes a shell complete all this
     fastconv run script.py                                   a program, SciPy's filters replaced by these
     fastconv info                                            what this build runs on
 
@@ -21,7 +22,7 @@ import traceback
 from typing import Any, NoReturn
 
 import fastconv
-from fastconv.commands import fail, filtering, finding, programs, touring
+from fastconv.commands import completion, fail, filtering, finding, programs, touring
 from fastconv.pictures import MOST_PIXELS, RequestError, reason
 
 EXIT_CODES = """exit codes:
@@ -131,8 +132,8 @@ def _parser() -> Parser:
     pictures.add_argument(
         "--lossy",
         action="store_true",
-        help="take the first of several pictures, 16-bit colours as 8 bits, and a format that does not keep the colour "
-        "profile or all colours; without it what would be lost is refused",
+        help="take the first of several pictures (of an animated one), 16-bit colours as 8 bits, and a format that "
+        "does not keep the colour profile or all colours; without it what would be lost is refused",
     )
     pictures.add_argument(
         "--max-pixels", type=int, default=MOST_PIXELS, metavar="N", help=f"of a picture; default: {MOST_PIXELS}"
@@ -142,6 +143,7 @@ def _parser() -> Parser:
     finding.add(commands, pictures)
     touring.add(commands)
     programs.add(commands)
+    completion.add(commands, parser)
     task = commands.add_parser("info", help="versions, instruction sets, threads")
     task.set_defaults(run=lambda _: fastconv.show_config())
     return parser

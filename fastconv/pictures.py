@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ Array = NDArray[Any]
 RANGES = ("auto", "clip", "abs", "stretch")  # how results become pixels
 MOST_PIXELS = 89_478_485  # of a picture, as Pillow: a small file can claim to be a large picture
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF")  # formats that are meant to change pixels; all of 8 bits
+INKS = ("JPEG", "TIFF")  # formats that hold printing colours
+STANDARD = Path("-")  # stdin, stdout
 FIRST_IS_ALL = ("MPO", "PSD")  # the other pictures are previews or layers of the first
 HOLDS = {"I;16": ".png and .tif hold 16 bits", "I": ".tif holds 32 bits", "F": ".tif holds floats"}
 
@@ -43,11 +45,12 @@ class RequestError(Exception):
 # ---- in ------------------------------------------------------------------------------------------
 
 
-def read(path: Path, most: int = MOST_PIXELS, lossy: bool = False) -> Image.Image:
-    """Upright picture of mode L, LA, RGB, RGBA, or with one wide channel (I;16, I, F).
+def read(path: Path, most: int = MOST_PIXELS, lossy: bool = False, inks: bool = False) -> Image.Image:
+    """Upright picture of mode L, LA, RGB, RGBA, or with one wide channel (I;16, I, F); the path - is stdin.
 
-    Palette, bilevel and printing pictures become grey or RGB, with alpha where they have transparency. Refuses a
-    picture of more than `most` pixels and, unless `lossy`, one of which Pillow would not read everything.
+    Palette, bilevel and printing pictures become grey or RGB, with alpha where they have transparency; with `inks`
+    printing pictures stay CMYK. Refuses a picture of more than `most` pixels and, unless `lossy`, one of which Pillow
+    would not read everything.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -56,8 +59,8 @@ def read(path: Path, most: int = MOST_PIXELS, lossy: bool = False) -> Image.Imag
             warnings.simplefilter("always")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             # (by its path Pillow would map a file into memory, and then does not turn it right)
-            with path.open("rb") as opened, Image.open(opened) as file:
-                losses = [] if lossy else list(_losses(file))
+            with path.open("rb") if path != STANDARD else _stdin(most) as opened, Image.open(opened) as file:
+                losses = [] if lossy else list(_losses(file, inks))
                 if losses:
                     raise RequestError(f"{path} would lose {' and '.join(losses)}; --lossy takes what is left")
                 read_from = str(file.tile)
@@ -65,7 +68,7 @@ def read(path: Path, most: int = MOST_PIXELS, lossy: bool = False) -> Image.Imag
             grey = image.mode in ("1", "L", "LA")
             if image.mode == "I" and re.search(r"'I;16[BLN]?'", read_from):
                 image = image.convert("I;16")  # what 16 bits were read into
-            elif image.mode[0] not in "IF":
+            elif image.mode[0] not in "IF" and not (inks and image.mode == "CMYK"):
                 image = image.convert(("L" if grey else "RGB") + "A" * image.has_transparency_data)
     except (RequestError, MemoryError, ModuleNotFoundError):
         raise
@@ -80,7 +83,20 @@ def read(path: Path, most: int = MOST_PIXELS, lossy: bool = False) -> Image.Imag
     return image
 
 
-def _losses(file: ImageFile.ImageFile) -> Iterator[str]:
+def _stdin(most: int) -> BinaryIO:
+    """What stdin holds: at most as many bytes as so many pixels of any kind have."""
+    if not sys.stdin:
+        raise RequestError("cannot read -: there is no stdin")
+    held, most = BytesIO(), 16 * most + 2**20
+    while part := sys.stdin.buffer.read(2**20):
+        if held.tell() + len(part) > most:
+            raise RequestError(f"cannot read -: more than {most} bytes; --max-pixels allows more")
+        held.write(part)
+    held.seek(0)
+    return held
+
+
+def _losses(file: ImageFile.ImageFile, inks: bool) -> Iterator[str]:
     """What of a file is not in the picture that Pillow makes of it."""
     pictures = getattr(file, "n_frames", 1)
     if pictures > 1 and file.format not in FIRST_IS_ALL:
@@ -90,7 +106,7 @@ def _losses(file: ImageFile.ImageFile) -> Iterator[str]:
         if (of_ppm or codec == "SGI16" or re.search(";16[BLN]", str(raw))) and file.mode[0] not in "IF":
             yield "8 of the 16 bits of its colours"
             break
-    if file.mode == "CMYK" and file.info.get("icc_profile"):
+    if file.mode == "CMYK" and file.info.get("icc_profile") and not inks:
         yield "its colour profile, which is one of printing colours"
     if file.mode[0] in "IF" and file.has_transparency_data:
         yield "its transparency"
@@ -111,11 +127,15 @@ def _pixels_at_most(most: int | None) -> Iterator[None]:
 # ---- out -----------------------------------------------------------------------------------------
 
 
-def file_format(path: Path) -> str:
-    """Pillow's name of the format that the file's extension asks for."""
+def file_format(path: Path, of_stdout: str | None = None) -> str:
+    """Pillow's name of the format that the file's extension asks for; of - the one that is given, by default png."""
     from PIL import Image
 
-    if not os.path.isdir(path.parent):  # Path.is_dir raises where it may not look
+    if path == STANDARD:
+        path = Path(f"stdout.{(of_stdout or 'png').removeprefix('.')}")
+        if sys.stdout and sys.stdout.isatty():
+            raise RequestError("cannot write -: stdout is a terminal, which shows no picture")
+    elif not os.path.isdir(path.parent):  # Path.is_dir raises where it may not look
         raise RequestError(f"cannot write {path}: no folder {path.parent}")
     formats = Image.registered_extensions()
     writable = {ending for ending, name in formats.items() if name in Image.SAVE}
@@ -130,8 +150,8 @@ def file_format(path: Path) -> str:
 def write(image: Image.Image, path: Path, name: str, info: Mapping[Any, Any] | None = None, lossy: bool = False) -> str:
     """Write the whole picture or nothing, in the format of that name, with the colour profile and resolution of `info`.
 
-    What is written is read again: unless `lossy`, a format that does not give back pixels and profile is refused.
-    Returns what there is to say about a resolution that is not kept.
+    The path - is stdout. What is written is read again: unless `lossy`, a format that does not give back pixels and
+    profile is refused. Returns what there is to say about a resolution that is not kept.
     """
     info = info or {}
     keep: dict[str, Any] = {"icc_profile": info.get("icc_profile") or None}  # (without, Pillow takes the image's)
@@ -152,11 +172,21 @@ def write(image: Image.Image, path: Path, name: str, info: Mapping[Any, Any] | N
     if lost and not lossy:
         what = " and ".join(lost)
         raise RequestError(f"cannot write {path}: {name} does not keep the picture's {what}; {hint}, --lossy lets go")
+    if path == STANDARD:
+        if sys.stdout:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(written.getbuffer())
+            sys.stdout.buffer.flush()
+        return _resolution(keep, kept)
     try:
         with _until_removed(), written_whole(path) as file:
             file.write(written.getbuffer())
     except OSError as error:
         raise RequestError(f"cannot write {path}: {reason(error)}") from error
+    return _resolution(keep, kept)
+
+
+def _resolution(keep: Mapping[Any, Any], kept: Mapping[Any, Any]) -> str:
     return ", resolution not kept" if "dpi" in keep and "dpi" not in kept else ""
 
 

@@ -13,7 +13,7 @@ import pytest
 import fastconv
 from fastconv import kernels
 from fastconv.__main__ import main
-from fastconv.commands.filtering import SIZED
+from fastconv.commands.kernel_words import TAKES
 
 pytestmark = pytest.mark.filterwarnings("error")  # they would reach stderr
 
@@ -194,7 +194,7 @@ def test_size_and_mode(save, run):
         assert run(photo, *options)[1].shape == shape
 
 
-@pytest.mark.parametrize("name", SIZED)
+@pytest.mark.parametrize("name", TAKES["size"])
 def test_size(save, run, name):
     x = noise(9, 13) // 16
     _, y = run(save(x), "--kernel", name, "--size", "7", "--range", "abs")
@@ -347,8 +347,8 @@ FILTER = ("filter", "{in}", "-o", "{out}")
     ("arguments", "message"),
     [
         (["nope"], "invalid choice: 'nope'"),
-        (["filter"], "required: photo, --kernel"),
-        ([*FILTER], "required: --kernel"),
+        (["filter"], "required: photo, -k/--kernel"),
+        ([*FILTER], "required: -k/--kernel"),
         (
             [*FILTER, "--kernel", "sobol"],
             "unknown kernel 'sobol'; accepted: identity, ",

@@ -209,9 +209,9 @@ def test_a_profile_is_not_dropped_in_silence(fc, tmp_path, profile, name):
 
 def test_a_profile_of_printing_colours(fc, profile):
     picture("CMYK").save("in.tif", icc_profile=profile)
-    code, _, err = fc("filter in.tif --kernel box -o out.tif")
+    code, _, err = fc("filter in.tif --kernel box -o out.png")
     assert code == 2 and "in.tif would lose its colour profile, which is one of printing colours" in err
-    assert fc("filter in.tif --kernel box -o out.tif --lossy")[0] == 0
+    assert fc("filter in.tif --kernel box -o out.png --lossy")[0] == 0
 
 
 @pytest.mark.parametrize("dpi", [(0, 0), (1, 0), (72, 72), (299.9994, 299.9994)])

@@ -13,6 +13,13 @@ from fastconv.pictures import say
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 
 
+class Formatter(argparse.HelpFormatter):
+    """Help whose examples keep their lines."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("examples:") else super()._fill_text(text, width, indent)
+
+
 def fail(code: int, message: str) -> int:
     """The exit code, after a line on stderr that says why."""
     say(f"error: {message}")

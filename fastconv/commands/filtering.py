@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``fastconv filter``: correlate a picture with a small kernel."""
+"""``fastconv filter``: correlate pictures with a small kernel."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import math
-import warnings
-from collections.abc import Sequence
-from inspect import signature
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -17,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastconv
-from fastconv import kernels
 from fastconv.arguments.boundaries import NAMES
-from fastconv.commands import Commands, meant
-from fastconv.pictures import RANGES, RequestError, file_format, read, reason, to_pixels, write
+from fastconv.commands import Commands, Formatter, batches, kernel_words
+from fastconv.pictures import INKS, RANGES, STANDARD, RequestError, file_format, read, say, to_pixels, write
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,9 +26,17 @@ Array = NDArray[Any]
 
 MODES = ("same", "valid", "full")
 BOUNDARIES = sorted(NAMES, key="edge".__ne__)  # the default first
-SIZED = [name for name, (make, *_) in kernels.NAMED.items() if "size" in signature(make).parameters]
-MOST_TAPS = 2**24  # of a kernel: 4096 x 4096
-MOST_TEXT = 2**26  # characters of one: /dev/zero is a text, too
+BAND = 2**22  # sums between two looks at the clock
+
+
+EXAMPLES = """\
+examples:
+  fastconv filter photo.jpg -k sobel -o edges.png
+  fastconv filter photo.jpg -k gaussian --sigma 3 -o soft.png --compare
+  fastconv filter photo.jpg -k gabor --sigma 4 --theta 45 --range stretch -o stripes.png
+  fastconv filter photo.jpg -k "0 1 0; 1 -4 1; 0 1 0" -o lines.png
+  fastconv filter *.jpg -k sharpen -o sharp/
+  curl -s https://example.org/photo.jpg | fastconv filter - -k box:9 -o - | display"""
 
 
 def add(commands: Commands, pictures: argparse.ArgumentParser) -> None:
@@ -39,20 +44,18 @@ def add(commands: Commands, pictures: argparse.ArgumentParser) -> None:
     task = commands.add_parser(
         "filter",
         parents=[pictures],
-        help="filter a picture with a small kernel",
-        description="Correlate a picture with a small kernel, each colour by itself. Alpha, resolution and colour "
-        "profile are kept as they are.",
+        formatter_class=Formatter,
+        help="filter pictures with a small kernel",
+        description="Correlate pictures with a small kernel, each colour, or each ink, by itself. Alpha, resolution, "
+        "colour profile and 16 bits are kept, printing colours where the format has them (.jpg, .tif). Pictures are "
+        "turned upright. What would be lost is refused: an animated picture, for one.",
+        epilog=EXAMPLES,
     )
     task.set_defaults(run=run)
-    task.add_argument("photo", type=Path, help="any picture Pillow reads")
-    task.add_argument(
-        "--kernel",
-        required=True,
-        help=f"a name ({', '.join(kernels.NAMED)}) or a .npy or .txt file of one "
-        "matrix; sobel, scharr and prewitt give the magnitude of the gradient",
-    )
-    task.add_argument("-o", "--output", required=True, type=Path, metavar="OUT")
-    task.add_argument("--size", type=int, help=f"rows and columns of the kernel; with {', '.join(SIZED)}")
+    task.add_argument("photo", type=Path, nargs="+", help="any picture Pillow reads; - is stdin")
+    kernel_words.add(task)
+    batches.add(task, "the result", required=True)
+    task.add_argument("--compare", action="store_true", help="the picture and its result, side by side")
     task.add_argument("--mode", choices=MODES, default="same", help="default: same")
     task.add_argument("--boundary", choices=BOUNDARIES, help="beyond the border; default: edge")
     task.add_argument("--fillvalue", type=float, help="of --boundary constant; default: 0")
@@ -67,45 +70,87 @@ def add(commands: Commands, pictures: argparse.ArgumentParser) -> None:
     task.add_argument("--check", action="store_true", help="compare with the reference as it runs")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> int:
     where = _where(arguments)
-    bank = _kernels(arguments.kernel, arguments.size)
-    name = file_format(arguments.output)
-    image = read(arguments.photo, arguments.max_pixels, arguments.lossy)
+    name, bank = kernel_words.chosen(arguments)
+    targets = batches.outputs(arguments.photo, arguments)
+    formats = [file_format(target, arguments.format) for target in targets if target]
+    if arguments.compare and arguments.mode != "same":
+        raise RequestError(f"--compare is for results as large as the picture; --mode {arguments.mode} gives others")
 
+    def work(i: int, source: Path, tell: batches.Tell, told: Callable[[str], None]) -> int:
+        target = targets[i]
+        assert target is not None
+        tell(0, "reading")
+        image = read(source, arguments.max_pixels, arguments.lossy, inks=formats[i] in INKS)
+        start = perf_counter()
+        with fastconv.checked() if arguments.check else contextlib.nullcontext():
+            pixels, rule = filtered(image, name, bank, where, arguments, lambda done: tell(0.2 + done / 3, "filtering"))
+        milliseconds = (perf_counter() - start) * 1e3
+        result = _image(_beside(np.asarray(image), pixels, image.mode) if arguments.compare else pixels, image.mode)
+        tell(0.6, "writing")
+        note = write(result, target, formats[i], image.info, arguments.lossy)
+        line = (
+            f"{source}: {image.mode} {image.width} x {image.height}, "
+            f"{name} {bank[0].shape[0]} x {bank[0].shape[1]}, "
+            f"{', '.join(f'{key} {value}' for key, value in where.items())}, range {rule}"
+            f" -> {target}: {result.width} x {result.height}, "
+            f"{milliseconds:.2f} ms{' with the check' if arguments.check else ''}{note}"
+        )
+        if target != STANDARD:
+            told(line)
+        elif note:
+            say(line)
+        return 0
+
+    return batches.each(arguments.photo, work)
+
+
+def filtered(
+    image: Image.Image,
+    name: Any,
+    bank: list[Array],
+    where: dict[str, Any],
+    arguments: argparse.Namespace,
+    tell: Callable[[float], None],
+) -> tuple[Array, str]:
+    """Pixels of the result, (H, W) or (H, W, C), and the rule by which they were made of numbers."""
     # (H, W) or (H, W, C) pixels are seen as C planes, which corr2d takes as a batch.
     pixels = np.atleast_3d(np.asarray(image))
     planes = np.moveaxis(pixels, -1, 0)
     colours = len(planes) - image.mode.endswith("A")
     x = planes[:colours].astype(np.result_type(pixels, np.float32))
     bank = [kernel.astype(x.dtype) for kernel in bank]
-
-    start = perf_counter()
-    with fastconv.checked() if arguments.check else contextlib.nullcontext():
-        try:
-            if len(bank) > 1:
-                y = fastconv.gradient(x, arguments.kernel, size=arguments.size, norm="l2", **where)
-            else:
-                y = fastconv.corr2d(x, bank[0], **where)
-        except ValueError as error:
-            raise RequestError(str(error)) from error
-    milliseconds = (perf_counter() - start) * 1e3
-
+    try:
+        if len(bank) > 1:
+            size = bank[0].shape[0] if name in kernel_words.TAKES["size"] else None
+            y = fastconv.gradient(x, name, size=size, norm="l2", **where)
+        else:
+            y = _sums(x, bank[0], where, tell)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
     rule = arguments.range
     if rule == "auto":
         rule = "abs" if _sums_to_zero(bank[0]) else "clip"
     result = to_pixels(y, rule, pixels.dtype)
-    alpha = _follow(planes[colours:], result.shape, bank[0].shape, where["mode"])
-    result = np.concatenate([result, alpha])
-    note = write(_image(result), arguments.output, name, image.info, arguments.lossy)
+    result = np.concatenate([result, _follow(planes[colours:], result.shape, bank[0].shape, where["mode"])])
+    return result[0] if len(result) == 1 else np.moveaxis(result, 0, -1), rule
 
-    print(
-        f"{arguments.photo}: {image.mode} {image.width} x {image.height}, "
-        f"{arguments.kernel} {bank[0].shape[0]} x {bank[0].shape[1]}, "
-        f"{', '.join(f'{key} {value}' for key, value in where.items())}, range {rule}"
-        f" -> {arguments.output}: {result.shape[2]} x {result.shape[1]}, "
-        f"{milliseconds:.2f} ms{' with the check' if arguments.check else ''}{note}"
-    )
+
+def _sums(x: Array, kernel: Array, where: dict[str, Any], tell: Callable[[float], None]) -> Array:
+    """Sums, a band of rows at a time where there are many, so that there is progress to tell; the bits of the whole."""
+    grown = {"same": 0, "valid": -1, "full": 1}[where["mode"]]
+    rows, columns = (n + grown * (k - 1) for n, k in zip(x.shape[1:], kernel.shape, strict=True))
+    band = max(BAND // max(columns, 1), 4 * len(kernel))  # (rows that neighbours read, too, cost little then)
+    if columns < 1 or rows <= band:
+        whole: Array = fastconv.corr2d(x, kernel, **where)
+        return whole
+    y = np.empty((len(x), rows, columns), x.dtype)
+    for c, first in np.ndindex(len(x), -(-rows // band)):
+        some = slice(first * band, min((first + 1) * band, rows))
+        fastconv.corr2d(x[c], kernel, **where, window=(some, slice(0, columns)), out=y[c, some])
+        tell((c + some.stop / rows) / len(x))
+    return y
 
 
 def _where(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -128,54 +173,6 @@ def _where(arguments: argparse.Namespace) -> dict[str, Any]:
     return where
 
 
-def _kernels(name: str, size: int | None) -> list[Array]:
-    """Kernels of that name, or the one in that file."""
-    makers = kernels.NAMED.get(name, ())
-    path = Path(name)
-    if not makers and path.suffix not in (".npy", ".txt"):
-        accepted = f"accepted: {', '.join(kernels.NAMED)}, or a .npy or .txt file{meant(name, kernels.NAMED)}"
-        raise RequestError(f"unknown kernel {name!r}; {accepted}")
-    if size is None:
-        return [make() for make in makers] or [_kernel_file(path)]
-    if name not in SIZED:
-        raise RequestError(f"--size {size} does not apply to kernel {name!r}; it is accepted with: {', '.join(SIZED)}")
-    if size * size > MOST_TAPS:
-        raise RequestError(f"--size {size} is too large; at most {math.isqrt(MOST_TAPS)}")
-    try:
-        return [make(size=size) for make in makers]
-    except ValueError as error:
-        raise RequestError(str(error)) from error
-
-
-def _kernel_file(path: Path) -> Array:
-    """Two-dimensional kernel from a .npy file, or from rows of numbers in a .txt."""
-    try:
-        if path.suffix == ".npy":
-            kernel = np.asarray(np.load(path, allow_pickle=False, mmap_mode="r"))  # mapped: read no more than is there
-        else:
-            with path.open(encoding="utf-8-sig") as file, warnings.catch_warnings(action="ignore"):
-                text = file.read(MOST_TEXT + 1)
-                if len(text) > MOST_TEXT:
-                    raise RequestError(f"{path} is longer than {MOST_TEXT >> 20} MB; large kernels are for .npy files")
-                kernel = np.loadtxt(text.replace(",", " ").splitlines(), ndmin=2)
-    except OSError as error:
-        raise RequestError(f"cannot read {path}: {reason(error)}") from error
-    except (ValueError, EOFError) as error:
-        raise RequestError(f"{path} is not a matrix of numbers: {error}") from error
-    if kernel.ndim != 2 or kernel.size == 0 or kernel.dtype.kind not in "biuf":
-        raise RequestError(
-            f"{path} holds a {kernel.dtype} array of shape {kernel.shape}; "
-            "accepted: a matrix of real numbers, not empty"
-        )
-    if kernel.size > MOST_TAPS:
-        raise RequestError(f"{path} holds {kernel.size} numbers; a kernel has at most {MOST_TAPS}")
-    with np.errstate(over="ignore"):  # of longdouble
-        kernel = kernel.astype(np.float64)
-    if not (np.abs(kernel) < 1e30).all():
-        raise RequestError(f"{path} holds NaN or a number that is not below 1e30")
-    return kernel
-
-
 def _sums_to_zero(kernel: Array) -> bool:
     """Whether flat areas give 0, but for the rounding of the weights."""
     return bool(abs(kernel.sum()) <= 1e-5 * np.abs(kernel).sum())
@@ -191,7 +188,19 @@ def _follow(alpha: Array, size: Sequence[int], kernel: Sequence[int], mode: str)
     return alpha
 
 
-def _image(planes: Array) -> Image.Image:
+def _beside(before: Array, after: Array, mode: str) -> Array:
+    """Two pictures of one size, a white line between them."""
+    white = np.iinfo(after.dtype).max if after.dtype.kind == "u" else max(before.max(), after.max())
+    if mode == "CMYK":
+        white = 0
+    line = np.full((len(after), max(after.shape[1] // 100, 1), *after.shape[2:]), white, after.dtype)
+    return np.concatenate([before, line, after], axis=1)
+
+
+def _image(pixels: Array, mode: str) -> Image.Image:
     from PIL import Image
 
-    return Image.fromarray(planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, -1))
+    pixels = np.ascontiguousarray(pixels)
+    if mode == "CMYK":
+        return Image.frombytes(mode, (pixels.shape[1], pixels.shape[0]), pixels.tobytes())
+    return Image.fromarray(pixels)

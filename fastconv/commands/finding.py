@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``fastconv find``: the places of a picture that look most like a smaller one."""
+"""``fastconv find``: the places of pictures that look most like a smaller one."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastconv
-from fastconv.commands import Commands, fail
-from fastconv.pictures import RequestError, file_format, read, to_pixels, write
+from fastconv.commands import Commands, Formatter, batches
+from fastconv.pictures import STANDARD, RequestError, file_format, read, say, to_pixels, write
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,20 +23,30 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
+EXAMPLES = """\
+examples:
+  fastconv find crowd.jpg face.png -o found.png
+  fastconv find crowd.jpg face.png --count 5 --min-score 0.8
+  fastconv find pages/*.png stamp.png --json | jq -c 'select(.found != []) | .scene'"""
+
+
 def add(commands: Commands, pictures: argparse.ArgumentParser) -> None:
     """Add the command; pictures: the arguments of all commands that read some."""
     task = commands.add_parser(
         "find",
         parents=[pictures],
-        help="find a figure in a picture",
+        formatter_class=Formatter,
+        help="find a figure in pictures",
         description="Find the place of a picture that looks most like a smaller one, whatever its brightness and "
         "contrast (normalised correlation: 1 is a perfect match). Two colour pictures are compared in all colours at "
         "once, else luminance is. Where the smaller one is transparent it does not count. Exit code 3: it is nowhere.",
+        epilog=EXAMPLES,
     )
     task.set_defaults(run=run)
-    task.add_argument("scene", type=Path, help="any picture Pillow reads")
+    task.add_argument("scene", type=Path, nargs="+", help="any picture Pillow reads; - is stdin")
     task.add_argument("template", type=Path, help="the figure: a picture, no larger than the scene")
-    task.add_argument("-o", "--output", type=Path, metavar="OUT", help="the scene with a frame around the figure")
+    batches.add(task, "the scene with a frame around the figure", required=False)
+    task.add_argument("--json", action="store_true", help="places and scores as JSON, a line for each scene")
     task.add_argument("--count", type=int, default=1, metavar="N", help="the N best places that do not overlap")
     task.add_argument(
         "--min-score",
@@ -51,13 +62,55 @@ def run(arguments: argparse.Namespace) -> int:
         raise RequestError(f"--count must be at least 1; got {arguments.count}")
     if not -1 <= arguments.min_score <= 1:
         raise RequestError(f"--min-score must be from -1 to 1; got {arguments.min_score}")
-    name = file_format(arguments.output) if arguments.output else ""
-    scene, template = (
-        read(path, arguments.max_pixels, arguments.lossy) for path in (arguments.scene, arguments.template)
-    )
+    if arguments.json and arguments.output == STANDARD:
+        raise RequestError("--json and -o - would both be written to stdout")
+    if STANDARD in arguments.scene and arguments.template == STANDARD:
+        raise RequestError("- is stdin, which can be read once")
+    targets = batches.outputs(arguments.scene, arguments)
+    formats = [file_format(target, arguments.format) if target else "" for target in targets]
+    template = read(arguments.template, arguments.max_pixels, arguments.lossy)
+    nowhere: list[str] = []
+
+    def work(i: int, source: Path, tell: batches.Tell, told: Callable[[str], None]) -> int:
+        tell(0, "reading")
+        scene = read(source, arguments.max_pixels, arguments.lossy)
+        tell(0.3, "searching")
+        answer = searched(source, scene, template, arguments)
+        target = targets[i] if answer["found"] else None
+        answer["output"] = str(target) if target else None
+        note = ""
+        if target:
+            tell(0.6, "writing")
+            info = scene.info if scene.mode.startswith("RGB") else {"dpi": scene.info.get("dpi")}
+            framed = _framed(scene, [(at["row"], at["column"]) for at in answer["found"]], template.size)
+            note = write(framed, target, formats[i], info, arguments.lossy)
+        if not answer["found"]:
+            nowhere.append(
+                f"{arguments.template} is not in {source}: the best score is {answer['best']:.4f}, and --min-score is "
+                f"{arguments.min_score:g}"
+            )
+        if arguments.json:
+            told(json.dumps(answer))
+        elif target != STANDARD and answer["found"]:
+            for at in answer["found"]:
+                told(
+                    f"{arguments.template}: {template.width} x {template.height} at column {at['column']}, "
+                    f"row {at['row']} of {source}, score {at['score']:.4f}"
+                )
+            told(f"{answer['compared']}, {answer['milliseconds']:.2f} ms{f' -> {target}{note}' if target else ''}")
+        return 0 if answer["found"] else 3
+
+    code = batches.each(arguments.scene, work)
+    for message in nowhere:
+        say(message if code == 0 else f"error: {message}")
+    return code
+
+
+def searched(source: Path, scene: Image.Image, template: Image.Image, arguments: argparse.Namespace) -> dict[str, Any]:
+    """The places of the template, best first, and how they were found."""
     if template.width > scene.width or template.height > scene.height:
         raise RequestError(
-            f"{arguments.template} ({template.width} x {template.height}) is larger than {arguments.scene} "
+            f"{arguments.template} ({template.width} x {template.height}) is larger than {source} "
             f"({scene.width} x {scene.height})"
         )
     in_colour = scene.mode.startswith("RGB") and template.mode.startswith("RGB")
@@ -75,29 +128,20 @@ def run(arguments: argparse.Namespace) -> int:
     start = perf_counter()
     scores = fastconv.feature.match_template(x, k, mask=mask, dtype=np.float32)[0]
     milliseconds = (perf_counter() - start) * 1e3
-    found = _best_places(scores, (template.height, template.width), arguments.count)
-    if not found:
-        raise RequestError(f"{arguments.scene} holds NaN or infinity wherever {arguments.template} could be")
-    best = scores[found[0]]
-    found = [place for place in found if scores[place] >= arguments.min_score]
-    if not found:
-        return fail(
-            3,
-            f"{arguments.template} is not in {arguments.scene}: the best score is {best:.4f}, and --min-score is "
-            f"{arguments.min_score:g}",
-        )
-    for row, column in found:
-        print(
-            f"{arguments.template}: {template.width} x {template.height} at column {column}, row {row} of "
-            f"{arguments.scene}, score {scores[row, column]:.4f}"
-        )
-    where = ""
-    if arguments.output:
-        info = scene.info if scene.mode.startswith("RGB") else {"dpi": scene.info.get("dpi")}
-        note = write(_framed(scene, found, template.size), arguments.output, name, info, arguments.lossy)
-        where = f" -> {arguments.output}{note}"
-    print(f"{'colours' if in_colour else 'luminance'}, {milliseconds:.2f} ms{where}")
-    return 0
+    places = _best_places(scores, (template.height, template.width), arguments.count)
+    if not places:
+        raise RequestError(f"{source} holds NaN or infinity wherever {arguments.template} could be")
+    found = [{"row": row, "column": column, "score": float(scores[row, column])} for row, column in places]
+    return {
+        "scene": str(source),
+        "template": str(arguments.template),
+        "width": template.width,
+        "height": template.height,
+        "compared": "colours" if in_colour else "luminance",
+        "milliseconds": round(milliseconds, 3),
+        "best": found[0]["score"],
+        "found": [at for at in found if at["score"] >= arguments.min_score],
+    }
 
 
 def _stack(image: Image.Image, in_colour: bool) -> Array:
