@@ -77,8 +77,9 @@ def _binary_factors(k: NDArray[Any]) -> Factors:
 def _cross_factors(k: NDArray[Any]) -> Factors:
     """The vectors through the largest element: of an outer product each has its rounding and no more.
 
-    Every element of their product must agree with k to 8 units in the last place. All but the last sum to one in
-    absolute value, so that no intermediate result is larger than x; single ones are 1.
+    Every element of their product must agree with k to 8 units in the last place; what subnormal elements are off by
+    beyond that may not be seen in the sum of all. All but the last sum to one in absolute value, so that no
+    intermediate result is larger than x; single ones are 1.
     """
     wide = k.astype(np.float64)
     pivot = tuple(int(i) for i in np.unravel_index(np.argmax(np.abs(wide)), k.shape))
@@ -88,8 +89,10 @@ def _cross_factors(k: NDArray[Any]) -> Factors:
     rounded = [f.astype(k.dtype) for f in (*factors, lines[-1] / scale)]
     product = functools.reduce(np.multiply.outer, [f.astype(np.float64) for f in rounded])
     info = np.finfo(k.dtype)
-    close = np.abs(product - wide) <= 8 * float(info.eps) * np.abs(wide) + 4 * float(info.smallest_subnormal)
-    return tuple(f[None] for f in rounded) if close.all() else ()
+    eps = float(info.eps)
+    beyond = np.abs(product - wide) - 8 * eps * np.abs(wide)
+    close = (beyond <= 4 * float(info.smallest_subnormal)).all()
+    return tuple(f[None] for f in rounded) if close and beyond.clip(0).sum() <= eps * np.abs(wide).sum() else ()
 
 
 def _may_be_outer_product(k: NDArray[Any]) -> bool:

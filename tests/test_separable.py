@@ -45,6 +45,17 @@ def choice(k, method="auto", dtype="float32", **how):
 
 
 @pytest.mark.parametrize("dtype", cases.FLOATS)
+def test_taps_of_few_bits_are_not_taken_for_rounding(rng, dtype):
+    """Any kernel of the smallest numbers there are was taken for an outer product, and its sums were anything."""
+    least = np.finfo(dtype).smallest_subnormal
+    whole = rng.integers(0, 4, (15, 17)).astype(dtype)
+    assert choice(whole * least, dtype=dtype).method != "separable"
+    assert choice(np.outer(whole[0], whole[1]) * least, dtype=dtype).method == "separable"
+    x = np.ones((20, 20), dtype)
+    assert (fastconv.corr2d(x, whole * least) == whole.sum() * least).all()
+
+
+@pytest.mark.parametrize("dtype", cases.FLOATS)
 def test_what_is_found(dtype):
     for terms, found in ((1, RANK_ONE), (2, RANK_TWO)):
         for name, k in found.items():
