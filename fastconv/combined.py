@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,11 @@ def sum_over_axes(
     if not over:
         out[...] = x
         return Answer(out)
-    modes = each(mode, len(over))
+    modes = each(mode, len(over), "mode")
+    if keywords is not None and not isinstance(keywords, Mapping):
+        raise TypeError(f"extra_keywords must be a mapping; got {keywords!r}")
+    if not np.iterable(arguments):
+        raise TypeError(f"extra_arguments must be a tuple; got {arguments!r}")
     parts: list[Any] = []
     total = out  # or an array of its own, so that out is left alone until nothing can fail
     if out is output:

@@ -27,13 +27,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.filters import (
     Pass,
+    as_callable,
     axes_of,
+    axis_of,
     boundary_of,
+    cut_off,
     each,
     gaussian_taps,
     integer,
@@ -337,7 +339,8 @@ def _gaussians(
 ) -> list[Pass]:
     """The passes of `gaussian_filter`."""
     over = axes_of(axes, x.ndim)
-    columns = [each(v, len(over)) for v in (sigma, order, mode, radius)]
+    named = {"sigma": sigma, "order": order, "mode": mode, "radius": radius}
+    columns = [each(v, len(over), name) for name, v in named.items()]
     return [
         weighted(gaussian_taps(s, o, truncate, r), a, x.ndim, boundary_of(m))
         for a, s, o, m, r in zip(over, *columns, strict=True)
@@ -387,9 +390,9 @@ def uniform_filter(
     x = as_array(input, "input")
     out = output_of(output, x, is_complex=x.dtype.kind == "c")
     over = axes_of(axes, x.ndim)
-    columns = [each(v, len(over)) for v in (size, origin, mode)]
+    columns = [each(v, len(over), name) for name, v in (("size", size), ("origin", origin), ("mode", mode))]
     passes = [
-        mean(int(s), a, x.ndim, boundary_of(m), o)
+        mean(cut_off(s, "size"), a, x.ndim, boundary_of(m), o)
         for a, s, o, m in zip(over, *columns, strict=True)
         if real(s, "size") > 1
     ]
@@ -451,9 +454,9 @@ def prewitt(
 
 def _derivative(input: Any, axis: int, output: Any, mode: Any, cval: Any, across: NDArray[np.float64]) -> Answer:
     x = as_array(input, "input")
-    where = normalize_axis_index(integer(axis, "axis"), x.ndim)
+    where = axis_of(axis, x.ndim)
     out = output_of(output, x)
-    modes = each(mode, x.ndim)
+    modes = each(mode, x.ndim, "mode")
     passes = [Pass(where, _CENTRAL, 3, 1, boundary_of(modes[where]))]
     passes += [Pass(a, across, 3, 1, boundary_of(modes[a])) for a in range(x.ndim) if a != where]
     return passed(x, passes, out, cval)
@@ -503,7 +506,17 @@ def generic_laplace(
     >>> generic_laplace(np.arange(5.0) ** 2, second)
     array([ 1.,  2.,  2.,  2., -7.])
     """
-    return sum_over_axes(input, derivative2, output, mode, cval, extra_arguments, extra_keywords, axes, squared=False)
+    return sum_over_axes(
+        input,
+        as_callable(derivative2, "derivative2"),
+        output,
+        mode,
+        cval,
+        extra_arguments,
+        extra_keywords,
+        axes,
+        squared=False,
+    )
 
 
 @planned(input="data", output="out")
@@ -539,7 +552,17 @@ def generic_gradient_magnitude(
     >>> generic_gradient_magnitude(np.arange(9.0).reshape(3, 3), sobel)[1].round(2)
     array([24.33, 25.3 , 24.33])
     """
-    return sum_over_axes(input, derivative, output, mode, cval, extra_arguments, extra_keywords, axes, squared=True)
+    return sum_over_axes(
+        input,
+        as_callable(derivative, "derivative"),
+        output,
+        mode,
+        cval,
+        extra_arguments,
+        extra_keywords,
+        axes,
+        squared=True,
+    )
 
 
 @planned(input="data", output="out")
@@ -609,7 +632,7 @@ def gaussian_laplace(
     """
     x = as_array(input, "input")
     over = axes_of(axes, x.ndim)
-    sigmas = on_every_axis(each(sigma, len(over)), over, x.ndim)
+    sigmas = on_every_axis(each(sigma, len(over), "sigma"), over, x.ndim)
     second = _gaussian_derivative(x.ndim, 2)
     return sum_over_axes(x, second, output, mode, cval, (sigmas,), kwargs, axes, squared=False)
 
@@ -645,7 +668,7 @@ def gaussian_gradient_magnitude(
     x = as_array(input, "input")
     over = axes_of(axes, x.ndim)
     if len(over) == 2:
-        out, modes = output_of(output, x), each(mode, 2)
+        out, modes = output_of(output, x), each(mode, 2, "mode")
         chains = [_gaussians(x, sigma, _order(x.ndim, a, 1), m, **kwargs) for a, m in zip(over, modes, strict=True)]
         answer = magnitude(x, chains, out, cval)
         if answer is not None:
@@ -760,6 +783,6 @@ def _over_axes(input: Any, weights: Any, output: Any, mode: Any, cval: Any, orig
     w, origins = kernel_of(w, origin, over, x.ndim, flips)
     out = output_of(output, x)
     if not isinstance(mode, str) and isinstance(mode, Iterable):
-        raise RuntimeError(f"A sequence of modes is not supported; got {mode!r}")
+        raise RuntimeError(f"A sequence of modes is not supported; got mode={mode!r}")
     leads = [n // 2 + integer(o, "origin") for n, o in zip(w.shape, origins, strict=True)]
     return slid(x, w, out, leads, boundary_of(mode), cval)

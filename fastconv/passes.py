@@ -18,7 +18,7 @@ from fastconv import costs, methods
 from fastconv.arguments.boundaries import BY_NAME
 from fastconv.arguments.conversion import cast, cast_magnitude
 from fastconv.arguments.correlation import placed
-from fastconv.arguments.filters import ONES, Pass, real
+from fastconv.arguments.filters import ONES, Pass, not_supported, real
 from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import is_finite, native
 from fastconv.plans import Answer
@@ -313,9 +313,7 @@ def _compare(out: NDArray[Any], expected: NDArray[np.float64], error: NDArray[np
 
 def _supported(a: NDArray[Any], name: str) -> None:
     if a.dtype.char not in "?bBhHiIlLqQfd":
-        raise RuntimeError(
-            f"array type dtype({a.dtype.name!r}) not supported: {name} must be of bool, integers, float32 or float64"
-        )
+        raise not_supported(a.dtype, name)
 
 
 def _apart(x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:

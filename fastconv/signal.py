@@ -30,10 +30,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv import costs, methods
-from fastconv.arguments.axes import MODES
 from fastconv.arguments.boundaries import SIGNAL as BOUNDARIES
 from fastconv.arguments.correlation import Options, OuterProduct, correlation_arguments, placed
 from fastconv.arguments.signals import (
+    as_length,
+    as_mode,
     axes_of,
     data_of,
     dtypes_of,
@@ -145,13 +146,12 @@ def _correlate2d(in1: Any, in2: Any, mode: Any, boundary: Any, fillvalue: Any, w
     x = in1 if type(in1) is np.ndarray else as_array(in1, "in1")
     k = in2 if type(in2) is np.ndarray else as_array(in2, "in2")
     if not x.ndim == k.ndim == 2:
-        raise ValueError(f"{what} inputs must both be 2-D arrays; got {x.ndim} and {k.ndim} dimensions")
+        raise ValueError(f"{what} inputs must both be 2-D arrays; in1 has {x.ndim} and in2 {k.ndim} dimensions")
+    as_mode(mode)
     swapped = needs_swap(mode, x.shape, k.shape)
     if swapped:
         x, k = k, x
-    if mode not in MODES:
-        raise ValueError(f"Acceptable mode flags are 'valid', 'same', or 'full'; got {mode!r}")
-    if boundary not in BOUNDARIES:
+    if not isinstance(boundary, str) or boundary not in BOUNDARIES:
         raise ValueError(
             "Acceptable boundary flags are 'fill', 'circular' (or 'wrap'), and 'symmetric' (or 'symm'); "
             f"got {boundary!r}"
@@ -207,6 +207,8 @@ def sepfir2d(input: ArrayLike, hrow: ArrayLike, hcol: ArrayLike) -> Any:
     array([[112., 123., 233.]])
     """
     x, factors = as_array(input, "input"), (as_array(hcol, "hcol"), as_array(hrow, "hrow"))
+    if x.dtype.kind in "mMV":
+        raise TypeError(f"sepfir2d not available for this type, input has dtype {x.dtype}")
     dtype = np.result_type(x, np.float32)
     checks = ("input", x, input, 2), ("hcol", factors[0], hcol, 1), ("hrow", factors[1], hrow, 1)
     for name, array, given, ndim in checks:
@@ -292,8 +294,7 @@ def _convolve(in1: Any, in2: Any, k: NDArray[Any], mode: Any, method: Any) -> An
     x = as_array(in1, "in1")
     if x.ndim != k.ndim:
         raise ValueError(f"in1 and in2 should have the same dimensionality; got {x.ndim} and {k.ndim} dimensions")
-    if mode not in MODES:
-        raise ValueError(f"Acceptable mode flags are 'valid', 'same', or 'full'; got {mode!r}")
+    as_mode(mode)
     if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"Acceptable method flags are 'auto', 'direct', or 'fft'; got {method!r}")
     if x.ndim == 0:
@@ -365,9 +366,9 @@ def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: IntOr
     slides = axes_of(axes, x.ndim)
     along = [a for a in slides if x.shape[a] != 1 and k.shape[a] != 1]
     if any(n != m and 1 not in (n, m) for a, (n, m) in enumerate(zip(x.shape, k.shape, strict=True)) if a not in along):
-        raise ValueError(f"incompatible shapes for in1 and in2: {x.shape} and {k.shape}")
-    if mode not in MODES:
-        raise ValueError(f"acceptable mode flags are 'valid', 'same', or 'full'; got {mode!r}")
+        beside = "" if axes is None else f" beside axes {axes!r}"
+        raise ValueError(f"incompatible shapes for in1 and in2{beside}: {x.shape} and {k.shape}")
+    as_mode(mode, "acceptable mode flags are 'valid', 'same', or 'full'")
     if needs_swap(mode, [x.shape[a] for a in along], [k.shape[a] for a in along]):
         x, k = k, x
     if mode == "full" and math.prod(k.shape[a] for a in along) > math.prod(x.shape[a] for a in along):
@@ -445,11 +446,14 @@ def choose_conv_method(
     ('direct', 'fft')
     """
     x, k = as_array(in1, "in1"), as_array(in2, "in2")
-    if measure:
+    try:
+        is_timed = bool(measure)
+    except (TypeError, ValueError):
+        raise ValueError(f"measure must be True or False; got {measure!r}") from None
+    if is_timed:
         times = {name: _seconds(x, k, mode, name) for name in ("fft", "direct")}
         return min(times, key=times.__getitem__), times
-    if mode not in MODES:
-        raise ValueError(f"Acceptable mode flags are 'valid', 'same', or 'full', not mode={mode}")
+    as_mode(mode)
     if x.ndim != k.ndim or not 1 <= x.ndim <= 3 or not is_fast(np.result_type(x, k)):
         return "direct"
     if needs_swap(mode, x.shape, k.shape):
@@ -495,8 +499,8 @@ def correlation_lags(in1_len: int, in2_len: int, mode: Mode = "full") -> NDArray
     >>> int(correlation_lags(5, 3)[correlate([0, 0, 0, 2, 1], [0, 2, 1]).argmax()])
     2
     """
-    if mode not in MODES:
-        raise ValueError(f"Mode {mode} is invalid: it must be 'valid', 'same' or 'full'")
+    as_mode(mode, f"Mode {mode} is invalid: it must be 'valid', 'same' or 'full'")
+    as_length(in1_len, "in1_len"), as_length(in2_len, "in2_len")
     if mode == "valid":
         return np.arange(min(in1_len - in2_len, 0), max(in1_len - in2_len, 0) + 1)
     lags = np.arange(1 - in2_len, in1_len)

@@ -159,7 +159,7 @@ def check(tensor: Any, name: str) -> None:
     """Raise if a tensor is none that layers are computed of."""
     if not isinstance(tensor, torch.Tensor):
         raise TypeError(f"{name} must be a torch.Tensor; got {type(tensor).__name__}")
-    if not tensor.is_cpu or tensor.layout != torch.strided:
+    if not tensor.is_cpu or tensor.layout != torch.strided or tensor.is_nested:
         raise ValueError(f"{name} must be a dense tensor on the CPU; got one of {tensor.layout} on {tensor.device}")
     if tensor.dtype not in FLOATS:
         raise TypeError(f"{name} must have dtype bfloat16, float16, float32 or float64; got {tensor.dtype}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -230,10 +231,19 @@ class Oracle(NamedTuple):
             if not c.return_weight:
                 return most
             info = np.finfo(got[1].dtype)
-            taps = np.abs(np.where(np.isfinite(c.k), c.k, 0)).astype(float).sum()
-            return most, (c.taps + 1) * (float(info.eps) * taps + float(info.smallest_subnormal))
+            taps = np.abs(np.where(np.isfinite(c.k), c.k, 0)).astype(float)
+            off = max((_left_out(one, choice) for one, choice in zip(each, choices, strict=True)), default=0.0)
+            return most, (c.taps + 1) * (float(info.eps) * taps.sum() + float(info.smallest_subnormal)) + off
 
         return bound
+
+
+def _left_out(c: Correlation, choice: methods.Choice) -> float:
+    """What weights of one outer product are off by: its factors may be wider than the kernel, and are not rounded."""
+    if not choice.factors or choice.factors[0].shape[0] > 1:
+        return 0.0
+    product = functools.reduce(np.multiply.outer, [f[0].astype(float) for f in choice.factors])
+    return float(np.abs(product - c.k).sum())
 
 
 def wide(a: Array) -> Array:

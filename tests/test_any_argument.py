@@ -1,52 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Any value for any argument of public functions: a right result, or an error that names it.
 
-Every public function, class and method is called with every value of VALUES in the place of every argument of its
-signature, the others being good. A new function that CALLS does not know makes a test fail.
+Every public function, class and method is called with every value of public_calls.py in the place of every argument of
+its signature, the others being good. A new function that CALLS does not know makes a test fail. Those of
+`fastconv.torch` and `fastconv.onnx` are called so in their own tests.
 """
 
 from __future__ import annotations
 
-import copy
 import inspect
-import re
-import signal
-import warnings
 
 import numpy as np
 import public_calls
 import pytest
 
 import fastconv
-from fastconv import dense, feature, kernels, learning, nn
-
-OBJECTS = np.array([None, "a", 3], object)
-VALUES = {
-    "None": None,
-    "a string": "zero",
-    "strings": ["zeros", "same"],
-    "NaN": float("nan"),
-    "-1": -1,
-    "0": 0,
-    "2**62": 2**62,
-    "10**400": 10**400,
-    "1.5": 1.5,
-    "complex": 1j,
-    "bool": True,
-    "objects": OBJECTS,
-    "masked": np.ma.masked_array([1.0, 2.0], [True, False]),
-    "masked integers": np.ma.masked_array([1, 2], [True, False]),
-    "empty": np.empty(0),
-    "an array of no dimension": np.array(2),
-    "floats": np.ones(3),
-    "ragged": [[1, 2], [3]],
-    "words": np.array(["zeros", "zeros"]),
-    "a function": len,
-    "a class": nn.Conv2d,
-    "bytes": b"zeros",
-    "a dict": {"a": 1},
-}
-MORE = VALUES | public_calls.MORE_VALUES  # for what is no layer
+from fastconv import dense, feature, kernels, learning, ndimage, nn, signal
 
 
 def floats(*shape):
@@ -257,12 +226,14 @@ ACCEPTED = {
     ("fastconv.explain", "k"): {"a range"},
     ("learning.train", "epochs"): {"2**62"},
     ("learning.train", "loss"): {"a function", "a class"},
+    ("ndimage.generic_laplace", "derivative2"): {"a function", "a class"},
+    ("ndimage.generic_gradient_magnitude", "derivative"): {"a function", "a class"},
 }
 
 
 def public():
     """Functions, classes and the methods of classes."""
-    for module in (nn, dense, learning, fastconv, feature, kernels):
+    for module in (nn, dense, learning, fastconv, feature, kernels, signal, ndimage):
         for name in module.__all__:
             thing = getattr(module, name)
             called = f"{module.__name__.removeprefix('fastconv.')}.{name}"
@@ -292,40 +263,14 @@ PLACES = [
 ]
 
 
-@pytest.fixture
-def a_second():
-    """No call takes longer: the alarm is an error."""
-
-    def late(*_):
-        raise TimeoutError("the call takes longer than five seconds")
-
-    if not hasattr(signal, "SIGALRM"):
-        pytest.skip("Windows has no alarm")
-    before = signal.signal(signal.SIGALRM, late)
-    yield lambda: signal.alarm(5)  # a second, on a machine with four others to serve
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
 @pytest.mark.parametrize(("name", "place"), PLACES)
-def test_any_value(name, place, a_second):
+def test_any_value(name, place):
     function, good = CALLS[name]
-    for value, wrong in (MORE if name in public_calls.CALLS else VALUES).items():
-        if value in ACCEPTED.get((name, place), ()):
-            continue
-        arguments = copy.deepcopy(good) | {place: wrong if value == "a memoryview" else copy.deepcopy(wrong)}
-        a_second()
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                function(**arguments)
-        except (ValueError, TypeError) as error:
-            named = rf"\b({place}|{place.removesuffix('_shape')})\b"
-            assert re.search(named, str(error)), f"{place}={value}: {type(error).__name__}: {error}"
-        except learning.NonFiniteLossError:
-            assert place in ("lr", "momentum", "weight_decay")
-        except BaseException as error:
-            raise AssertionError(f"{place}={value}: {type(error).__name__}: {error}") from error
+    module = name.partition(".")[0]
+    values = public_calls.MORE_VALUES if name in public_calls.CALLS else public_calls.VALUES
+    values = {value: wrong for value, wrong in values.items() if value not in ACCEPTED.get((name, place), ())}
+    errors = public_calls.ERRORS.get(module, (ValueError, TypeError))
+    public_calls.with_any(function, good, place, values, errors, may_warn=module in ("signal", "ndimage"))
 
 
 # ---- messages that once named another argument, or none ------------------------------------------

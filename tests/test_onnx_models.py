@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import public_calls
 import pytest
 
 onnx = pytest.importorskip("onnx")
@@ -355,6 +356,18 @@ def test_unknown_operators_are_refused():
     made = model([helper.make_node("Conw", ["x"], ["y"])], {"x": F}, {"y": (np.float32, 4)})
     with pytest.raises(ValueError, match="Conw"):
         fastconv.onnx.session(made)
+
+
+def test_any_value():
+    """It is right, or the error names the argument."""
+    small = model([helper.make_node("Relu", ["x"], ["y"])], {"x": np.ones(3, "f4")}, {"y": (np.float32, 1)})
+    run = fastconv.onnx.session(small).run
+    for place in ("model", "accuracy"):
+        values = {n: v for n, v in public_calls.MORE_VALUES.items() if n != "a string"}  # a name of no file
+        public_calls.with_any(fastconv.onnx.session, {"model": small}, place, values)
+    for place in ("output_names", "feed_inputs"):
+        good = {"output_names": None, "feed_inputs": {"x": np.ones(3, "f4")}}
+        public_calls.with_any(run, good, place, public_calls.MORE_VALUES)
 
 
 def test_what_is_given_to_a_session():

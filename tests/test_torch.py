@@ -6,10 +6,13 @@ from __future__ import annotations
 import copy
 import inspect
 import re
+import warnings
 
 import cases
 import numpy as np
+import public_calls
 import pytest
+from conftest import only_deep
 
 torch = pytest.importorskip("torch")
 
@@ -284,3 +287,37 @@ def test_models_of_something_else():
 @pytest.mark.parametrize("name", fastconv.torch.__all__)
 def test_functions_have_examples(name):
     assert ">>>" in getattr(fastconv.torch, name).__doc__
+
+
+# ---- any value for any argument ------------------------------------------------------------------
+
+
+def wrong_tensors():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nested ones are new
+        nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    return {
+        "a tensor of integers": torch.ones(2, 3, dtype=torch.int64),
+        "a complex tensor": torch.ones(2, 3, dtype=torch.complex64),
+        "a sparse tensor": torch.ones(2, 2).to_sparse(),
+        "a tensor elsewhere": torch.ones(2, 4, 6, 5, device="meta"),
+        "a tensor of no dimension": torch.tensor(1.0),
+        "an empty tensor": torch.empty(0),
+        "a tensor of eight dimensions": torch.ones((1,) * 8),
+        "nested tensors": nested,
+    }
+
+
+QUICK = "conv2d", "replace_convs"
+
+
+@pytest.mark.parametrize("name", [*QUICK, *only_deep(*[n for n in fastconv.torch.__all__ if n not in QUICK])])
+def test_any_value(name):
+    """It is right, or the error names the argument."""
+    function, rank = getattr(fastconv.torch, name), re.search(r"\d|$", name)[0]
+    good = {"model": torch.nn.Sequential(torch.nn.Conv2d(1, 1, 2))}
+    if rank:
+        channels = (2, 3) if "transpose" in name else (3, 2)
+        good = {"input": torch.ones(1, 2, *(4,) * int(rank)), "weight": torch.ones(*channels, *(2,) * int(rank))}
+    for place in inspect.signature(function).parameters:
+        public_calls.with_any(function, good, place, public_calls.MORE_VALUES | wrong_tensors())

@@ -17,7 +17,7 @@ from fastconv.arguments.axes import MODES, Axis, as_users, geometry, windowed
 from fastconv.arguments.boundaries import BOUNDARIES
 from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import (
-    as_even_array,
+    as_array,
     as_flag,
     as_listed,
     as_numbers,
@@ -266,7 +266,7 @@ def _axes(axes: Any, rank: int, ndim: int) -> tuple[int, ...]:
 def _mask(value: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool] | None:
     if value is None:
         return None
-    mask = as_even_array(value, "mask")
+    mask = as_array(value, "mask")
     if mask.dtype != np.bool:
         raise TypeError(f"mask must be an array of bool, True where x counts; got dtype {mask.dtype}")
     try:

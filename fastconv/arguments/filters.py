@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
+from numpy.exceptions import AxisError
 from numpy.typing import NDArray
 
 from fastconv.arguments.boundaries import NDIMAGE
+from fastconv.arguments.values import as_array
 from fastconv.caches import remembered
 
 ONES = [np.ones(n) for n in range(8)]  # weights of means: of more elements, sums that do not grow with them are taken
+FARTHEST = 2**58  # twice as many taps fit into no memory
+MOST_DERIVATIVES = 2**16  # they take its square
 _WIDE = np.dtype(np.float64)
 
 
@@ -35,7 +37,7 @@ def weighted(w: NDArray[Any], axis: Any, ndim: int, boundary: str, origin: Any =
     taps = w if w.dtype is _WIDE and w.flags.c_contiguous else float_weights(w)
     if w.ndim != 1 or not taps.size:
         raise RuntimeError(f"no filter weights given: weights must have 1 dimension; got shape {w.shape}")
-    where = normalize_axis_index(integer(axis, "axis"), ndim)
+    where = axis_of(axis, ndim)
     if not -(taps.size // 2) <= real(origin, "origin") <= (taps.size - 1) // 2:
         raise ValueError(
             "Invalid origin; origin must satisfy -(len(weights) // 2) <= origin <= (len(weights)-1) // 2; "
@@ -46,7 +48,7 @@ def weighted(w: NDArray[Any], axis: Any, ndim: int, boundary: str, origin: Any =
 
 def mean(size: Any, axis: Any, ndim: int, boundary: str, origin: Any) -> Pass:
     """The mean of `size` elements, the arguments checked."""
-    where = normalize_axis_index(integer(axis, "axis"), ndim)
+    where = axis_of(axis, ndim)
     if real(size, "size") < 1:
         raise RuntimeError(f"incorrect filter size: size must be at least 1; got {size!r}")
     length = integer(size, "size")
@@ -54,6 +56,13 @@ def mean(size: Any, axis: Any, ndim: int, boundary: str, origin: Any) -> Pass:
         raise ValueError(f"invalid origin; it must satisfy 0 <= size // 2 + origin < size; got {origin!r}")
     weights = ONES[length] if length < len(ONES) else None
     return Pass(where, weights, length, length // 2 + integer(origin, "origin"), boundary, length)
+
+
+def axis_of(axis: Any, ndim: int) -> int:
+    where = integer(axis, "axis")
+    if not -ndim <= where < ndim:
+        raise AxisError(where, ndim, "input")
+    return where % ndim
 
 
 def integer(value: Any, name: str) -> int:
@@ -67,13 +76,29 @@ def integer(value: Any, name: str) -> int:
         ) from None
 
 
+def cut_off(value: Any, name: str) -> int:
+    """A number without its fraction."""
+    try:
+        return int(value)
+    except OverflowError:
+        raise OverflowError(f"{name} must be finite; got {value!r}") from None
+
+
+def as_callable(value: Any, name: str) -> Any:
+    if not callable(value):
+        raise TypeError(f"{name} must be callable; got {value!r}, and a {type(value).__name__} object is not callable")
+    return value
+
+
 def real(value: Any, name: str) -> float:
-    if type(value) is int or type(value) is float:
-        return float(value)
+    if type(value) is float:
+        return value
     try:
         if isinstance(value, (str, bytes)):
             raise TypeError
         return float(value)
+    except OverflowError as error:
+        raise OverflowError(f"{name} must be a number that float64 holds: {error}") from None
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a real number; got {value!r}") from None
 
@@ -82,7 +107,7 @@ def float_weights(w: NDArray[Any]) -> NDArray[np.float64]:
     """w in float64, C-contiguous; itself if it is."""
     try:
         return np.ascontiguousarray(w, _WIDE) if w.ndim else np.asarray(w, _WIDE)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise type(error)(f"weights must be numbers; got an array of dtype {w.dtype}: {error}") from None
 
 
@@ -92,13 +117,13 @@ def boundary_of(mode: Any) -> str:
     raise RuntimeError(f"boundary mode not supported; got {mode!r}, accepted are {', '.join(NDIMAGE)}")
 
 
-def each(value: Any, count: int) -> list[Any]:
+def each(value: Any, count: int, name: str) -> list[Any]:
     """value for each of `count` axes"""
     if type(value) in (str, int, float) or value is None or isinstance(value, str) or not np.iterable(value):
         return [value] * count
     values = list(value)
     if len(values) != count:
-        raise RuntimeError(f"sequence argument must have length equal to input rank, {count}; got {value!r}")
+        raise RuntimeError(f"sequence argument must have length equal to input rank, {count}; got {name}={value!r}")
     return values
 
 
@@ -119,11 +144,14 @@ def number(origin: Any) -> Any:
 def axes_of(axes: Any, ndim: int) -> list[int]:
     if axes is None:
         return list(range(ndim))
-    given: Iterable[Any] = [axes] if np.isscalar(axes) else axes
+    try:
+        given = [axes] if np.isscalar(axes) else list(axes)
+    except TypeError:
+        raise ValueError(f"axes must be an integer, iterable of integers, or None; got {axes!r}") from None
     numbers = [integer(a, "axes") for a in given]
     for a in numbers:
         if not -ndim <= a < ndim:
-            raise ValueError(f"specified axis: {a} is out of range for {ndim} dimensions")
+            raise ValueError(f"specified axis: {a} is out of range for {ndim} dimensions; got axes={axes!r}")
     numbers = [a % ndim for a in numbers]
     if len(set(numbers)) != len(numbers):
         raise ValueError(f"axes must be unique; got {axes!r}")
@@ -137,19 +165,24 @@ def output_of(output: Any, x: NDArray[Any], *, is_complex: bool = False) -> NDAr
             dtype = np.promote_types(x.dtype, np.complex64)
         else:
             dtype = x.dtype if x.dtype.isnative else x.dtype.newbyteorder("=")
+        if dtype.kind not in "biufc":
+            raise not_supported(dtype, "input")
     elif isinstance(output, (type, np.dtype)):
         dtype = np.dtype(output)
         if is_complex and dtype.kind != "c":
             warnings.warn("promoting specified output dtype to complex", stacklevel=3)
             dtype = np.promote_types(dtype, np.complex64)
     elif isinstance(output, str):
-        dtype = np.dtype(output)
+        try:
+            dtype = np.dtype(output)
+        except TypeError as error:
+            raise TypeError(f"output must be an array or a dtype; got {output!r}: {error}") from None
         if is_complex and dtype.kind != "c":
             raise RuntimeError(f"output must have complex dtype; got {output!r}")
         if not issubclass(dtype.type, np.number):
             raise RuntimeError(f"output must have numeric dtype; got {output!r}")
     else:
-        given = np.asarray(output)
+        given = as_array(output, "output")
         if given.shape != x.shape:
             raise RuntimeError(f"output shape not correct: it has shape {given.shape}, input has {x.shape}")
         if is_complex and given.dtype.kind != "c":
@@ -160,6 +193,12 @@ def output_of(output: Any, x: NDArray[Any], *, is_complex: bool = False) -> NDAr
     return np.empty(x.shape, dtype)
 
 
+def not_supported(dtype: np.dtype[Any], name: str) -> RuntimeError:
+    return RuntimeError(
+        f"array type dtype({dtype.name!r}) not supported: {name} must be of bool, integers, float32 or float64"
+    )
+
+
 def kernel_of(
     weights: NDArray[Any], origin: Any, over: list[int], ndim: int, flips: bool
 ) -> tuple[NDArray[np.float64], list[Any]]:
@@ -168,9 +207,10 @@ def kernel_of(
     if w.ndim != len(over) or 0 in w.shape:
         sizes = [n for n in w.shape if n > 0]
         raise RuntimeError(
-            f"weights.ndim ({len(sizes)}) must match len(axes) ({len(over)}); weights have shape {w.shape}"
+            f"weights.ndim ({len(sizes)}) must match len(axes) ({len(over)}); weights have shape {w.shape}, "
+            f"and input has {ndim} dimensions"
         )
-    origins = [number(o) for o in each(origin, len(over))]
+    origins = [number(o) for o in each(origin, len(over), "origin")]
     if len(over) < ndim:  # axes of the kernel are in the order of those of the input; origins in that of `axes`
         w = np.expand_dims(w, tuple(a for a in range(ndim) if a not in over))
         origins = on_every_axis(origins, over, ndim)
@@ -199,12 +239,18 @@ def gaussian_taps(sigma: float, order: int, truncate: float, radius: int | None)
             raise type(error)(f"sigma and truncate must be finite; got {sigma!r} and {truncate!r}") from None
     else:
         reach = radius
-    if not isinstance(reach, (int, np.integer)) or reach < 0:
-        raise ValueError(f"Radius must be a nonnegative integer; got {reach!r}")
+    if not isinstance(reach, (int, np.integer)) or not 0 <= reach < FARTHEST:
+        of = f"radius={radius!r}" if radius is not None else f"{reach!r} from sigma {sigma!r} and truncate {truncate!r}"
+        raise ValueError(f"Radius must be a nonnegative integer below 2**58; got {of}")
     derivative = integer(order, "order")
     if derivative < 0:
         raise ValueError(f"order must be non-negative; got {order!r}")
-    return _gaussian(deviation, derivative, int(reach))
+    if derivative >= MOST_DERIVATIVES:
+        raise ValueError(f"order must be less than {MOST_DERIVATIVES}; got {order!r}")
+    try:
+        return _gaussian(deviation, derivative, int(reach))
+    except ZeroDivisionError as error:
+        raise ZeroDivisionError(f"sigma must not be 0, nor its square; got {sigma!r}: {error}") from None
 
 
 @remembered(2**20)

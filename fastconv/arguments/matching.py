@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.boundaries import NAMES
-from fastconv.arguments.values import as_even_array, as_flag, as_listed, as_out
+from fastconv.arguments.values import as_array, as_flag, as_listed, as_out
 from fastconv.typing import Measure, PadMode
 
 MEASURES: tuple[str, ...] = get_args(Measure)
@@ -141,7 +141,7 @@ def matching_arguments(
 
 
 def _real(value: ArrayLike, name: str) -> NDArray[Any]:
-    array = as_even_array(value, name)
+    array = as_array(value, name)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(f"{name} has dtype {array.dtype}; bool, integers, float16, float32 and float64 are supported")
     return array

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastconv.arguments.axes import Axis
 from fastconv.arguments.layer_geometry import Names, Options, layer_geometry
 from fastconv.arguments.layers import as_bias, delivered
-from fastconv.arguments.values import as_even_array, as_index, as_out, as_word, native_dtype
+from fastconv.arguments.values import as_array, as_index, as_out, as_word, native_dtype
 
 BYTES = ("uint8", "int8")
 OVERFLOWS = ("raise", "wrap")
@@ -122,7 +122,7 @@ def as_quantized(
 
 def as_bytes(value: ArrayLike, name: str) -> NDArray[Any]:
     """An array of uint8 or int8."""
-    array = as_even_array(value, name)
+    array = as_array(value, name)
     if array.dtype.name not in BYTES:
         raise TypeError(f"{name} has dtype {array.dtype}; uint8 and int8 are accepted")
     return array
@@ -136,7 +136,7 @@ def _number(value: Any, name: str) -> int:
 
 
 def as_int32(value: ArrayLike, name: str) -> NDArray[np.int32]:
-    array = as_even_array(value, name)
+    array = as_array(value, name)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must be of integers; got dtype {array.dtype}")
     result = array.astype(np.int32)
@@ -146,7 +146,7 @@ def as_int32(value: ArrayLike, name: str) -> NDArray[np.int32]:
 
 
 def _scales(value: ArrayLike) -> NDArray[np.float32]:
-    array = as_even_array(value, "scale")
+    array = as_array(value, "scale")
     if array.dtype.kind != "f":
         raise TypeError(f"scale must be of floats; got dtype {array.dtype}")
     with np.errstate(over="ignore"):

@@ -10,6 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastconv.arguments.axes import MODES
+from fastconv.arguments.filters import real
+from fastconv.arguments.values import as_array
+
+LONGEST = 2.0**60  # an array of as many lags is larger than addresses go
+
+
+def as_mode(mode: Any, says: str = "Acceptable mode flags are 'valid', 'same', or 'full'") -> None:
+    if not isinstance(mode, str) or mode not in MODES:
+        raise ValueError(f"{says}; got mode={mode!r}")
+
+
+def as_length(value: Any, name: str) -> Any:
+    if not -LONGEST < (value if type(value) is int else real(value, name)) < LONGEST:  # or NaN
+        raise ValueError(f"{name} must be the length of a signal; got {value!r}")
+    return value
+
 
 def reversed_conj(k: NDArray[Any]) -> NDArray[Any]:
     reverse: tuple[Any, ...] = (..., *(slice(None, None, -1),) * k.ndim)  # an array, also of no dimensions
@@ -57,7 +74,7 @@ def axes_of(axes: Any, ndim: int) -> list[int]:
 
 def fill_of(value: Any, dtype: np.dtype[Any]) -> complex:
     """As SciPy casts it: fractions of integers are cut off, None is NaN, and what does not fit is an error."""
-    fill = np.asarray(value)
+    fill = as_array(value, "fillvalue")
     if fill.size != 1:
         raise ValueError(f"`fillvalue` must be scalar or an array with one element; got shape {fill.shape}")
     item: Any = math.nan if value is None else fill.reshape(()).item()

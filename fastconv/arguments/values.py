@@ -25,6 +25,8 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
     ------
     TypeError
         A masked array.
+    ValueError
+        Ragged nesting.
     """
     if type(value) is np.ndarray:
         return value
@@ -35,18 +37,14 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
         )
     if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray) and not hasattr(value, "__array__"):
         return np.from_dlpack(value)
-    return np.asarray(value)
-
-
-def as_even_array(value: ArrayLike, name: str) -> NDArray[Any]:
     try:
-        return as_array(value, name)
-    except ValueError as error:  # ragged nesting
+        return np.asarray(value)
+    except ValueError as error:
         raise ValueError(f"{name} is not an array of numbers: {error}") from None
 
 
 def as_numbers(value: ArrayLike, name: str) -> NDArray[Any]:
-    array = as_even_array(value, name)
+    array = as_array(value, name)
     if not is_supported(array.dtype):
         raise TypeError(
             f"{name} has dtype {array.dtype}; bool, integers, float16, float32, float64, complex64 and complex128 "

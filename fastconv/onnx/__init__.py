@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 try:
@@ -22,7 +23,7 @@ from onnx import helper
 from onnx.inliner import inline_local_functions
 from onnx.reference import ReferenceEvaluator
 
-from fastconv.arguments.values import as_word
+from fastconv.arguments.values import as_list, as_word
 from fastconv.nn.functional import ACCURACIES
 from fastconv.onnx.files import check_tensor, check_types, name_domains, read_external, read_model, tensors
 from fastconv.onnx.graphs import rewrite
@@ -83,10 +84,15 @@ class Session(ReferenceEvaluator):
         return super().run(output_names, feed_inputs, *args, **kwargs)
 
     def _check(self, output_names: Any, feeds: dict[str, Any]) -> None:
+        if not isinstance(feeds, Mapping):
+            raise TypeError(f"feed_inputs must be a dict, of arrays by the names of inputs; got {type(feeds).__name__}")
         types = dict(zip(self.input_names, self.input_types, strict=True))
-        for name, known in [(n, self.output_names) for n in output_names or ()] + [(n, types) for n in feeds]:
-            if name not in known:
-                raise ValueError(f"{name!r} is unknown; the model has {', '.join(map(repr, known)) or 'none'}")
+        asked = [] if output_names is None else as_list(output_names, "output_names", "names of outputs")
+        for what, names, known in (("output_names", asked, self.output_names), ("feed_inputs", feeds, types)):
+            for name in names:
+                if not isinstance(name, str) or name not in known:
+                    has = ", ".join(map(repr, known)) or "none"
+                    raise ValueError(f"{what}: {name!r} is unknown; the model has {has}")
         missing = [name for name in types if name not in feeds and name not in self.rt_inits_]
         if missing:
             raise ValueError(f"inputs {', '.join(map(repr, missing))} are missing")
