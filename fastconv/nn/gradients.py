@@ -669,7 +669,7 @@ def of_both(rank: int, input: ArrayLike, grad_output: ArrayLike, weight: ArrayLi
 def _sums(gradient: WeightGradient, engine: Engine, what: str, asked: tuple[Any, ...] = ()) -> Answer:
     """The gradient of the weights; asked: as in carried_out."""
     ways = Ways(
-        lambda c: _direct(c, engine, asked), _im2col, adjoints.weight_gradient, lambda c: _error_bound(c, engine)
+        lambda c: _direct(c, engine, asked), _im2col, adjoints.weight_gradient, lambda c: error_bound(c, engine)
     )
     return computed(gradient, engine.method, ways, what)
 
@@ -680,7 +680,7 @@ def _plan(c: WeightGradient, x: NDArray[Any], grad: NDArray[Any], result: NDArra
     return engine.obeyed(plan, c.shape, c.axes, c.groups, c.dtype)
 
 
-def _error_bound(c: WeightGradient, engine: Engine) -> NDArray[np.float64]:
+def error_bound(c: WeightGradient, engine: Engine) -> NDArray[np.float64]:
     """How far the extension may be off."""
     bound = adjoints.weight_error_bound(c)
     if _core is None or engine.method == "im2col":

@@ -78,17 +78,24 @@ def _taps(c: Pool) -> Any:
 
 
 def error_bound(c: Pool) -> NDArray[np.float64]:
-    """How far a compiled result may lie from `pooled`: the largest not at all."""
+    """How far a compiled result may lie from `pooled`: the largest not at all.
+
+    A mean of n elements in any order is off by at most ``(n + 1) u sum|x| / n + eta`` to first order, u being the unit
+    roundoff and eta the smallest subnormal number: by n - 1 additions (Higham, Accuracy and Stability of Numerical
+    Algorithms, 2nd ed., section 4.2), and by two roundings where the sum is multiplied by a reciprocal. So are both,
+    and rounded to the result's dtype.
+    """
     if not c.average:
         return np.zeros(c.shape)
-    taps = math.prod(a.k for a in c.axes)
-    return _rounding(c, taps) * means(c._replace(x=np.abs(c.x).astype(np.float64), divisor=abs(c.divisor)))
+    terms = math.prod(a.k for a in c.axes) + 1
+    return _rounding(c, terms, means(c._replace(x=np.abs(c.x).astype(np.float64), divisor=abs(c.divisor))))
 
 
-def _rounding(c: Pool | PoolGradient, terms: int) -> float:
-    """Of so many terms, relative to the sum of their sizes, and of the result."""
-    stored = float(np.finfo(c.dtype).eps) if c.dtype != c.compute_dtype else 0
-    return 2 * terms * float(np.finfo(c.compute_dtype).eps) + stored
+def _rounding(c: Pool | PoolGradient, terms: int, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What two sums with so many roundings differ by, relative to the sums of sizes, and what is stored of them."""
+    compute, stored = np.finfo(c.compute_dtype), np.finfo(c.dtype)
+    u = terms * float(compute.eps) + (float(stored.eps) if c.dtype != c.compute_dtype else 0)
+    return 1.0625 * u * sizes + 2 * float(stored.smallest_subnormal) + terms * float(compute.smallest_subnormal)
 
 
 def gradient(c: PoolGradient) -> NDArray[Any]:
@@ -113,10 +120,13 @@ def gradient(c: PoolGradient) -> NDArray[Any]:
 
 
 def gradient_error_bound(c: PoolGradient) -> NDArray[np.float64]:
-    """How far a compiled result may lie from `gradient`: of the largest not at all, as sums have its order."""
+    """How far a compiled result may lie from `gradient`: of the largest not at all, as sums have its order.
+
+    That of means is a sum of divided gradients, whose bound is that of the means, n being how many windows meet.
+    """
     if not c.pool.average:
         return np.zeros(c.shape)
     terms = math.prod(min(a.out, a.k) for a in c.pool.axes) + 2
     pool = c.pool._replace(divisor=abs(c.pool.divisor), dtype=np.dtype(np.float64))
     sums = gradient(c._replace(pool=pool, grad_output=np.abs(c.grad_output).astype(np.float64)))
-    return _rounding(c, terms) * sums
+    return _rounding(c, terms, sums)
