@@ -76,7 +76,7 @@ __all__ = [
     "xcorr",
 ]
 
-MODULES = {"dense", "feature", "kernels", "learning", "ndimage", "nn", "onnx", "reference", "signal", "torch"}
+MODULES = {"dask", "dense", "feature", "kernels", "learning", "ndimage", "nn", "onnx", "reference", "signal", "torch"}
 
 if not TYPE_CHECKING:  # or a type checker would find every name here
 
@@ -87,5 +87,5 @@ if not TYPE_CHECKING:  # or a type checker would find every name here
         raise AttributeError(f"module 'fastconv' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
 
     def __dir__() -> list[str]:
-        """Public names: no module of the package's own, and "onnx" and "torch" where these are."""
-        return sorted({*__all__, "__version__", *filter(importlib.util.find_spec, ("onnx", "torch"))})
+        """Public names: no module of the package's own, and "dask", "onnx" and "torch" where these are."""
+        return sorted({*__all__, "__version__", *filter(importlib.util.find_spec, ("dask", "onnx", "torch"))})

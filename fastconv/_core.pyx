@@ -187,7 +187,7 @@ cdef int describe_axes(fc_corr *g, axes) except -1:
         nothing_slides(&g.axis[i])
     for i, axis in enumerate(axes, first):
         a = &g.axis[i]
-        a.n, a.k, a.out, a.lead, stride, a.dilation, boundary, a.start, a.whole, _, unit = axis
+        a.n, a.k, a.out, a.lead, stride, a.dilation, boundary, a.start, a.whole, _, unit = axis[:11]
         a.stride = stride if a.out > 1 else 1
         a.boundary = BOUNDARY[boundary]
         a.x_step = a.k_step = a.out_step = 0

@@ -85,7 +85,7 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
         if method == "separable":
             raise ValueError(f"method 'separable' is not possible: {why_not}")
     if method == "fft" or method == "auto":
-        reason, whole = _why_not_fft(c, method == "auto", any_kernel)
+        reason, whole = _why_not_fft(c, method == "auto", any_kernel, has_all=not any(a.total for a in asked.axes))
         if not reason:
             points = spectrum.most_points(c) if whole else TILE_POINTS
             why = "asked for" if method == "fft" else f"{c.k.size} taps are many"
@@ -323,8 +323,8 @@ def _why_not_box(c: Correlation, only_if_faster: bool) -> str:
 # ---- transforms -------------------------------------------------------------------------------------
 
 
-def _why_not_fft(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tuple[str, bool]:
-    """(why not, whether all of x has to be transformed at once)"""
+def _why_not_fft(c: Correlation, only_if_faster: bool, any_kernel: bool, has_all: bool) -> tuple[str, bool]:
+    """(why not, whether all of x has to be transformed at once, which needs all of it)"""
     if only_if_faster and (c.k.size < CROSSOVERS["fft taps"] or 0 in c.shape):
         return f"{c.k.size} taps are few", False
     if any(a.stride > 1 or a.dilation > 1 for a in c.axes):
@@ -336,7 +336,7 @@ def _why_not_fft(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tupl
         transformed = c._replace(sum_dtype=np.dtype(np.float64))
     tiles, whole = _element_us(transformed, Choice("fft", "")), math.inf
     most = tiles / CROSSOVERS["whole gain"]
-    if most > costs.TRANSFORM_CALL_US:  # else the estimate, which takes long, can be no less
+    if has_all and most > costs.TRANSFORM_CALL_US:  # else the estimate, which takes long, can be no less
         whole = _element_us(transformed, Choice("fft", "", whole=True))
     by_numpy = whole < most
     if by_numpy and not np.isfinite(unrepeated(c.k)).all():

@@ -165,7 +165,7 @@ cdef class _Function:
     def __init__(self, function, dict roles, type answer):
         cdef Py_ssize_t i
         cdef int datas = 0
-        code = function.__code__
+        code = function.__wrapped__.__code__
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         assert len(names) <= MOST_PARAMETERS
         self.vector, self.function, self.answer, self.parameters = <void *> &called, function, answer, len(names)

@@ -9,6 +9,7 @@ taps). The next such call takes the plan and skips the function.
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -42,11 +43,25 @@ def planned(**roles: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        first = next(iter(roles))
+
+        @functools.wraps(function)
+        def anywhere(*args: P.args, **kwargs: P.kwargs) -> Any:
+            x = args[0] if args else kwargs.get(first)
+            if type(x).__module__ == "dask.array.core":
+                kwargs.pop(first, None)
+                lazily: Any = importlib.import_module("fastconv.dask").lazily
+                return lazily(public, x, *args[1:], **kwargs)
+            return function(*args, **kwargs)
+
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-            answer: Any = function(*args, **kwargs)
+            answer: Any = anywhere(*args, **kwargs)
             return answer.result if type(answer) is Answer else answer
 
-        return functools.update_wrapper(_core.Function(function, roles, Answer) if _core else call, function)
+        public: Callable[P, R] = functools.update_wrapper(
+            _core.Function(anywhere, roles, Answer) if _core else call, function
+        )
+        return public
 
     return decorate
 

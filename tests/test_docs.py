@@ -17,7 +17,7 @@ MODULES = sorted(m.name for m in pkgutil.walk_packages(fastconv.__path__, "fastc
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 
-NEEDS = {"fastconv.onnx": "onnx", "fastconv.torch": "torch", "fastconv.nn.convert": "torch"}
+NEEDS = {"fastconv.dask": "dask", "fastconv.onnx": "onnx", "fastconv.torch": "torch", "fastconv.nn.convert": "torch"}
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -33,7 +33,7 @@ def test_readme_examples():
     assert result.attempted > 5 and result.failed == 0
 
 
-LEFT_OUT = ("fastconv.onnx", "fastconv.torch", "fastconv.__main__")
+LEFT_OUT = ("fastconv.dask", "fastconv.onnx", "fastconv.torch", "fastconv.__main__")
 PUBLIC = {
     f"{name}.{function}": getattr(module, function)
     for name in ("fastconv", *(m for m in MODULES if not m.startswith(LEFT_OUT)))

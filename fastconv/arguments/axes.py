@@ -37,6 +37,8 @@ class Axis(NamedTuple):
     whole: int  # how many outputs that has
     step: int = 1  # part of the stride that comes from the window
     unit: int = 1  # elements of memory, side by side, that an element of the axis is
+    begin: int = 0  # where the n elements begin in an axis
+    total: int = 0  # of so many, which the outputs belong to; 0: there are no others
 
     def reach(self) -> tuple[int, int]:
         """First element that the outputs look at, and the one behind the last, as if x went on."""
@@ -48,6 +50,30 @@ class Axis(NamedTuple):
         first, end = self.reach()
         less = self.out > 0 and first >= 0 and end <= self.n and end - first < self.n
         return self._replace(n=end - first, lead=0) if less else self
+
+    def whole_axis(self) -> Axis:
+        """With all outputs, and all elements, of which there may be more than these n."""
+        first = self.lead + self.start * self.stride // self.step - self.begin
+        stride, n = self.stride // self.step, self.total or self.n
+        return self._replace(n=n, out=self.whole, lead=first, stride=stride, start=0, step=1, begin=0, total=0)
+
+    def needed(self) -> tuple[int, int]:
+        """The first element of x that the outputs look at, and the one behind the last: an axis that is cut to these
+        goes on beyond its ends as this one does."""
+        first, end = self.reach()
+        low, high = min(max(first, 0), self.n - 1), max(min(end, self.n), 1)
+        if (first >= 0 and end <= self.n) or self.out == 0 or self.n == 0:
+            return min(low, high), high
+        beyond = np.concatenate([np.arange(first, min(end, 0)), np.arange(max(first, self.n), end)])
+        source = source_index(beyond, self.n, self.boundary)
+        inside = source[source >= 0]
+        low, high = min(low, int(inside.min(initial=low))), max(high, int(inside.max(initial=0)) + 1)
+        cut = source_index(beyond - low, high - low, self.boundary)
+        return (low, high) if np.array_equal(np.where(cut < 0, cut, cut + low), source) else (0, self.n)
+
+    def cut(self, low: int, high: int) -> Axis:
+        """With elements low ... high alone."""
+        return self._replace(n=high - low, lead=self.lead + low, begin=self.begin + low, total=self.total or self.n)
 
     def sources(self) -> NDArray[np.intp]:
         """Which elements of x the outputs look at, over their whole reach; -1: the fill value."""

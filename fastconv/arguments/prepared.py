@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv.arguments.axes import Axis, as_users
-from fastconv.arguments.boundaries import BY_NAME
 from fastconv.arguments.conversion import converted
 from fastconv.arguments.values import compute_dtype
 
@@ -87,16 +86,9 @@ class Correlation(NamedTuple):
 
     def whole(self) -> Correlation:
         """Without the window."""
-        if not [a for a in self.axes if a.out != a.whole or a.step != 1]:
+        if not [a for a in self.axes if a.out != a.whole or a.step != 1 or a.total]:
             return self
-        return self.with_axes(
-            tuple(
-                a._replace(
-                    out=a.whole, stride=a.stride // a.step, lead=a.lead + a.start * a.stride // a.step, start=0, step=1
-                )
-                for a in self.axes
-            )
-        )
+        return self.with_axes(tuple([a.whole_axis() for a in self.axes]))
 
     def without_steps(self) -> Correlation:
         """With all that the window's steps leave out."""
@@ -146,19 +138,9 @@ class Correlation(NamedTuple):
 
     def band(self, first: int, end: int) -> Correlation:
         """Outputs first ... end of the first axis that the kernel slides over, from no more of x than they look at."""
-        axis = self.axes[0]
-        part = axis.part(first, end)
-        low, high = part.reach()
-        beyond = max(-low, high - axis.n, 0)  # how far the windows reach beyond x: as far inside a boundary may look
-        low, high = max(low, 0), min(high, axis.n)
-        if beyond:
-            if beyond >= axis.n or not BY_NAME[axis.boundary].is_near:
-                low, high = 0, axis.n
-            else:
-                low, high = (0, max(high, beyond + 1)) if part.lead > 0 else (min(low, axis.n - beyond - 1), axis.n)
-                if part.reach()[0] < 0 and part.reach()[1] > axis.n:
-                    low, high = 0, axis.n
-        part = part._replace(n=high - low, lead=part.lead + low)
+        part = self.axes[0].part(first, end)
+        low, high = part.needed()
+        part = part.cut(low, high)
         cut: tuple[Any, ...] = (..., slice(low, high), *(slice(None),) * (self.rank - 1))
         rows: tuple[Any, ...] = (..., slice(first, end), *(slice(None),) * (self.rank - 1))
         return self._replace(
