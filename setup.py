@@ -47,6 +47,7 @@ core = Extension(
     + ([("Py_LIMITED_API", "0x030B0000")] if ABI3 else []),
     # -ffp-contract=off: an fma is where the code says fma, nowhere else (bit-identical results).
     # -fno-tree-*: the micro-kernels are vectorized by hand; their tails must stay as written.
+    # -fno-schedule-insns2: CPUs reorder instructions themselves, and those as written compress to 45 kB less.
     extra_compile_args=[
         "-std=gnu11",
         "-O2",
@@ -55,6 +56,7 @@ core = Extension(
         "-ffp-contract=off",
         "-fno-tree-vectorize",
         "-fno-tree-slp-vectorize",
+        "-fno-schedule-insns2",
         *(COMPILED if WHEEL else []),
         *os.environ.get("FASTCONV_CFLAGS", "").split(),
     ],
