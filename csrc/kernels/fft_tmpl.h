@@ -87,33 +87,43 @@ FC_INLINE void NAME(times_conjugate)(VT *re, VT *im, VT c, VT s)
 }
 
 /* Rows of an image are pages apart, where hardware does not prefetch: fetch what the next column will need. Measured on
- * images: reading 4-7 %, writing up to 25 % (float64). */
-FC_INLINE VT NAME(column_load)(const fc_fft_column *c, ptrdiff_t row)
+ * images: reading 4-7 %, writing up to 25 % (float64). full: all that there is of the column are whole vectors. */
+FC_INLINE VT NAME(column_load)(const int full, const fc_fft_column *c, ptrdiff_t row)
 {
     if (row >= c->rows)
         return vzero();
     const T *p = (const T *)c->x + row * c->stride;
     ptrdiff_t n = row < c->rows - 1 ? c->lanes : c->last;
     __builtin_prefetch(p + VLEN, 0, 2);
-    return n >= VLEN ? vload(p) : vloadn(p, n);
+    return full || n >= VLEN ? vload(p) : vloadn(p, n);
 }
-FC_INLINE void NAME(column_store)(const fc_fft_column *c, ptrdiff_t row, VT v)
+FC_INLINE void NAME(column_store)(const int full, const fc_fft_column *c, ptrdiff_t row, VT v)
 {
     if (row >= c->rows)
         return;
     T *p = (T *)c->y + row * c->stride;
     ptrdiff_t n = row < c->rows - 1 ? c->lanes : c->last;
     __builtin_prefetch(p + VLEN, 1, 2);
-    if (n >= VLEN)
+    if (full || n >= VLEN)
         vstore(p, v);
     else
         vstoren(p, v, n);
 }
 
-/* One pass over all pieces of m points; inverse: what undoes it. factors == NULL: they are all one. column: what fft reads
- * and ifft writes in the place of z, or NULL; turn: of its rows (fc_fft_axis). */
+/* Whether the first pass takes such columns in the place of z, and what undoes it. The others, which are few, are copied: loads
+ * of parts of vectors in each of the passes would be a tenth of all code. */
+FC_INLINE int NAME(columns_are_full)(const fc_fft_axis *a, const fc_fft_column c[2])
+{
+    int full = c && !a->turn && a->radix[0] > 1;
+    for (int i = 0; full && i < 2; i++)
+        full = c[i].rows == 0 || (c[i].lanes >= VLEN && c[i].last >= VLEN);
+    return full;
+}
+
+/* One pass over all pieces of m points; inverse: what undoes it. factors == NULL: they are all one. column: full ones, which
+ * the first pass reads, and what undoes it writes, in the place of z; or NULL. */
 FC_INLINE void NAME(fft_pass)(const int inverse, const int r, T *z, ptrdiff_t stride, ptrdiff_t n, ptrdiff_t m,
-                              const T *factors, const fc_fft_column *column, const T *turn)
+                              const T *factors, const fc_fft_column *column)
 {
     ptrdiff_t q = m / r, step = q * stride;
     for (ptrdiff_t piece = 0; piece < n; piece += m) {
@@ -122,10 +132,8 @@ FC_INLINE void NAME(fft_pass)(const int inverse, const int r, T *z, ptrdiff_t st
             T *p = z + (piece + j) * stride;
             VT re[8], im[8];
             EACH(i, r) {
-                re[i] = column && !inverse ? NAME(column_load)(column, j + i * q) : vload(p + i * step);
-                im[i] = column && !inverse ? NAME(column_load)(column + 1, j + i * q) : vload(p + i * step + VLEN);
-                if (column && !inverse && turn)
-                    NAME(times)(&re[i], &im[i], vsplat(turn[2 * (j + i * q)]), vsplat(turn[2 * (j + i * q) + 1]));
+                re[i] = column && !inverse ? NAME(column_load)(1, column, j + i * q) : vload(p + i * step);
+                im[i] = column && !inverse ? NAME(column_load)(1, column + 1, j + i * q) : vload(p + i * step + VLEN);
                 if (inverse && i > 0 && factors) {
                     NAME(times_conjugate)(&re[i], &im[i], vsplat(w[0]), vsplat(w[1]));
                     w += 2;
@@ -137,11 +145,9 @@ FC_INLINE void NAME(fft_pass)(const int inverse, const int r, T *z, ptrdiff_t st
                     NAME(times)(&re[i], &im[i], vsplat(w[0]), vsplat(w[1]));
                     w += 2;
                 }
-                if (column && inverse && turn)
-                    NAME(times_conjugate)(&re[i], &im[i], vsplat(turn[2 * (j + i * q)]), vsplat(turn[2 * (j + i * q) + 1]));
                 if (column && inverse) {
-                    NAME(column_store)(column, j + i * q, re[i]);
-                    NAME(column_store)(column + 1, j + i * q, im[i]);
+                    NAME(column_store)(1, column, j + i * q, re[i]);
+                    NAME(column_store)(1, column + 1, j + i * q, im[i]);
                 } else {
                     vstore(p + i * step, re[i]);
                     vstore(p + i * step + VLEN, im[i]);
@@ -156,12 +162,8 @@ FC_INLINE void NAME(fft_radix)(const int inverse, const fc_fft_axis *a, int i, T
                                const fc_fft_column *column)
 {
     const T *w = (const T *)a->factors + a->factor[i];
-#define FC_PASS(r, factors) NAME(fft_pass)(inverse, r, z, stride, a->n, m, factors, column, (const T *)a->turn)
+#define FC_PASS(r, factors) NAME(fft_pass)(inverse, r, z, stride, a->n, m, factors, column)
     switch (a->radix[i]) {
-    case 1:
-        if (column)
-            FC_PASS(1, NULL);
-        break;
     case 2: FC_PASS(2, w); break;
     case 3: FC_PASS(3, w); break;
     case 4:
@@ -176,7 +178,7 @@ FC_INLINE void NAME(fft_radix)(const int inverse, const fc_fft_axis *a, int i, T
 #undef FC_PASS
 }
 
-/* The passes before `passes`; inverse: what undoes them */
+/* The passes before `passes`; inverse: what undoes them. column: full ones, or NULL */
 FC_INLINE void NAME(fft_passes)(const int inverse, const fc_fft_axis *a, int passes, T *z, ptrdiff_t stride,
                                 const fc_fft_column *column)
 {
@@ -203,12 +205,31 @@ static void NAME(fft_back)(const fc_fft_axis *a, int passes, T *z, ptrdiff_t str
 
 static void NAME(fft)(const fc_fft_axis *a, void *z, ptrdiff_t stride, const fc_fft_column from[2])
 {
-    NAME(fft_forward)(a, a->passes, z, stride, from);
+    const T *turn = a->turn;
+    T *p = z;
+    const fc_fft_column *full = NAME(columns_are_full)(a, from) ? from : NULL;
+    for (ptrdiff_t row = 0; from && !full && row < a->n; row++, p += stride) {
+        VT re = NAME(column_load)(0, from, row), im = NAME(column_load)(0, from + 1, row);
+        if (turn)
+            NAME(times)(&re, &im, vsplat(turn[2 * row]), vsplat(turn[2 * row + 1]));
+        vstore(p, re);
+        vstore(p + VLEN, im);
+    }
+    NAME(fft_forward)(a, a->passes, z, stride, full);
 }
 
 static void NAME(ifft)(const fc_fft_axis *a, void *z, ptrdiff_t stride, const fc_fft_column to[2])
 {
-    NAME(fft_back)(a, a->passes, z, stride, to);
+    const T *turn = a->turn, *p = z;
+    const fc_fft_column *full = NAME(columns_are_full)(a, to) ? to : NULL;
+    NAME(fft_back)(a, a->passes, z, stride, full);
+    for (ptrdiff_t row = 0; to && !full && row < a->n; row++, p += stride) {
+        VT re = vload(p), im = vload(p + VLEN);
+        if (turn)
+            NAME(times_conjugate)(&re, &im, vsplat(turn[2 * row]), vsplat(turn[2 * row + 1]));
+        NAME(column_store)(0, to, row, re);
+        NAME(column_store)(0, to + 1, row, im);
+    }
 }
 
 /* Blocks of z to the strip: rows of VLEN points become columns. Real and imaginary parts go one after the other, for
