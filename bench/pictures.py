@@ -56,11 +56,11 @@ def speed() -> None:
 
 
 def sheet() -> None:
-    """Edges, the flip and the figure in the crowd, three panels each, at half the size."""
-    parts = (tour.layer_to_correlation().panels[1:4], tour.flip().panels, tour.crowd().panels)
-    whole = tour.sheet([panel for panels in parts for panel in panels])
-    half = whole.resize((whole.width // 2, whole.height // 2), Image.Resampling.LANCZOS)
-    half.save(HERE / "tour.png", optimize=True)
+    """Edges, the flip and the figure in the crowd, four panels each, at half the size."""
+    parts = (tour.layer_to_correlation(), tour.flip(), tour.crowd())
+    whole = tour.sheet([(part.title, part.panels[1:5] if len(part.panels) > 4 else part.panels) for part in parts])
+    half = whole.resize((whole.width * 5 // 8, whole.height * 5 // 8), Image.Resampling.LANCZOS)
+    half.quantize(200).save(HERE / "tour.png", optimize=True)
 
 
 if __name__ == "__main__":

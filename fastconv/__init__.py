@@ -76,7 +76,20 @@ __all__ = [
     "xcorr",
 ]
 
-MODULES = {"dask", "dense", "feature", "kernels", "learning", "ndimage", "nn", "onnx", "reference", "signal", "torch"}
+MODULES = {
+    "dask",
+    "dense",
+    "feature",
+    "kernels",
+    "learning",
+    "ndimage",
+    "nn",
+    "onnx",
+    "plot",
+    "reference",
+    "signal",
+    "torch",
+}
 
 if not TYPE_CHECKING:  # or a type checker would find every name here
 

@@ -584,6 +584,12 @@ class Explanation(NamedTuple):
             ]
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from fastconv.tables import html_table
+
+        return html_table(line.split(maxsplit=1) for line in str(self).splitlines())
+
 
 def _unread(shape: Any, dtype: np.dtype[Any], name: str) -> NDArray[Any]:
     """An array of that shape, of which no element is read."""

@@ -1,39 +1,62 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Panels, the pictures of the tour: how they are drawn, and the sheet that shows them."""
+"""Panels, the pictures of the tour: what they hold, how they are drawn, and the sheet that shows them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+import fastconv
+from fastconv import kernels, plot
+from fastconv.scenes import SIDE
+
 if TYPE_CHECKING:
     from PIL import Image
 
 Array = NDArray[Any]
-SIDE = 512  # of a panel, pixels
+NAMES = {"np": np, "fastconv": fastconv, "kernels": kernels}  # what the code of panels may speak of
 
 
 class Panel(NamedTuple):
-    """A picture of a part."""
+    """A picture of a part, beside the code that made it."""
 
     title: str
     text: str
-    values: Array  # (H, W) from 0, black, to 1, white
+    values: Any  # a picture: (H, W) from 0, black, to 1, white, or (H, W, 3); else what fastconv.plot draws
+    code: str = ""
+    kind: str = "picture"  # or "kernel", "scores", "loss"
+    steps: tuple[tuple[str, Array], ...] = ()  # other pictures, by the names of what was chosen for them
+    choice: str = ""  # what is chosen
+
+
+def computed(
+    title: str,
+    text: str,
+    code: str,
+    names: dict[str, Any],
+    shade: Callable[[Any], Any] = np.asarray,
+    kind: str = "picture",
+) -> Panel:
+    """A panel that shows what its code gives: the code is run here. shade: values as tones."""
+    return Panel(title, text, shade(eval(code, NAMES | names)), code, kind)
+
+
+def chosen(
+    title: str, text: str, code: str, names: dict[str, Any], choice: str, options: dict[str, Any], first: str
+) -> Panel:
+    """A panel with a picture for each option, by its name; the code speaks of what is chosen as `choice`."""
+    steps = tuple((name, eval(code, NAMES | names | {choice: value})) for name, value in options.items())
+    return Panel(title, text, dict(steps)[first], code, steps=steps, choice=choice)
 
 
 def signed(k: Array) -> Array:
     """Weights as greys: zero in the middle."""
     shown: Array = 0.5 + 0.5 * k / np.abs(k).max()
     return shown
-
-
-def enlarged(values: Array) -> Array:
-    """Pixels as squares, as large as fit."""
-    times = max(SIDE // max(values.shape), 1)
-    return np.repeat(np.repeat(np.asarray(values, float), times, 0), times, 1)
 
 
 def tiles(pictures: Iterable[Array]) -> Array:
@@ -46,91 +69,76 @@ def tiles(pictures: Iterable[Array]) -> Array:
     return np.block([framed[i : i + 4] for i in range(0, 16, 4)])
 
 
-def curve(losses: Sequence[float]) -> Array:
-    """A falling loss, drawn with logarithms upwards."""
-    heights = np.log(np.maximum(losses, 1e-30))
-    heights = (heights - heights.min()) / (np.ptp(heights) or 1)
-    columns = np.interp(np.linspace(0, len(losses) - 1, SIDE), np.arange(len(losses)), heights)
-    rows = (1 - columns) * (SIDE - 40) + 20
-    drawn = np.ones((SIDE, SIDE))
-    drawn[:, 0] = drawn[-1] = 0.6
-    previous = rows[0]
-    for j, row in enumerate(rows):
-        low, high = sorted((previous, row))
-        drawn[int(low) : int(high) + 3, j] = 0.1
-        previous = row
-    return drawn
+def framed(picture: Array, place: tuple[int, int, int, int]) -> Array:
+    """A picture in colour with a frame around a place: row, column, height, width."""
+    top, left, height, width = place
+    result: Array = picture.copy()
+    frame = np.pad(np.zeros((height, width), bool), 4, constant_values=True)
+    rows, columns = (
+        np.arange(start - 4, start + n + 4).clip(0, most - 1)
+        for start, n, most in zip((top, left), (height, width), picture.shape[:2], strict=True)
+    )
+    i, j = np.nonzero(frame)
+    result[rows[i], columns[j]] = (0.95, 0.1, 0.1)
+    return result
 
 
-def scene() -> Array:
-    """A scene of 512 x 512 in [0, 1]: shading, edges of every direction, fine detail, a waving figure.
-
-    Each shape is a signed distance, negative inside, painted with a soft edge.
-
-    Examples
-    --------
-    >>> from fastconv import tour
-    >>> tour.scene().shape
-    (512, 512)
-    """
-    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
-    scene: Array = 0.85 - 0.5 * y / 512
-
-    def paint(distance: Array, tone: float | Array) -> None:
-        scene[:] += (tone - scene) * (0.5 - distance / 2).clip(0, 1)
-
-    def disc(cx: float, cy: float, radius: float, tone: float | Array) -> None:
-        paint(np.hypot(x - cx, y - cy) - radius, tone)
-
-    def block(cx: float, cy: float, w: float, h: float, tone: float | Array) -> None:
-        paint(np.maximum(abs(x - cx) - w / 2, abs(y - cy) - h / 2), tone)
-
-    def line(ax: float, ay: float, dx: float, dy: float, width: float) -> None:
-        along = (((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy)).clip(0, 1)
-        paint(np.hypot(x - ax - along * dx, y - ay - along * dy) - width / 2, 0.06)
-
-    paint(330 + 14 * np.sin(x / 60) - y, 0.3 + (y - 330) / 900)  # a hill
-    disc(120, 120, 78, 1 - np.hypot(x - 92, y - 92) / 170)  # a ball in the light
-    block(100, 420, 120, 120, 0.06 + 0.88 * ((x // 20 + y // 20) % 2))  # a checkerboard
-    for i, width in enumerate((12, 9, 6, 4, 3, 2)):  # bars, finer and finer
-        block(360 + 22 * i, 420, width, 120, 0.94)
-    for angle in np.linspace(0, np.pi / 2, 10):  # a fan of thin lines
-        line(480, 32, -190 * np.cos(angle), 190 * np.sin(angle), 1.4)
-    for dx in (-1, 1):  # a figure, waving
-        line(256, 340, 30 * dx, 72, 12)
-        line(256, 288, 44 * dx, -32, 12)
-    line(256, 260, 0, 80, 12)
-    disc(256, 236, 24, 0.06)
-    disc(256, 236, 18, 0.94)
-    return scene
+def draw(panel: Panel, axes: Any) -> None:
+    """Draw a panel into axes of Matplotlib."""
+    if panel.kind == "picture":
+        small = max(panel.values.shape[:2]) <= 64
+        axes.imshow(panel.values, cmap="gray", vmin=0, vmax=1, interpolation="nearest" if small else "antialiased")
+        axes.set(xticks=[], yticks=[])
+    else:
+        getattr(plot, panel.kind)(panel.values, axes=axes, title="")
 
 
-def sheet(panels: Sequence[Panel]) -> Image.Image:
-    """A contact sheet, three panels to a row, each under its title and text; needs Pillow.
+def sheet(parts: Sequence[tuple[str, Sequence[Panel]]], columns: int = 4) -> Image.Image:
+    """A contact sheet: the panels of each part under its title, each under its own, its text and its code.
+
+    Needs Matplotlib.
 
     Parameters
     ----------
-    panels : sequence of Panel
+    parts : sequence of (title, panels)
+    columns : int
+        Panels beside each other.
 
     Examples
     --------
     >>> from fastconv import tour
-    >>> tour.sheet(tour.flip().panels).size
-    (1664, 640)
+    >>> tour.sheet([("The flip", tour.flip().panels)]).size
+    (1450, 530)
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from PIL import Image
 
-    columns, margin, caption = 3, 32, 64
-    right, down = SIDE + margin, caption + SIDE + margin
-    rows = -(-len(panels) // columns)
-    drawn = Image.new("L", (margin + columns * right, margin + rows * down), 250)
-    draw = ImageDraw.Draw(drawn)
-    title_font, text_font = ImageFont.load_default(26), ImageFont.load_default(18)
-    for i, panel in enumerate(panels):
-        left = margin + i % columns * right
-        top = margin + i // columns * down
-        draw.text((left, top), panel.title, 0, title_font)
-        draw.text((left, top + 34), panel.text, 90, text_font)
-        pixels = np.rint(255 * enlarged(panel.values)).clip(0, 255).astype(np.uint8)
-        drawn.paste(Image.fromarray(pixels), (left, top + caption))
-    return drawn
+    side, gap, words, head, dots = 3.0, 0.5, 1.0, 0.55, 100  # inches, and dots in one
+    parts = [(title, panels) for title, panels in parts if panels]
+    width = columns * (side + gap) + gap
+    rows = [-(-len(panels) // columns) for _, panels in parts]
+    height = sum(head + n * (words + side + gap / 2) for n in rows) + gap
+    figure = Figure((width, height), dpi=dots, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    top = height - gap / 2
+    for (title, panels), n in zip(parts, rows, strict=True):
+        figure.text(gap / width, (top - 0.1) / height, title, fontsize=17, weight="bold", va="top")
+        top -= head
+        for i, panel in enumerate(panels):
+            left, high = gap + i % columns * (side + gap), top - i // columns * (words + side + gap / 2)
+            lines = [(panel.title, 11, "bold", "sans-serif", "#000")]
+            lines += [(panel.text, 9 if len(panel.text) < 45 else 8, "normal", "sans-serif", "#444")]
+            lines += [(line, 7, "normal", "monospace", "#246") for line in textwrap.wrap(panel.code, 47)[:3]]
+            for j, (text, size, weight, family, colour) in enumerate(lines):
+                at = high - (0.0, 0.24, 0.46, 0.6, 0.74)[j]
+                figure.text(
+                    left / width, at / height, text, fontsize=size, weight=weight, family=family, color=colour, va="top"
+                )
+            inset = {"loss": (0.45, 0.45, 0.5, 0.55), "scores": (0, 0, 0.4, 0)}.get(panel.kind, (0, 0, 0, 0))
+            box = (left + inset[0], high - words - side + inset[1], side - inset[2], side - inset[3])
+            axes = figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height), anchor="NW")
+            draw(panel, axes)
+        top -= n * (words + side + gap / 2)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())

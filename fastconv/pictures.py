@@ -178,12 +178,21 @@ def write(image: Image.Image, path: Path, name: str, info: Mapping[Any, Any] | N
             sys.stdout.buffer.write(written.getbuffer())
             sys.stdout.buffer.flush()
         return _resolution(keep, kept)
+    _write(written.getbuffer(), path)
+    return _resolution(keep, kept)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write the whole text or nothing."""
+    _write(text.encode(), path)
+
+
+def _write(content: bytes | memoryview, path: Path) -> None:
     try:
         with _until_removed(), written_whole(path) as file:
-            file.write(written.getbuffer())
+            file.write(content)
     except OSError as error:
         raise RequestError(f"cannot write {path}: {reason(error)}") from error
-    return _resolution(keep, kept)
 
 
 def _resolution(keep: Mapping[Any, Any], kept: Mapping[Any, Any]) -> str:

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 import fastconv
 from fastconv import dense, kernels, learning, nn
-from fastconv.panels import SIDE, Panel, curve, scene, sheet, signed, tiles
+from fastconv.panels import Panel, chosen, computed, framed, sheet, signed, tiles
+from fastconv.scenes import SIDE, scene
+from fastconv.scenes import crowd as people
 
 __all__ = ["PARTS", "Panel", "Part", "sheet"]
 
@@ -68,7 +70,17 @@ def weights() -> Part:
         reach, stacked = ("whole", "whole") if cost.kernel_size is None else (cost.reach[0], cost.stacked_reach[0])
         size = _bytes(cost.nbytes)
         lines.append(f"{taps:>13}{cost.weights:16,}{size:>13}{cost.products:19.1e}{reach:>8}{stacked:>14}")
-    return Part("Why a kernel", "\n".join(lines), [])
+    sizes = [cost.kernel_size[0] for cost in dense.compare_kernel_sizes() if cost.kernel_size is not None]
+    panel = chosen(
+        "the one number to choose",
+        "what a result sees, averaged",
+        'fastconv.corr2d(picture, kernels.box(size), "same", "edge")',
+        {"picture": scene()},
+        "size",
+        {f"{n} x {n}: {300 * n * n:,} weights": n for n in sizes},
+        "11 x 11: 36,300 weights",
+    )
+    return Part("Why a kernel", "\n".join(lines), [panel])
 
 
 def layer_to_correlation() -> Part:
@@ -78,7 +90,7 @@ def layer_to_correlation() -> Part:
     --------
     >>> from fastconv import tour
     >>> print(tour.layer_to_correlation().text.splitlines()[-1])
-    A far one: no small kernel: W[0, 0, 0, 0] = 1 and W[0, 0, 3, 4] = 7 belong to one output and are both not zero
+    - A far one: no small kernel: W[0, 0, 0, 0] = 1 and W[0, 0, 3, 4] = 7 belong to one output and are both not zero
     """
     x, k = np.arange(20).reshape(4, 5), np.array([[1, 2], [3, 4]])
     W = dense.dense_weight(k, x.shape)
@@ -98,27 +110,58 @@ A layer that connects every pixel to every result, Y[i, j] = sum over k, l of W[
 has {W.size} weights, of which {np.count_nonzero(W)} are not zero, and is the correlation with K:
     W X = {product.tolist()}
     corr2d(X, K) is {"equal" if (product == y).all() else "different"}
-Translation: X moved to the right by one moves Y by one: {bool((moved[:, 1:] == y[:, :-1]).all())}
-Locality: {np.count_nonzero(W[0, 0])} of {x.size} weights of a result are within its window, and the others zero.
-{_matrix(k, x.shape)}
-Back from W to its kernel: {dense.as_kernel(W)}
-Change a single weight: {dense.as_kernel(alike)}
-A far one: {dense.as_kernel(local)}"""
-    picture = scene()
-    where: dict[str, Any] = {"mode": "same", "boundary": "edge"}
+- Translation: X moved to the right by one moves Y by one: {bool((moved[:, 1:] == y[:, :-1]).all())}
+- Locality: {np.count_nonzero(W[0, 0])} of {x.size} weights of a result are within its window, and the others zero.
+- {_matrix(k, x.shape)}
+- Back from W to its kernel: {dense.as_kernel(W)}
+- Change a single weight: {dense.as_kernel(alike)}
+- A far one: {dense.as_kernel(local)}"""
+    names: dict[str, Any] = {"dense": dense, "picture": scene(), "where": ("same", "edge")}
     with fastconv.checked():
-        across, down = (fastconv.corr2d(picture, kernels.sobel(axis), **where) for axis in (1, 0))
-        sharp = fastconv.corr2d(picture, kernels.sharpen(), **where)
-        soft = fastconv.corr2d(picture, kernels.gaussian(15), **where)
-    matrix = dense.dense_matrix(np.ones((3, 3)), (8, 8), sparse=False)
-    panels = [
-        Panel("W as a matrix", "3 x 3 taps, 8 x 8 pixels; white: zero", 1 - 0.8 * matrix),
-        Panel("picture", f"{SIDE} x {SIDE}, drawn by formulas", picture),
-        Panel("d/dx", "Sobel across; grey means no change", across / 6 + 0.5),
-        Panel("edges", "length of (d/dx, d/dy)", np.hypot(across, down) / 2),
-        Panel("sharpen", "the picture minus its Laplacian", sharp),
-        Panel("blur", "Gaussian, 15 x 15", soft),
-    ]
+        panels = [
+            computed(
+                "W as a matrix",
+                "3 x 3 taps, 8 x 8 pixels; white: zero",
+                "dense.dense_matrix(np.ones((3, 3)), (8, 8), sparse=False)",
+                names,
+                lambda matrix: 1 - 0.8 * matrix,
+            ),
+            computed("picture", f"{SIDE} x {SIDE}, drawn by formulas", "picture", names),
+            computed("Sobel", "the change from left to right", "kernels.sobel(axis=1)", names, kind="kernel"),
+            computed(
+                "d/dx",
+                "grey means no change",
+                "fastconv.corr2d(picture, kernels.sobel(axis=1), *where)",
+                names,
+                lambda y: (y / 6 + 0.5).clip(0, 1),
+            ),
+            computed(
+                "edges",
+                "the length of (d/dx, d/dy)",
+                'fastconv.gradient(picture, "sobel", *where, norm="l2")',
+                names,
+                lambda y: (y / 2).clip(0, 1),
+            ),
+            computed("to sharpen", "the picture minus its Laplacian", "kernels.sharpen()", names, kind="kernel"),
+            computed(
+                "sharpened",
+                "edges overshoot",
+                "fastconv.corr2d(picture, kernels.sharpen(), *where)",
+                names,
+                lambda y: y.clip(0, 1),
+            ),
+        ]
+    panels.append(
+        chosen(
+            "blur",
+            "a Gaussian; the larger sigma, the less is left",
+            "fastconv.corr2d(picture, kernels.gaussian(sigma=sigma), *where)",
+            names,
+            "sigma",
+            {f"{sigma} pixels": sigma for sigma in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)},
+            "4.0 pixels",
+        )
+    )
     return Part("From the fully connected layer to correlation", text, panels)
 
 
@@ -129,12 +172,11 @@ def flip() -> Part:
     --------
     >>> from fastconv import tour
     >>> [panel.title for panel in tour.flip().panels]
-    ['kernel', 'correlated', 'convolved']
+    ['kernel', 'a dot', 'correlated', 'convolved']
     """
     k = np.array([[1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0], [1, 0, 0, 0]])
     dot = np.zeros((9, 9), int)
     dot[4, 4] = 1
-    correlated, convolved = fastconv.corr2d(dot, k, "same"), fastconv.convolve2d(dot, k, "same")
     symmetric = kernels.gaussian(5).astype(np.float64)
     x = np.random.default_rng(0).random((32, 32))
     differs = np.abs(fastconv.corr2d(x, symmetric) - fastconv.convolve2d(x, symmetric)).max()
@@ -143,14 +185,15 @@ def flip() -> Part:
 Correlation slides the kernel as it is; convolution slides it turned by half a circle, which makes it
 commutative. A single dot shows which is which: convolved, it becomes the kernel; correlated, the turned kernel.
 
-    convolve2d(X, K) == corr2d(X, K[::-1, ::-1]): {same}
-    A Gaussian is its own mirror image and cannot tell: largest difference {differs:.0e}
+- convolve2d(X, K) == corr2d(X, K[::-1, ::-1]): {same}
+- A Gaussian is its own mirror image and cannot tell: largest difference {differs:.0e}
 
 What deep learning calls a convolution layer correlates. Kernels are learned there, turned or not."""
     panels = [
-        Panel("kernel", "an F", k),
-        Panel("correlated", "a dot, correlated with it", correlated),
-        Panel("convolved", "a dot, convolved with it", convolved),
+        Panel("kernel", "an F", k, "k", "kernel"),
+        Panel("a dot", "one pixel", dot, "dot", "kernel"),
+        computed("correlated", "the F, turned", 'fastconv.corr2d(dot, k, "same")', {"dot": dot, "k": k}, kind="kernel"),
+        computed("convolved", "the F", 'fastconv.convolve2d(dot, k, "same")', {"dot": dot, "k": k}, kind="kernel"),
     ]
     return Part("Correlation and convolution", text, panels)
 
@@ -172,14 +215,24 @@ def ranks() -> Part:
     text = f"""\
 The same sum has one index for a signal and three for a volume.
 
-    A signal   {signal.tolist()}
-    and its steps, corr1d with [-1, 1]:   {steps.tolist()}
-
-    A ball of {int(ball.sum()):,} voxels, corr3d with a Laplacian of 3 x 3 x 3: {np.count_nonzero(surface):,} are not
-    zero, all of them at its surface."""
+- A signal, {signal.tolist()}, and its steps, corr1d with [-1, 1]: {steps.tolist()}
+- A ball of {int(ball.sum()):,} voxels, corr3d with a Laplacian of 3 x 3 x 3: {np.count_nonzero(surface):,} are not
+  zero, all of them at its surface."""
     panels = [
-        Panel("a ball", "a volume, cut through the middle", ball[16]),
-        Panel("its surface", "Laplacian in three dimensions, the same cut", 0.5 + surface[16] / 6),
+        Panel("a signal", "it rises, stays, and falls", signal, "signal", "kernel"),
+        computed(
+            "its steps", "blue: up, red: down", "fastconv.corr1d(signal, [-1, 1])", {"signal": signal}, kind="kernel"
+        ),
+        Panel("a ball", "a volume, cut through the middle", ball[16], "ball[16]"),
+        chosen(
+            "its surface",
+            "a Laplacian in three dimensions, cut at every height",
+            '0.5 + fastconv.corr3d(ball, kernels.laplacian(ndim=3), "same")[z] / 6',
+            {"ball": ball},
+            "z",
+            {f"{z} of 33": z for z in range(2, 32, 2)},
+            "16 of 33",
+        ),
     ]
     return Part("One dimension, three dimensions", text, panels)
 
@@ -191,20 +244,22 @@ def padding() -> Part:
     --------
     >>> from fastconv import tour
     >>> print(tour.padding().text.splitlines()[3])
-        "valid": 512 x 512 becomes 472 x 472 behind ten layers of 5 x 5: 15% of it is lost
+    - "valid": 512 x 512 becomes 472 x 472 behind ten layers of 5 x 5: 15% of it is lost
     """
     picture = scene()
     size = SIDE - 10 * (5 - 1)
     lost = 1 - size**2 / SIDE**2
-    blur = kernels.gaussian(63)
-    rows = []
-    panels = []
-    for boundary in ("constant", "edge", "reflect", "wrap"):
-        y = fastconv.corr2d(picture, blur, "same", boundary)
-        corner = float(y[0, 0])
-        rows.append(f"    {boundary:10}{corner:6.2f}")
-        panels.append(Panel(boundary, "blurred, 63 x 63", y))
-    table = "\n".join(rows)
+    said = {
+        "constant": "zeros darken the border",
+        "edge": "the last pixels go on",
+        "reflect": "a mirror",
+        "wrap": "the other side shines through",
+    }
+    panels = [
+        computed(name, text, f'fastconv.corr2d(picture, kernels.gaussian(63), "same", "{name}")', {"picture": picture})
+        for name, text in said.items()
+    ]
+    table = "\n".join(f"    {panel.title:10}{float(panel.values[0, 0]):6.2f}" for panel in panels)
     smaller = [nn.max_pool2d(np.ones((1, 5, 5)), 2, ceil_mode=ceil).shape[1:] for ceil in (False, True)]
     short, whole = ("{} x {}".format(*shape) for shape in smaller)
     with_zeros, without = (
@@ -213,9 +268,9 @@ def padding() -> Part:
     text = f"""\
 A window must lie within the picture, so every layer takes a border away:
 
-    What is left of a side of n pixels is n - k + 1.
-    "valid": {SIDE} x {SIDE} becomes {size} x {size} behind ten layers of 5 x 5: {lost:.0%} of it is lost
-    "same": (k - 1) / 2 pixels are added on either side, and nothing is lost
+- What is left of a side of n pixels is n-k+1.
+- "valid": {SIDE} x {SIDE} becomes {size} x {size} behind ten layers of 5 x 5: {lost:.0%} of it is lost
+- "same": (k-1)/2 pixels are added on either side, and nothing is lost
 
 What is added matters. The top left corner, {picture[0, 0]:.2f} before it is blurred by 63 x 63 taps:
 
@@ -226,8 +281,8 @@ Zeros darken the border; the opposite border shines through where the picture is
 Pooling makes pictures smaller on purpose: it keeps the largest element, or the mean, of every window. It has two more
 answers to the border:
 
-    The largest of 2 x 2: 5 x 5 becomes {short}, and the last row and column are lost; with ceil_mode=True {whole}
-    The mean of 63 x 63 there: {with_zeros:.2f} with zeros, {without:.2f} of what there is (count_include_pad=False)
+- The largest of 2 x 2: 5 x 5 becomes {short}, and the last row and column are lost; with ceil_mode=True {whole}
+- The mean of 63 x 63 there: {with_zeros:.2f} with zeros, {without:.2f} of what there is (count_include_pad=False)
 
 Padding is never the largest: it counts as less than any number."""
     return Part("Padding", text, panels)
@@ -270,11 +325,11 @@ def learning_kernels() -> Part:
         curves[name] = learning.train(layer, contrast[None, None], wanted, learning.squared_error, epochs=2500, lr=0.15)
         error = np.abs(layer.weight[0, 0] - target).max()
         lines.append(f"    {name:10}{curves[name][0]:14.2f}{curves[name][-1]:14.1e}{error:27.1e}")
-        panels.append(Panel(f"{name}, learned", "weights; grey is zero", signed(layer.weight[0, 0])))
-    for name in ("edge", "sobel"):
-        steps = len(curves[name])
-        text = f"{curves[name][0]:.2g} to {curves[name][-1]:.1g} in {steps} steps, logarithmic"
-        panels.append(Panel(f"loss, {name}", text, curve(curves[name])))
+        panels.append(Panel(f"{name}, learned", "its weights", layer.weight[0, 0], "layer.weight[0, 0]", "kernel"))
+    how = "learning.train(layer, x, wanted, learning.squared_error, epochs={}, lr={})"
+    few = {"edge": curves.pop("edge")}
+    panels.append(Panel("the loss of the bar", "the mean of squared errors", few, how.format(60, 0.5), "loss"))
+    panels.append(Panel("the losses of the others", "they fall for long", curves, how.format(2500, 0.15), "loss"))
     return Part("Learning a kernel", "\n".join(lines), panels)
 
 
@@ -312,8 +367,8 @@ def digits() -> Part:
     some = tiles(pictures[tested[:16], 0])
     seen = tiles([signed(w) for w in first.weight[:, 0]])
     panels = [
-        Panel("digits", "sixteen that were tested", some),
-        Panel("kernels", "the first layer's, learned; grey is zero", seen),
+        Panel("digits", "sixteen that were tested", some, "pictures[tested[:16], 0]"),
+        Panel("kernels", "the first layer's, learned; grey is zero", seen, "first.weight[:, 0]"),
     ]
     return Part("A network that reads digits", "\n".join(lines), panels)
 
@@ -325,32 +380,34 @@ def crowd() -> Part:
     --------
     >>> from fastconv import tour
     >>> print(tour.crowd().text.splitlines()[5])
-        as it is              row 210, column 208    0.92
+        as it is              row 228, column 428    0.89
     """
-    picture = scene()
-    figure = picture[210:414, 208:304]  # the waving one
-    noise = np.random.default_rng(1).normal(0, 0.05, figure.shape).astype(np.float32)
-    wanted = np.float32(0.3) + np.float32(0.5) * figure + noise
+    picture, (top, left, height, width) = people()
+    rng = np.random.default_rng(1)
+    figure = picture[top : top + height, left : left + width]
+    wanted = np.float32(0.25) + np.float32(0.4) * figure + rng.normal(0, 0.05, figure.shape).astype(np.float32)
+    code = "fastconv.feature.match_template(picture, wanted, axes=(0, 1))"
     lines = [
-        "The waving figure, in dim light and with noise, slides over the picture. A score is the correlation of the",
-        "two without their means, divided by their lengths, and highest where the figure stands; and as the same",
-        "kernel looks everywhere, wherever the picture moves to:",
+        "The waving figure, in dim light and with noise, slides over the crowd. A score is the correlation of the two",
+        "without their means, divided by their lengths, and highest where the figure stands; and as the same kernel",
+        "looks everywhere, wherever the picture moves to:",
         "",
         "    picture moved by        best place          score",
     ]
-    for down, across in ((0, 0), (0, 97), (-150, 60), (90, -200)):
+    found = []
+    for down, across in ((0, 0), (0, 97), (-150, 60), (50, -200)):
         moved = np.roll(picture, (down, across), (0, 1))
-        scores = fastconv.feature.match_template(moved, wanted)
+        scores = fastconv.feature.match_template(moved, wanted, axes=(0, 1))
         row, column = (int(i) for i in np.unravel_index(scores.argmax(), scores.shape))
         by = f"{down} down, {across} across" if down or across else "as it is"
         lines.append(f"    {by:22}{f'row {row}, column {column}':22}{scores[row, column]:5.2f}")
-    framed = moved.copy()
-    for rows, cols in ((slice(row, row + 204), [column, column + 95]), ([row, row + 203], slice(column, column + 96))):
-        framed[rows, cols] = 1
+        found.append((by, framed(moved, (row, column, height, width))))
+    names = {"picture": picture, "wanted": wanted}
     panels = [
-        Panel("wanted", "in dim light, with noise", wanted),
-        Panel("found", "in the picture, moved", framed),
-        Panel("scores", "of every place; white is a match", 0.5 + scores / 2),
+        Panel("the crowd", "who has a striped shirt, and waves with both arms?", picture, "picture"),
+        Panel("wanted", "in dim light, with noise", wanted, "wanted"),
+        computed("scores", "of every place; a ring marks the best", code, names, kind="scores"),
+        Panel("found", "where the score is best", found[0][1], code, steps=tuple(found), choice="moved"),
     ]
     return Part("The figure in the crowd", "\n".join(lines), panels)
 

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from textwrap import indent
 
 from fastconv import tour
 from fastconv.commands import Commands, meant
-from fastconv.pictures import RequestError, file_format, write
+from fastconv.commands.progress import Progress
+from fastconv.lecture import page
+from fastconv.pictures import RequestError, file_format, write, write_text
 
 PARTS = [part.__name__ for part in tour.PARTS]
 
@@ -26,7 +29,8 @@ def add(commands: Commands) -> None:
         help="only this part, by number or name (may be repeated): "
         + ", ".join(f"{i} {name}" for i, name in enumerate(PARTS, 1)),
     )
-    task.add_argument("-o", "--output", type=Path, default=Path("tour.png"), help="pictures; default: tour.png")
+    task.add_argument("-o", "--output", type=Path, metavar="OUT", help="pictures; default: tour.png, without --html")
+    task.add_argument("--html", type=Path, metavar="OUT", help="the lecture as one page, its pictures in it")
 
 
 def _part(word: str) -> int:
@@ -41,19 +45,48 @@ def _part(word: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    name = file_format(arguments.output)
+    output = arguments.output or (None if arguments.html else Path("tour.png"))
+    name = file_format(output) if output else ""
     numbers = arguments.part or range(1, len(tour.PARTS) + 1)
-    panels: list[tour.Panel] = []
-    for number in numbers:
+    parts: dict[int, tour.Part] = {}
+    with Progress(len(numbers) + 1, "part") as progress:
+        for done, number in enumerate(numbers):
+            progress.at(done, f"part {number}")
+            try:
+                part = tour.PARTS[number - 1]()
+            except ImportError as error:
+                if arguments.part:
+                    raise RequestError(f"part {number}: {error}") from error
+                progress.print(f"{number}. is left out: {error}\n")
+                continue
+            parts[number] = part
+            progress.print(f"{number}. {part.title}\n\n{indent(part.text, '   ')}\n{_shown(number, part)}")
+            if sys.stdout:
+                sys.stdout.flush()
+        progress.at(len(numbers), "drawing")
         try:
-            part = tour.PARTS[number - 1]()
+            if arguments.html:
+                write_text(page(parts), arguments.html)
+                progress.print(f"The lecture: {arguments.html}")
+            shown = [
+                (
+                    f"{number}. {part.title}",
+                    [p._replace(title=f"{number}.{i}  {p.title}") for i, p in enumerate(part.panels, 1)],
+                )
+                for number, part in parts.items()
+                if part.panels
+            ]
+            if output and shown:
+                write(tour.sheet(shown), output, name)
+                progress.print(f"Pictures: {output}")
         except ImportError as error:
-            if arguments.part:
-                raise RequestError(f"part {number}: {error}") from error
-            print(f"{number}. is left out: {error}\n")
-            continue
-        print(f"{number}. {part.title}\n\n{indent(part.text, '   ')}\n", flush=True)
-        panels += [panel._replace(title=f"{number}. {panel.title}") for panel in part.panels]
-    if panels:
-        write(tour.sheet(panels), arguments.output, name)
-        print(f"Pictures: {arguments.output}")
+            raise RequestError(str(error)) from error
+
+
+def _shown(number: int, part: tour.Part) -> str:
+    """A line for each picture: its number, what it shows, and the code that made it."""
+    lines = [
+        f"   Picture {number}.{i}, {panel.title}: {panel.text}\n       {panel.code}\n"
+        for i, panel in enumerate(part.panels, 1)
+    ]
+    return "\n" * bool(lines) + "".join(lines)

@@ -50,6 +50,12 @@ class Explanation(NamedTuple):
             ]
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from fastconv.tables import html_table
+
+        return html_table(line.split(maxsplit=1) for line in str(self).splitlines())
+
 
 WHY = {
     "products": "of weights and packed pixels",

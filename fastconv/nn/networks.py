@@ -164,19 +164,24 @@ class Graph(Module):
         self._run(np.zeros(shape, dtype), noted)
         return self._table(shapes)
 
-    def _table(self, shapes: Sequence[tuple[int, ...]] = ()) -> str:
-        """Names, layers, the shapes of what they hold or put out, and how many numbers they learn."""
+    def _rows(self, shapes: Sequence[tuple[int, ...]] = ()) -> list[tuple[str, str, str, str]]:
+        """Names, layers, the shapes of what they hold or put out, and how many numbers they learn; a head first."""
         rows = [("", "", "output" if shapes else "weight", "parameters")]
         for i, (name, (layer, inputs)) in enumerate(self._steps.items()):
             takes = "" if self._is_chain else f" of {', '.join(inputs)}"
             held = shapes[i] if shapes else getattr(layer, "weight", None)
             shape = held if isinstance(held, tuple) else "" if held is None else held.shape
             rows.append((name, f"{layer!r}{takes}", str(shape), f"{layer.count_parameters():,}"))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        title = f"{type(self).__name__} of {len(self)} layers, {self.count_parameters():,} parameters"
-        a, b, c, d = widths
+        return rows
+
+    def _title(self) -> str:
+        return f"{type(self).__name__} of {len(self)} layers, {self.count_parameters():,} parameters"
+
+    def _table(self, shapes: Sequence[tuple[int, ...]] = ()) -> str:
+        rows = self._rows(shapes)
+        a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
         return "\n".join(
-            [title, *(f"  {n:{a}}  {layer:{b}}  {shape:{c}}  {count:>{d}}" for n, layer, shape, count in rows)]
+            [self._title(), *(f"  {n:{a}}  {layer:{b}}  {shape:{c}}  {count:>{d}}" for n, layer, shape, count in rows)]
         )
 
     @property
@@ -186,6 +191,13 @@ class Graph(Module):
 
     def __repr__(self) -> str:
         return self._table()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from fastconv.tables import html_table
+
+        head, *rows = self._rows()
+        return html_table(rows, head, self._title())
 
     @classmethod
     def _of(cls, steps: Steps) -> Self:
