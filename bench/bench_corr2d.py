@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 import fastconv
+from fastconv import peers
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
 import cases  # noqa: E402
-import peers  # noqa: E402
 
 PICTURE = (1080, 1920)
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from fastconv import peers
+
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
-import peers  # noqa: E402
 import workloads  # noqa: E402
 
 CASES = {

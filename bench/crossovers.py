@@ -31,11 +31,11 @@ from typing import Any
 import numpy as np
 
 import fastconv
+from fastconv.measuring import alternate
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests")]
 import cases  # noqa: E402
-from side_by_side import alternate  # noqa: E402
 
 Calls = dict[str, Callable[[], Any]]
 

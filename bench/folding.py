@@ -18,11 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import fastconv
-from fastconv import nn
+from fastconv import measuring, nn
 
 sys.path[:0] = [str(Path(__file__).parent)]
 import layers  # noqa: E402
-import side_by_side  # noqa: E402
 
 
 class Case(NamedTuple):
@@ -82,7 +81,7 @@ def main() -> None:
         line += f"stride {case.stride:2}, padding {case.padding}, dilation {case.dilation}"
         for name, (ours, theirs) in calls(case, options).items():
             np.testing.assert_allclose(ours(), theirs(), rtol=1e-4)
-            best = side_by_side.alternate([ours, theirs], options.seconds)
+            best = measuring.alternate([ours, theirs], options.seconds)
             seconds = dict(zip(("fastconv", "torch"), best, strict=True))
             rows.append({"layer": f"{name} {case}", "seconds": seconds})
             line += f"  {name} {best[0] * 1e3:8.4f} ms {best[1] / best[0]:6.2f} torch"

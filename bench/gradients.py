@@ -23,11 +23,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import fastconv
-from fastconv import learning, nn
+from fastconv import learning, measuring, nn
 
 sys.path[:0] = [str(Path(__file__).parent)]
 import layers  # noqa: E402
-import side_by_side  # noqa: E402
 from layers import Array, Call, Layer  # noqa: E402
 
 WHAT = ("input", "weight", "backward")
@@ -179,7 +178,7 @@ def compare(table: str, options: argparse.Namespace) -> list[dict[str, Any]]:
         for ours, theirs in zip(*(r if isinstance(r := f(), (list, tuple)) else [r] for f in pair[1:3]), strict=True):
             far, size = np.max(np.abs(ours - theirs), initial=0), np.max(np.abs(theirs), initial=0)
             assert far <= 1e-4 * size, (pair.name, far, size)
-        best = side_by_side.alternate([pair.ours, pair.theirs], options.seconds)
+        best = measuring.alternate([pair.ours, pair.theirs], options.seconds)
         seconds = dict(zip(("fastconv", "torch"), best, strict=True))
         rows.append({"table": table, "layer": pair.name, "flop": pair.flop, "peak": peak, "seconds": seconds})
         rate = pair.flop / best[0] / 1e9

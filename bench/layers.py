@@ -29,10 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastconv
-from fastconv import nn
+from fastconv import measuring, nn
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
-import side_by_side  # noqa: E402
 
 Array = NDArray[Any]
 Call = Callable[[], Array]
@@ -226,7 +225,7 @@ def exact(layer: Layer) -> Array:
 def announce(table: str, options: argparse.Namespace) -> float:
     """The heading of a table; returns the peak in GFLOP/s."""
     arithmetic = "float64" if options.dtype == "float64" else "float32"
-    peak = side_by_side.peak(arithmetic) * options.threads
+    peak = measuring.peak(arithmetic) * options.threads
     print(f"\n{table}, {options.dtype}, {options.threads} thread{'s'[: options.threads > 1]}, peak {peak:.0f} GFLOP/s")
     return peak
 
@@ -250,7 +249,7 @@ def speed(table: str, options: argparse.Namespace) -> list[dict[str, Any]]:
             tolerance = 2e-3 if options.dtype == "float16" else 1e-4
             far = float(np.max(np.abs(y.astype("f8") - theirs.astype("f8")), initial=0))
             assert far <= tolerance * 10 * float(np.max(np.abs(theirs), initial=1)), (layer.name, name, far)
-        best = side_by_side.alternate(list(calls.values()), options.seconds, options.spacing)
+        best = measuring.alternate(list(calls.values()), options.seconds, options.spacing)
         row: dict[str, Any] = {"table": table, "layer": layer.name, "count": layer.count, "threads": options.threads}
         row |= {"dtype": options.dtype, "flop": layer.flop(y), "peak": peak}
         row["seconds"] = dict(zip(calls, best, strict=True))

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import fastconv
+from fastconv import measuring
 
 sys.path[:0] = [str(Path(__file__).parent)]
 import layers  # noqa: E402
-import side_by_side  # noqa: E402
 
 
 class Case(NamedTuple):
@@ -103,7 +103,7 @@ def main() -> None:
         line = f"  {kind:10} {case.channels:3} to {case.kernels:3} of {case.size:3}, {case.taps} x {case.taps} "
         line += f"stride {case.stride}, groups {case.groups:2}"
         for name, both in calls(case, options).items():
-            best = side_by_side.alternate(both, options.seconds)
+            best = measuring.alternate(both, options.seconds)
             rows.append({"layer": f"{name} {case}", "seconds": dict(zip(("fastconv", "torch"), best, strict=True))})
             line += f"  {name} {best[0] * 1e3:8.4f} ms {best[1] / best[0]:6.2f} torch"
         print(line, flush=True)

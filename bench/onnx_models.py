@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 import fastconv
+from fastconv import measuring
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
-import side_by_side  # noqa: E402
 
 
 def watched(session: Any, feeds: dict[str, Any]) -> Counter[str]:
@@ -83,8 +83,8 @@ def main() -> None:
             for got, expected in zip(results[0], results[2], strict=True):
                 np.testing.assert_allclose(got, expected, 1e-2, 1e-3 * np.abs(expected).max())
             calls = [lambda session=session, feeds=feeds: session.run(None, feeds) for session in sessions]
-            alone = min(side_by_side.alternate(calls[1:2], 0.0))  # apart, or it would take all the time
-            mine, runtime = side_by_side.alternate(calls[::2], options.seconds)
+            alone = min(measuring.alternate(calls[1:2], 0.0))  # apart, or it would take all the time
+            mine, runtime = measuring.alternate(calls[::2], options.seconds)
             spent = watched(sessions[0], feeds)
             layers = sum(seconds for kind, seconds in spent.items() if kind in ours)
             kind, most = max(((k, s) for k, s in spent.items() if k not in ours), key=lambda item: item[1])

@@ -20,11 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import fastconv
-from fastconv import nn
+from fastconv import measuring, nn
 
 sys.path[:0] = [str(Path(__file__).parent)]
 import layers  # noqa: E402
-import side_by_side  # noqa: E402
 
 
 class Case(NamedTuple):
@@ -152,7 +151,7 @@ def main() -> None:
             by_peer = gradients(case, options.threads, options.what == "gradients")
         for call in by_peer.values():
             np.testing.assert_allclose(call(), by_peer["fastconv"](), rtol=1e-4, atol=1e-5)
-        seconds = dict(zip(by_peer, side_by_side.alternate(list(by_peer.values()), options.seconds), strict=True))
+        seconds = dict(zip(by_peer, measuring.alternate(list(by_peer.values()), options.seconds), strict=True))
         rows.append({"layer": str(case), "seconds": seconds})
         ratios = "".join(f"  {s / seconds['fastconv']:6.2f} {p}" for p, s in seconds.items() if p != "fastconv")
         print(f"  {case}  {seconds['fastconv'] * 1e3:8.4f} ms{ratios}", flush=True)

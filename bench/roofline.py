@@ -9,8 +9,8 @@
 No call can take less than max(operations / fma peak, bytes / copy speed): what is not bound by arithmetic has to read
 the picture and write as much. Both limits are those of one core, the copy by numpy.copyto of the picture itself. The
 fraction is that limit divided by the time of a call with out=. The last column is a call with a fresh result, beside
-the best peer that is installed: OpenCV, SciPy and PyTorch (peers.py), IPP, libvips and Halide (libraries.py). --json
-has the times of all.
+the best peer that is installed: OpenCV, SciPy and PyTorch (fastconv/peers.py), IPP, libvips and Halide
+(libraries.py). --json has the times of all.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import argparse
 import importlib
 import json
 import math
-import platform
 import re
 import sys
 from collections.abc import Callable
@@ -29,25 +28,16 @@ from typing import Any
 import numpy as np
 
 import fastconv
-from fastconv import kernels
+from fastconv import kernels, peers
+from fastconv.measuring import alternate, cpu, peak, reached
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
 import libraries  # noqa: E402
-import peers  # noqa: E402
-from side_by_side import alternate, peak  # noqa: E402
 
 PICTURES = ((64, 64), (250, 333), (512, 512), (1080, 1920), (2160, 3840), (3000, 5003))
 FILTERS = ((3, 3), (5, 5), (3, 9), (9, 3), (7, 7), (9, 9), (11, 11))
 LINES = ((1, 3), (1, 9), (1, 15), (3, 1), (9, 1), (15, 1))
 GAUSSIANS = (5, 9, 15, 31)
-
-
-def cpu() -> str:
-    try:
-        names = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        names = []
-    return f"{names[0] if names else platform.processor()}, {fastconv.isas()[0]}"
 
 
 def kernel(shape: tuple[int, ...], dtype: str) -> Any:
@@ -68,14 +58,8 @@ def rivals(x: Any, k: Any, profile: Any) -> dict[str, Callable[[], Any]]:
 
 def case(x: Any, label: str, k: Any, taps: int, gflops: float, seconds: float, profile: Any = None) -> dict[str, Any]:
     """taps: multiply-adds of an output. gflops: the arithmetic limit."""
-    out, copy = np.empty_like(x), np.empty_like(x)
-
-    def into() -> Any:
-        return fastconv.corr2d(x, k, "same", "reflect", out=out)
-
-    own, moved = alternate([into, lambda: np.copyto(copy, x)], seconds)
-    limits = {"fma": 2 * taps * x.size / gflops / 1e9, "copy": moved}
-    bound = max(limits, key=lambda name: limits[name])
+    out = np.empty_like(x)
+    near = reached(lambda: fastconv.corr2d(x, k, "same", "reflect", out=out), x, taps, gflops, seconds)
     others = rivals(x, k, profile)
     fresh, *times = alternate([lambda: fastconv.corr2d(x, k, "same", "reflect"), *others.values()], seconds)
     best = min(times, default=math.nan)
@@ -83,9 +67,9 @@ def case(x: Any, label: str, k: Any, taps: int, gflops: float, seconds: float, p
         "dtype": str(x.dtype),
         "picture": list(x.shape),
         "kernel": label,
-        "ms": own * 1e3,
-        "bound": bound,
-        "fraction": limits[bound] / own,
+        "ms": near.seconds * 1e3,
+        "bound": near.bound,
+        "fraction": near.fraction,
         "peer": list(others)[times.index(best)] if times else "",
         "ratio": best / fresh,
         "peers": {name: time * 1e3 for name, time in zip(others, times, strict=True)},  # ms

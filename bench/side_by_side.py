@@ -20,7 +20,6 @@ import math
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -29,37 +28,12 @@ from typing import Any
 import numpy as np
 
 import fastconv
-from fastconv import _core
+from fastconv import peers
+from fastconv.measuring import alternate, peak
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
 import cases  # noqa: E402
-import peers  # noqa: E402
 import workloads  # noqa: E402
-
-
-def alternate(calls: list[Callable[[], Any]], seconds: float, spacing: float = 0.0) -> list[float]:
-    """Best seconds of each call, called in turn until `seconds` have passed, five times at least (slow
-    ones: twice)."""
-    best = [math.inf] * len(calls)
-    start, rounds = time.perf_counter(), 0
-    while rounds < 2 or (time.perf_counter() - start < seconds and rounds < 10000):
-        for i, call in enumerate(calls):
-            if spacing:
-                time.sleep(spacing)
-            t = time.perf_counter()
-            call()
-            best[i] = min(best[i], time.perf_counter() - t)
-        rounds += 1
-    return best
-
-
-def peak(dtype: str) -> float:
-    """Measured fma limit of one core, GFLOP/s."""
-    rates = []
-    for _ in range(20):
-        t = time.perf_counter()
-        rates.append(_core.fma_peak(dtype == "float32", 300_000) / (time.perf_counter() - t))
-    return max(rates) / 1e9
 
 
 def pictures(options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is measured: calls of fastconv beside the same results asked of its peers, by section.
 
-Peers that are not installed are left out. `pictures` has its own peers (peers.py); here every case brings
+Peers that are not installed are left out. `pictures` has its own peers (fastconv/peers.py); here every case brings
 those that are best at it.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import cases
 import numpy as np
@@ -18,16 +18,7 @@ import numpy as np
 import fastconv
 from fastconv import kernels
 from fastconv.feature import match_template
-
-Call = Callable[[], Any]
-
-
-class Case(NamedTuple):
-    label: str
-    ours: Call
-    peers: dict[str, Call]
-    flop: float = 0.0  # of the direct method
-    tolerance: float = 1e-4  # of the results, relative to the largest
+from fastconv.measuring import Call, Case
 
 
 def _module(name: str) -> Any:

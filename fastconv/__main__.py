@@ -4,6 +4,7 @@
     fastconv filter photo.jpg --kernel sobel -o edges.png    filter a picture
     fastconv find crowd.jpg face.png -o found.png            find a figure in a picture
     fastconv tour                                            the lecture on convolution
+    fastconv bench                                           how fast all this is here, as a page
     fastconv completion bash                                 what makes a shell complete all this
     fastconv run script.py                                   a program, SciPy's filters replaced by these
     fastconv info                                            what this build runs on
@@ -22,7 +23,7 @@ import traceback
 from typing import Any, NoReturn
 
 import fastconv
-from fastconv.commands import completion, fail, filtering, finding, programs, touring
+from fastconv.commands import benching, completion, fail, filtering, finding, programs, touring
 from fastconv.pictures import MOST_PIXELS, RequestError, reason
 
 EXIT_CODES = """exit codes:
@@ -143,6 +144,7 @@ def _parser() -> Parser:
     finding.add(commands, pictures)
     touring.add(commands)
     programs.add(commands)
+    benching.add(commands)
     completion.add(commands, parser)
     task = commands.add_parser("info", help="versions, instruction sets, threads")
     task.set_defaults(run=lambda _: fastconv.show_config())

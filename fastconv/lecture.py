@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The tour as one page: text, pictures, and the code that made them, in `lecture.html`, the template beside this file.
+"""The tour as one page: text, pictures, and the code that made them, which fill `lecture.html`.
 
 The page needs nothing but itself. Sliders choose among pictures that are all there; without a script the page shows one
-of them. Plots are drawn by Matplotlib as SVG, in the colour of the text, so that they are readable on light and dark.
+of them.
 """
 
 from __future__ import annotations
@@ -11,16 +11,14 @@ import base64
 import re
 from collections.abc import Iterator, Mapping
 from html import escape
-from io import BytesIO, StringIO
+from io import BytesIO
 from itertools import groupby
-from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import fastconv
+from fastconv.pages import filled, svg
 from fastconv.panels import Panel, draw
 from fastconv.tables import html_table
 from fastconv.tour import Part
@@ -28,7 +26,6 @@ from fastconv.tour import Part
 Array = NDArray[Any]
 
 TITLE = "Convolution, a lecture that computes itself"
-INK = "#010203"  # of plots: it becomes the colour of the text
 FEW_PIXELS = 64  # along a side: such pictures are shown as squares
 
 
@@ -41,14 +38,13 @@ def page(parts: Mapping[int, Part]) -> str:
     >>> '<section id="part-3"' in lecture.page({3: tour.flip()})
     True
     """
-    template = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
     contents = "\n".join(
         f'<li><a href="#part-{number}"><span class="number">{number}</span> {escape(part.title)}</a></li>'
         for number, part in parts.items()
     )
-    return Template(template).substitute(
+    return filled(
+        "lecture.html",
         title=TITLE,
-        version=fastconv.__version__,
         contents=contents,
         sections="\n".join(_section(number, part) for number, part in parts.items()),
     )
@@ -131,7 +127,7 @@ def _figure(number: str, panel: Panel) -> str:
     elif panel.kind == "picture":
         shown = _image(panel.values, said)
     else:
-        shown = f'<div class="drawn" role="img" aria-label="{escape(said)}">{_svg(panel, number)}</div>'
+        shown = f'<div class="drawn" role="img" aria-label="{escape(said)}">{_plot(panel, number)}</div>'
     code = "<code>" + re.sub(r"([(.])", r"\1<wbr>", escape(panel.code)) + "</code>"
     return (
         f'<figure class="{" ".join(kinds)}"><div class="picture">{shown}</div>{choice}\n'
@@ -155,24 +151,6 @@ def _image(values: Array, said: str, step: str = "", *, hidden: bool = False) ->
     )
 
 
-def _svg(panel: Panel, number: str) -> str:
-    """A plot that has the colour of the text around it, and no names but those that it uses, its number before them."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    inks = ("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor", "xtick.color", "ytick.color")
-    written = StringIO()
-    with rc_context({"svg.hashsalt": "fastconv", "svg.fonttype": "none", **dict.fromkeys(inks, INK)}):
-        rows, columns = {"scores": (2, 3), "loss": (3, 4)}.get(panel.kind) or np.atleast_2d(panel.values).shape
-        figure = Figure((3.6, 3.6 * rows / columns + 0.1), layout="constrained")
-        FigureCanvasSVG(figure)
-        draw(panel, figure.add_subplot())
-        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
-    svg = written.getvalue()
-    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    used = set(re.findall(r"#([\w-]+)[\")]", svg))
-    svg = re.sub(r' id="([^"]+)"', lambda name: name[0] if name[1] in used else "", svg)
-    svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>plot-{number}-", svg)
-    return svg.replace("<svg ", '<svg aria-hidden="true" ', 1)
+def _plot(panel: Panel, number: str) -> str:
+    rows, columns = {"scores": (2, 3), "loss": (3, 4)}.get(panel.kind) or np.atleast_2d(panel.values).shape
+    return svg(lambda axes: draw(panel, axes), (3.6, 3.6 * rows / columns + 0.1), f"plot-{number}")

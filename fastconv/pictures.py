@@ -178,16 +178,12 @@ def write(image: Image.Image, path: Path, name: str, info: Mapping[Any, Any] | N
             sys.stdout.buffer.write(written.getbuffer())
             sys.stdout.buffer.flush()
         return _resolution(keep, kept)
-    _write(written.getbuffer(), path)
+    write_bytes(written.getbuffer(), path)
     return _resolution(keep, kept)
 
 
-def write_text(text: str, path: Path) -> None:
-    """Write the whole text or nothing."""
-    _write(text.encode(), path)
-
-
-def _write(content: bytes | memoryview, path: Path) -> None:
+def write_bytes(content: bytes | memoryview, path: Path) -> None:
+    """Write everything or nothing."""
     try:
         with _until_removed(), written_whole(path) as file:
             file.write(content)

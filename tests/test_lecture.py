@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from fastconv import lecture, tour
+from fastconv import lecture, pages, tour
 from fastconv.__main__ import main
 
 pytest.importorskip("matplotlib")
@@ -92,7 +92,7 @@ def test_what_the_page_says(page):
     assert (slider["value"], slider["max"]) == ("1", "2") and f'for="{slider["id"]}"' in page
     drawn = [attributes["aria-label"] for attributes in checked.all("div") if attributes.get("role") == "img"]
     assert drawn == ["kernel: a < b", "losses: they fall", "scores: best"]
-    assert "currentColor" in page and lecture.INK not in page
+    assert "currentColor" in page and pages.INK not in page
 
 
 def test_the_page_is_the_same_each_time(page):

@@ -12,7 +12,7 @@ from fastconv import tour
 from fastconv.commands import Commands, meant
 from fastconv.commands.progress import Progress
 from fastconv.lecture import page
-from fastconv.pictures import RequestError, file_format, write, write_text
+from fastconv.pictures import RequestError, file_format, write, write_bytes
 
 PARTS = [part.__name__ for part in tour.PARTS]
 
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
         progress.at(len(numbers), "drawing")
         try:
             if arguments.html:
-                write_text(page(parts), arguments.html)
+                write_bytes(page(parts).encode(), arguments.html)
                 progress.print(f"The lecture: {arguments.html}")
             shown = [
                 (
