@@ -252,6 +252,13 @@ def get_threads():
     return fc_threads()
 
 
+def threads_here(int n):
+    """Let calls from this thread have n threads by default; 0: as many as from any. Returns what it was."""
+    global fc_threads_here
+    before, fc_threads_here = fc_threads_here, n
+    return before
+
+
 def spread_workers(bint on):
     """Whether worker threads are kept off the CPU that the calling thread is on."""
     fc_pool_spread(on)

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv import methods
+from fastconv import methods, ndimage
 from fastconv.arguments.axes import Axis, as_users
 from fastconv.arguments.correlation import Options, OuterProduct, correlation_arguments
+from fastconv.arguments.filters import Pass, seen, within
 from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import as_word, real_dtype, unrepeated
+from fastconv.plans import Answer
+from fastconv.runtime import checking
 from fastconv.sums import run
 
 Window = tuple[tuple[int, int], ...]  # the first output along each axis, and the one behind the last
@@ -33,7 +37,8 @@ class Work(NamedTuple):
     dtype: np.dtype[Any]  # of the result
     weight: np.dtype[Any] | None  # of a second result, if there is one
     mask: Any  # an array that x comes with, or None
-    # (x, mask, begin, window, threads): the outputs in the window, from a part of x that begins at those elements
+    multiples: tuple[int, ...]  # a part of x that begins at one of them, along each axis, is enough
+    # (x, mask, begin, window): the outputs in the window, from a part of x that begins at those elements
     compute: Any
 
 
@@ -47,7 +52,7 @@ class Slid(NamedTuple):
     method: Any
     what: str
 
-    def __call__(self, x: NDArray[Any], mask: Any, begin: Sequence[int], window: Window, threads: int) -> Any:
+    def __call__(self, x: NDArray[Any], mask: Any, begin: Sequence[int], window: Window) -> Any:
         rank, c = self.c.rank, self.c
         order = [*(i for i in range(x.ndim) if i not in c.moved), *c.moved] if c.moved else [*range(x.ndim)]
         cut = [a.part(*w).cut(low, low + n) for a, w, low, n in zip(self.axes, window, begin, x.shape, strict=True)]
@@ -60,7 +65,7 @@ class Slid(NamedTuple):
             k = k[tuple(slice(*window[i]) for i in order[:-rank])]
         axes = tuple(cut[i] for i in order[-rank:])
         shape = (*(x.shape[:-rank]), *(a.out for a in axes))
-        return run(c._replace(x=x, k=k, axes=axes, shape=shape, mask=mask), self.method, threads, self.what)
+        return run(c._replace(x=x, k=k, axes=axes, shape=shape, mask=mask), self.method, None, self.what)
 
 
 def identity(n: int) -> Axis:
@@ -93,7 +98,64 @@ def _slid(rank: int, convolve: bool, what: str) -> Callable[[dict[str, Any]], Wo
             what,
         )
         weight = real_dtype(c.compute_dtype) if a["return_weight"] else None
-        return Work(as_users(c.x.shape, c.moved, rank), axes, c.dtype, weight, mask, compute)
+        return Work(as_users(c.x.shape, c.moved, rank), axes, c.dtype, weight, mask, (1,) * len(axes), compute)
+
+    return work
+
+
+class Filtered(NamedTuple):
+    """What computes a filter of `ndimage`."""
+
+    filter: Callable[..., Any]
+    asked: dict[str, Any]
+    shape: tuple[int, ...]
+    multiples: tuple[int, ...]  # that parts begin at, along each axis
+
+    def __call__(self, x: NDArray[Any], mask: Any, begin: Sequence[int], window: Window) -> Any:
+        skips = [-low % n for low, n in zip(begin, self.multiples, strict=True)]
+        x = x[tuple(slice(skip, None) for skip in skips)]
+        begin = [low + skip for low, skip in zip(begin, skips, strict=True)]
+        answer = within.set(list(zip(begin, self.shape, strict=True)))
+        try:
+            made = unplanned(self.filter)(input=x, **self.asked)
+        finally:
+            within.reset(answer)
+        made = made.result if type(made) is Answer else made
+        return made[tuple(slice(first - low, end - low) for low, (first, end) in zip(begin, window, strict=True))]
+
+
+def unplanned(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function as it is written."""
+    plain: Callable[..., Any] = inspect.unwrap(function)
+    return plain
+
+
+def _filtered(function: Callable[..., Any]) -> Callable[[dict[str, Any]], Work]:
+    def work(a: dict[str, Any]) -> Work:
+        asked = {name: value for name, value in a.items() if name != "input"}
+        asked |= asked.pop("kwargs", {})
+        x = a["input"]
+        chains: list[Sequence[Pass]] = []
+        look, check = seen.set(chains), checking.set(True)  # so that none is carried out from memory
+        try:
+            with np.errstate(all="ignore"):
+                made = unplanned(function)(input=np.zeros((1,) * x.ndim, x.dtype), **asked)
+        finally:
+            seen.reset(look)
+            checking.reset(check)
+        made = made.result if type(made) is Answer else made
+        axes, multiples = [], []
+        for axis, n in enumerate(x.shape):
+            along = [[p for p in chain if p.axis == axis] for chain in chains]
+            boundaries = sorted({p.boundary for some in along for p in some}) or ["constant"]
+            if len(boundaries) > 1:
+                raise ValueError(f"mode must be one for axis {axis}, where parts are computed; got {a['mode']!r}")
+            before = max([sum(p.lead for p in some) for some in along], default=0)
+            behind = max([sum(p.taps - 1 - p.lead for p in some) for some in along], default=0)
+            axes.append(Axis(n, before + behind + 1, n, before, 1, 1, boundaries[0], 0, n))
+            multiples.append(math.lcm(*(p.taps for some in along for p in some if p.weights is None)))
+        compute = Filtered(function, asked, x.shape, tuple(multiples))
+        return Work(x.shape, tuple(axes), made.dtype, None, None, tuple(multiples), compute)
 
     return work
 
@@ -103,7 +165,13 @@ WORK: dict[str, Callable[[dict[str, Any]], Work]] = {
     f"fastconv.correlation.{word}{rank}d": _slid(rank, word == "convolve", f"{word}{rank}d")
     for word in ("corr", "convolve")
     for rank in (1, 2, 3)
-} | {"fastconv.correlation.sepcorr2d": _slid(2, False, "sepcorr2d")}
+}
+WORK["fastconv.correlation.sepcorr2d"] = _slid(2, False, "sepcorr2d")
+WORK |= {
+    f"fastconv.ndimage.{name}": _filtered(getattr(ndimage, name))
+    for name in ndimage.__all__
+    if not name.startswith("generic")
+}
 
 
 def name_of(function: Callable[..., Any]) -> str:

@@ -6,6 +6,8 @@ The functions are fastconv's own, which come here when they are given a dask arr
 
 from __future__ import annotations
 
+import functools
+import importlib
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -19,18 +21,20 @@ except ImportError as error:
 import numpy as np
 from numpy.typing import NDArray
 
+from fastconv import ndimage
 from fastconv.arguments.axes import Axis
+from fastconv.arguments.filters import axes_of, each, output_of
 from fastconv.blocks import WORK, Window, Work, asked_of, name_of, outputs_of, work_of
 from fastconv.correlation import convolve1d, convolve2d, convolve3d, corr1d, corr2d, corr3d, sepcorr2d
-from fastconv.runtime import thread_count
+from fastconv.runtime import _core, thread_count
 
-__all__ = ["convolve1d", "convolve2d", "convolve3d", "corr1d", "corr2d", "corr3d", "sepcorr2d"]
+__all__ = ["convolve1d", "convolve2d", "convolve3d", "corr1d", "corr2d", "corr3d", "ndimage", "register", "sepcorr2d"]
 
 
 class _Along:
     """An axis of x in chunks: which outputs each has, and which elements of x it is given."""
 
-    def __init__(self, axis: Axis, chunks: Sequence[int], number: int) -> None:
+    def __init__(self, axis: Axis, chunks: Sequence[int], number: int, multiple: int) -> None:
         self.axis, self.outputs = axis, outputs_of(axis, chunks)
         starts = [0, *np.cumsum(chunks).tolist()]
         self.goes_round, before, behind = False, 0, 0
@@ -41,7 +45,7 @@ class _Along:
             self.goes_round = axis.boundary == "wrap" and beyond
             if not self.goes_round:
                 reaches = [a.needed() if a.out else r for a, r in zip(parts, reaches, strict=True)]
-            before = max(0, *(start - low for start, (low, _) in zip(starts, reaches, strict=False)))
+            before = max(0, *(start - low + low % multiple for start, (low, _) in zip(starts, reaches, strict=False)))
             behind = max(0, *(high - end for end, (_, high) in zip(starts[1:], reaches, strict=True)))
             if max(before, behind) > min(chunks):
                 raise ValueError(_too_small(number, chunks, max(before, behind)))
@@ -81,15 +85,66 @@ class _Block:
         begin = [of_axis[i] for of_axis, i in zip(self.begins, block_id, strict=True)]
         if any(first == end for first, end in window):
             return self.nothing(window)
-        return self.work.compute(x, mask, begin, window, self.threads)
+        before = _core.threads_here(self.threads) if _core else 0
+        try:
+            return self.work.compute(x, mask, begin, window)
+        finally:
+            if _core:
+                _core.threads_here(before)
 
     def nothing(self, window: Window) -> Any:
         empty = np.empty([end - first for first, end in window], self.work.dtype)
         return empty if self.work.weight is None else (empty, empty.astype(self.work.weight))
 
 
+def register() -> None:
+    """Let `dask_image.ndfilters` compute linear filters of chunks of NumPy by fastconv.
+
+    What asks of functions that they take dask arrays, as `xarray.apply_ufunc` with ``dask="allowed"``, needs nothing:
+    fastconv's do.
+
+    Raises
+    ------
+    ImportError
+        dask-image is not installed.
+
+    Examples
+    --------
+    >>> import fastconv.dask
+    >>> fastconv.dask.register()  # doctest: +SKIP
+    """
+    dispatch = importlib.import_module("dask_image.dispatch._dispatch_ndfilters")
+    for name in ndimage.__all__:
+        of_chunks = getattr(dispatch, f"dispatch_{name}", None)
+        if of_chunks is not None:
+            of_chunks.register(np.ndarray, functools.partial(_for_any, getattr(ndimage, name)))
+
+
+def _for_any(function: Callable[..., Any], *args: Any) -> Callable[..., Any]:
+    """What dask-image asks for a function with."""
+    return function
+
+
+def _sum_over_axes(function: Callable[..., Any], x: Any, asked: dict[str, Any]) -> Any:
+    """`generic_laplace` and `generic_gradient_magnitude`, of what the derivative makes of dask arrays."""
+    of_squares = "derivative" in asked
+    derivative = asked["derivative" if of_squares else "derivative2"]
+    over = axes_of(asked["axes"], x.ndim)
+    dtype = output_of(asked["output"], np.empty(0, x.dtype)).dtype
+    modes = each(asked["mode"], len(over), "mode")
+    more = asked["extra_arguments"], asked["extra_keywords"] or {}
+    parts = [derivative(x, a, dtype, m, asked["cval"], *more[0], **more[1]) for a, m in zip(over, modes, strict=True)]
+    if not parts:
+        return x.astype(dtype)
+    squares = [part * part for part in parts] if of_squares else parts
+    total = functools.reduce(operator.add, squares)
+    return da.sqrt(total).astype(dtype) if of_squares else total
+
+
 def lazily(function: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
     """What function makes of a dask array x, as a dask array; of functions that need all of x, as an array."""
+    if name_of(function).startswith("fastconv.ndimage.generic"):
+        return _sum_over_axes(function, x, asked_of(function, x, args, kwargs))
     if name_of(function) not in WORK:
         return function(np.asarray(x), *args, **kwargs)
     if any(math.isnan(n) for n in x.shape):
@@ -108,7 +163,8 @@ def lazily(function: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> A
 def _mapped(name: str, x: Any, work: Work, threads: int) -> Any:
     if x.shape != work.x_shape:
         x = da.broadcast_to(x, work.x_shape)
-    along = [_Along(axis, chunks, i) for i, (axis, chunks) in enumerate(zip(work.axes, x.chunks, strict=True))]
+    given = zip(work.axes, x.chunks, range(x.ndim), work.multiples, strict=True)
+    along = [_Along(*each) for each in given]
     seen = [_seen(x, along)]
     if work.mask is not None:
         seen.append(_seen(_like(work.mask, x), along))

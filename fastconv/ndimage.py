@@ -38,6 +38,7 @@ from fastconv.arguments.filters import (
     cut_off,
     each,
     gaussian_taps,
+    gaussians,
     integer,
     kernel_of,
     mean,
@@ -331,21 +332,7 @@ def _smoothed(
 ) -> Answer:
     x = as_array(input, "input")
     out = output_of(output, x)
-    return passed(x, _gaussians(x, sigma, order, mode, truncate, radius=radius, axes=axes), out, cval)
-
-
-def _gaussians(
-    x: NDArray[Any], sigma: Any, order: Any, mode: Any, truncate: Any = 4.0, *, radius: Any = None, axes: Any = None
-) -> list[Pass]:
-    """The passes of `gaussian_filter`."""
-    over = axes_of(axes, x.ndim)
-    named = {"sigma": sigma, "order": order, "mode": mode, "radius": radius}
-    columns = [each(v, len(over), name) for name, v in named.items()]
-    return [
-        weighted(gaussian_taps(s, o, truncate, r), a, x.ndim, boundary_of(m))
-        for a, s, o, m, r in zip(over, *columns, strict=True)
-        if real(s, "sigma") > 1e-15
-    ]
+    return passed(x, gaussians(x.ndim, sigma, order, mode, truncate, radius=radius, axes=axes), out, cval)
 
 
 @planned(input="data", output="out")
@@ -669,7 +656,7 @@ def gaussian_gradient_magnitude(
     over = axes_of(axes, x.ndim)
     if len(over) == 2:
         out, modes = output_of(output, x), each(mode, 2, "mode")
-        chains = [_gaussians(x, sigma, _order(x.ndim, a, 1), m, **kwargs) for a, m in zip(over, modes, strict=True)]
+        chains = [gaussians(x.ndim, sigma, _order(x.ndim, a, 1), m, **kwargs) for a, m in zip(over, modes, strict=True)]
         answer = magnitude(x, chains, out, cval)
         if answer is not None:
             return answer
@@ -732,7 +719,7 @@ def correlate(
            [ 4, 10, 14, 18],
            [12, 26, 30, 34]])
     """
-    return _over_axes(input, weights, output, mode, cval, origin, axes, flips=False)
+    return _over_axes(input, weights, output, mode, cval, origin, axes=axes, flips=False)
 
 
 @planned(input="data", weights="taps", output="out")
@@ -768,17 +755,27 @@ def convolve(
            [26, 30, 34, 18],
            [17, 19, 21, 11]])
     """
-    return _over_axes(input, weights, output, mode, cval, origin, axes, flips=True)
+    return _over_axes(input, weights, output, mode, cval, origin, axes=axes, flips=True)
 
 
-def _over_axes(input: Any, weights: Any, output: Any, mode: Any, cval: Any, origin: Any, axes: Any, flips: bool) -> Any:
+def _over_axes(
+    input: Any,
+    weights: Any,
+    output: Any = None,
+    mode: Any = "",
+    cval: Any = 0,
+    origin: Any = 0,
+    *,
+    axes: Any,
+    flips: bool,
+) -> Any:
     x, w = as_array(input, "input"), as_array(weights, "weights")
     if x.dtype.kind == "c" or w.dtype.kind == "c":
         if w.dtype.kind == "c" and not flips:
             w = w.conj()
         out = output_of(output, x, is_complex=True)
-        how = {"mode": mode, "origin": origin, "axes": axes}
-        return by_parts(convolve if flips else correlate, x, w, out, cval, **how)
+        how = {"mode": mode, "origin": origin, "axes": axes, "flips": flips}
+        return by_parts(lambda *args, **more: _over_axes(*args, **more).result, x, w, out, cval, **how)
     over = axes_of(axes, x.ndim)
     w, origins = kernel_of(w, origin, over, x.ndim, flips)
     out = output_of(output, x)

@@ -18,7 +18,7 @@ from fastconv import costs, methods
 from fastconv.arguments.boundaries import BY_NAME
 from fastconv.arguments.conversion import cast, cast_magnitude
 from fastconv.arguments.correlation import placed
-from fastconv.arguments.filters import ONES, Pass, not_supported, real
+from fastconv.arguments.filters import ONES, Pass, not_supported, real, seen, within
 from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import is_finite, native
 from fastconv.plans import Answer
@@ -36,6 +36,9 @@ Band = tuple[int, int]  # the axis of a band of results, and the first of them
 
 def passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any) -> Answer:
     """One pass after the other, the results of each cast to the dtype of the output as in SciPy."""
+    chains = seen.get()
+    if chains is not None:
+        chains.append(passes)
     if not passes:
         out[...] = x
     elif x.dtype.kind == "c":
@@ -331,13 +334,16 @@ def slid(
     """Correlate with a kernel of as many dimensions. Taps of zero are left out, whatever they would meet."""
     _supported(x, "input")
     _supported(out, "output")
-    fill = real(cval, "cval")
+    fill, chains = real(cval, "cval"), seen.get()
+    if chains is not None:
+        shape = enumerate(zip(w.shape, leads, strict=True))
+        chains.append([Pass(axis, w, taps, lead, boundary) for axis, (taps, lead) in shape])
     if not w.item(0) and not w.any():
         out[...] = 0
         return Answer(out)
-    exact = always = out.dtype.kind != "f" or w.size <= costs.ORDERED_TAPS or x.size * w.size <= costs.ORDERED_PRODUCTS
-    if not exact and not (np.isfinite(fill) and is_finite(x)):  # other methods multiply by zeros, too
-        exact = bool((w == 0).any())
+    part = within.get()
+    size = x.size if part is None else math.prod(n for _, n in part)
+    exact = always = out.dtype.kind != "f" or w.size <= costs.ORDERED_TAPS or size * w.size <= costs.ORDERED_PRODUCTS
     mirrored = out.dtype.kind == "u" and out.dtype.itemsize == 8
     sums = np.empty(out.shape, _WIDE) if mirrored else _apart(x, out)
     if exact and _core is not None and 1 <= x.ndim <= 3 and x.size and not checking.get():
@@ -347,7 +353,12 @@ def slid(
         if always and sums is out and read is x:
             return Answer(out, _core.FilterPlan("chain", [plan], out.dtype, out))
     else:
-        sums = _slid_otherwise(x, w, sums, leads, boundary, fill, exact)
+        sums = _slid_otherwise(x, w, sums, leads, boundary, fill, exact, part)
+        if (
+            not (exact or (np.isfinite(fill) and is_finite(x))) and (w == 0).any()
+        ):  # other methods multiply by zeros, too
+            ordered = _slid_otherwise(x, w, np.empty_like(sums), leads, boundary, fill, True, part)
+            np.copyto(sums, ordered, where=~np.isfinite(sums))
     if mirrored:
         out[...] = cast_magnitude(sums)
     elif sums is not out:
@@ -363,11 +374,12 @@ def _slid_otherwise(
     boundary: str,
     fill: float,
     exact: bool,
+    part: Sequence[tuple[int, int]] | None,
 ) -> NDArray[Any]:
     """The same in more dimensions, by faster methods, by NumPy, or compared with that; `sums`, or others to be cast."""
     slides = [a for a, n in enumerate(w.shape) if n > 1] or list(range(x.ndim))[-1:]
     if not slides:
-        single: NDArray[Any] = _slid_otherwise(x[None], w[None], sums[None], (0,), boundary, fill, exact)[0]
+        single: NDArray[Any] = _slid_otherwise(x[None], w[None], sums[None], (0,), boundary, fill, exact, None)[0]
         return single
     order = [*(a for a in range(x.ndim) if a not in slides), *slides]
     c = placed(
@@ -379,6 +391,9 @@ def _slid_otherwise(
         (boundary,) * len(slides),
         fill,
     )
+    if part is not None:
+        axes = zip(c.axes, (part[a] for a in slides), strict=True)
+        c = c._replace(axes=tuple(a._replace(begin=at, total=n, start=at, whole=n) for a, (at, n) in axes))
     if _core is None or len(slides) > 3 or not x.size:
         in_order: NDArray[Any] = _in_order(c).transpose(np.argsort(order))
         return in_order

@@ -19,7 +19,8 @@ cdef extern from *:
 
     static atomic_int fc_default_threads = 1;
     #define fc_set_threads(n) atomic_store_explicit(&fc_default_threads, n, memory_order_relaxed)
-    #define fc_threads() atomic_load_explicit(&fc_default_threads, memory_order_relaxed)
+    static _Thread_local int fc_threads_here; /* of calls from this thread; 0: as many as from any */
+    #define fc_threads() (fc_threads_here ? fc_threads_here : atomic_load_explicit(&fc_default_threads, memory_order_relaxed))
 
     static atomic_ptrdiff_t fc_bytes_of_plans = 16 << 20; /* at most */
     #define fc_set_most_kept(bytes) atomic_store_explicit(&fc_bytes_of_plans, bytes, memory_order_relaxed)
@@ -40,6 +41,7 @@ cdef extern from *:
     void fc_let_go() noexcept nogil
     void fc_set_threads(int n) noexcept nogil
     int fc_threads() noexcept nogil
+    int fc_threads_here
     void fc_set_most_kept(ptrdiff_t bytes) noexcept nogil
     ptrdiff_t fc_most_kept() noexcept nogil
     ctypedef int fc_once

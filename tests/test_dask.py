@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """fastconv on dask arrays: the bits of the call in memory whatever the chunks, lazily, and what is refused."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -88,8 +90,8 @@ def test_correlations(rng, calls):
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("mode", ["same", "full"])
 def test_boundaries_are_true_at_true_edges_only(rng, boundary, mode):
-    x, k = rng.standard_normal((24, 31)), rng.standard_normal((4, 5))
-    for chunks in ((6, 7), (24, 7), ((4, 16, 4), (5, 21, 5)), -1):
+    x, k = rng.standard_normal((24, 32)), rng.standard_normal((4, 5))
+    for chunks in ((6, 7), (24, 7), ((4, 16, 4), (5, 22, 5)), -1):
         assert compare(fastconv.corr2d, x, chunks, k, mode, boundary)
         assert compare(fastconv.convolve2d, x, chunks, k, mode, (boundary, "edge"), stride=(3, 1))
 
@@ -167,3 +169,88 @@ def test_called_by_names():
 def test_what_does_not_know_of_dask_takes_it_as_an_array():
     x = da.arange(9.0, chunks=3)
     np.testing.assert_array_equal(fastconv.xcorr(x, np.ones(9), 2), fastconv.xcorr(np.arange(9.0), np.ones(9), 2))
+
+
+# ---- filters of ndimage ---------------------------------------------------------------------------
+
+FILTERS = {
+    "convolve": {"weights": np.arange(12.0).reshape(3, 4)},
+    "convolve1d": {"weights": [1.0, 2, 4, 8], "axis": 0, "origin": 1},
+    "correlate": {"weights": np.arange(1.0, 57).reshape(7, 8), "origin": (-2, 1)},
+    "correlate1d": {"weights": [1.0, 2, 4, 8, 3]},
+    "gaussian_filter": {"sigma": (1, 0.6), "order": (0, 1)},
+    "gaussian_filter1d": {"sigma": 1.5, "axis": 0},
+    "gaussian_gradient_magnitude": {"sigma": 1},
+    "gaussian_laplace": {"sigma": (0.7, 1), "truncate": 3.0},
+    "generic_gradient_magnitude": {"derivative": fastconv.ndimage.sobel},
+    "generic_laplace": {"derivative2": fastconv.ndimage.prewitt},
+    "laplace": {},
+    "prewitt": {"axis": 0},
+    "sobel": {},
+    "uniform_filter": {"size": (9, 2), "origin": (1, 0)},
+    "uniform_filter1d": {"size": 11},
+}
+MODES = ("reflect", "mirror", "nearest", "wrap", "constant")
+
+
+def test_all_filters_are_here():
+    assert set(FILTERS) == set(fastconv.ndimage.__all__)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", FILTERS)
+def test_filters(rng, name, mode):
+    function = getattr(fastconv.ndimage, name)
+    x = rng.standard_normal((60, 64)) * 100
+    for dtype in "f4", "f8", "u1", "i4":
+        assert compare(function, x.astype(dtype), (25, 23), mode=mode, cval=3, **FILTERS[name])
+    assert compare(function, x.astype("u1"), (60, 32), output=np.float64, mode=mode, **FILTERS[name])
+    if not name.startswith("generic"):
+        assert compare(function, (x + 1j * x[::-1]).astype("c8"), (60, 32), mode=mode, **FILTERS[name])
+
+
+def test_filters_of_what_is_not_finite(rng):
+    """A kernel with zeros, which SciPy leaves out, whatever they meet: windows decide, not arrays."""
+    w = rng.standard_normal((9, 9))
+    w[::2, 1::2] = 0
+    x = rng.standard_normal((90, 80))
+    x[70, 60], x[3, 4] = np.nan, np.inf
+    assert compare(fastconv.ndimage.correlate, x, (40, 35), w)
+    assert compare(fastconv.ndimage.convolve, x.astype("f4"), (40, 35), w, mode="mirror")
+    made = fastconv.ndimage.correlate(x, w)
+    np.testing.assert_allclose(made, scipy_ndimage().correlate(x, w), 1e-12, 1e-12)
+
+
+def scipy_ndimage():
+    return pytest.importorskip("scipy.ndimage")
+
+
+def test_modes_that_differ_for_an_axis():
+    x = da.zeros((60, 60), chunks=30)
+    with pytest.raises(ValueError, match="mode must be one for axis 0"):
+        fastconv.ndimage.gaussian_laplace(x, 1, mode=["reflect", "wrap"])
+    with pytest.raises(RuntimeError, match="boundary mode not supported"):
+        fastconv.ndimage.gaussian_filter(x, 1, mode="reflec")
+
+
+# ---- what others build on -------------------------------------------------------------------------
+
+
+def test_dask_image(rng):
+    ndfilters = pytest.importorskip("dask_image.ndfilters")
+    dispatch = importlib.import_module("dask_image.dispatch._dispatch_ndfilters")
+    x = rng.standard_normal((40, 40))
+    x[7, 7] = np.nan  # of which SciPy's running means are not free again
+    lazy = da.from_array(x, chunks=20)
+    fastconv.dask.register()
+    assert dispatch.dispatch_sobel(lazy) is fastconv.ndimage.sobel
+    np.testing.assert_array_equal(ndfilters.uniform_filter(lazy, 3), fastconv.ndimage.uniform_filter(x, 3))
+
+
+def test_xarray(rng):
+    xarray = pytest.importorskip("xarray")
+    x = rng.standard_normal((40, 40))
+    lazy = xarray.DataArray(da.from_array(x, chunks=20), dims=("y", "x"))
+    made = xarray.apply_ufunc(fastconv.ndimage.gaussian_filter, lazy, 1.0, dask="allowed")
+    assert isinstance(made.data, da.Array)
+    np.testing.assert_array_equal(made.compute().data, fastconv.ndimage.gaussian_filter(x, 1.0))

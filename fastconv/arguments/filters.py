@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import operator
 import warnings
+from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +34,11 @@ class Pass(NamedTuple):
     divisor: int = 0  # of the sums; 0: none
 
 
+seen: ContextVar[list[Sequence[Pass]] | None] = ContextVar("seen", default=None)  # what filters do; see `blocks`
+# Where x begins in an array of which it is a part, and how long that is, along each axis; None: it is no part
+within: ContextVar[Sequence[tuple[int, int]] | None] = ContextVar("within", default=None)
+
+
 def weighted(w: NDArray[Any], axis: Any, ndim: int, boundary: str, origin: Any = 0) -> Pass:
     """Correlation with w, the arguments checked."""
     taps = w if w.dtype is _WIDE and w.flags.c_contiguous else float_weights(w)
@@ -56,6 +63,20 @@ def mean(size: Any, axis: Any, ndim: int, boundary: str, origin: Any) -> Pass:
         raise ValueError(f"invalid origin; it must satisfy 0 <= size // 2 + origin < size; got {origin!r}")
     weights = ONES[length] if length < len(ONES) else None
     return Pass(where, weights, length, length // 2 + integer(origin, "origin"), boundary, length)
+
+
+def gaussians(
+    ndim: int, sigma: Any, order: Any, mode: Any, truncate: Any = 4.0, *, radius: Any = None, axes: Any = None
+) -> list[Pass]:
+    """The passes of a Gaussian along several axes."""
+    over = axes_of(axes, ndim)
+    named = {"sigma": sigma, "order": order, "mode": mode, "radius": radius}
+    columns = [each(v, len(over), name) for name, v in named.items()]
+    return [
+        weighted(gaussian_taps(s, o, truncate, r), a, ndim, boundary_of(m))
+        for a, s, o, m, r in zip(over, *columns, strict=True)
+        if real(s, "sigma") > 1e-15
+    ]
 
 
 def axis_of(axis: Any, ndim: int) -> int:
