@@ -7,6 +7,8 @@ pass 2**63 or 2**64, or come just to it. All run in other processes: what wraps 
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 PRELUDE = """
@@ -186,3 +188,90 @@ for far in FAR:
 def test_layers_of_any_geometry(python):
     done = python((PRELUDE + LAYERS).replace("FAR", str([f for f in FAR if f > 2**50])), timeout=300)
     assert_it_ended_well(done)
+
+
+# Every size, radius, lag and scale of what is no layer, and lines as long as addresses go.
+THE_REST = """
+import signal as signals
+from fastconv import dense, kernels
+from fastconv.signal import choose_conv_method, correlation_lags, sepfir2d
+
+def late(*_):
+    raise TimeoutError
+
+x, k, image = np.ones((3, 4)), np.ones((2, 2)), np.ones((1, 1, 4, 4), "f4")
+signals.signal(signals.SIGALRM, late)
+for far in FAR:
+    calls = [
+        lambda: ndimage.gaussian_filter1d(x, float(far)),
+        lambda: ndimage.gaussian_filter1d(x, 1.0, radius=far),
+        lambda: ndimage.gaussian_filter1d(x, 1.0, truncate=far),
+        lambda: ndimage.gaussian_filter1d(x, 1.0, order=far),
+        lambda: ndimage.gaussian_filter(x, (1, far)),
+        lambda: ndimage.gaussian_gradient_magnitude(x, far),
+        lambda: ndimage.gaussian_laplace(x, far),
+        lambda: ndimage.uniform_filter1d(x, 3, origin=far),
+        lambda: ndimage.uniform_filter1d(x, far, origin=-(far // 2)),
+        lambda: ndimage.correlate(x, k, origin=far),
+        lambda: ndimage.correlate1d(x, [1, 2], axis=far),
+        lambda: ndimage.correlate(x, k, axes=(far, 0)),
+        lambda: correlation_lags(far, 3),
+        lambda: correlation_lags(3, far, "same"),
+        lambda: correlation_lags(far, far, "valid"),
+        lambda: signal.fftconvolve(x, k, axes=far),
+        lambda: fastconv.xcorr(np.ones(9), np.ones(9), far),
+        lambda: fastconv.gradient(x, "gaussian", size=far),
+        lambda: fastconv.halo((3, 3), dilation=far),
+        lambda: fastconv.explain((far, far), (3, 3)),
+        lambda: fastconv.explain((8, 8), (far, 3)),
+        lambda: kernels.gaussian(sigma=far),
+        lambda: kernels.log(sigma=far),
+        lambda: dense.dense_matrix(k, (far, far)),
+        lambda: dense.count_parameters((far, far)),
+        lambda: nn.max_pool2d(image, far),
+        lambda: nn.max_pool2d(image, far, 1, far // 2),
+        lambda: nn.max_pool2d(image, 2, far, 0, far),
+        lambda: nn.adaptive_avg_pool2d(image, far),
+        lambda: nn.avg_pool2d_backward(image, (1, 1, far, far), 2),
+        lambda: nn.Linear(far, 3),
+        lambda: nn.Conv2d(3, 3, far),
+        lambda: nn.BatchNorm2d(far),
+        lambda: nn.Upsample(far)(image),
+        lambda: nn.PixelShuffle(far)(image),
+        lambda: nn.qconv2d(image.astype("u1"), np.ones((1, 1, 2, 2), "i1"), padding=far),
+    ]
+    for make in (kernels.box, kernels.gaussian, kernels.sobel, kernels.log, kernels.gabor, kernels.unsharp):
+        calls.append(lambda make=make: make(size=far))
+    line = np.lib.stride_tricks.as_strided(np.ones(1), (min(far, 2**59),), (0,))
+    column = np.broadcast_to(line[:1], (len(line), 1))
+    for sums in (signal.convolve, signal.correlate, signal.fftconvolve, signal.oaconvolve):
+        for a, b in ((line, np.ones(3)), (np.ones(3), line), (line, line)):
+            calls.append(lambda sums=sums, a=a, b=b: sums(a, b))
+    for sums in (signal.convolve2d, signal.correlate2d):
+        calls.append(lambda sums=sums: sums(line[None], np.ones((2, 3)), "same", "wrap"))
+        calls.append(lambda sums=sums: sums(column, np.ones((2, 1)), "valid"))
+    for filter in (ndimage.sobel, ndimage.laplace, lambda a: ndimage.correlate(a, np.ones(3))):
+        calls.append(lambda filter=filter: filter(line))
+    calls += [
+        lambda: sepfir2d(line[None], np.ones(3), np.ones(3)),
+        lambda: choose_conv_method(line, line),
+        lambda: ndimage.correlate1d(np.ones(3), line),
+        lambda: ndimage.gaussian_filter(line, 1, output=np.float32),
+        lambda: feature.match_template(np.broadcast_to(line[:1], (far // 8, 4)), k),
+    ]
+    for number, call in enumerate(calls):
+        signals.alarm(20)  # a hundred times as long as the slowest takes
+        try:
+            call()
+        except REFUSED:
+            pass
+        except TimeoutError:
+            raise AssertionError((far, number)) from None
+    signals.alarm(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="Windows has no alarm")
+@pytest.mark.deep
+def test_what_cannot_be_addressed_is_refused_at_once(python):
+    assert_it_ended_well(python((PRELUDE + THE_REST).replace("FAR", str([*FAR, 2**62 - 1, 2**62, 2**63])), timeout=300))
