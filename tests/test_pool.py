@@ -73,10 +73,16 @@ def program(python):
 
 
 def test_an_import_starts_no_thread(python):
+    """Nor does it bring anything but NumPy, and what costs nothing."""
     code = """
-import os, numpy
-before = os.listdir("/proc/self/task")
-import fastconv, fastconv.nn, fastconv.signal, fastconv.ndimage
+import os, sys, numpy
+before, modules = os.listdir("/proc/self/task"), {*sys.modules}
+import fastconv
+more = {name for name in sys.modules if name.partition(".")[0] not in ("fastconv", "numpy")} - modules
+assert more <= {"__future__", "threading", "cython_runtime", "importlib.util", "importlib._abc"} | {
+    name for name in more if name.startswith("_cython_")
+}, more
+import fastconv.nn, fastconv.signal, fastconv.ndimage
 fastconv.corr2d([[1.0, 2.0]], [[3.0]])
 assert os.listdir("/proc/self/task") == before
 """
