@@ -12,12 +12,13 @@ import warnings
 import cases
 import numpy as np
 import pytest
+import scipy.ndimage
 import scipy.signal
 from conftest import only_deep
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 import fastconv
-from fastconv import nn, signal
+from fastconv import ndimage, nn, signal
 
 
 def diagonals(rows, cols, dtype):
@@ -113,6 +114,34 @@ def test_batches_are_what_one_by_one_is(rng):
     np.testing.assert_allclose(together, [np.convolve(one, k) for one in x], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["correlate", "convolve", "correlate1d", "convolve1d"])
+def test_origins_at_the_end_of_the_kernel(name):
+    """scipy#822: the process ended with an origin that is one too far."""
+    apply, x = getattr(ndimage, name), list(range(6))
+    for origin in (-1, 0, 1):
+        np.testing.assert_array_equal(
+            apply(x, [0, 1, 2], origin=origin), getattr(scipy.ndimage, name)(x, [0, 1, 2], origin=origin)
+        )
+    for origin in (-3, -2, 2, 3):
+        with pytest.raises(ValueError, match="origin"):
+            apply(x, [0, 1, 2], origin=origin)
+
+
+@pytest.mark.parametrize("mode", ["mirror", "reflect", "wrap", "nearest"])
+def test_axes_of_one_element_are_continued(mode):
+    """scipy#11661: mirrored, what lies beyond one element was whatever there was in memory."""
+    x = np.arange(24, dtype="i4").reshape(1, 2, 3, 4)
+    for name in ("convolve1d", "correlate1d"):
+        np.testing.assert_array_equal(getattr(ndimage, name)(x, np.ones(3, "i4"), axis=0, mode=mode), 3 * x)
+
+
+@pytest.mark.parametrize("name", ["convolve", "fftconvolve", "oaconvolve"])
+def test_same_is_as_long_as_the_first_array(name):
+    """scipy#11973: one element with two taps had two results."""
+    assert getattr(signal, name)([1.0], [1.0, -1.0], "same").shape == (1,)
+    assert getattr(signal, name)([1.0, -1.0], [1.0], "same").tolist() == [1, -1]
+
+
 # ---- NumPy ---------------------------------------------------------------------------------------
 
 
@@ -197,6 +226,26 @@ def test_regions_of_pictures_of_gigabytes(dtype):
     )
 
 
+@pytest.mark.parametrize("sigma", [8, 9, 10])
+def test_flat_pictures_of_bytes_stay_flat_under_wide_gaussians(isa, sigma):
+    """opencv#15015, opencv#20121: sums of white pixels went beyond 16 bits, and lines were seen at both ends."""
+    k = fastconv.kernels.gaussian(5, sigma)
+    for width in (3, 5, 33, 200):
+        x = np.full((9, width), 255, "u1")
+        got = fastconv.corr2d(x, k, "same", "reflect", dtype="u1", overflow="saturate")
+        np.testing.assert_array_equal(got, x)
+
+
+@pytest.mark.parametrize("shape", [(1, 40), (40, 1), (1, 1), (1, 2)])
+def test_pictures_of_one_row(isa, rng, shape):
+    """opencv#10000: their borders were wrong under 3x3 taps."""
+    x, k = rng.integers(0, 200, shape).astype("u1"), np.outer([1, 2, 1], [1, 2, 1])
+    expected = sums_of_windows(np.pad(x.astype(int), 1, "edge"), k)
+    np.testing.assert_array_equal(fastconv.corr2d(x, k, "same", "edge"), expected)
+    rounded = fastconv.corr2d(x, k / 16, "same", "edge", dtype="u1", overflow="saturate")
+    np.testing.assert_array_equal(rounded, np.rint(expected / 16))
+
+
 # ---- PyTorch and oneDNN --------------------------------------------------------------------------
 
 
@@ -269,6 +318,132 @@ def test_weight_gradients_of_one_tap_stride_2_and_few_channels(isa, rng, last, t
         x, dy = (np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1) for a in (x, dy))
     got = nn.conv2d_weight(x, (8, 4, 1, 1), dy, stride=2, threads=threads)
     np.testing.assert_array_equal(got[:, :, 0, 0], expected)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_float16_sums_beyond_its_range_are_infinite(isa, stride):
+    """pytorch#153700: of sums that were too large for float16, a transposed layer made NaN, now and then."""
+    rng = np.random.default_rng(2186)
+    x, w = rng.uniform(-3.998, 5, (2, 7, 6, 8)).astype("f2"), np.full((7, 3, 5, 6), -9990, "f2")
+    with np.errstate(all="ignore"):
+        got = nn.conv_transpose2d(x, w, stride=stride, padding=2)
+        expected = nn.conv_transpose2d(x.astype("f8"), w.astype("f8"), stride=stride, padding=2, method="numpy")
+    assert np.isinf(got).any() and not np.isnan(got).any()
+    large = np.abs(expected) > 66_000
+    np.testing.assert_array_equal(got[large], np.copysign(np.inf, expected[large]).astype("f2"))
+    assert np.isfinite(got[np.abs(expected) < 65_000]).all()
+
+
+def test_bfloat16_of_one_output(isa):
+    """pytorch#163347: of four ones under four ones there was one, with bfloat16."""
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    for side in (2, 3):
+        x = np.ones((1, 1, side, side), ml_dtypes.bfloat16)
+        assert (
+            nn.conv2d(x, np.ones((1, 1, 2, 2), ml_dtypes.bfloat16)).tolist()
+            == np.full((1, 1, side - 1, side - 1), 4).tolist()
+        )
+
+
+def test_an_image_is_not_changed_by_those_beside_it(isa, rng):
+    """pytorch#134908: what an image gave depended on how many there were."""
+    x, w = rng.standard_normal((5, 4, 8, 6)).astype("f4"), rng.standard_normal((3, 4, 3, 3)).astype("f4")
+    whole = nn.conv2d(x, w, padding=1)
+    for first, end in ((0, 1), (2, 4), (1, 5)):
+        np.testing.assert_array_equal(nn.conv2d(x[first:end], w, padding=1), whole[first:end])
+
+
+def test_a_stride_of_0():
+    """pytorch#27598, pytorch#136722: the process ended."""
+    x, w = np.ones((1, 1, 8, 8), "f4"), np.ones((1, 1, 3, 3), "f4")
+    for call in (
+        lambda: nn.conv2d(x, w, stride=0),
+        lambda: nn.conv_transpose2d(x, w, stride=0),
+        lambda: nn.Conv2d(1, 1, 3, stride=0),
+        lambda: nn.qconv2d(x.astype("u1"), w.astype("i1"), stride=(1, 0)),
+        lambda: nn.avg_pool2d(x, 2, 0),
+    ):
+        with pytest.raises(ValueError, match="stride"):
+            call()
+
+
+@pytest.mark.parametrize("stride", [2**63 - 1, 2**62, 2**61])
+def test_columns_added_back_with_steps_that_no_memory_holds(stride):
+    """pytorch#188959: memory elsewhere was read."""
+    x = np.zeros((1, 1, 1), "f4")
+    with pytest.raises(ValueError, match=r"padding|stride"):
+        nn.fold(x, (100, 100), 1, dilation=100, padding=2**63 - 2, stride=stride)
+    assert nn.fold(x + 3, (1, 1), 1, stride=2**60) == 3
+
+
+@pytest.mark.parametrize("output_padding", [1, (1, 0)])
+def test_more_outputs_than_stride_1_leaves_and_dilated_taps(isa, rng, output_padding):
+    """pytorch#5112: memory beyond the gradient was read where output_padding is as large as the stride."""
+    x, w = np.ones((1, 4, 1, 1), "f4"), rng.integers(-4, 5, (4, 1, 3, 3)).astype("f4")
+    got = nn.conv_transpose2d(x, w, output_padding=output_padding, dilation=2)
+    expected = np.zeros((1, 1, 5, 5))
+    expected[0, 0, ::2, ::2] = w.sum((0, 1))
+    np.testing.assert_array_equal(got[:, :, :5, :5], expected)
+    assert (got[:, :, 5:] == 0).all() and (got[:, :, :, 5:] == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(0, 9, 2**57), (9, 0, 2**57), (2, 3, 0)])
+def test_pooling_of_arrays_without_elements(shape):
+    """pytorch#94698, pytorch#94696, pytorch#96277: the process ended where one length is 0, and another one large."""
+    x = np.broadcast_to(np.zeros((), "f4"), shape)
+    for call in (
+        lambda: nn.avg_pool1d(x, 1, 1),
+        lambda: nn.max_pool1d(x, 2, 1, 1, return_indices=True),
+        lambda: nn.adaptive_max_pool1d(x, 1),
+        lambda: nn.adaptive_avg_pool1d(x, 1),
+    ):
+        got = cases.outcome(call)
+        assert isinstance(got, (ValueError, MemoryError)) or np.asarray(got[0] if type(got) is tuple else got).size == 0
+
+
+@pytest.mark.parametrize("size", [9132760301568586890, 4799942556533499770])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_pooling_to_sizes_that_no_memory_holds(rank, size):
+    """pytorch#50960: the process ended."""
+    for kind in ("max", "avg"):
+        with pytest.raises((ValueError, MemoryError)):
+            getattr(nn, f"adaptive_{kind}_pool{rank}d")(np.ones((2, 2, *(2,) * rank), "f4"), size)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(("size", "to"), [((5877, 3697), (2855, 1)), ((4757, 560), (3527, 2219))])
+def test_means_of_uneven_windows_of_large_images(rng, size, to):
+    """pytorch#81409: the process ended."""
+    x = rng.integers(0, 256, (1, 1, *size)).astype("f4")
+    got = nn.adaptive_avg_pool2d(x, to)[0, 0]
+    for i, j in ((0, 0), (to[0] - 1, to[1] - 1), (to[0] // 3, to[1] // 2)):
+        at = tuple(slice(o * n // m, -(-(o + 1) * n // m)) for o, n, m in zip((i, j), size, to, strict=True))
+        np.testing.assert_allclose(got[i, j], x[0, 0][at].astype("f8").mean(), rtol=1e-5)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("rank", [2, 3])
+def test_columns_of_dilated_layers_beyond_31_bits(rank):
+    """pytorch#9404, pytorch#9264: the process ended where windows laid out as columns have 2^31 bytes and more."""
+    size, channels = ((1200, 1201), 64) if rank == 2 else ((111, 63, 111), 96)
+    x = np.broadcast_to(np.arange(size[-1], dtype="f4") % 7, (1, channels, *size))
+    w = np.ones((1, channels, *(5 if rank == 2 else 4,) * rank), "f4")
+    got = getattr(nn, f"conv{rank}d")(x, w, dilation=2)
+    line = sum(x[0, 0, ..., 2 * t : size[-1] - 2 * (w.shape[-1] - 1) + 2 * t] for t in range(w.shape[-1]))
+    expected = line[..., : got.shape[-1]] * channels * w.shape[-1] ** (rank - 1)
+    where = tuple(slice(n) for n in got.shape[2:])
+    np.testing.assert_array_equal(got[0, 0], expected[where])
+
+
+@pytest.mark.parametrize("channels", [17, 64])
+def test_data_gradients_of_strides_channels_and_narrow_images(isa, rng, channels):
+    """oneDNN of Fujitsu, #43: wrong where the stride is more than 1, channels more than 16 and columns less than 17."""
+    w, dy = rng.integers(-4, 5, (17, channels, 3)).astype("f4"), rng.integers(-4, 5, (1, 17, 4)).astype("f4")
+    expected = np.zeros((1, channels, 8 + 2))
+    for t in range(3):
+        expected[:, :, t : t + 8 : 2] += np.einsum("nmj,mc->ncj", dy, w[:, :, t])
+    got = nn.conv1d_input((1, channels, 8), w, dy, stride=2, padding=1)
+    np.testing.assert_array_equal(got, expected[:, :, 1:9])
 
 
 # ---- astropy -------------------------------------------------------------------------------------
