@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from browsers import CHROMIUM, browsed
 
 import fastconv
 from fastconv import report
@@ -92,6 +93,16 @@ def test_without_matplotlib(bench, monkeypatch, tmp_path):
 def test_means():
     rows = [{"peers": {"a": {"ratio": 2.0}}}, {"peers": {"a": {"ratio": 8.0}, "b": {"ratio": 1.0}}}]
     assert report.mean(rows, "a") == pytest.approx(4) and report.mean(rows, "b") == 1
+
+
+@pytest.mark.deep
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_in_a_browser(bench, tmp_path, width):
+    assert bench("--full")[0] == 0
+    said = browsed((tmp_path / "fastconv-bench/report.html").read_text(), tmp_path, width)
+    assert said["errors"] == [] and said["width"] <= said["inner"] == width and said["contrast"] >= 4.5
+    assert (said["sections"], said["figures"], said["empty"], said["unreachable"]) == (4, 3, 0, 0)
 
 
 @pytest.mark.deep

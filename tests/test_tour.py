@@ -128,6 +128,13 @@ def test_no_such_part(capsys, number):
     assert "--part: there is no part" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--html", "-o"])
+def test_stdout_has_the_text(image, tmp_path, monkeypatch, capsys, option):
+    monkeypatch.chdir(tmp_path)
+    assert main(["tour", "--part", "3", option, "-"]) == 2
+    assert "- is no file" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 def test_nearly_a_part(capsys):
     assert main(["tour", "--part", "flp"]) == 2
     assert "; did you mean 'flip'?" in capsys.readouterr().err

@@ -107,7 +107,8 @@ def _numbers(source: Path | str, text: str) -> Array:
         with warnings.catch_warnings(action="ignore"):
             return np.loadtxt(text.replace(",", " ").splitlines(), ndmin=2)
     except ValueError as error:
-        raise RequestError(f"{source} is not a matrix of numbers: {error}") from error
+        said = str(error).partition("; use")[0]  # what follows is advice to programmers
+        raise RequestError(f"{source} is not a matrix of numbers: {said}") from error
 
 
 def _checked(source: Path | str, kernel: Array) -> Array:

@@ -64,6 +64,7 @@ class Progress:
             return
         form = "{percentage:3.0f} %|{bar}| {elapsed}, {desc}"
         with tqdm(total=self._total, unit=self._unit, bar_format=form, leave=False, dynamic_ncols=True) as self._bar:
+            self._bar.start_t -= PATIENCE
             while not self._over.wait(PACE):
                 self._bar.n = self._done
                 self._bar.set_description_str(self._what, refresh=True)

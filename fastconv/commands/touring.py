@@ -12,7 +12,7 @@ from fastconv import tour
 from fastconv.commands import Commands, meant
 from fastconv.commands.progress import Progress
 from fastconv.lecture import page
-from fastconv.pictures import RequestError, file_format, write, write_bytes
+from fastconv.pictures import STANDARD, RequestError, file_format, write, write_bytes
 
 PARTS = [part.__name__ for part in tour.PARTS]
 
@@ -45,6 +45,8 @@ def _part(word: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    if STANDARD in (arguments.html, arguments.output):
+        raise RequestError("- is no file, and stdout has the text of the lecture")
     output = arguments.output or (None if arguments.html else Path("tour.png"))
     name = file_format(output) if output else ""
     numbers = arguments.part or range(1, len(tour.PARTS) + 1)
