@@ -133,7 +133,7 @@ def _parser() -> Parser:
     pictures.add_argument(
         "--lossy",
         action="store_true",
-        help="take the first of several pictures (of an animated one), 16-bit colours as 8 bits, and a format that "
+        help="take the first of several pictures (of an animated one), colours of 16 bits as 8, and a format that "
         "does not keep the colour profile or all colours; without it what would be lost is refused",
     )
     pictures.add_argument(

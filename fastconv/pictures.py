@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv.files import written_whole
+from fastconv.wide_colours import WideImage, is_wide, opened_wide
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
@@ -35,7 +36,11 @@ LOSSY = ("JPEG", "MPO", "WEBP", "AVIF")  # formats that are meant to change pixe
 INKS = ("JPEG", "TIFF")  # formats that hold printing colours
 STANDARD = Path("-")  # stdin, stdout
 FIRST_IS_ALL = ("MPO", "PSD")  # the other pictures are previews or layers of the first
-HOLDS = {"I;16": ".png and .tif hold 16 bits", "I": ".tif holds 32 bits", "F": ".tif holds floats"}
+HOLDS = {mode: ".png and .tif hold 16 bits" for mode in ("16-bit RGB", "16-bit RGBA")} | {
+    "I;16": ".png and .tif hold 16 bits",
+    "I": ".tif holds 32 bits",
+    "F": ".tif holds floats",
+}
 
 
 class RequestError(Exception):
@@ -45,12 +50,12 @@ class RequestError(Exception):
 # ---- in ------------------------------------------------------------------------------------------
 
 
-def read(path: Path, most: int = MOST_PIXELS, lossy: bool = False, inks: bool = False) -> Image.Image:
+def read(path: Path, most: int = MOST_PIXELS, lossy: bool = False, inks: bool = False, wide: bool = False) -> Any:
     """Upright picture of mode L, LA, RGB, RGBA, or with one wide channel (I;16, I, F); the path - is stdin.
 
     Palette, bilevel and printing pictures become grey or RGB, with alpha where they have transparency; with `inks`
-    printing pictures stay CMYK. Refuses a picture of more than `most` pixels and, unless `lossy`, one of which Pillow
-    would not read everything.
+    printing pictures stay CMYK; with `wide` colours of 16 bits are a `WideImage`. Refuses a picture of more than `most`
+    pixels and, unless `lossy`, one of which Pillow would not read everything.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -60,10 +65,13 @@ def read(path: Path, most: int = MOST_PIXELS, lossy: bool = False, inks: bool = 
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             # (by its path Pillow would map a file into memory, and then does not turn it right)
             with path.open("rb") if path != STANDARD else _stdin(most) as opened, Image.open(opened) as file:
-                losses = [] if lossy else list(_losses(file, inks))
+                wide = wide and not lossy and is_wide(file)
+                losses = [] if lossy else list(_losses(file, inks, wide))
                 if losses:
                     raise RequestError(f"{path} would lose {' and '.join(losses)}; --lossy takes what is left")
                 read_from = str(file.tile)
+                if wide:
+                    return opened_wide(opened)
                 image = ImageOps.exif_transpose(file)
             grey = image.mode in ("1", "L", "LA")
             if image.mode == "I" and re.search(r"'I;16[BLN]?'", read_from):
@@ -96,14 +104,14 @@ def _stdin(most: int) -> BinaryIO:
     return held
 
 
-def _losses(file: ImageFile.ImageFile, inks: bool) -> Iterator[str]:
+def _losses(file: ImageFile.ImageFile, inks: bool, wide: bool) -> Iterator[str]:
     """What of a file is not in the picture that Pillow makes of it."""
     pictures = getattr(file, "n_frames", 1)
     if pictures > 1 and file.format not in FIRST_IS_ALL:
         yield f"all but the first of its {pictures} pictures"
     for codec, _, _, raw in file.tile:
         of_ppm = codec == "ppm" and isinstance(raw, tuple) and raw[1] > 255
-        if (of_ppm or codec == "SGI16" or re.search(";16[BLN]", str(raw))) and file.mode[0] not in "IF":
+        if not wide and (of_ppm or codec == "SGI16" or re.search(";16[BLN]", str(raw))) and file.mode[0] not in "IF":
             yield "8 of the 16 bits of its colours"
             break
     if file.mode == "CMYK" and file.info.get("icc_profile") and not inks:
@@ -147,7 +155,9 @@ def file_format(path: Path, of_stdout: str | None = None) -> str:
     return formats[ending]
 
 
-def write(image: Image.Image, path: Path, name: str, info: Mapping[Any, Any] | None = None, lossy: bool = False) -> str:
+def write(
+    image: Image.Image | WideImage, path: Path, name: str, info: Mapping[Any, Any] | None = None, lossy: bool = False
+) -> str:
     """Write the whole picture or nothing, in the format of that name, with the colour profile and resolution of `info`.
 
     The path - is stdout. What is written is read again: unless `lossy`, a format that does not give back pixels and
@@ -195,7 +205,7 @@ def _resolution(keep: Mapping[Any, Any], kept: Mapping[Any, Any]) -> str:
     return ", resolution not kept" if "dpi" in keep and "dpi" not in kept else ""
 
 
-def _again(image: Image.Image, written: BytesIO, name: str) -> tuple[list[str], dict[Any, Any]]:
+def _again(image: Image.Image | WideImage, written: BytesIO, name: str) -> tuple[list[str], dict[Any, Any]]:
     """Read a picture again: what it has lost, and what Pillow knows of it.
 
     Pillow does not read all that it writes (.pdf), or only with another program's help (.eps): then nothing is known.
@@ -204,7 +214,9 @@ def _again(image: Image.Image, written: BytesIO, name: str) -> tuple[list[str], 
 
     try:
         with _pixels_at_most(None), Image.open(written) as file:
-            if name in LOSSY:
+            if isinstance(image, WideImage):
+                same = is_wide(file) and np.array_equal(np.asarray(image), np.asarray(opened_wide(written)))
+            elif name in LOSSY:
                 same = image.mode[0] not in "IF"
             else:
                 try:

@@ -11,6 +11,7 @@ import zlib
 import numpy as np
 import pytest
 
+from fastconv import wide_colours
 from fastconv.__main__ import main
 
 Image = pytest.importorskip("PIL.Image")
@@ -128,9 +129,68 @@ def test_16_bit_colours_are_not_cut_to_8_in_silence(fc, tmp_path, name, command)
     (tmp_path / name).write_bytes(DEEP[name])
     command = command.format(name, name) + " -o out.png"
     code, _, err = fc(command)
+    if command.startswith("filter") and name in ("rgb.png", "rgba.png"):
+        assert code == 0  # they are kept
+        return
     assert code == 2 and f"{name} would lose 8 of the 16 bits of its colours; --lossy" in err
     assert not (tmp_path / "out.png").exists()
     assert fc(command + " --lossy")[0] == 0 and (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("output", ["out.png", "out.tif"])
+@pytest.mark.parametrize("source", ["in.png", "in.tif"])
+@pytest.mark.parametrize("colours", [3, 4])
+def test_16_bit_colours_are_kept(fc, tmp_path, profile, source, output, colours):
+    x = noise(9, 13, colours, dtype=np.uint16)
+    saved = wide_colours.WideImage(x, {})
+    with (tmp_path / source).open("wb") as file:
+        saved.save(file, {"png": "PNG", "tif": "TIFF"}[source[-3:]], icc_profile=profile, dpi=(300, 150))
+    code, out, _ = fc(f"filter {source} --kernel sharpen -o {output}")
+    assert code == 0 and f"16-bit RGB{'A' * (colours == 4)} 13 x 9" in out
+    with Image.open(output) as image:
+        assert image.info["icc_profile"] == profile and [round(float(n)) for n in image.info["dpi"]] == [300, 150]
+    with (tmp_path / output).open("rb") as file:
+        y = np.asarray(wide_colours.opened_wide(file))
+    padded = np.pad(x[..., :3].astype(int), ((1, 1), (1, 1), (0, 0)), "edge")
+    expected = 5 * padded[1:-1, 1:-1] - padded[:-2, 1:-1] - padded[2:, 1:-1] - padded[1:-1, :-2] - padded[1:-1, 2:]
+    np.testing.assert_array_equal(y[..., :3], expected.clip(0, 65535))
+    np.testing.assert_array_equal(y[..., 3:], x[..., 3:])
+    assert fc(f"filter {source} --kernel sharpen -o {output} --compare")[0] == 0
+    code, _, err = fc(f"filter {source} --kernel box -o out.jpg")
+    assert code == 2 and "cannot write mode 16-bit RGB" in err and ".png and .tif hold 16 bits" in err
+    assert fc(f"filter {source} --kernel box -o out.webp --lossy")[0] == 0
+
+
+@pytest.mark.parametrize(("order", "compression"), [("<", None), (">", None), (">", "zlib"), ("<", "zlib")])
+def test_16_bit_colours_of_others(fc, order, compression):
+    """Files that another program has written are read as they are, and it reads ours."""
+    tifffile = pytest.importorskip("tifffile")
+    x = noise(9, 13, 4, dtype=np.uint16)
+    how = {"photometric": "rgb", "extrasamples": ["unassalpha"], "compression": compression}
+    tifffile.imwrite("in.tif", x, byteorder=order, predictor=compression is not None, **how)
+    assert fc("filter in.tif --kernel identity -o out.tif")[0] == 0
+    np.testing.assert_array_equal(tifffile.imread("out.tif"), x)
+    assert fc("filter in.tif --kernel identity -o out.png")[0] == 0
+    cv2 = pytest.importorskip("cv2")
+    np.testing.assert_array_equal(cv2.imread("out.png", cv2.IMREAD_UNCHANGED)[..., [2, 1, 0, 3]], x)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_16_bit_colours_are_upright(fc, tmp_path, orientation):
+    x = noise(9, 13, 3, dtype=np.uint16)
+    held = wide_colours._tiff(x, None, None)
+    count = struct.unpack_from("<H", held, at := struct.unpack_from("<I", held, 4)[0])[0]
+    tag = struct.pack("<HHIHH", 274, 3, 1, orientation, 0)  # behind 273
+    split = at + 2 + 12 * 6
+    held = held[:at] + struct.pack("<H", count + 1) + held[at + 2 : split] + tag + held[split:]
+    held = held.replace(
+        struct.pack("<HHII", 258, 3, 3, at + 2 + 12 * count + 4), struct.pack("<HHII", 258, 3, 3, at + 18 + 12 * count)
+    )
+    (tmp_path / "in.tif").write_bytes(held)
+    assert fc("filter in.tif --kernel identity -o out.tif")[0] == 0
+    with (tmp_path / "out.tif").open("rb") as file:
+        y = np.asarray(wide_colours.opened_wide(file))
+    np.testing.assert_array_equal(y, {1: x, 3: x[::-1, ::-1], 6: np.rot90(x, -1)}[orientation])
 
 
 @pytest.mark.parametrize("colours", [15, 255])

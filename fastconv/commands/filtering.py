@@ -18,6 +18,7 @@ import fastconv
 from fastconv.arguments.boundaries import NAMES
 from fastconv.commands import Commands, Formatter, batches, kernel_words
 from fastconv.pictures import INKS, RANGES, STANDARD, RequestError, file_format, read, say, to_pixels, write
+from fastconv.wide_colours import WideImage
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -82,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         target = targets[i]
         assert target is not None
         tell(0, "reading")
-        image = read(source, arguments.max_pixels, arguments.lossy, inks=formats[i] in INKS)
+        image = read(source, arguments.max_pixels, arguments.lossy, inks=formats[i] in INKS, wide=True)
         start = perf_counter()
         with fastconv.checked() if arguments.check else contextlib.nullcontext():
             pixels, rule = filtered(image, name, bank, where, arguments, lambda done: tell(0.2 + done / 3, "filtering"))
@@ -107,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def filtered(
-    image: Image.Image,
+    image: Image.Image | WideImage,
     name: Any,
     bank: list[Array],
     where: dict[str, Any],
@@ -197,10 +198,12 @@ def _beside(before: Array, after: Array, mode: str) -> Array:
     return np.concatenate([before, line, after], axis=1)
 
 
-def _image(pixels: Array, mode: str) -> Image.Image:
+def _image(pixels: Array, mode: str) -> Image.Image | WideImage:
     from PIL import Image
 
     pixels = np.ascontiguousarray(pixels)
+    if pixels.ndim == 3 and pixels.dtype == np.uint16:
+        return WideImage(pixels, {})
     if mode == "CMYK":
         return Image.frombytes(mode, (pixels.shape[1], pixels.shape[0]), pixels.tobytes())
     return Image.fromarray(pixels)
