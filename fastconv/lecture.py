@@ -107,7 +107,7 @@ def _table(lines: list[str]) -> str | None:
 
 def _figure(number: str, panel: Panel) -> str:
     said = f"{panel.title}: {panel.text}"
-    kinds = []
+    kinds = ["large"] * (panel.kind in ("loss", "scores"))
     if panel.kind == "picture":
         height, width = panel.values.shape[:2]
         kinds = ["large"] * (width > 1.3 * height) + ["portrait"] * (height > 1.3 * width)
@@ -152,5 +152,6 @@ def _image(values: Array, said: str, step: str = "", *, hidden: bool = False) ->
 
 
 def _plot(panel: Panel, number: str) -> str:
-    rows, columns = {"scores": (2, 3), "loss": (3, 4)}.get(panel.kind) or np.atleast_2d(panel.values).shape
-    return svg(lambda axes: draw(panel, axes), (3.6, 3.6 * rows / columns + 0.1), f"plot-{number}")
+    width = 3.6 if panel.kind == "kernel" else 6.0  # inches
+    rows, columns = {"scores": (1, 2), "loss": (1, 2)}.get(panel.kind) or np.atleast_2d(panel.values).shape
+    return svg(lambda axes: draw(panel, axes), (width, width * rows / columns + 0.1), f"plot-{number}")

@@ -6,6 +6,7 @@ Each shape is a signed distance, negative inside, painted with a soft edge. Ther
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,7 @@ def scene() -> Array:
     return canvas.picture
 
 
+@cache
 def crowd() -> tuple[Array, tuple[int, int, int, int]]:
     """People on a meadow, (400, 640, 3) in [0, 1], and where the one who is wanted stands: row, column, height, width.
 
@@ -115,7 +117,9 @@ def crowd() -> tuple[Array, tuple[int, int, int, int]]:
         top, left = row - HEIGHT, column - WIDTH // 2
         box = picture[max(top, 0) : row + 3, max(left, 0) : left + WIDTH]
         _figure(box, column - max(left, 0), row - max(top, 0), rng, wanted=(row, column) == wanted)
-    return picture.clip(0, 1), (wanted[0] - HEIGHT, wanted[1] - WIDTH // 2, HEIGHT, WIDTH)
+    picture = picture.clip(0, 1)
+    picture.setflags(write=False)  # it is drawn once
+    return picture, (wanted[0] - HEIGHT, wanted[1] - WIDTH // 2, HEIGHT, WIDTH)
 
 
 def _figure(picture: Array, x: float, feet: float, rng: np.random.Generator, *, wanted: bool) -> None:
