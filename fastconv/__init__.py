@@ -32,6 +32,7 @@ from fastconv.runtime import (
     show_config,
     use_isa,
 )
+from fastconv.tiling import tiled
 
 if TYPE_CHECKING:
     from fastconv import dense, feature, kernels, learning, ndimage, nn, reference, signal
@@ -71,6 +72,7 @@ __all__ = [
     "set_num_threads",
     "show_config",
     "signal",
+    "tiled",
     "unpatch",
     "use_isa",
     "xcorr",

@@ -74,6 +74,7 @@ CALLS: dict[str, Any] = {
     "fastconv.gradient": (fastconv.gradient, {"x": ones(8, 9)}),
     "fastconv.explain": (fastconv.explain, {"x_shape": (8, 9), "k": (3, 3)}),
     "fastconv.halo": (fastconv.halo, {"k_shape": (3, 3)}),
+    "fastconv.tiled": (fastconv.tiled, {"src": ones(8, 9), "what": ones(3, 3), "dst": ones(8, 9)}),
     "fastconv.set_num_threads": (fastconv.set_num_threads, {"n": 1}),
     "fastconv.set_cache_limit": (fastconv.set_cache_limit, {"nbytes": 16 << 20}),
     "feature.match_template": (feature.match_template, {"image": ones(8, 9), "template": ones(3, 3)}),

@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Arrays larger than memory: filtered block by block, from anything that is sliced into anything that is sliced."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+import json
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastconv import correlation
+from fastconv.arguments.values import as_count, as_listed, as_numbers
+from fastconv.blocks import WORK, Window, Work, asked_of, name_of, work_of
+from fastconv.runtime import _core, get_num_threads, thread_count
+
+__all__ = ["tiled"]
+
+MEMORY = 2**30  # bytes in flight, by default
+BLOCK = 2**25  # bytes of a block, by default
+
+
+def tiled(
+    src: Any,
+    what: Any,
+    dst: Any,
+    *,
+    block: Sequence[int] | None = None,
+    workers: int | None = None,
+    max_memory: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    record: str | os.PathLike[str] | None = None,
+    **how: Any,
+) -> Any:
+    """Filter an array that is larger than memory, block by block, with the bits of the call in memory.
+
+    Parameters
+    ----------
+    src : sliceable
+        What has a shape and a dtype, and gives arrays when it is sliced: a memmap, an array of zarr, a dataset of h5py,
+        what zarr makes of `tifffile.imread(..., aszarr=True)`, an array.
+    what : ndarray, function, or sequence of these
+        A kernel, for `corr1d`, `corr2d` or `corr3d` with mode "same"; one of fastconv's functions (correlations and
+        linear filters of `ndimage`), or a `functools.partial` of one with its other arguments; or several, one after
+        the other, with nothing in between but blocks.
+    dst : sliceable
+        Where the result goes: of its shape and dtype. Not src.
+    block : sequence of int, optional
+        Outputs of a block, multiples of the chunks of dst, so that no chunk is written twice. Default: some chunks.
+    workers : int, optional
+        Threads, each of which has a block; default `get_num_threads()`.
+    max_memory : int, optional
+        Bytes of all blocks that are worked on, at most; default 1 GB.
+    progress : callable, optional
+        Called with the numbers of blocks that are done, and of all.
+    record : path, optional
+        Where finished blocks are written down, so that the same call goes on behind them if this one ends early. It is
+        removed when all is done. Default: beside dst, if that is in a file or a folder.
+    **how
+        Of a kernel: arguments of `corr2d`, as ``boundary="reflect"``. Its dtype is that of dst by default.
+
+    Returns
+    -------
+    dst
+
+    Raises
+    ------
+    ValueError, TypeError
+        A shape or dtype of dst that is not that of the result; dst that is src; blocks that are not made of chunks;
+        `max_memory` too small for one block; a record of another call.
+    OSError
+        A block could not be read or written, which is named. Blocks that are done stay so.
+
+    See Also
+    --------
+    fastconv.halo : what a part of a result needs.
+
+    Notes
+    -----
+    A block is recorded once dst has taken it. What is killed in between is done again.
+
+    Examples
+    --------
+    >>> import functools
+    >>> import numpy as np
+    >>> import fastconv
+    >>> picture = np.arange(12.0).reshape(3, 4)
+    >>> result = np.empty((3, 4))
+    >>> fastconv.tiled(picture, np.ones((1, 3)), result, boundary="edge")[0]
+    array([1., 3., 6., 8.])
+    >>> soft = functools.partial(fastconv.ndimage.gaussian_filter, sigma=1)
+    >>> result = fastconv.tiled(picture, [soft, fastconv.ndimage.sobel], result)
+    >>> np.array_equal(result, fastconv.ndimage.sobel(soft(picture)))
+    True
+    >>> half = np.empty((2, 2))  # the next level of a pyramid
+    >>> half = fastconv.tiled(picture, fastconv.kernels.gaussian(3), half, stride=2)
+    """
+    for name, value, needed in ("src", src, "__getitem__"), ("dst", dst, "__setitem__"):
+        if not all(hasattr(value, attribute) for attribute in ("shape", "dtype", needed)):
+            raise TypeError(f"{name} must be an array, or what is sliced like one; got {type(value).__name__}")
+        as_numbers(np.empty(0, value.dtype), name)
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be a function of two numbers; got {progress!r}")
+    chain = _chain(src, what, dst, how)
+    threads = get_num_threads() if workers is None else thread_count(workers, "workers")
+    most = MEMORY if max_memory is None else as_count(max_memory, "max_memory")
+    _check(src, chain[-1], dst)
+    sizes = _sizes(chain, src, dst, block, most, threads)
+    windows = list(_windows(dst.shape, sizes))
+    if record is not None and not isinstance(record, (str, os.PathLike)):
+        raise TypeError(f"record must be a path; got {record!r}")
+    named = Path(record) if record is not None else _beside(dst)
+    notes = _Record(named, _fingerprint(chain, src, dst, sizes)) if named is not None else None
+    left = [i for i in range(len(windows)) if notes is None or i not in notes.done]
+    run = _Run(src, chain, dst, windows, notes)
+    _all_blocks(run, left, threads, progress, len(windows))
+    if notes is not None:
+        notes.remove()
+    return dst
+
+
+# ---- what is asked --------------------------------------------------------------------------------
+
+
+class _Unread(NamedTuple):
+    """What an array is, without its elements."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def _chain(src: Any, what: Any, dst: Any, how: dict[str, Any]) -> list[Work]:
+    steps = list(what) if isinstance(what, (list, tuple)) and any(map(callable, what)) else [what]
+    if how and (len(steps) > 1 or callable(steps[0])):
+        raise TypeError(f"{next(iter(how))} is an argument of a kernel; give it to a function by functools.partial")
+    x, chain = _Unread(tuple(src.shape), np.dtype(src.dtype)), []
+    for step in steps:
+        arguments: dict[str, Any] = {}
+        if callable(step):
+            function = step
+            while isinstance(function, functools.partial):
+                if function.args:
+                    raise TypeError(f"what must take x first: give names to the arguments {function.args!r}")
+                arguments = {**function.keywords, **arguments}
+                function = function.func
+            if name_of(function) not in WORK:
+                raise TypeError(f"what must be a kernel, or a function whose halo is known; got {function!r}")
+        else:
+            k = as_numbers(step, "what")
+            if not 1 <= k.ndim <= min(3, len(x.shape)) or 0 in k.shape:
+                raise ValueError(f"what must be a kernel of 1 to 3 dimensions, no more than src has; got {k.shape}")
+            function = getattr(correlation, f"corr{k.ndim}d")
+            arguments = {"k": k, "mode": "same"} | how
+            if step is steps[-1]:
+                arguments.setdefault("dtype", dst.dtype)
+        work = work_of(function, asked_of(function, x, (), arguments))
+        if work.weight is not None:
+            raise ValueError("return_weight must be False: there is one dst")
+        if work.x_shape != x.shape:
+            raise ValueError(f"kernels that broadcast x, of shape {x.shape}, to {work.x_shape} are not for blocks")
+        chain.append(work)
+        x = _Unread(tuple(a.out for a in work.axes), work.dtype)
+    return chain
+
+
+def _check(src: Any, last: Work, dst: Any) -> None:
+    shape = tuple(a.out for a in last.axes)
+    if tuple(dst.shape) != shape:
+        raise ValueError(f"dst has shape {tuple(dst.shape)}; the result has shape {shape}")
+    if np.dtype(dst.dtype).newbyteorder("=") != last.dtype:
+        raise TypeError(f"dst has dtype {dst.dtype}; the result has dtype {last.dtype}")
+    shared = isinstance(src, np.ndarray) and isinstance(dst, np.ndarray) and np.may_share_memory(src, dst)
+    place = _place(src)
+    if src is dst or shared or (place is not None and place == _place(dst)):
+        raise ValueError("dst must not be src: blocks are read again after their neighbours are written")
+
+
+def _place(a: Any) -> tuple[str, str] | None:
+    """The file or folder that an array lies in, and its name there; None: it is not known to lie in one."""
+    if isinstance(a, np.memmap) and a.filename is not None:
+        return os.path.realpath(a.filename), str(a.offset)
+    if hasattr(a, "file") and hasattr(a.file, "filename"):  # h5py
+        return os.path.realpath(a.file.filename), a.name
+    store = getattr(a, "store", None)
+    root = getattr(store, "root", None) or getattr(store, "path", None)  # zarr's
+    return None if root is None else (os.path.realpath(str(root)), str(getattr(a, "path", "")))
+
+
+def _beside(dst: Any) -> Path | None:
+    place = _place(dst)
+    if place is None:
+        return None
+    name = place[1].strip("/").replace("/", ".")
+    return Path(f"{place[0]}{'.' if name else ''}{name}.blocks")
+
+
+def _fingerprint(chain: list[Work], src: Any, dst: Any, sizes: Sequence[int]) -> str:
+    """What makes a call the same as one that ended early."""
+    says = hashlib.sha256(repr([_told(tuple(work)[:3]) + _told((work.compute,)) for work in chain]).encode())
+    return json.dumps([list(src.shape), str(src.dtype), list(dst.shape), str(dst.dtype), list(sizes), says.hexdigest()])
+
+
+def _told(value: Any) -> Any:
+    """The same for the same arguments, in any process."""
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.str, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+    if isinstance(value, dict):
+        return sorted((name, _told(v)) for name, v in value.items())
+    if isinstance(value, (tuple, list)):
+        return [_told(v) for v in value]
+    return name_of(value) if callable(value) and hasattr(value, "__qualname__") else repr(value)
+
+
+# ---- blocks ---------------------------------------------------------------------------------------
+
+
+def _chunks(dst: Any) -> tuple[int, ...]:
+    """That no two blocks write one of; shards where chunks lie in these."""
+    chunks = getattr(dst, "shards", None) or getattr(dst, "chunks", None)
+    if chunks is None:
+        return (1,) * len(dst.shape)
+    return tuple(min(int(c), max(n, 1)) for c, n in zip(chunks, dst.shape, strict=True))
+
+
+def _sizes(
+    chain: list[Work], src: Any, dst: Any, block: Sequence[int] | None, most: int, workers: int
+) -> tuple[int, ...]:
+    """Outputs of a block along each axis."""
+    chunks = _chunks(dst)
+    if block is not None:
+        sizes = tuple(as_count(n, "block") for n in as_listed(block))
+        fit = len(sizes) == len(chunks) and all(
+            s % c == 0 or s >= n for s, c, n in zip(sizes, chunks, dst.shape, strict=True)
+        )
+        if not fit:
+            raise ValueError(f"block must be made of the chunks of dst, {chunks}; got {sizes}")
+    else:
+        sizes = chunks
+        wanted = min(BLOCK, most // workers)
+        while True:  # the axis that is shortest grows first, and of those the last
+            order = sorted(range(len(sizes)), key=lambda a: (sizes[a], -a))
+            grown = next((a for a in order if sizes[a] < dst.shape[a]), None)
+            if grown is None:
+                break
+            larger = tuple(2 * n if a == grown else n for a, n in enumerate(sizes))
+            if _bytes(chain, src, larger) > wanted:
+                break
+            sizes = larger
+    needs = _bytes(chain, src, sizes)
+    if needs * workers > most:
+        raise ValueError(
+            f"max_memory of {most} bytes is too little for {workers} blocks of {sizes}, of {needs} bytes each; "
+            "smaller blocks, fewer workers or smaller chunks of dst take less"
+        )
+    return sizes
+
+
+def _bytes(chain: list[Work], src: Any, sizes: Sequence[int]) -> int:
+    """What a block takes: all that is read, made and written of it."""
+    total: int = 0
+    window = list(sizes)
+    for work in reversed(chain):
+        total += 2 * math.prod(window) * max(int(work.dtype.itemsize), 4)
+        window = [
+            min((n - 1) * a.stride + (a.k - 1) * a.dilation + m, a.n)
+            for n, a, m in zip(window, work.axes, work.multiples, strict=True)
+        ]
+    return total + 2 * math.prod(window) * int(np.dtype(src.dtype).itemsize)
+
+
+def _windows(shape: Sequence[int], sizes: Sequence[int]) -> Iterator[Window]:
+    starts = (range(0, n, size) for n, size in zip(shape, sizes, strict=True))
+    for at in itertools.product(*starts):
+        yield tuple((first, min(first + size, n)) for first, size, n in zip(at, sizes, shape, strict=True))
+
+
+class _Run(NamedTuple):
+    """Blocks that are computed."""
+
+    src: Any
+    chain: list[Work]
+    dst: Any
+    windows: list[Window]
+    notes: _Record | None
+
+    def block(self, i: int) -> None:
+        window = self.windows[i]
+        before = _core.threads_here(1) if _core else 0
+        at = tuple(slice(*w) for w in window)
+        doing = "read"
+        try:
+            made = self.outputs(len(self.chain), window)
+            doing = "written"
+            self.dst[at] = made
+            flush = getattr(self.dst, "flush", None) or getattr(getattr(self.dst, "file", None), "flush", None)
+            if flush is not None:
+                flush()
+            if self.notes is not None:
+                self.notes.add(i)
+        except OSError as error:
+            raise OSError(error.errno, f"block {window} could not be {doing}: {error}") from error
+        except Exception as error:
+            error.add_note(f"of block {window}, which was to be {doing}")
+            raise
+        finally:
+            if _core:
+                _core.threads_here(before)
+
+    def outputs(self, level: int, window: Window) -> NDArray[Any]:
+        """That window of what `level` steps make of src, which may go round beyond its ends."""
+        shape = self.src.shape if level == 0 else [a.out for a in self.chain[level - 1].axes]
+        pieces = [list(_round(*w, n)) for w, n in zip(window, shape, strict=True)]
+        if any(len(p) > 1 for p in pieces):
+            return _joined(pieces, [], lambda some: self.outputs(level, tuple(some)))
+        inside: Window = tuple(p[0] for p in pieces)
+        if level == 0:
+            return np.asarray(self.src[tuple(slice(*w) for w in inside)])
+        work = self.chain[level - 1]
+        seen = []
+        for a, w, multiple in zip(work.axes, inside, work.multiples, strict=True):
+            part = a.part(*w)
+            first, end = part.reach()
+            if a.boundary != "wrap" or (first >= 0 and end <= a.n):
+                first, end = part.needed()
+            seen.append((first - first % multiple, end))
+        mask = None if work.mask is None else _Run(work.mask, [], None, [], None).outputs(0, tuple(seen))
+        made: NDArray[Any] = work.compute(self.outputs(level - 1, tuple(seen)), mask, [low for low, _ in seen], inside)
+        return made
+
+
+def _round(first: int, end: int, n: int) -> Iterator[tuple[int, int]]:
+    """Ranges of an axis of n elements that follow each other in the one that repeats it."""
+    while True:
+        low = first % n if n else first
+        high = min(low + end - first, n)
+        yield low, high
+        first += high - low
+        if first >= end:
+            return
+
+
+def _joined(pieces: list[list[Any]], some: list[Any], make: Callable[[list[Any]], NDArray[Any]]) -> NDArray[Any]:
+    if len(some) == len(pieces):
+        return make(some)
+    parts = [_joined(pieces, [*some, piece], make) for piece in pieces[len(some)]]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=len(some))
+
+
+def _all_blocks(
+    run: _Run, left: list[int], workers: int, progress: Callable[[int, int], None] | None, total: int
+) -> None:
+    """All blocks that are left, by so many threads. After an error, or Ctrl-C, those that have begun are finished."""
+    done, waiting = total - len(left), iter(left)
+    if progress is not None:
+        progress(done, total)
+    with ThreadPoolExecutor(workers, "fastconv-tiled") as pool:
+        running: set[Future[None]] = {pool.submit(run.block, i) for i in itertools.islice(waiting, workers)}
+        while running:
+            ended, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in ended:
+                future.result()
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+            running |= {pool.submit(run.block, i) for i in itertools.islice(waiting, len(ended))}
+
+
+class _Record:
+    """Which blocks are done: a line that says of what, and one for each. A line without an end does not count."""
+
+    def __init__(self, path: Path, of: str) -> None:
+        self.path, self.lock, self.done = path, threading.Lock(), set[int]()
+        text = path.read_text() if path.exists() else ""
+        lines = text.split("\n")[:-1]
+        if lines and lines[0] != of:
+            raise ValueError(f"{path} is the record of another call, which ended early; remove it to begin anew")
+        self.done.update(int(line) for line in lines[1:])
+        whole = "".join(f"{line}\n" for line in lines or [of])
+        if whole != text:
+            path.write_text(whole)
+
+    def add(self, i: int) -> None:
+        with self.lock, self.path.open("a") as file:
+            file.write(f"{i}\n")
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
