@@ -379,6 +379,7 @@ def backward(a: Arrays) -> Table:
         "avg_pool2d": lambda: again(n(99, 1), nn.avg_pool2d, images(), n(101, 3), 1),
         "avg_pool1d": lambda: again(n(99, 1), nn.avg_pool1d, one(1, 1, n(1 << 24, 99)), n(1 << 20, 9)),
         "max_pool1d": lambda: again(n(99, 1), nn.max_pool1d, one(1, 1, n(1 << 24, 99)), n(1 << 20, 9)),
+        "max_pool1d of a line": lambda: part(nn.max_pool1d, one(1, 1, n(1 << 28, 99)), 9, n(4096, 4)),
         "max_pool1d, indices": lambda: again(
             n(99, 1), nn.max_pool1d, one(1, 1, n(1 << 24, 99)), n(1 << 20, 9), return_indices=True
         ),

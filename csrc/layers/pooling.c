@@ -16,7 +16,33 @@
  */
 #include "layers/pooling.h"
 
-static void pool(const pooling *d, const fc_pool *k) { (d->g->average ? d->op->pool_sum : d->op->pool_max)(k); }
+/* Some columns at a time, if there are so many that the call could not be given up in time */
+static void pool(const pooling *d, const fc_pool *k)
+{
+    void (*const reduce)(const fc_pool *) = d->g->average ? d->op->pool_sum : d->op->pool_max;
+    const double each = (double)k->rows * (double)k->taps;
+    if (each * (double)k->cols <= POOL_AT_ONCE) {
+        reduce(k);
+        return;
+    }
+    const ptrdiff_t wide = max((ptrdiff_t)(POOL_AT_ONCE / each), 1024);
+    fc_pool part = *k;
+    for (ptrdiff_t j = 0; j < k->cols && !(j > 0 && fc_gives_up()); j += wide) {
+        part.x = (const char *)k->x + j * k->step * d->size, part.to = (char *)k->to + j * d->size;
+        part.by = k->by ? (const char *)k->by + j * k->by_col * d->size : NULL;
+        part.cols = min(wide, k->cols - j);
+        reduce(&part);
+    }
+}
+
+/* Rows of the buffer, as one, to the phases of a stride; likewise */
+static void pool_split(const pooling *d, const parts *p, ptrdiff_t n, ptrdiff_t stride)
+{
+    const ptrdiff_t phase = d->rows * d->pitch / stride, each = POOL_AT_ONCE / stride;
+    for (ptrdiff_t i = 0; i * stride < n && !(i > 0 && fc_gives_up()); i += each)
+        d->op->split(p->phases + i * d->size, phase, p->buffer + i * stride * d->size, min(each * stride, n - i * stride),
+                     stride);
+}
 
 /* Rows of the buffer to outputs that lie at `to`, pixels of `step` elements */
 static void pool_across(const pooling *d, const parts *p, char *to, ptrdiff_t step, ptrdiff_t rows)
@@ -48,7 +74,7 @@ static void pool_across(const pooling *d, const parts *p, char *to, ptrdiff_t st
         if (s == 2)
             k.step = 2;
         else if (s > 2) {
-            d->op->split(p->phases, d->rows * d->pitch / s, p->buffer, rows * d->pitch, s);
+            pool_split(d, p, rows * d->pitch, s);
             k.x = p->phases, k.xs = d->pitch / s;
         }
     }

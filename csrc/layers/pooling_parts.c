@@ -96,7 +96,7 @@ void fc_pooling_begin(const pooling *d, parts *p)
         const window w = fc_pooling_window(d, COLS, j);
         p->across[j] = w.first, p->across[cols->out + j] = w.count;
     }
-    for (ptrdiff_t j = 0; j < cols->out && d->g->average; j++) {
+    for (ptrdiff_t j = 0; j < cols->out && d->g->average && !(j % POOL_BLOCK == POOL_BLOCK - 1 && fc_gives_up()); j++) {
         const ptrdiff_t start = j * s - cols->lead,
                         inside_x = !d->g->adaptive && start >= 0 && start + cols->k <= cols->n && cols->k == d->g->axis[COLS].k;
         const ptrdiff_t all = inside_x ? cols->k : fc_pooling_window(d, COLS, j).all;
@@ -120,7 +120,8 @@ void fc_pooling_count(const pooling *d, parts *p, double counted, ptrdiff_t n)
     if (!d->g->average || counted == p->counted)
         return;
     fc_pooling_put(d, factor, 0, counted);
-    d->op->scale(p->by, p->count, factor, n);
+    for (ptrdiff_t j = 0; j < n && !(n > POOL_AT_ONCE && fc_gives_up()); j += POOL_AT_ONCE)
+        d->op->scale(p->by + j * d->size, p->count + j * d->size, factor, min(POOL_AT_ONCE, n - j));
     p->counted = counted;
 }
 

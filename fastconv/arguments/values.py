@@ -88,6 +88,22 @@ def native(a: NDArray[Any]) -> NDArray[Any]:
     return a if a.dtype.isnative else a.astype(a.dtype.newbyteorder("="))
 
 
+AT_ONCE = 1 << 24  # elements
+
+
+def contiguous(a: NDArray[Any]) -> NDArray[Any]:
+    """a in C order; many elements are copied some at a time, so that Python hears Ctrl-C."""
+    if a.size <= AT_ONCE or a.flags.c_contiguous:
+        return np.ascontiguousarray(a)
+    copy = np.empty(a.shape, a.dtype)
+    axis = int(np.argmax(a.shape))
+    step = max(AT_ONCE * a.shape[axis] // a.size, 1)
+    for first in range(0, a.shape[axis], step):
+        at = (slice(None),) * axis + (slice(first, first + step),)
+        copy[at] = a[at]
+    return copy
+
+
 def is_finite(a: NDArray[Any]) -> bool:
     return a.dtype.kind not in "fc" or bool(np.isfinite(a).all())
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.pooling import Pool, adaptive_arguments, avg_pool_arguments, max_pool_arguments
+from fastconv.arguments.values import contiguous
 from fastconv.nn.functional import Ways, as_engine, carried_out, computed, readable, room_for
 from fastconv.plans import Answer, planned
 from fastconv.reference import pooling as exact
@@ -635,5 +636,5 @@ def readable_x(c: Pool) -> NDArray[Any]:
     adjoins = x.flags.c_contiguous or (
         not c.whole and x.strides[-1] == size and all(step % size == 0 for step in x.strides)
     )
-    x = x if adjoins else np.ascontiguousarray(x)
+    x = x if adjoins else contiguous(x)
     return np.moveaxis(x, -1, 1) if c.channels_last else x
