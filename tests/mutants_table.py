@@ -251,6 +251,13 @@ KERNELS = [
     *faults(
         "csrc/kernels/corr_tmpl.h",
         ("the last block overlaps too little", "j = cols - width;", "j = cols - width + 1;", "corr2d memory c"),
+        ("a tap is taken for a kept one", "if (at < FC_KEPT)", "if (at < FC_KEPT + 1)", "corr2d c"),
+        (
+            "columns are made of the wrong one",
+            "s[v] = vnext(base[v], base[v + 1], 2);",
+            "s[v] = vnext(base[v], base[v + 1], 1);",
+            "corr2d c",
+        ),
     ),
     *faults(
         "csrc/kernels/box_tmpl.h",

@@ -31,11 +31,43 @@
 
 enum { NAME(CORR_MOST) = 8 }; /* rows, and vectors, of a block at most */
 
-/* One input row meets output rows first ... last, in `columns` columns; k: the tap of row 0 in the first of them. Where the block is
- * a single row, every load serves a single fma, and takes twice as long where it crosses cache lines: so that columns of them are
- * made from others, if the instruction set can: every second from the one before, or in fours, as far as these may be read. */
-#if defined vbetween
-FC_INLINE ptrdiff_t NAME(corr_fours)(VT acc[], const int V, const T *x, const T *k, ptrdiff_t ks, ptrdiff_t columns)
+/* One input row meets output rows first ... last, in `columns` columns; k: the tap of row 0 in the first of them. Most loads cross
+ * cache lines, which takes a CPU two cycles, and where the block is a single row every load serves a single fma: so that columns
+ * are made from others, if the instruction set can: two of three, or in fours, as far as these may be read. */
+#if FC_HAS & FC_MASK_REGISTERS && !defined FC_INTEGER
+/* Column t of so many: each third one is loaded, with the `more` elements behind it that the next two take. */
+FC_INLINE void NAME(corr_column)(const int t, const int more, const int V, const T *x, VT base[], VT s[])
+{
+    EACH(v, V)
+        if (t % 3 == 0) {
+            base[v] = vload(x + v * VLEN);
+            vpin(base[v]);
+            s[v] = base[v];
+        } else if (t % 3 == 1)
+            s[v] = vnext(base[v], base[v + 1], 1);
+        else
+            s[v] = vnext(base[v], base[v + 1], 2);
+    if (t % 3 == 0 && more > 0)
+        base[V] = vloadm(x + V * VLEN, more > 1 ? 3 : 1);
+}
+
+FC_INLINE ptrdiff_t NAME(corr_together)(VT acc[], const int V, const T *x, const T *k, ptrdiff_t ks, ptrdiff_t columns)
+{
+    ptrdiff_t done = 0;
+    for (; columns - done >= 3; done += 3, x += 3) {
+        VT base[NAME(CORR_MOST) + 1], s[NAME(CORR_MOST)];
+        EACH(t, 3) {
+            const VT tap = vsplat(*k);
+            NAME(corr_column)(t, 2, V, x, base, s);
+            EACH(v, V)
+                acc[v] = vfma(tap, s[v], acc[v]);
+            k += ks;
+        }
+    }
+    return done;
+}
+#elif defined vbetween
+FC_INLINE ptrdiff_t NAME(corr_together)(VT acc[], const int V, const T *x, const T *k, ptrdiff_t ks, ptrdiff_t columns)
 {
     enum { PIECE = 16 / FC_SIZE, FOUR = 4 };
     ptrdiff_t done = 0;
@@ -59,14 +91,20 @@ FC_INLINE ptrdiff_t NAME(corr_fours)(VT acc[], const int V, const T *x, const T 
     }
     return done;
 }
+#else
+#define FC_APART
 #endif
 FC_INLINE void NAME(corr_row)(VT acc[][NAME(CORR_MOST)], const int alone, const int first, const int last, const int V,
                               const int whole, const int dense, const T *x, ptrdiff_t step, const ptrdiff_t *at, const T *k,
                               ptrdiff_t ks, VMASK lanes, ptrdiff_t columns)
 {
-#if defined vbetween
-    const ptrdiff_t done = alone && dense ? NAME(corr_fours)(acc[0], V, x, k, ks, columns) : 0;
-    x += done, k += done * ks, columns -= done;
+#ifndef FC_APART
+    if (alone && dense) {
+        const ptrdiff_t done = NAME(corr_together)(acc[0], V, x, k, ks, columns);
+        if (done == columns)
+            return;
+        x += done, k += done * ks, columns -= done;
+    }
 #endif
     do {
         VT s[NAME(CORR_MOST)];
@@ -82,51 +120,109 @@ FC_INLINE void NAME(corr_row)(VT acc[][NAME(CORR_MOST)], const int alone, const 
                 acc[first + i][v] = vfma(tap, s[v], acc[first + i][v]);
         }
         k += ks;
-#if FC_HAS & FC_MASK_REGISTERS && !defined FC_INTEGER
-        if (alone && dense && V > 1 && --columns > 0) {
-            const VT tap = vsplat(*k), end = vloadm(x++ + V * VLEN - 1, 1);
-            EACH(v, V)
-                acc[0][v] = vfma(tap, vnext(s[v], v < V - 1 ? s[v + 1] : end, 1), acc[0][v]);
-            k += ks;
-        }
-#endif
     } while (--columns > 0);
 }
+#undef FC_APART
 
-/* R output rows x V vectors, `lanes` of the last one. M: min(R, h). The last tap row lacks the last `part` columns. column: there
- * is but one. (FC_OPAQUE: gcc would keep every multiple of the strides, and spill.) */
-FC_INLINE void NAME(corr_sums)(const int R, const int M, const int V, const int whole, const int dense, const int column,
-                               const T *x, ptrdiff_t xs, const fc_taps *taps, ptrdiff_t step, VMASK lanes,
-                               VT acc[][NAME(CORR_MOST)])
+/* The same for kernels of H x W taps, whose loops are gone. kept: the first FC_KEPT of them. q: the input row. */
+FC_INLINE void NAME(corr_row_of)(VT acc[][NAME(CORR_MOST)], const int H, const int W, const int q, const int first,
+                                 const int last, const int V, const T *x, const T *k, const VT kept[])
+{
+    VT s[NAME(CORR_MOST)];
+#if FC_HAS & FC_MASK_REGISTERS && !defined FC_INTEGER
+    VT base[NAME(CORR_MOST) + 1];
+#endif
+    EACH(t, W) {
+#if FC_HAS & FC_MASK_REGISTERS && !defined FC_INTEGER
+        NAME(corr_column)(t, W - 1 - t, V, x + t, base, s);
+#else
+        EACH(v, V) {
+            s[v] = vload(x + t + v * VLEN);
+            vpin(s[v]);
+        }
+#endif
+        EACH(i, last - first + 1) {
+            VT tap;
+            const int at = t * H + q - first - i;
+            if (at < FC_KEPT)
+                tap = kept[at];
+            else
+                tap = vsplat(k[at]);
+            EACH(v, V)
+                acc[first + i][v] = vfma(tap, s[v], acc[first + i][v]);
+        }
+    }
+}
+
+/* One row of results. stream: past the caches */
+FC_INLINE void NAME(corr_store)(const VT sum[], const int V, const int whole, const int stream, T *out, ptrdiff_t step,
+                                VMASK lanes)
+{
+    EACH(v, V)
+        if (stream)
+            vstream(out + v * step, sum[v]);
+        else if (v < V - 1 || whole)
+            vstore(out + v * step, sum[v]);
+        else
+            vstorem(out + v * step, sum[v], lanes);
+}
+
+/* R output rows x V vectors, `lanes` of the last one. M: min(R, h). W: 0, or kernels of M x W taps. The last tap row lacks the last
+ * `part` columns. Each row goes to out as soon as it is complete: all at the end, they fill the queue of stores. Most of them cross
+ * cache lines, which are fetched one after another unless the CPU is told before. only: sums of but one column, which stay in acc.
+ * (FC_OPAQUE: gcc would keep every multiple of the strides, and spill.) */
+FC_INLINE void NAME(corr_sums)(const int R, const int M, const int W, const int V, const int whole, const int dense,
+                               const int only, const T *x, ptrdiff_t xs, const fc_taps *taps, const VT kept[], ptrdiff_t step,
+                               VMASK lanes, VT acc[][NAME(CORR_MOST)], T *out, ptrdiff_t os)
 {
     const ptrdiff_t *at = taps->at;
     const T *k = taps->k;
-    const ptrdiff_t h = taps->h, full = column ? 1 : taps->full, part = dense ? 0 : taps->part;
+    const ptrdiff_t h = taps->h, full = only ? 1 : taps->full, part = dense ? 0 : taps->part;
     const VT start = vsplat((T)taps->start);
+    const int stream = !only && dense && taps->stream && ((uintptr_t)out | (uintptr_t)os * sizeof(T)) % FC_VECTOR_BYTES == 0;
+    T *ahead = out;
     EACH(r, R)
         EACH(v, V)
             acc[r][v] = start;
 
 #define FC_OPAQUE(pointer) __asm__("" : "+r"(pointer))
-#define FC_INPUT_ROW(first, last, ends)                                                                                   \
-    {                                                                                                                     \
-        NAME(corr_row)(acc, R == 1, first, last, V, whole, dense, x, step, at, k, h, lanes, (ends) ? full : full + part); \
-        if ((ends) && (first) < (last) && part > 0)                                                                       \
-            NAME(corr_row)(acc, 0, (first) + 1, last, V, whole, dense, x, step, at + full, k + full * h, h, lanes, part); \
-        x += xs, k++;                                                                                                     \
-        FC_OPAQUE(x);                                                                                                     \
-        FC_OPAQUE(k);                                                                                                     \
+#define FC_FETCH                                                                            \
+    if (R > 1 && !only && dense && !stream) {                                                        \
+        EACH(line, (V * FC_VECTOR_BYTES + 63) / 64)                                                \
+            __builtin_prefetch((char *)(ahead + V * VLEN) - 64 * line - 1, 1, 3);                       \
+        ahead += os;                                                                        \
+        FC_OPAQUE(ahead);                                                                   \
+    }
+#define FC_INPUT_ROW(q, first, last, ends)                                                                                     \
+    {                                                                                                                          \
+        if (W > 0)                                                                                                             \
+            NAME(corr_row_of)(acc, M, W, q, first, last, V, x, k, kept);                                                       \
+        else                                                                                                                   \
+            NAME(corr_row)(acc, R == 1, first, last, V, whole, dense, x, step, at, k++, h, lanes, (ends) ? full : full + part); \
+        if ((ends) && (first) < (last) && part > 0)                                                                            \
+            NAME(corr_row)(acc, 0, (first) + 1, last, V, whole, dense, x, step, at + full, k - 1 + full * h, h, lanes, part);  \
+        x += xs;                                                                                                               \
+        FC_OPAQUE(x);                                                                                                          \
+        FC_OPAQUE(k);                                                                                                          \
+        if ((ends) && !only) {                                                                                                 \
+            NAME(corr_store)(acc[first], V, whole, stream, out, step, lanes);                                                    \
+            out += os;                                                                                                         \
+            FC_OPAQUE(out);                                                                                                    \
+        }                                                                                                                      \
     }
 /* input rows before all output rows are met; and those that are the last of output row R-M+i */
-#define FC_BEFORE(q) if (q < R) FC_INPUT_ROW(q > M ? q - M : 0, q - 1, q >= M && M < R)
-#define FC_BEHIND(i) if (i <= M) FC_INPUT_ROW(R - M + i - 1, R - 1, 1)
+#define FC_BEFORE(q) if (q < R) { FC_FETCH FC_INPUT_ROW(q - 1, q > M ? q - M : 0, q - 1, q >= M && M < R) }
+#define FC_BEHIND(i) if (i <= M) FC_INPUT_ROW(R + i - 2, R - M + i - 1, R - 1, 1)
     FC_UP_TO_7(FC_BEFORE)
+    FC_FETCH
     for (ptrdiff_t more = M == R ? h - R : 0; more > 0; more--)
-        FC_INPUT_ROW(0, R - 1, 0)
+        FC_INPUT_ROW(0, 0, R - 1, 0)
     FC_UP_TO_8(FC_BEHIND)
 #undef FC_BEHIND
 #undef FC_BEFORE
 #undef FC_INPUT_ROW
+#undef FC_FETCH
+#undef FC_OPAQUE
 }
 
 /* Ask for rows that the block below meets first: all of them are more streams than a CPU follows by itself. */
@@ -139,60 +235,57 @@ static __attribute__((noinline, cold)) void NAME(corr_ahead)(ptrdiff_t rows, ptr
             __builtin_prefetch(x + v * VLEN, 0, 2);
 }
 
-FC_INLINE void NAME(corr_block)(const int R, const int M, const int V, const int whole, const int dense, const T *x,
-                                ptrdiff_t xs, const fc_taps *taps, ptrdiff_t step, T *out, ptrdiff_t os, VMASK lanes)
+FC_INLINE void NAME(corr_block)(const int R, const int M, const int W, const int V, const int whole, const int dense,
+                                const T *x, ptrdiff_t xs, const fc_taps *taps, const VT kept[], ptrdiff_t step, T *out,
+                                ptrdiff_t os, VMASK lanes)
 {
     VT acc[NAME(CORR_MOST)][NAME(CORR_MOST)];
     if (R > 1 && dense && __builtin_expect(taps->far, 0))
         NAME(corr_ahead)(R, V, x, xs, taps->h);
-    NAME(corr_sums)(R, M, V, whole, dense, 0, x, xs, taps, step, lanes, acc);
-    const int stream = dense && taps->stream && ((uintptr_t)out | (uintptr_t)os * sizeof(T)) % FC_VECTOR_BYTES == 0;
-    EACH(r, R) {
-        EACH(v, V)
-            if (stream)
-                vstream(out + v * step, acc[r][v]);
-            else if (v < V - 1 || whole)
-                vstore(out + v * step, acc[r][v]);
-            else
-                vstorem(out + v * step, acc[r][v], lanes);
-        out += os;
-        FC_OPAQUE(out);
-    }
-#undef FC_OPAQUE
+    NAME(corr_sums)(R, M, W, V, whole, dense, 0, x, xs, taps, kept, step, lanes, acc, out, os);
 }
 
 /* R rows of cols outputs. Where there are enough, the last block begins earlier instead of being partly empty. */
 typedef void NAME(corr_fn)(const T *x, ptrdiff_t xs, const fc_taps *taps, T *out, ptrdiff_t os, ptrdiff_t cols);
 
-#define FC_SWEEP(M, R, name, vectors, whole, dense)                                                                      \
+#define FC_SWEEP(M, W, R, name, vectors, whole, dense)                                                                   \
     static void NAME(corr_##name##_##R##_##M)(const T *x, ptrdiff_t xs, const fc_taps *taps, T *out, ptrdiff_t os,       \
                                               ptrdiff_t cols)                                                            \
     {                                                                                                                    \
         const ptrdiff_t width = (vectors) * VLEN, step = !(dense) && taps->apart ? taps->apart : VLEN;                   \
+        VT kept[FC_KEPT];                                                                                                \
+        EACH(t, FC_KEPT)                                                                                                 \
+            if (t < M * W) {                                                                                             \
+                kept[t] = vsplat(((const T *)taps->k)[t]);                                                               \
+                vpin(kept[t]);                                                                                           \
+            }                                                                                                            \
         for (ptrdiff_t j = 0; j < cols; j += width) {                                                                    \
             if (cols - j < width && cols >= width)                                                                       \
                 j = cols - width;                                                                                        \
-            NAME(corr_block)(R, M, vectors, whole, dense, x + j, xs, taps, step, out + j, os,                            \
+            NAME(corr_block)(R, M, W, vectors, whole, dense, x + j, xs, taps, kept, step, out + j, os,                   \
                              vlanes(cols - j - width + VLEN));                                                           \
         }                                                                                                                \
     }
-#define FC_ANY(M, R) FC_SWEEP(M, R, wide, FC_WIDE(R), FC_WHOLE, 0) FC_SWEEP(M, R, single, 1, 0, 0)
+#define FC_ANY(M, R) FC_SWEEP(M, 0, R, wide, FC_WIDE(R), FC_WHOLE, 0) FC_SWEEP(M, 0, R, single, 1, 0, 0)
 #if FC_HAS & FC_MASK_REGISTERS /* some lanes cost no more than all */
 #define FC_WHOLE 0
 #define FC_ONE(M, R)
 #define FC_ONE_OF(M, R) NAME(corr_single_##R##_##M)
 #else
 #define FC_WHOLE 1
-#define FC_ONE(M, R) FC_SWEEP(M, R, one, 1, 1, 0)
+#define FC_ONE(M, R) FC_SWEEP(M, 0, R, one, 1, 1, 0)
 #define FC_ONE_OF(M, R) NAME(corr_one_##R##_##M)
 #endif
 #if defined FC_INTEGER /* slower by nature: less code for them */
 #define FC_DENSE(M, R)
 #define FC_DENSE_OF(M, R) NAME(corr_wide_##R##_##M)
+#define FC_SMALLS(X)
 #else
-#define FC_DENSE(M, R) FC_SWEEP(M, R, dense, FC_WIDE(R), 1, 1)
+#define FC_DENSE(M, R) FC_SWEEP(M, 0, R, dense, FC_WIDE(R), 1, 1)
 #define FC_DENSE_OF(M, R) NAME(corr_dense_##R##_##M)
+#define FC_SMALLS(X) FC_SMALL(X)
 #endif
+#define FC_SMALL_SWEEP(M, W, R) FC_SWEEP(M, W, R, small##W, FC_WIDE(R), 1, 1)
 #define FC_SWEEPS(M, R) FC_ANY(M, R) FC_ONE(M, R) FC_DENSE(M, R)
 #if FC_SIZE == 2 /* taller blocks gain nothing there */
 #define FC_TALLEST FC_LOW
@@ -202,6 +295,7 @@ typedef void NAME(corr_fn)(const T *x, ptrdiff_t xs, const fc_taps *taps, T *out
 #define FC_BLOCKS(X) FC_UP_TO(FC_TALL, X, FC_TALL) FC_UP_TO(FC_LOW, X, FC_LOW) X(1, 1)
 #endif
 FC_BLOCKS(FC_SWEEPS)
+FC_SMALLS(FC_SMALL_SWEEP)
 
 static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *outv, ptrdiff_t os, ptrdiff_t rows,
                        ptrdiff_t cols)
@@ -224,8 +318,14 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
         taps->stream && dense == columns && (uintptr_t)os * sizeof(T) % FC_VECTOR_BYTES == 0 && cols >= 2 * VLEN
             ? (ptrdiff_t)(-(uintptr_t)out % FC_VECTOR_BYTES / sizeof(T))
             : 0;
+    NAME(corr_fn) *small = NULL;
+#define FC_IF_SMALL(M, W, R)                                       \
+    if (taps->h == M && columns == W && dense == W) \
+        small = NAME(corr_small##W##_##R##_##M);
+    FC_SMALLS(FC_IF_SMALL)
+#undef FC_IF_SMALL
     ptrdiff_t b = 0;
-    while (tall[b] > FC_SHARING_ROWS(taps->h) &&
+    while (!small && tall[b] > FC_SHARING_ROWS(taps->h) &&
            cols >= FC_WIDE(tall[b + 1]) * VLEN) /* rows that share little: rather be wide */
         b++;
     if (columns == 1 && taps->h >= FC_LOW_FROM && !taps->apart && cols >= FC_WIDE(tall[1]) * VLEN)
@@ -235,12 +335,12 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
             b++;
         i = i < rows - tall[b] ? i : rows - tall[b];
         const ptrdiff_t R = tall[b], M = taps->h < R ? taps->h : R, width = FC_WIDE(R) * VLEN, n = cols - skew;
-        NAME(corr_fn) *const wide = dense == columns && n >= width           ? sweeps[R][M].dense
+        NAME(corr_fn) *const wide = dense == columns && n >= width ? (small && R == FC_TALLEST ? small : sweeps[R][M].dense)
                                     : n >= width - (FC_WHOLE ? 0 : VLEN - 1) ? sweeps[R][M].wide
                                     : n >= VLEN                              ? sweeps[R][M].one
                                                                              : sweeps[R][M].single;
         /* Last vectors, one of which may overlap, too; but no line that goes past the caches is stored in any other way. */
-        const ptrdiff_t left = n > width && (taps->stream || n % width <= VLEN) ? n % width : 0;
+        const ptrdiff_t left = n > width && (taps->stream || (wide != small && n % width <= VLEN)) ? n % width : 0;
         if (skew > 0)
             sweeps[R][M].single(x + i * xs, xs, taps, out + i * os, os, skew);
         wide(x + i * xs + skew, xs, taps, out + i * os + skew, os, n - left);
@@ -256,6 +356,8 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
 #undef FC_BLOCKS
 #undef FC_TALLEST
 #undef FC_SWEEPS
+#undef FC_SMALLS
+#undef FC_SMALL_SWEEP
 #undef FC_DENSE
 #undef FC_DENSE_OF
 #undef FC_ONE

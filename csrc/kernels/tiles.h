@@ -4,7 +4,9 @@
  *
  *   K3       blocks of FC_TALL, FC_LOW or 1 rows, of FC_WIDE(rows) vectors;
  *            kernels of one column and FC_LOW_FROM rows or more take FC_LOW;
- *            signals of FC_FOLD_FROM vectors of taps and more are folded
+ *            signals of FC_FOLD_FROM vectors of taps and more are folded;
+ *            kernels of FC_SMALL rows and columns have blocks of their own (behind them: rows), without loops, where
+ *            FC_KEPT taps stay in registers. AVX2 gains nothing from more of them.
  *   K1       M <= FC_ROWS rows, of FC_COLS_OF(M) vectors
  *   K4       products of FC_PRODUCT_ROWS rows x FC_PANEL_VECTORS, and as many sums of parts
  *   K2       4 rows x FC_DOT_COLS
@@ -25,6 +27,8 @@
 #define FC_LOW 4
 #define FC_LOW_FROM 9
 #define FC_WIDE(R) ((R) == 8 ? 2 : (R) == 4 ? 4 : 8)
+#define FC_KEPT 12 /* beside 16 accumulators, 2 vectors of the row and a tap */
+#define FC_SMALL(X) X(3, 3, 8) X(5, 5, 8)
 #else /* 12 accumulators, 3 vectors of the row and the tap; 8 where the row is alone, and four taps */
 #define FC_ROWS 4
 #define FC_COLS_OF(H) ((H) <= 1 ? 6 : (H) <= 2 ? 4 : (H) <= 4 ? 3 : 2)
@@ -38,6 +42,12 @@
 #define FC_LOW 2
 #define FC_LOW_FROM (1 << 30) /* never: its blocks are slower */
 #define FC_WIDE(R) ((R) == 4 ? 3 : (R) == 2 ? 4 : 8)
+#define FC_KEPT 1
+#if FC_HAS & FC_FMA
+#define FC_SMALL(X) X(3, 3, 4)
+#else
+#define FC_SMALL(X)
+#endif
 #endif
 /* Where columns of a row are made from others, loads bind less; where a product is two instructions, they never do (x86: Zen 4) */
 #define FC_FOLD_FROM (FC_HAS & (FC_MASK_REGISTERS | FC_MASKED_MEMORY) ? 6 : FC_HAS & FC_FMA ? 2 : 1 << 30)
