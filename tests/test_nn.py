@@ -540,6 +540,7 @@ def test_a_layer_in_several_threads(rng):
 RESIDUAL = {  # what computes the sums: x, w, how
     "products": ((2, 5, 9, 8), (40, 5, 3, 3), {"padding": 1, "accuracy": "exact"}),
     "products, several blocks": ((1, 300, 33, 40), (9, 300, 1, 1), {}),
+    "products, some as dots": ((1, 300, 7, 7), (19, 300, 1, 1), {}),
     "products, planes adjoin": ((9, 16, 7, 7), (17, 16, 3, 3), {"padding": 1, "accuracy": "exact"}),
     "zones": ((1, 24, 14, 14), (64, 24, 3, 3), {"padding": 6, "dilation": 6}),
     "one output": ((3, 8, 4, 4), (9, 8, 4, 4), {}),
@@ -596,6 +597,11 @@ def test_add_of_what_is_not_finite(isa, rng):
     add[0, 0, 0, 0] = np.nan
     y = nn.conv2d(x, w, add=add, method="winograd", activation="relu")
     np.testing.assert_array_equal(y, nn.conv2d(x, w, add=add, method="numpy", activation="relu"))
+    x, add = integers(rng, (1, 16, 5, 32), "float32"), np.zeros((1, 16, 5, 32), np.float32)
+    how = {"padding": 1, "activation": (-20, 30), "add": add}
+    w[3, 2, 0, 1] = -np.inf  # times the zeros beyond x is NaN, which the clamp does not hide
+    y = nn.conv2d(x, w, accuracy="exact", **how)
+    np.testing.assert_array_equal(y, nn.conv2d(x, w, method="numpy", **how))
 
 
 def test_add_is_checked(rng):

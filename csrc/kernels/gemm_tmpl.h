@@ -4,7 +4,8 @@
  *
  * A tile is M rows x V vectors in accumulators; each step p loads V vectors of b, broadcasts M elements of a and does
  * M*V fma. p ascends in every instance, one fma each, starting from zero; what c begins with (zero, a bias, or what is
- * in c: an earlier part of the sum) is added at the end, so that a long sum is made of parts that are small beside it.
+ * in c: an earlier part of the sum) is added at the end, so that a long sum is made of parts that are small beside it. What is added to
+ * the whole sum (`more`) lies far away, and is fetched while products are made.
  *
  *              vectors of a panel: anywhere in b and c
  *   b_at[p]   |----|----|----|
@@ -35,25 +36,27 @@ FC_INLINE void NAME(gemm_finish)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, cons
         EACH(v, V)
             EACH(m, M)
                 acc[m][v] += vzero(); /* -0, of products too small, to 0: as if zeros were added */
-    if (!FC_PLAIN && g->add) {
-        EACH(v, V)
-            EACH(m, M) {
-                T *to = c + panel->c[v] + m * cs;
-                acc[m][v] += panel->whole ? vload(to) : vloadm(to, vlanes(panel->lanes[v]));
-            }
-    } else if (!FC_PLAIN && g->lane_bias) {
+    if (!FC_PLAIN && !g->add && g->lane_bias) {
         EACH(v, V) {
             const T *from = (const T *)g->lane_bias + panel->c[v];
             VT first = panel->whole ? vload(from) : vloadm(from, vlanes(panel->lanes[v]));
             EACH(m, M)
                 acc[m][v] += first;
         }
-    } else if (bias) {
+    } else if ((FC_PLAIN || !g->add) && bias) {
         EACH(m, M) {
             VT first = vsplat(bias[m]);
             EACH(v, V)
                 acc[m][v] += first;
         }
+    }
+    for (int turn = FC_PLAIN || g->add ? 0 : 1; !FC_PLAIN && turn < 1 + (g->more != 0); turn++) { /* c, and what is more */
+        const T *first = (const T *)(const void *)((const char *)c + turn * g->more);
+        EACH(v, V)
+            EACH(m, M) {
+                const T *from = first + panel->c[v] + m * cs;
+                acc[m][v] += panel->whole ? vload(from) : vloadm(from, vlanes(panel->lanes[v]));
+            }
     }
 #ifndef FC_INTEGER
     if (g->clamp) {
@@ -110,6 +113,12 @@ FC_INLINE void NAME(gemm_tile)(const int M, const int V, const fc_gemm *g, const
     EACH(m, M)
         EACH(v, V)
             acc[m][v] = vzero();
+    if (!FC_PLAIN && g->more) {
+        const char *from = (const char *)c + g->more;
+        for (int m = 0; m < M; m++, from += g->cs * (ptrdiff_t)sizeof(T))
+            EACH(v, V)
+                __builtin_prefetch(from + panel->c[v] * (ptrdiff_t)sizeof(T), 0, 3);
+    }
     do {
         const ptrdiff_t *stop = end - b_at > FC_LINE ? b_at + FC_LINE : end;
         if (stop - b_at == FC_LINE) /* what the next M rows will need: every row's line, or if rows adjoin, every step's */

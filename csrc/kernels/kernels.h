@@ -136,6 +136,7 @@ typedef struct {
     const void *a, *b, *bias, *lane_bias;
     void *c;
     ptrdiff_t as, cs, rows, depth, panels;
+    ptrdiff_t more; /* bytes from an element of c to what is added to it last, before the clamp; 0: nothing is */
     const ptrdiff_t *a_at, *b_at;
     const fc_panel *panel;
     int add, clamp;

@@ -125,6 +125,8 @@ static products products_plan(const layer *l)
     }
     d.apart =
         l->g->halves || d.adjoin || (y->flat && y->rows.block > 1 && y->cols.block < parts_of(l->whole[COLS], l->step[COLS]));
+    d.adds = l->g->add && l->g->activation == FC_CLAMP && !d.apart && d.bands == 1 && /* which look at sums */
+             l->step[DEPTH] * l->step[ROWS] * l->step[COLS] == 1;
     d.sums_line = d.adjoin ? d.planes_block * y->cols.block : y->cols.block;
     d.sums_plane = d.adjoin ? y->cols.block : outputs;
     d.sums_phase = round_up(all, l->lanes);

@@ -21,6 +21,7 @@ typedef struct {
     ptrdiff_t bands;                   /* or 1: only phases (bands.c) */
     ptrdiff_t shares;                  /* of the rows of weights */
     int adjoin;                        /* planes of a block do, row by row, packed and in scratch: */
+    int adds;                          /* what is added to results is where they are stored, and activations are clamps */
     int apart;                         /* sums of a block are in scratch: */
     ptrdiff_t sums_row, sums_rows;     /* elements of a row of weights; such rows; */
     ptrdiff_t sums_phase, sums_line, sums_plane; /* from one phase, row of outputs, plane to the next */

@@ -141,7 +141,7 @@ static void tile_dot(const products *d, const tile *t, const phase *q, const fc_
                          .part = q->part,
                          .at = t->dot_c,
                          .add = m->add,
-                         .clamp = m->clamp,
+                         .clamp = m->clamp && !d->adds, /* they are finished in the end */
                          .low = m->low,
                          .high = m->high};
     d->l->op->dot(&dots);
@@ -152,7 +152,7 @@ void fc_multiply(const products *d, const tile *t, ptrdiff_t index, const fc_gem
     const layer *l = d->l;
     const phase *q = d->t.phase + (t->finite ? index : 0);
     const ptrdiff_t taps = channels * q->taps;
-    const int clamps = l->g->clamp && first + channels == l->channels, dots = index == 0 && t->dots > 0;
+    const int clamps = (l->g->clamp || d->adds) && first + channels == l->channels, dots = index == 0 && t->dots > 0;
     fc_gemm m = *rows;
     for (ptrdiff_t tap = 0; tap < taps; tap += q->part) {
         m.a_at = d->t.weight_at + q->at + tap;
@@ -160,6 +160,7 @@ void fc_multiply(const products *d, const tile *t, ptrdiff_t index, const fc_gem
         m.depth = min(q->part, taps - tap);
         m.add = first + tap > 0;
         m.clamp = clamps && tap + m.depth == taps;
+        m.more = d->adds && m.clamp ? l->g->add : 0;
         if (l->g->halves) {
             m.a = rows->a, m.as = rows->as;
             tile_widen(d, t, q, &m, tap);
@@ -239,11 +240,24 @@ static void tile_finish(const products *d, const tile *t, ptrdiff_t rows, ptrdif
             }
 }
 
+/* Those that are dots, where products have finished the others: they adjoin at the end of a run */
+static void tile_finish_dots(const products *d, const tile *t, const fc_gemm *m)
+{
+    for (ptrdiff_t i = 0, n; i < t->dots; i += n) {
+        for (n = 1; i + n < t->dots && t->dot_c[i + n] == t->dot_c[i] + n; n++)
+            ;
+        char *to = (char *)m->c + t->dot_c[i] * d->l->size;
+        fc_finish(d->l, to, m->cs, to, m->cs, m->rows, n);
+    }
+}
+
 void fc_place(const products *d, tile *t, const fc_gemm *rows, ptrdiff_t kernel)
 {
     for (ptrdiff_t q = 0; q < fc_phases(d->l) && d->apart; q++)
         tile_store(d, t, rows, kernel, q);
     tile_interleave(d, t, rows, kernel);
-    if (fc_finishes(d->l->g))
+    if (d->adds)
+        tile_finish_dots(d, t, rows);
+    else if (fc_finishes(d->l->g))
         tile_finish(d, t, rows->rows, kernel);
 }

@@ -11,9 +11,13 @@ static void add_cell(cell *to, const cell *c)
     to->n += c->n + 1;
 }
 
-static void finish(cell *c, double first, const fc_gemm *g)
+static void add_number(cell *to, double x) { add_cell(to, &(cell){.sum = x, .wide = (long double)x, .mass = fabsl((long double)x)}); }
+
+static void finish(cell *c, double first, double more, const fc_gemm *g)
 {
-    add_cell(c, &(cell){.sum = first, .wide = (long double)first, .mass = fabsl((long double)first)});
+    add_number(c, first);
+    if (g->more)
+        add_number(c, more);
     if (g->clamp) {
         c->sum = fmin(fmax(c->sum, g->low), g->high);
         c->wide = fminl(fmaxl(c->wide, (long double)g->low), (long double)g->high);
@@ -41,7 +45,7 @@ void check_gemm(fc_gemm_fn *gemm)
             }
         }
         view a = lay(source[0], ADJACENT, 1, rows, depth, k), b = lay(source[1], ADJACENT, 1, depth, vectors * lanes, x);
-        view c = lay(dest, ADJACENT, 1, rows, cols, NULL);
+        view c = lay(dest, ADJACENT, 1, rows, cols, NULL), more = lay(areas[3], ADJACENT, 1, rows, cols, x);
         const ptrdiff_t turned = up_to(2) - 1; /* weights in descending order */
         EACH(p, depth) at[p] = p * b.row / size, a_at[p] = turned ? depth - 1 - p : p;
         fc_gemm g = {.a = a.p, .as = a.row / size, .b = b.p, .a_at = a_at, .b_at = at, .c = c.p, .cs = c.row / size, .rows = rows, .depth = depth,
@@ -52,16 +56,17 @@ void check_gemm(fc_gemm_fn *gemm)
         char lane_bias[WIDE * sizeof(double)];
         EACH(j, cols) put(lane_bias + j * size, k[2][0][j], type);
         g.lane_bias = up_to(3) == 1 ? lane_bias : NULL;
+        g.more = up_to(2) == 1 ? (char *)more.p - (char *)c.p : 0;
         EACH(m, rows) EACH(j, cols) {
             cell sum = {0};
             EACH(p, depth) add_product(&sum, k[0][m][a_at[p]], x[0][p][lane_of[j]]);
             if (g.add)
                 put(element(c, 0, m, j), x[1][m][j], type);
-            finish(&sum, g.add ? x[1][m][j] : g.lane_bias ? k[2][0][j] : g.bias ? k[1][0][m] : 0, &g);
+            finish(&sum, g.add ? x[1][m][j] : g.lane_bias ? k[2][0][j] : g.bias ? k[1][0][m] : 0, x[0][m][j], &g);
             want[0][m][j] = sum;
         }
-        say_case("trial %d: rows %td, depth %td, panels of %d and %d vectors, add %d, clamp %d", trial, rows, depth,
-                 panel[0].vectors, panel[1].vectors, g.add, g.clamp);
+        say_case("trial %d: rows %td, depth %td, panels of %d and %d vectors, add %d, more %d, clamp %d", trial, rows, depth,
+                 panel[0].vectors, panel[1].vectors, g.add, g.more != 0, g.clamp);
         gemm(&g);
         verify(c, 1, rows, cols);
     }
@@ -99,7 +104,7 @@ void check_dot(fc_dot_fn *dot)
                     EACH(l, half) add_cell(&sum[l], &sum[l + half]);
                 add_cell(&first, &sum[0]);
             }
-            finish(&first, 0, &g);
+            finish(&first, 0, 0, &g);
             want[0][m][n] = first;
         }
         say_case("trial %d: rows %td, cols %td, depth %td in parts of %td, add %d, clamp %d", trial, rows, cols, depth, part,
