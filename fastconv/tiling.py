@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import hashlib
 import itertools
@@ -175,7 +176,9 @@ def _chain(src: Any, what: Any, dst: Any, how: dict[str, Any]) -> list[Work]:
 def _check(src: Any, last: Work, dst: Any) -> None:
     shape = tuple(a.out for a in last.axes)
     if tuple(dst.shape) != shape:
-        raise ValueError(f"dst has shape {tuple(dst.shape)}; the result has shape {shape}")
+        raise ValueError(
+            f"dst has shape {tuple(dst.shape)}; what is made of src, {tuple(src.shape)}, has shape {shape}"
+        )
     if np.dtype(dst.dtype).newbyteorder("=") != last.dtype:
         raise TypeError(f"dst has dtype {dst.dtype}; the result has dtype {last.dtype}")
     shared = isinstance(src, np.ndarray) and isinstance(dst, np.ndarray) and np.may_share_memory(src, dst)
@@ -363,7 +366,9 @@ def _all_blocks(
     if progress is not None:
         progress(done, total)
     with ThreadPoolExecutor(workers, "fastconv-tiled") as pool:
-        running: set[Future[None]] = {pool.submit(run.block, i) for i in itertools.islice(waiting, workers)}
+        running: set[Future[None]] = {
+            pool.submit(contextvars.copy_context().run, run.block, i) for i in itertools.islice(waiting, workers)
+        }
         while running:
             ended, running = wait(running, return_when=FIRST_COMPLETED)
             for future in ended:
@@ -371,7 +376,9 @@ def _all_blocks(
                 done += 1
                 if progress is not None:
                     progress(done, total)
-            running |= {pool.submit(run.block, i) for i in itertools.islice(waiting, len(ended))}
+            running |= {
+                pool.submit(contextvars.copy_context().run, run.block, i) for i in itertools.islice(waiting, len(ended))
+            }
 
 
 class _Record:

@@ -284,7 +284,13 @@ def test_what_is_killed_goes_on(rng, tmp_path, name):
 def test_arguments_that_do_not_do(rng):
     x, k, y = np.zeros((20, 20)), np.ones((3, 3)), np.zeros((20, 20))
     for error, message, what, dst, how in (
-        (ValueError, r"dst has shape \(3, 3\); the result has shape \(20, 20\)", k, np.zeros((3, 3)), {}),
+        (
+            ValueError,
+            r"dst has shape \(3, 3\); what is made of src, \(20, 20\), has shape \(20, 20\)",
+            k,
+            np.zeros((3, 3)),
+            {},
+        ),
         (TypeError, "dst has dtype float32; the result has dtype float64", ndimage.sobel, np.zeros((20, 20), "f4"), {}),
         (ValueError, "dst must not be src", k, x, {}),
         (ValueError, "dst must not be src", k, x[::-1], {}),

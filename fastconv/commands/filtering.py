@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import fastconv
 from fastconv.arguments.boundaries import NAMES
-from fastconv.commands import Commands, Formatter, batches, kernel_words
+from fastconv.commands import Commands, Formatter, batches, kernel_words, large
 from fastconv.pictures import INKS, RANGES, STANDARD, RequestError, file_format, read, say, to_pixels, write
 from fastconv.wide_colours import WideImage
 
@@ -37,6 +37,7 @@ examples:
   fastconv filter photo.jpg -k gabor --sigma 4 --theta 45 --range stretch -o stripes.png
   fastconv filter photo.jpg -k "0 1 0; 1 -4 1; 0 1 0" -o lines.png
   fastconv filter *.jpg -k sharpen -o sharp/
+  fastconv filter big.zarr -k gaussian:5 -o soft.zarr --memory 500MB
   curl -s https://example.org/photo.jpg | fastconv filter - -k box:9 -o - | display"""
 
 
@@ -69,11 +70,14 @@ def add(commands: Commands, pictures: argparse.ArgumentParser) -> None:
         "clip",
     )
     task.add_argument("--check", action="store_true", help="compare with the reference as it runs")
+    large.add(task)
 
 
 def run(arguments: argparse.Namespace) -> int:
     where = _where(arguments)
     name, bank = kernel_words.chosen(arguments)
+    if large.is_meant(arguments):
+        return large.run(arguments, bank, where)
     targets = batches.outputs(arguments.photo, arguments)
     formats = [file_format(target, arguments.format) for target in targets if target]
     if arguments.compare and arguments.mode != "same":

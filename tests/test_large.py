@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``fastconv filter`` of files that are larger than memory."""
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv.__main__ import main
+
+K = np.float32(fastconv.kernels.gaussian(5))
+
+
+def soft(x, mode="same"):
+    boundary = {} if mode == "valid" else {"boundary": "edge"}
+    return fastconv.corr2d(
+        x, K, mode, dtype=x.dtype, overflow="saturate" if x.dtype.kind in "iu" else "raise", **boundary
+    )
+
+
+def run(*words):
+    return main(["filter", *map(str, words)])
+
+
+def test_npy(rng, tmp_path, capsys):
+    x = rng.integers(0, 255, (300, 400)).astype("u1")
+    np.save(tmp_path / "x.npy", x)
+    for mode in "same", "valid":
+        code = run(tmp_path / "x.npy", "-k", "gaussian:5", "-o", tmp_path / "y.npy", "--memory", "1MB", "--mode", mode)
+        assert code == 0 and capsys.readouterr().err == ""
+        np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), soft(x, mode))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.npy", "y.npy"]
+
+
+def test_zarr_and_tiff(rng, tmp_path):
+    zarr, tifffile = pytest.importorskip("zarr"), pytest.importorskip("tifffile")
+    x = rng.standard_normal((60, 70)).astype("f4")
+    zarr.create_array(tmp_path / "x.zarr", shape=x.shape, chunks=(16, 20), dtype=x.dtype)[...] = x
+    assert run(tmp_path / "x.zarr", "-k", "gaussian:5", "-o", tmp_path / "y.zarr", "--workers", 2) == 0
+    np.testing.assert_array_equal(zarr.open(tmp_path / "y.zarr")[...], soft(x))
+    assert run(tmp_path / "x.zarr", "-k", "gaussian:5", "-o", tmp_path / "y.zarr") == 2  # it is there
+    assert run(tmp_path / "x.zarr", "-k", "gaussian:5", "-o", tmp_path / "y.tif") == 0
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "y.tif"), soft(x))
+    colours = rng.integers(0, 2**16, (40, 50, 3)).astype("u2")
+    tifffile.imwrite(tmp_path / "c.tif", colours, tile=(16, 16))
+    assert run(tmp_path / "c.tif", "-k", "gaussian:5", "-o", tmp_path / "c.npy") == 0
+    right = np.moveaxis(soft(np.moveaxis(colours, -1, 0)), 0, -1)
+    np.testing.assert_array_equal(np.load(tmp_path / "c.npy"), right)
+
+
+def test_interrupted_and_resumed(rng, tmp_path, capsys, monkeypatch):
+    x = rng.standard_normal((200, 300))
+    np.save(tmp_path / "x.npy", x)
+    words = tmp_path / "x.npy", "-k", "gaussian:5", "-o", tmp_path / "y.npy", "--memory", "300KB", "--workers", 1
+    whole = fastconv.tiled
+
+    def interrupted(*args, progress=None, **how):
+        def tell(done, total):
+            if done == 2:
+                raise KeyboardInterrupt
+
+        return whole(*args, progress=tell, **how)
+
+    monkeypatch.setattr(fastconv, "tiled", interrupted)
+    assert run(*words) == 130 and "y.npy.part is not whole yet: --resume goes on" in capsys.readouterr().err
+    assert not (tmp_path / "y.npy").exists() and list(tmp_path.glob("y.npy.part*.blocks"))
+    monkeypatch.undo()
+    assert run(*words, "--resume") == 0
+    right = fastconv.corr2d(x, K.astype(x.dtype), "same", "edge")
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), right, 1e-6)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.npy", "y.npy"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("-k", "sobel"), "no magnitude"),
+        (("-k", "gaussian:5", "--memory", "much"), "--memory must be a size"),
+        (("-k", "gaussian:5", "--memory", "10"), "max_memory of 10 bytes is too little"),
+        (("-k", "gaussian:5", "--workers", "0"), "workers must be at least 1"),
+    ],
+)
+def test_what_is_refused(tmp_path, capsys, words, says):
+    np.save(tmp_path / "x.npy", np.zeros((9, 9)))
+    assert run(tmp_path / "x.npy", *words, "-o", tmp_path / "y.npy") == 2
+    assert says in capsys.readouterr().err and not (tmp_path / "y.npy").exists()
+
+
+def test_files_that_do_not_do(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.zeros((9, 9)))
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:200])
+    for source, target, says in (
+        ("cut.npy", "y.npy", "cannot read"),
+        ("none.npy", "y.npy", "cannot read"),
+        ("x.npy", "x.npy", "it is the input"),
+        ("x.npy", "y.png", "block by block; accepted: .zarr, .npy, .tif"),
+        ("x.npy", "folder/y.npy", "folder"),
+    ):
+        assert run(tmp_path / source, "-k", "gaussian:5", "-o", tmp_path / target) == 2
+        assert says in capsys.readouterr().err
