@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastconv.arguments.values import as_size
+
 __all__ = ["filtered", "kernel", "loss", "scores"]
 
 Array = NDArray[Any]
@@ -99,8 +101,10 @@ def filtered(x: ArrayLike, y: ArrayLike, *, axes: Sequence[Axes] | None = None) 
     pictures = [_numbers(x, "x", (2, 3)), _numbers(y, "y", (2, 3))]
     if axes is None:
         axes = _pyplot().subplots(1, 2, figsize=(8, 4), layout="constrained")[1]
-    if len(axes) != 2:
-        raise ValueError(f"axes must be two, one for x and one for y; got {len(axes)}")
+    if (not isinstance(axes, (tuple, list)) and getattr(axes, "shape", None) != (2,)) or len(axes) != 2:
+        raise ValueError(f"axes must be two, one for x and one for y; got {axes!r}")
+    for one in axes:
+        _axes(one)
     low, high = float(pictures[0].min()), float(pictures[0].max())
     for where, picture, name in zip(axes, pictures, ("before", "after"), strict=True):
         how: dict[str, Any] = {"cmap": "gray", "vmin": low, "vmax": high}
@@ -151,16 +155,19 @@ def scores(
         raise ValueError("scores must have one that is not NaN")
     if (picture is None) != (size is None):
         raise ValueError("picture and size go together: a frame needs both")
+    shape = None if size is None else as_size(size, "size")
+    if shape is not None and len(shape) != 2:
+        raise ValueError(f"size must be two numbers, rows and columns; got {size!r}")
     axes = _axes(axes)
     row, column = (int(i) for i in np.unravel_index(np.nanargmax(values), values.shape))
-    if picture is None or size is None:
+    if picture is None or shape is None:
         drawn = axes.imshow(values, cmap="viridis", interpolation="nearest")
         axes.figure.colorbar(drawn, ax=axes, shrink=0.8, label="score")
         axes.plot(column, row, "o", markersize=16, markerfacecolor="none", markeredgecolor=BEST, markeredgewidth=2.5)
     else:
         axes.imshow(_numbers(picture, "picture", (2, 3)), cmap="gray")
         frame = importlib.import_module("matplotlib.patches").Rectangle
-        axes.add_patch(frame((column - 0.5, row - 0.5), size[1], size[0], fill=False, edgecolor=BEST, linewidth=2.5))
+        axes.add_patch(frame((column - 0.5, row - 0.5), shape[1], shape[0], fill=False, edgecolor=BEST, linewidth=2.5))
     best = f"best: {values[row, column]:.2f} at row {row}, column {column}"
     axes.set(title=best if title is None else title, xticks=[], yticks=[])
     return axes
@@ -187,12 +194,13 @@ def loss(losses: Losses | Mapping[str, Losses], *, axes: Axes | None = None, tit
     >>> axes.get_xlabel(), axes.get_yscale()
     ('step', 'log')
     """
-    curves = losses if isinstance(losses, Mapping) else {"": losses}
+    given = losses if isinstance(losses, Mapping) else {"": losses}
+    curves = {name: _numbers(values, "losses", (1,)) for name, values in given.items()}
     if not curves:
         raise ValueError("losses must be of one curve at least; got none")
     axes = _axes(axes)
     for name, values in curves.items():
-        axes.plot(np.arange(1, len(values) + 1), _numbers(values, "losses", (1,)), label=name, linewidth=2)
+        axes.plot(np.arange(1, len(values) + 1), values, label=name, linewidth=2)
     if all(np.min(values) > 0 for values in curves.values()):
         axes.set_yscale("log")
     axes.set(xlabel="step", ylabel="loss", title=title or "")
@@ -211,11 +219,18 @@ def _pyplot() -> Any:
 
 
 def _axes(axes: Axes | None) -> Axes:
-    return _pyplot().subplots(layout="constrained")[1] if axes is None else axes
+    if axes is None:
+        return _pyplot().subplots(layout="constrained")[1]
+    if not isinstance(axes, importlib.import_module("matplotlib.axes").Axes):
+        raise TypeError(f"axes must be those of Matplotlib; got {type(axes).__name__}")
+    return axes
 
 
 def _numbers(values: ArrayLike, name: str, dimensions: tuple[int, ...], *, finite: bool = True) -> Array:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array: {error}") from error
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must be real numbers; got {array.dtype}")
     if array.ndim not in dimensions or array.size == 0 or (array.ndim == 3 and array.shape[2] not in (3, 4)):

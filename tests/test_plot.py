@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+import public_calls
 import pytest
 
 import fastconv
@@ -98,6 +99,28 @@ def test_loss(axes):
 def test_what_cannot_be_drawn(axes, call, error, says):
     with pytest.raises(error, match=says):
         call(axes)
+
+
+GOOD = {
+    "kernel": {"k": np.ones((5, 6))},
+    "filtered": {"x": np.ones((5, 6)), "y": np.ones((5, 6))},
+    "scores": {"scores": np.ones((5, 6)), "picture": np.ones((5, 6)), "size": (2, 3)},
+    "loss": {"losses": [1.0, 2.0]},
+}
+PLACES = [(name, place) for name, good in GOOD.items() for place in (*good, "axes")]
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(("name", "place"), PLACES)
+def test_any_value(name, place):
+    """A plot, or an error that names the argument."""
+
+    def call(axes="new", **arguments):
+        figure = figures.Figure()
+        new = figure.subplots(1, 2) if name == "filtered" else figure.subplots()
+        return getattr(plot, name)(axes=new if isinstance(axes, str) and axes == "new" else axes, **arguments)
+
+    public_calls.with_any(call, GOOD[name], place, public_calls.MORE_VALUES)
 
 
 def test_without_matplotlib(monkeypatch):
