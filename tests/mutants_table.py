@@ -13,7 +13,7 @@ LAYERS = [
     *faults(
         "csrc/layers/tile.c",
         ("the second block of channels starts anew", "m.add = first + tap > 0;", "m.add = tap > 0;", "nn"),
-        ("parts of sums are clamped", "g->clamp && first + channels == l->channels", "g->clamp", "nn c"),
+        ("parts of sums are clamped", "d->adds) && first + channels == l->channels", "d->adds)", "nn c"),
         (
             "elements without taps lose the bias",
             "double value = m->bias ? element_at(g->type, m->bias, i) : 0;",

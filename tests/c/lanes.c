@@ -45,7 +45,9 @@ void check_gemm(fc_gemm_fn *gemm)
             }
         }
         view a = lay(source[0], ADJACENT, 1, rows, depth, k), b = lay(source[1], ADJACENT, 1, depth, vectors * lanes, x);
-        view c = lay(dest, ADJACENT, 1, rows, cols, NULL), more = lay(areas[3], ADJACENT, 1, rows, cols, x);
+        view c = lay(dest, ADJACENT, 1, rows, cols, NULL), more = c;
+        more.p += areas[3] - dest;
+        EACH(m, rows) EACH(j, cols) put(element(more, 0, m, j), x[0][m][j], type);
         const ptrdiff_t turned = up_to(2) - 1; /* weights in descending order */
         EACH(p, depth) at[p] = p * b.row / size, a_at[p] = turned ? depth - 1 - p : p;
         fc_gemm g = {.a = a.p, .as = a.row / size, .b = b.p, .a_at = a_at, .b_at = at, .c = c.p, .cs = c.row / size, .rows = rows, .depth = depth,
@@ -56,7 +58,7 @@ void check_gemm(fc_gemm_fn *gemm)
         char lane_bias[WIDE * sizeof(double)];
         EACH(j, cols) put(lane_bias + j * size, k[2][0][j], type);
         g.lane_bias = up_to(3) == 1 ? lane_bias : NULL;
-        g.more = up_to(2) == 1 ? (char *)more.p - (char *)c.p : 0;
+        g.more = up_to(2) == 1 ? more.p - c.p : 0;
         EACH(m, rows) EACH(j, cols) {
             cell sum = {0};
             EACH(p, depth) add_product(&sum, k[0][m][a_at[p]], x[0][p][lane_of[j]]);
