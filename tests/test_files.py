@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import only_deep
 
 from fastconv import nn
 from fastconv.files import written_whole
@@ -223,3 +224,21 @@ with written_whole({str(tmp_path / "file")!r}) as file:
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 7
     assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no such signal")
+@pytest.mark.parametrize("there", [True, *only_deep(False)])
+def test_a_program_that_is_killed_leaves_the_old_file_or_none(tmp_path, there):
+    path = tmp_path / "file"
+    if there:
+        path.write_bytes(b"old")
+    code = f"""
+import os
+from fastconv.files import written_whole
+with written_whole({str(path)!r}) as file:
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), {int(getattr(signal, "SIGKILL", 9))})
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -getattr(signal, "SIGKILL", 9)
+    assert path.exists() == there and (not there or path.read_bytes() == b"old")
