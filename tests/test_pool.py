@@ -10,7 +10,10 @@ from __future__ import annotations
 import os
 import textwrap
 
+import numpy as np
 import pytest
+
+from fastconv import _core, nn
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="/proc does not tell of threads")
 
@@ -88,6 +91,18 @@ assert os.listdir("/proc/self/task") == before
 """
     done = python(code)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_workers_have_scratch_of_their_own(rng):
+    """More of them than CPUs: two are amid a chunk at once, or one is stopped there."""
+    x, w = rng.standard_normal((8, 32, 100, 100)).astype("f4"), rng.standard_normal((32, 32, 3, 3)).astype("f4")
+    alone = nn.conv2d(x, w, padding=1, accuracy="exact", threads=1)
+    _core.tune(8, 0.0, 0.0)  # threads in every call
+    try:
+        for _ in range(4):
+            np.testing.assert_array_equal(nn.conv2d(x, w, padding=1, accuracy="exact", threads=6), alone)
+    finally:
+        _core.tune()
 
 
 def test_as_many_workers_as_a_call_wants(program):
