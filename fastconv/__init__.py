@@ -4,8 +4,7 @@
 import importlib
 import importlib.util
 import sys
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastconv.arguments.axes import halo
 from fastconv.correlation import (
@@ -32,7 +31,9 @@ from fastconv.runtime import (
     show_config,
     use_isa,
 )
-from fastconv.tiling import tiled
+
+if TYPE_CHECKING:
+    from fastconv.tiling import tiled
 
 if TYPE_CHECKING:
     from fastconv import dense, feature, kernels, learning, ndimage, nn, reference, signal
@@ -95,10 +96,12 @@ MODULES = {
 
 if not TYPE_CHECKING:  # or a type checker would find every name here
 
-    def __getattr__(name: str) -> ModuleType:
-        """Import a public module when it is first asked for: few programs need all of them."""
+    def __getattr__(name: str) -> Any:
+        """Import a public module when it is first asked for, and what `tiled` needs: few programs need all of them."""
         if name in MODULES:
             return importlib.import_module(f"fastconv.{name}")
+        if name == "tiled":
+            return importlib.import_module("fastconv.tiling").tiled
         raise AttributeError(f"module 'fastconv' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
 
     def __dir__() -> list[str]:
