@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """fastconv on dask arrays: lazy, chunk by chunk, with the bits of the call in memory whatever the chunks are.
 
-The functions are fastconv's own, which come here when they are given a dask array.
+The functions are fastconv's own, which come here when they are given a dask array: correlations, and the linear filters
+of `ndimage`. Others take a dask array as an array, which they load.
+
+Bits are those of the call in memory but where that transforms (`explain` says so): transforms are of tiles, which are
+not those of the whole. Such results are within the bound of the method. A task has one thread; ``threads=`` asks for
+more.
 """
 
 from __future__ import annotations

@@ -87,7 +87,9 @@ def tiled(
 
     Notes
     -----
-    A block is recorded once dst has taken it. What is killed in between is done again.
+    A block is recorded once dst has taken it. What is killed in between is done again. Bits are those of the call in
+    memory but where that transforms (`explain` says so): tiles are other ones then, and results within the bound of the
+    method.
 
     Examples
     --------

@@ -2,6 +2,10 @@
 """fastconv on dask arrays: the bits of the call in memory whatever the chunks, lazily, and what is refused."""
 
 import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -254,3 +258,57 @@ def test_xarray(rng):
     made = xarray.apply_ufunc(fastconv.ndimage.gaussian_filter, lazy, 1.0, dask="allowed")
     assert isinstance(made.data, da.Array)
     np.testing.assert_array_equal(made.compute().data, fastconv.ndimage.gaussian_filter(x, 1.0))
+
+
+# ---- several processes ----------------------------------------------------------------------------
+
+DISTRIBUTED = """
+import functools, os, signal, sys
+import numpy as np
+import dask, dask.array as da
+import fastconv, fastconv.dask
+from dask.distributed import Client, LocalCluster
+
+def die_once(block, folder=None):
+    try:
+        os.close(os.open(os.path.join(folder, "died"), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return block
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    dask.config.set({"distributed.worker.memory.target": 0.2, "distributed.worker.memory.spill": 0.3})
+    with LocalCluster(n_workers=2, threads_per_worker=1, memory_limit="400MB", dashboard_address=None) as cluster:
+        with Client(cluster) as client:
+            x = np.random.default_rng(0).standard_normal((3000, 3000))
+            lazy = da.from_array(x, chunks=750)
+            lazy = lazy.map_blocks(die_once, folder=sys.argv[1], dtype=x.dtype, meta=np.empty((0, 0)))
+            soft = fastconv.ndimage.gaussian_filter(lazy, 3, mode="wrap")
+            edges = fastconv.corr2d(soft, np.ones((5, 4)), "same", "reflect", stride=2)
+            right = fastconv.ndimage.gaussian_filter(x, 3, mode="wrap")
+            right = fastconv.corr2d(right, np.ones((5, 4)), "same", "reflect", stride=2)
+            assert np.array_equal(edges.compute(), right)
+            large = da.random.random((6000, 6000), chunks=1000).persist()  # 288 MB: more than both keep in memory
+            total = fastconv.ndimage.uniform_filter(large, 9).sum().compute()
+            assert abs(total / 36e6 - 0.5) < 1e-3
+            assert os.path.exists(os.path.join(sys.argv[1], "died"))
+            print("done")
+"""
+
+
+@pytest.mark.deep
+def test_two_processes_that_spill_and_one_that_is_killed(tmp_path):
+    pytest.importorskip("distributed")
+    script = tmp_path / "script.py"
+    script.write_text(DISTRIBUTED)
+    environment = os.environ | {"PYTHONPATH": str(Path(fastconv.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, script, tmp_path],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.stdout == "done\n", done.stderr
