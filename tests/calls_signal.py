@@ -15,6 +15,7 @@ from oracles import Slide
 from scipy import signal as original
 
 from fastconv import signal
+from fastconv.arguments.axes import MODES
 from fastconv.costs import CROSSOVERS
 
 WORK = 300_000  # products of one call at most
@@ -83,7 +84,7 @@ def _bound(x: Array, k: Array, transforms: bool) -> Callable[[Any], Any]:
 def _two_dimensions(rng: Rng, name: str) -> Call:
     kind = pick(rng, ["whole", "whole", "real", "extreme", "spoilt"])
     x, k = _pair(rng, 2, kind, "fd" if kind == "spoilt" else DTYPES)
-    a = {"in1": x, "in2": k, "mode": pick(rng, signal.MODES), "boundary": pick(rng, signal.BOUNDARIES)}
+    a = {"in1": x, "in2": k, "mode": pick(rng, MODES), "boundary": pick(rng, signal.BOUNDARIES)}
     if rarely(rng, 0.4):
         a["fillvalue"] = pick(rng, [1, 2.5, -3, 1j, 2**63 - 1, 2**62, np.nan, True, np.uint8(7)])
     if kind == "extreme" and np.result_type(x, k).kind in "fc":
@@ -101,7 +102,7 @@ def _any_dimensions(rng: Rng, name: str) -> Call:
     dtype = np.result_type(x, k)
     if (kind == "extreme" and dtype.kind in "fc") or dtype == np.float16 or dtype.kind == "b":
         return random_call(rng)
-    a = {"in1": x, "in2": k, "mode": pick(rng, signal.MODES), "method": pick(rng, signal.METHODS)}
+    a = {"in1": x, "in2": k, "mode": pick(rng, MODES), "method": pick(rng, signal.METHODS)}
 
     def expected(in1: Array, in2: Array, mode: str, method: str) -> Any:
         """SciPy's sums, which are exact where its transforms are not. What is not finite spoils its windows only."""
@@ -147,7 +148,7 @@ def _some_axes(rng: Rng, name: str) -> Call:
         shape = [k.shape[i] if i in axes else pick(rng, [1, x.shape[i]]) for i in range(ndim)]
         k = array(rng, shape, k.dtype, kind)
         axes = axes[0] if len(axes) == 1 and rarely(rng, 0.5) else axes
-    a = {"in1": x, "in2": k, "mode": pick(rng, signal.MODES), "axes": axes}
+    a = {"in1": x, "in2": k, "mode": pick(rng, MODES), "axes": axes}
 
     def expected(in1: Array, in2: Array, mode: str, axes: Any) -> Any:
         """SciPy transforms each array in its own precision, which may be less than the result's."""
@@ -173,7 +174,7 @@ def _sepfir(rng: Rng, name: str) -> Call:
 
 
 def _lags(rng: Rng, name: str) -> Call:
-    a = {"in1_len": int(rng.integers(1, 30)), "in2_len": int(rng.integers(1, 30)), "mode": pick(rng, signal.MODES)}
+    a = {"in1_len": int(rng.integers(1, 30)), "in2_len": int(rng.integers(1, 30)), "mode": pick(rng, MODES)}
     return _call(rng, name, a, 0, "whole")
 
 

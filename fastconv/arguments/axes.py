@@ -62,8 +62,10 @@ class Axis(NamedTuple):
         goes on beyond its ends as this one does."""
         first, end = self.reach()
         low, high = min(max(first, 0), self.n - 1), max(min(end, self.n), 1)
-        if (first >= 0 and end <= self.n) or self.out == 0 or self.n == 0:
+        if (first >= 0 and end <= self.n) or self.out == 0 or self.n == 0 or self.boundary == "constant":
             return min(low, high), high
+        if first < -self.n or end > 2 * self.n:  # all of x once more, at least; it may be further than memory is long
+            return 0, self.n
         beyond = np.concatenate([np.arange(first, min(end, 0)), np.arange(max(first, self.n), end)])
         source = source_index(beyond, self.n, self.boundary)
         inside = source[source >= 0]
