@@ -80,7 +80,7 @@ def random_call(rng):
     return getattr(fastconv, f"{rng.choice(['corr', 'convolve'])}{rank}d"), x, k, how
 
 
-@pytest.mark.parametrize("calls", [12, pytest.param(600, marks=pytest.mark.deep)])
+@pytest.mark.parametrize("calls", [12, pytest.param(200, marks=pytest.mark.deep)])
 def test_correlations(rng, calls):
     compared = 0
     for _ in range(calls):
