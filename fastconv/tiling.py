@@ -27,7 +27,7 @@ from fastconv.runtime import _core, get_num_threads, thread_count
 __all__ = ["tiled"]
 
 MEMORY = 2**30  # bytes in flight, by default
-BLOCK = 2**25  # bytes of a block, by default
+BLOCK = 2**28  # bytes of a block, by default: around small ones most chunks of src are decoded for their edges
 
 
 def tiled(
