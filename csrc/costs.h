@@ -244,7 +244,7 @@ enum {
      * of x that the rows look at, at most */
     SEPARABLE_ROWS = 8, SEPARABLE_COLS = 1024, SEPARABLE_AREA = 1 << 15, SEPARABLE_BYTES = 1 << 19,
     /* corr.c: Zen 4. Bytes of a result from which rows of x are asked for ahead, of so many
-     * tap rows or more; where results go past the caches, of any */
+     * tap rows or more, or of one (Intel Xeon, AVX-512); where results go past the caches, of any */
     CORR_AHEAD = 6 << 20, CORR_AHEAD_ROWS = 5,
     CORR_FAR = 1 << 20, SEPARABLE_AT_ONCE = 256, /* bytes of a result that L2 does not hold; outputs of a row of it, at least, to be made at once */
     /* bytes.c: Zen 4. Outputs of a block, rows and columns, and rows of it that stay in L1 from byte to byte; CORR_NARROW for it */

@@ -43,7 +43,7 @@ int fc_direct_prepare(call *c)
     taps->full = (all - (taps->h - 1) * together) * each;
     taps->part = taps->h > 1 ? together * each - taps->full : 0;
     taps->stream = c->streams && !c->direct.fold;
-    taps->far = taps->h >= c->fetches_from && !c->direct.fold;
+    taps->far = (taps->h == 1 ? c->fetches_from < PTRDIFF_MAX : taps->h >= c->fetches_from) && !c->direct.fold;
     if (c->method->turned)
         c->turned_taps = (double)axis[DEPTH].k * (double)axis[ROWS].k * (double)axis[COLS].k;
     return 0;

@@ -20,7 +20,8 @@
  *   q = 4              1
  *
  * Where h is at least R, all rows meet the h-R+1 input rows in the middle, in a loop. R is at most
- * FC_SHARING_ROWS(h): more rows share no more, and each of them is a stream.
+ * FC_SHARING_ROWS(h): more rows share no more, and each of them is a stream. (Of a kernel of one row, FC_LOW if it is short, or x
+ * far: streams are what memory is read fastest by.)
  *
  * Order of summation: a ascending, within it t ascending, one fma each, beginning with `start`, whatever the block. This makes
  * the result the same bits for any tile, thread, crop and fma ISA. So blocks may overlap: what is written twice is the same.
@@ -51,24 +52,30 @@ FC_INLINE void NAME(corr_column)(const int t, const int more, const int V, const
         base[V] = vloadm(x + V * VLEN, more > 1 ? 3 : 1);
 }
 
-FC_INLINE ptrdiff_t NAME(corr_together)(VT acc[], const int V, const T *x, const T *k, ptrdiff_t ks, ptrdiff_t columns)
+/* rows: outputs that share nothing; while the sums of one wait, those of the other go on. */
+FC_INLINE ptrdiff_t NAME(corr_together)(VT acc[][NAME(CORR_MOST)], const int rows, const int V, const T *x, ptrdiff_t xs,
+                                        const T *k, ptrdiff_t ks, ptrdiff_t columns)
 {
     ptrdiff_t done = 0;
     for (; columns - done >= 3; done += 3, x += 3) {
-        VT base[NAME(CORR_MOST) + 1], s[NAME(CORR_MOST)];
+        VT base[2][NAME(CORR_MOST) + 1], s[NAME(CORR_MOST)];
         EACH(t, 3) {
             const VT tap = vsplat(*k);
-            NAME(corr_column)(t, 2, V, x, base, s);
-            EACH(v, V)
-                acc[v] = vfma(tap, s[v], acc[v]);
+            EACH(r, rows) {
+                NAME(corr_column)(t, 2, V, x + r * xs, base[r], s);
+                EACH(v, V)
+                    acc[r][v] = vfma(tap, s[v], acc[r][v]);
+            }
             k += ks;
         }
     }
     return done;
 }
 #elif defined vbetween
-FC_INLINE ptrdiff_t NAME(corr_together)(VT acc[], const int V, const T *x, const T *k, ptrdiff_t ks, ptrdiff_t columns)
+FC_INLINE ptrdiff_t NAME(corr_together)(VT acc[][NAME(CORR_MOST)], const int rows, const int V, const T *x, ptrdiff_t xs,
+                                        const T *k, ptrdiff_t ks, ptrdiff_t columns)
 {
+    (void)rows, (void)xs; /* one row */
     enum { PIECE = 16 / FC_SIZE, FOUR = 4 };
     ptrdiff_t done = 0;
     for (; columns - done > FOUR; done += FOUR, x += FOUR, k += FOUR * ks) {
@@ -82,11 +89,11 @@ FC_INLINE ptrdiff_t NAME(corr_together)(VT acc[], const int V, const T *x, const
                 vpin(s[i]);
             }
 #define FC_COLUMN(t) \
-    acc[v] = vfma(tap[t], (t) % PIECE ? vbetween(s[(t) / PIECE], s[(t) / PIECE + 1], (t) % PIECE) : s[(t) / PIECE], acc[v]);
+    acc[0][v] = vfma(tap[t], (t) % PIECE ? vbetween(s[(t) / PIECE], s[(t) / PIECE + 1], (t) % PIECE) : s[(t) / PIECE], acc[0][v]);
             FC_COLUMN(0)
             FC_UP_TO_3(FC_COLUMN)
 #undef FC_COLUMN
-            __asm__("" : "+r"(p), "+v"(acc[v])); /* gcc would load for all vectors first, and spill */
+            __asm__("" : "+r"(p), "+v"(acc[0][v])); /* gcc would load for all vectors first, and spill */
         }
     }
     return done;
@@ -100,7 +107,7 @@ FC_INLINE void NAME(corr_row)(VT acc[][NAME(CORR_MOST)], const int alone, const 
 {
 #ifndef FC_APART
     if (alone && dense) {
-        const ptrdiff_t done = NAME(corr_together)(acc[0], V, x, k, ks, columns);
+        const ptrdiff_t done = NAME(corr_together)(acc + first, 1, V, x, 0, k - first, ks, columns);
         if (done == columns)
             return;
         x += done, k += done * ks, columns -= done;
@@ -198,7 +205,7 @@ FC_INLINE void NAME(corr_sums)(const int R, const int M, const int W, const int 
         if (W > 0)                                                                                                             \
             NAME(corr_row_of)(acc, M, W, q, first, last, V, x, k, kept);                                                       \
         else                                                                                                                   \
-            NAME(corr_row)(acc, R == 1, first, last, V, whole, dense, x, step, at, k++, h, lanes, (ends) ? full : full + part); \
+            NAME(corr_row)(acc, M == 1, first, last, V, whole, dense, x, step, at, k++, h, lanes, (ends) ? full : full + part); \
         if ((ends) && (first) < (last) && part > 0)                                                                            \
             NAME(corr_row)(acc, 0, (first) + 1, last, V, whole, dense, x, step, at + full, k - 1 + full * h, h, lanes, part);  \
         x += xs;                                                                                                               \
@@ -210,6 +217,23 @@ FC_INLINE void NAME(corr_sums)(const int R, const int M, const int W, const int 
             FC_OPAQUE(out);                                                                                                    \
         }                                                                                                                      \
     }
+#if FC_HAS & FC_MASK_REGISTERS && !defined FC_INTEGER
+    const int pairs = M == 1 && R % 2 == 0 && dense && !only; /* of rows that share nothing */
+    EACH(r, R) {
+        if (!pairs)
+            break;
+        FC_FETCH
+        const ptrdiff_t done = r % 2 == 0 ? NAME(corr_together)(acc + r, 2, V, x, xs, k, 1, full) : full / 3 * 3;
+        if (done < full)
+            NAME(corr_row)(acc + r, 0, 0, 0, V, 1, 1, x + done, step, at, k + done, 1, lanes, full - done);
+        NAME(corr_store)(acc[r], V, whole, stream, out, step, lanes);
+        x += xs, out += os;
+        FC_OPAQUE(x);
+        FC_OPAQUE(out);
+    }
+    if (pairs)
+        return;
+#endif
 /* input rows before all output rows are met; and those that are the last of output row R-M+i */
 #define FC_BEFORE(q) if (q < R) { FC_FETCH FC_INPUT_ROW(q - 1, q > M ? q - M : 0, q - 1, q >= M && M < R) }
 #define FC_BEHIND(i) if (i <= M) FC_INPUT_ROW(R + i - 2, R - M + i - 1, R - 1, 1)
@@ -325,8 +349,9 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
     FC_SMALLS(FC_IF_SMALL)
 #undef FC_IF_SMALL
     ptrdiff_t b = 0;
-    while (!small && tall[b] > FC_SHARING_ROWS(taps->h) &&
-           cols >= FC_WIDE(tall[b + 1]) * VLEN) /* rows that share little: rather be wide */
+    /* rows that share little: rather be wide; those that share nothing, too, unless each is short or comes from far */
+    const ptrdiff_t most = taps->h == 1 && dense == columns && (columns < 8 || taps->far) ? FC_LOW : FC_SHARING_ROWS(taps->h);
+    while (!small && tall[b] > most && cols >= FC_WIDE(tall[b + 1]) * VLEN)
         b++;
     if (columns == 1 && taps->h >= FC_LOW_FROM && !taps->apart && cols >= FC_WIDE(tall[1]) * VLEN)
         b = 1; /* nothing is read again by the next column: rather have longer runs of fewer streams */
