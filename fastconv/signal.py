@@ -366,8 +366,8 @@ def fftconvolve(in1: ArrayLike, in2: ArrayLike, mode: Mode = "full", axes: IntOr
     slides = axes_of(axes, x.ndim)
     along = [a for a in slides if x.shape[a] != 1 and k.shape[a] != 1]
     if any(n != m and 1 not in (n, m) for a, (n, m) in enumerate(zip(x.shape, k.shape, strict=True)) if a not in along):
-        beside = "" if axes is None else f" beside axes {axes!r}"
-        raise ValueError(f"incompatible shapes for in1 and in2{beside}: {x.shape} and {k.shape}")
+        along_these = "" if axes is None else f"; axes is {axes!r}"
+        raise ValueError(f"incompatible shapes for in1 and in2: {x.shape} and {k.shape}{along_these}")
     as_mode(mode, "acceptable mode flags are 'valid', 'same', or 'full'")
     if needs_swap(mode, [x.shape[a] for a in along], [k.shape[a] for a in along]):
         x, k = k, x

@@ -193,29 +193,29 @@ FC_INLINE void NAME(corr_sums)(const int R, const int M, const int W, const int 
             acc[r][v] = start;
 
 #define FC_OPAQUE(pointer) __asm__("" : "+r"(pointer))
-#define FC_FETCH                                                                            \
-    if (R > 1 && !only && dense && !stream) {                                                        \
-        EACH(line, (V * FC_VECTOR_BYTES + 63) / 64)                                                \
-            __builtin_prefetch((char *)(ahead + V * VLEN) - 64 * line - 1, 1, 3);                       \
-        ahead += os;                                                                        \
-        FC_OPAQUE(ahead);                                                                   \
+#define FC_FETCH                                                                  \
+    if (R > 1 && !only && dense && !stream) {                                     \
+        EACH(line, (V * FC_VECTOR_BYTES + 63) / 64)                               \
+            __builtin_prefetch((char *)(ahead + V * VLEN) - 64 * line - 1, 1, 3); \
+        ahead += os;                                                              \
+        FC_OPAQUE(ahead);                                                         \
     }
-#define FC_INPUT_ROW(q, first, last, ends)                                                                                     \
-    {                                                                                                                          \
-        if (W > 0)                                                                                                             \
-            NAME(corr_row_of)(acc, M, W, q, first, last, V, x, k, kept);                                                       \
-        else                                                                                                                   \
+#define FC_INPUT_ROW(q, first, last, ends)                                                                                      \
+    {                                                                                                                           \
+        if (W > 0)                                                                                                              \
+            NAME(corr_row_of)(acc, M, W, q, first, last, V, x, k, kept);                                                        \
+        else                                                                                                                    \
             NAME(corr_row)(acc, M == 1, first, last, V, whole, dense, x, step, at, k++, h, lanes, (ends) ? full : full + part); \
-        if ((ends) && (first) < (last) && part > 0)                                                                            \
-            NAME(corr_row)(acc, 0, (first) + 1, last, V, whole, dense, x, step, at + full, k - 1 + full * h, h, lanes, part);  \
-        x += xs;                                                                                                               \
-        FC_OPAQUE(x);                                                                                                          \
-        FC_OPAQUE(k);                                                                                                          \
-        if ((ends) && !only) {                                                                                                 \
-            NAME(corr_store)(acc[first], V, whole, stream, out, step, lanes);                                                    \
-            out += os;                                                                                                         \
-            FC_OPAQUE(out);                                                                                                    \
-        }                                                                                                                      \
+        if ((ends) && (first) < (last) && part > 0)                                                                             \
+            NAME(corr_row)(acc, 0, (first) + 1, last, V, whole, dense, x, step, at + full, k - 1 + full * h, h, lanes, part);   \
+        x += xs;                                                                                                                \
+        FC_OPAQUE(x);                                                                                                           \
+        FC_OPAQUE(k);                                                                                                           \
+        if ((ends) && !only) {                                                                                                  \
+            NAME(corr_store)(acc[first], V, whole, stream, out, step, lanes);                                                   \
+            out += os;                                                                                                          \
+            FC_OPAQUE(out);                                                                                                     \
+        }                                                                                                                       \
     }
 #if FC_HAS & FC_MASK_REGISTERS && !defined FC_INTEGER
     const int pairs = M == 1 && R % 2 == 0 && dense && !only; /* of rows that share nothing */
@@ -272,23 +272,23 @@ FC_INLINE void NAME(corr_block)(const int R, const int M, const int W, const int
 /* R rows of cols outputs. Where there are enough, the last block begins earlier instead of being partly empty. */
 typedef void NAME(corr_fn)(const T *x, ptrdiff_t xs, const fc_taps *taps, T *out, ptrdiff_t os, ptrdiff_t cols);
 
-#define FC_SWEEP(M, W, R, name, vectors, whole, dense)                                                                   \
-    static void NAME(corr_##name##_##R##_##M)(const T *x, ptrdiff_t xs, const fc_taps *taps, T *out, ptrdiff_t os,       \
-                                              ptrdiff_t cols)                                                            \
-    {                                                                                                                    \
-        const ptrdiff_t width = (vectors) * VLEN, step = !(dense) && taps->apart ? taps->apart : VLEN;                   \
-        VT kept[FC_KEPT];                                                                                                \
-        EACH(t, FC_KEPT)                                                                                                 \
-            if (t < M * W) {                                                                                             \
-                kept[t] = vsplat(((const T *)taps->k)[t]);                                                               \
-                vpin(kept[t]);                                                                                           \
-            }                                                                                                            \
-        for (ptrdiff_t j = 0; j < cols; j += width) {                                                                    \
-            if (cols - j < width && cols >= width)                                                                       \
-                j = cols - width;                                                                                        \
-            NAME(corr_block)(R, M, W, vectors, whole, dense, x + j, xs, taps, kept, step, out + j, os,                   \
-                             vlanes(cols - j - width + VLEN));                                                           \
-        }                                                                                                                \
+#define FC_SWEEP(M, W, R, name, vectors, whole, dense)                                                             \
+    static void NAME(corr_##name##_##R##_##M)(const T *x, ptrdiff_t xs, const fc_taps *taps, T *out, ptrdiff_t os, \
+                                              ptrdiff_t cols)                                                      \
+    {                                                                                                              \
+        const ptrdiff_t width = (vectors) * VLEN, step = !(dense) && taps->apart ? taps->apart : VLEN;             \
+        VT kept[FC_KEPT];                                                                                          \
+        EACH(t, FC_KEPT)                                                                                           \
+            if (t < M * W) {                                                                                       \
+                kept[t] = vsplat(((const T *)taps->k)[t]);                                                         \
+                vpin(kept[t]);                                                                                     \
+            }                                                                                                      \
+        for (ptrdiff_t j = 0; j < cols; j += width) {                                                              \
+            if (cols - j < width && cols >= width)                                                                 \
+                j = cols - width;                                                                                  \
+            NAME(corr_block)(R, M, W, vectors, whole, dense, x + j, xs, taps, kept, step, out + j, os,             \
+                             vlanes(cols - j - width + VLEN));                                                     \
+        }                                                                                                          \
     }
 #define FC_ANY(M, R) FC_SWEEP(M, 0, R, wide, FC_WIDE(R), FC_WHOLE, 0) FC_SWEEP(M, 0, R, single, 1, 0, 0)
 #if FC_HAS & FC_MASK_REGISTERS /* some lanes cost no more than all */
@@ -343,7 +343,7 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
             ? (ptrdiff_t)(-(uintptr_t)out % FC_VECTOR_BYTES / sizeof(T))
             : 0;
     NAME(corr_fn) *small = NULL;
-#define FC_IF_SMALL(M, W, R)                                       \
+#define FC_IF_SMALL(M, W, R)                        \
     if (taps->h == M && columns == W && dense == W) \
         small = NAME(corr_small##W##_##R##_##M);
     FC_SMALLS(FC_IF_SMALL)
