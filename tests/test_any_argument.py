@@ -265,8 +265,17 @@ PLACES = [
 ]
 
 
+@pytest.fixture
+def settings():
+    """What calls change for all that follow is as it was."""
+    threads, limit = fastconv.get_num_threads(), fastconv.cache_info().max_nbytes
+    yield
+    fastconv.set_num_threads(threads)
+    fastconv.set_cache_limit(limit)
+
+
 @pytest.mark.parametrize(("name", "place"), PLACES)
-def test_any_value(name, place):
+def test_any_value(settings, name, place):
     function, good = CALLS[name]
     module = name.partition(".")[0]
     values = public_calls.MORE_VALUES if name in public_calls.CALLS else public_calls.VALUES
