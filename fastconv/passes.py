@@ -354,9 +354,8 @@ def slid(
             return Answer(out, _core.FilterPlan("chain", [plan], out.dtype, out))
     else:
         sums = _slid_otherwise(x, w, sums, leads, boundary, fill, exact, part)
-        if (
-            not (exact or (np.isfinite(fill) and is_finite(x))) and (w == 0).any()
-        ):  # other methods multiply by zeros, too
+        has_zeros = not exact and bool((w == 0).any())  # other methods multiply by them, too
+        if has_zeros and not (np.isfinite(fill) and is_finite(x)):
             ordered = _slid_otherwise(x, w, np.empty_like(sums), leads, boundary, fill, True, part)
             np.copyto(sums, ordered, where=~np.isfinite(sums))
     if mirrored:

@@ -93,7 +93,7 @@ FC_INLINE void NAME(passes_block)(const int terms, const int M, const T *x, ptrd
         EACH(t, terms) {                                                                                                 \
             VT first[FC_TALL][NAME(CORR_MOST)];                                                                          \
             const fc_taps down = {.h = M, .k = (const T *)g->down + t * (M)};                                            \
-            NAME(corr_sums)(R, M, 0, 1, 1, 1, 1, x, xs, &down, NULL, VLEN, vlanes(VLEN), first, NULL, 0);                            \
+            NAME(corr_sums)(R, M, 0, 1, 1, 1, 1, x, xs, &down, NULL, VLEN, vlanes(VLEN), first, NULL, 0);                \
             EACH(r, R)                                                                                                   \
                 kept[t][r] = first[r][0];                                                                                \
         }                                                                                                                \
