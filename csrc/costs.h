@@ -42,7 +42,8 @@ enum { FFT_LONG = 256 };                 /* columns, from which on they do not *
 static const double FFT_L2_NS[3] = {2, 4, 8}; /* ns: beyond so many bytes of blocks, spectrum and twist: */
 static const double FFT_L2_BYTES[3] = {1 << 19, 1 << 20, 1 << 22};
 enum { FFT_CALL_NS = 20 };               /* ns: a tile */
-static const double FFT_MEMORY_FROM = 1 << 23, FFT_MEMORY_US = 8e-5; /* bytes of x and y from which on they come from memory; us a byte */
+/* us: a byte of a tile's points, beyond so many bytes of x and y: these come from L3, or from memory (Intel Xeon) */
+static const double FFT_FAR_US[2] = {8e-5, 2.6e-4}, FFT_FAR_BYTES[2] = {1 << 23, 1 << 25};
 
 /* ---- folded tiles (fft_sizes.c): Zen 4. How many times as long as such a tile one takes; us: a row that is gathered */
 static const double FOLDED_TIMES = 1.8, FOLDED_ROW_US = 0.04;

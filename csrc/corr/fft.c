@@ -46,77 +46,8 @@ struct fc_fft {
 
 /* ---- plan -------------------------------------------------------------------------------------- */
 
-static void fft_put(char *p, size_t size, ptrdiff_t i, double value)
-{
-    if (size == sizeof(float))
-        ((float *)p)[i] = (float)value;
-    else
-        ((double *)p)[i] = value;
-}
-
 /* Pass i has 2 (m - m / radix) of them, and these add up. */
 static ptrdiff_t fft_count_factors(const fc_fft_axis *a) { return a->radix[0] == 1 ? 0 : 2 * (a->n - 1); }
-
-static void fft_fill_factors(fc_fft_axis *a, const fc_fft_axis *other, char *to, size_t size)
-{
-    ptrdiff_t count = 0, m = a->n;
-    if (other && other->n == m && other->radix[0] == a->radix[0]) { /* the same: often so, and half the time */
-        *a = *other;
-        return;
-    }
-    for (int i = 0; i < a->passes; m /= a->radix[i++]) {
-        a->factor[i] = count;
-        for (ptrdiff_t j = 0; j < m / a->radix[i]; j++)
-            for (ptrdiff_t p = 1; p < a->radix[i]; p++, count += 2) {
-                fc_wide re, im;
-                fc_root_of_one(p * j, m, &re, &im);
-                fft_put(to, size, count, re.head + re.tail);
-                fft_put(to, size, count + 1, im.head + im.tail);
-            }
-    }
-    a->factors = to;
-}
-
-/* The frequency that fft leaves at place p */
-static ptrdiff_t fft_frequency(const fc_fft_axis *a, ptrdiff_t p)
-{
-    ptrdiff_t f = 0, weight = 1, m = a->n;
-    for (int i = 0; i < a->passes; i++) {
-        m /= a->radix[i];
-        f += p / m * weight;
-        weight *= a->radix[i];
-        p %= m;
-    }
-    return f;
-}
-
-/* a b + sign c d */
-static double fft_sum(fc_wide a, fc_wide b, double sign, fc_wide c, fc_wide d)
-{
-    double small = a.head * b.tail + a.tail * b.head + sign * (c.head * d.tail + c.tail * d.head);
-    return (a.head * b.head + sign * (c.head * d.head)) + small;
-}
-
-/* exp(-2 pi i f c / n) as a product of two roots, exponents high * C + low: a series for each would take longer than
- * many a transform. Of wide roots the product is as good as the series. roots: scratch, 2 * (R + C). */
-static void fft_fill_twist(fc_fft *plan, fc_wide *roots)
-{
-    ptrdiff_t R = plan->axis[1].n, C = plan->axis[2].n, n = R * C, lanes = plan->lanes;
-    for (ptrdiff_t i = 0; i < R; i++)
-        fc_root_of_one(i * C, n, &roots[2 * i], &roots[2 * i + 1]);
-    fc_wide *low_roots = roots + 2 * R;
-    for (ptrdiff_t i = 0; i < C; i++)
-        fc_root_of_one(i, n, &low_roots[2 * i], &low_roots[2 * i + 1]);
-    for (ptrdiff_t r = 0; r < R; r++) {
-        ptrdiff_t f = fft_frequency(&plan->axis[1], r), row = (r / lanes * C + r % lanes) * lanes * 2;
-        for (ptrdiff_t c = 0; c < C; c++) {
-            const fc_wide *high = roots + 2 * (f * c / C), *low = low_roots + 2 * (f * c % C);
-            ptrdiff_t at = row + c / lanes * lanes * lanes * 2 + c % lanes;
-            fft_put(plan->twist, plan->size, at, fft_sum(high[0], low[0], -1, high[1], low[1]));
-            fft_put(plan->twist, plan->size, at + lanes, fft_sum(high[0], low[1], 1, high[1], low[0]));
-        }
-    }
-}
 
 static int fft_set_axes(fc_fft *plan, const ptrdiff_t n[3], const ptrdiff_t k[3])
 {
@@ -187,15 +118,11 @@ static fc_fft *fft_new(const fc_kernels *fc, int type, const ptrdiff_t n[3], con
     fc_fft *plan = fft_lay_plan(&head, &room, factors);
     *plan = head;
     for (int i = 0; i < 3; i++)
-        fft_fill_factors(&plan->axis[i], i > 0 ? &plan->axis[i - 1] : NULL, factors[i], plan->size);
+        fc_fft_fill_factors(&plan->axis[i], i > 0 ? &plan->axis[i - 1] : NULL, factors[i], plan->size);
     if (plan->flat)
-        fft_fill_twist(plan, (fc_wide *)(void *)(scratch + bytes));
-    for (ptrdiff_t row = 0; plan->folded && row < R; row++) {
-        fc_wide re, im;
-        fc_root_of_one(row, 4 * R, &re, &im);
-        fft_put((char *)plan->axis[1].turn, plan->size, 2 * row, re.head + re.tail);
-        fft_put((char *)plan->axis[1].turn, plan->size, 2 * row + 1, -(im.head + im.tail));
-    }
+        fc_fft_fill_twist(&plan->axis[1], C, plan->lanes, plan->twist, plan->size, (fc_wide *)(void *)(scratch + bytes));
+    if (plan->folded)
+        fc_fft_fill_turn(R, (char *)plan->axis[1].turn, plan->size);
     if (taps)
         fc_fft_learn(plan, scratch, taps);
     fc_close(&room);
@@ -278,16 +205,30 @@ static void fft_column(const fc_fft *plan, char *z, ptrdiff_t b, const fc_fft_ti
                 transform(R, z + d * plan->plane * bytes, vector, NULL);
 }
 
-/* Step 2 for every block of rows */
-static void fft_along_rows(const fc_fft *plan, char *z, char *spectrum, char *strip, double learn)
+/* Asks for the rows that step 3 writes from row r of plane d on: they lie pages apart, where hardware does not */
+__attribute__((always_inline)) static inline void fft_fetch(const fc_fft *plan, const fc_fft_tile *to,
+                                                            const ptrdiff_t stride[2], ptrdiff_t d, ptrdiff_t r)
+{
+    const ptrdiff_t size = (ptrdiff_t)plan->size, end = d < to->out[0] ? min(r + plan->lanes, to->out[1]) : 0;
+    for (; r < end; r++)
+        for (ptrdiff_t byte = 0; byte < to->out[2] * size; byte += 64)
+            __builtin_prefetch((const char *)to->y + (d * stride[0] + r * stride[1]) * size + byte, 0, 2);
+}
+
+/* Step 2 for every block of rows; to: where step 3 writes, or NULL */
+static void fft_along_rows(const fc_fft *plan, char *z, char *spectrum, char *strip, double learn, const fc_fft_tile *to,
+                           const ptrdiff_t y_stride[2])
 {
     ptrdiff_t D = plan->axis[0].n, R = plan->axis[1].n, C = plan->axis[2].n, vector = 2 * plan->lanes;
     size_t bytes = (size_t)vector * plan->size, block = (size_t)C * bytes;
     const char *twist = plan->twist;
     for (ptrdiff_t d = 0; d < D; d++)
-        for (ptrdiff_t r = 0; r < R; r += plan->lanes, spectrum += block, twist += twist ? block : 0)
+        for (ptrdiff_t r = 0; r < R; r += plan->lanes, spectrum += block, twist += twist ? block : 0) {
+            for (int i = 0; to && !plan->flat && i < 2; i++)
+                fft_fetch(plan, &to[i], y_stride, d, r);
             plan->op->fftmul(&plan->axis[2], z + (size_t)(d * plan->plane + r) * bytes, plan->column * vector, spectrum, twist,
                              strip, learn);
+        }
 }
 
 static void fft_columns(const fc_fft *plan, char *z, const fc_fft_tile tile[2], const ptrdiff_t stride[2], int back)
@@ -309,7 +250,7 @@ static void fft_run(const fc_fft *plan, char *spectrum, void *scratch, const fc_
     char *z, *strip;
     fft_lay_scratch(plan, &r, &z, &strip);
     fft_columns(plan, z, tile, x_stride, 0);
-    fft_along_rows(plan, z, spectrum, strip, learn);
+    fft_along_rows(plan, z, spectrum, strip, learn, to, y_stride);
     if (learn == 0)
         fft_columns(plan, z, to, y_stride, 1);
     fc_close(&r);

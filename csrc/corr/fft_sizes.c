@@ -94,8 +94,11 @@ double fc_fft_size(int type, const ptrdiff_t k[3], const ptrdiff_t out[3], int i
 {
     double outputs = (double)out[0] * (double)out[1] * (double)out[2], least = 1e300;
     double size = type == FC_F32 ? 4 : 8;
-    /* x and y that come from memory: us a point, for two tiles; rows of adjacent elements are no slower for it */
-    double memory = (k[0] > 1 || k[1] > 1) && outputs * 2 * size > FFT_MEMORY_FROM ? FFT_MEMORY_US * size : 0;
+    /* x and y that lie far away: us a point, for two tiles; rows of adjacent elements are no slower for it */
+    double far = 0;
+    for (int i = 0; i < 2 && (k[0] > 1 || k[1] > 1); i++)
+        if (outputs * 2 * size > FFT_FAR_BYTES[i])
+            far = FFT_FAR_US[i] * size;
     ptrdiff_t m[3] = {0, 0, 0};
     n[0] = n[1] = n[2] = 0;
     while ((m[0] = fft_next_candidate(0, k, out, m[0])) != 0)
@@ -111,7 +114,7 @@ double fc_fft_size(int type, const ptrdiff_t k[3], const ptrdiff_t out[3], int i
                 if (!in_rows)
                     calls = __builtin_ceil(calls / 2);
                 us = (calls + plan) * fft_tile_us(type, m, k);
-                us += calls * memory * (double)m[0] * (double)m[1] * (double)m[2];
+                us += calls * far * (double)m[0] * (double)m[1] * (double)m[2];
                 if (us < least) {
                     least = us;
                     n[0] = m[0], n[1] = m[1], n[2] = m[2];
