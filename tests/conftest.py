@@ -7,6 +7,7 @@ Without the extension the fixtures that need it raise: the tests of compiled cod
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import itertools
 import os
@@ -32,13 +33,15 @@ if not any((CHECKOUT / "fastconv" / f"_core{suffix}").exists() for suffix in EXT
 
 import fastconv  # noqa: E402
 
+gc.disable()  # until all tests are collected, which are garbage to nobody: a third of the time that it takes
+
 # A run in the background ignores what a terminal sends. The programs that tests interrupt would ignore it, too.
 for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
     number = getattr(signal, name, signal.SIGINT)  # Windows has no SIGHUP
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, handler)
 
-settings.register_profile("local", deadline=None, max_examples=60)
+settings.register_profile("local", deadline=None, max_examples=40)
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
 settings.load_profile("ci" if "CI" in os.environ else "local")
 
@@ -92,6 +95,11 @@ def pytest_collection_modifyitems(items):
         for case in set(cases) - quick:
             case.add_marker("deep")
     items.sort(key=lambda item: item.path.stem not in LONG)
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -28,6 +28,15 @@ LAYERS = [
         ),
     ),
     *faults(
+        "csrc/layers/products.c",
+        (
+            "bands look at clamped sums",
+            "!d.apart && d.bands == 1 && /* which look at sums */",
+            "!d.apart && /* which look at sums */",
+            "nn",
+        ),
+    ),
+    *faults(
         "csrc/layers/bands.c",
         (
             "a band begins at the first tap",

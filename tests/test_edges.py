@@ -12,6 +12,7 @@ import pytest
 from cases import integers
 from conftest import SEED
 
+import fastconv
 from fastconv import nn, reference
 
 # (x, w, how) of layers; their gradients are computed, too, and transposed layers
@@ -266,7 +267,9 @@ def test_values(isa, name, dtype):
 
         for threads in (1, 3):
             agrees(getattr(nn, of)(*arguments, **options, threads=threads), threads)
-        for laid in (np.asfortranarray, misaligned, channels_last, turned):
+        layouts = np.asfortranarray, misaligned, channels_last, turned
+        some = min(len(fastconv.isas()), 2)  # on each set half of them: what arranges elements knows of no set
+        for laid in layouts[fastconv.isas().index(isa) % some :: some]:
             same = [laid(a) if isinstance(a, np.ndarray) else a for a in arguments]
             agrees(getattr(nn, of)(*same, **options), laid.__name__)
 

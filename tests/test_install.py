@@ -55,6 +55,7 @@ def test_an_extension_that_cannot_be_loaded_says_why(unbuilt, tmp_path):
     assert "_core.abi3.so: file too short" in done.stderr and "has none" not in done.stderr
 
 
+@pytest.mark.deep
 def test_the_tests_of_a_checkout_that_is_not_built_take_the_installed_package(unbuilt, tmp_path):
     (tmp_path / "tests" / "test_it.py").write_text(
         "import subprocess, sys, fastconv\n"

@@ -469,9 +469,9 @@ def header(shape, dtype="<f4"):
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        (dict(more=header((2**30,), "|i1") + bytes(2**28)), "compressed"),
-        (dict(weight=header((2**26,)) + bytes(2**28)), "compressed"),
-        (dict(options=header((), "<U67108864") + bytes(2**28)), "compressed"),
+        (dict(more=header((2**28,), "|i1") + bytes(2**26)), "compressed"),
+        (dict(weight=header((2**24,)) + bytes(2**26)), "compressed"),
+        (dict(options=header((), "<U16777216") + bytes(2**26)), "compressed"),
     ],
     ids=["a member that is not a layer's", "weight", "options"],
 )

@@ -203,6 +203,17 @@ def test_zeros_times_what_is_not_finite(isa, rng, odd):
         np.testing.assert_array_equal(nn.conv2d(x, w, **how), reference.conv2d(x, w, **how))
 
 
+@pytest.mark.parametrize("odd", [np.inf, -np.inf])
+def test_zeros_times_what_is_not_finite_beside_what_is_added(isa, rng, odd):
+    """A sum that is clamped no longer tells that a weight is infinite: it is looked at before that."""
+    x, add = np.ones((2, 9, 7, 8), np.float32), integers(rng, (2, 16, 7, 8), "float32")
+    w = integers(rng, (16, 9, 3, 1), "float32")
+    w[3, 2, 0] = w[12, 8, 2] = odd
+    with np.errstate(invalid="ignore"):
+        sums = np.clip(reference.conv2d(x, w, padding=(1, 0)) + add, 0, 6)
+        np.testing.assert_array_equal(nn.conv2d(x, w, None, 1, (1, 0), add=add, activation="relu6"), sums)
+
+
 @floats
 def test_planes_that_are_read_where_they_lie(isa, rng, dtype):
     """Rows have the bits of those that are turned; a weight that is not finite meets the zeros around them."""

@@ -35,7 +35,7 @@ def call(families: Sequence[str], seconds: float) -> None:
 
 @pytest.mark.parametrize("families", [fuzz.FAMILIES[::2], fuzz.FAMILIES[1::2]], ids=", ".join)
 def test_a_few_calls(families):
-    call(families, 0.5)
+    call(families, 0.25)
 
 
 @pytest.mark.deep

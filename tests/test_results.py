@@ -130,7 +130,7 @@ def test_threads_share_what_is_kept():
     def work(seed):
         rng = np.random.default_rng(seed)
         held = []
-        for _ in range(8):
+        for _ in range(5):
             n = int(rng.integers(2900, 3100))
             y = result(n, 2900)
             y += np.float32(seed)

@@ -112,9 +112,10 @@ def test_no_program(run, programs, tmp_path, form):
     assert ended.stderr.startswith(f"fastconv: error: cannot run {form[-1]}: ") and ended.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("form", [["program.py"], ["-m", "program"]])
-@pytest.mark.parametrize(("code", "error"), [("import no_such_module", "ModuleNotFoundError"), ("def", "SyntaxError")])
-def test_errors_of_programs_are_theirs(run, tmp_path, form, code, error):
+@pytest.mark.parametrize("form", [["program.py"], *only_deep(["-m", "program"])])
+@pytest.mark.parametrize("error", ["SyntaxError", *only_deep("ModuleNotFoundError")])
+def test_errors_of_programs_are_theirs(run, tmp_path, form, error):
+    code = {"SyntaxError": "def", "ModuleNotFoundError": "import no_such_module"}[error]
     (tmp_path / "program.py").write_text(code)
     ended = run(form, True)
     assert ended.returncode == 1 and error in ended.stderr and "fastconv: error" not in ended.stderr
@@ -143,6 +144,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.deep
 def test_workers_are_patched(run, tmp_path):
     (tmp_path / "program.py").write_text(
         "import multiprocessing, scipy.signal\n"
