@@ -268,12 +268,9 @@ enum {
     POOL_NARROW = 16,            /* outputs of a row of uneven windows, whose gradients are summed one by one */
 };
 
-/* ---- memory kept for the next call (alloc.c): CPU unknown. Blocks, and bytes of one, at most */
-enum { KEPT_BLOCKS = 4, KEPT_BYTES = 16 << 20 };
-
-/* ---- memory of results (results.c): Intel Xeon with AMX. Bytes of one that begins at a line, at least, and of one whose memory is
- * kept (glibc keeps what is smaller, and gives back what is larger than 32 MB); and at most */
-enum { KEPT_RESULT_LEAST = 1 << 16, KEPT_RESULT_FROM = 24 << 20, KEPT_RESULT_BYTES = 64 << 20 };
+/* ---- memory kept for the next call (kept.c): Intel Xeon with AMX. Blocks, and bytes of all of them, at most; bytes of a result that
+ * may be kept, and begins at a line, at least */
+enum { KEPT_BLOCKS = 4, KEPT_SCRATCH = 32 << 20, KEPT_RESULTS = 64 << 20, KEPT_RESULT_LEAST = 1 << 16 };
 /* Bytes from which on memory begins at a huge page, and is asked to be in such */
 enum { KEPT_HUGE = 2 << 20 };
 

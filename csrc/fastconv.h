@@ -332,15 +332,15 @@ FC_API int fc_gave_up(void);  /* by who called: whether a call of this thread wa
 FC_API void *fc_alloc(size_t count, size_t size);
 FC_API void fc_free(void *p);
 FC_API void fc_alloc_fail_after(long allocations); /* for tests; negative: never */
-/* The same, for scratch that may be kept for the next call, up to a few MB for each of a few calls at a time */
+FC_API int fc_alloc_may_fail(void);                /* whether it is set */
+
+/* kept.c: the same, for scratch and results that may be kept for the next call; fc_forget_kept frees what is */
 FC_API void *fc_borrow(size_t bytes);
 FC_API void fc_return(void *p);
-
-/* results.c: the same for results, some of which are kept when they are no longer needed; fc_results_forget frees those */
 FC_API void *fc_result_alloc(size_t bytes);
 FC_API void *fc_result_realloc(void *p, size_t bytes);
 FC_API void fc_result_free(void *p); /* or NULL */
-FC_API void fc_results_forget(void);
+FC_API void fc_forget_kept(void);
 
 /* For tests and tuning: other values of FC_BAND_ROWS, FC_THREADS_FROM_US and FC_STREAM_FROM (costs.h) */
 FC_API void fc_tune(ptrdiff_t band_rows, double threads_from_us, double stream_from);

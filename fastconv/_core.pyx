@@ -99,7 +99,7 @@ cdef extern from "fastconv.h" nogil:
     void *fc_result_alloc(size_t bytes)
     void *fc_result_realloc(void *p, size_t bytes)
     void fc_result_free(void *p)
-    void fc_results_forget()
+    void fc_forget_kept()
     enum: KEPT_RESULT_LEAST
     void fc_tune(ptrdiff_t band_rows, double threads_from_us, double stream_from)
     double fc_stream_from(const char *size_file)

@@ -208,4 +208,4 @@ def forget_plans():
     fc_hold()
     hits = misses = 0
     fc_let_go()
-    fc_results_forget()
+    fc_forget_kept()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Arrays for results: where they are large, NumPy takes their memory from `csrc/common/results.c` and gives it back there."""
+"""Arrays for results: where they are large, NumPy takes their memory from `csrc/common/kept.c` and gives it back there."""
 from cpython.pycapsule cimport PyCapsule_New
 from libc.string cimport memset, strcpy
 

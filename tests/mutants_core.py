@@ -89,16 +89,21 @@ MEMORY = [
         "csrc/common/alloc.c",
         ("blocks end too soon", "(bytes + LINE) / LINE * LINE", "bytes / LINE * LINE", "c"),
         (
-            "a kept block is too small",
-            ">= bytes)\n            return p + LINE;",
-            ">= bytes / 4)\n            return p + LINE;",
-            "c nn",
-        ),
-        (
             "sizes of blocks wrap",
             "__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX - LINE",
             "(bytes = count * size, 0)",
             "c sizes",
+        ),
+    ),
+    *faults(
+        "csrc/common/kept.c",
+        ("sizes of kept blocks are not looked at", "size >= bytes && size <= most ?", "1 ?", "results"),
+        ("what is kept has no bound", "atomic_load(&s->all) > s->most; other++", "0; other++", "results"),
+        (
+            "blocks that give way are lost",
+            "fc_free(shelf_exchange(s, i, block));",
+            "shelf_exchange(s, i, block);",
+            "results",
         ),
     ),
     *faults(

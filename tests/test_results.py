@@ -13,6 +13,16 @@ import fastconv
 
 _core = pytest.importorskip("fastconv._core")
 TAPS = np.ones((3, 3), np.float32)
+RESIDENT = """
+import os
+import numpy as np
+import fastconv
+
+def resident():
+    with open("/proc/self/statm") as f:
+        return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+"""
 
 
 def result(rows=2900, cols=2900, threads=1):
@@ -65,15 +75,9 @@ def test_memory_may_be_a_little_more_than_is_needed():
 
 
 def test_clear_cache_frees_what_is_kept(python):
-    code = """
-import os
-import numpy as np
-import fastconv
-
-def resident():
-    with open("/proc/self/statm") as f:
-        return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
+    code = (
+        RESIDENT
+        + """
 x, k = np.ones((3500, 3502), np.float32), np.ones((3, 3), np.float32)
 for _ in range(3):
     y = fastconv.corr2d(x, k)
@@ -82,19 +86,53 @@ kept = resident()
 fastconv.clear_cache()
 print(kept - resident() > 40 << 20)
 """
+    )
     if not hasattr(__import__("os"), "sysconf"):
         pytest.skip("no pages here")
     assert python(code).stdout == "True\n"
 
 
-def test_the_last_one_is_kept():
-    a, b = result(), result()
-    place = address(b)
-    del a
-    del b
-    c, d = result(), result()
-    assert address(c) == place
-    assert (c == 9).all() and (d == 9).all()
+def test_results_of_several_sizes_are_kept():
+    sizes = (300, 900, 2000)
+    places = []
+    for n in sizes:
+        y = result(n, n)
+        places.append(address(y))
+        del y
+    assert [address(result(n, n)) for n in sizes] == places
+
+
+def test_small_results_do_not_take_the_memory_of_large_ones():
+    y = result()
+    place = address(y)
+    del y
+    small = [result(200, 200) for _ in range(9)]
+    assert (small[0] == 9).all()
+    assert address(result()) == place
+
+
+@pytest.mark.parametrize("rows", ["range(2200, 2400, 20)", "range(500, 540)"])
+def test_what_is_kept_is_bounded(python, rows):
+    """64 MB at most, or four results: those of 17 MB and more; those of 4 MB."""
+    code = (
+        f"{RESIDENT}\nROWS = {rows}\n"
+        + """
+k = np.ones((3, 3), np.float32)
+x = [np.ones((n + 2, 2050), np.float32) for n in ROWS]
+for a in x:
+    fastconv.corr2d(a, k)
+y = [fastconv.corr2d(a, k) for a in x]
+fastconv.clear_cache()
+before = resident()
+y.clear()
+kept = resident()
+fastconv.clear_cache()
+print(0 < kept - resident() < 68 << 20, before - kept > 100 << 20)
+"""
+    )
+    if not hasattr(__import__("os"), "sysconf"):
+        pytest.skip("no pages here")
+    assert python(code).stdout == "True True\n"
 
 
 def test_arrays_are_numpys_own():

@@ -16,13 +16,14 @@
 static atomic_long allocations_left = -1; /* negative: no limit */
 
 void fc_alloc_fail_after(long allocations) { atomic_store(&allocations_left, allocations); }
+int fc_alloc_may_fail(void) { return atomic_load(&allocations_left) >= 0; }
 
 void *fc_alloc(size_t count, size_t size)
 {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX - LINE)
         return NULL;
-    if (atomic_load(&allocations_left) >= 0 && atomic_fetch_sub(&allocations_left, 1) <= 0) {
+    if (fc_alloc_may_fail() && atomic_fetch_sub(&allocations_left, 1) <= 0) {
         atomic_store(&allocations_left, 0);
         return NULL;
     }
@@ -31,38 +32,6 @@ void *fc_alloc(size_t count, size_t size)
 }
 
 void fc_free(void *p) { fc_aligned_free(p); }
-
-/* ---- kept for the next call ------------------------------------------------------------------- */
-
-static _Atomic(char *) kept[KEPT_BLOCKS]; /* each begins with its size in bytes, which is LINE bytes */
-
-void *fc_borrow(size_t bytes)
-{
-    if (bytes > SIZE_MAX - LINE)
-        return NULL;
-    for (int i = 0; i < KEPT_BLOCKS && atomic_load(&allocations_left) < 0; i++) {
-        char *p = atomic_load(&kept[i]) ? atomic_exchange(&kept[i], NULL) : NULL;
-        if (p && *(size_t *)(void *)p >= bytes)
-            return p + LINE;
-        fc_free(p); /* a larger one takes its place */
-    }
-    char *p = fc_alloc(bytes + LINE, 1);
-    if (!p)
-        return NULL;
-    *(size_t *)(void *)p = bytes;
-    return p + LINE;
-}
-
-void fc_return(void *borrowed)
-{
-    char *p = (char *)borrowed - LINE;
-    for (int i = 0; i < KEPT_BLOCKS && *(size_t *)(void *)p <= KEPT_BYTES; i++) {
-        char *none = NULL;
-        if (atomic_compare_exchange_strong(&kept[i], &none, p))
-            return;
-    }
-    fc_free(p);
-}
 
 /* ---- canaries ---------------------------------------------------------------------------------- */
 
