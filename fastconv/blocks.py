@@ -7,6 +7,7 @@ some of its outputs need, and those outputs from these elements.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import itertools
 import math
@@ -38,8 +39,11 @@ class Work(NamedTuple):
     weight: np.dtype[Any] | None  # of a second result, if there is one
     mask: Any  # an array that x comes with, or None
     multiples: tuple[int, ...]  # a part of x that begins at one of them, along each axis, is enough
-    # (x, mask, begin, window): the outputs in the window, from a part of x that begins at those elements
+    # (x, mask, begin, window, out): the outputs in the window, from a part of x that begins at those elements; in out,
+    # if that is an array
     compute: Any
+    dropped: int | None = None  # an axis of the result, of one element, that the user's has not
+    spills: bool = False  # where a part has as many outputs as elements, all are made as fast as those in the window
 
 
 class Slid(NamedTuple):
@@ -52,7 +56,7 @@ class Slid(NamedTuple):
     method: Any
     what: str
 
-    def __call__(self, x: NDArray[Any], mask: Any, begin: Sequence[int], window: Window) -> Any:
+    def __call__(self, x: NDArray[Any], mask: Any, begin: Sequence[int], window: Window, out: Any = None) -> Any:
         rank, c = self.c.rank, self.c
         order = [*(i for i in range(x.ndim) if i not in c.moved), *c.moved] if c.moved else [*range(x.ndim)]
         cut = [a.part(*w).cut(low, low + n) for a, w, low, n in zip(self.axes, window, begin, x.shape, strict=True)]
@@ -65,6 +69,8 @@ class Slid(NamedTuple):
             k = k[tuple(slice(*window[i]) for i in order[:-rank])]
         axes = tuple(cut[i] for i in order[-rank:])
         shape = (*(x.shape[:-rank]), *(a.out for a in axes))
+        if out is not None:
+            c = c._replace(out=out.transpose(order), asked_out=out)
         return run(c._replace(x=x, k=k, axes=axes, shape=shape, mask=mask), self.method, None, self.what)
 
 
@@ -111,17 +117,30 @@ class Filtered(NamedTuple):
     shape: tuple[int, ...]
     multiples: tuple[int, ...]  # that parts begin at, along each axis
 
-    def __call__(self, x: NDArray[Any], mask: Any, begin: Sequence[int], window: Window) -> Any:
+    def __call__(self, x: NDArray[Any], mask: Any, begin: Sequence[int], window: Window, out: Any = None) -> Any:
         skips = [-low % n for low, n in zip(begin, self.multiples, strict=True)]
         x = x[tuple(slice(skip, None) for skip in skips)]
         begin = [low + skip for low, skip in zip(begin, skips, strict=True)]
+        is_all = list(window) == [(low, low + n) for low, n in zip(begin, x.shape, strict=True)]
+        more = {"output": out} if out is not None and is_all else {}
         answer = within.set(list(zip(begin, self.shape, strict=True)))
         try:
-            made = unplanned(self.filter)(input=x, **self.asked)
+            made = unplanned(self.filter)(input=x, **self.asked | more)
         finally:
             within.reset(answer)
         made = made.result if type(made) is Answer else made
-        return made[tuple(slice(first - low, end - low) for low, (first, end) in zip(begin, window, strict=True))]
+        if made is out:
+            return out
+        made = made[tuple(slice(first - low, end - low) for low, (first, end) in zip(begin, window, strict=True))]
+        return placed_in(out, made)
+
+
+def placed_in(out: Any, made: NDArray[Any]) -> NDArray[Any]:
+    """What was made, in out if that is an array."""
+    if out is None:
+        return made
+    out[...] = made
+    return out  # type: ignore[no-any-return]
 
 
 def unplanned(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -155,7 +174,7 @@ def _filtered(function: Callable[..., Any]) -> Callable[[dict[str, Any]], Work]:
             axes.append(Axis(n, before + behind + 1, n, before, 1, 1, boundaries[0], 0, n))
             multiples.append(math.lcm(*(p.taps for some in along for p in some if p.weights is None)))
         compute = Filtered(function, asked, x.shape, tuple(multiples))
-        return Work(x.shape, tuple(axes), made.dtype, None, None, tuple(multiples), compute)
+        return Work(x.shape, tuple(axes), made.dtype, None, None, tuple(multiples), compute, spills=True)
 
     return work
 
@@ -187,13 +206,30 @@ def asked_of(function: Callable[..., Any], x: Any, args: Sequence[Any], kwargs: 
     return bound.arguments
 
 
+def is_known(function: Callable[..., Any]) -> bool:
+    """Whether its results are computed part by part."""
+    return _table_of(function) is not None
+
+
+def _table_of(function: Callable[..., Any]) -> dict[str, Callable[[dict[str, Any]], Work]] | None:
+    name = name_of(function)
+    if name in WORK:
+        return WORK
+    more: Any = importlib.import_module("fastconv.partly").WORK  # which brings layers
+    return more if name in more else None
+
+
 def work_of(function: Callable[..., Any], asked: dict[str, Any]) -> Work:
     """What a call of a public function comes to."""
-    return WORK[name_of(function)](asked)
+    table = _table_of(function)
+    assert table is not None
+    return table[name_of(function)](asked)
 
 
 def outputs_of(axis: Axis, chunks: Sequence[int]) -> list[tuple[int, int]]:
     """Which outputs each chunk of x has: those whose windows have their middle in it."""
+    if len(chunks) == 1:
+        return [(0, axis.out)]
     whole = axis.whole_axis()
     fewest = (whole.out - 1) * whole.stride + 1
     fewer = whole.n - min(max(whole.n, fewest), max(whole.out * whole.stride, fewest))  # than there are elements

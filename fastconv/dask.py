@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """fastconv on dask arrays: lazy, chunk by chunk, with the bits of the call in memory whatever the chunks are.
 
-The functions are fastconv's own, which come here when they are given a dask array: correlations, and the linear filters
-of `ndimage`. Others take a dask array as an array, which they load.
+The functions are fastconv's own, which come here when they are given a dask array: correlations, `gradient`, the linear
+filters of `ndimage`, `signal` where the second array is the smaller one, `feature.match_template`, and the layers
+`nn.conv1d`, `conv2d` and `conv3d`. All others refuse a dask array, and say so: none loads it.
 
-Bits are those of the call in memory but where that transforms (`explain` says so): transforms are of tiles, which are
-not those of the whole. Such results are within the bound of the method. A task has one thread; ``threads=`` asks for
-more.
+Bits are those of the call in memory, but for what depends on the whole: transforms (`explain` says where) are of tiles,
+scores are made about the means of tiles, and layers choose their way by the sizes of planes. There, results are within
+the bound of the method; ``method="direct"`` keeps the bits of correlations, and chunks of whole images those of layers.
+A task has one thread; ``threads=`` asks for more.
+
+A task reads its chunk where it lies, and copies of strips of the chunks around, so that memory is that of the chunks
+that wait for their neighbours: two and a result, where they are bands of rows.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
+import inspect
+import itertools
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -20,52 +27,97 @@ from typing import Any
 
 try:
     import dask.array as da
+    from dask.base import tokenize
+    from dask.highlevelgraph import HighLevelGraph
 except ImportError as error:
     raise ImportError('fastconv.dask needs dask: pip install "fastconv[dask]"') from error
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv import ndimage
+from fastconv import feature, ndimage, nn, signal
 from fastconv.arguments.axes import Axis
 from fastconv.arguments.filters import axes_of, each, output_of
-from fastconv.blocks import WORK, Window, Work, asked_of, name_of, outputs_of, work_of
+from fastconv.blocks import Window, Work, asked_of, is_known, name_of, outputs_of, work_of
 from fastconv.correlation import convolve1d, convolve2d, convolve3d, corr1d, corr2d, corr3d, sepcorr2d
+from fastconv.derivatives import gradient
 from fastconv.runtime import _core, thread_count
 
-__all__ = ["convolve1d", "convolve2d", "convolve3d", "corr1d", "corr2d", "corr3d", "ndimage", "register", "sepcorr2d"]
+__all__ = [
+    "convolve1d",
+    "convolve2d",
+    "convolve3d",
+    "corr1d",
+    "corr2d",
+    "corr3d",
+    "feature",
+    "gradient",
+    "ndimage",
+    "nn",
+    "register",
+    "sepcorr2d",
+    "signal",
+]
 
 
 class _Along:
     """An axis of x in chunks: which outputs each has, and which elements of x it is given."""
 
     def __init__(self, axis: Axis, chunks: Sequence[int], number: int, multiple: int) -> None:
-        self.axis, self.outputs = axis, outputs_of(axis, chunks)
-        starts = [0, *np.cumsum(chunks).tolist()]
+        if len(chunks) > 1 and axis.stride == 0:
+            raise ValueError(
+                f"x has {len(chunks)} chunks along axis {number}, and each output needs all of them: "
+                f"pass x.rechunk({{{number}: -1}})"
+            )
+        self.axis, self.multiple, self.outputs = axis, multiple, outputs_of(axis, chunks)
+        self.edges = [0, *np.cumsum(chunks).tolist()]
         self.goes_round, before, behind = False, 0, 0
         if len(chunks) > 1:
             parts = [axis.part(*w) for w in self.outputs]
-            reaches = [a.reach() if a.out else (start, start) for a, start in zip(parts, starts, strict=False)]
+            reaches = [a.reach() if a.out else (start, start) for a, start in zip(parts, self.edges, strict=False)]
             beyond = min(r[0] for r in reaches) < 0 or max(r[1] for r in reaches) > axis.n
             self.goes_round = axis.boundary == "wrap" and beyond
             if not self.goes_round:
                 reaches = [a.needed() if a.out else r for a, r in zip(parts, reaches, strict=True)]
-            before = max(0, *(start - low + low % multiple for start, (low, _) in zip(starts, reaches, strict=False)))
-            behind = max(0, *(high - end for end, (_, high) in zip(starts[1:], reaches, strict=True)))
+            pairs = list(zip(self.edges, self.edges[1:], reaches, strict=False))
+            before = max(0, *(start - low + low % multiple for start, _, (low, _) in pairs))
+            behind = max(0, *(high - end for _, end, (_, high) in pairs))
             if max(before, behind) > min(chunks):
                 raise ValueError(_too_small(number, chunks, max(before, behind)))
         self.depth = before, behind
-        self.begins = [start - before if self.goes_round else max(start - before, 0) for start in starts[:-1]]
 
-    def round(self, x: Any, number: int) -> Any:
-        """x with what lies beyond its ends, in the first and the last chunk."""
-        if not self.goes_round:
-            return x
-        chunks, (before, behind), all_of = list(x.chunks[number]), self.depth, (slice(None),) * number
-        parts = [x[(*all_of, slice(x.shape[number] - before, None))], x, x[(*all_of, slice(0, behind))]]
-        chunks[0] += before
-        chunks[-1] += behind
-        return da.concatenate(parts, number).rechunk({number: tuple(chunks)})
+    def neighbour(self, i: int, side: int) -> int | None:
+        """The chunk before chunk i, or behind it, or i, if anything of it is needed."""
+        at, count = i + side, len(self.outputs)
+        if side and not self.depth[side > 0]:
+            return None
+        return at % count if self.goes_round or 0 <= at < count else None
+
+    def strip(self, side: int) -> slice:
+        """What a chunk on that side has for this one."""
+        return slice(-self.depth[0], None) if side < 0 else slice(self.depth[1] if side else None)
+
+    def sees(self, window: tuple[int, int]) -> tuple[int, int]:
+        """Elements that outputs look at, from one at which parts may begin."""
+        part = self.axis.part(*window)
+        low, high = part.reach() if self.goes_round else part.needed()
+        return low - low % self.multiple, high
+
+    def pieces(self, i: int) -> list[tuple[int, int]]:
+        """Outputs of chunk i: those before, of, and behind those that look at no other chunk."""
+        (first, last), (start, end), a = self.outputs[i], self.edges[i : i + 2], self.axis
+        low, high = first, last
+        if self.neighbour(i, -1) is not None:
+            low = -(-(start + a.lead + self.multiple - 1) // a.stride)
+        if self.neighbour(i, 1) is not None:
+            high = (end + a.lead - (a.k - 1) * a.dilation - 1) // a.stride + 1
+        low = min(max(low, first), last)
+        high = min(max(high, low), last)
+        if low < high:
+            seen = self.sees((low, high))
+            if seen[0] < start - start % self.multiple or seen[1] > end:
+                high = low
+        return [(first, low), (low, high), (high, last)]
 
 
 def _too_small(number: int, chunks: Sequence[int], depth: int) -> str:
@@ -79,27 +131,82 @@ def _too_small(number: int, chunks: Sequence[int], depth: int) -> str:
 
 
 class _Block:
-    """What is done in a task."""
+    """What is done in a task: outputs that look at one chunk are made of it where it lies, others of copies."""
 
     def __init__(self, work: Work, along: Sequence[_Along], threads: int) -> None:
-        self.work, self.threads = work, threads
-        self.outputs, self.begins = [a.outputs for a in along], [a.begins for a in along]
+        self.work, self.along, self.threads = work, along, threads
 
-    def __call__(self, x: NDArray[Any], mask: Any = None, block_id: Any = None) -> Any:
-        window: Window = tuple(of_axis[i] for of_axis, i in zip(self.outputs, block_id, strict=True))
-        begin = [of_axis[i] for of_axis, i in zip(self.begins, block_id, strict=True)]
-        if any(first == end for first, end in window):
-            return self.nothing(window)
+    def __call__(self, index: Sequence[int], x: _Parts, mask: _Parts | None) -> Any:
         before = _core.threads_here(self.threads) if _core else 0
         try:
-            return self.work.compute(x, mask, begin, window)
+            return self._outputs(index, x, mask)
         finally:
             if _core:
                 _core.threads_here(before)
 
-    def nothing(self, window: Window) -> Any:
-        empty = np.empty([end - first for first, end in window], self.work.dtype)
-        return empty if self.work.weight is None else (empty, empty.astype(self.work.weight))
+    def _outputs(self, index: Sequence[int], x: _Parts, mask: _Parts | None) -> Any:
+        starts = [a.edges[i] for a, i in zip(self.along, index, strict=True)]
+        window: Window = tuple(a.outputs[i] for a, i in zip(self.along, index, strict=True))
+        pieces = [a.pieces(i) for a, i in zip(self.along, index, strict=True)]
+        inner: Window = tuple(middle for _, middle, _ in pieces)
+        if self.work.weight is not None or any(first == end for first, end in inner):
+            return self._assembled(starts, x, mask, window)
+        out = np.empty([end - first for first, end in window], self.work.dtype)
+        whole = window == tuple((s, s + n) for s, n in zip(starts, x.middle.shape, strict=True))
+        spills = self.work.spills and whole and not any(s % m for s, m in zip(starts, self.work.multiples, strict=True))
+        made = window if spills else inner
+        self.work.compute(x.middle, mask and mask.middle, starts, made, _within(out, window, made))
+        for i, (before, _, behind) in enumerate(pieces):
+            for side in before, behind:
+                if side[0] < side[1]:
+                    piece = (*inner[:i], side, *window[i + 1 :])
+                    self._assembled(starts, x, mask, piece, _within(out, window, piece))
+        return out
+
+    def _assembled(self, starts: Sequence[int], x: _Parts, mask: _Parts | None, window: Window, out: Any = None) -> Any:
+        """Outputs from a copy of what they look at."""
+        seen = [a.sees(w) for a, w in zip(self.along, window, strict=True)]
+        at = [(low - start, high - start) for (low, high), start in zip(seen, starts, strict=True)]
+        return self.work.compute(x.cut(at), mask and mask.cut(at), [low for low, _ in seen], window, out)
+
+
+def _within(out: NDArray[Any], window: Window, piece: Window) -> NDArray[Any]:
+    """Where outputs lie in those of a window."""
+    at = (slice(first - w[0], end - w[0]) for (first, end), w in zip(piece, window, strict=True))
+    return out[tuple(at)]
+
+
+class _Parts:
+    """A chunk, and what lies around it."""
+
+    def __init__(self, middle: NDArray[Any], strips: dict[tuple[int, ...], NDArray[Any]]) -> None:
+        self.middle, self.strips = middle, strips
+
+    def cut(self, at: Sequence[tuple[int, int]]) -> NDArray[Any]:
+        """Elements from ... to of each axis, counted from the first one of the chunk."""
+        made = np.empty([high - low for low, high in at], self.middle.dtype)
+        for sides, part in {(0,) * len(at): self.middle, **self.strips}.items():
+            to, of = [], []
+            for side, n, size, (low, high) in zip(sides, part.shape, self.middle.shape, at, strict=True):
+                begin = -n if side < 0 else size if side else 0
+                first, end = max(low, begin), max(min(high, begin + n), max(low, begin))
+                to.append(slice(first - low, end - low))
+                of.append(slice(first - begin, end - begin))
+            made[tuple(to)] = part[tuple(of)]
+        return made
+
+
+def _strip(x: NDArray[Any], at: tuple[slice, ...]) -> NDArray[Any]:
+    """A copy, so that x need not stay."""
+    return x[at].copy()
+
+
+def _computed(
+    block: _Block, *chunks: list[NDArray[Any]], index: Sequence[int], sides: Sequence[tuple[int, ...]]
+) -> Any:
+    """A task. chunks: of x, and of mask if there is one: those around, and the one in the middle."""
+    x, *mask = (_Parts(middle, dict(zip(sides, strips, strict=True))) for middle, *strips in chunks)
+    return block(index, x, mask[0] if mask else None)
 
 
 def register() -> None:
@@ -147,11 +254,12 @@ def _sum_over_axes(function: Callable[..., Any], x: Any, asked: dict[str, Any]) 
 
 
 def lazily(function: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
-    """What function makes of a dask array x, as a dask array; of functions that need all of x, as an array."""
+    """What function makes of a dask array x, as a dask array."""
     if name_of(function).startswith("fastconv.ndimage.generic"):
         return _sum_over_axes(function, x, asked_of(function, x, args, kwargs))
-    if name_of(function) not in WORK:
-        return function(np.asarray(x), *args, **kwargs)
+    if not is_known(function):
+        first = next(iter(inspect.signature(function).parameters))
+        raise TypeError(f"{function.__name__} does not compute {first} chunk by chunk: pass {first}.compute()")
     if any(math.isnan(n) for n in x.shape):
         raise ValueError(f"x has chunks of unknown size, {x.chunks}: pass x.compute_chunk_sizes()")
     asked = asked_of(function, x, args, kwargs)
@@ -170,29 +278,43 @@ def _mapped(name: str, x: Any, work: Work, threads: int) -> Any:
         x = da.broadcast_to(x, work.x_shape)
     given = zip(work.axes, x.chunks, range(x.ndim), work.multiples, strict=True)
     along = [_Along(*each) for each in given]
-    seen = [_seen(x, along)]
-    if work.mask is not None:
-        seen.append(_seen(_like(work.mask, x), along))
-    chunks = tuple(tuple(end - first for first, end in a.outputs) for a in along)
-    how: Any = {"chunks": chunks, "dtype": work.dtype, "meta": np.empty((0,) * x.ndim, work.dtype)}
-    made = da.map_blocks(_Block(work, along, threads), *seen, name=None, token=name, **how)
-    for i, a in enumerate(along):
-        some = [j for j, (first, end) in enumerate(a.outputs) if first < end]
-        if 0 < len(some) < len(a.outputs):
-            made = made.blocks[(slice(None),) * i + (some,)]
-    if work.weight is None:
-        return made
-    return tuple(
-        made.map_blocks(operator.itemgetter(i), dtype=dtype, meta=np.empty((0,) * x.ndim, dtype))
-        for i, dtype in enumerate((work.dtype, work.weight))
-    )
+    sources = [x] if work.mask is None else [x, _like(work.mask, x)]
+    block = _Block(work._replace(mask=None), along, threads)
+    token = tokenize(block, *sources)
+    graph = _graph(f"{name}-{token}", block, sources)
+    chunks = tuple(tuple(end - first for first, end in a.outputs if first < end) or (0,) for a in along)
+    layers = HighLevelGraph.from_collections(f"{name}-{token}", graph, sources)
+    made = da.Array(layers, f"{name}-{token}", chunks, meta=np.empty((0,) * x.ndim, work.dtype))
+    if work.weight is not None:
+        return tuple(
+            made.map_blocks(operator.itemgetter(i), dtype=dtype, meta=np.empty((0,) * x.ndim, dtype))
+            for i, dtype in enumerate((work.dtype, work.weight))
+        )
+    return made if work.dropped is None else made[(slice(None),) * work.dropped + (0,)]
 
 
-def _seen(x: Any, along: Sequence[_Along]) -> Any:
-    """x with chunks that overlap."""
-    for i, a in enumerate(along):
-        x = a.round(x, i)
-    return da.overlap.overlap(x, {i: a.depth for i, a in enumerate(along)}, "none", allow_rechunk=False)
+def _graph(name: str, block: _Block, sources: Sequence[Any]) -> dict[Any, Any]:
+    """A task for each chunk that has outputs, and one for each copy of a strip that goes to a neighbour."""
+    along, known = block.along, f"block-{name}"
+    graph: dict[Any, Any] = {known: block}
+    every = [s for s in itertools.product((-1, 0, 1), repeat=len(along)) if any(s)]
+    with_outputs = [[i for i, (first, end) in enumerate(a.outputs) if first < end] or [0] for a in along]
+    for place in itertools.product(*(enumerate(some) for some in with_outputs)):
+        index = tuple(i for _, i in place)
+        around = {sides: [a.neighbour(i, s) for a, i, s in zip(along, index, sides, strict=True)] for sides in every}
+        around = {sides: at for sides, at in around.items() if None not in at}
+        given = []
+        for source in sources:
+            keys = []
+            for sides, at in around.items():
+                key = (f"strip-{source.name}-{name}", *at, *sides)
+                cut = functools.partial(_strip, at=tuple(a.strip(s) for a, s in zip(along, sides, strict=True)))
+                graph[key] = cut, (source.name, *at)
+                keys.append(key)
+            given.append([(source.name, *index), *keys])
+        task = functools.partial(_computed, index=index, sides=tuple(around))
+        graph[(name, *(to for to, _ in place))] = task, known, *given
+    return graph
 
 
 def _like(mask: Any, x: Any) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import methods, reference
-from fastconv.arguments.derivatives import gradient_arguments
+from fastconv.arguments.derivatives import Gradient, gradient_arguments
 from fastconv.arguments.values import as_word
-from fastconv.plans import planned
+from fastconv.plans import Answer, planned
 from fastconv.runtime import _core, check_result, checking
 from fastconv.sums import answered_by
 from fastconv.typing import Boundaries, Derivative, Mode, Norm, Overflow
@@ -134,14 +134,19 @@ def gradient(
     as_word(method, METHODS, "method")
     how: Any = {"size": size, "axes": axes, "norm": norm, "dtype": dtype, "overflow": overflow, "out": out}
     g = gradient_arguments(x, kernel, mode, boundary, fillvalue, **how)
+    return differentiated(g, method, threads, x)
+
+
+def differentiated(g: Gradient, method: str, threads: int | None, asked: Any) -> Answer:
+    """The gradient. asked: the x that was given."""
     if method == "numpy" or _core is None:
-        return reference.differentiated(g)
+        return Answer(reference.differentiated(g))
     choice = methods.Choice("separable", "one look at the picture", g.factors, combine=g.norm or "apart")
     check = checking.get()
     if check:  # before out is written: it may be x itself
         alone = g._replace(c=g.c._replace(out=None, asked_out=None))
         right, bound = reference.differentiated(alone), alone.c.as_asked(reference.gradient_error_bound(g))
-    answer = answered_by(g.c, choice, threads, x)
+    answer = answered_by(g.c, choice, threads, asked)
     if check:
         check_result(answer.result, right, bound, "gradient")
     return answer

@@ -6,9 +6,15 @@ from typing import Any, Literal, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from fastconv.arguments.derivatives import Gradient
+from fastconv.plans import Answer
 from fastconv.typing import Boundaries, Derivative, Mode, Norm, Overflow
 
 __all__ = ["gradient"]
+
+METHODS: tuple[str, str]
+
+def differentiated(g: Gradient, method: str, threads: int | None, asked: Any) -> Answer: ...
 
 _D = TypeVar("_D", bound=np.generic)
 _Kernel: TypeAlias = Derivative | tuple[ArrayLike, ArrayLike]

@@ -144,15 +144,19 @@ def match_template(
     """
     how: Any = {"method": method, "mask": mask, "axes": axes, "dtype": dtype, "out": out}
     m = matching_arguments(image, template, pad_input, mode, constant_values, **how)
-    n = 0 if threads is None else thread_count(threads, "threads")
+    return matched(m, 0 if threads is None else thread_count(threads, "threads"), image)
+
+
+def matched(m: Matching, threads: int, asked: Any) -> Answer:
+    """The scores. threads: 0 for the default. asked: the image that was given."""
     if _core is None:
-        return exact.match(m)
+        return Answer(exact.match(m))
     if checking.get():
         alone = m._replace(asked_out=None, out=None)  # which may overlap the image
-        result = _run(alone, n, None).result
+        result = _run(alone, threads, None).result
         check_result(result, exact.match(alone), exact.match_error_bound(m), "match_template")
-        return m.delivered(result)
-    return _run(m, n, image)
+        return Answer(m.delivered(result))
+    return _run(m, threads, asked)
 
 
 def _run(m: Matching, threads: int, asked: Any) -> Answer:

@@ -6,9 +6,13 @@ from typing import Any, Protocol, TypedDict, TypeVar, Unpack, overload
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from fastconv.arguments.matching import Matching
+from fastconv.plans import Answer
 from fastconv.typing import Measure, PadMode
 
 __all__ = ["match_template"]
+
+def matched(m: Matching, threads: int, asked: Any) -> Answer: ...
 
 _D = TypeVar("_D", np.float32, np.float64)
 

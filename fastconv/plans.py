@@ -13,7 +13,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from fastconv.arguments.values import as_count
+from fastconv.arguments.values import as_count, is_lazy
 from fastconv.caches import forget_all
 from fastconv.runtime import _core
 
@@ -48,7 +48,7 @@ def planned(**roles: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         @functools.wraps(function)
         def anywhere(*args: P.args, **kwargs: P.kwargs) -> Any:
             x = args[0] if args else kwargs.get(first)
-            if type(x).__module__ == "dask.array.core":
+            if is_lazy(x):
                 kwargs.pop(first, None)
                 lazily: Any = importlib.import_module("fastconv.dask").lazily
                 return lazily(public, x, *args[1:], **kwargs)

@@ -44,7 +44,7 @@ from fastconv.arguments.signals import (
     outputs,
     reversed_conj,
 )
-from fastconv.arguments.values import as_array, is_finite, left_to_scipy
+from fastconv.arguments.values import as_array, is_finite, left_to_scipy, unrepeated
 from fastconv.convolved import batch_convolved, fewest_taps, is_fast, partly_convolved
 from fastconv.plans import planned
 from fastconv.sums import answered
@@ -301,7 +301,7 @@ def _convolve(in1: Any, in2: Any, k: NDArray[Any], mode: Any, method: Any) -> An
         return x * k
     if needs_swap(mode, x.shape, k.shape):
         x, k = k, x
-    if method == "fft" and not (is_finite(x) and is_finite(k)):
+    if method == "fft" and not (is_finite(unrepeated(x)) and is_finite(k)):
         warnings.warn(
             "Use of fft convolution on input with NAN or inf: SciPy's would spread it over the whole result",
             RuntimeWarning,

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import correlation
-from fastconv.arguments.values import as_count, as_listed, as_numbers
-from fastconv.blocks import WORK, Window, Work, asked_of, name_of, work_of
+from fastconv.arguments.values import as_count, as_listed, as_numbers, is_lazy
+from fastconv.blocks import Window, Work, asked_of, is_known, name_of, work_of
 from fastconv.runtime import _core, get_num_threads, thread_count
 
 __all__ = ["tiled"]
@@ -50,9 +50,9 @@ def tiled(
         What has a shape and a dtype, and gives arrays when it is sliced: a memmap, an array of zarr, a dataset of h5py,
         what zarr makes of `tifffile.imread(..., aszarr=True)`, an array.
     what : ndarray, function, or sequence of these
-        A kernel, for `corr1d`, `corr2d` or `corr3d` with mode "same"; one of fastconv's functions (correlations and
-        linear filters of `ndimage`), or a `functools.partial` of one with its other arguments; or several, one after
-        the other, with nothing in between but blocks.
+        A kernel, for `corr1d`, `corr2d` or `corr3d` with mode "same"; one of fastconv's functions (those that
+        `fastconv.dask` takes, if their result has the axes of x), or a `functools.partial` of one with its other
+        arguments; or several, one after the other, with nothing in between but blocks.
     dst : sliceable
         Where the result goes: of its shape and dtype. Not src.
     block : sequence of int, optional
@@ -111,6 +111,8 @@ def tiled(
         if not all(hasattr(value, attribute) for attribute in ("shape", "dtype", needed)):
             raise TypeError(f"{name} must be an array, or what is sliced like one; got {type(value).__name__}")
         as_numbers(np.empty(0, value.dtype), name)
+    if is_lazy(dst):
+        raise TypeError("dst is a dask array, which cannot be written to: pass an array, as of dst.compute()")
     if progress is not None and not callable(progress):
         raise TypeError(f"progress must be a function of two numbers; got {progress!r}")
     chain = _chain(src, what, dst, how)
@@ -155,7 +157,7 @@ def _chain(src: Any, what: Any, dst: Any, how: dict[str, Any]) -> list[Work]:
                     raise TypeError(f"what must take x first: give names to the arguments {function.args!r}")
                 arguments = {**function.keywords, **arguments}
                 function = function.func
-            if name_of(function) not in WORK:
+            if not is_known(function):
                 raise TypeError(f"what must be a kernel, or a function whose halo is known; got {function!r}")
         else:
             k = as_numbers(step, "what")
@@ -168,8 +170,8 @@ def _chain(src: Any, what: Any, dst: Any, how: dict[str, Any]) -> list[Work]:
         work = work_of(function, asked_of(function, x, (), arguments))
         if work.weight is not None:
             raise ValueError("return_weight must be False: there is one dst")
-        if work.x_shape != x.shape:
-            raise ValueError(f"kernels that broadcast x, of shape {x.shape}, to {work.x_shape} are not for blocks")
+        if work.x_shape != x.shape or work.dropped is not None:
+            raise ValueError(f"what must make an array with the axes of x, of shape {x.shape}; got {work.x_shape}")
         chain.append(work)
         x = _Unread(tuple(a.out for a in work.axes), work.dtype)
     return chain
@@ -303,9 +305,12 @@ class _Run(NamedTuple):
         at = tuple(slice(*w) for w in window)
         doing = "read"
         try:
-            made = self.outputs(len(self.chain), window)
+            plain = isinstance(self.dst, np.ndarray) and self.dst.dtype.isnative
+            out = np.asarray(self.dst)[at] if plain else None
+            made = self.outputs(len(self.chain), window, out)
             doing = "written"
-            self.dst[at] = made
+            if made is not out:
+                self.dst[at] = made
             flush = getattr(self.dst, "flush", None) or getattr(getattr(self.dst, "file", None), "flush", None)
             if flush is not None:
                 flush()
@@ -320,8 +325,8 @@ class _Run(NamedTuple):
             if _core:
                 _core.threads_here(before)
 
-    def outputs(self, level: int, window: Window) -> NDArray[Any]:
-        """That window of what `level` steps make of src, which may go round beyond its ends."""
+    def outputs(self, level: int, window: Window, out: Any = None) -> NDArray[Any]:
+        """That window of what `level` steps make of src, which may go round beyond its ends; in out, where it can."""
         shape = self.src.shape if level == 0 else [a.out for a in self.chain[level - 1].axes]
         pieces = [list(_round(*w, n)) for w, n in zip(window, shape, strict=True)]
         if any(len(p) > 1 for p in pieces):
@@ -338,7 +343,8 @@ class _Run(NamedTuple):
                 first, end = part.needed()
             seen.append((first - first % multiple, end))
         mask = None if work.mask is None else _Run(work.mask, [], None, [], None).outputs(0, tuple(seen))
-        made: NDArray[Any] = work.compute(self.outputs(level - 1, tuple(seen)), mask, [low for low, _ in seen], inside)
+        begin = [low for low, _ in seen]
+        made: NDArray[Any] = work.compute(self.outputs(level - 1, tuple(seen)), mask, begin, inside, out)
         return made
 
 

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from public_calls import CALLS
+from test_any_argument import CALLS as LAYER_CALLS
 
 import fastconv
+from fastconv import methods, nn
+from fastconv.arguments.correlation import Options, correlation_arguments
 
 da = pytest.importorskip("dask.array")
 import dask  # noqa: E402
@@ -170,9 +174,141 @@ def test_called_by_names():
     np.testing.assert_array_equal(made.compute(), fastconv.corr2d(x, k, "same"))
 
 
-def test_what_does_not_know_of_dask_takes_it_as_an_array():
-    x = da.arange(9.0, chunks=3)
-    np.testing.assert_array_equal(fastconv.xcorr(x, np.ones(9), 2), fastconv.xcorr(np.arange(9.0), np.ones(9), 2))
+# ---- gradients, layers, template matching, signal -------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [{}, {"norm": "l2", "mode": "full"}, {"axes": (2, 0), "boundary": "wrap"}])
+def test_gradients(rng, how):
+    x = rng.standard_normal((20, 22, 24)).astype("f4")
+    assert compare(fastconv.gradient, x, (8, 11, 7), **how)
+    assert compare(fastconv.gradient, x[0], (9, 8), dtype=np.uint8, overflow="saturate", **{**how, "axes": (1, 0)})
+    assert compare(fastconv.gradient, x[0], (9, 8), ([-0.5, 0, 0.5, 1], [0, 1, 0, 1]), method="numpy")
+
+
+SUMS = ("convolve", "convolve2d", "correlate", "correlate2d", "fftconvolve", "oaconvolve")
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize("name", SUMS)
+def test_signal(rng, name, mode):
+    function = getattr(fastconv.signal, name)
+    x = rng.standard_normal((60, 64)) * 100
+    for dtype in "f4", "u1", "c8":  # many and few products are summed in different ways
+        for k in np.ones((3, 2)), rng.standard_normal((4, 5)).astype("f4"), np.arange(6).reshape(2, 3):
+            assert compare(function, x.astype(dtype), (60, 23), k, mode)
+            assert compare(function, x[:20, :16].astype(dtype), (12, 16), k, mode)
+    if name.endswith("2d"):
+        assert compare(function, x, (25, 23), np.ones((6, 7)), mode, boundary="wrap")
+        assert compare(function, x, (25, 23), np.ones((6, 7)), mode, fillvalue=3, boundary="fill")
+    if name in ("fftconvolve", "oaconvolve"):
+        assert compare(function, x.astype("i2"), (25, 23), np.ones((4, 1)), mode, axes=0)
+
+
+def test_signal_of_what_is_not_finite(rng):
+    x = rng.standard_normal((60, 64))
+    x[30, 20] = np.nan
+    assert compare(fastconv.signal.correlate, x, (25, 23), rng.standard_normal((4, 5)))
+    assert compare(fastconv.signal.convolve, x, (25, 23), rng.standard_normal((4, 5)) + 1j)
+
+
+def test_transforms_are_within_their_bound(rng):
+    x, k = rng.standard_normal((300, 310)).astype("f4"), rng.standard_normal((41, 43)).astype("f4")
+    assert fastconv.explain(x.shape, k, dtype=np.float32).method == "fft"
+    lazy = da.from_array(x, chunks=110)
+    c = correlation_arguments(2, x, k, Options("same"))
+    bound = fastconv.reference.error_bound(c, (), transformed=methods.choose(c, "auto").points)
+    exact = fastconv.corr2d(x, k, "same", method="numpy", dtype=np.float64)
+    assert (np.abs(fastconv.corr2d(lazy, k, "same").compute() - exact) <= bound).all()
+    assert compare(fastconv.corr2d, x, 110, k, "same", method="direct")
+
+
+LAYERS = (
+    {},
+    {"stride": 2, "padding": 2, "padding_mode": "reflect", "activation": "silu"},
+    {"dilation": 2, "padding": "same", "padding_mode": "circular"},
+    {"padding": ((1, 2), (0, 3)), "groups": 2, "bias": np.arange(6.0)},
+)
+
+
+@pytest.mark.parametrize("how", LAYERS)
+def test_layers(rng, how):
+    x = rng.standard_normal((3, 4, 40, 44))
+    w = rng.standard_normal((6, 4 // how.get("groups", 1), 3, 4))
+    for chunks in ((1, 4, 40, 44), (2, 4, 14, 22)):
+        assert close(nn.conv2d, x, chunks, w, exact=chunks[2] == 40, **how)
+    assert close(nn.conv2d, x[0], (4, 20, 22), w, **how)
+    last = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    assert close(nn.conv2d, last, (2, 20, 22, 4), w, layout="NHWC", **how)
+    assert close(nn.conv2d, x.astype("i4"), (3, 4, 20, 22), w, dtype="f4", **how)
+    y = nn.conv2d(x, w, **how)
+    assert close(nn.conv2d, x, (3, 4, 20, 22), w, add=rng.standard_normal(y.shape), **how)
+    assert close(nn.conv1d, x[..., 0, :], (3, 4, 22), w[:, :, 0], groups=how.get("groups", 1))
+    assert close(nn.conv3d, x[:, :, None], (3, 4, 1, 20, 22), w[:, :, None], groups=how.get("groups", 1))
+
+
+def close(function, x, chunks, *args, exact=False, **how):
+    """As compare, of what chooses its way by the sizes of planes, or centres tiles."""
+    right = function(x, *args, **how)
+    made = function(da.from_array(x, chunks=chunks), *args, **how)
+    computed = made.compute()
+    assert (right.shape, right.dtype) == (made.shape, made.dtype) == (computed.shape, computed.dtype)
+    unit = 2e-6 if right.dtype == np.float32 else 1e-13
+    np.testing.assert_allclose(computed, right, 0 if exact else unit, 0 if exact else unit * np.abs(right).max())
+    return True
+
+
+@pytest.mark.parametrize("method", ["ccoeff_normed", "sqdiff", "ccorr"])
+def test_template_matching(rng, method):
+    x, match = rng.random((50, 60, 3)) * 255, fastconv.feature.match_template
+    assert close(match, x[..., 0], (20, 23), x[3:9, 4:9, 0], method=method)
+    assert close(match, x, (20, 23, 3), x[3:9, 4:9], method=method, axes=(0, 1))
+    for mode in "constant", "wrap", "reflect":
+        assert close(match, x[..., 1], (20, 23), x[3:9, 4:9, 0], True, mode, method=method, mask=rng.random((6, 5)))
+    assert close(match, x[..., 0], (20, 23), np.full((3, 3), np.nan), method=method)
+
+
+def test_what_is_not_computed_by_chunks_is_refused(rng):
+    x = da.zeros((30, 40), chunks=15)
+    for call, says in (
+        (lambda: fastconv.signal.convolve(x, np.ones((31, 2)), "same"), "in2, of shape .* is longer along an axis"),
+        (lambda: fastconv.signal.convolve2d(x, np.ones((41, 42))), "in2, of shape .* longer"),
+        (lambda: fastconv.signal.correlate(x, np.full((3, 3), np.inf)), "in2 is not finite"),
+        (lambda: fastconv.signal.fftconvolve(x, np.ones((1, 1))), "nothing is summed"),
+        (lambda: fastconv.signal.fftconvolve(x, np.ones((30, 2)), axes=1), "in2, of shape .* has several kernels"),
+        (lambda: fastconv.feature.match_template(x, np.ones((3, 3)), True, "mean"), "mode is 'mean'"),
+        (lambda: nn.conv1d(x[None], np.ones((1, 2, 30, 3))), "each image has kernels of its own"),
+    ):
+        with pytest.raises(ValueError, match=says + r".*pass (in1|image|x)\.compute\(\)"):
+            call()
+    with pytest.raises(
+        ValueError, match=r"2 chunks along axis 0, and each output needs all of .*x\.rechunk\(\{0: -1\}\)"
+    ):
+        nn.conv1d(x, np.ones((1, 30, 3)))
+
+
+def never(block):
+    raise AssertionError
+
+
+LOADED = {("fastconv.tiled", "src"), ("nn.Parameter", "value")}  # block by block; and what takes nothing but an array
+
+
+def test_no_public_function_loads_a_dask_array_silently():
+    """Of all arguments that may be arrays: a dask array comes back, or an error that says how to load it."""
+    answered = set()
+    for name, (function, good) in {**CALLS, **LAYER_CALLS}.items():
+        for argument, value in good.items():
+            if isinstance(value, np.ndarray) and (name, argument) not in LOADED:
+                lazy = da.from_array(value, chunks=-1).map_blocks(never, meta=np.empty((0,) * value.ndim, value.dtype))
+                try:
+                    assert isinstance(function(**{**good, argument: lazy}), da.Array)
+                    answered.add(name)
+                except TypeError as error:
+                    assert ".compute()" in str(error), (name, argument, error)
+    assert {f"signal.{name}" for name in SUMS} | {"nn.conv2d", "feature.match_template", "fastconv.gradient"} < answered
+    xarray = pytest.importorskip("xarray")
+    with pytest.raises(TypeError, match=r"x is a dask array.*x\.compute\(\)"):
+        fastconv.corr2d(xarray.DataArray(da.zeros((6, 6)).map_blocks(never, meta=np.empty((0, 0)))), np.ones((3, 3)))
 
 
 # ---- filters of ndimage ---------------------------------------------------------------------------

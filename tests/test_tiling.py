@@ -300,10 +300,10 @@ def test_arguments_that_do_not_do(rng):
         (ValueError, "what must be a kernel of 1 to 3 dimensions", np.ones((1, 1, 1, 1)), y, {}),
         (ValueError, "return_weight must be False", k, y, {"return_weight": True}),
         (ValueError, "workers must be at least 1", k, y, {"workers": 0}),
-        (ValueError, "are not for blocks", np.ones((2, 3, 3)), y, {}),
+        (ValueError, "what must make an array with the axes of x", np.ones((2, 3, 3)), y, {}),
         (ValueError, "boundary must be one of", k, y, {"boundary": "edgy"}),
     ):
-        if "not for blocks" in message:
+        if "with the axes of x" in message:
             what = part(fastconv.corr2d, k=what, mode="same")
         with pytest.raises(error, match=message):
             fastconv.tiled(x, what, dst, **how)

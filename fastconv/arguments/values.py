@@ -24,12 +24,14 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
     Raises
     ------
     TypeError
-        A masked array.
+        A masked array, a dask array.
     ValueError
         Ragged nesting.
     """
     if type(value) is np.ndarray:
         return value
+    if is_lazy(value) or is_lazy(getattr(value, "data", None)):  # xarray's
+        raise TypeError(f"{name} is a dask array, all of which would be loaded here: pass {name}.compute()")
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
             f"{name} is a masked array, whose mask would be ignored; pass {name}.filled(value), or "
@@ -41,6 +43,11 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
         return np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not an array of numbers: {error}") from None
+
+
+def is_lazy(value: Any) -> bool:
+    """Whether it is a dask array."""
+    return type(value).__module__ == "dask.array.core"
 
 
 def as_numbers(value: ArrayLike, name: str) -> NDArray[Any]:

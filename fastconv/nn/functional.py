@@ -315,13 +315,13 @@ def conv(
     if is_brain(x) and names is NAMES:
         return conv_brain(rank, np.asarray(x), w, bias, add, how, engine.method, engine.threads)
     layer = layer_arguments(rank, x, w, bias, Options(*how), names, add)
-    ways = Ways(
-        lambda c: _direct(c, engine, (x, w, bias, add, learnt)),
-        _im2col,
-        exact.layer,
-        lambda c: error_bound(c, engine, learnt),
-    )
-    return computed(layer, engine.method, ways, f"nn.conv{rank}d")
+    return layered(layer, engine, (x, w, bias, add, learnt))
+
+
+def layered(layer: Layer, engine: Engine, asked: tuple[Any, ...]) -> Answer:
+    """The result of a layer. asked: the arrays that were given, and what `learn` made of w."""
+    ways = Ways(lambda c: _direct(c, engine, asked), _im2col, exact.layer, lambda c: error_bound(c, engine, asked[-1]))
+    return computed(layer, engine.method, ways, f"nn.conv{len(layer.axes)}d")
 
 
 def _are_of_images(rank: int, x: ArrayLike, w: ArrayLike) -> bool:
