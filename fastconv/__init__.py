@@ -94,6 +94,13 @@ MODULES = {
     "torch",
 }
 
+NEEDED = {
+    "dask": "dask",
+    "onnx": "onnx",
+    "plot": "matplotlib",
+    "torch": "torch",
+}  # by modules of which not all can be used
+
 if not TYPE_CHECKING:  # or a type checker would find every name here
 
     def __getattr__(name: str) -> Any:
@@ -105,5 +112,6 @@ if not TYPE_CHECKING:  # or a type checker would find every name here
         raise AttributeError(f"module 'fastconv' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
 
     def __dir__() -> list[str]:
-        """Public names: no module of the package's own, and "dask", "onnx" and "torch" where these are."""
-        return sorted({*__all__, "__version__", *filter(importlib.util.find_spec, ("dask", "onnx", "torch"))})
+        """Public names: no module of the package's own, and those that need another package where that is."""
+        there = (name for name, needed in NEEDED.items() if importlib.util.find_spec(needed))
+        return sorted({*__all__, "__version__", "typing", *there})

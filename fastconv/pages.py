@@ -17,10 +17,14 @@ INK = "#010203"  # of plots: it becomes the colour of the text
 
 
 def filled(template: str, **fields: str) -> str:
-    """The template of that name, with these fields and the style that all pages share."""
-    text = Template((HERE / template).read_text(encoding="utf-8"))
-    style = (HERE / "page.css").read_text(encoding="utf-8")
-    return text.substitute(fields, style=style, version=fastconv.__version__)
+    """A page: the template of that name with these fields, one of them its title, and what all pages share."""
+    fields["version"] = fastconv.__version__
+    fields["body"] = Template(_text(template)).substitute(fields)
+    return Template(_text("page.html")).substitute(fields, style=_text("page.css"))
+
+
+def _text(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8").rstrip()
 
 
 def svg(draw: Callable[[Any], object], size: tuple[float, float], name: str) -> str:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -90,10 +92,16 @@ print(learning.__name__)
 
 
 def test_internal_modules_do_not_show():
-    public = {*fastconv.__all__, "__version__"}
-    assert set(dir(fastconv)) - {"dask", "onnx", "torch"} == public
-    for name in ("dask", "onnx", "torch"):
-        assert (name in dir(fastconv)) == (importlib.util.find_spec(name) is not None)
+    needed = {"dask": "dask", "onnx": "onnx", "plot": "matplotlib", "torch": "torch"}
+    assert set(dir(fastconv)) - set(needed) == {*fastconv.__all__, "__version__", "typing"}
+    for name, package in needed.items():
+        assert (name in dir(fastconv)) == (importlib.util.find_spec(package) is not None)
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    modules = readme[readme.index("What is public is what `help` shows") :].partition("A public name")[0]
+    named = set(re.findall("`([a-z]+)`", modules)) - {"help", "fastconv"}
+    assert named - set(needed) == {name for name in dir(fastconv) if inspect.ismodule(getattr(fastconv, name))} - set(
+        needed
+    )
 
 
 def test_a_name_that_is_not_there():
