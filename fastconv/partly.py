@@ -28,6 +28,7 @@ from fastconv.arguments.signals import axes_of, in_floats
 from fastconv.arguments.values import as_array, as_word, float_dtype, is_finite
 from fastconv.blocks import Slid, Window, Work, identity, placed_in, unplanned
 from fastconv.nn import functional
+from fastconv.pictures import to_pixels
 
 
 def mixing(n: int, out: int) -> Axis:
@@ -283,10 +284,29 @@ def _placed(name: str, f: convolved.Asked, moved: tuple[int, ...], k: NDArray[An
     return Work(shape, axes, dtype, None, None, (1,) * len(axes), Convolved(slid, dtype, f.boundaries, at_once))
 
 
+# ---- pixels ---------------------------------------------------------------------------------------
+
+
+class Pixels(NamedTuple):
+    """What makes pixels of numbers."""
+
+    rule: str
+    dtype: np.dtype[Any]
+
+    def __call__(self, x: NDArray[Any], mask: Any, begin: Sequence[int], window: Window, out: Any = None) -> Any:
+        return placed_in(out, to_pixels(x, self.rule, self.dtype))
+
+
+def _to_pixels(a: dict[str, Any]) -> Work:
+    axes = tuple(identity(n) for n in a["y"].shape)
+    return Work(a["y"].shape, axes, a["dtype"], None, None, (1,) * len(axes), Pixels(a["rule"], a["dtype"]))
+
+
 # As blocks.WORK
 WORK: dict[str, Callable[[dict[str, Any]], Work]] = {
     "fastconv.derivatives.gradient": _gradient,
     "fastconv.feature.match_template": _match_template,
+    "fastconv.pictures.to_pixels": _to_pixels,
     **{f"fastconv.nn.functional.conv{rank}d": _layer(rank) for rank in (1, 2, 3)},
     **{
         f"fastconv.signal.{name}": _signal(name)

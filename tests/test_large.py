@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``fastconv filter`` of files that are larger than memory."""
 
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -47,6 +53,48 @@ def test_zarr_and_tiff(rng, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "c.npy"), right)
 
 
+@pytest.mark.parametrize("how", [("-k", "sobel"), ("-k", "laplacian"), ("-k", "sobel:5", "--range", "abs", "--check")])
+def test_results_are_those_of_pictures(rng, tmp_path, how):
+    image = pytest.importorskip("PIL.Image")
+    x = rng.integers(0, 255, (90, 80, 3)).astype("u1")
+    for a, name in (x[..., 0], "grey"), (x, "colours"):
+        np.save(tmp_path / f"{name}.npy", a)
+        image.fromarray(a).save(tmp_path / f"{name}.png")
+        assert run(tmp_path / f"{name}.npy", *how, "-o", tmp_path / "large.npy", "--memory", "1MB") == 0
+        assert run(tmp_path / f"{name}.png", *how, "-o", tmp_path / "small.png") == 0
+        np.testing.assert_array_equal(np.load(tmp_path / "large.npy"), np.asarray(image.open(tmp_path / "small.png")))
+    np.save(tmp_path / "floats.npy", x[..., 1] - np.float32(9.5))
+    assert run(tmp_path / "floats.npy", *how, "-o", tmp_path / "large.npy") == 0
+    assert np.load(tmp_path / "large.npy").min() >= 0
+
+
+BAR = """
+import sys, numpy as np
+from fastconv.__main__ import main
+np.save("x.npy", np.zeros((300, 400), "u1"))
+main(["filter", "x.npy", "-k", "gaussian:5", "-o", "y.npy", "--memory", "300KB"])
+"""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_bar_is_for_terminals(tmp_path, terminal):
+    pytest.importorskip("tqdm")
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty() if terminal else os.pipe()
+    if terminal:
+        pytest.importorskip("termios").tcsetwinsize(ours, (24, 80))
+    environment = os.environ | {"PYTHONPATH": str(Path(fastconv.__file__).parents[1])}
+    with subprocess.Popen([sys.executable, "-c", BAR], cwd=tmp_path, env=environment, stderr=theirs, stdout=-3) as ran:
+        os.close(theirs)
+        told = b""
+        with contextlib.suppress(OSError):  # a terminal whose other end is closed
+            while some := os.read(ours, 4096):
+                told += some
+        assert ran.wait() == 0
+    os.close(ours)
+    assert (b"100%" in told and b"block" in told) if terminal else told == b""
+
+
 def test_interrupted_and_resumed(rng, tmp_path, capsys, monkeypatch):
     x = rng.standard_normal((200, 300))
     np.save(tmp_path / "x.npy", x)
@@ -73,7 +121,8 @@ def test_interrupted_and_resumed(rng, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("-k", "sobel"), "no magnitude"),
+        (("-k", "sobel", "--compare"), "look at the whole result"),
+        (("-k", "sobel", "--range", "stretch"), "look at the whole result"),
         (("-k", "gaussian:5", "--memory", "much"), "--memory must be a size"),
         (("-k", "gaussian:5", "--memory", "10"), "max_memory of 10 bytes is too little"),
         (("-k", "gaussian:5", "--workers", "0"), "workers must be at least 1"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -77,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     where = _where(arguments)
     name, bank = kernel_words.chosen(arguments)
     if large.is_meant(arguments):
-        return large.run(arguments, bank, where)
+        return large.run(arguments, _step(name, bank, where), _rule(arguments, bank), where)
     targets = batches.outputs(arguments.photo, arguments)
     formats = [file_format(target, arguments.format) for target in targets if target]
     if arguments.compare and arguments.mode != "same":
@@ -127,19 +128,28 @@ def filtered(
     x = planes[:colours].astype(np.result_type(pixels, np.float32))
     bank = [kernel.astype(x.dtype) for kernel in bank]
     try:
-        if len(bank) > 1:
-            size = bank[0].shape[0] if name in kernel_words.TAKES["size"] else None
-            y = fastconv.gradient(x, name, size=size, norm="l2", **where)
-        else:
-            y = _sums(x, bank[0], where, tell)
+        y = _step(name, bank, where)(x) if len(bank) > 1 else _sums(x, bank[0], where, tell)
     except ValueError as error:
         raise RequestError(str(error)) from error
-    rule = arguments.range
-    if rule == "auto":
-        rule = "abs" if _sums_to_zero(bank[0]) else "clip"
+    rule = _rule(arguments, bank)
     result = to_pixels(y, rule, pixels.dtype)
     result = np.concatenate([result, _follow(planes[colours:], result.shape, bank[0].shape, where["mode"])])
     return result[0] if len(result) == 1 else np.moveaxis(result, 0, -1), rule
+
+
+def _step(name: Any, bank: list[Array], where: dict[str, Any]) -> functools.partial[Any]:
+    """What is computed of a picture: sums by a kernel, or the magnitude of two of them."""
+    if len(bank) == 1:
+        return functools.partial(fastconv.corr2d, k=bank[0], **where)
+    size = bank[0].shape[0] if name in kernel_words.TAKES["size"] else None
+    return functools.partial(fastconv.gradient, kernel=name, size=size, norm="l2", **where)
+
+
+def _rule(arguments: argparse.Namespace, bank: list[Array]) -> str:
+    rule: str = arguments.range
+    if rule == "auto":
+        rule = "abs" if _sums_to_zero(bank[0]) else "clip"
+    return rule
 
 
 def _sums(x: Array, kernel: Array, where: dict[str, Any], tell: Callable[[float], None]) -> Array:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import importlib
 import os
 import re
@@ -13,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import fastconv
-from fastconv.pictures import RequestError, say
+from fastconv.pictures import RequestError, say, to_pixels
 
 SUFFIXES = (".zarr", ".npy")  # no picture; .tif is one, unless --memory, --workers or --resume is given
 TIFF = (".tif", ".tiff")
@@ -37,13 +38,14 @@ def is_meant(arguments: argparse.Namespace) -> bool:
     return asked or any(Path(name).suffix.lower() in SUFFIXES for name in names)
 
 
-def run(arguments: argparse.Namespace, bank: list[NDArray[Any]], where: dict[str, Any]) -> int:
+def run(arguments: argparse.Namespace, step: functools.partial[Any], rule: str, where: dict[str, Any]) -> int:
     """Filter one file into another, which has its name once it is whole."""
     if len(arguments.photo) != 1 or not arguments.output:
         raise RequestError("large files are filtered one at a time, into the file that -o names")
-    if len(bank) > 1 or arguments.range not in ("auto", "clip") or arguments.compare or arguments.check:
+    if rule == "stretch" or arguments.compare:
         raise RequestError(
-            "large files take one kernel, whose results are clipped: no magnitude, --range, --compare or --check"
+            "--range stretch and --compare look at the whole result, and large files are computed block by block; "
+            "accepted: --range auto, clip, abs"
         )
     source, target = Path(arguments.photo[0]), Path(arguments.output)
     part = target.with_name(f"{target.name}.part")
@@ -53,18 +55,16 @@ def run(arguments: argparse.Namespace, bank: list[NDArray[Any]], where: dict[str
         raise RequestError(f"cannot write {target}: it is there already")
     src = _opened(source)
     axes = (0, 1) if len(src.shape) == 3 and src.shape[-1] <= 4 else None
-    how: dict[str, Any] = {**where, "axes": axes}
-    if np.dtype(src.dtype).kind in "iu":
-        how["overflow"] = "saturate"
     most = None if arguments.memory is None else _bytes(arguments.memory)
     try:
         planes = src.shape if axes is None else (src.shape[2], *src.shape[:2])
-        shape = fastconv.explain(planes, bank[0], where["mode"]).shape
+        shape = fastconv.explain(planes, _taps(step), where["mode"]).shape
         shape = shape if axes is None else (*shape[1:], shape[0])
         dst = _made(part, src, shape, arguments.resume)
-        kernel = bank[0].astype(np.result_type(src.dtype, np.float32))
-        with _bar() as tell:
-            fastconv.tiled(src, kernel, dst, workers=arguments.workers, max_memory=most, progress=tell, **how)
+        check = fastconv.checked() if arguments.check else contextlib.nullcontext()
+        with check, _bar() as tell:
+            what = _steps(step, rule, np.dtype(src.dtype), axes)
+            fastconv.tiled(src, what, dst, workers=arguments.workers, max_memory=most, progress=tell)
     except KeyboardInterrupt:
         say(f"{part} is not whole yet: --resume goes on")
         raise
@@ -74,6 +74,21 @@ def run(arguments: argparse.Namespace, bank: list[NDArray[Any]], where: dict[str
     os.replace(part, target)
     print(f"{source}: {src.dtype} {tuple(src.shape)} -> {target}: {shape}")
     return 0
+
+
+def _steps(step: functools.partial[Any], rule: str, dtype: np.dtype[Any], axes: Any) -> list[Any]:
+    """What makes pixels of pixels: the command's step, and what becomes of its numbers."""
+    floats = np.result_type(dtype, np.float32)
+    words = {"axes": axes, **({"k": step.keywords["k"].astype(floats)} if "k" in step.keywords else {})}
+    if "k" in step.keywords and rule == "abs":
+        return [functools.partial(step, **words, dtype=floats), functools.partial(to_pixels, rule=rule, dtype=dtype)]
+    overflow = {"overflow": "saturate"} if dtype.kind in "iu" else {}
+    return [functools.partial(step, **words, dtype=dtype, **overflow)]
+
+
+def _taps(step: functools.partial[Any]) -> Any:
+    """Of a kernel that gives results of as many rows and columns."""
+    return step.keywords.get("k", np.ones((step.keywords.get("size") or 3,) * 2))
 
 
 def _needed(name: str, suffix: str) -> Any:
