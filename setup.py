@@ -2,6 +2,7 @@
 """Builds the one extension, fastconv._core, as an abi3 module; everything else is in pyproject.toml."""
 
 import os
+import subprocess
 import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,8 @@ WHEEL = "bdist_wheel" in sys.argv
 OF_CYTHON = ["-finline-limit=10"]
 # CPUs without AVX2 have grown rare. For them, kernels are short: at most 1.3 times slower, and a wheel 45 kB less.
 OF_LEAST = {"-O2": ["-Os", "-fno-tree-loop-im", "-fno-move-loop-invariants"]}
+# clang and zig refuse some of these
+ONLY_GCC = {"-fno-tree-loop-im", "-fno-move-loop-invariants", "-fno-schedule-insns2"}
 # By system: how a wheel is compiled, how the extension is linked, and how that of a wheel is.
 OF_SYSTEM = {
     "linux": (
@@ -88,6 +91,9 @@ class BuildFilesAtOnce(build_ext):
         # Where the Python that builds has its libraries is of no use elsewhere.
         self.compiler.linker_so = [word for word in self.compiler.linker_so if "-rpath" not in word]
         compile_all = self.compiler.compile
+        version = [*self.compiler.compiler_so, "--version"]
+        is_clang = "clang" in subprocess.run(version, capture_output=True, text=True, check=False).stdout
+        unknown = ONLY_GCC if is_clang else set()
 
         def compile_each(sources, extra_postargs, **how):
             def compile_one(source):
@@ -95,6 +101,7 @@ class BuildFilesAtOnce(build_ext):
                 own = [*([] if "isa" in parts else HARDENED), *([] if "csrc" in parts else OF_CYTHON)]
                 instead = OF_LEAST if parts[-1] == "base.c" else {}
                 flags = [*own, *chain.from_iterable(instead.get(flag, [flag]) for flag in extra_postargs)]
+                flags = [flag for flag in flags if flag not in unknown]
                 return compile_all([source], extra_postargs=flags, **how)
 
             sources = sorted(sources, key=lambda source: "isa" not in Path(source).parts)
