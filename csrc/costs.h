@@ -230,6 +230,10 @@ enum {
     FC_STREAM_LEAST = 4 << 20, FC_STREAM_MOST = 64 << 20, /* half of the machine's own, if it tells, within these */
     CORR_COLS = 8192,            /* columns of a chunk; of a single row, 8 times that */
     CORR_AT_ONCE = 1 << 29,      /* multiply-adds of a patch: at most a quarter of a second, after which a call may be given up */
+    CORR_MANY = 1 << 22,         /* taps, from which on vectors count instead: */
+    CORR_VECTORS = 1 << 27,      /* multiply-adds of vectors: 0.03 s, 0.1 s by SSE2; of integers, half as many */
+    TAPS_AT_ONCE = 1 << 19,      /* taps that are laid out, likewise */
+    GATHER_AT_ONCE = 1 << 22,    /* elements that are gathered, likewise */
     CORR_LEAST_ROWS = 32,        /* rows of a band that is made for threads */
     CORR_NARROW = 256,           /* outputs across: below, gathering all costs less than strips of the border alone, if these are not turned; */
     CORR_STRIP = 256,            /* rows of strips that are */

@@ -106,6 +106,9 @@ def correlations(a: Arrays) -> Table:
         ),
         "corr2d box": lambda: part(corr2d, pixels, np.ones((n(301, 3), n(301, 3)), f4), "same"),
         "corr2d of large kernels": lambda: part(corr2d, one(n(3000, 40), n(3000, 40)), taps(1500), method="direct"),
+        "corr2d of millions of taps": lambda: part(
+            corr2d, one(n(4400, 40), n(4400, 40)), one(n(4096, 3), n(4096, 3)), method="direct"
+        ),
         "corr2d of a kernel each": lambda: part(
             corr2d, one(n(1000, 2), n(400, 20), n(400, 20)), one(n(1000, 2), 3, n(61, 3)), method="direct"
         ),

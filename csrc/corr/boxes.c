@@ -146,8 +146,12 @@ static void boxes_sum(const job *j, const patch *p, int turned)
         compute(c, &j->s, p);
         return;
     }
-    const ptrdiff_t tall = min(rows, 8), row = turned ? p->r->row : axis[ROWS].stride * p->r->row;
-    const ptrdiff_t wide = clamp((ptrdiff_t)(CORR_AT_ONCE / taps) / tall, min(cols, CORR_WIDE / 2), cols);
+    /* of millions of taps, vectors: as few as that takes, or one block */
+    const ptrdiff_t few =
+        taps > CORR_MANY ? clamp((ptrdiff_t)(CORR_VECTORS / taps) / (c->g->type <= FC_F64 ? 1 : 2), 2, 16) : 0;
+    const ptrdiff_t tall = min(rows, few ? few / 2 : 8), row = turned ? p->r->row : axis[ROWS].stride * p->r->row;
+    const ptrdiff_t least = min(cols, few ? few / tall * c->x.lanes : CORR_WIDE / 2);
+    const ptrdiff_t wide = clamp((ptrdiff_t)(CORR_AT_ONCE / taps) / tall, least, cols);
     for (ptrdiff_t i = 0; i < rows; i += tall)
         for (ptrdiff_t k = 0; k < cols; k += wide) {
             patch part = *p;

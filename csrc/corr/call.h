@@ -83,6 +83,7 @@ struct call {
     ptrdiff_t made_size;    /* and its bytes; of what it reads: x.size */
     int x_adjacent;         /* rows of x can be read where they are, */
     int out_adjacent;       /* and outputs be written */
+    int asks;               /* its tables take long: whether it is given up is asked meanwhile */
     ptrdiff_t results;      /* of a place: terms that are not combined */
     int streams;            /* out is so large that it goes past the caches, */
     int is_far;             /* or that it does not fit into L2 */

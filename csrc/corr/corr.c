@@ -187,8 +187,9 @@ int fc_call_prepare(call *c, const fc_corr *g, const fc_kernels *fc, char *small
     c->tables.block = small && r.bytes <= FC_SMALL ? small : fc_alloc(1, (size_t)r.bytes);
     if (!c->tables.block)
         return -1;
+    c->asks = small != NULL && r.bytes > TAPS_AT_ONCE;
     c->method->tables(c, &c->tables);
-    return 0;
+    return c->asks && fc_gives_up() ? -1 : 0; /* they are not complete */
 }
 
 void fc_call_carry_out(const call *c, const char *x, char *out, int *doubtful, char *scratch)

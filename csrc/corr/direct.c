@@ -59,12 +59,22 @@ static ptrdiff_t direct_offset(const call *c, const rows_of *r, ptrdiff_t a, ptr
     return a * axis[ROWS].dilation * r->row + z * axis[DEPTH].dilation * r->plane + column;
 }
 
+/* Whether tables of that many more taps are given up: asked now and then, by calls that are not prepared for others */
+static int direct_gives_up(const call *c, ptrdiff_t *since, ptrdiff_t taps)
+{
+    *since += taps;
+    if (*since < TAPS_AT_ONCE || !c->asks)
+        return 0;
+    *since = 0;
+    return fc_gives_up();
+}
+
 /* Where all tap columns lie in rows of this layout; of a fold, the first ones */
 static void direct_lay_columns(const call *c, const rows_of *r, ptrdiff_t *at, ptrdiff_t columns)
 {
     const fc_axis *axis = c->g->axis, *cols = &axis[COLS];
-    ptrdiff_t a = 0, z = 0;
-    for (ptrdiff_t t = 0; t < columns; t += cols->k) {
+    ptrdiff_t a = 0, z = 0, since = 0;
+    for (ptrdiff_t t = 0; t < columns && !direct_gives_up(c, &since, cols->k); t += cols->k) {
         const ptrdiff_t first = direct_offset(c, r, a, z, 0);
         for (ptrdiff_t b = 0; b < min(cols->k, columns - t); b++)
             at[t + b] = cols->stride == 1 ? first + b * cols->dilation : direct_offset(c, r, a, z, b);
@@ -90,7 +100,8 @@ static void direct_turned_retap(call *c)
 {
     const fc_axis *axis = c->g->axis, *cols = &axis[COLS];
     char *to = (char *)c->direct.turned.k;
-    for (ptrdiff_t a = 0; a < axis[ROWS].k; a++)
+    ptrdiff_t since = 0;
+    for (ptrdiff_t a = 0; a < axis[ROWS].k && !direct_gives_up(c, &since, axis[DEPTH].k * cols->k); a++)
         for (ptrdiff_t z = 0; z < axis[DEPTH].k; z++, to += cols->k * c->size)
             fc_copy_row(to, c->size, c->g->k + a * axis[ROWS].k_step + z * axis[DEPTH].k_step, cols->k_step, cols->k, c->size);
 }
@@ -125,8 +136,8 @@ void fc_direct_retap(call *c, char *unused)
     char *to = (char *)taps->k;
     if (c->strip_out[COLS] > 0)
         direct_turned_retap(c);
-    ptrdiff_t a = 0, z = 0, b = 0;
-    for (ptrdiff_t t = 0; t < columns; t += at_once, to += at_once * h * c->size) {
+    ptrdiff_t a = 0, z = 0, b = 0, since = 0;
+    for (ptrdiff_t t = 0; t < columns && !direct_gives_up(c, &since, at_once * h); t += at_once, to += at_once * h * c->size) {
         fc_copy_row(to, c->size, c->g->k + a * rows->k_step + z * axis[DEPTH].k_step + b * cols->k_step, step,
                     h == 1           ? at_once
                     : t < taps->full ? h

@@ -139,11 +139,17 @@ void fc_gather(const source *x, const gather_room *s, char *tile, const rows_of 
     for (ptrdiff_t q = 0; q < count[COLS] && cols->boundary != FC_CONSTANT; q++)
         if (from[COLS] + q < 0 || from[COLS] + q >= cols->n || count[COLS] <= GATHER_NARROW)
             s->column[q] = fc_source_column(cols, from[COLS] + q);
+    ptrdiff_t since = 0;
     for (ptrdiff_t z = 0; z < count[DEPTH]; z++) {
         ptrdiff_t from_z = fc_source_index(from[DEPTH] + z, axis[DEPTH].n, axis[DEPTH].boundary);
         for (ptrdiff_t i = 0; i < count[ROWS]; i++) {
             if (axis[ROWS].stride > axis[ROWS].k && !gather_is_seen(&axis[ROWS], i, outputs[ROWS]))
                 continue;
+            if ((since += count[COLS]) > GATHER_AT_ONCE) { /* of a kernel with millions of taps */
+                if (fc_gives_up())
+                    return;
+                since = 0;
+            }
             ptrdiff_t from_i = fc_source_index(from[ROWS] + i, axis[ROWS].n, axis[ROWS].boundary);
             const char *row = plane + from_z * axis[DEPTH].x_step + from_i * axis[ROWS].x_step;
             char *to = tile + (z * layout->plane + i * layout->row) * x->size;

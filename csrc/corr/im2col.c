@@ -27,7 +27,7 @@ static void im2col_compute(const call *c, const scratch *s, const patch *p)
         for (ptrdiff_t j = 0; j < p->cols; j += width) {
             size_t bytes = (size_t)(min(width, p->cols - j) * c->size);
             const char *from = p->src + (i * c->g->axis[ROWS].stride * p->r->row + j) * c->size;
-            for (ptrdiff_t t = 0; t < taps.full; t++)
+            for (ptrdiff_t t = 0; t < taps.full && !(t % TAPS_AT_ONCE == TAPS_AT_ONCE - 1 && fc_gives_up()); t++)
                 memcpy(s->panel + t * width * c->size, from + p->r->at[t] * c->size, bytes);
             c->op->corr(s->panel, 0, &taps, p->out + (i * p->out_row + j) * c->size, 0, 1, min(width, p->cols - j));
         }

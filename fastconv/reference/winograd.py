@@ -69,8 +69,8 @@ def layer_error_bound(c: layers.Layer, pairs: int) -> NDArray[np.float64]:
     It is that of a sum (see `reference.layer_error_bound`), whose magnitude is that of the absolute values of all
     elements of a tile, transformed by those of the matrices, and whose roundings are those of a sum of 32 channels, of
     such sums, and of the transforms. (Barabasz, Anderson, Soodhalter and Gregg, Error Analysis and Improving the
-    Accuracy of Winograd Convolution for Deep Neural Networks, ACM Transactions on Mathematical Software 46, 2020, bound
-    it so, by norms in the place of sums.)
+    Accuracy of Winograd Convolution for Deep Neural Networks, ACM Transactions on Mathematical Software 46, no. 4,
+    2020, analyse such errors; this bound is derived here.)
 
     Examples
     --------
