@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What went wrong in SciPy, NumPy, OpenCV, PyTorch, oneDNN and astropy is right here.
+"""What went wrong in SciPy, CuPy, NumPy, OpenCV, PyTorch, oneDNN and astropy is right here.
 
 A test for each report that concerns what fastconv does, named after what went wrong, with the case of the report, or
 the smallest like it, and an oracle that shares no code with fastconv.
@@ -89,6 +89,17 @@ def test_sums_that_the_dtype_of_the_arrays_does_not_hold(dtype):
     else:
         with pytest.raises((OverflowError, ValueError), match="overflow"):
             fastconv.corr2d(x, x[:4, :4])
+
+
+@pytest.mark.parametrize("method", ["direct", "fft", "auto"])
+def test_signals_that_are_seen_backwards(rng, method):
+    """cupy#10303: the first one was read as if it had no negative strides."""
+    for shape in ((31,), (9, 12)):
+        a, b = rng.integers(-9, 9, shape).astype(float), rng.integers(-9, 9, shape).astype(float)
+        for name in ("convolve", "correlate"):
+            backwards = getattr(signal, name)(np.flip(np.flip(a).copy()), np.flip(np.flip(b).copy()), method=method)
+            theirs = getattr(scipy.signal, name)(a, b, method="direct")
+            np.testing.assert_allclose(backwards, theirs, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("shapes", [((0,), (0,)), ((0,), (3,)), ((3,), (0,)), ((0,), (1000,)), ((1000,), (0,))])
@@ -419,6 +430,19 @@ def test_means_of_uneven_windows_of_large_images(rng, size, to):
     for i, j in ((0, 0), (to[0] - 1, to[1] - 1), (to[0] // 3, to[1] // 2)):
         at = tuple(slice(o * n // m, -(-(o + 1) * n // m)) for o, n, m in zip((i, j), size, to, strict=True))
         np.testing.assert_allclose(got[i, j], x[0, 0][at].astype("f8").mean(), rtol=1e-5)
+
+
+@pytest.mark.deep
+def test_volumes_of_gigabytes_under_one_tap(rng):
+    """pytorch#84488: the first sums were wrong, in a volume of 28 channels and 7.6 GB."""
+    x, w, bias = np.zeros((1, 28, 514, 514, 256), np.float32), rng.integers(-9, 9, (12, 28)), np.arange(12.0)
+    for at in ((0, 0, 0), (512, 512, 192)):
+        x[0, :, *at] = np.arange(28) - at[0]
+    y = nn.conv3d(x, w[:, :, None, None, None].astype("f4"), bias.astype("f4"), stride=64)
+    expected = np.zeros((1, 12, 9, 9, 4)) + bias[:, None, None, None]
+    expected[0, :, 0, 0, 0] += w @ np.arange(28)
+    expected[0, :, 8, 8, 3] += w @ (np.arange(28) - 512)
+    np.testing.assert_array_equal(y, expected)
 
 
 @pytest.mark.deep
