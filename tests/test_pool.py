@@ -116,7 +116,8 @@ def test_as_many_workers_as_a_call_wants(program):
 
 
 def test_workers_take_all_calls(program):
-    """They have work in the second call, too, and in a child: time that they have been given grows."""
+    """They have work in the second call, too, and in a child: time that they have been given grows; of no more of them
+    than a call asks for."""
     program("""
         def used():
             return sum(int(open(f"/proc/self/task/{t}/stat").read().rpartition(")")[2].split()[11])
@@ -130,7 +131,20 @@ def test_workers_take_all_calls(program):
                 fastconv.corr2d(big, taps, threads=3, method="direct")
             assert used() > then, "no worker has worked"
 
+        def ran(task):  # ns
+            return int(open(f"/proc/self/task/{task}/schedstat").read().split()[0])
+
+        def one_beside_the_caller():
+            big, taps, workers = np.ones((1500, 1500), np.float32), np.ones((15, 15), np.float32), tasks() - before
+            assert len(workers) == 2
+            for _ in range(4):
+                then = {t: ran(t) for t in workers}
+                fastconv.corr2d(big, taps, threads=2, method="direct")
+                assert sum(ran(t) > then[t] + 1_000_000 for t in workers) <= 1, "another worker has scratch of its own"
+
         busy()
+        if os.path.exists("/proc/self/schedstat"):
+            one_beside_the_caller()
         in_child(busy)
         busy()
     """)

@@ -85,6 +85,7 @@ FILES = [  # of each process
     ("gradients", "transposed", "folding"),
     ("modules", "pooling", "layer_transforms"),
     ("signal", "ndimage", "feature"),
+    ("any_argument", "errors", "messages", "quantized"),  # the table of bad input
 ]
 
 
