@@ -178,6 +178,8 @@ FC_API ptrdiff_t fc_overlap_bytes(const fc_corr *g); /* of the spectrum */
 /* columns.c, for pixels.c and threes.c, too: the rows and columns of a patch, and of a chunk, for the band of the method */
 FC_API void fc_columns_compute(const call *c, const scratch *s, const patch *p);
 FC_API void fc_columns_chunk(const job *j, ptrdiff_t index);
+/* Which columns stand for those beyond x, of `wide` from `first` on, into s->at; whether they are among low ... high */
+FC_API int fc_columns_find(const call *c, const scratch *s, ptrdiff_t first, ptrdiff_t low, ptrdiff_t high, ptrdiff_t wide);
 
 /* pixels.c, threes.c: whether these are for it */
 FC_API int fc_pixels_suit(const fc_corr *g, int vector_bytes);

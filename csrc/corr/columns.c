@@ -89,8 +89,7 @@ void fc_columns_compute(const call *c, const scratch *s, const patch *p)
     c->method->band(c, s, 0, wide, p->out, p->out_row * c->made_size, p->out_result, p->rows, p->cols);
 }
 
-/* Which columns stand for those beyond x, of `wide` from `first` on, into s->at; whether they are among low ... high */
-static int columns_find(const call *c, const scratch *s, ptrdiff_t first, ptrdiff_t low, ptrdiff_t high, ptrdiff_t wide)
+int fc_columns_find(const call *c, const scratch *s, ptrdiff_t first, ptrdiff_t low, ptrdiff_t high, ptrdiff_t wide)
 {
     ptrdiff_t *at = s->at;
     for (ptrdiff_t q = low > 0 ? 0 : high; q < wide; q = q + 1 == low ? high : q + 1) {
@@ -112,7 +111,7 @@ void fc_columns_chunk(const job *j, ptrdiff_t index)
     const ptrdiff_t first = b.from[COLS] - axis[COLS].lead, wide = reach(&axis[COLS], cols);
     ptrdiff_t low, high;
     inside(axis[COLS].n, 1, first, wide, &low, &high);
-    if (!c->x_adjacent || !c->out_adjacent || !columns_find(c, s, first, low, high, wide)) {
+    if (!c->x_adjacent || !c->out_adjacent || !fc_columns_find(c, s, first, low, high, wide)) {
         fc_boxes(j, index);
         return;
     }

@@ -9,12 +9,16 @@
  *      |  halo   | ---> |         |   v     +---------+                |     |   all terms in one pass of K3, whose
  *      +---------+      +---------+  --->   +---------+  next term     +-----+   tap columns are (term, column)
  *
- * Small kernels are summed in both directions at once (passes_tmpl.h), where x comes from beyond L2, and of two terms.
+ * Small kernels are summed in both directions at once (passes_tmpl.h), where x comes from beyond L2, and of two terms. Larger ones of one
+ * term are summed by two passes that are alike, where the instruction set has them: the sums of a band of rows are stored turned, a row for
+ * each column, which stays in L2 (`turn`). There a column beyond x is a copy of the one that the boundary names, so only rows beyond x are
+ * gathered.
  *
  * (Planes only where there is depth. In turned tiles the passes exchange their directions.) Terms may be something
  * else than parts of one sum: derivatives, of which the norm is asked for, or each by itself. Both are made of one look at x.
  */
 #include "corr/call.h"
+#include <string.h>
 
 enum { SEPARABLE_TERMS = 2 }; /* of turned tiles, whose norm is asked for, or each by itself */
 
@@ -33,16 +37,31 @@ static int separable_prepare(call *c)
     return 0;
 }
 
+/* Whether outputs may be made by two passes that are alike, between which sums are turned (passes_tmpl.h) */
+static int separable_turns(const call *c)
+{
+    const fc_axis *axis = c->g->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
+    return c->op->turn && c->g->terms == 1 && axis[DEPTH].k == 1 && axis[DEPTH].lead == 0 && axis[DEPTH].out <= axis[DEPTH].n &&
+           rows->k >= SEPARABLE_TURNED && cols->k >= SEPARABLE_TURNED && rows->dilation == 1 && cols->dilation == 1 &&
+           rows->stride == 1 && cols->stride == 1;
+}
+/* Rows of x that a band looks at; columns of a strip of it, of so many */
+static ptrdiff_t separable_band(const call *c) { return reach(&c->g->axis[ROWS], FC_TURN); }
+static ptrdiff_t separable_strip(ptrdiff_t cols) { return parts_of(cols, parts_of(cols, SEPARABLE_STRIP)); }
+
 static int separable_is_norm(const call *c) { return c->g->combine == FC_L1 || c->g->combine == FC_L2; }
 
 static void separable_parts(const call *c, fc_room *r, scratch *s)
 {
     const fc_axis *axis = c->g->axis;
     ptrdiff_t terms = c->g->terms, row = c->separable.row, rows = c->separable.rows;
-    s->at = fc_part(r, "taps", max(times(terms, axis[COLS].k), max(axis[DEPTH].k, axis[ROWS].k)), sizeof *s->at);
-    s->sums = fc_part(r, "sums", times(times(terms, rows), row), c->size);
+    const ptrdiff_t strip = separable_turns(c) ? reach(&axis[COLS], SEPARABLE_STRIP) + c->x.lanes : 0;
+    s->at = fc_part(r, "taps", max(max(times(terms, axis[COLS].k), strip), max(axis[DEPTH].k, axis[ROWS].k)), sizeof *s->at);
+    s->sums = fc_part(r, "sums", max(times(times(terms, rows), row), times(FC_TURN, strip)), c->size);
     if (axis[DEPTH].k > 1)
         s->planes = fc_part(r, "planes", times(reach(&axis[ROWS], rows), row), c->size);
+    if (strip > 0)
+        s->planes = fc_part(r, "rows of a band", times(separable_band(c), odd_lines(strip, c->size)), c->size);
     if (c->strip_out[COLS] > 0) {
         s->turned = fc_part(r, "sums of a strip down", times(reach(&axis[COLS], c->strip_out[COLS]), c->strip.row), c->size);
         s->turned_sums = fc_part(r, "terms of a strip", separable_is_norm(c) ? times(terms, strip_bytes(c)) : 0, 1);
@@ -149,5 +168,94 @@ static void separable_turned(const call *c, const scratch *s, const patch *p)
     }
 }
 
-const method fc_separable = {
-    .prepare = separable_prepare, .parts = separable_parts, .compute = separable_compute, .turned = separable_turned};
+/* FC_TURN rows of outputs, from the rows under them, whose columns low ... high, of those that the outputs look at, are there; the sums
+ * of the others are those that s->at names, or behind the last. 0: there is no code for it */
+static int separable_turn(const call *c, const scratch *s, const char *x, ptrdiff_t row, ptrdiff_t low, ptrdiff_t high,
+                          char *out, ptrdiff_t out_row, ptrdiff_t cols)
+{
+    const fc_axis *axis = c->g->axis;
+    const ptrdiff_t wide = reach(&axis[COLS], cols), line = FC_TURN * c->size, *at = s->at;
+    const fc_taps down = {.h = axis[ROWS].k, .k = c->g->factor[ROWS], .far = c->is_far},
+                  across = {.h = axis[COLS].k, .k = c->g->factor[COLS]};
+    if (!c->op->turn(x, row, &down, s->sums + low * line, FC_TURN, FC_TURN, high - low))
+        return 0;
+    for (ptrdiff_t q = low > 0 ? 0 : high; q < wide; q = q + 1 == low ? high : q + 1, at++)
+        memcpy(s->sums + q * line, s->sums + (*at < 0 ? wide : *at) * line, (size_t)line);
+    return c->op->turn(s->sums, FC_TURN, &across, out, out_row, cols, FC_TURN);
+}
+
+/* The rows that a band looks at, from number i of x on, and high - low columns of them; those that the boundary names, in scratch */
+static const char *separable_rows(const job *j, const char *x, ptrdiff_t i, ptrdiff_t n, ptrdiff_t *row)
+{
+    const call *c = j->c;
+    const fc_axis *rows = &c->g->axis[ROWS];
+    const ptrdiff_t tall = separable_band(c), inner = odd_lines(n, c->size);
+    *row = rows->x_step / c->size;
+    if (i >= 0 && i + tall <= rows->n)
+        return x + i * rows->x_step;
+    for (ptrdiff_t t = 0; t < tall; t++) {
+        const ptrdiff_t from = fc_source_index(i + t, rows->n, rows->boundary);
+        char *const to = j->s.planes + t * inner * c->size;
+        if (from < 0)
+            fc_copy_row(to, c->size, c->x.fill, 0, n, c->size);
+        else
+            memcpy(to, x + from * rows->x_step, (size_t)(n * c->size));
+    }
+    *row = inner;
+    return j->s.planes;
+}
+
+/* Of the columns that outputs from number k on look at, low ... high are there, and s->at names the others. 0: not all of them are among
+ * these */
+static int separable_columns(const job *j, ptrdiff_t k, ptrdiff_t wide, ptrdiff_t *low, ptrdiff_t *high)
+{
+    const fc_axis *cols = &j->c->g->axis[COLS];
+    inside(cols->n, 1, k - cols->lead, wide, low, high);
+    return fc_columns_find(j->c, &j->s, k - cols->lead, *low, *high, wide);
+}
+
+/* A share of a plane by turns. The sums of a column beyond x are those of the column that the boundary names, so none is gathered. */
+static int separable_share(const job *j, const box *b)
+{
+    const call *c = j->c;
+    const fc_axis *axis = c->g->axis, *across = &axis[COLS];
+    const ptrdiff_t rows = b->to[ROWS] - b->from[ROWS], cols = b->to[COLS] - b->from[COLS], strip = separable_strip(cols);
+    const ptrdiff_t wide = reach(across, strip), line = FC_TURN * c->size;
+    ptrdiff_t low, high, row;
+    for (ptrdiff_t m = 0; m < cols; m += strip)
+        if (!separable_columns(j, b->from[COLS] + min(m, cols - strip), wide, &low, &high))
+            return 0;
+    if (across->boundary == FC_CONSTANT) { /* behind all sums: those of fill values alone */
+        const fc_taps down = {.h = axis[ROWS].k, .k = c->g->factor[ROWS]};
+        fc_copy_row(j->s.planes, c->size, c->x.fill, 0, separable_band(c) * c->x.lanes, c->size);
+        if (!c->op->turn(j->s.planes, c->x.lanes, &down, j->s.sums + wide * line, FC_TURN, FC_TURN, c->x.lanes))
+            return 0;
+    }
+    for (ptrdiff_t z = b->from[DEPTH]; z < b->to[DEPTH]; z++)
+        for (ptrdiff_t n = 0; n < rows; n += FC_TURN)
+            for (ptrdiff_t m = 0; m < cols; m += strip) {
+                const ptrdiff_t i = b->from[ROWS] + min(n, rows - FC_TURN), k = b->from[COLS] + min(m, cols - strip);
+                if (strip < cols)
+                    separable_columns(j, k, wide, &low, &high);
+                const char *x = j->x + z * axis[DEPTH].x_step + (k - across->lead + low) * c->size;
+                x = separable_rows(j, x, i - axis[ROWS].lead, high - low, &row);
+                if (!separable_turn(c, &j->s, x, row, low, high, out_at(j, z, i, k), axis[ROWS].out_step / c->size, strip))
+                    return 0;
+            }
+    return 1;
+}
+
+static void separable_chunk(const job *j, ptrdiff_t index)
+{
+    const call *c = j->c;
+    const box b = fc_share(c, index);
+    if (!separable_turns(c) || !c->x_adjacent || !c->out_adjacent || b.to[ROWS] - b.from[ROWS] < FC_TURN ||
+        b.to[COLS] - b.from[COLS] < FC_TURN || !separable_share(j, &b))
+        fc_boxes(j, index);
+}
+
+const method fc_separable = {.prepare = separable_prepare,
+                             .parts = separable_parts,
+                             .compute = separable_compute,
+                             .turned = separable_turned,
+                             .chunk = separable_chunk};

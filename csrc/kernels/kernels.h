@@ -21,7 +21,7 @@
     X(fft) X(ifft) X(fftmul) X(fftsum) X(transpose) X(add) X(finite)     \
     X(split) X(join) X(pool_max) X(pool_sum) X(pool_find) X(pool_whole)  \
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
-    X(norms) X(passes) X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
+    X(norms) X(passes) X(turn) X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
 #define FC_SINGLE_OPS(X)                                                                    \
     X(winograd_rows) X(winograd_in) X(winograd_products) X(winograd_out) X(winograd_taps) \
     X(winograd_pixels) X(winograd_outputs) X(winograd_weights)                               \
@@ -78,6 +78,11 @@ typedef struct {
 } fc_passes;
 typedef int fc_passes_fn(const void *x, ptrdiff_t xs, const fc_passes *g, void *out, ptrdiff_t os, ptrdiff_t rows,
                          ptrdiff_t cols);
+/* Columns of taps, stored turned (passes_tmpl.h): out[j*os + i] = sum_{a<h} x[(i+a)*xs + j] * k[a], i < rows, j < cols; of taps h, k
+ * and far count. Returns 0, and has done nothing, where there is no code for it, for less than FC_TURN rows, or less than a vector. */
+enum { FC_TURN = 16 };
+typedef int fc_turn_fn(const void *x, ptrdiff_t xs, const fc_taps *taps, void *out, ptrdiff_t os, ptrdiff_t rows,
+                       ptrdiff_t cols);
 /* FC_U8 or FC_U16 by columns of taps and then by rows of them (pixels_tmpl.h). Sums of a row lie in phases, 4 or 2, `phase` elements
  * apart: number i is element i / phases of phase i % phases. Taps across are `apart` elements apart.
  *

@@ -11,6 +11,13 @@
  *        |     |     |            passes (separable.c) are as fast: where lanes are exchanged, no products are made.
  *
  * Of two terms x is read once, and what they make combined as norms_tmpl.h does, or stored apart.
+ *
+ * Of more taps that would be many exchanges, and loads of taps across cross lines. So columns are summed alone, and sums stored turned:
+ *
+ *   turn     out[j*os + i] = sum_{a<h} x[(i+a)*xs + j] * k[a]
+ *
+ * It is done twice, down and then across: what were rows are columns then, and are rows again behind that. Lanes are exchanged in
+ * four steps whatever h is, and all vectors of the second pass lie at lines.
  */
 #ifndef T
 #error "include norms_tmpl.h before passes_tmpl.h"
@@ -164,11 +171,57 @@ static int NAME(passes)(const void *xv, ptrdiff_t xs, const fc_passes *g, void *
     return 1;
 }
 #undef FC_PASSES_ROWS
+
+/* ---- turned */
+
+/* FC_TURN rows of a vector, as two vectors of half as many rows */
+FC_INLINE void NAME(turn_block)(const T *x, ptrdiff_t xs, const fc_taps *taps, T *out, ptrdiff_t os)
+{
+    enum { R = FC_TURN / 2, SQUARES = FC_TURN / FC_VLEN };
+    VT sum[R][NAME(CORR_MOST)], row[FC_TURN];
+    if (__builtin_expect(taps->far, 0))
+        NAME(corr_ahead)(FC_TURN, 1, x, xs, taps->h);
+    NAME(corr_sums)(R, R, 0, 2, 1, 1, 1, x, xs, taps, NULL, R * xs, vlanes(VLEN), sum, NULL, 0);
+    EACH(r, FC_TURN)
+        row[r] = sum[r % R][r / R];
+    EACH(s, SQUARES) {
+        T *to = out + s * VLEN;
+        NAME(exchange)(row + s * VLEN);
+        EACH(i, VLEN) {
+            vstore(to, row[s * VLEN + i]);
+            to += os;
+            __asm__("" : "+r"(to));
+        }
+    }
+}
+
+static int NAME(turn)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *outv, ptrdiff_t os, ptrdiff_t rows,
+                      ptrdiff_t cols)
+{
+    if (taps->h < FC_TURN / 2 || rows < FC_TURN || cols < VLEN)
+        return 0;
+    /* where all rows are alike, blocks behind the first one begin at a line */
+    const ptrdiff_t before = xs % VLEN || cols == VLEN ? 0 : (ptrdiff_t)((uintptr_t)xv % FC_VECTOR_BYTES / FC_SIZE),
+                    above = os % VLEN || rows == FC_TURN ? 0 : (ptrdiff_t)((uintptr_t)outv % FC_VECTOR_BYTES / FC_SIZE);
+    for (ptrdiff_t i = 0; i < rows; i += FC_TURN - (i == 0 ? above : 0)) {
+        i = i < rows - FC_TURN ? i : rows - FC_TURN;
+        for (ptrdiff_t j = 0; j < cols; j += VLEN - (j == 0 ? before : 0)) {
+            j = j < cols - VLEN ? j : cols - VLEN;
+            NAME(turn_block)((const T *)xv + i * xs + j, xs, taps, (T *)outv + j * os + i, os);
+        }
+    }
+    return 1;
+}
 #else /* lanes of two vectors are not joined by one instruction, or registers are few */
 static int NAME(passes)(const void *x, ptrdiff_t xs, const fc_passes *g, void *out, ptrdiff_t os, ptrdiff_t rows,
                         ptrdiff_t cols)
 {
     (void)x, (void)xs, (void)g, (void)out, (void)os, (void)rows, (void)cols;
+    return 0;
+}
+static int NAME(turn)(const void *x, ptrdiff_t xs, const fc_taps *taps, void *out, ptrdiff_t os, ptrdiff_t rows, ptrdiff_t cols)
+{
+    (void)x, (void)xs, (void)taps, (void)out, (void)os, (void)rows, (void)cols;
     return 0;
 }
 #endif

@@ -199,3 +199,26 @@ void check_passes(fc_passes_fn *passes)
             verify(out, results, rows, cols);
     }
 }
+
+void check_turn(fc_turn_fn *turn)
+{
+    EACH(trial, 200) {
+        const ptrdiff_t lanes = table->vector_bytes / size, h = FC_TURN / 2 - 2 + up_to(20), rows = FC_TURN - 2 + up_to(24);
+        const ptrdiff_t cols = up_to(3 * lanes + 1);
+        fc_taps taps = {.h = h, .far = (int)up_to(2) - 1};
+        randomize(trial % 2, type);
+        EACH(i, rows)
+            EACH(j, cols) {
+                cell s = {0};
+                EACH(a, h)
+                    add_product(&s, x[0][i + a][j], k[0][0][a]);
+                want[0][j][i] = s;
+            }
+        view vx = lay(source[0], ADJACENT, 1, rows + h - 1, cols, x), vk = lay(source[1], ADJACENT, 1, 1, h, k);
+        view out = lay(dest, ADJACENT, 1, cols, rows, NULL);
+        taps.k = vk.p;
+        say_case("h %td, far %d, rows %td, cols %td", h, taps.far, rows, cols);
+        if (turn(vx.p, vx.row / size, &taps, out.p, out.row / size, rows, cols))
+            verify(out, 1, cols, rows);
+    }
+}
