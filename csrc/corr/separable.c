@@ -9,10 +9,9 @@
  *      |  halo   | ---> |         |   v     +---------+                |     |   all terms in one pass of K3, whose
  *      +---------+      +---------+  --->   +---------+  next term     +-----+   tap columns are (term, column)
  *
- * Small kernels are summed in both directions at once (passes_tmpl.h), where x comes from beyond L2, and of two terms. Larger ones of one
- * term are summed by two passes that are alike, where the instruction set has them: the sums of a band of rows are stored turned, a row for
- * each column, which stays in L2 (`turn`). There a column beyond x is a copy of the one that the boundary names, so only rows beyond x are
- * gathered.
+ * Small kernels are summed in both directions at once (passes_tmpl.h). Larger ones of one term are summed by two passes that are alike,
+ * where the instruction set has them: the sums of a band of rows are stored turned, a row for each column, which stays in L2 (`turn`).
+ * There a column beyond x is a copy of the one that the boundary names, so only rows beyond x are gathered.
  *
  * (Planes only where there is depth. In turned tiles the passes exchange their directions.) Terms may be something
  * else than parts of one sum: derivatives, of which the norm is asked for, or each by itself. Both are made of one look at x.
@@ -122,14 +121,14 @@ static void separable_block(const call *c, const scratch *s, const patch *p, ptr
     separable_across(c, s, term, p->out + (i * p->out_row + j) * c->size, p->out_row, p->out_result, rows, cols);
 }
 
-/* Both passes as one, over a patch that comes from beyond L2, or by two terms; without dilations. 0: it is to be done otherwise */
+/* Both passes as one, without dilations. 0: it is to be done otherwise */
 static int separable_at_once(const call *c, const patch *p)
 {
     const fc_axis *rows = &c->g->axis[ROWS], *cols = &c->g->axis[COLS];
     const fc_passes passes = {c->g->combine,           c->streams,         rows->k >= c->fetches_from, c->g->terms, rows->k,
                               p->out_result / c->size, c->g->factor[ROWS], c->g->factor[COLS]};
     if (!c->op->passes || c->g->axis[DEPTH].k > 1 || rows->k != cols->k || rows->dilation > 1 || cols->dilation > 1 ||
-        p->cols < SEPARABLE_AT_ONCE || !(c->is_far || c->g->terms > 1))
+        p->cols < SEPARABLE_AT_ONCE)
         return 0;
     return c->op->passes(p->src, p->r->row, &passes, p->out, p->out_row, p->rows, p->cols);
 }

@@ -8,7 +8,7 @@
  *   s    +-----+-----+-----+      A block of rows moves right, two vectors at a time, of which one is kept in each row. With it
  *        |     |     |     |      they make two vectors of outputs: each tap but the first takes lanes of two neighbours. So x
  *   out  +-----+-----+-----+      is read, and out written, all the time, as it must be where they come from beyond L2. In L2 two
- *        |     |     |            passes (separable.c) are as fast: where lanes are exchanged, no products are made.
+ *        |     |     |            passes (separable.c) are as fast by Zen 4, and 0.75 to 0.9 as fast by an Intel Xeon.
  *
  * Of two terms x is read once, and what they make combined as norms_tmpl.h does, or stored apart.
  *
