@@ -198,9 +198,9 @@ static const double ACROSS_TURN = 16, ACROSS_ALONE = 1.15, ACROSS_MOST = 0.97;
  * AMX). Kernels that it takes to be worth it, and outputs of a block times kernels beyond these */
 enum { PRODUCTS_CROSSED = 112, PRODUCTS_CROSSED_LEAST = 8192 };
 
-/* ---- small numbers (dots.c): Xeon (AVX-512 VNNI). Cycles: a vector that is packed, a product of vectors; bytes of a packed block, and
- * of sums; columns, and outputs, of one */
-static const double DOTS_PACK = 12, DOTS_PRODUCT = 0.6;
+/* ---- small numbers (dots.c): Xeon (AVX-512 VNNI). Cycles: a vector that is packed, a product of vectors, and one of those that are
+ * alone in a panel, which last so long at least; bytes of a packed block, and of sums; columns, and outputs, of one */
+static const double DOTS_PACK = 12, DOTS_PRODUCT = 0.6, DOTS_ALONE = 0.78, DOTS_LATENCY = 5.5;
 enum { DOTS_PACKED = 768 << 10, DOTS_SUMS = 64 << 10, DOTS_COLS = 1024, DOTS_OUTPUTS = 4096 };
 /* With a kernel for each channel (dots_lanes.c): Intel Xeon (AVX-512, AMX). Channels, at least; bytes of pixels, and columns of outputs, of a block, at most */
 enum { DOTS_LANES_LEAST = 8, DOTS_LANES_PIXELS = 256 << 10, DOTS_LANES_COLS = 128 };

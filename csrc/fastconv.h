@@ -251,11 +251,9 @@ FC_API ptrdiff_t fc_bottleneck_learn(const fc_bottleneck *g, const char *const w
  * their own, and beyond x lies its zero:
  *
  *   s[m] = bias[m] + sum (x - x_zero) (w - w_zero[m]);      out = s, of FC_I32
- *   out[m] = s[m] * scale[m], to the nearest, half to even, + y_zero, and no more than FC_U8 or FC_I8 hold
- *
- * Or both are FC_BF16, sums float32, and out is FC_BF16 or FC_F32, finished as those of fc_conv are, but for `add`. */
+ *   out[m] = s[m] * scale[m], to the nearest, half to even, + y_zero, and no more than FC_U8 or FC_I8 hold */
 typedef struct {
-    fc_conv layer; /* of FC_F32, forward; x strides in bytes; bias is int32, or float32; out is dense */
+    fc_conv layer; /* of FC_F32, forward; x strides in bytes; bias is int32; out is dense */
     int x_type, w_type, out_type;
     int32_t x_zero, y_zero;
     const int32_t *w_zero; /* none, one, or one for each kernel; */

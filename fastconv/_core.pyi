@@ -120,7 +120,6 @@ class DotsPlan(LayerPlan):
         w: NDArray[Any],
         axes: tuple[Axis, ...],
         groups: int,
-        activation: Activated | None,
         threads: int,
         names: tuple[str, str, str],
         bias: NDArray[Any] | None = ...,

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Plans of layers of small numbers: bytes, whose sums are exact, and bfloat16."""
+"""Plans of layers of bytes, whose sums are exact."""
 
 cdef extern from "fastconv.h" nogil:
-    int FC_BF16
     ctypedef struct fc_dots:
         fc_conv layer
         int x_type, w_type, out_type
@@ -17,7 +16,7 @@ cdef extern from "fastconv.h" nogil:
     bint fc_dots_takes_last(const fc_dots *g)
     void fc_dots_native(int on)
 
-DOTS = {"uint8": FC_U8, "int8": FC_I8, "int32": FC_I32, "float32": FC_F32, "bfloat16": FC_BF16}
+DOTS = {"uint8": FC_U8, "int8": FC_I8, "int32": FC_I32}
 
 
 @cython.auto_pickle(False)
@@ -27,12 +26,12 @@ cdef class DotsPlan(LayerPlan):
 
     Parameters
     ----------
-    x, w, axes, groups, activation, threads
+    x, w, axes, groups, threads
         As of LayerPlan.
     bias : ndarray or None
-        One for each kernel, C-contiguous: of int32, of bfloat16 float32. The plan keeps it.
+        One for each kernel, C-contiguous, of int32. The plan keeps it.
     names : (str, str, str)
-        The dtypes of x, of w and of the result; arrays of bfloat16 are seen as uint16.
+        The dtypes of x, of w and of the result.
     x_zero, y_zero : int
     w_zero : ndarray of int32
         None of them, one, or one for each kernel.
@@ -46,10 +45,10 @@ cdef class DotsPlan(LayerPlan):
     cdef cnp.ndarray bias, w_zero, scale
     cdef readonly bint last
 
-    def __init__(self, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, activation, int threads, names,
+    def __init__(self, cnp.ndarray x, cnp.ndarray w, axes, ptrdiff_t groups, int threads, names,
                  cnp.ndarray bias=None, int x_zero=0, int y_zero=0, cnp.ndarray w_zero=None, cnp.ndarray scale=None,
                  bint last=False):
-        super().__init__(x, w, axes, groups, activation, False, threads)
+        super().__init__(x, w, axes, groups, None, False, threads)
         cdef fc_dots *d = &self.d
         d.layer = self.g
         d.layer.type, d.layer.halves = FC_F32, 0

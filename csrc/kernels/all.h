@@ -4,8 +4,7 @@
  *
  *   FC_ISA           its name, the last part of all names of functions
  *   FC_TARGET        what compilers call it, names of isa/cpu.c; not defined if every CPU has it
- *   FC_QUAD_TARGET, FC_BDOT_TARGET
- *                    that and more, which only some CPUs have: products of bytes, of bfloat16 (dots_tmpl.h)
+ *   FC_QUAD_TARGET   that and more, which only some CPUs have: products of bytes (dots_tmpl.h)
  *   FC_VECTOR_BYTES  16, 32 or 64
  *   FC_HAS           what it has of these, whatever the width:
  */
@@ -42,9 +41,6 @@ static int FC_WITH(supported, FC_ISA)(void)
 #ifdef FC_QUAD_TARGET
 static int FC_WITH(quad_supported, FC_ISA)(void) { return fc_cpu_has(FC_QUAD_TARGET); }
 #endif
-#ifdef FC_BDOT_TARGET
-static int FC_WITH(bdot_supported, FC_ISA)(void) { return fc_cpu_has(FC_BDOT_TARGET); }
-#endif
 
 /* Functions between these two are compiled for a target. (By a pragma and not by a compiler flag per file: a plain setuptools
  * Extension has one set of flags.) */
@@ -65,8 +61,6 @@ FC_BEGIN(FC_TARGET)
 #include "kernels/type.h"
 #define FC_TYPE f64
 #include "kernels/type.h"
-#define FC_TYPE bf16
-#include "kernels/dots_tmpl.h"
 #define FC_INTEGER 1 /* from here on */
 #define FC_TYPE i32
 #include "kernels/type.h"
@@ -87,12 +81,6 @@ FC_BEGIN(FC_QUAD_TARGET)
 FC_END
 #endif
 #undef FC_INTEGER
-#ifdef FC_BDOT_TARGET
-FC_BEGIN(FC_BDOT_TARGET)
-#define FC_TYPE bdot
-#include "kernels/dots_tmpl.h"
-FC_END
-#endif
 
 extern const fc_kernels FC_WITH(fc_kernels, FC_ISA);
 const fc_kernels FC_WITH(fc_kernels, FC_ISA) = {
@@ -110,12 +98,8 @@ const fc_kernels FC_WITH(fc_kernels, FC_ISA) = {
     .dots =
         {
             [FC_DOT_PAIR] = {FC_WITH(supported, FC_ISA), FC_JOIN(FC_ISA, gemm, pair), FC_JOIN(FC_ISA, dots_lanes, pair)},
-            [FC_DOT_BF16] = {FC_WITH(supported, FC_ISA), FC_JOIN(FC_ISA, gemm, bf16), NULL},
 #ifdef FC_QUAD_TARGET
             [FC_DOT_QUAD] = {FC_WITH(quad_supported, FC_ISA), FC_JOIN(FC_ISA, gemm, quad), FC_JOIN(FC_ISA, dots_lanes, quad)},
-#endif
-#ifdef FC_BDOT_TARGET
-            [FC_DOT_BDOT] = {FC_WITH(bdot_supported, FC_ISA), FC_JOIN(FC_ISA, gemm, bdot), NULL},
 #endif
         },
 };

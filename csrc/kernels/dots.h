@@ -6,7 +6,7 @@
 
 /* The same of elements of 32 bits that hold several numbers (dots_tmpl.h): four bytes, or two of 16 bits. Sums are int32, or float32. The
  * first of each that this CPU has is the fastest. Rows are fc->rows at most, vectors whole, and panels of one or of cols_of[rows]. */
-enum { FC_DOT_QUAD, FC_DOT_PAIR, FC_DOT_BDOT, FC_DOT_BF16, FC_DOTS };
+enum { FC_DOT_QUAD, FC_DOT_PAIR, FC_DOTS };
 /* Of integers, planes with kernels of their own, a lane for each (dots_lanes_tmpl.h):  n pixels, `step` bytes apart, of as many bytes as a
  * vector has, make sums[p][l] = first[l] + sum_{e<elements} x[p * step + at[e * numbers + i]] w[e][l][i];  l = fc_lane_of a plane */
 typedef struct {

@@ -13,13 +13,10 @@
  *
  * Rows are split as evenly as they can be: 33 are 7+7+7+6+6, so an odd number costs no more than the next even one.
  *
- * Of the types of dots_tmpl.h, an element holds several numbers, and vdot is the sum of their products; where one instruction does
- * not multiply all of them, they are FC_PARTS.
+ * Of the types of dots_tmpl.h, an element holds several numbers, and vdot is the sum of their products.
  */
 #ifndef vdot
-#define FC_PLAIN 0 /* sums begin with nothing or a bias for each row, and vectors are whole; there are fewer instances */
-#define FC_PARTS 1
-#define vpart(v, i) (v)
+#define FC_PLAIN 0 /* sums begin with nothing, and vectors are whole; there are fewer instances */
 #define vdot_to vfma_to
 #else
 #define vdot_to(sum, a, b) ((sum) = vdot(a, b, sum))
@@ -32,7 +29,7 @@ FC_INLINE void NAME(gemm_finish)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, cons
                                  const fc_panel *panel, T *c, const T *bias)
 {
     const ptrdiff_t cs = g->cs;
-    if (FC_PLAIN || !g->add)
+    if (!FC_PLAIN && !g->add)
         EACH(v, V)
             EACH(m, M)
                 acc[m][v] += vzero(); /* -0, of products too small, to 0: as if zeros were added */
@@ -43,7 +40,7 @@ FC_INLINE void NAME(gemm_finish)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, cons
             EACH(m, M)
                 acc[m][v] += first;
         }
-    } else if ((FC_PLAIN || !g->add) && bias) {
+    } else if (!FC_PLAIN && !g->add && bias) {
         EACH(m, M) {
             VT first = vsplat(bias[m]);
             EACH(v, V)
@@ -87,17 +84,15 @@ FC_INLINE void NAME(gemm_finish)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, cons
 FC_INLINE void NAME(gemm_step)(VT acc[FC_ROWS][FC_COLS_MAX], const int M, const int V, const T *const b[FC_COLS_MAX],
                                ptrdiff_t b_at, const T *const row[3], ptrdiff_t a_at, ptrdiff_t as)
 {
-    EACH(i, FC_PARTS) {
-        VT s[FC_COLS_MAX];
-        EACH(v, V) {
-            s[v] = vpart(vload(b[v] + b_at), i);
-            vpin(s[v]);
-        }
-        EACH(m, M) {
-            VT w = vpart(vsplat(row[m / 3][a_at + m % 3 * as]), i);
-            EACH(v, V)
-                vdot_to(acc[m][v], w, s[v]);
-        }
+    VT s[FC_COLS_MAX];
+    EACH(v, V) {
+        s[v] = vload(b[v] + b_at);
+        vpin(s[v]);
+    }
+    EACH(m, M) {
+        VT w = vsplat(row[m / 3][a_at + m % 3 * as]);
+        EACH(v, V)
+            vdot_to(acc[m][v], w, s[v]);
     }
 }
 
@@ -187,7 +182,5 @@ static void NAME(gemm)(const fc_gemm *g)
 #undef FC_TILES
 #undef FC_TILE
 #undef FC_PLAIN
-#undef FC_PARTS
-#undef vpart
 #undef vdot
 #undef vdot_to

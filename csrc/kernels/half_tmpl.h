@@ -7,7 +7,6 @@
  *   vhalfm(p, mask)   some of them, where masks are in registers; the others are zero
  *   vhalfn(p, n)      the first n; the others are zero
  *   vhalve(v)         the nearest, as uint16_t; vhalvem(p, v, mask) and vhalven(p, v, n): some of them, and the first n, stored
- *   vbrain(v)         the nearest bfloat16, the upper half of a float32
  *
  * And of elements that are float16 if `half`, else T, as double always is:
  *
@@ -78,13 +77,6 @@ FC_INLINE void NAME(halve_first)(void *p, VT v, ptrdiff_t n)
 }
 #define vhalven(p, v, n) NAME(halve_first)(p, v, n)
 #endif
-
-FC_INLINE NAME(of_uint16_t) NAME(brain)(VT v)
-{
-    const NAME(of_uint32_t) bits = (NAME(of_uint32_t))v, odd = bits >> 16 & 1, is_nan = (NAME(of_uint32_t))(v != v);
-    return FC_CONVERT((((bits + 0x7fff + odd) & ~is_nan) | ((bits | 1 << 22) & is_nan)) >> 16, uint16_t);
-}
-#define vbrain(v) NAME(brain)(v)
 #define FC_EITHER(half, a, b) ((half) ? (a) : (b))
 #else
 #define FC_EITHER(half, a, b) ((void)(half), b)

@@ -107,7 +107,6 @@ static int NAME(narrow)(void *tov, int stored, const void *fromv, ptrdiff_t n, d
             vwrite(to, vload(from), VLEN, 1);
         FC_NARROW_ALL(uint16_t, vhalve(v), FC_AS_IS)
         return 0;
-        FC_NARROW(FC_BF16, uint16_t, vbrain(v))
 #endif
     default:
         for (; n > 0; n--, from++, to += stored == FC_U32 ? 4 : 8) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * What products of small numbers (dots_tmpl.h) begin and end with: numbers woven into elements of 32 bits, a channel or a tap each, and
+ * What products of bytes (dots_tmpl.h) begin and end with: bytes woven into elements of 32 bits, a channel or a tap each, and
  * sums brought back to bytes.
  *
  *      from[0]   a a a a ...
@@ -15,40 +15,34 @@
 #endif
 #define WORDS NAME(of_uint32_t)
 #if FC_HAS & FC_MASK_REGISTERS
-#define FC_FIRST_8(p, n) ((WORDS)FC_OF_LANES(cvtepu8, epi32)(_mm_maskz_loadu_epi8((__mmask16)vlanes(n), p)))
-#define FC_FIRST_16(p, n) ((WORDS)FC_OF_LANES(cvtepu16, epi32)(FC_WITH(FC_SOME, FC_VLEN)(vlanes(n), p)))
+#define FC_FIRST(p, n) ((WORDS)FC_OF_LANES(cvtepu8, epi32)(_mm_maskz_loadu_epi8((__mmask16)vlanes(n), p)))
 #endif
 
-/* Numbers of `size` bytes and `step` bytes apart, of which there are at least VLEN, or n */
-FC_INLINE WORDS NAME(weave_load)(const char *p, ptrdiff_t step, ptrdiff_t n, const int size)
+/* Bytes `step` apart, of which there are at least VLEN, or n */
+FC_INLINE WORDS NAME(weave_load)(const char *p, ptrdiff_t step, ptrdiff_t n)
 {
-    if (step == size && n >= VLEN)
-        return (WORDS)(size == 1 ? vgrow_uint8_t(p) : vgrow_uint16_t(p));
-    if (step == 2 && size == 1 && n > VLEN) /* a number more, whose byte is read, is there */
+    if (step == 1 && n >= VLEN)
+        return (WORDS)vgrow_uint8_t(p);
+    if (step == 2 && n > VLEN) /* a byte more, which is read, is there */
         return (WORDS)vgrow_uint16_t(p) & 255;
-    if (step == 4 && size == 2 && n > VLEN)
-        return (WORDS)vraw(uint32_t, p) & 0xffff;
-#ifdef FC_FIRST_8
-    if (step == size)
-        return size == 1 ? FC_FIRST_8(p, n) : FC_FIRST_16(p, n);
+#ifdef FC_FIRST
+    if (step == 1)
+        return FC_FIRST(p, n);
 #endif
     uint16_t some[FC_VLEN] = {0};
     for (ptrdiff_t i = 0; i < VLEN && i < n; i++, p += step)
-        if (size == 1)
-            some[i] = *(const uint8_t *)p;
-        else
-            __builtin_memcpy(some + i, p, 2);
+        some[i] = *(const uint8_t *)p;
     return (WORDS)vgrow_uint16_t((const char *)some);
 }
 
-FC_INLINE void NAME(weave_rows)(char *to, const fc_weaving *g, ptrdiff_t n, const int size, const int bits, const int parts)
+FC_INLINE void NAME(weave_rows)(char *to, const fc_weaving *g, ptrdiff_t n, const int bits, const int parts)
 {
     const uint32_t flip = bits == 8 ? g->flip * 0x01010101u : g->flip;
     for (ptrdiff_t i = 0; i < n; i += VLEN, to += 4 * VLEN) {
         WORDS all = {0};
         EACH(p, parts) {
-            const WORDS part = NAME(weave_load)(g->from[p] + i * g->step, g->step, n - i, size);
-            all |= bits == 8 || size == 2 ? part << (bits * p) : (((part ^ flip) - g->shift) & 0xffff) << (bits * p);
+            const WORDS part = NAME(weave_load)(g->from[p] + i * g->step, g->step, n - i);
+            all |= bits == 8 ? part << (bits * p) : (((part ^ flip) - g->shift) & 0xffff) << (bits * p);
         }
         all = bits == 8 ? all ^ flip : all;
         if (n - i >= VLEN)
@@ -78,24 +72,17 @@ static void NAME(weave)(void *to, const fc_weaving *g, ptrdiff_t n)
         if (parts == 4 && g->step >= 4 && apart == 1 && g->from[2] - g->from[1] == 1 && g->from[3] - g->from[2] == 1)
             NAME(weave_pixels)(to, g, n, g->flip * 0x01010101u);
         else if (parts == 4)
-            NAME(weave_rows)(to, g, n, 1, 8, 4);
+            NAME(weave_rows)(to, g, n, 8, 4);
         else if (parts == 3)
-            NAME(weave_rows)(to, g, n, 1, 8, 3);
+            NAME(weave_rows)(to, g, n, 8, 3);
         else if (parts == 2)
-            NAME(weave_rows)(to, g, n, 1, 8, 2);
+            NAME(weave_rows)(to, g, n, 8, 2);
         else
-            NAME(weave_rows)(to, g, n, 1, 8, 1);
-    } else if (g->kind == FC_DOT_PAIR) {
-        if (parts == 2)
-            NAME(weave_rows)(to, g, n, 1, 16, 2);
-        else
-            NAME(weave_rows)(to, g, n, 1, 16, 1);
-    } else if (parts == 2 && apart == 2 && g->step >= 4)
-        NAME(weave_pixels)(to, g, n, 0);
-    else if (parts == 2)
-        NAME(weave_rows)(to, g, n, 2, 16, 2);
+            NAME(weave_rows)(to, g, n, 8, 1);
+    } else if (parts == 2)
+        NAME(weave_rows)(to, g, n, 16, 2);
     else
-        NAME(weave_rows)(to, g, n, 2, 16, 1);
+        NAME(weave_rows)(to, g, n, 16, 1);
 }
 
 /* Whole vectors of n sums, as bytes */
@@ -133,5 +120,4 @@ static void NAME(requantize)(void *tov, int stored, const void *fromv, ptrdiff_t
     }
 }
 #undef WORDS
-#undef FC_FIRST_8
-#undef FC_FIRST_16
+#undef FC_FIRST

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Layers of small numbers, of 8 or 16 bits, as outer products of elements that hold several of them (K1, dots_tmpl.h).
+ * Layers of bytes as outer products of elements that hold several of them (K1, dots_tmpl.h).
  *
  *   1. Outputs are cut into blocks: rows x cols of a plane. What one sees is packed, a channel of elements after another
  *      (dots_pack.c), and one table says where every tap begins. Columns have a set for each tap, so that rows of outputs adjoin and
  *      vectors run on from row to row; or taps share sets, where packing would take longer than what that saves.
  *   2. Some kernels, whose sums of a block stay in L2, are multiplied by it: by weights that are arranged once (dots_weights.c).
- *   3. Sums are stored as they are asked for. Those of integers are exact, whatever is summed first. Those of bfloat16 are sums
- *      over taps, and within a tap over channels: in one order, whatever the block.
+ *   3. Sums, which are exact, whatever is summed first, are stored as they are asked for.
  *
  * Numbers of an element are channels. Of few channels they are taps of a row, a dilation apart: the layer then has so many fewer taps,
  * which lie so much further apart.
@@ -19,22 +18,16 @@
 static atomic_int natives = 1;
 void fc_dots_native(int on) { atomic_store(&natives, on); }
 
-static int dots_kind(const fc_kernels *fc, int is_brain)
-{
-    const int first = is_brain ? FC_DOT_BDOT : FC_DOT_QUAD;
-    return fc->dots[first].supported && natives && fc->dots[first].supported() ? first : first + 1;
-}
-
 dots fc_dots_describe(const fc_dots *g)
 {
     const fc_kernels *fc = fc_in_use();
     dots d = {.g = g, .l = fc_describe(&g->layer, fc)};
     layer *l = &d.l;
     fc_axis *cols = &l->axis[COLS];
-    d.kind = dots_kind(fc, g->x_type == FC_BF16);
+    d.kind = fc->dots[FC_DOT_QUAD].supported && natives && fc->dots[FC_DOT_QUAD].supported() ? FC_DOT_QUAD : FC_DOT_PAIR;
     d.gemm = fc->dots[d.kind].gemm;
     d.group = d.kind == FC_DOT_QUAD ? 4 : 2;
-    d.number = l->stored = d.kind > FC_DOT_PAIR ? 2 : 1;
+    l->stored = 1;
     const ptrdiff_t channels = g->layer.channels, k = l->given[COLS].k;
     d.of_taps = parts_of(k, d.group) * channels < parts_of(channels, d.group) * k;
     d.flip = g->x_type == FC_I8 ? 128 : 0;
@@ -81,6 +74,7 @@ typedef struct {
     dots d;
     packing p;
     dots_weights w;
+    ptrdiff_t tall;             /* kernels of a product, at most */
     ptrdiff_t kernels, at_once; /* of a chunk; whose sums are in scratch */
     ptrdiff_t sums;             /* elements from those of a kernel to the next */
     ptrdiff_t row_blocks, col_blocks;
@@ -161,51 +155,32 @@ static void dots_store(const dots_plan *y, const area *a, ptrdiff_t plane, ptrdi
     const layer *l = &y->d.l;
     const fc_dots *g = y->d.g;
     const fc_axis *axis = l->axis;
-    const ptrdiff_t size = g->out_type == FC_BF16 ? 2 : fc_stored_size(g->out_type), width = axis[COLS].out;
+    const ptrdiff_t size = fc_stored_size(g->out_type), width = axis[COLS].out;
     const ptrdiff_t depth = axis[DEPTH].out, image = plane / depth, all = g->layer.groups * l->kernels;
     const ptrdiff_t first = ((image * all + kernel) * depth + plane % depth) * axis[ROWS].out;
     const ptrdiff_t pitch = dots_pitch(y, a), adjoin = (a->cols == width && pitch == width) || a->rows == 1,
                     n = a->cols * (adjoin ? a->rows : 1);
-    const int is_brain = g->x_type == FC_BF16, scales = g->out_type != FC_I32 && !is_brain;
-    fc_requantizing r = {0};
-    if (!is_brain)
-        r = (fc_requantizing){.of_x = of_x,
-                              .add = (int32_t)((uint32_t)y->w.first[kernel] +
-                                               (l->g->bias ? ((const uint32_t *)(const void *)l->g->bias)[kernel] : 0)),
-                              .factor = fc_dots_zero(&y->d, kernel),
-                              .zero = g->y_zero,
-                              .scale = scales ? g->scale[g->scales == 1 ? 0 : kernel] : 1};
-    for (ptrdiff_t i = 0; i < (adjoin ? 1 : a->rows); i++, sums += 4 * pitch, r.of_x = of_x ? of_x + 4 * i * pitch : NULL) {
-        char *to = g->layer.out + ((first + a->row + i) * width + a->col) * size;
-        if (!is_brain) {
-            l->op->requantize(to, g->out_type, sums, n, &r);
-            continue;
-        }
-        if (fc_finishes(l->g))
-            l->op->finish(&(fc_finishing){sums, sums, NULL, 1, n, n, n, l->g->activation, l->g->low, l->g->high});
-        if (g->out_type == FC_F32)
-            memcpy(to, sums, (size_t)(4 * n));
-        else
-            l->op->narrow(to, FC_BF16, sums, n, 1, FC_TRUNCATED);
-    }
+    fc_requantizing r = {.of_x = of_x,
+                         .add = (int32_t)((uint32_t)y->w.first[kernel] +
+                                          (l->g->bias ? ((const uint32_t *)(const void *)l->g->bias)[kernel] : 0)),
+                         .factor = fc_dots_zero(&y->d, kernel),
+                         .zero = g->y_zero,
+                         .scale = g->out_type != FC_I32 ? g->scale[g->scales == 1 ? 0 : kernel] : 1};
+    for (ptrdiff_t i = 0; i < (adjoin ? 1 : a->rows); i++, sums += 4 * pitch, r.of_x = of_x ? of_x + 4 * i * pitch : NULL)
+        l->op->requantize(g->layer.out + ((first + a->row + i) * width + a->col) * size, g->out_type, sums, n, &r);
 }
 
 /* Step 2 */
 static void dots_multiply(const dots_plan *y, const dots_parts *s, const area *a, ptrdiff_t plane, ptrdiff_t kernel,
                           ptrdiff_t kernels)
 {
-    const layer *l = &y->d.l;
-    const int is_brain = y->d.kind > FC_DOT_PAIR;
     fc_gemm m = {.b = s->packed,
                  .as = y->d.depth,
                  .cs = y->sums,
                  .depth = y->d.depth,
                  .a_at = y->weight_at,
                  .b_at = y->at,
-                 .panel = s->panel,
-                 .clamp = is_brain && l->g->clamp,
-                 .low = l->g->low,
-                 .high = l->g->high};
+                 .panel = s->panel};
     if (y->d.corrects) {
         m.a = y->w.ones, m.c = s->of_x, m.rows = 1;
         m.panels = dots_make_panels(y, s->panel, a, 1);
@@ -215,11 +190,10 @@ static void dots_multiply(const dots_plan *y, const dots_parts *s, const area *a
     for (ptrdiff_t k = 0, all; k < kernels; k += all) {
         all = min(y->at_once, kernels - k);
         for (ptrdiff_t i = 0; i < all; i += m.rows) {
-            m.rows = even_part(all - i, l->fc->rows);
+            m.rows = even_part(all - i, y->tall);
             if (m.rows != rows)
                 m.panels = dots_make_panels(y, s->panel, a, rows = m.rows);
             m.a = y->w.element + (kernel + k + i) * y->d.depth, m.c = s->sums + i * y->sums * 4;
-            m.bias = is_brain && l->g->bias ? l->g->bias + (kernel + k + i) * 4 : NULL;
             y->d.gemm(&m);
         }
         for (ptrdiff_t i = 0; i < all; i++)
@@ -288,6 +262,23 @@ static packing dots_choose(const dots *d)
     }
 }
 
+/* Kernels of a product, that so many vectors of outputs take the least time */
+static ptrdiff_t dots_tall(const dots *d, ptrdiff_t vectors)
+{
+    const fc_kernels *fc = d->l.fc;
+    ptrdiff_t best = fc->rows;
+    double least = 0;
+    for (ptrdiff_t rows = fc->rows; rows > 1; rows--) {
+        const ptrdiff_t wide = fc->cols_of[rows];
+        const double alone = max(DOTS_ALONE * (double)rows, DOTS_LATENCY), panel = DOTS_PRODUCT * (double)(rows * wide);
+        const double cost =
+            (double)parts_of(d->l.kernels, rows) * ((double)(vectors / wide) * panel + (double)(vectors % wide) * alone);
+        if (rows == fc->rows || cost < least)
+            best = rows, least = cost;
+    }
+    return best;
+}
+
 int fc_dots_run(const fc_dots *g)
 {
     dots_plan y = {.d = fc_dots_describe(g)};
@@ -302,7 +293,8 @@ int fc_dots_run(const fc_dots *g)
     const ptrdiff_t blocks = y.row_blocks * y.col_blocks, planes = l->planes * g->layer.groups;
     const double products = (double)(planes * axis[ROWS].out * axis[COLS].out) * (double)l->kernels * (double)y.d.depth;
     int threads = fc_threads_for(fc_time_us(RATE_PRODUCTS, products * 4, l->fc->vector_bytes, 0), g->layer.threads);
-    const ptrdiff_t tall = l->fc->rows, shares = clamp(parts_of(threads, planes * blocks), 1, parts_of(l->kernels, tall));
+    const ptrdiff_t tall = y.tall = dots_tall(&y.d, y.sums / l->lanes),
+                    shares = clamp(parts_of(threads, planes * blocks), 1, parts_of(l->kernels, tall));
     y.kernels = shares > 1 ? round_up(parts_of(l->kernels, shares), tall) : l->kernels;
     y.at_once = min(y.kernels, max(1, DOTS_SUMS / 4 / y.sums / tall) * tall);
     const ptrdiff_t chunks = planes * blocks * parts_of(l->kernels, y.kernels);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * What the files of layers of small numbers share: dots.c computes, dots_weights.c arranges weights, dots_pack.c packs x. */
+ * What the files of layers of bytes share: dots.c computes, dots_weights.c arranges weights, dots_pack.c packs x. */
 #ifndef FASTCONV_DOTS_H
 #define FASTCONV_DOTS_H
 
@@ -12,17 +12,17 @@ typedef struct {
     layer l; /* whose channels are those of elements, and whose taps of a row are, too */
     int kind, of_taps;
     fc_gemm_fn *gemm;
-    ptrdiff_t group, number, numbers; /* bytes of a number of x; channels, or taps of a row, of a kernel */
-    ptrdiff_t taps, depth;            /* of elements: taps of a channel, all of a kernel */
-    uint32_t flip, shift;             /* as in fc_weaving */
-    int32_t x_zero;                   /* of x as it is woven */
-    int corrects;                     /* weights have zeros that are taken off sums */
+    ptrdiff_t group;
+    ptrdiff_t taps, depth; /* of elements: taps of a channel, all of a kernel */
+    uint32_t flip, shift;  /* as in fc_weaving */
+    int32_t x_zero;        /* of x as it is woven */
+    int corrects;          /* weights have zeros that are taken off sums */
 } dots;
 
 FC_API dots fc_dots_describe(const fc_dots *g);
 
-/* dots_weights.c. What is made of weights: the kind of dots that it is for; all kernels' elements; of integers, what is added to their sums; and if it corrects, a kernel
- * of ones */
+/* dots_weights.c. What is made of weights: the kind of dots that it is for; all kernels' elements; what is added to their sums; and if it
+ * corrects, a kernel of ones */
 typedef struct {
     int32_t *form, *element, *first, *ones;
     ptrdiff_t bytes;

@@ -70,7 +70,7 @@ static by_lanes lanes_describe(const dots *d)
 int fc_dots_by_lanes(const dots *d)
 {
     const fc_conv *g = &d->g->layer;
-    return d->kind <= FC_DOT_PAIR && g->channels == 1 && g->groups >= DOTS_LANES_LEAST && (g->kernels == 1 || !g->last) &&
+    return g->channels == 1 && g->groups >= DOTS_LANES_LEAST && (g->kernels == 1 || !g->last) &&
            lanes_describe(d).pixels <= DOTS_LANES_PIXELS;
 }
 

@@ -25,8 +25,6 @@ dots_weights fc_dots_weights(const dots *d, const char *at)
     const ptrdiff_t kernels = d->l.g->groups * d->l.kernels, elements = times(kernels, times(d->depth, 4));
     dots_weights w = {.form = (int32_t *)(uintptr_t)at, .bytes = plus(LINE, elements)};
     w.element = at ? w.form + LINE / 4 : NULL;
-    if (d->kind > FC_DOT_PAIR)
-        return w;
     w.first = (int32_t *)(uintptr_t)(at ? at + w.bytes : NULL);
     w.bytes = plus(w.bytes, 4 * kernels);
     w.ones = d->corrects ? (int32_t *)(uintptr_t)(at ? at + w.bytes : NULL) : NULL;
@@ -34,15 +32,12 @@ dots_weights fc_dots_weights(const dots *d, const char *at)
     return w;
 }
 
-/* The numbers of a tap, of so many channels `channel` bytes apart; returns their sum, of integers */
+/* The numbers of a tap, of so many channels `channel` bytes apart; returns their sum */
 static int64_t dots_arrange_tap(const dots *d, char *to, ptrdiff_t step, const uint8_t *from, ptrdiff_t channel,
                                 ptrdiff_t channels, int flip, int32_t zero)
 {
     int64_t sum = 0;
-    if (d->kind > FC_DOT_PAIR) {
-        for (ptrdiff_t c = 0; c < channels; c++, to += step, from += channel)
-            memcpy(to, from, 2);
-    } else if (d->kind == FC_DOT_QUAD) {
+    if (d->kind == FC_DOT_QUAD) {
         for (ptrdiff_t c = 0; c < channels; c++, to += step, from += channel)
             sum += *to = (int8_t)(*from ^ flip);
     } else {
@@ -111,7 +106,7 @@ static int64_t dots_arrange_kernel(const dots *d, char *to, const char *w, const
     static const uint8_t one = 1;
     const layer *l = &d->l;
     const ptrdiff_t cols = l->given[COLS].k, rows = l->given[DEPTH].k * l->given[ROWS].k, number = 4 / d->group;
-    const ptrdiff_t row = l->axis[COLS].k * l->channels * 4, step = d->of_taps ? 4 : number, channel = rows * cols * d->number;
+    const ptrdiff_t row = l->axis[COLS].k * l->channels * 4, step = d->of_taps ? 4 : number, channel = rows * cols;
     const int flip = w && d->g->w_type == FC_U8 ? 128 : 0;
     int64_t sum = 0;
     const ptrdiff_t done = w ? dots_turn_kernel(d, to, w, end, &sum) : 0;
@@ -119,7 +114,7 @@ static int64_t dots_arrange_kernel(const dots *d, char *to, const char *w, const
     for (ptrdiff_t r = 0; done < l->g->channels && r < rows; r++, to += row)
         for (ptrdiff_t b = 0; b < cols; b++) {
             const ptrdiff_t tap = d->of_taps ? b / d->group : b, part = d->of_taps ? b % d->group * number : 0;
-            const uint8_t *from = w ? (const uint8_t *)w + (r * cols + b) * d->number + done * channel : &one;
+            const uint8_t *from = w ? (const uint8_t *)w + (r * cols + b) + done * channel : &one;
             sum += dots_arrange_tap(d, to + tap * l->channels * 4 + part, step, from, w ? channel : 0, l->g->channels - done,
                                     flip, zero);
         }
@@ -132,14 +127,14 @@ void fc_dots_arrange(const dots *d, char *to)
     const fc_conv *g = l->g;
     const dots_weights w = fc_dots_weights(d, to);
     const ptrdiff_t count = g->channels * l->given[DEPTH].k * l->given[ROWS].k * l->given[COLS].k;
-    const char *end = g->w + g->groups * l->kernels * count * d->number;
-    memset(to, 0, (size_t)w.bytes);
+    const char *end = g->w + g->groups * l->kernels * count;
+    if ((d->of_taps ? l->given[COLS].k : g->channels) % d->group) /* numbers that fill elements */
+        memset(to, 0, (size_t)w.bytes);
     *w.form = d->kind;
     for (ptrdiff_t k = 0; k < g->groups * l->kernels; k++) {
         const int32_t zero = fc_dots_zero(d, k);
-        const int64_t sum = dots_arrange_kernel(d, (char *)(w.element + k * d->depth), g->w + k * count * d->number, end, zero);
-        if (d->kind == FC_DOT_QUAD)
-            w.first[k] = (int32_t)(uint32_t)(uint64_t)(d->x_zero * ((int64_t)zero * count - sum));
+        const int64_t sum = dots_arrange_kernel(d, (char *)(w.element + k * d->depth), g->w + k * count, end, zero);
+        w.first[k] = (int32_t)(uint32_t)(uint64_t)(d->x_zero * ((int64_t)zero * count - sum));
     }
     if (w.ones)
         dots_arrange_kernel(d, (char *)w.ones, NULL, NULL, 0);

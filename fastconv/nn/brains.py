@@ -1,72 +1,79 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Convolution layers of bfloat16, the upper half of float32: a dtype that ml_dtypes and others bring, known by name."""
+"""Layers of bfloat16, the upper half of float32: a dtype that ml_dtypes and others bring, known by name.
+
+All is computed in float32, and rounded once. (AVX512-BF16 rounds otherwise, and takes subnormal numbers for zeros.
+Layers that were made of it were slower in all of fifteen cases: Intel Xeon with AMX.)
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, TypeGuard, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastconv.arguments.layer_geometry import Options, layer_geometry
-from fastconv.arguments.layers import as_activation, as_bias, delivered, layer_arguments
+from fastconv.arguments.layer_geometry import Options
+from fastconv.arguments.layers import delivered
 from fastconv.arguments.values import as_out
-from fastconv.reference import layers as exact
-from fastconv.reference.activations import activated_bound
-from fastconv.runtime import _core, check_result, checking
 
 NAME = "bfloat16"
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def is_brain(a: Any) -> bool:
+def is_brain(a: Any) -> TypeGuard[NDArray[Any]]:
     """Whether it is an array of bfloat16."""
-    return isinstance(a, np.ndarray) and a.dtype.name == NAME
+    return isinstance(a, np.ndarray) and a.dtype.kind == "V" and a.dtype.name == NAME
 
 
-def conv_brain(
-    rank: int,
-    x: NDArray[Any],
-    w: ArrayLike,
-    bias: ArrayLike | None,
-    add: ArrayLike | None,
-    how: tuple[Any, ...],
-    method: str,
-    threads: int,
-) -> NDArray[Any]:
-    """A layer of bfloat16, summed in float32. how: as in Options."""
-    options = Options(*how)
-    if not is_brain(w):
-        raise TypeError(f"w has dtype {getattr(w, 'dtype', type(w).__name__)} and x {NAME}: they must be the same")
-    if add is not None:
-        raise ValueError(f"add is for layers of float16, float32 and float64; x has dtype {NAME}")
-    if method not in ("auto", "direct", "numpy"):
-        raise ValueError(f"method must be auto, direct or numpy for x of {NAME}; got {method!r}")
-    dtype = x.dtype if options.dtype is None else _asked(options.dtype, x.dtype)
-    weights = np.asarray(w)
-    g = layer_geometry(rank, x.shape, weights.shape, options)
-    first = None if bias is None else _bias(bias, weights.shape[0])
-    out, activation = as_out(options.out, g.asked(g.y_shape), dtype), as_activation(options.activation)
-    result = np.empty(g.y_shape, dtype)
-    is_empty = 0 in g.y_shape or 0 in g.x_shape
-    if method != "numpy" and _core is not None and not is_empty:
-        seen, of_w = g.first(x).view(np.uint16), np.ascontiguousarray(weights).view(np.uint16)
-        names = NAME, NAME, dtype.name
-        plan = _core.DotsPlan(seen, of_w, g.axes, g.groups, activation, threads, names, first)
-        plan((seen, of_w, None), result if dtype.name != NAME else result.view(np.uint16))
-    if method == "numpy" or _core is None or is_empty or checking.get():
-        wide = options._replace(dtype=None, out=None)
-        same = layer_arguments(rank, x.astype(np.float32), weights.astype(np.float32), first, wide)
-        expected = exact.layer(same).astype(np.float32).astype(dtype)
-        if method == "numpy" or _core is None or is_empty:
-            result = expected
-        else:
-            bound = activated_bound(
-                activation, exact.layer_error_bound(same), np.dtype(np.float32), np.dtype(np.float32)
-            )
-            rounded = 2.0**-7 * np.abs(expected.astype(np.float64)) if dtype.name == NAME else 0
-            check_result(result.astype(np.float32), expected.astype(np.float32), bound + rounded, f"nn.conv{rank}d")
-    result = np.moveaxis(result, 1, -1) if g.channels_last else result
-    return delivered(result if g.batched else result[0], dtype, out)
+def of_floats(call: Callable[..., Any], x: NDArray[Any], out: NDArray[Any] | None = None, **how: Any) -> Any:
+    """What a layer makes of x of bfloat16: computed in float32, and rounded once. how: of float32, or bfloat16, too."""
+    given = {name: a.astype(np.float32) if is_brain(a) else a for name, a in how.items()}
+    y = call(x.astype(np.float32), **given)
+    return None if y is None else delivered(y, x.dtype, as_out(out, y.shape, x.dtype))
+
+
+def takes_brains(method: Method) -> Method:
+    """A method of a layer that takes x, or its gradient, of bfloat16, too."""
+
+    @functools.wraps(method)
+    def taking(self: Any, x: Any, *args: Any, **how: Any) -> Any:
+        if is_brain(x):
+            return of_floats(functools.partial(method, self), x, *args, **how)
+        return method(self, x, *args, **how)
+
+    return cast(Method, taking)
+
+
+def widened(named: Mapping[str, ArrayLike], asked: Any = None) -> tuple[list[NDArray[np.float32]], np.dtype[Any]]:
+    """These arrays of bfloat16 in float32, and the dtype of what is made of them, if `asked` is."""
+    first, arrays = next(iter(named)), [np.asarray(a) for a in named.values()]
+    own = arrays[0].dtype
+    for name, a in zip(named, arrays, strict=True):
+        if a.dtype != own:
+            raise TypeError(f"{name} has dtype {a.dtype} and {first} {own}: they must be the same")
+    return [a.astype(np.float32) for a in arrays], own if asked is None else _asked(asked, own)
+
+
+def rounded(call: Callable[..., Any], named: Mapping[str, ArrayLike], options: Options) -> NDArray[Any]:
+    """What a function makes of these arrays of bfloat16: computed in float32, and rounded once."""
+    wide, dtype = widened(named, options.dtype)
+    y = call(*wide)
+    return delivered(y, dtype, as_out(options.out, y.shape, dtype))
+
+
+def of_rank(rank: int, *calls: Any) -> Any:
+    """The function with so many axes, of one to three."""
+    return calls[rank - 1]
+
+
+def floats(bias: ArrayLike) -> NDArray[np.float32]:
+    """A bias of a layer of bfloat16, which may be of float32, too."""
+    array = np.asarray(bias)
+    if array.dtype.name not in (NAME, "float32"):
+        raise TypeError(f"bias has dtype {array.dtype}; {NAME} and float32 are accepted for x of {NAME}")
+    return np.ascontiguousarray(array, np.float32)
 
 
 def _asked(dtype: Any, own: np.dtype[Any]) -> np.dtype[Any]:
@@ -74,10 +81,3 @@ def _asked(dtype: Any, own: np.dtype[Any]) -> np.dtype[Any]:
         if dtype in (known, known.name, known.type):
             return known
     raise TypeError(f"dtype must be {NAME} or float32 for x of {NAME}; got {dtype!r}")
-
-
-def _bias(bias: ArrayLike, kernels: int) -> NDArray[np.float32] | None:
-    array = np.asarray(bias)
-    if array.dtype.name not in (NAME, "float32"):
-        raise TypeError(f"bias has dtype {array.dtype}; {NAME} and float32 are accepted for x of {NAME}")
-    return as_bias(np.ascontiguousarray(array.astype(np.float32)), kernels, "kernel")

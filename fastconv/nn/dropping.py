@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.values import as_word, generator
 from fastconv.nn.activations import Identity
+from fastconv.nn.brains import takes_brains
 
 __all__ = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "StochasticDepth"]
 
@@ -42,6 +43,7 @@ class Dropout(Identity):
             raise ValueError(f"p must be a number from 0 to 1; got {p!r}")
         self.p, self._rng = float(p), generator(seed)
 
+    @takes_brains
     def forward(self, x: ArrayLike) -> Array:
         """x with some elements zero, remembered for `backward`."""
         a = super().forward(x)

@@ -24,7 +24,7 @@ from fastconv.arguments.layers import (
 )
 from fastconv.arguments.pooling import Pool, PoolGradient
 from fastconv.arguments.values import as_numbers, as_out, as_word
-from fastconv.nn.brains import conv_brain, is_brain
+from fastconv.nn.brains import floats, is_brain, of_rank, rounded
 from fastconv.plans import Answer, planned
 from fastconv.reference import layers as exact
 from fastconv.reference import winograd
@@ -135,9 +135,8 @@ def conv2d(
     kernel is not flipped (Goodfellow, Bengio and Courville, Deep Learning, section 9.1; Zhang, Lipton, Li and Smola,
     Dive into Deep Learning, section 7.4).
 
-    Arrays of bfloat16, a dtype of ml_dtypes and others, are summed in float32, and the result is bfloat16, or float32
-    if dtype says so. Their bits are the same for any number of threads, batch and layout, but not on CPUs of another
-    kind: instructions for bfloat16 (AVX512-BF16) round otherwise, and take subnormal numbers for zeros.
+    Arrays of bfloat16, a dtype of ml_dtypes and others, are computed in float32, and the result is rounded once: to
+    bfloat16, or to none if dtype is float32. The bias may be of either. Gradients and transposed layers take them, too.
 
     Parameters
     ----------
@@ -313,7 +312,10 @@ def conv(
 ) -> Any:
     """An Answer. how: as in Options. names: for messages. learnt: what `learn` made of w."""
     if is_brain(x) and names is NAMES:
-        return conv_brain(rank, np.asarray(x), w, bias, add, how, engine.method, engine.threads)
+        options, named = Options(*how), {"x": x, "w": w} | ({} if add is None else {"add": add})
+        words = words_of(options, engine) | {"bias": None if bias is None else floats(bias)}
+        call = of_rank(rank, conv1d, conv2d, conv3d)
+        return rounded(lambda x, w, add=None: call(x, w, add=add, **words), named, options)
     layer = layer_arguments(rank, x, w, bias, Options(*how), names, add)
     return layered(layer, engine, (x, w, bias, add, learnt))
 
@@ -461,6 +463,12 @@ def as_engine(method: str, accuracy: str, threads: int | None, methods: tuple[st
     if method in ("winograd", "fft") and accuracy == "exact":
         raise ValueError(f"method={method!r} cannot keep accuracy='exact'; 'default' and 'fast' are what it can")
     return Engine(method, accuracy, 0 if threads is None else thread_count(threads, "threads"))
+
+
+def words_of(options: Options, engine: Engine, without: str = "") -> dict[str, Any]:
+    """What functions of layers take by name, but for dtype, out, and what some do not take."""
+    asked = options._asdict() | engine._asdict() | {"threads": engine.threads or None}
+    return {name: value for name, value in asked.items() if name not in ("dtype", "out", without)}
 
 
 def learn(

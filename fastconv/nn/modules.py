@@ -25,6 +25,7 @@ from fastconv.arguments.values import (
     as_own_numbers,
     per_axis,
 )
+from fastconv.nn.brains import is_brain, of_floats
 from fastconv.nn.endings import Ending
 from fastconv.nn.explaining import Explanation, explained
 from fastconv.nn.functional import Engine, as_engine, conv, learn
@@ -133,6 +134,9 @@ class _Conv(Ending):
 
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None, *, add: ArrayLike | None = None) -> NDArray[Any]:
         """The layer's output for x; nothing is remembered. add: as for `conv2d`."""
+        if is_brain(x):
+            rounded: NDArray[Any] = of_floats(self, x, out, add=add)
+            return rounded
         return self._computed(x, self.activation, out, add)
 
     def _computed(
@@ -261,6 +265,9 @@ class Conv2d(_Conv):
 
     What the layer makes of its weights is kept until they change. So more layers are computed by Winograd's algorithm
     than by `conv2d`, whose results may then differ in their last bits: ``layer.explain(x.shape)`` says which are.
+
+    A layer of float32 takes x of bfloat16, as all layers and networks do: it is computed in float32, and the output is
+    rounded once, and so is the gradient of x. Weights and their gradients stay float32.
 
     Parameters
     ----------

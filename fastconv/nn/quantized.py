@@ -268,7 +268,7 @@ def plan_of(layer: QuantizedLayer, threads: int) -> Any:
     names = layer.x.dtype.name, w.dtype.name, how.dtype.name
     zeros = how.x_zero, how.y_zero, how.w_zero
     return _core.DotsPlan(
-        layer.x, w, layer.axes, layer.groups, None, threads, names, layer.bias, *zeros, how.scale, layer.channels_last
+        layer.x, w, layer.axes, layer.groups, threads, names, layer.bias, *zeros, how.scale, layer.channels_last
     )
 
 

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Checks of layers of small numbers, and of what they begin and end with. */
+/* Checks of layers of bytes, and of what they begin and end with. */
 #include "check.h"
 
-/* Rows of bytes or 16 bits of poison but for n numbers, `step` numbers apart, woven one by one */
+/* Rows of bytes of poison but for n of them, `step` apart, woven one by one */
 void check_weave(fc_weave_fn *weave)
 {
     for (int trial = 0; trial < 400; trial++) {
-        const int kind = trial % 2 ? FC_DOT_QUAD : trial % 4 ? FC_DOT_PAIR : FC_DOT_BF16, most = kind == FC_DOT_QUAD ? 4 : 2;
-        const ptrdiff_t number = kind == FC_DOT_BF16 ? 2 : 1, n = up_to(70), step = up_to(3) * number;
+        const int kind = trial % 2 ? FC_DOT_QUAD : FC_DOT_PAIR, most = kind == FC_DOT_QUAD ? 4 : 2;
+        const ptrdiff_t n = up_to(70), step = up_to(3);
         const int parts = (int)up_to(most), bits = kind == FC_DOT_QUAD ? 8 : 16;
         fc_weaving g = {.step = step, .kind = kind, .parts = parts, .flip = up_to(2) == 1 ? 128 : 0, .shift = (uint32_t)up_to(255)};
-        const ptrdiff_t apart = up_to(3) == 1 && step >= parts * number ? number : (n - 1) * step + number;
-        char *from = place(0, (n - 1) * step + number + (parts - 1) * apart), *to = place(2, 4 * n);
-        g.flip = number == 2 ? 0 : g.flip;
-        EACH(p, parts) EACH(i, n * number) from[p * apart + i / number * step + i % number] = (char)random64();
+        const ptrdiff_t apart = up_to(3) == 1 && step >= parts ? 1 : (n - 1) * step + 1;
+        char *from = place(0, (n - 1) * step + 1 + (parts - 1) * apart), *to = place(2, 4 * n);
+        EACH(p, parts) EACH(i, n) from[p * apart + i * step] = (char)random64();
         EACH(p, 4) g.from[p] = from + (p < parts ? p : 0) * apart;
         weave(to, &g, n);
         const char *wrong = "";
@@ -21,15 +20,13 @@ void check_weave(fc_weave_fn *weave)
             uint32_t got, want = 0;
             EACH(p, parts) {
                 const unsigned char *at = (const unsigned char *)from + p * apart + i * step;
-                uint32_t value = number == 2 ? at[0] | (uint32_t)at[1] << 8 : at[0] ^ g.flip;
+                uint32_t value = at[0] ^ g.flip;
                 value = kind == FC_DOT_PAIR ? (value - g.shift) & 0xffff : value;
                 want |= value << (p * bits);
             }
             memcpy(&got, to + 4 * i, 4);
             if ((got ^ want) & (parts == most ? 0xffffffff : (1u << (parts * bits)) - 1))
                 wrong = "an element is wrong";
-            if (kind == FC_DOT_BF16 && got != want)
-                wrong = "a number that is not there is no zero";
             memset(to + 4 * i, POISON, 4);
         }
         EACH(byte, AREA) if ((unsigned char)areas[2][byte] != POISON) wrong = "wrote outside out";
@@ -133,29 +130,6 @@ void check_rescale(fc_rescale_fn *rescale)
     }
 }
 
-/* An element of whichever type x is: bfloat16 holds these small integers */
-static double number_at(const char *p, int stored)
-{
-    if (stored != FC_BF16)
-        return get(p, stored);
-    uint32_t bits = 0;
-    float value;
-    memcpy((char *)&bits + 2, p, 2);
-    memcpy(&value, &bits, 4);
-    return (double)value;
-}
-static void put_number(char *p, int stored, double v)
-{
-    float value = (float)v;
-    uint32_t bits;
-    memcpy(&bits, &value, 4);
-    bits >>= 16;
-    if (stored == FC_BF16)
-        memcpy(p, &bits, 2);
-    else
-        put(p, v, stored);
-}
-
 static fc_axis random_axis(ptrdiff_t most)
 {
     fc_axis a = {.n = up_to(most), .k = most == 1 ? 1 : up_to(5), .stride = up_to(4) == 1 ? 2 : 1, .dilation = up_to(4) == 1 ? 2 : 1,
@@ -165,19 +139,18 @@ static fc_axis random_axis(ptrdiff_t most)
     return a;
 }
 
-/* Random layers of small numbers, whose sums are exact, with and without what not all CPUs have */
+/* Random layers of bytes, whose sums are exact, with and without what not all CPUs have */
 void check_dots(void)
 {
     fc_tune(8, 0, 0);
-    static const int kinds[] = {FC_U8, FC_I8, FC_BF16};
+    static const int kinds[] = {FC_U8, FC_I8};
     for (int trial = 0; trial < 300; trial++) {
-        const int x_type = kinds[trial % 3], w_type = x_type == FC_BF16 ? FC_BF16 : kinds[up_to(2) - 1], brain = x_type == FC_BF16;
-        const ptrdiff_t bytes = brain ? 2 : 1;
-        fc_dots d = {.x_type = x_type, .w_type = w_type, .out_type = brain ? FC_F32 : FC_I32, .x_zero = brain ? 0 : (int)up_to(100)};
+        const int x_type = kinds[trial % 2], w_type = kinds[up_to(2) - 1];
+        fc_dots d = {.x_type = x_type, .w_type = w_type, .out_type = FC_I32, .x_zero = (int)up_to(100)};
         fc_conv *g = &d.layer;
         *g = (fc_conv){.type = FC_F32, .images = up_to(2), .groups = up_to(3) == 1 ? up_to(4) : 1, .channels = up_to(9),
                        .kernels = up_to(20), .threads = (int)up_to(3)};
-        if (!brain && trial % 4 == 0)
+        if (trial % 4 == 0)
             g->groups = 7 + up_to(60), g->channels = 1, g->kernels = up_to(2);
         if (trial % 4 == 1) /* channels fill vectors */
             g->channels = 14 + up_to(58), g->kernels = up_to(3);
@@ -185,16 +158,16 @@ void check_dots(void)
         const fc_axis *z = &g->axis[0], *r = &g->axis[1], *s = &g->axis[2];
         const ptrdiff_t c_all = g->groups * g->channels, k_all = g->groups * g->kernels, taps = z->k * r->k * s->k;
         const ptrdiff_t x_count = g->images * c_all * z->n * r->n * s->n, volume = z->out * r->out * s->out;
-        if (x_count * bytes > AREA / 2 || g->images * k_all * volume * 4 > AREA / 2 || k_all * g->channels * taps * bytes > AREA / 2)
+        if (x_count > AREA / 2 || g->images * k_all * volume * 4 > AREA / 2 || k_all * g->channels * taps > AREA / 2)
             continue;
-        char *px = place(0, x_count * bytes), *pw = place(1, k_all * g->channels * taps * bytes), *pb = place(3, 4 * k_all);
+        char *px = place(0, x_count), *pw = place(1, k_all * g->channels * taps), *pb = place(3, 4 * k_all);
         int32_t zero[160];
-        EACH(i, x_count) put_number(px + i * bytes, x_type, (double)up_to(120) - (x_type == FC_U8 ? 1 : 60));
-        EACH(i, k_all * g->channels * taps) put_number(pw + i * bytes, w_type, (double)up_to(120) - (w_type == FC_U8 ? 1 : 60));
-        EACH(i, k_all) put(pb + 4 * i, (double)up_to(99), d.out_type), zero[i] = brain ? 0 : (int32_t)up_to(100);
-        d.w_zero = zero, d.w_zeros = brain || trial % 4 == 0 ? 0 : trial % 4 == 1 ? 1 : k_all;
-        g->axis[2].x_step = bytes, g->axis[1].x_step = s->n * bytes, g->axis[0].x_step = r->n * s->n * bytes;
-        g->x_channel = z->n * r->n * s->n * bytes, g->x_image = c_all * g->x_channel;
+        EACH(i, x_count) put(px + i, (double)up_to(120) - (x_type == FC_U8 ? 1 : 60), x_type);
+        EACH(i, k_all * g->channels * taps) put(pw + i, (double)up_to(120) - (w_type == FC_U8 ? 1 : 60), w_type);
+        EACH(i, k_all) put(pb + 4 * i, (double)up_to(99), d.out_type), zero[i] = (int32_t)up_to(100);
+        d.w_zero = zero, d.w_zeros = trial % 4 == 0 ? 0 : trial % 4 == 1 ? 1 : k_all;
+        g->axis[2].x_step = 1, g->axis[1].x_step = s->n, g->axis[0].x_step = r->n * s->n;
+        g->x_channel = z->n * r->n * s->n, g->x_image = c_all * g->x_channel;
         g->x = px, g->w = pw, g->bias = trial % 5 ? pb : NULL;
         g->out = place(2, g->images * k_all * volume * 4);
         fc_dots_native(trial % 7 < 4);
@@ -215,8 +188,8 @@ void check_dots(void)
                     const ptrdiff_t i = folded(o[a] * x->stride - x->lead + tap[a] * x->dilation, x->n, x->boundary);
                     at = at * x->n + i, outside |= i < 0;
                 }
-                const double w = number_at(pw + ((m * g->channels + c) * taps + t) * bytes, w_type);
-                sum += outside ? 0 : (number_at(px + at * bytes, x_type) - d.x_zero) * (w - (d.w_zeros ? zero[d.w_zeros == 1 ? 0 : m] : 0));
+                const double w = get(pw + (m * g->channels + c) * taps + t, w_type);
+                sum += outside ? 0 : (get(px + at, x_type) - d.x_zero) * (w - (d.w_zeros ? zero[d.w_zeros == 1 ? 0 : m] : 0));
             }
             char *result = g->out + (g->last ? (image * volume + q) * k_all + m : (image * k_all + m) * volume + q) * 4;
             if (!*wrong && get(result, d.out_type) != sum)
