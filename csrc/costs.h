@@ -202,8 +202,9 @@ enum { PRODUCTS_CROSSED = 112, PRODUCTS_CROSSED_LEAST = 8192 };
  * alone in a panel, which last so long at least; bytes of a packed block, and of sums; columns, and outputs, of one */
 static const double DOTS_PACK = 12, DOTS_PRODUCT = 0.6, DOTS_ALONE = 0.78, DOTS_LATENCY = 5.5;
 enum { DOTS_PACKED = 768 << 10, DOTS_SUMS = 64 << 10, DOTS_COLS = 1024, DOTS_OUTPUTS = 4096 };
-/* With a kernel for each channel (dots_lanes.c): Intel Xeon (AVX-512, AMX). Channels, at least; bytes of pixels, and columns of outputs, of a block, at most */
-enum { DOTS_LANES_LEAST = 8, DOTS_LANES_PIXELS = 256 << 10, DOTS_LANES_COLS = 128 };
+/* With a kernel for each channel (dots_lanes.c): Intel Xeon (AVX-512, AMX). Channels, at least; bytes of pixels, and columns of outputs, of a block, at most;
+ * elements that are mixed at a time, which stay in L1 */
+enum { DOTS_LANES_LEAST = 8, DOTS_LANES_PIXELS = 256 << 10, DOTS_LANES_COLS = 128, DOTS_LANES_MIXED = 80 };
 
 /* ---- threads (pool.c, corr.c and all drivers): CPU unknown */
 enum {

@@ -7,14 +7,15 @@
 /* The same of elements of 32 bits that hold several numbers (dots_tmpl.h): four bytes, or two of 16 bits. Sums are int32, or float32. The
  * first of each that this CPU has is the fastest. Rows are fc->rows at most, vectors whole, and panels of one or of cols_of[rows]. */
 enum { FC_DOT_QUAD, FC_DOT_PAIR, FC_DOTS };
-/* Of integers, planes with kernels of their own, a lane for each (dots_lanes_tmpl.h):  n pixels, `step` bytes apart, of as many bytes as a
- * vector has, make sums[p][l] = first[l] + sum_{e<elements} x[p * step + at[e * numbers + i]] w[e][l][i];  l = fc_lane_of a plane */
+/* Planes with kernels of their own, a lane for each (dots_lanes_tmpl.h). Of `columns` pixels, which adjoin, as many bytes each as a vector
+ * has, `column` elements are mixed:  mixed[j * column + e][l][i] = x[j][at[e * numbers + i]].  n outputs, `step` of these apart, are made
+ * of them:  sums[p][l] = first[l] + sum_{e<elements} mixed[p * step + element_at[e]][l][i] w[e][l][i];  l = fc_lane_of a plane */
 typedef struct {
     const char *x;
-    const ptrdiff_t *at; /* bytes */
+    const ptrdiff_t *at, *element_at; /* bytes; elements */
     const void *w, *first;
-    void *sums;
-    ptrdiff_t step, n, elements;
+    void *mixed, *sums;
+    ptrdiff_t columns, column, step, n, elements;
 } fc_dots_lanes;
 typedef void fc_dots_lanes_fn(const fc_dots_lanes *g);
 static inline ptrdiff_t fc_lane_of(ptrdiff_t plane, ptrdiff_t vector_bytes)

@@ -39,7 +39,8 @@ dots fc_dots_describe(const fc_dots *g)
         l->channels = parts_of(channels, d.group);
     l->taps = l->axis[DEPTH].k * l->axis[ROWS].k * cols->k;
     d.depth = l->taps * l->channels;
-    for (ptrdiff_t m = 0; m < g->layer.groups * l->kernels && d.kind == FC_DOT_QUAD; m++)
+    const ptrdiff_t zeros = g->w_zeros > 1 ? g->layer.groups * l->kernels : 1;
+    for (ptrdiff_t m = 0; m < zeros && d.kind == FC_DOT_QUAD; m++)
         d.corrects |= fc_dots_zero(&d, m) != 0;
     return d;
 }

@@ -4,7 +4,7 @@
  *
  *   1. What a block of outputs sees of as many channels as a vector has bytes becomes pixels of these, rows of `pitch` of them. Planes are
  *      turned in registers (bytes_tmpl.h); pixels with channels last are copied. Around x lie pixels of its zero, or what the boundary says.
- *   2. Row by row of outputs, pixels are summed, and sums become bytes.
+ *   2. Row by row of outputs, pixels are summed, and sums become bytes. Rows of taps are mixed into elements, column by column.
  *   3. These are pixels of the result, or are turned back into planes.
  *
  * Weights are what they are less their zeros. Those that int8 does not hold are sums of two or three that it does, each an element of its
@@ -15,24 +15,25 @@
 typedef struct {
     const dots *d;
     ptrdiff_t lanes, blocks;        /* channels of a block */
-    ptrdiff_t elements;             /* of a kernel */
+    ptrdiff_t column, elements;     /* of a column of taps, of a kernel */
+    ptrdiff_t run;                  /* outputs whose sums are in scratch */
     ptrdiff_t rows, cols;           /* of outputs of a block */
     ptrdiff_t pitch, plane, pixels; /* pixels of a row; bytes of a plane of taps in depth, and of all */
     ptrdiff_t thread_bytes;
-    const ptrdiff_t *at;
+    const ptrdiff_t *at, *element_at;
     const char *learnt;
     char *scratch;
 } by_lanes;
 
 typedef struct {
-    char *pixels, *few, *sums, *out, *scale;
+    char *pixels, *few, *mixed, *sums, *out, *scale;
     int32_t *first;
     ptrdiff_t *at;
     area area;
     ptrdiff_t plane, channel, count; /* of outputs; the first channel, and how many there are */
 } lanes_block;
 
-enum { RUN = 32 /* outputs whose sums are in scratch */, FEW = 16 /* of which a piece of a vector is made */ };
+enum { RUN = 32 /* outputs, at most */, FEW = 16 /* of which a piece of a vector is made */ };
 
 /* ---- what suits ------------------------------------------------------------------------------- */
 
@@ -57,10 +58,11 @@ static void lanes_lay_out(by_lanes *y, ptrdiff_t rows, ptrdiff_t cols)
 static by_lanes lanes_describe(const dots *d)
 {
     const fc_axis *axis = d->l.given;
-    const ptrdiff_t taps = axis[DEPTH].k * axis[ROWS].k * axis[COLS].k;
-    by_lanes y = {.d = d, .lanes = d->l.fc->vector_bytes};
+    by_lanes y = {.d = d, .lanes = d->l.fc->vector_bytes, .column = parts_of(axis[DEPTH].k * axis[ROWS].k, d->group)};
     y.blocks = parts_of(d->g->layer.groups, y.lanes);
-    y.elements = times(lanes_passes(d), parts_of(taps, d->group));
+    y.elements = times(lanes_passes(d), times(y.column, axis[COLS].k));
+    for (y.run = RUN; y.run > 1 && reach(&axis[COLS], y.run) * y.column > DOTS_LANES_MIXED; y.run = parts_of(y.run, 2))
+        ;
     ptrdiff_t rows = axis[ROWS].out, cols = even_part(axis[COLS].out, DOTS_LANES_COLS);
     for (lanes_lay_out(&y, rows, cols); y.pixels > DOTS_LANES_PIXELS && rows * cols > 1; lanes_lay_out(&y, rows, cols))
         rows > 1 ? (rows = parts_of(rows, 2)) : (cols = parts_of(cols, 2));
@@ -87,31 +89,30 @@ static ptrdiff_t lanes_at(const by_lanes *y, ptrdiff_t m, ptrdiff_t block)
 }
 
 /* The elements of a kernel, from `to` on, of zeros; returns the sum of its weights */
-static uint32_t lanes_arrange(const by_lanes *y, char *to, const char *w, ptrdiff_t taps, int32_t zero)
+static uint32_t lanes_arrange(const by_lanes *y, char *to, const char *w, ptrdiff_t rows, ptrdiff_t cols, int32_t zero)
 {
     const dots *d = y->d;
-    const ptrdiff_t number = 4 / d->group, passes = y->elements / parts_of(taps, d->group);
-    const int is_signed = d->g->w_type == FC_I8, plain = is_signed && zero == 0 && d->group == 4;
+    const ptrdiff_t number = 4 / d->group, vector = lanes_vector(y), pass = y->column * cols;
+    const int is_signed = d->g->w_type == FC_I8;
     uint32_t sum = 0;
-    for (ptrdiff_t t = 0; t < taps; to += lanes_vector(y)) {
-        if (plain && t + 4 <= taps) {
-            int8_t four[4];
-            memcpy(four, w + t, 4);
-            memcpy(to, four, 4);
-            sum += (uint32_t)(four[0] + four[1] + four[2] + four[3]), t += 4;
-            continue;
-        }
-        for (ptrdiff_t i = 0; i < d->group && t < taps; i++, t++) {
-            int32_t left = (is_signed ? (int8_t)w[t] : (uint8_t)w[t]) - zero;
+    for (ptrdiff_t r = 0; r < rows && d->group == 4 && is_signed && zero == 0; r++) { /* bytes as they are */
+        char *at = to + r / 4 * vector + r % 4;
+        for (ptrdiff_t c = 0; c < cols; c++, w++, at += y->column * vector)
+            *at = *w, sum += (uint32_t)(int8_t)*w;
+        if (r + 1 == rows)
+            return sum;
+    }
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < cols; c++, w++) {
+            int32_t left = (is_signed ? (int8_t)*w : (uint8_t)*w) - zero;
             sum += (uint32_t)left;
-            for (ptrdiff_t p = 0; p < passes; p++) {
+            char *at = to + (c * y->column + r / d->group) * vector + r % d->group * number;
+            for (ptrdiff_t p = 0; p < y->elements; p += pass, at += pass * vector) {
                 const int16_t part = (int16_t)(d->group == 2 ? left : clamp(left, -128, 127));
-                char *at = to + p * (y->elements / passes) * lanes_vector(y) + i * number;
                 memcpy(at, &part, (size_t)number); /* little endian: the byte, if it is one */
                 left -= part;
             }
         }
-    }
     return sum;
 }
 
@@ -120,7 +121,7 @@ ptrdiff_t fc_dots_lanes_learn(const dots *d, char *to)
     const by_lanes y = lanes_describe(d);
     const fc_dots *g = d->g;
     const fc_axis *axis = d->l.given;
-    const ptrdiff_t taps = axis[DEPTH].k * axis[ROWS].k * axis[COLS].k, kernels = g->layer.kernels;
+    const ptrdiff_t rows = axis[DEPTH].k * axis[ROWS].k, cols = axis[COLS].k, kernels = g->layer.kernels;
     const ptrdiff_t bytes = lanes_at(&y, kernels, 0);
     if (!to)
         return bytes;
@@ -129,8 +130,8 @@ ptrdiff_t fc_dots_lanes_learn(const dots *d, char *to)
     for (ptrdiff_t k = 0; k < g->layer.groups * kernels; k++) {
         const ptrdiff_t c = k / kernels;
         char *block = to + lanes_at(&y, k % kernels, c / y.lanes) + 4 * fc_lane_of(c % y.lanes, y.lanes);
-        uint32_t sum =
-            lanes_arrange(&y, block, g->layer.w + k * taps, taps, g->w_zeros == 0 ? 0 : g->w_zero[g->w_zeros == 1 ? 0 : k]);
+        const int32_t zero = g->w_zeros == 0 ? 0 : g->w_zero[g->w_zeros == 1 ? 0 : k];
+        uint32_t sum = lanes_arrange(&y, block, g->layer.w + k * rows * cols, rows, cols, zero);
         sum *= 0 - d->shift;
         memcpy(block + y.elements * lanes_vector(&y), &sum, 4);
     }
@@ -139,20 +140,31 @@ ptrdiff_t fc_dots_lanes_learn(const dots *d, char *to)
 
 /* ---- step 1 ----------------------------------------------------------------------------------- */
 
-/* `count` bytes, from any step, and combined with the flip */
-static void lanes_pixel(const by_lanes *y, char *to, const char *from, ptrdiff_t step, ptrdiff_t count)
+/* n pixels, `step` bytes apart, of `count` bytes, which are `channel` apart, combined with the flip */
+static void lanes_copy(const by_lanes *y, char *to, const char *from, ptrdiff_t step, ptrdiff_t n, ptrdiff_t channel,
+                       ptrdiff_t count)
 {
     typedef uint8_t piece __attribute__((vector_size(16)));
     const uint8_t flip = (uint8_t)y->d->flip;
-    ptrdiff_t c = 0;
-    for (; step == 1 && c + 16 <= count; c += 16) {
-        piece some;
-        memcpy(&some, from + c, 16);
-        some ^= flip;
-        memcpy(to + c, &some, 16);
+    const ptrdiff_t whole = channel == 1 ? count / 16 * 16 : 0;
+    for (ptrdiff_t j = 0; j < n; j++, to += y->lanes, from += step) {
+        ptrdiff_t c = 0;
+        for (; c + 64 <= whole; c += 64) {
+            piece some[4];
+            memcpy(some, from + c, 64);
+            for (int i = 0; i < 4; i++)
+                some[i] ^= flip;
+            memcpy(to + c, some, 64);
+        }
+        for (; c < whole; c += 16) {
+            piece some;
+            memcpy(&some, from + c, 16);
+            some ^= flip;
+            memcpy(to + c, &some, 16);
+        }
+        for (; c < count; c++)
+            to[c] = (char)(from[c * channel] ^ (char)flip);
     }
-    for (; c < count; c++)
-        to[c] = (char)(from[c * step] ^ (char)flip);
 }
 
 /* n elements of every channel, which adjoin in x, to the pixels at b->at from `to` on */
@@ -187,8 +199,7 @@ static void lanes_fill_inside(const by_lanes *y, const lanes_block *b, char *to,
         return;
     }
     for (ptrdiff_t i = 0; i < rows; i++)
-        for (ptrdiff_t j = 0; j < cols; j++)
-            lanes_pixel(y, to + (i * y->pitch + j) * y->lanes, x + i * row + j * step, channel, b->count);
+        lanes_copy(y, to + i * y->pitch * y->lanes, x + i * row, step, cols, channel, b->count);
 }
 
 static void lanes_fill(const by_lanes *y, const lanes_block *b, char *to, const char *x)
@@ -203,14 +214,21 @@ static void lanes_fill(const by_lanes *y, const lanes_block *b, char *to, const 
         lanes_fill_inside(y, b, to + (row * y->pitch + col) * y->lanes,
                           x + (first_row + row) * r->x_step + (first_col + col) * s->x_step, row_end - row, col_end - col);
     for (ptrdiff_t i = 0; i < rows; i++, to += y->pitch * y->lanes) {
-        const int there = i >= row && i < row_end;
+        const int there = i >= row && i < row_end, zero = (int)(y->d->shift & 255);
         const ptrdiff_t source = fc_source_index(first_row + i, r->n, r->boundary);
+        if (source < 0 || (there && s->boundary == FC_CONSTANT)) { /* zeros, but for what is there */
+            const ptrdiff_t from = there ? col : cols, end = there ? max(col, col_end) : cols;
+            memset(to, zero, (size_t)(from * y->lanes));
+            memset(to + end * y->lanes, zero, (size_t)((cols - end) * y->lanes));
+            continue;
+        }
         for (ptrdiff_t j = there ? outside(0, col, col_end) : 0; j < cols; j = there ? outside(j + 1, col, col_end) : j + 1) {
-            const ptrdiff_t at = source < 0 ? -1 : fc_source_index(first_col + j, s->n, s->boundary);
+            const ptrdiff_t at = fc_source_index(first_col + j, s->n, s->boundary);
             if (at < 0)
-                memset(to + j * y->lanes, (int)(y->d->shift & 255), (size_t)y->lanes);
+                memset(to + j * y->lanes, zero, (size_t)y->lanes);
             else
-                lanes_pixel(y, to + j * y->lanes, x + source * r->x_step + at * s->x_step, y->d->g->layer.x_channel, b->count);
+                lanes_copy(y, to + j * y->lanes, x + source * r->x_step + at * s->x_step, 0, 1, y->d->g->layer.x_channel,
+                           b->count);
         }
     }
 }
@@ -266,12 +284,19 @@ static void lanes_correlate(const by_lanes *y, const lanes_block *b, ptrdiff_t m
     char *to = g->out + b->plane / depth * all * volume * size + (g->last ? kernel : kernel * volume) * size;
     to += ((b->plane % depth * axis[ROWS].out + a->row) * axis[COLS].out + a->col) * step;
     lanes_begin(y, b, m, w + y->elements * lanes_vector(y));
-    fc_dots_lanes k = {
-        .at = y->at, .w = w, .first = b->first, .sums = b->sums, .step = axis[COLS].stride * y->lanes, .elements = y->elements};
+    fc_dots_lanes k = {.at = y->at,
+                       .element_at = y->element_at,
+                       .w = w,
+                       .first = b->first,
+                       .mixed = b->mixed,
+                       .sums = b->sums,
+                       .column = y->column,
+                       .step = axis[COLS].stride * y->column,
+                       .elements = y->elements};
     for (ptrdiff_t i = 0; i < a->rows; i++)
         for (ptrdiff_t j = 0; j < a->cols; j += k.n) {
             char *here = to + (i * axis[COLS].out + j) * step;
-            k.n = min(RUN, a->cols - j);
+            k.n = min(y->run, a->cols - j), k.columns = reach(&axis[COLS], k.n);
             k.x = b->pixels + (i * axis[ROWS].stride * y->pitch + j * axis[COLS].stride) * y->lanes;
             d->l.fc->dots[d->kind].lanes(&k);
             if (bytes)
@@ -291,7 +316,8 @@ static void lanes_lay_parts(const by_lanes *y, fc_room *r, lanes_block *b)
     const ptrdiff_t turns = y->d->g->out_type != FC_I32 && !y->d->g->layer.last;
     b->pixels = fc_part(r, "pixels", plus(y->pixels, y->lanes), 1);
     b->few = fc_part(r, "few", y->lanes, FEW);
-    b->sums = fc_part(r, "sums", times(RUN, y->lanes), 4);
+    b->mixed = fc_part(r, "mixed", times(times(reach(&y->d->l.given[COLS], y->run), y->column), y->lanes), 4);
+    b->sums = fc_part(r, "sums", times(y->run, y->lanes), 4);
     b->first = fc_part(r, "first", y->lanes, 4);
     b->scale = fc_part(r, "scales", y->lanes, 4);
     b->out = fc_part(r, "out", turns ? max(times(y->rows, y->cols), FEW) : 0, y->lanes);
@@ -301,18 +327,19 @@ static void lanes_lay_parts(const by_lanes *y, fc_room *r, lanes_block *b)
 static void lanes_lay_tables(by_lanes *y, fc_room *r, ptrdiff_t learnt)
 {
     const fc_axis *axis = y->d->l.given;
-    const ptrdiff_t taps = axis[DEPTH].k * axis[ROWS].k * axis[COLS].k, pass = parts_of(taps, y->d->group) * y->d->group;
-    ptrdiff_t *at = fc_part(r, "taps", y->elements * y->d->group, sizeof *at);
+    const ptrdiff_t rows = axis[DEPTH].k * axis[ROWS].k, numbers = y->column * y->d->group;
+    ptrdiff_t *at = fc_part(r, "rows of taps", numbers, sizeof *at);
+    ptrdiff_t *element_at = fc_part(r, "elements", y->elements, sizeof *element_at);
     char *weights = fc_part(r, "weights", learnt, 1);
-    y->at = at, y->learnt = learnt ? weights : y->d->g->layer.learnt;
+    y->at = at, y->element_at = element_at, y->learnt = learnt ? weights : y->d->g->layer.learnt;
     if (!r->block)
         return;
-    for (ptrdiff_t i = 0; i < y->elements * y->d->group; i++) {
-        const ptrdiff_t t = min(i % pass, taps - 1), z = t / axis[COLS].k / axis[ROWS].k; /* more than there are: by zeros */
-        at[i] = z * y->plane +
-                (t / axis[COLS].k % axis[ROWS].k * axis[ROWS].dilation * y->pitch + t % axis[COLS].k * axis[COLS].dilation) *
-                    y->lanes;
+    for (ptrdiff_t i = 0; i < numbers; i++) {
+        const ptrdiff_t row = min(i, rows - 1); /* more than there are: by zeros */
+        at[i] = row / axis[ROWS].k * y->plane + row % axis[ROWS].k * axis[ROWS].dilation * y->pitch * y->lanes;
     }
+    for (ptrdiff_t e = 0; e < y->elements; e++)
+        element_at[e] = e / y->column % axis[COLS].k * axis[COLS].dilation * y->column + e % y->column;
     if (learnt)
         fc_dots_lanes_learn(y->d, weights);
 }
