@@ -260,6 +260,11 @@ KERNELS = [
     *faults(
         "csrc/kernels/corr_tmpl.h",
         ("the last block overlaps too little", "j = cols - width;", "j = cols - width + 1;", "corr2d memory c"),
+        ("last vectors overlap too little", "? j : cols - apiece,", "? j : cols - apiece + 1,", "corr2d memory c"),
+    ),
+    *faults(
+        "csrc/kernels/corr_rows_tmpl.h",
+        ("a column is met twice", "FC_COLUMN(2)", "FC_COLUMN(1)", "corr2d c"),
         ("a tap is taken for a kept one", "if (at < FC_KEPT)", "if (at < FC_KEPT + 1)", "corr2d c"),
         (
             "columns are made of the wrong one",

@@ -26,140 +26,7 @@
  * Order of summation: a ascending, within it t ascending, one fma each, beginning with `start`, whatever the block. This makes
  * the result the same bits for any tile, thread, crop and fma ISA. So blocks may overlap: what is written twice is the same.
  */
-#ifndef T
-#error "include vec.h before corr_tmpl.h"
-#endif
-
-enum { NAME(CORR_MOST) = 8 }; /* rows, and vectors, of a block at most */
-
-/* One input row meets output rows first ... last, in `columns` columns; k: the tap of row 0 in the first of them. Most loads cross
- * cache lines, which takes a CPU two cycles, and where the block is a single row every load serves a single fma: so that columns
- * are made from others, if the instruction set can: two of three, or in fours, as far as these may be read. */
-#if FC_HAS & FC_MASK_REGISTERS && !defined FC_INTEGER
-/* Column t of so many: each third one is loaded, with the `more` elements behind it that the next two take. */
-FC_INLINE void NAME(corr_column)(const int t, const int more, const int V, const T *x, VT base[], VT s[])
-{
-    EACH(v, V)
-        if (t % 3 == 0) {
-            base[v] = vload(x + v * VLEN);
-            vpin(base[v]);
-            s[v] = base[v];
-        } else if (t % 3 == 1)
-            s[v] = vnext(base[v], base[v + 1], 1);
-        else
-            s[v] = vnext(base[v], base[v + 1], 2);
-    if (t % 3 == 0 && more > 0)
-        base[V] = vloadm(x + V * VLEN, more > 1 ? 3 : 1);
-}
-
-/* rows: outputs that share nothing; while the sums of one wait, those of the other go on. */
-FC_INLINE ptrdiff_t NAME(corr_together)(VT acc[][NAME(CORR_MOST)], const int rows, const int V, const T *x, ptrdiff_t xs,
-                                        const T *k, ptrdiff_t ks, ptrdiff_t columns)
-{
-    ptrdiff_t done = 0;
-    for (; columns - done >= 3; done += 3, x += 3) {
-        VT base[2][NAME(CORR_MOST) + 1], s[NAME(CORR_MOST)];
-        EACH(t, 3) {
-            const VT tap = vsplat(*k);
-            EACH(r, rows) {
-                NAME(corr_column)(t, 2, V, x + r * xs, base[r], s);
-                EACH(v, V)
-                    acc[r][v] = vfma(tap, s[v], acc[r][v]);
-            }
-            k += ks;
-        }
-    }
-    return done;
-}
-#elif defined vbetween
-FC_INLINE ptrdiff_t NAME(corr_together)(VT acc[][NAME(CORR_MOST)], const int rows, const int V, const T *x, ptrdiff_t xs,
-                                        const T *k, ptrdiff_t ks, ptrdiff_t columns)
-{
-    (void)rows, (void)xs; /* one row */
-    enum { PIECE = 16 / FC_SIZE, FOUR = 4 };
-    ptrdiff_t done = 0;
-    for (; columns - done > FOUR; done += FOUR, x += FOUR, k += FOUR * ks) {
-        const T *p = x;
-        VT tap[FOUR], s[FOUR / PIECE + 1];
-        EACH(t, FOUR)
-            tap[t] = vsplat(k[t * ks]);
-        EACH(v, V) {
-            EACH(i, FOUR / PIECE + 1) {
-                s[i] = FOUR == VLEN && v > 0 && i == 0 ? s[FOUR / PIECE] : vload(p + v * VLEN + i * PIECE);
-                vpin(s[i]);
-            }
-#define FC_COLUMN(t) \
-    acc[0][v] = vfma(tap[t], (t) % PIECE ? vbetween(s[(t) / PIECE], s[(t) / PIECE + 1], (t) % PIECE) : s[(t) / PIECE], acc[0][v]);
-            FC_COLUMN(0)
-            FC_UP_TO_3(FC_COLUMN)
-#undef FC_COLUMN
-            __asm__("" : "+r"(p), "+v"(acc[0][v])); /* gcc would load for all vectors first, and spill */
-        }
-    }
-    return done;
-}
-#else
-#define FC_APART
-#endif
-FC_INLINE void NAME(corr_row)(VT acc[][NAME(CORR_MOST)], const int alone, const int first, const int last, const int V,
-                              const int whole, const int dense, const T *x, ptrdiff_t step, const ptrdiff_t *at, const T *k,
-                              ptrdiff_t ks, VMASK lanes, ptrdiff_t columns)
-{
-#ifndef FC_APART
-    if (alone && dense) {
-        const ptrdiff_t done = NAME(corr_together)(acc + first, 1, V, x, 0, k - first, ks, columns);
-        if (done == columns)
-            return;
-        x += done, k += done * ks, columns -= done;
-    }
-#endif
-    do {
-        VT s[NAME(CORR_MOST)];
-        const T *p = dense ? x++ : x + *at++;
-        EACH(v, V) {
-            s[v] = v < V - 1 || whole ? vload(p + v * step) : vloadm(p + v * step, lanes);
-            if (!alone || (FC_HAS & FC_MASK_REGISTERS) != 0)
-                vpin(s[v]);
-        }
-        EACH(i, last - first + 1) {
-            VT tap = vsplat(k[-first - i]);
-            EACH(v, V)
-                acc[first + i][v] = vfma(tap, s[v], acc[first + i][v]);
-        }
-        k += ks;
-    } while (--columns > 0);
-}
-#undef FC_APART
-
-/* The same for kernels of H x W taps, whose loops are gone. kept: the first FC_KEPT of them. q: the input row. */
-FC_INLINE void NAME(corr_row_of)(VT acc[][NAME(CORR_MOST)], const int H, const int W, const int q, const int first,
-                                 const int last, const int V, const T *x, const T *k, const VT kept[])
-{
-    VT s[NAME(CORR_MOST)];
-#if FC_HAS & FC_MASK_REGISTERS && !defined FC_INTEGER
-    VT base[NAME(CORR_MOST) + 1];
-#endif
-    EACH(t, W) {
-#if FC_HAS & FC_MASK_REGISTERS && !defined FC_INTEGER
-        NAME(corr_column)(t, W - 1 - t, V, x + t, base, s);
-#else
-        EACH(v, V) {
-            s[v] = vload(x + t + v * VLEN);
-            vpin(s[v]);
-        }
-#endif
-        EACH(i, last - first + 1) {
-            VT tap;
-            const int at = t * H + q - first - i;
-            if (at < FC_KEPT)
-                tap = kept[at];
-            else
-                tap = vsplat(k[at]);
-            EACH(v, V)
-                acc[first + i][v] = vfma(tap, s[v], acc[first + i][v]);
-        }
-    }
-}
+#include "kernels/corr_rows_tmpl.h"
 
 /* One row of results. stream: past the caches */
 FC_INLINE void NAME(corr_store)(const VT sum[], const int V, const int whole, const int stream, T *out, ptrdiff_t step,
@@ -304,10 +171,12 @@ typedef void NAME(corr_fn)(const T *x, ptrdiff_t xs, const fc_taps *taps, T *out
 #define FC_DENSE(M, R)
 #define FC_DENSE_OF(M, R) NAME(corr_wide_##R##_##M)
 #define FC_SMALLS(X)
+#define FC_BROAD(R) FC_WIDE(R)
 #else
-#define FC_DENSE(M, R) FC_SWEEP(M, 0, R, dense, FC_WIDE(R), 1, 1)
+#define FC_DENSE(M, R) FC_SWEEP(M, 0, R, dense, FC_BROAD(R), 1, 1)
 #define FC_DENSE_OF(M, R) NAME(corr_dense_##R##_##M)
 #define FC_SMALLS(X) FC_SMALL(X)
+#define FC_BROAD(R) FC_DENSE_WIDE(R)
 #endif
 #define FC_SMALL_SWEEP(M, W, R) FC_SWEEP(M, W, R, small##W, FC_WIDE(R), 1, 1)
 #define FC_SWEEPS(M, R) FC_ANY(M, R) FC_ONE(M, R) FC_DENSE(M, R)
@@ -359,19 +228,26 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
         while (!taps->apart && (tall[b] > rows || tall[b + 1] >= rows - i))
             b++;
         i = i < rows - tall[b] ? i : rows - tall[b];
-        const ptrdiff_t R = tall[b], M = taps->h < R ? taps->h : R, width = FC_WIDE(R) * VLEN, n = cols - skew;
-        NAME(corr_fn) *const wide = dense == columns && n >= width ? (small && R == FC_TALLEST ? small : sweeps[R][M].dense)
+        const ptrdiff_t R = tall[b], M = taps->h < R ? taps->h : R, n = cols - skew, narrow = FC_WIDE(R) * VLEN;
+        const int is_small = small && R == FC_TALLEST,
+                  is_dense = dense == columns && n >= (is_small ? narrow : FC_BROAD(R) * VLEN);
+        const ptrdiff_t width = is_dense && !is_small ? FC_BROAD(R) * VLEN : narrow;
+        NAME(corr_fn) *const wide = is_dense                                 ? (is_small ? small : sweeps[R][M].dense)
                                     : n >= width - (FC_WHOLE ? 0 : VLEN - 1) ? sweeps[R][M].wide
                                     : n >= VLEN                              ? sweeps[R][M].one
                                                                              : sweeps[R][M].single;
-        /* Last vectors, one of which may overlap, too; but no line that goes past the caches is stored in any other way. */
-        const ptrdiff_t left = n > width && (taps->stream || (wide != small && n % width <= VLEN)) ? n % width : 0;
+        /* Last vectors, which may overlap, too; but no line that goes past the caches is stored in any other way. */
+        const ptrdiff_t most_left = wide == small ? 0 : width > narrow ? narrow : VLEN;
+        const ptrdiff_t left = n > width && (taps->stream || n % width <= most_left) ? n % width : 0;
+        const ptrdiff_t apiece = left > VLEN && !taps->stream ? narrow : VLEN;
         if (skew > 0)
             sweeps[R][M].single(x + i * xs, xs, taps, out + i * os, os, skew);
         wide(x + i * xs + skew, xs, taps, out + i * os + skew, os, n - left);
-        for (ptrdiff_t j = cols - left; j < cols; j += VLEN) {
-            const ptrdiff_t at = j < cols - VLEN || taps->stream ? j : cols - VLEN, m = cols - at < VLEN ? cols - at : VLEN;
-            (m < VLEN ? sweeps[R][M].single : sweeps[R][M].one)(x + i * xs + at, xs, taps, out + i * os + at, os, m);
+        for (ptrdiff_t j = cols - left; j < cols; j += apiece) {
+            const ptrdiff_t at = j < cols - apiece || taps->stream ? j : cols - apiece,
+                            m = cols - at < apiece ? cols - at : apiece;
+            NAME(corr_fn) *const end = m < VLEN ? sweeps[R][M].single : m == VLEN ? sweeps[R][M].one : sweeps[R][M].wide;
+            end(x + i * xs + at, xs, taps, out + i * os + at, os, m);
         }
     }
     if (taps->stream)
@@ -382,6 +258,7 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
 #undef FC_TALLEST
 #undef FC_SWEEPS
 #undef FC_SMALLS
+#undef FC_BROAD
 #undef FC_SMALL_SWEEP
 #undef FC_DENSE
 #undef FC_DENSE_OF

@@ -2,7 +2,7 @@
  *
  * How large the tiles of the micro-kernels are, by the number of vector registers. No result depends on it.
  *
- *   K3       blocks of FC_TALL, FC_LOW or 1 rows, of FC_WIDE(rows) vectors;
+ *   K3       blocks of FC_TALL, FC_LOW or 1 rows, of FC_WIDE(rows) vectors; of floats whose columns adjoin, FC_DENSE_WIDE(rows);
  *            kernels of one column and FC_LOW_FROM rows or more take FC_LOW;
  *            signals of FC_FOLD_FROM vectors of taps and more are folded;
  *            kernels of FC_SMALL rows and columns have blocks of their own (behind them: rows), without loops, where
@@ -27,6 +27,7 @@
 #define FC_LOW 4
 #define FC_LOW_FROM 9
 #define FC_WIDE(R) ((R) == 8 ? 2 : (R) == 4 ? 4 : 8)
+#define FC_DENSE_WIDE(R) (FC_HAS & FC_MASK_REGISTERS && (R) == 8 ? 3 : FC_WIDE(R)) /* 24, 6 of the row and the tap */
 #define FC_KEPT 12 /* beside 16 accumulators, 2 vectors of the row and a tap */
 #define FC_SMALL(X) X(3, 3, 8) X(5, 5, 8)
 #else /* 12 accumulators, 3 vectors of the row and the tap; 8 where the row is alone, and four taps */
@@ -42,6 +43,7 @@
 #define FC_LOW 2
 #define FC_LOW_FROM (1 << 30) /* never: its blocks are slower */
 #define FC_WIDE(R) ((R) == 4 ? 3 : (R) == 2 ? 4 : 8)
+#define FC_DENSE_WIDE(R) FC_WIDE(R)
 #define FC_KEPT 1
 #if FC_HAS & FC_FMA
 #define FC_SMALL(X) X(3, 3, 4)
