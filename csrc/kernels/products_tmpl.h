@@ -11,18 +11,19 @@
 
 FC_INLINE void NAME(products_tile)(const int M, const int V, const fc_winograd_products *g, const T *a, const T *b, T *c)
 {
-    const ptrdiff_t bs = g->bs, cs = g->cs, part = g->part;
-    const T *ahead = a + g->as;
-    const int add = g->add;
-    VT sum[FC_PRODUCT_ROWS][FC_PANEL_VECTORS];
+    const ptrdiff_t as = g->as, bs = g->bs, cs = g->cs, part = g->part;
+    const int quads = (M + FC_QUAD - 1) / FC_QUAD, add = g->add;
+    const T *ahead = a + quads * as;
+    VT sum[2 * FC_PRODUCT_ROWS][FC_PANEL_VECTORS];
     EACH(m, M)
         EACH(v, V)
             sum[m][v] = vzero();
     for (ptrdiff_t left = g->depth; left > 0; left -= part) {
         const T *stop = a + (left > part ? part : left) * FC_QUAD;
-        VT acc[FC_PRODUCT_ROWS][FC_PANEL_VECTORS];
-        EACH(i, 8)
-            __builtin_prefetch((const char *)ahead + 64 * i, 0, 3);
+        VT acc[2 * FC_PRODUCT_ROWS][FC_PANEL_VECTORS];
+        EACH(q, quads)
+            EACH(i, 8)
+                __builtin_prefetch((const char *)(ahead + q * as) + 64 * i, 0, 3);
         ahead += FC_QUAD * part;
         EACH(m, M)
             EACH(v, V)
@@ -34,7 +35,7 @@ FC_INLINE void NAME(products_tile)(const int M, const int V, const fc_winograd_p
                 vpin(s[v]);
             }
             EACH(m, M) {
-                const VT w = vsplat(a[m]);
+                const VT w = vsplat(a[m / FC_QUAD * as + m % FC_QUAD]);
                 EACH(v, V)
                     vfma_to(acc[m][v], w, s[v]);
             }
@@ -65,6 +66,12 @@ FC_INLINE void NAME(products_tile)(const int M, const int V, const fc_winograd_p
 FC_UP_TO(FC_PRODUCT_ROWS, FC_PRODUCTS_OF)
 #undef FC_PRODUCTS_OF
 
+/* One vector, and twice as many rows: fewer sums would wait for one another */
+static void NAME(products_alone)(const fc_winograd_products *g, const T *a, const T *b, T *c)
+{
+    NAME(products_tile)(2 * FC_PRODUCT_ROWS, 1, g, a, b, c);
+}
+
 static void NAME(products_rows)(const fc_winograd_products *g, int vectors, ptrdiff_t row, const T *b, T *c)
 {
     static void (*const of[])(const fc_winograd_products *, int, const T *, const T *, T *) = {NULL,
@@ -72,9 +79,12 @@ static void NAME(products_rows)(const fc_winograd_products *g, int vectors, ptrd
                                                                                                FC_UP_TO(FC_PRODUCT_ROWS, ROW)
 #undef ROW
     };
+    const T *a = g->a;
+    for (; vectors == 1 && row + 2 * FC_PRODUCT_ROWS <= g->rows; row += 2 * FC_PRODUCT_ROWS)
+        NAME(products_alone)(g, a + row / FC_QUAD * g->as, b, c + row * g->cs);
     for (ptrdiff_t M; row < g->rows; row += M) {
         M = g->rows - row < FC_PRODUCT_ROWS ? g->rows - row : FC_PRODUCT_ROWS;
-        of[M](g, vectors, (const T *)g->a + row / FC_QUAD * g->as + row % FC_QUAD, b, c + row * g->cs);
+        of[M](g, vectors, a + row / FC_QUAD * g->as + row % FC_QUAD, b, c + row * g->cs);
     }
 }
 

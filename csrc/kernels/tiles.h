@@ -8,7 +8,7 @@
  *            kernels of FC_SMALL rows and columns have blocks of their own (behind them: rows), without loops, where
  *            FC_KEPT taps stay in registers. AVX2 gains nothing from more of them.
  *   K1       M <= FC_ROWS rows, of FC_COLS_OF(M) vectors
- *   K4       products of FC_PRODUCT_ROWS rows x FC_PANEL_VECTORS, and as many sums of parts
+ *   K4       products of FC_PRODUCT_ROWS rows x FC_PANEL_VECTORS, and as many sums of parts; of twice the rows x a vector
  *   K2       4 rows x FC_DOT_COLS
  *   lanes    FC_PIXELS outputs of a row; of gradients, FC_TAP_ROWS rows of taps
  *   ordered  FC_ORDERED vectors

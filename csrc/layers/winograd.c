@@ -145,7 +145,7 @@ static void winograd_cut(winograd *d)
     const layer *l = d->l;
     const fc_axis *rows = &d->tiles.axis[ROWS], *cols = &d->tiles.axis[COLS];
     const ptrdiff_t line = d->values * d->channels * LINE; /* a vector, or two halves of one, so that all cut alike */
-    d->width = clamp(WINOGRAD_LARGEST / line, 1, FC_PANEL_VECTORS) * l->lanes;
+    d->width = clamp(min(WINOGRAD_LARGEST / line, parts_of(rows->out * cols->out, l->lanes)), 1, FC_PANEL_VECTORS) * l->lanes;
     const ptrdiff_t panels = clamp(WINOGRAD_VALUES / (d->width / l->lanes * line), 1, max(WINOGRAD_TILES / d->width, 1));
     const ptrdiff_t most = panels * d->width;
     d->flat = cols->out <= most && cols->out % d->width != 0;
