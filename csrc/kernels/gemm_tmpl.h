@@ -116,7 +116,8 @@ FC_INLINE void NAME(gemm_tile)(const int M, const int V, const fc_gemm *g, const
     }
     do {
         const ptrdiff_t *stop = end - b_at > FC_LINE ? b_at + FC_LINE : end;
-        if (stop - b_at == FC_LINE) /* what the next M rows will need: every row's line, or if rows adjoin, every step's */
+        if (panel == g->panel && stop - b_at == FC_LINE) /* once, what the next M rows will need: every row's line, or if rows
+                                                            adjoin, every step's */
             EACH(p, FC_LINE)
                 __builtin_prefetch(row[p % M / 3] + a_at[p] + (p % M % 3 + M) * as, 0, 2);
         for (; stop - b_at >= 2; a_at += 2, b_at += 2) {
