@@ -38,7 +38,7 @@ def ratios(rows: list[dict[str, Any]], axes: Any) -> None:
             color=COLOURS[i % len(COLOURS)],
         )
         if len(rows) * len(names) <= 28:
-            axes.bar_label(bars, fmt="%.3g", fontsize=7, padding=1)
+            axes.bar_label(bars, fmt=lambda x: f"{x:.3g}" if x < 1000 else f"{x:.0f}", fontsize=7, padding=1)
     axes.axhline(1, linewidth=1, color="#888")
     axes.set_yscale("log")
     lowest = min((peer["ratio"] for row in rows for peer in row["peers"].values()), default=1.0)
@@ -46,7 +46,11 @@ def ratios(rows: list[dict[str, Any]], axes: Any) -> None:
     ticks = [1, *(10**n for n in range(1, 4) if 10**n < 3 * highest)]
     axes.set_yticks(ticks, ["fastconv", *(f"{n} x" for n in ticks[1:])])
     axes.minorticks_off()
-    slanted = {"rotation": 20, "ha": "right"} if max(len(row["label"]) for row in rows) * len(rows) > 60 else {}
+    slanted = (
+        {"rotation": 20 if len(rows) < 12 else 60, "ha": "right", "rotation_mode": "anchor"}
+        if max(len(row["label"]) for row in rows) * len(rows) > 60
+        else {}
+    )
     axes.set_xticks(range(len(rows)), [row["label"] for row in rows], fontsize=8, **slanted)
     if names:
         axes.legend(ncols=len(names), fontsize=8, frameon=False, loc="upper left")
@@ -92,7 +96,9 @@ def page(result: Result) -> str:
         drawn = svg(lambda axes, rows=rows: ratios(rows, axes), (8, 3.4), f"family-{number}")  # type: ignore[misc]
         said = f"{family}: the time of others divided by fastconv's"
         sections.append(_section(number, family, f"{_chart(drawn, said)}{_table(rows)}"))
-    sections.append(_section(len(found) + 1, "What ran", _wide(html_table(_ran(result).items()))))
+    sections.append(
+        _section(len(found) + 1, "What ran", f'<div class="facts">{html_table(_ran(result).items())}</div>')
+    )
     names = ["The limits of this machine", *found, "What ran"]
     contents = "\n".join(f'<li><a href="#part-{i}">{escape(name)}</a></li>' for i, name in enumerate(names))
     return filled(
@@ -124,7 +130,11 @@ def _limits(result: Result) -> str:
     )
     drawn = svg(lambda axes: roofline(result, axes), (8, 4.2), "roofline")
     said = "GFLOP/s of filters against operations for each byte, under the limits of the machine"
-    return f"<p>One core: {escape(limits)}. Both were measured in this run.</p>{_chart(drawn, said)}"
+    told = (
+        f"One core: {escape(limits)}. Both were measured in this run. A filter can be no faster than its multiply-adds "
+        "(fma), nor than a copy of its picture; the tables say how much of the nearer limit it reaches."
+    )
+    return f"<p>{told}</p>{_chart(drawn, said)}"
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -116,7 +116,7 @@ has {W.size} weights, of which {np.count_nonzero(W)} are not zero, and is the co
 - Back from W to its kernel: {dense.as_kernel(W)}
 - Change a single weight: {dense.as_kernel(alike)}
 - A far one: {dense.as_kernel(local)}"""
-    names: dict[str, Any] = {"dense": dense, "picture": scene(), "where": ("same", "edge")}
+    names: dict[str, Any] = {"dense": dense, "picture": scene()}
     with fastconv.checked():
         panels = [
             computed(
@@ -131,14 +131,14 @@ has {W.size} weights, of which {np.count_nonzero(W)} are not zero, and is the co
             computed(
                 "d/dx",
                 "grey means no change",
-                "fastconv.corr2d(picture, kernels.sobel(axis=1), *where)",
+                'fastconv.corr2d(picture, kernels.sobel(axis=1), "same", "edge")',
                 names,
                 lambda y: (y / 6 + 0.5).clip(0, 1),
             ),
             computed(
                 "edges",
                 "the length of (d/dx, d/dy)",
-                'fastconv.gradient(picture, "sobel", *where, norm="l2")',
+                'fastconv.gradient(picture, "sobel", norm="l2")',
                 names,
                 lambda y: (y / 2).clip(0, 1),
             ),
@@ -146,7 +146,7 @@ has {W.size} weights, of which {np.count_nonzero(W)} are not zero, and is the co
             computed(
                 "sharpened",
                 "edges overshoot",
-                "fastconv.corr2d(picture, kernels.sharpen(), *where)",
+                'fastconv.corr2d(picture, kernels.sharpen(), "same", "edge")',
                 names,
                 lambda y: y.clip(0, 1),
             ),
@@ -155,7 +155,7 @@ has {W.size} weights, of which {np.count_nonzero(W)} are not zero, and is the co
         chosen(
             "blur",
             "a Gaussian; the larger sigma, the less is left",
-            "fastconv.corr2d(picture, kernels.gaussian(sigma=sigma), *where)",
+            'fastconv.corr2d(picture, kernels.gaussian(sigma=sigma), "same", "edge")',
             names,
             "sigma",
             {f"{sigma} pixels": sigma for sigma in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)},
@@ -186,7 +186,7 @@ Correlation slides the kernel as it is; convolution slides it turned by half a c
 commutative. A single dot shows which is which: convolved, it becomes the kernel; correlated, the turned kernel.
 
 - convolve2d(X, K) == corr2d(X, K[::-1, ::-1]): {same}
-- A Gaussian is its own mirror image and cannot tell: largest difference {differs:.0e}
+- A Gaussian is its own mirror image and cannot tell: largest difference {differs:.1g}
 
 What deep learning calls a convolution layer correlates. Kernels are learned there, turned or not."""
     panels = [

@@ -110,7 +110,7 @@ def measured(contest: Contest, limits: dict[str, Any], seconds: float, threads: 
         row["ms"] = best * 1e3
     if contest.into is not None and contest.x is not None:
         x, dtype = contest.x, str(contest.x.dtype)
-        near = reached(contest.into(np.empty_like(x)), x, contest.multiply_adds, limits[dtype]["gflops"], seconds / 2)
+        near = reached(contest.into(x.copy()), x, contest.multiply_adds, limits[dtype]["gflops"], seconds / 2)
         operations = 2 * contest.multiply_adds * x.size
         row |= {
             "ms": row["ms"] if contest.pairs else near.seconds * 1e3,
@@ -126,7 +126,7 @@ def measured(contest: Contest, limits: dict[str, Any], seconds: float, threads: 
 def _limit(dtype: str, seconds: float) -> dict[str, float]:
     """Both limits of a core: GFLOP/s, and GB/s of a copy of a picture, read and written."""
     x = np.ones(PICTURE, dtype)
-    copy = np.empty_like(x)
+    copy = x.copy()
     (moved,) = alternate([lambda: np.copyto(copy, x)], seconds)
     return {"gflops": peak(dtype), "copy": 2 * x.nbytes / moved / 1e9}
 
