@@ -33,7 +33,11 @@ os.environ["CC"] = os.environ.get("CC", "cc") + " --coverage -fprofile-update=at
 
 # Words of a file, words of a function of it, and why no quick test reaches what is not reached of them.
 REASONS = [
-    ("common/pool.c", "forget", "forked children end by os._exit, which writes no counters"),
+    ("common/pool.c", "pool_forget", FORKED := "forked children end by os._exit, which writes no counters"),
+    ("common/pool.c", "fc_pool_run", FORKED),
+    ("corr/boxes.c", "boxes_sum", LONG := "sums of millions of taps take too long: deep tests of Ctrl-C make them"),
+    ("corr/direct.c", "direct_gives_up", LONG),
+    ("corr/gather.c", "fc_gather", LONG),
 ]
 
 
