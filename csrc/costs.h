@@ -275,9 +275,9 @@ enum {
     POOL_NARROW = 16,            /* outputs of a row of uneven windows, whose gradients are summed one by one */
 };
 
-/* ---- memory kept for the next call (kept.c): Intel Xeon with AMX. Blocks, and bytes of all of them, at most; bytes of a result that
- * may be kept, and begins at a line, at least */
-enum { KEPT_BLOCKS = 4, KEPT_SCRATCH = 32 << 20, KEPT_RESULTS = 64 << 20, KEPT_RESULT_LEAST = 1 << 16 };
+/* ---- memory kept for the next call (kept.c): Intel Xeon with AMX. Blocks, and bytes of all of them, at most; bytes beyond what was
+ * in use at a time; and of a result that may be kept, and begins at a line, at least */
+enum { KEPT_BLOCKS = 4, KEPT_SCRATCH = 32 << 20, KEPT_RESULTS = 64 << 20, KEPT_BEYOND = 2 << 20, KEPT_RESULT_LEAST = 1 << 16 };
 /* Bytes from which on memory begins at a huge page, and is asked to be in such */
 enum { KEPT_HUGE = 2 << 20 };
 

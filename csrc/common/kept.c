@@ -5,6 +5,9 @@
  *
  *      shelf   KEPT_BLOCKS blocks that nobody uses      block   capacity, a line | elements ...
  *
+ * What is kept, and what is in use, together take no more than what was in use at a time, but for KEPT_BEYOND. So blocks of other
+ * sizes make room before there is a new one.
+ *
  * Who takes a block off a shelf has it alone, by one exchange. There is no lock, which a child that is forked meanwhile would find held
  * for ever.
  */
@@ -16,7 +19,8 @@
 
 typedef struct {
     const size_t most;                /* bytes of all blocks */
-    _Atomic size_t all;               /* those there are */
+    _Atomic size_t all;               /* those there are, */
+    _Atomic size_t used, peak;        /* those in use, and the most of these so far */
     _Atomic size_t size[KEPT_BLOCKS]; /* of a block, or of one that has gone */
     _Atomic(char *) block[KEPT_BLOCKS];
     atomic_uint turn; /* which block gives way next */
@@ -36,8 +40,17 @@ static char *shelf_exchange(shelf *s, int i, char *block)
     return before;
 }
 
+/* Other blocks than number i give way until all of them take no more than so many bytes */
+static void shelf_clear(shelf *s, int i, size_t most)
+{
+    for (int other = 0; other < KEPT_BLOCKS && atomic_load(&s->all) > most; other++)
+        if (other != i)
+            fc_free(shelf_exchange(s, other, NULL));
+}
+
 static void shelf_put(shelf *s, char *block)
 {
+    atomic_fetch_sub(&s->used, *capacity(block));
     if (*capacity(block) > s->most) {
         fc_free(block);
         return;
@@ -48,9 +61,15 @@ static void shelf_put(shelf *s, char *block)
     if (i == KEPT_BLOCKS)
         i = (int)(atomic_fetch_add(&s->turn, 1) % KEPT_BLOCKS);
     fc_free(shelf_exchange(s, i, block));
-    for (int other = 0; other < KEPT_BLOCKS && atomic_load(&s->all) > s->most; other++)
-        if (other != i)
-            fc_free(shelf_exchange(s, other, NULL));
+    shelf_clear(s, i, s->most);
+}
+
+static void *shelf_use(shelf *s, char *block)
+{
+    const size_t used = atomic_fetch_add(&s->used, *capacity(block)) + *capacity(block);
+    if (used > atomic_load(&s->peak))
+        atomic_store(&s->peak, used);
+    return block + LINE;
 }
 
 /* Memory for so many bytes, in a block of up to `most` of them */
@@ -60,14 +79,18 @@ static void *shelf_take(shelf *s, size_t bytes, size_t most)
         const size_t size = atomic_load(&s->size[i]);
         char *block = size >= bytes && size <= most ? shelf_exchange(s, i, NULL) : NULL;
         if (block && *capacity(block) >= bytes && *capacity(block) <= most)
-            return block + LINE;
+            return shelf_use(s, block);
         fc_free(block); /* another one has come meanwhile */
     }
-    char *block = bytes < PTRDIFF_MAX - LINE ? fc_alloc(bytes + LINE, 1) : NULL;
+    if (bytes > PTRDIFF_MAX - LINE)
+        return NULL;
+    const size_t used = atomic_load(&s->used) + bytes, peak = atomic_load(&s->peak) + KEPT_BEYOND;
+    shelf_clear(s, KEPT_BLOCKS, peak > used ? peak - used : 0);
+    char *block = fc_alloc(bytes + LINE, 1);
     if (!block)
         return NULL;
     *capacity(block) = bytes;
-    return block + LINE;
+    return shelf_use(s, block);
 }
 
 void *fc_borrow(size_t bytes) { return shelf_take(&scratch, bytes, SIZE_MAX); }
@@ -75,7 +98,7 @@ void *fc_borrow(size_t bytes) { return shelf_take(&scratch, bytes, SIZE_MAX); }
 void fc_return(void *borrowed) { shelf_put(&scratch, (char *)borrowed - LINE); }
 
 /* Of a block, not much is left over: the result may stay for long. */
-void *fc_result_alloc(size_t bytes) { return shelf_take(&results, bytes, bytes + bytes / 4); }
+void *fc_result_alloc(size_t bytes) { return shelf_take(&results, bytes, bytes + bytes / 8); }
 
 void fc_result_free(void *result)
 {
@@ -96,8 +119,8 @@ void *fc_result_realloc(void *result, size_t bytes)
 
 void fc_forget_kept(void)
 {
-    for (int i = 0; i < KEPT_BLOCKS; i++) {
-        fc_free(shelf_exchange(&scratch, i, NULL));
-        fc_free(shelf_exchange(&results, i, NULL));
-    }
+    shelf_clear(&scratch, KEPT_BLOCKS, 0);
+    shelf_clear(&results, KEPT_BLOCKS, 0);
+    atomic_store(&scratch.peak, 0);
+    atomic_store(&results.peak, 0);
 }
