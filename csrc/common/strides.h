@@ -83,6 +83,10 @@ static inline void inside(ptrdiff_t n, ptrdiff_t step, ptrdiff_t first, ptrdiff_
     *end = first >= n ? *from : clamp((step == 1 ? n - 1 - first : (n - 1 - first) / step) + 1, *from, count);
 }
 
+/* Of `count` elements those that are not in from ... end (inside), in turn:
+ * for (j = outside(0, from, end); j < count; j = outside(j + 1, from, end)) */
+static inline ptrdiff_t outside(ptrdiff_t j, ptrdiff_t from, ptrdiff_t end) { return j >= from && j < end ? end : j; }
+
 /* Where X[i] lies in an axis of n >= 1 elements, for any i; -1: the fill value */
 FC_API ptrdiff_t fc_source_index(ptrdiff_t i, ptrdiff_t n, int boundary);
 /* n elements of 1, 2, 4 or 8 bytes from and to any strides, in bytes */

@@ -92,7 +92,7 @@ void fc_columns_compute(const call *c, const scratch *s, const patch *p)
 int fc_columns_find(const call *c, const scratch *s, ptrdiff_t first, ptrdiff_t low, ptrdiff_t high, ptrdiff_t wide)
 {
     ptrdiff_t *at = s->at;
-    for (ptrdiff_t q = low > 0 ? 0 : high; q < wide; q = q + 1 == low ? high : q + 1) {
+    for (ptrdiff_t q = outside(0, low, high); q < wide; q = outside(q + 1, low, high)) {
         const ptrdiff_t column = fc_source_column(&c->g->axis[COLS], first + q);
         if (column >= 0 && (column - first < low || column - first >= high))
             return 0;

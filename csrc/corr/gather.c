@@ -200,7 +200,7 @@ void fc_gather_turned(const source *x, char *tile, const rows_of *layout, const 
         char *const to = tile + z * layout->plane * x->size;
         if (low < high)
             gather_turn(x, to + low * layout->row * x->size, layout->row, row, rows, from + low, from + high);
-        for (ptrdiff_t q = low > 0 ? 0 : high; q < count; q = q + 1 == low ? high : q + 1) { /* those beyond the edges */
+        for (ptrdiff_t q = outside(0, low, high); q < count; q = outside(q + 1, low, high)) { /* those beyond the edges */
             const ptrdiff_t column = fc_source_column(cols, from + q), there = column - from;
             char *const here = to + q * layout->row * x->size;
             if (column < 0)

@@ -91,7 +91,7 @@ static void pixels_beyond(const call *c, const scratch *s, const fc_pixels *g, p
 {
     const float fill = c->g->axis[COLS].boundary == FC_CONSTANT ? pixels_fill(c) : 0;
     const ptrdiff_t *at = s->at;
-    for (ptrdiff_t q = low > 0 ? 0 : high; q < wide; q = q + 1 == low ? high : q + 1, at++)
+    for (ptrdiff_t q = outside(0, low, high); q < wide; q = outside(q + 1, low, high), at++)
         for (ptrdiff_t i = 0; i < FC_PIXELS_ROWS; i++)
             *pixels_sum(c, g, i, first + q, s->sums) = *at < 0 ? fill : *pixels_sum(c, g, i, first + *at, s->sums);
 }

@@ -178,7 +178,7 @@ static int separable_turn(const call *c, const scratch *s, const char *x, ptrdif
                   across = {.h = axis[COLS].k, .k = c->g->factor[COLS]};
     if (!c->op->turn(x, row, &down, s->sums + low * line, FC_TURN, FC_TURN, high - low))
         return 0;
-    for (ptrdiff_t q = low > 0 ? 0 : high; q < wide; q = q + 1 == low ? high : q + 1, at++)
+    for (ptrdiff_t q = outside(0, low, high); q < wide; q = outside(q + 1, low, high), at++)
         memcpy(s->sums + q * line, s->sums + (*at < 0 ? wide : *at) * line, (size_t)line);
     return c->op->turn(s->sums, FC_TURN, &across, out, out_row, cols, FC_TURN);
 }

@@ -25,10 +25,6 @@
 
 #include "common/strides.h"
 
-/* Of `count` elements those that are not in from ... end (inside), in turn:
- * for (j = outside(0, from, end); j < count; j = outside(j + 1, from, end)) */
-static inline ptrdiff_t outside(ptrdiff_t j, ptrdiff_t from, ptrdiff_t end) { return j >= from && j < end ? end : j; }
-
 /* The next piece of n outputs that are cut into pieces of `size`: how many outputs it has, and the first of them. index counts
  * pieces, of these outputs last; what is left of it counts the others. */
 static inline ptrdiff_t next_piece(ptrdiff_t *index, ptrdiff_t n, ptrdiff_t size, ptrdiff_t *first)
