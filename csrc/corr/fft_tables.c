@@ -12,6 +12,15 @@ static void fft_put(char *p, size_t size, ptrdiff_t i, double value)
         ((double *)p)[i] = value;
 }
 
+/* exp(-2 pi i p / n), or, if sign is -1, its conjugate, as elements i and i + 1 */
+static void fft_put_root(char *to, size_t size, ptrdiff_t i, ptrdiff_t p, ptrdiff_t n, double sign)
+{
+    fc_wide re, im;
+    fc_root_of_one(p, n, &re, &im);
+    fft_put(to, size, i, re.head + re.tail);
+    fft_put(to, size, i + 1, sign * (im.head + im.tail));
+}
+
 void fc_fft_fill_factors(fc_fft_axis *a, const fc_fft_axis *other, char *to, size_t size)
 {
     ptrdiff_t count = 0, m = a->n;
@@ -22,12 +31,8 @@ void fc_fft_fill_factors(fc_fft_axis *a, const fc_fft_axis *other, char *to, siz
     for (int i = 0; i < a->passes; m /= a->radix[i++]) {
         a->factor[i] = count;
         for (ptrdiff_t j = 0; j < m / a->radix[i]; j++)
-            for (ptrdiff_t p = 1; p < a->radix[i]; p++, count += 2) {
-                fc_wide re, im;
-                fc_root_of_one(p * j, m, &re, &im);
-                fft_put(to, size, count, re.head + re.tail);
-                fft_put(to, size, count + 1, im.head + im.tail);
-            }
+            for (ptrdiff_t p = 1; p < a->radix[i]; p++, count += 2)
+                fft_put_root(to, size, count, p * j, m, 1);
     }
     a->factors = to;
 }
@@ -75,10 +80,6 @@ void fc_fft_fill_twist(const fc_fft_axis *rows, ptrdiff_t C, ptrdiff_t lanes, ch
 
 void fc_fft_fill_turn(ptrdiff_t R, char *to, size_t size)
 {
-    for (ptrdiff_t row = 0; row < R; row++) {
-        fc_wide re, im;
-        fc_root_of_one(row, 4 * R, &re, &im);
-        fft_put(to, size, 2 * row, re.head + re.tail);
-        fft_put(to, size, 2 * row + 1, -(im.head + im.tail));
-    }
+    for (ptrdiff_t row = 0; row < R; row++)
+        fft_put_root(to, size, 2 * row, row, 4 * R, -1);
 }
