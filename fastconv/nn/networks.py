@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from fastconv.arguments.layer_geometry import check_size
 from fastconv.arguments.values import as_flag, as_real, as_size
 from fastconv.nn.activations import Identity
+from fastconv.nn.bfloat16 import takes_bfloat16
 from fastconv.nn.bottlenecks import with_bottlenecks
-from fastconv.nn.brains import takes_brains
 from fastconv.nn.merging import Add, ConvAdd, Merge
 from fastconv.nn.module import Module, options_of, restored
 from fastconv.nn.optim import Parameter
@@ -100,17 +100,17 @@ class Graph(Module):
         y: Array = kept[name]
         return y
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """The output for x."""
         return self._run(x, lambda layer, inputs: layer(*inputs))
 
-    @takes_brains
+    @takes_bfloat16
     def forward(self, x: ArrayLike) -> Array:
         """The output for x, remembered for `backward`."""
         return self._run(x, lambda layer, inputs: layer.forward(*inputs))
 
-    @takes_brains
+    @takes_bfloat16
     def backward(self, grad_output: ArrayLike, *, needs_input: bool = True) -> Array | None:
         """Set the gradients of all parameters, last layer first; that of x is returned if it is asked for."""
         learns = {INPUT: as_flag(needs_input, "needs_input")}  # whether an output's gradient is of use
