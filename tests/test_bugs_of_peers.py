@@ -7,6 +7,7 @@ the smallest like it, and an oracle that shares no code with fastconv.
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import cases
@@ -102,6 +103,22 @@ def test_signals_that_are_seen_backwards(rng, method):
             np.testing.assert_allclose(backwards, theirs, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("size", [2, 40, *only_deep(3000)])
+def test_nan_in_both_signals(size):
+    """cupy#8803: [1, NaN] by [1, NaN] was NaN everywhere, also where only the ones meet."""
+    a, b = np.zeros(size), np.zeros(size // 2 + 1)
+    a[[0, -1]], b[[0, -1]] = (1, np.nan), (1, np.nan)
+    expected = np.convolve(a, b)
+    assert expected[0] == 1 and np.isnan(expected).sum() == size
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Use of fft convolution", RuntimeWarning)
+        for name, more in (("convolve", "direct"), ("convolve", "fft"), ("fftconvolve", None), ("oaconvolve", None)):
+            got = getattr(signal, name)(a, b, **({"method": more} if more else {}))
+            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(signal.correlate(a, b[::-1]), expected, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(fastconv.convolve1d(a, [1.0, 2.0], "full"), np.convolve(a, [1, 2]))
+
+
 @pytest.mark.parametrize("shapes", [((0,), (0,)), ((0,), (3,)), ((3,), (0,)), ((0,), (1000,)), ((1000,), (0,))])
 def test_empty_arrays_end_no_process(shapes):
     """scipy#25849, numpy#7625: empty arrays ended the process, now and then."""
@@ -136,6 +153,23 @@ def test_origins_at_the_end_of_the_kernel(name):
     for origin in (-3, -2, 2, 3):
         with pytest.raises(ValueError, match="origin"):
             apply(x, [0, 1, 2], origin=origin)
+
+
+@pytest.mark.parametrize("sizes", [{0: 3, 1: 1}, {2: 2, 0: 5}, {0: 4, 1: 3, 2: 2}])
+def test_each_size_belongs_to_the_axis_in_its_place(rng, sizes):
+    """scipy#22576: sizes (1, 3) of axes (1, 0) were not sizes (3, 1) of axes (0, 1)."""
+    x = rng.integers(5, 10, (4, 5, 6)).astype(float)
+    mean = gauss = x
+    for axis, size in sizes.items():
+        around = np.pad(mean, [(size // 2, size - 1 - size // 2) if a == axis else (0, 0) for a in range(3)])
+        mean = sliding_window_view(around, size, axis).mean(-1)
+        gauss = scipy.ndimage.gaussian_filter1d(gauss, size / 2, axis, mode="constant")
+    for axes in itertools.permutations(sizes):
+        given = [sizes[axis] for axis in axes]
+        got = ndimage.uniform_filter(x, given, mode="constant", axes=axes)
+        np.testing.assert_allclose(got, mean, rtol=1e-12)
+        got = ndimage.gaussian_filter(x, [size / 2 for size in given], mode="constant", axes=axes)
+        np.testing.assert_allclose(got, gauss, rtol=1e-12)
 
 
 @pytest.mark.parametrize("mode", ["mirror", "reflect", "wrap", "nearest"])
