@@ -42,7 +42,7 @@ def outputs(network: Any, x: Any) -> int:
     made: list[Any] = []
     most = 0
 
-    def compute(layer: Any, inputs: list[Any]) -> Any:
+    def compute(name: str, layer: Any, inputs: list[Any]) -> Any:
         nonlocal most
         y = layer(*inputs)
         made.append(weakref.ref(y if y.base is None else y.base))

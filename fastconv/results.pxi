@@ -47,3 +47,8 @@ cdef cnp.ndarray large_room(int rank, cnp.npy_intp *shape, int typenum):
         return cnp.PyArray_SimpleNew(rank, shape, typenum)
     finally:
         PyDataMem_SetHandler(others)
+
+
+def block(cnp.npy_intp nbytes):
+    """So many bytes, with nothing in them yet."""
+    return large_room(1, &nbytes, cnp.NPY_UINT8)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 from typing import Any, Self
 
@@ -120,6 +121,8 @@ class Cat(Merge):
     (1, 5, 4)
     """
 
+    fills = True
+
     def __init__(self, dim: int = 1) -> None:
         self.dim = as_axis(dim, "dim")
 
@@ -131,6 +134,16 @@ class Cat(Merge):
         except ValueError as error:
             shapes = ", ".join(str(a.shape) for a in arrays)
             raise ValueError(f"xs must fit along axis dim={self.dim}; got {shapes}") from error
+
+    def _into(self, out: Array, *xs: Any) -> Array:
+        """What lies where it belongs is not copied."""
+        ends = itertools.accumulate(a.shape[self.dim] for a in xs)
+        for a, part in zip(xs, np.split(out, list(ends)[:-1], self.dim), strict=True):
+            if (a.shape, a.dtype) != (part.shape, part.dtype):
+                raise ValueError(f"xs must fill {out.dtype}{out.shape}; got {a.dtype}{a.shape} for {part.shape}")
+            if a.__array_interface__["data"] != part.__array_interface__["data"]:
+                part[...] = a
+        return out
 
     def gradient(self, x: Any, grad: Array, needs_input: bool) -> Any:
         return np.split(grad, np.cumsum([shape[self.dim] for shape in x[:-1]]), self.dim)
@@ -152,6 +165,8 @@ class ConvAdd(Merge):
     (1, True)
     """
 
+    fills = True
+
     def __init__(self, conv: Module) -> None:
         self.conv, self.activation = conv, conv.activation
 
@@ -159,6 +174,10 @@ class ConvAdd(Merge):
         """The sum."""
         x, add = xs
         return self.conv(x, add=add)
+
+    def _into(self, out: Array, *xs: Any) -> Array:
+        x, add = xs
+        return self.conv(x, out, add=add)
 
     def parameters(self) -> list[Parameter]:
         """Those of the convolution."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.values import as_flag, as_own_numbers, as_real
-from fastconv.nn.bfloat16 import takes_bfloat16
+from fastconv.nn.brains import takes_brains
 from fastconv.nn.files import read_layer, write_layer
 from fastconv.nn.functional import Engine
 from fastconv.nn.optim import Parameter
@@ -73,7 +73,7 @@ class Module:
         """
         raise NotImplementedError(f"{type(self).__name__} has no gradient")
 
-    @takes_bfloat16
+    @takes_brains
     def forward(self, x: ArrayLike) -> Array:
         """The output for x, with what `backward` needs remembered: x itself, which must not change until then."""
         seen = as_real(x, "x")
@@ -81,7 +81,7 @@ class Module:
         self._seen = seen, y.shape
         return y
 
-    @takes_bfloat16
+    @takes_brains
     def backward(self, grad_output: ArrayLike, *, needs_input: bool = True) -> Array | None:
         """The gradient of the last `forward`'s x, given that of its output; sets the `grad` of every parameter.
 
@@ -209,9 +209,14 @@ class Module:
     # ---- folding ---------------------------------------------------------------------------------
 
     adds: ClassVar[bool] = False  # whether __call__ takes add=
+    fills: ClassVar[bool] = False  # whether it has _into
     rank: ClassVar[int] = 0  # axes that windows slide along
     layout: Layout | None = None
     activation: Activation = None  # that the layer is, or ends with
+
+    def _into(self, out: Array, *xs: Any) -> Array:
+        """The output, in `out`, which has its shape and dtype."""
+        return self(*xs, out=out)
 
     def _affine(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """A factor and a summand for each channel, if the layer is nothing else."""
@@ -237,10 +242,15 @@ def restored(cls: type[Kind], options: dict[str, Any], arrays: dict[str, Any], e
     return found._restored(options, arrays, engine)
 
 
+def is_known(layer: Module) -> bool:
+    """Whether it is a layer of this package, which files can name and which keeps nothing of its inputs."""
+    return Module._classes.get(type(layer).__name__) is type(layer)
+
+
 def options_of(layer: Module, own: type[Module] | None = None) -> dict[str, Any]:
     """What a file says of a layer. own: a class that it may have beside those of fastconv."""
     cls = type(layer)
-    if cls is not own and Module._classes.get(cls.__name__) is not cls:
+    if cls is not own and not is_known(layer):
         raise TypeError(f"{layer!r} is of a class of its own, {cls.__qualname__}, which no file can name")
     return {"class": cls.__name__} | layer._options()
 

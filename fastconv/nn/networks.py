@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from fastconv.arguments.layer_geometry import check_size
 from fastconv.arguments.values import as_flag, as_real, as_size
 from fastconv.nn.activations import Identity
-from fastconv.nn.bfloat16 import takes_bfloat16
+from fastconv.nn.arenas import Arena, Output, arena_of
 from fastconv.nn.bottlenecks import with_bottlenecks
+from fastconv.nn.brains import takes_brains
 from fastconv.nn.merging import Add, ConvAdd, Merge
 from fastconv.nn.module import Module, options_of, restored
 from fastconv.nn.optim import Parameter
@@ -23,6 +24,7 @@ __all__ = ["Graph", "Sequential"]
 
 Array = NDArray[Any]
 INPUT = "x"  # the name of what a network is given
+MOST_SHAPES = 16  # of x, for which a network knows where its outputs lie
 Steps = dict[str, tuple[Module, tuple[str, ...]]]  # layers by name, and the names of what each takes
 
 
@@ -71,6 +73,7 @@ class Graph(Module):
         if len({id(layer) for layer in layers}) < len(layers):
             raise ValueError(f"layers must not be there twice, as each remembers but one forward(x); got {layers}")
         self._steps = steps
+        self._arenas: dict[tuple[Any, ...], Arena] = {}  # which other threads may clear
         self._done = {name: [i for i in set(inputs) if last[i] == name] for name, (_, inputs) in steps.items()}
 
     @property
@@ -85,13 +88,13 @@ class Graph(Module):
     def __len__(self) -> int:
         return len(self._steps)
 
-    def _run(self, x: ArrayLike, compute: Callable[[Module, list[Any]], Array]) -> Array:
-        """The last output; each is kept as long as it is needed."""
+    def _run(self, x: ArrayLike, compute: Callable[[str, Module, list[Any]], Array]) -> Array:
+        """The last output; each is kept as long as it is needed. compute: of a step's name, layer and inputs."""
         kept: dict[str, Any] = {INPUT: as_real(x, "x")}
         name = INPUT
         for name, (layer, inputs) in self._steps.items():
             try:
-                kept[name] = compute(layer, [kept[i] for i in inputs])
+                kept[name] = compute(name, layer, [kept[i] for i in inputs])
             except Exception as error:
                 error.add_note(f"in layer {name!r} of a network, {layer!r}")
                 raise
@@ -100,17 +103,49 @@ class Graph(Module):
         y: Array = kept[name]
         return y
 
-    @takes_bfloat16
+    @takes_brains
     def __call__(self, x: ArrayLike) -> Array:
-        """The output for x."""
-        return self._run(x, lambda layer, inputs: layer(*inputs))
+        """The output for x. From the second call on for arrays of its shape, what lies between the layers lies in one
+        block of memory."""
+        a = as_real(x, "x")
+        asked = a.shape, a.dtype
+        arena = self._arenas.get(asked)
+        if arena is None:
+            return self._noted(a)
+        rooms = arena.rooms()
 
-    @takes_bfloat16
+        def compute(name: str, layer: Module, inputs: list[Any]) -> Array:
+            room = rooms.pop(name, None)
+            if room is not None:
+                try:
+                    return layer._into(room, *inputs)
+                except (ValueError, TypeError):  # does it make another output now?
+                    self._arenas.pop(asked, None)
+            return layer(*inputs)
+
+        return self._run(a, compute)
+
+    def _noted(self, x: Array) -> Array:
+        """The output for x, with the places of outputs for arrays of its shape remembered."""
+        made = {INPUT: Output.of(x)}
+
+        def compute(name: str, layer: Module, inputs: list[Any]) -> Array:
+            y = layer(*inputs)
+            made[name] = Output.of(y, self._steps[name][1], inputs)
+            return y
+
+        y = self._run(x, compute)
+        if len(self._arenas) >= MOST_SHAPES:
+            self._arenas.clear()
+        self._arenas[x.shape, x.dtype] = arena_of(self._steps, made)
+        return y
+
+    @takes_brains
     def forward(self, x: ArrayLike) -> Array:
         """The output for x, remembered for `backward`."""
-        return self._run(x, lambda layer, inputs: layer.forward(*inputs))
+        return self._run(x, lambda _, layer, inputs: layer.forward(*inputs))
 
-    @takes_bfloat16
+    @takes_brains
     def backward(self, grad_output: ArrayLike, *, needs_input: bool = True) -> Array | None:
         """Set the gradients of all parameters, last layer first; that of x is returned if it is asked for."""
         learns = {INPUT: as_flag(needs_input, "needs_input")}  # whether an output's gradient is of use
@@ -160,7 +195,7 @@ class Graph(Module):
         dtype = next((p.value.dtype for p in self.parameters()), np.dtype(np.float32))
         shapes: list[tuple[int, ...]] = []
 
-        def noted(layer: Module, inputs: list[Any]) -> Array:
+        def noted(_: str, layer: Module, inputs: list[Any]) -> Array:
             y = layer(*inputs)
             shapes.append(y.shape)
             return y
