@@ -695,7 +695,8 @@ def correlate(
     Parameters
     ----------
     weights : array_like
-        Of as many dimensions as there are `axes`; conjugated if it is complex.
+        Of as many dimensions as there are `axes`, in the order that these have in the input, not in `axes`, as in
+        SciPy; conjugated if it is complex.
     origin : int, or a sequence of one for each axis
     axes : int or sequence of int, optional
         Default all.

@@ -7,6 +7,7 @@ the smallest like it, and an oracle that shares no code with fastconv.
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import cases
@@ -18,7 +19,7 @@ from conftest import only_deep
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 import fastconv
-from fastconv import ndimage, nn, signal
+from fastconv import feature, ndimage, nn, signal
 
 
 def diagonals(rows, cols, dtype):
@@ -102,6 +103,22 @@ def test_signals_that_are_seen_backwards(rng, method):
             np.testing.assert_allclose(backwards, theirs, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("size", [2, 40, *only_deep(3000)])
+def test_nan_in_both_signals(size):
+    """cupy#8803: [1, NaN] by [1, NaN] was NaN everywhere, also where only the ones meet."""
+    a, b = np.zeros(size), np.zeros(size // 2 + 1)
+    a[[0, -1]], b[[0, -1]] = (1, np.nan), (1, np.nan)
+    expected = np.convolve(a, b)
+    assert expected[0] == 1 and np.isnan(expected).sum() == size
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Use of fft convolution", RuntimeWarning)
+        for name, more in (("convolve", "direct"), ("convolve", "fft"), ("fftconvolve", None), ("oaconvolve", None)):
+            got = getattr(signal, name)(a, b, **({"method": more} if more else {}))
+            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(signal.correlate(a, b[::-1]), expected, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(fastconv.convolve1d(a, [1.0, 2.0], "full"), np.convolve(a, [1, 2]))
+
+
 @pytest.mark.parametrize("shapes", [((0,), (0,)), ((0,), (3,)), ((3,), (0,)), ((0,), (1000,)), ((1000,), (0,))])
 def test_empty_arrays_end_no_process(shapes):
     """scipy#25849, numpy#7625: empty arrays ended the process, now and then."""
@@ -138,6 +155,23 @@ def test_origins_at_the_end_of_the_kernel(name):
             apply(x, [0, 1, 2], origin=origin)
 
 
+@pytest.mark.parametrize("sizes", [{0: 3, 1: 1}, {2: 2, 0: 5}, {0: 4, 1: 3, 2: 2}])
+def test_each_size_belongs_to_the_axis_in_its_place(rng, sizes):
+    """scipy#22576: sizes (1, 3) of axes (1, 0) were not sizes (3, 1) of axes (0, 1)."""
+    x = rng.integers(5, 10, (4, 5, 6)).astype(float)
+    mean = gauss = x
+    for axis, size in sizes.items():
+        around = np.pad(mean, [(size // 2, size - 1 - size // 2) if a == axis else (0, 0) for a in range(3)])
+        mean = sliding_window_view(around, size, axis).mean(-1)
+        gauss = scipy.ndimage.gaussian_filter1d(gauss, size / 2, axis, mode="constant")
+    for axes in itertools.permutations(sizes):
+        given = [sizes[axis] for axis in axes]
+        got = ndimage.uniform_filter(x, given, mode="constant", axes=axes)
+        np.testing.assert_allclose(got, mean, rtol=1e-12)
+        got = ndimage.gaussian_filter(x, [size / 2 for size in given], mode="constant", axes=axes)
+        np.testing.assert_allclose(got, gauss, rtol=1e-12)
+
+
 @pytest.mark.parametrize("mode", ["mirror", "reflect", "wrap", "nearest"])
 def test_axes_of_one_element_are_continued(mode):
     """scipy#11661: mirrored, what lies beyond one element was whatever there was in memory."""
@@ -151,6 +185,30 @@ def test_same_is_as_long_as_the_first_array(name):
     """scipy#11973: one element with two taps had two results."""
     assert getattr(signal, name)([1.0], [1.0, -1.0], "same").shape == (1,)
     assert getattr(signal, name)([1.0, -1.0], [1.0], "same").tolist() == [1, -1]
+
+
+@pytest.mark.parametrize("dtype", ["f8", *only_deep("u1", "f4", "c16")])
+def test_separable_filters_longer_than_the_image(isa, rng, dtype):
+    """scipy#24681: memory before and behind the image was read, and for 7 taps over 2 pixels written, too."""
+    taps = np.array([1, 2, 4, 2, 1, 3, 2], "f4")
+    for shape in ((4, 4), (5, 5), (1, 8), (8, 1), (2, 2), (1, 1)):
+        x = rng.integers(0, 9, shape).astype(dtype)
+        for row, col in ((taps, taps[::3]), (taps[::3], taps), (taps, taps)):
+            around = np.pad(x.astype(np.result_type(x, "f8")), [(len(t) // 2,) * 2 for t in (col, row)], "symmetric")
+            expected = sums_of_windows(around, np.outer(col[::-1], row[::-1]))
+            np.testing.assert_array_equal(signal.sepfir2d(x, row, col), expected)
+
+
+@pytest.mark.parametrize("taps", [[1, 2], [3, 1, 2, 5]])
+def test_separable_filters_of_even_length(rng, taps):
+    """scipy#12691: memory beside the image was read. They have no centre, and are refused; a 0 gives them one."""
+    x = rng.integers(0, 9, (6, 5)).astype(float)
+    for row, col, name in ((taps, [1], "hrow"), ([1], taps, "hcol")):
+        with pytest.raises(ValueError, match=rf"odd length; {name} has length {len(taps)}"):
+            signal.sepfir2d(x, row, col)
+    longer = [*taps, 0]
+    around = np.pad(x, [(0, 0), (len(taps) // 2,) * 2], "symmetric")
+    np.testing.assert_array_equal(signal.sepfir2d(x, longer, [1]), sums_of_windows(around, np.array([longer[::-1]])))
 
 
 # ---- NumPy ---------------------------------------------------------------------------------------
@@ -257,6 +315,28 @@ def test_pictures_of_one_row(isa, rng, shape):
     np.testing.assert_array_equal(rounded, np.rint(expected / 16))
 
 
+@pytest.mark.parametrize("channels", [1, *only_deep(3)])
+def test_masked_templates_that_fit_at_four_places_of_one_column(isa, rng, channels):
+    """opencv#26389: an exception where the template was 3 rows lower than the picture, and as wide."""
+    x = rng.integers(0, 256, (10, 7, channels)).astype("u1")
+    for places in ((4, 1), (1, 4), (3, 1), (1, 1)):
+        template = x[: 11 - places[0], : 8 - places[1]].copy()
+        mask = rng.integers(0, 2, template.shape[:2]).astype(float)
+        mask[2, 2:] = 1
+
+        def centred(a, mask=mask):  # (..., channels, rows, columns) less the mean of every channel, under the mask
+            return mask * (a - (mask * a).sum((-2, -1), keepdims=True) / mask.sum())
+
+        t = centred(np.moveaxis(template, -1, 0).astype(float))
+        windows = centred(sliding_window_view(x, template.shape[:2], (0, 1)).astype(float))
+        sums = (t * windows).sum((-3, -2, -1))
+        normed = sums / np.sqrt((t**2).sum() * (windows**2).sum((-3, -2, -1)))
+        for method, expected in (("ccoeff", sums), ("ccoeff_normed", normed)):
+            got = feature.match_template(x, template, method=method, mask=mask, axes=(0, 1))
+            assert got.shape == places
+            np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
+
+
 # ---- PyTorch and oneDNN --------------------------------------------------------------------------
 
 
@@ -266,6 +346,31 @@ def test_same_padding_of_a_dilation_of_31_bits(rng):
     expected = np.einsum("nct,kc->nkt", x, w[:, :, 4])  # the other taps see zeros
     for dilation in (2**31 - 1, 2**31, 2**40):
         np.testing.assert_array_equal(nn.conv1d(x, w, padding="same", dilation=dilation), expected)
+
+
+def test_same_padding_of_volumes_and_dilations_of_31_bits(rng):
+    """pytorch#143481: the process ended."""
+    x = rng.integers(-9, 9, (3, 1, 3, 4, 3)).astype("f4")
+    w = rng.integers(-9, 9, (3, 1, 3, 1, 3)).astype("f4")
+    windows = sliding_window_view(np.pad(x, [(0, 0)] * 4 + [(1, 1)]), 3, -1)
+    expected = np.einsum("ncijkt,mct->nmijk", windows, w[:, :, 1, 0])  # the other taps see zeros
+    dilation = 3046875451
+    got = nn.conv3d(x, w, padding="same", dilation=(dilation, dilation, 1))
+    np.testing.assert_array_equal(got, expected)
+    with pytest.raises(ValueError, match=f"padding 'same' or dilation .*{dilation}.* is too large"):
+        nn.conv3d(x, w, padding="same", dilation=dilation)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_transposed_layers_without_taps_and_with_steps_that_no_memory_holds(rank):
+    """pytorch#142209: the process ended."""
+    x, steps = np.full((3, 10, *(6, 1, 1)[:rank]), 1.11111e15, "f4"), {"stride": 498444555, "dilation": 4}
+    for taps, padding in ((0, 1610637938), (0, 0), (8, 1610637938), (8, 0)):
+        w = np.zeros((10, 2, *(1, 1, taps)[-rank:]), "f4")
+        how = {**steps, "padding": padding, "output_padding": 1, "groups": 2}
+        with pytest.raises((ValueError, MemoryError)) as error:
+            getattr(nn, f"conv_transpose{rank}d")(x, w, **how)
+        assert isinstance(error.value, MemoryError) or any(word in str(error.value) for word in ("tap", "padding"))
 
 
 @pytest.mark.parametrize("padding", [9223372036854775803, 2**62, 2**63, 2**31])
@@ -293,6 +398,23 @@ def test_a_large_kernel_of_stride_2_over_one_pixel(isa, rng, last):
     if last:
         x = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
     np.testing.assert_array_equal(nn.conv2d(x, w, stride=2, padding=63), expected)
+
+
+@pytest.mark.parametrize("each", [(2, 2, 8), *only_deep((2, 2, 3), (3, 1, 16), (4, 3, 8), (2, 5, 17))])
+@pytest.mark.parametrize("last", [False, True])
+def test_groups_of_few_channels_and_more_kernels_under_one_tap(isa, last, each):
+    """pytorch#19912: of 2 groups of 2 channels and 8 kernels under 1x1 taps, sums were 0 instead of 1."""
+    groups, channels, kernels = each
+    w = np.ones((groups * kernels, channels, 1, 1), "f4")
+    for side, channel in np.ndindex(5, groups * channels):
+        line = 1 + np.arange(side + 1)
+        x = np.zeros((1, groups * channels, side + 1, side + 1), "f4")
+        x[0, channel] = line
+        if last:
+            x = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+        expected = np.zeros((1, groups, kernels, side + 1, side + 1))
+        expected[0, channel // channels] = line
+        np.testing.assert_array_equal(nn.conv2d(x, w, groups=groups), expected.reshape(1, -1, side + 1, side + 1))
 
 
 @pytest.mark.parametrize("dtype", ["i1", "u1"])

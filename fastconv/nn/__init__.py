@@ -5,7 +5,7 @@ what else a network of them is made of."""
 from fastconv.nn.activations import Hardtanh, Identity, ReLU, ReLU6, Softmax
 from fastconv.nn.convert import from_torch
 from fastconv.nn.curves import GELU, Hardsigmoid, Hardswish, LeakyReLU, Sigmoid, SiLU, Tanh
-from fastconv.nn.dropping import Dropout, Dropout1d, Dropout2d, Dropout3d, StochasticDepth
+from fastconv.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d, StochasticDepth
 from fastconv.nn.explaining import Explanation, explain
 from fastconv.nn.files import read_weights
 from fastconv.nn.folding import fold, unfold

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.layers import as_clamp
 from fastconv.arguments.values import as_index, as_real, compute_dtype
-from fastconv.nn.brains import takes_brains
+from fastconv.nn.bfloat16 import takes_bfloat16
 from fastconv.nn.module import Activated, Module, masked, passed
 
 __all__ = ["Hardtanh", "Identity", "ReLU", "ReLU6", "Softmax"]
@@ -30,7 +30,7 @@ class Identity(Module):
     array([1., 1.])
     """
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """x."""
         return as_real(x, "x")
@@ -61,7 +61,7 @@ class Hardtanh(Activated):
         assert clamp is not None
         self.activation = self._clamp = clamp
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """The clamped elements, of x's dtype."""
         a, (low, high) = as_real(x, "x"), self._clamp
@@ -132,7 +132,7 @@ class Softmax(Module):
     def __init__(self, dim: int) -> None:
         self.dim = as_axis(dim, "dim")
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """Numbers that sum to 1 along `dim`."""
         a, dtype = floats(x)
@@ -169,7 +169,7 @@ class Affine(Module):
         except (TypeError, ValueError, OverflowError):
             raise TypeError(f"factor and shift must be numbers; got {factor!r} and {shift!r}") from None
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """Numbers of x's dtype; integers are taken as float64."""
         y, dtype = floats(x)

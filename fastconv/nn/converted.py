@@ -13,7 +13,7 @@ from fastconv.arguments.values import as_own_numbers
 from fastconv.nn import (
     activations,
     curves,
-    dropping,
+    dropout,
     linear,
     merging,
     modules,
@@ -120,7 +120,7 @@ def _pool(*names: str) -> Of:
 
 
 def _dropout(m: Any, engine: dict[str, Any]) -> Module:
-    layer: Module = _ours(dropping, m)(m.p)
+    layer: Module = _ours(dropout, m)(m.p)
     return layer
 
 
@@ -146,7 +146,7 @@ LAYERS: dict[str, Of] = {
     "Softmax": lambda m, _: activations.Softmax(m.dim),
     "Flatten": lambda m, _: reshaping.Flatten(m.start_dim, m.end_dim),
     "Identity": lambda m, _: activations.Identity(),
-    "Dropout": lambda m, _: dropping.Dropout(m.p),
+    "Dropout": lambda m, _: dropout.Dropout(m.p),
     **{f"Dropout{rank}d": _dropout for rank in RANKS},
     "ChannelShuffle": lambda m, _: reshaping.ChannelShuffle(m.groups),
     "PixelShuffle": lambda m, _: reshaping.PixelShuffle(m.upscale_factor),
@@ -318,7 +318,7 @@ def _dropped(make: Callable[[float], Module]) -> Callable[..., Called]:
 
 
 def _stochastic_depth(input: Any, p: float, mode: str, training: bool = True) -> Called:
-    return Called([input], dropping.StochasticDepth(p, mode) if training else activations.Identity())
+    return Called([input], dropout.StochasticDepth(p, mode) if training else activations.Identity())
 
 
 def _softmax(input: Any, dim: int, _stacklevel: int = 3, dtype: Any = None) -> Called:
@@ -353,8 +353,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "clamp": _clamp,
     "contiguous": lambda input, memory_format=None: Called([input], activations.Identity()),
     "div": _div,
-    "dropout": _dropped(dropping.Dropout),
-    **{f"dropout{rank}d": _dropped(getattr(dropping, f"Dropout{rank}d")) for rank in RANKS},
+    "dropout": _dropped(dropout.Dropout),
+    **{f"dropout{rank}d": _dropped(getattr(dropout, f"Dropout{rank}d")) for rank in RANKS},
     "expand_as": lambda input, other: Called([input, other], merging.ExpandAs()),
     "flatten": lambda input, start_dim=0, end_dim=-1: Called([input], reshaping.Flatten(start_dim, end_dim)),
     "floordiv": _floordiv,

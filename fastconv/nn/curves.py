@@ -15,7 +15,7 @@ from fastconv.arguments import layers
 from fastconv.arguments.layers import as_activation
 from fastconv.arguments.values import as_real, as_word
 from fastconv.nn.activations import floats
-from fastconv.nn.brains import takes_brains
+from fastconv.nn.bfloat16 import takes_bfloat16
 from fastconv.nn.module import Activated
 from fastconv.nn.pointwise import activate
 from fastconv.typing import Activation
@@ -30,7 +30,7 @@ class Curve(Activated):
 
     activation: Activation
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """The curve's value for every element, of x's dtype; integers are taken as float64."""
         a = as_real(x, "x")

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastconv.arguments.layer_geometry import check_size
 from fastconv.arguments.layers import as_activation
 from fastconv.arguments.values import as_count, as_flag, as_real, float_dtype, generator, per_axis
-from fastconv.nn.brains import takes_brains
+from fastconv.nn.bfloat16 import takes_bfloat16
 from fastconv.nn.curves import Curve, curve_of
 from fastconv.nn.module import Weighted, masked, passed
 from fastconv.typing import Activation, IntOrTuple
@@ -60,7 +60,7 @@ class Ending(Weighted):
         """The layer's output for x with this activation."""
         raise NotImplementedError
 
-    @takes_brains
+    @takes_bfloat16
     def forward(self, x: ArrayLike) -> Array:
         """The layer's output for x, with what `backward` needs remembered: x itself, which must not change until then;
         and of an activation that brings outputs between two numbers, which of them it left alone: of the others, the

@@ -24,7 +24,7 @@ from fastconv.arguments.layers import (
 )
 from fastconv.arguments.pooling import Pool, PoolGradient
 from fastconv.arguments.values import as_numbers, as_out, as_word
-from fastconv.nn.brains import floats, is_brain, of_rank, rounded
+from fastconv.nn.bfloat16 import floats, is_bfloat16, of_rank, rounded
 from fastconv.plans import Answer, planned
 from fastconv.reference import layers as exact
 from fastconv.reference import winograd
@@ -311,7 +311,7 @@ def conv(
     add: ArrayLike | None = None,
 ) -> Any:
     """An Answer. how: as in Options. names: for messages. learnt: what `learn` made of w."""
-    if is_brain(x) and names is NAMES:
+    if is_bfloat16(x) and names is NAMES:
         options, named = Options(*how), {"x": x, "w": w} | ({} if add is None else {"add": add})
         words = words_of(options, engine) | {"bias": None if bias is None else floats(bias)}
         call = of_rank(rank, conv1d, conv2d, conv3d)
@@ -328,7 +328,7 @@ def layered(layer: Layer, engine: Engine, asked: tuple[Any, ...]) -> Answer:
 
 def _are_of_images(rank: int, x: ArrayLike, w: ArrayLike) -> bool:
     """Whether every image has kernels of its own."""
-    if is_brain(x):
+    if is_bfloat16(x):
         return False
     as_numbers(x, "x")  # what is wrong with x is said first
     return as_numbers(w, "w").ndim == rank + 3

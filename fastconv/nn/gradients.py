@@ -28,7 +28,7 @@ from fastconv.arguments.layers import (
     weight_gradient_arguments,
 )
 from fastconv.arguments.values import as_flag
-from fastconv.nn.brains import is_brain, of_rank, rounded, widened
+from fastconv.nn.bfloat16 import is_bfloat16, of_rank, rounded, widened
 from fastconv.nn.functional import (
     SUM_METHODS,
     Engine,
@@ -612,7 +612,7 @@ def conv3d_backward(
 def _input(
     rank: int, input_size: Sequence[int], weight: ArrayLike, grad_output: ArrayLike, options: Options, engine: Engine
 ) -> Any:
-    if is_brain(grad_output):
+    if is_bfloat16(grad_output):
         call, how = of_rank(rank, conv1d_input, conv2d_input, conv3d_input), words_of(options, engine, "activation")
         named = {"grad_output": grad_output, "weight": weight}
         return rounded(lambda grad, w: call(input_size, w, grad, **how), named, options)
@@ -623,7 +623,7 @@ def _input(
 def _weight(
     rank: int, input: ArrayLike, weight_size: Sequence[int], grad_output: ArrayLike, options: Options, engine: Engine
 ) -> Any:
-    if is_brain(grad_output):
+    if is_bfloat16(grad_output):
         call, how = (
             of_rank(rank, conv1d_weight, conv2d_weight, conv3d_weight),
             words_of(options, engine, "activation"),
@@ -635,7 +635,7 @@ def _weight(
 
 
 def _bias(rank: int, grad_output: ArrayLike) -> NDArray[Any]:
-    if is_brain(grad_output):
+    if is_bfloat16(grad_output):
         return rounded(lambda grad: _bias(rank, grad), {"grad_output": grad_output}, Options())
     grad = bias_gradient_arguments(rank, grad_output)
     return _sum(grad).astype(grad.dtype)
@@ -654,7 +654,7 @@ def backward(
     if not isinstance(needs, (tuple, list)) or len(needs) != 3:
         raise ValueError(f"needs must be three bools: of the input, the weights, the bias; got {needs!r}")
     wanted = [word for word, one in zip(("input", "weight", "bias"), needs, strict=True) if as_flag(one, "needs")]
-    if is_brain(grad_output):
+    if is_bfloat16(grad_output):
         (grad, x, w), dtype = widened({"grad_output": grad_output, names.x: input, names.w: weight}, options.dtype)
         all_three = backward(rank, grad, x, w, options._replace(dtype=None), needs, engine, names)
         return Gradients(*(g if g is None else g.astype(dtype, copy=False) for g in all_three))

@@ -21,7 +21,7 @@ from fastconv.arguments.values import (
     float_dtype,
     generator,
 )
-from fastconv.nn.brains import takes_brains
+from fastconv.nn.bfloat16 import takes_bfloat16
 from fastconv.nn.functional import as_engine, conv1d
 from fastconv.nn.module import Weighted
 from fastconv.nn.modules import output
@@ -84,7 +84,7 @@ class Linear(Weighted):
         layer._hold(arrays["weight"], as_bias(arrays.get("bias"), w.shape[0], "output"))
         return layer
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """The layer's output (..., out_features) for x (..., in_features)."""
         a, inputs = as_real(x, "x"), self.weight.shape[1]
@@ -166,7 +166,7 @@ class _BatchNorm(Weighted):
         layer.__dict__.update(self.__dict__, activation=activation)
         return layer
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """x with each channel brought to the mean and variance that were learned."""
         a = self._images(x)
@@ -191,7 +191,7 @@ class _BatchNorm(Weighted):
             raise ValueError(f"x must have shape ({wanted}){also} with {features} channels; got shape {a.shape}")
         return a
 
-    @takes_brains
+    @takes_bfloat16
     def forward(self, x: ArrayLike) -> Array:
         """x with each channel brought to mean 0 and variance 1 by those of x itself, times weight, plus bias; the
         running mean and variance take a step of `momentum` towards them."""

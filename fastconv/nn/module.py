@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.values import as_flag, as_own_numbers, as_real
-from fastconv.nn.brains import takes_brains
+from fastconv.nn.bfloat16 import takes_bfloat16
 from fastconv.nn.files import read_layer, write_layer
 from fastconv.nn.functional import Engine
 from fastconv.nn.optim import Parameter
@@ -73,7 +73,7 @@ class Module:
         """
         raise NotImplementedError(f"{type(self).__name__} has no gradient")
 
-    @takes_brains
+    @takes_bfloat16
     def forward(self, x: ArrayLike) -> Array:
         """The output for x, with what `backward` needs remembered: x itself, which must not change until then."""
         seen = as_real(x, "x")
@@ -81,7 +81,7 @@ class Module:
         self._seen = seen, y.shape
         return y
 
-    @takes_brains
+    @takes_bfloat16
     def backward(self, grad_output: ArrayLike, *, needs_input: bool = True) -> Array | None:
         """The gradient of the last `forward`'s x, given that of its output; sets the `grad` of every parameter.
 

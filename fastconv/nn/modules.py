@@ -25,7 +25,7 @@ from fastconv.arguments.values import (
     as_own_numbers,
     per_axis,
 )
-from fastconv.nn.brains import is_brain, of_floats
+from fastconv.nn.bfloat16 import is_bfloat16, of_floats
 from fastconv.nn.endings import Ending
 from fastconv.nn.explaining import Explanation, explained
 from fastconv.nn.functional import Engine, as_engine, conv, learn
@@ -135,7 +135,7 @@ class _Conv(Ending):
 
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None, *, add: ArrayLike | None = None) -> NDArray[Any]:
         """The layer's output for x; nothing is remembered. add: as for `conv2d`."""
-        if is_brain(x):
+        if is_bfloat16(x):
             rounded: NDArray[Any] = of_floats(self, x, out, add=add)
             return rounded
         return self._computed(x, self.activation, out, add)

@@ -14,8 +14,8 @@ from fastconv.arguments.layer_geometry import check_size
 from fastconv.arguments.values import as_flag, as_real, as_size
 from fastconv.nn.activations import Identity
 from fastconv.nn.arenas import Arena, Output, arena_of
+from fastconv.nn.bfloat16 import takes_bfloat16
 from fastconv.nn.bottlenecks import with_bottlenecks
-from fastconv.nn.brains import takes_brains
 from fastconv.nn.merging import Add, ConvAdd, Merge
 from fastconv.nn.module import Module, options_of, restored
 from fastconv.nn.optim import Parameter
@@ -103,7 +103,7 @@ class Graph(Module):
         y: Array = kept[name]
         return y
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """The output for x. From the second call on for arrays of its shape, what lies between the layers lies in one
         block of memory."""
@@ -140,12 +140,12 @@ class Graph(Module):
         self._arenas[x.shape, x.dtype] = arena_of(self._steps, made)
         return y
 
-    @takes_brains
+    @takes_bfloat16
     def forward(self, x: ArrayLike) -> Array:
         """The output for x, remembered for `backward`."""
         return self._run(x, lambda _, layer, inputs: layer.forward(*inputs))
 
-    @takes_brains
+    @takes_bfloat16
     def backward(self, grad_output: ArrayLike, *, needs_input: bool = True) -> Array | None:
         """Set the gradients of all parameters, last layer first; that of x is returned if it is asked for."""
         learns = {INPUT: as_flag(needs_input, "needs_input")}  # whether an output's gradient is of use

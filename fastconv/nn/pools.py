@@ -12,7 +12,7 @@ from fastconv.arguments.layer_geometry import is_last
 from fastconv.arguments.pooling import adaptive_arguments, avg_pool_arguments, max_pool_arguments
 from fastconv.arguments.values import as_real, per_axis
 from fastconv.nn import pooling, pooling_gradients
-from fastconv.nn.brains import takes_brains
+from fastconv.nn.bfloat16 import takes_bfloat16
 from fastconv.nn.module import Module
 from fastconv.typing import IntOrTuple, Layout, PoolPadding
 
@@ -42,7 +42,7 @@ class Pool(Module):
     how: dict[str, Any]
     fills = True
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> Array:
         """The pooled x."""
         y: Array = getattr(pooling, f"{self.function}{self.rank}d")(x, **self.how, out=out)
@@ -65,7 +65,7 @@ class Pool(Module):
 
 
 class _Largest(Pool):
-    @takes_brains
+    @takes_bfloat16
     def forward(self, x: ArrayLike) -> Array:
         """The pooled x, with what `backward` needs remembered: x itself, and where the largest elements are."""
         seen = as_real(x, "x")

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastconv.arguments.values import as_count, as_flag, as_real
 from fastconv.nn import pooling
 from fastconv.nn.activations import as_axis, floats
-from fastconv.nn.brains import takes_brains
+from fastconv.nn.bfloat16 import takes_bfloat16
 from fastconv.nn.module import Module
 
 __all__ = ["ChannelShuffle", "Flatten", "PixelShuffle"]
@@ -39,7 +39,7 @@ class Flatten(Module):
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = as_axis(start_dim, "start_dim"), as_axis(end_dim, "end_dim")
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """x in another shape: no copy, if it is contiguous."""
         a = as_real(x, "x")
@@ -74,7 +74,7 @@ class View(Module):
     def __init__(self, sizes: Sequence[Size]) -> None:
         self.sizes = tuple(sizes)
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """x in another shape: no copy, if it is contiguous."""
         a = as_real(x, "x")
@@ -114,7 +114,7 @@ class Squeeze(Module):
     def __init__(self, dim: int | Sequence[int] | None = None) -> None:
         self.dim = None if dim is None else as_axes(dim)
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """x with fewer axes."""
         a = as_real(x, "x")
@@ -149,7 +149,7 @@ class Permute(Module):
             raise ValueError(f"x of shape {a.shape} must have as many axes as dims={self.dims}")
         return order
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """x in another order."""
         a = as_real(x, "x")
@@ -209,7 +209,7 @@ class Part(Module):
     def _of(self, a: Array) -> Any:
         return tuple(slice(*i) if isinstance(i, tuple) else Ellipsis if i == "..." else i for i in self.index)
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """These elements: no copy."""
         a = as_real(x, "x")
@@ -270,7 +270,7 @@ class Mean(Module):
     def _axes(self, a: Array) -> tuple[int, ...]:
         return tuple(range(a.ndim)) if not self.dim else placed(self.dim, a)
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """Means of x's dtype; integers are taken as float64."""
         a, dtype = floats(x)
@@ -314,7 +314,7 @@ class ChannelShuffle(Module):
     def __init__(self, groups: int) -> None:
         self.groups = as_count(groups, "groups")
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """x with its channels in another order."""
         a = as_real(x, "x")
@@ -355,7 +355,7 @@ class PixelShuffle(Module):
     def __init__(self, upscale_factor: int) -> None:
         self.upscale_factor = as_count(upscale_factor, "upscale_factor")
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """The larger images."""
         a, r = as_real(x, "x"), self.upscale_factor

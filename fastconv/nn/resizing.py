@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastconv.arguments.layer_geometry import check_size
 from fastconv.arguments.values import as_count, as_flag, as_word, is_listed
 from fastconv.nn.activations import floats
-from fastconv.nn.brains import takes_brains
+from fastconv.nn.bfloat16 import takes_bfloat16
 from fastconv.nn.module import Module
 
 __all__ = ["Upsample"]
@@ -106,7 +106,7 @@ class Upsample(Module):
         low = np.minimum(where.astype(np.intp), n - 1)
         return low, np.minimum(low + 1, n - 1), np.minimum(where - low, 1).astype(dtype)
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike) -> Array:
         """The images, of x's dtype; integers are taken as float64."""
         y, dtype = floats(x)

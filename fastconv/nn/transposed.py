@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.layer_geometry import Options
 from fastconv.arguments.layers import Layer, transposed_arguments
-from fastconv.nn.brains import floats, is_brain, of_rank, rounded
+from fastconv.nn.bfloat16 import floats, is_bfloat16, of_rank, rounded
 from fastconv.nn.functional import Engine, Ways, as_engine, carried_out, computed, readable, room_for, words_of
 from fastconv.plans import Answer, planned
 from fastconv.reference import adjoints, windows, winograd
@@ -215,7 +215,7 @@ def _conv_transpose(
     options: Options,
     engine: Engine,
 ) -> Any:
-    if is_brain(x):
+    if is_bfloat16(x):
         call = of_rank(rank, conv_transpose1d, conv_transpose2d, conv_transpose3d)
         how = words_of(options, engine, "padding_mode") | {"output_padding": output_padding}
         how["bias"] = None if bias is None else floats(bias)

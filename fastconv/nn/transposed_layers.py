@@ -20,7 +20,7 @@ from fastconv.arguments.layer_geometry import (
 from fastconv.arguments.layers import as_bias, as_floats
 from fastconv.arguments.values import as_count, as_own_numbers, per_axis
 from fastconv.nn import functional, gradients, transposed
-from fastconv.nn.brains import takes_brains
+from fastconv.nn.bfloat16 import takes_bfloat16
 from fastconv.nn.endings import Ending
 from fastconv.nn.module import asked_of
 from fastconv.typing import Accuracy, Activation, IntOrTuple, Layout, Padding
@@ -117,7 +117,7 @@ class _ConvTranspose(Ending):
         """How many channels the output has."""
         return int(self.weight.shape[1] * self._how["groups"])
 
-    @takes_brains
+    @takes_bfloat16
     def __call__(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The layer's output for x."""
         return self._computed(x, self.activation, out)

@@ -22,24 +22,24 @@ NAME = "bfloat16"
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def is_brain(a: Any) -> TypeGuard[NDArray[Any]]:
+def is_bfloat16(a: Any) -> TypeGuard[NDArray[Any]]:
     """Whether it is an array of bfloat16."""
     return isinstance(a, np.ndarray) and a.dtype.kind == "V" and a.dtype.name == NAME
 
 
 def of_floats(call: Callable[..., Any], x: NDArray[Any], out: NDArray[Any] | None = None, **how: Any) -> Any:
     """What a layer makes of x of bfloat16: computed in float32, and rounded once. how: of float32, or bfloat16, too."""
-    given = {name: a.astype(np.float32) if is_brain(a) else a for name, a in how.items()}
+    given = {name: a.astype(np.float32) if is_bfloat16(a) else a for name, a in how.items()}
     y = call(x.astype(np.float32), **given)
     return None if y is None else delivered(y, x.dtype, as_out(out, y.shape, x.dtype))
 
 
-def takes_brains(method: Method) -> Method:
+def takes_bfloat16(method: Method) -> Method:
     """A method of a layer that takes x, or its gradient, of bfloat16, too."""
 
     @functools.wraps(method)
     def taking(self: Any, x: Any, *args: Any, **how: Any) -> Any:
-        if is_brain(x):
+        if is_bfloat16(x):
             return of_floats(functools.partial(method, self), x, *args, **how)
         return method(self, x, *args, **how)
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastconv.arguments.values import as_word, generator
 from fastconv.nn.activations import Identity
-from fastconv.nn.brains import takes_brains
+from fastconv.nn.bfloat16 import takes_bfloat16
 
 __all__ = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "StochasticDepth"]
 
@@ -43,7 +43,7 @@ class Dropout(Identity):
             raise ValueError(f"p must be a number from 0 to 1; got {p!r}")
         self.p, self._rng = float(p), generator(seed)
 
-    @takes_brains
+    @takes_bfloat16
     def forward(self, x: ArrayLike) -> Array:
         """x with some elements zero, remembered for `backward`."""
         a = super().forward(x)
