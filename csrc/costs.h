@@ -232,6 +232,7 @@ enum {
     CORR_COLS = 8192,            /* columns of a chunk; of a single row, 8 times that */
     CORR_AT_ONCE = 1 << 29,      /* multiply-adds of a patch: at most a quarter of a second, after which a call may be given up */
     CORR_MANY = 1 << 22,         /* taps, from which on vectors count instead: */
+    CORR_PAGE = 1 << 12,         /* bytes from one tap of these to the next, multiples of which no cache likes */
     CORR_VECTORS = 1 << 27,      /* multiply-adds of vectors: 0.03 s, 0.1 s by SSE2; of integers, half as many */
     TAPS_AT_ONCE = 1 << 19,      /* taps that are laid out, likewise */
     GATHER_AT_ONCE = 1 << 22,    /* elements that are gathered, likewise */

@@ -107,7 +107,10 @@ def correlations(a: Arrays) -> Table:
         "corr2d box": lambda: part(corr2d, pixels, np.ones((n(301, 3), n(301, 3)), f4), "same"),
         "corr2d of large kernels": lambda: part(corr2d, one(n(3000, 40), n(3000, 40)), taps(1500), method="direct"),
         "corr2d of millions of taps": lambda: part(
-            corr2d, one(n(4400, 40), n(4400, 40)), one(n(4096, 3), n(4096, 3)), method="direct"
+            corr2d,
+            one(n(4400, 40), n(4400, 40), dtype=float),
+            one(n(4096, 3), n(4096, 3), dtype=float),
+            method="direct",
         ),
         "corr2d of a kernel each": lambda: part(
             corr2d, one(n(1000, 2), n(400, 20), n(400, 20)), one(n(1000, 2), 3, n(61, 3)), method="direct"
@@ -382,7 +385,9 @@ def backward(a: Arrays) -> Table:
         "avg_pool2d": lambda: again(n(99, 1), nn.avg_pool2d, images(), n(101, 3), 1),
         "avg_pool1d": lambda: again(n(99, 1), nn.avg_pool1d, one(1, 1, n(1 << 24, 99)), n(1 << 20, 9)),
         "max_pool1d": lambda: again(n(99, 1), nn.max_pool1d, one(1, 1, n(1 << 24, 99)), n(1 << 20, 9)),
-        "max_pool1d of a line": lambda: part(nn.max_pool1d, one(1, 1, n(1 << 28, 99)), 9, n(4096, 4)),
+        "max_pool1d of a line": lambda: part(
+            nn.max_pool1d, one(1, 1, n(1 << 28, 99)), 9, n(4096, 4), return_indices=True
+        ),
         "max_pool1d, indices": lambda: again(
             n(99, 1), nn.max_pool1d, one(1, 1, n(1 << 24, 99)), n(1 << 20, 9), return_indices=True
         ),

@@ -10,18 +10,20 @@
 `FAULTS` (`mutants_table.py`) says what is changed, and which test files would know. A copy of the checkout, in
 `build/mutants`, is built with -O1 for the least instruction set, once; for each fault what includes the changed file is
 compiled anew. The tests that would know run first, then all quick ones until one fails. A fault that none sees is a
-survivor: it needs a test. Tests that fail in that copy without any fault, as they need another instruction set, count
-for nothing; which they are is found once for each file.
+survivor: it needs a test. One that makes a test hang is seen after `HANGS` seconds. Tests that fail in that copy
+without any fault, as they need another instruction set, count for nothing; which they are is found once for each file.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -37,7 +39,10 @@ ROOT = Path(__file__).parents[1]
 COPY = ROOT / "build" / "mutants"
 SEEN = COPY / "seen.json"  # which test saw a fault, of the last runs
 UNSOUND = COPY / "unsound.json"  # tests that fail in the copy without any fault: they see nothing
-SECONDS = 1800  # that tests may take; a fault that makes them hang is seen
+# A fault that makes a test hang is seen: pytest ends with a test that takes so many seconds, and so do the checks in C.
+# Quick tests take some; those of several processes, beside others' load, may take many.
+HANGS = 100
+SECONDS = 1800  # that all tests of a run may take
 SEED = "20261129"  # of all random data: a fault is seen always, or never
 # What the build of a copy with one instruction set cannot pass, and tests of files that are no part of it
 WITHOUT = (
@@ -149,6 +154,7 @@ def make_copy() -> None:
 
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=line"]
 PYTEST += ["-k", " and ".join(f"not {word}" for word in BUT)]
+PYTEST += ["-o", f"faulthandler_timeout={HANGS}", "-o", "faulthandler_exit_on_timeout=true"]
 
 
 def run(command: list[str], *, whole: bool = False) -> str | None:
@@ -159,17 +165,27 @@ def run(command: list[str], *, whole: bool = False) -> str | None:
         start_new_session=True,
     )  # fmt: skip
     try:
-        said, _ = program.communicate(timeout=SECONDS)
+        said, _ = program.communicate(timeout=SECONDS if "pytest" in command else HANGS)
     except subprocess.TimeoutExpired:
-        os.killpg(program.pid, 9)
-        program.communicate()
         return "it hangs"
+    finally:
+        end_all_of(program)
     if program.returncode == 0:
         return None
     if whole:
         return said
     lines = [line for line in said.splitlines() if line.startswith(("FAILED", "ERROR", "FAIL", "Fatal"))]
+    hung = [line.strip() for line in said.splitlines() if "/tests/test_" in line and " in test_" in line]
+    if "Timeout (" in said and hung:
+        return f"it hangs: {hung[0]}"[:150]
     return (lines or said.splitlines()[-1:] or [f"exit code {program.returncode}"])[0][:150]
+
+
+def end_all_of(program: subprocess.Popen[str]) -> None:
+    """And the programs that it has begun: what hangs there is not waited for by who ends first."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(program.pid, signal.SIGKILL)
+    program.wait()
 
 
 def pytest(files: list[str], *, shared: bool = False) -> str | None:

@@ -592,6 +592,31 @@ def test_data_gradients_of_strides_channels_and_narrow_images(isa, rng, channels
     np.testing.assert_array_equal(got, expected[:, :, 1:9])
 
 
+def test_pooling_with_windows_that_no_memory_holds():
+    """pytorch#142454: the process ended."""
+    for pool in (nn.max_pool1d, nn.avg_pool1d):
+        with pytest.raises(ValueError, match=r"kernel_size|padding"):
+            pool(np.ones((1, 2, 3)), 8608480567731124087, padding=1250999896764, ceil_mode=True)
+
+
+@pytest.mark.parametrize("groups", [23, 24, 25])
+def test_weight_gradients_of_24_planes_of_stride_2(isa, groups):
+    """pytorch#50042, oneDNN#4124: gradients of the last row of taps were too small, with 24 planes of 6x6."""
+    x, dy = np.ones((1, groups, 6, 6), "f4"), np.ones((1, groups, 3, 3), "f4")
+    slope = nn.conv2d_weight(x, (groups, 1, 3, 3), dy, stride=2, padding=1, groups=groups)
+    np.testing.assert_array_equal(slope, np.broadcast_to([[4, 6, 6], [6, 9, 9], [6, 9, 9]], slope.shape))
+
+
+def test_data_gradients_beside_columns_that_a_stride_leaves_over(isa):
+    """pytorch#25101: gradients at the last columns were wrong, with 5x5 taps, stride 3 and padding 1."""
+    dy, w = np.ones((1, 3, 10, 10), "f4"), np.ones((3, 9, 5, 5), "f4")
+    seen = np.zeros((35, 35))
+    for i, j in np.ndindex(10, 10):
+        seen[3 * i : 3 * i + 5, 3 * j : 3 * j + 5] += 3
+    slope = nn.conv2d_input((1, 9, 32, 32), w, dy, stride=3, padding=1)
+    np.testing.assert_array_equal(slope, np.broadcast_to(seen[1:33, 1:33], slope.shape))
+
+
 # ---- astropy -------------------------------------------------------------------------------------
 
 

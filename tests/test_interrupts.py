@@ -14,8 +14,11 @@ import sys
 import textwrap
 
 import long_calls
+import numpy as np
 import pytest
 from conftest import only_deep
+
+import fastconv
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
 
@@ -44,6 +47,35 @@ def check():
 def ends_well(python, code, **how):
     done = python(PRELUDE + textwrap.dedent(code), **how)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
+
+
+@pytest.fixture
+def sent():
+    """Function that sends this process a signal in so many seconds of CPU time, whose handler raises it."""
+
+    class Sent(Exception):
+        pass
+
+    def handler(*_):
+        raise Sent
+
+    before = signal.signal(signal.SIGPROF, handler)
+
+    def send(seconds):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        return Sent
+
+    yield send
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.signal(signal.SIGPROF, before)
+
+
+def test_a_call_of_seconds_is_given_up(sent):
+    """If nobody is asked, it ends all the same: a fault does not take minutes to be seen."""
+    x, k = np.broadcast_to(np.float32(1), (3000, 3000)), np.ones((51, 51), np.float32)
+    with pytest.raises(sent(0.02)):
+        fastconv.corr2d(x, k, method="direct", threads=1)
+    assert (fastconv.corr2d(x[:99, :99], k, method="direct", threads=1) == 51 * 51).all()
 
 
 @pytest.mark.parametrize("names", [QUICK, *only_deep(*(OTHERS[i::8] for i in range(8)))], ids=lambda names: names[0])

@@ -509,3 +509,14 @@ X = np.ones((1, 2, 6, 8))
 def test_errors(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+def test_indices_of_rows_that_are_found_in_parts(rng):
+    """Of millions of outputs, some are found at a time; their indices go on."""
+    x = rng.integers(0, 99, (1, 1, 400_000)).astype("f4")
+    values, indices = nn.max_pool1d(x, 99, 1, padding=49, return_indices=True)
+    for first in (0, 150_000, 200_000):
+        there, where = nn.max_pool1d(x[..., first : first + 200_000], 99, 1, return_indices=True)
+        at = slice(first + 49, first + 49 + there.shape[-1])
+        np.testing.assert_array_equal(values[..., at], there)
+        np.testing.assert_array_equal(indices[..., at], where + first)

@@ -146,12 +146,16 @@ static void boxes_sum(const job *j, const patch *p, int turned)
         compute(c, &j->s, p);
         return;
     }
-    /* of millions of taps, vectors: as few as that takes, or one block */
-    const ptrdiff_t few =
-        taps > CORR_MANY ? clamp((ptrdiff_t)(CORR_VECTORS / taps) / (c->g->type <= FC_F64 ? 1 : 2), 2, 16) : 0;
-    const ptrdiff_t tall = min(rows, few ? few / 2 : 8), row = turned ? p->r->row : axis[ROWS].stride * p->r->row;
-    const ptrdiff_t least = min(cols, few ? few / tall * c->x.lanes : CORR_WIDE / 2);
-    const ptrdiff_t wide = clamp((ptrdiff_t)(CORR_AT_ONCE / taps) / tall, least, cols);
+    const ptrdiff_t row = turned ? p->r->row : axis[ROWS].stride * p->r->row;
+    ptrdiff_t tall = 8, wide = max((ptrdiff_t)(CORR_AT_ONCE / taps) / min(8, rows), CORR_WIDE / 2);
+    if (taps > CORR_MANY) {
+        /* vectors: as few as that takes; of taps that are one row, a block of K3 if that is no more, or one */
+        const ptrdiff_t few = clamp((ptrdiff_t)(CORR_VECTORS / taps) / (c->g->type <= FC_F64 ? 1 : 2), 2, 16);
+        const ptrdiff_t block = c->fc->block[2].vectors, fits = few >= block && cols >= block * c->x.lanes;
+        const int is_row = turned || c->direct.taps.h == 1;
+        tall = is_row ? 1 : min(rows, few / 2);
+        wide = (is_row ? fits ? block : 1 : few / tall) * c->x.lanes;
+    }
     for (ptrdiff_t i = 0; i < rows; i += tall)
         for (ptrdiff_t k = 0; k < cols; k += wide) {
             patch part = *p;

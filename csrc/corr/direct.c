@@ -28,12 +28,27 @@ static ptrdiff_t direct_fold(const call *c)
     return rows >= c->fc->fold_from && cols->out >= 4 * rows * lanes ? lanes : 0;
 }
 
+static double direct_all_taps(const call *c)
+{
+    const fc_axis *axis = c->g->axis;
+    return (double)axis[DEPTH].k * (double)axis[ROWS].k * (double)axis[COLS].k;
+}
+
+/* Whether millions of taps are one row: there are outputs for a block of it, or taps side by side lie whole pages apart, where no cache
+ * holds many of them */
+static int direct_is_row(const call *c)
+{
+    const fc_axis *axis = c->g->axis;
+    return direct_all_taps(c) > CORR_MANY && (axis[COLS].out >= c->fc->block[2].vectors * c->x.lanes ||
+                                              axis[ROWS].k / axis[ROWS].stride * c->size % CORR_PAGE == 0);
+}
+
 /* Shape of the taps as K3 takes them */
 int fc_direct_prepare(call *c)
 {
     const fc_axis *axis = c->g->axis;
     fc_taps *taps = &c->direct.taps;
-    int rows_are_columns = c->g->method == FC_IM2COL || (axis[ROWS].stride > 1 && axis[ROWS].dilation > 1);
+    int rows_are_columns = c->g->method == FC_IM2COL || (axis[ROWS].stride > 1 && axis[ROWS].dilation > 1) || direct_is_row(c);
     c->direct.fold = c->g->method == FC_IM2COL ? 0 : direct_fold(c);
     /* in taps of a fold, or tap rows: all, those of a long row, and what each of them holds */
     ptrdiff_t all = axis[ROWS].k, together = rows_are_columns ? all : axis[ROWS].stride, each = axis[DEPTH].k * axis[COLS].k;
@@ -45,7 +60,7 @@ int fc_direct_prepare(call *c)
     taps->stream = c->streams && !c->direct.fold;
     taps->far = (taps->h == 1 ? c->fetches_from < PTRDIFF_MAX : taps->h >= c->fetches_from) && !c->direct.fold;
     if (c->method->turned)
-        c->turned_taps = (double)axis[DEPTH].k * (double)axis[ROWS].k * (double)axis[COLS].k;
+        c->turned_taps = direct_all_taps(c);
     return 0;
 }
 

@@ -79,7 +79,7 @@ static void gather_named(const source *x, char *to, const char *row, const ptrdi
 }
 
 /* n elements from `first` on of a row of the continued x; row NULL: of fill values */
-static void gather_row(const source *x, const gather_room *s, char *to, const char *row, ptrdiff_t first, ptrdiff_t n)
+static void gather_piece(const source *x, const gather_room *s, char *to, const char *row, ptrdiff_t first, ptrdiff_t n)
 {
     const fc_axis *cols = &x->axis[COLS];
     ptrdiff_t from = n, end = n;
@@ -97,6 +97,18 @@ static void gather_row(const source *x, const gather_room *s, char *to, const ch
         gather_adjacent(x, s, to + from * x->size, row + (first + from) * cols->x_step, cols->x_step, end - from);
     if (cols->boundary != FC_CONSTANT)
         gather_named(x, to + end * x->size, row, s->column + end, n - end);
+}
+
+/* All elements of a row: of millions, some at a time, between which the call may be given up */
+static void gather_row(const source *x, const gather_room *s, char *to, const char *row, ptrdiff_t first, ptrdiff_t n)
+{
+    gather_room here = *s;
+    for (; n >= 2 * GATHER_AT_ONCE && !fc_gives_up(); n -= GATHER_AT_ONCE) { /* so that no piece has few */
+        gather_piece(x, &here, to, row, first, GATHER_AT_ONCE);
+        here.column += GATHER_AT_ONCE, to += GATHER_AT_ONCE * x->size, first += GATHER_AT_ONCE;
+    }
+    if (n < 2 * GATHER_AT_ONCE)
+        gather_piece(x, &here, to, row, first, n);
 }
 
 /* Fetch a row into cache while the one before is being gathered: hardware stops at every new page, which a row of a

@@ -16,34 +16,6 @@
  */
 #include "layers/pooling.h"
 
-/* Some columns at a time, if there are so many that the call could not be given up in time */
-static void pool(const pooling *d, const fc_pool *k)
-{
-    void (*const reduce)(const fc_pool *) = d->g->average ? d->op->pool_sum : d->op->pool_max;
-    const double each = (double)k->rows * (double)k->taps;
-    if (each * (double)k->cols <= POOL_AT_ONCE) {
-        reduce(k);
-        return;
-    }
-    const ptrdiff_t wide = max((ptrdiff_t)(POOL_AT_ONCE / each), 1024);
-    fc_pool part = *k;
-    for (ptrdiff_t j = 0; j < k->cols && !(j > 0 && fc_gives_up()); j += wide) {
-        part.x = (const char *)k->x + j * k->step * d->size, part.to = (char *)k->to + j * d->size;
-        part.by = k->by ? (const char *)k->by + j * k->by_col * d->size : NULL;
-        part.cols = min(wide, k->cols - j);
-        reduce(&part);
-    }
-}
-
-/* Rows of the buffer, as one, to the phases of a stride; likewise */
-static void pool_split(const pooling *d, const parts *p, ptrdiff_t n, ptrdiff_t stride)
-{
-    const ptrdiff_t phase = d->rows * d->pitch / stride, each = POOL_AT_ONCE / stride;
-    for (ptrdiff_t i = 0; i * stride < n && !(i > 0 && fc_gives_up()); i += each)
-        d->op->split(p->phases + i * d->size, phase, p->buffer + i * stride * d->size, min(each * stride, n - i * stride),
-                     stride);
-}
-
 /* Rows of the buffer to outputs that lie at `to`, pixels of `step` elements */
 static void pool_across(const pooling *d, const parts *p, char *to, ptrdiff_t step, ptrdiff_t rows)
 {
@@ -63,7 +35,7 @@ static void pool_across(const pooling *d, const parts *p, char *to, ptrdiff_t st
                 p->across[t] = (w.first + t) * lanes;
             k.to = to + o * step * d->size, k.taps = w.count;
             k.by = d->g->average ? p->by + o * d->size : NULL;
-            pool(d, &k);
+            fc_pooling_reduce(d, &k);
         }
         return;
     }
@@ -74,11 +46,11 @@ static void pool_across(const pooling *d, const parts *p, char *to, ptrdiff_t st
         if (s == 2)
             k.step = 2;
         else if (s > 2) {
-            pool_split(d, p, rows * d->pitch, s);
+            fc_pooling_split(d, p, rows * d->pitch, s, d->rows * d->pitch / s);
             k.x = p->phases, k.xs = d->pitch / s;
         }
     }
-    pool(d, &k);
+    fc_pooling_reduce(d, &k);
 }
 
 /* Rows of outputs whose windows have the same rows of x, but for a shift; the first of them sees `y` */
@@ -98,7 +70,7 @@ static void pool_group(const pooling *d, parts *p, const char *x, char *to, ptrd
         k.rows = d->inside, k.cols = d->lanes, k.xs = cols->x_step / size, k.os = d->lanes;
     else
         k.rows = rows, k.cols = width, k.xs = down->stride * down->x_step / size, k.os = d->pitch;
-    pool(d, &k);
+    fc_pooling_reduce(d, &k);
     fc_pooling_count(d, p, d->g->divisor != 0 ? 1 : (double)z->all * (double)y->all, cols->out);
     pool_across(d, p, to, step, rows);
 }
@@ -111,11 +83,11 @@ static void pool_framed(const pooling *d, parts *p, const char *x, char *to)
     k.to = p->plane + (down->lead * d->pitch + cols->lead) * d->size;
     k.rows = min(down->n, d->rows_met - down->lead);
     p->at[0] = 0;
-    pool(d, &k);
+    fc_pooling_reduce(d, &k);
     for (ptrdiff_t t = 0; t < down->k; t++)
         p->at[t] = t * down->dilation * d->pitch;
     k.x = p->plane, k.to = p->buffer, k.taps = down->k, k.xs = down->stride * d->pitch, k.cols = d->pitch, k.rows = down->out;
-    pool(d, &k);
+    fc_pooling_reduce(d, &k);
     fc_pooling_count(d, p, d->g->divisor != 0 ? 1 : (double)down->k, cols->out);
     pool_across(d, p, to, 1, down->out);
 }
@@ -151,7 +123,7 @@ static void pool_whole_pixels(const pooling *d, const parts *p, const char *x, c
     x += z->first * axis[DEPTH].x_step + y->first * axis[ROWS].x_step;
     for (ptrdiff_t left = z->count * y->count * axis[COLS].n; left > 0; left -= k.rows * k.taps) {
         k.rows = min(left, FC_POOL_PARTS), k.taps = clamp(left / FC_POOL_PARTS, 1, POOL_PIXELS), k.x = x;
-        pool(d, &k);
+        fc_pooling_reduce(d, &k);
         x += k.rows * k.taps * pixel * d->size;
     }
     k.x = p->part, k.xs = lanes, k.taps = 2, k.add = 0;
@@ -159,7 +131,7 @@ static void pool_whole_pixels(const pooling *d, const parts *p, const char *x, c
         p->at[0] = 0, p->at[1] = k.rows * lanes;
         if (k.rows == 1)
             k.to = to, k.by = d->g->average ? divisor : NULL;
-        pool(d, &k);
+        fc_pooling_reduce(d, &k);
     }
 }
 

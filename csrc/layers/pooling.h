@@ -53,6 +53,15 @@ FC_API ptrdiff_t fc_pooling_most_taps(const pooling *d, int axis);
 /* What lies beyond rows in buffers, where the taps of columns meet these, and how many elements columns have */
 FC_API void fc_pooling_begin(const pooling *d, parts *p);
 /* Divisors of a row of n outputs, whose windows have so many elements in a column */
+/* Columns that are met at a time: all, if not so many that the call could not be given up in time */
+static inline ptrdiff_t fc_pooling_at_once(const fc_pool *k)
+{
+    const double each = (double)k->rows * (double)k->taps;
+    return each * (double)k->cols <= POOL_AT_ONCE ? k->cols : max((ptrdiff_t)(POOL_AT_ONCE / each), 1024);
+}
+/* So many columns at a time. Rows of the buffer, as one, to the phases of a stride, `phase` elements apart; likewise */
+FC_API void fc_pooling_reduce(const pooling *d, const fc_pool *k);
+FC_API void fc_pooling_split(const pooling *d, const parts *p, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t phase);
 FC_API void fc_pooling_count(const pooling *d, parts *p, double counted, ptrdiff_t n);
 FC_API void fc_pooling_put(const pooling *d, char *to, ptrdiff_t i, double v); /* to[i] = v */
 FC_API void fc_pooling_fill(const pooling *d, char *to, ptrdiff_t n);          /* with what lies beyond x */

@@ -64,7 +64,7 @@ static void enter(block *b)
             d->op->lanes_in(to, pitch, d->lanes, b->x, d->g->x_channel / d->size, b->row, 1, b->count, d->inside, b->f->lanes,
                             0);
         else if (!d->lasts)
-            d->op->pool_max(&k);
+            fc_pooling_reduce(d, &k);
         else
             for (ptrdiff_t j = 0; j < b->count; j++) {
                 k.rows = d->inside, k.cols = d->lanes, k.xs = b->pixel, k.os = d->lanes;
@@ -74,8 +74,36 @@ static void enter(block *b)
     }
     b->x = b->p->buffer, b->row = pitch, b->pixel = d->lanes;
     if (s > 2 && !d->lasts) {
-        d->op->split(b->p->phases, b->rows * d->pitch / s, b->p->buffer, b->rows * d->pitch, s);
+        fc_pooling_split(d, b->p, b->rows * d->pitch, s, b->rows * d->pitch / s);
         b->x = b->p->phases, b->row = d->pitch / s;
+    }
+}
+
+/* n integers as large as elements get larger by so much */
+static void raise(const pooling *d, void *which, ptrdiff_t n, ptrdiff_t by)
+{
+    if (d->size == 4)
+        for (ptrdiff_t i = 0; i < n; i++)
+            ((int32_t *)which)[i] += (int32_t)by;
+    else
+        for (ptrdiff_t i = 0; i < n; i++)
+            ((int64_t *)which)[i] += by;
+}
+
+/* So many columns at a time */
+static void find(const pooling *d, const fc_pool *g, const fc_pool_find *found)
+{
+    const ptrdiff_t wide = fc_pooling_at_once(g), size = d->size;
+    fc_pool k = *g;
+    fc_pool_find f = *found;
+    for (ptrdiff_t j = 0; j < g->cols && !(j > 0 && fc_gives_up()); j += wide) {
+        k.cols = min(wide, g->cols - j);
+        d->op->pool_find(&k, &f);
+        for (ptrdiff_t i = 0; i < k.rows && j * f.col > 0; i++)
+            raise(d, (char *)f.which + i * f.ws * size, k.cols, j * f.col);
+        k.x = (const char *)k.x + wide * k.step * size, k.to = (char *)k.to + wide * size;
+        k.by = k.by ? (const char *)k.by + wide * k.by_col * size : NULL;
+        f.from = f.from ? (const char *)f.from + wide * size : NULL, f.which = (char *)f.which + wide * size;
     }
 }
 
@@ -98,7 +126,7 @@ static void across(const block *b, const char *x, ptrdiff_t rows, ptrdiff_t firs
         k.to = b->f->to, f.which = p->found, f.row = d->width, f.col = s;
     if (!d->lasts) {
         k.rows = rows, k.cols = outs, k.xs = b->row, k.os = f.ws = outs, k.step = s == 2 ? 2 : 1, k.by_col = k.by != NULL;
-        d->op->pool_find(&k, &f);
+        find(d, &k, &f);
         return;
     }
     if (!d->g->adaptive) {
@@ -141,19 +169,19 @@ static void down(const block *b, const window *y, ptrdiff_t r, ptrdiff_t rows)
         }
     if (!d->turned && b->f->step > d->lanes) /* channels of a pixel; one row */
         k.rows = cols->out, k.cols = k.xs = f.ws = d->lanes, k.os = b->f->step, f.row = 0;
-    d->op->pool_find(&k, &f);
+    find(d, &k, &f);
 }
 
-/* n integers, so much larger */
+/* n integers, so much larger; of millions, some at a time */
 static void grow(const pooling *d, int64_t *to, ptrdiff_t step, const char *from, ptrdiff_t from_step, ptrdiff_t n,
                  int64_t base)
 {
-    if (d->size == 4)
-        for (ptrdiff_t i = 0; i < n; i++)
-            to[i * step] = ((const int32_t *)(const void *)from)[i * from_step] + base;
-    else
-        for (ptrdiff_t i = 0; i < n; i++)
-            to[i * step] = ((const int64_t *)(const void *)from)[i * from_step] + base;
+    for (ptrdiff_t i = 0, end; i < n && !(i > 0 && fc_gives_up()); i = end) {
+        end = min(i + POOL_AT_ONCE, n);
+        for (ptrdiff_t j = i; j < end; j++)
+            to[j * step] = base + (d->size == 4 ? ((const int32_t *)(const void *)from)[j * from_step]
+                                                : ((const int64_t *)(const void *)from)[j * from_step]);
+    }
 }
 
 /* Row r of outputs, the row-th of its planes; sees: whether it sees anything */

@@ -82,7 +82,7 @@ void fc_pooling_begin(const pooling *d, parts *p)
 {
     const fc_axis *cols = &d->axis[COLS];
     const ptrdiff_t s = cols->stride, phase = d->rows * d->pitch / s;
-    for (ptrdiff_t j = 0; j < cols->out && d->finds; j++) {
+    for (ptrdiff_t j = 0; j < cols->out && d->finds && !(j % POOL_BLOCK == POOL_BLOCK - 1 && fc_gives_up()); j++) {
         const ptrdiff_t first = fc_pooling_window(d, COLS, j).first - (d->g->adaptive ? 0 : j * s);
         if (d->size == 4)
             ((int32_t *)(void *)p->none)[j] = (int32_t)first;
@@ -123,6 +123,31 @@ void fc_pooling_count(const pooling *d, parts *p, double counted, ptrdiff_t n)
     for (ptrdiff_t j = 0; j < n && !(n > POOL_AT_ONCE && fc_gives_up()); j += POOL_AT_ONCE)
         d->op->scale(p->by + j * d->size, p->count + j * d->size, factor, min(POOL_AT_ONCE, n - j));
     p->counted = counted;
+}
+
+void fc_pooling_reduce(const pooling *d, const fc_pool *k)
+{
+    void (*const reduce)(const fc_pool *) = d->g->average ? d->op->pool_sum : d->op->pool_max;
+    const ptrdiff_t wide = fc_pooling_at_once(k);
+    if (wide == k->cols) {
+        reduce(k);
+        return;
+    }
+    fc_pool part = *k;
+    for (ptrdiff_t j = 0; j < k->cols && !(j > 0 && fc_gives_up()); j += wide) {
+        part.x = (const char *)k->x + j * k->step * d->size, part.to = (char *)k->to + j * d->size;
+        part.by = k->by ? (const char *)k->by + j * k->by_col * d->size : NULL;
+        part.cols = min(wide, k->cols - j);
+        reduce(&part);
+    }
+}
+
+void fc_pooling_split(const pooling *d, const parts *p, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t phase)
+{
+    const ptrdiff_t each = POOL_AT_ONCE / stride;
+    for (ptrdiff_t i = 0; i * stride < n && !(i > 0 && fc_gives_up()); i += each)
+        d->op->split(p->phases + i * d->size, phase, p->buffer + i * stride * d->size, min(each * stride, n - i * stride),
+                     stride);
 }
 
 #define POOLING_PIECES(T)                                                                                                \
