@@ -9,9 +9,10 @@
 
 `FAULTS` (`mutants_table.py`) says what is changed, and which test files would know. A copy of the checkout, in
 `build/mutants`, is built with -O1 for the least instruction set, once; for each fault what includes the changed file is
-compiled anew. The tests that would know run first, then all quick ones until one fails. A fault that none sees is a
-survivor: it needs a test. One that makes a test hang is seen after `HANGS` seconds. Tests that fail in that copy
-without any fault, as they need another instruction set, count for nothing; which they are is found once for each file.
+compiled anew. Faults in lines that only AVX-512 has are put into another copy, on a CPU that has it. The tests that
+would know run first, then all quick ones until one fails. A fault that none sees is a survivor: it needs a test. One
+that makes a test hang is seen after `HANGS` seconds. Tests that fail in that copy without any fault, as they need
+another instruction set, count for nothing; which they are is found once for each file.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ from mutants_table import FAULTS
 ROOT = Path(__file__).parents[1]
 COPY = ROOT / "build" / "mutants"
 SEEN = COPY / "seen.json"  # which test saw a fault, of the last runs
-UNSOUND = COPY / "unsound.json"  # tests that fail in the copy without any fault: they see nothing
+UNSOUND = "unsound.json"  # in a copy: tests that fail there without any fault: they see nothing
+ISA = ""  # the best instruction set that the copy is built for; the least one
 # A fault that makes a test hang is seen: pytest ends with a test that takes so many seconds, and so do the checks in C.
 # Quick tests take some; those of several processes, beside others' load, may take many.
 HANGS = 100
@@ -71,7 +73,7 @@ def flags() -> list[str]:
         if isinstance(node, ast.keyword) and node.arg == "extra_compile_args":
             of_setup = [e.value for e in node.value.elts if isinstance(e, ast.Constant) and e.value != "-O2"]
     paths = sysconfig.get_path("include"), np.get_include(), COPY / "csrc"
-    defined = "FASTCONV_LEAST", "FASTCONV_CANARIES", "NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION"
+    defined = ["FASTCONV_CANARIES", "NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION", *([] if ISA else ["FASTCONV_LEAST"])]
     abi = [] if sysconfig.get_config_var("Py_GIL_DISABLED") else ["-DPy_LIMITED_API=0x030B0000"]
     return ["-O1", "-fPIC", "-w", "-MMD", *of_setup, *(f"-I{p}" for p in paths), *(f"-D{d}" for d in defined), *abi]
 
@@ -108,7 +110,7 @@ def build() -> str:
         if made.returncode:
             core.unlink(missing_ok=True)
             return made.stderr
-    of_isas = {"avx2", "avx512", "avx512_256"}
+    of_isas = {"avx512_256"} if ISA else {"avx2", "avx512", "avx512_256"}
     sources = [core, *(p for p in sorted((COPY / "csrc").rglob("*.c")) if p.stem not in of_isas)]
     sources += sorted((COPY / "tests" / "c").glob("*.c"))
     stale = [p for p in sources if is_stale(p)]
@@ -128,6 +130,12 @@ def build() -> str:
         [*cc, *checks, *(o for o in own if not o.endswith("_core.o")), "-o", str(COPY / "check"), "-pthread", "-lm"],
     ]
     return "".join(subprocess.run(c, capture_output=True, text=True, check=False).stderr for c in links)
+
+
+def choose(isa: str) -> None:
+    """The copy that is built for an instruction set, and those that it is better than."""
+    global COPY, ISA
+    COPY, ISA = ROOT / "build" / ("mutants_" + isa if isa else "mutants"), isa
 
 
 def make_copy() -> None:
@@ -197,16 +205,16 @@ def pytest(files: list[str], *, shared: bool = False) -> str | None:
 
 def unsound(files: list[str]) -> list[str]:
     """The tests of some files that fail in the copy as it was when they were looked at first: without any fault."""
-    known = json.loads(UNSOUND.read_text()) if UNSOUND.exists() else {}
+    known = json.loads((COPY / UNSOUND).read_text()) if (COPY / UNSOUND).exists() else {}
     return [test for name in files for test in known.get(name, [])]
 
 
 def find_unsound(files: list[str]) -> None:
-    known = json.loads(UNSOUND.read_text()) if UNSOUND.exists() else {}
+    known = json.loads((COPY / UNSOUND).read_text()) if (COPY / UNSOUND).exists() else {}
     for name in set(files) - set(known) - {"c"}:
         said = run([*PYTEST, f"tests/test_{name}.py", "--maxfail=9999"], whole=True) or ""
         known[name] = [line.split()[1] for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))]
-        UNSOUND.write_text(json.dumps(known, indent=1))
+        (COPY / UNSOUND).write_text(json.dumps(known, indent=1))
 
 
 def all_files() -> list[str]:
@@ -262,22 +270,28 @@ def main() -> int:
         for f in faults:
             print(f"{f.name:48} {f.file:36} {known.get(f.name, ['not tried'])[0]}")
         return 0
-    make_copy()
-    if wrong := build():
-        print(wrong)
-        return 2
-    survivors = []
-    for f in faults:
-        begun = time.monotonic()
-        how, what = (
-            attempt(f, own=asked.own)
-            if is_there(f, COPY)
-            else ("is not there", "the line has changed: see mutants_table.py")
-        )
-        known[f.name] = [how, what]
-        SEEN.write_text(json.dumps(known, indent=1))
-        print(f"{f.name:48} {how:10} {time.monotonic() - begun:4.0f} s  {what}", flush=True)
-        survivors += [f.name] if how != "seen" else []
+    survivors: list[str] = []
+    SEEN.parent.mkdir(parents=True, exist_ok=True)
+    for isa in sorted({f.isa for f in faults}):
+        choose(isa)
+        make_copy()
+        if wrong := build():
+            print(wrong)
+            return 2
+        if isa and run([sys.executable, "-c", f"import sys, fastconv; sys.exit({isa!r} not in fastconv.isas())"]):
+            print(f"no {isa} here: {', '.join(f.name for f in faults if f.isa == isa)}")
+            continue
+        for f in (f for f in faults if f.isa == isa):
+            begun = time.monotonic()
+            how, what = (
+                attempt(f, own=asked.own)
+                if is_there(f, COPY)
+                else ("is not there", "the line has changed: see mutants_table.py")
+            )
+            known[f.name] = [how, what]
+            SEEN.write_text(json.dumps(known, indent=1))
+            print(f"{f.name:48} {how:10} {time.monotonic() - begun:4.0f} s  {what}", flush=True)
+            survivors += [f.name] if how != "seen" else []
     print(f"{len(faults) - len(survivors)} of {len(faults)} are seen" + "".join(f"\n  not: {s}" for s in survivors))
     return int(bool(survivors))
 

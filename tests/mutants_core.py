@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Faults of `mutants.py` in what everything stands on: the pool, memory, strides; and in correlations.
+"""Faults of `mutants.py` in what everything stands on: the pool, memory, strides; and in correlations and scores.
 
 The others, and what the columns are, are in `mutants_table.py`.
 """
@@ -15,11 +15,12 @@ class Fault(NamedTuple):
     old: str
     new: str
     tests: tuple[str, ...] = ()
+    isa: str = ""  # the instruction set that alone has the line; else the least one is asked
 
 
-def faults(file: str, *rows: tuple[str, str, str, str]) -> list[Fault]:
+def faults(file: str, *rows: tuple[str, str, str, str], isa: str = "") -> list[Fault]:
     """Of one file: (name, old, new, tests)"""
-    return [Fault(name, file, old, new, tuple(tests.split())) for name, old, new, tests in rows]
+    return [Fault(name, file, old, new, tuple(tests.split()), isa) for name, old, new, tests in rows]
 
 
 POOL = [
@@ -192,6 +193,7 @@ CORR = [
         ),
         ("planes before the first are read", "if (from_z < 0 || from_i < 0)", "if (from_i < 0)", "ranks c"),
         ("pixels before the first", "i / u : -((-i + u - 1) / u);", "i / u : -(-i / u);", "ranks corr2d"),
+        ("pieces of a long row are the first", "first += GATHER_AT_ONCE;", "first += 0;", "boundaries"),
     ),
     *faults(
         "csrc/corr/direct.c",
@@ -231,6 +233,23 @@ CORR = [
             "broad = cols + reach(&axis[COLS], 1) - 2;",
             "separable c",
         ),
+    ),
+    *faults(
+        "csrc/corr/separable.c",
+        (
+            "what lies beyond an edge is the first column",
+            "(*at < 0 ? wide : *at) * line",
+            "(*at < 0 ? 0 : *at) * line",
+            "separable",
+        ),
+        (
+            "strips begin before their first column",
+            "(k - across->lead + low) * c->size",
+            "(k - across->lead) * c->size",
+            "separable",
+        ),
+        ("the last band is the one before", "min(n, rows - FC_TURN), k", "min(n, rows - 2 * FC_TURN), k", "separable"),
+        isa="avx512",
     ),
     *faults(
         "csrc/corr/overlap.c",
@@ -274,6 +293,34 @@ CORR = [
             "t.row[a] = s->rows[i + a * images];",
             "t.row[a] = s->rows[i + a];",
             "whole_sums pixels",
+        ),
+    ),
+]
+
+MATCH = [
+    *faults(
+        "csrc/match/scores.c",
+        ("no score is in doubt", "if (e <= f->doubt * two + f->floor && !mark[j])", "if (0)", "feature c"),
+        (
+            "scores leave -1 ... 1",
+            "{ return v < low ? low : v > 1 ? 1 : v; }",
+            "{ return v < low ? low : v; }",
+            "feature c",
+        ),
+    ),
+    *faults(
+        "csrc/match/match.c",
+        (
+            "a template's sums see what is missing",
+            "fc_match_gather(&t, t.centre, t.scale, NAN);",
+            "fc_match_gather(&t, t.centre, t.scale, 0);",
+            "feature c",
+        ),
+        (
+            "a tile is one row short",
+            "t.rows = t.count[ROWS] + g->k[ROWS] - 1,",
+            "t.rows = t.count[ROWS] + g->k[ROWS] - 2,",
+            "feature c",
         ),
     ),
 ]

@@ -7,7 +7,7 @@ Tests are files without `test_`; "c" is the checks of the C core. A line that is
 
 from __future__ import annotations
 
-from mutants_core import CORR, MEMORY, POOL, STRIDES, faults
+from mutants_core import CORR, MATCH, MEMORY, POOL, STRIDES, faults
 
 LAYERS = [
     *faults(
@@ -194,40 +194,22 @@ LAYERS = [
         ),
     ),
     *faults(
+        "csrc/layers/pooling_find.c",
+        ("indices of a part begin at the row", "k.cols, j * f.col);", "k.cols, 0);", "pooling"),
+        (
+            "parts of a row are found in the first",
+            "k.x = (const char *)k.x + wide * k.step",
+            "k.x = (const char *)k.x + 0 * k.step",
+            "pooling",
+        ),
+    ),
+    *faults(
         "csrc/layers/pooling_means.c",
         (
             "a lone output is not divided",
             "repeat(d, to, x.rows * x.cols, dy, p.by);",
             "repeat(d, to, x.rows * x.cols, dy, NULL);",
             "pooling",
-        ),
-    ),
-]
-
-MATCH = [
-    *faults(
-        "csrc/match/scores.c",
-        ("no score is in doubt", "if (e <= f->doubt * two + f->floor && !mark[j])", "if (0)", "feature c"),
-        (
-            "scores leave -1 ... 1",
-            "{ return v < low ? low : v > 1 ? 1 : v; }",
-            "{ return v < low ? low : v; }",
-            "feature c",
-        ),
-    ),
-    *faults(
-        "csrc/match/match.c",
-        (
-            "a template's sums see what is missing",
-            "fc_match_gather(&t, t.centre, t.scale, NAN);",
-            "fc_match_gather(&t, t.centre, t.scale, 0);",
-            "feature c",
-        ),
-        (
-            "a tile is one row short",
-            "t.rows = t.count[ROWS] + g->k[ROWS] - 1,",
-            "t.rows = t.count[ROWS] + g->k[ROWS] - 2,",
-            "feature c",
         ),
     ),
 ]
@@ -272,6 +254,7 @@ KERNELS = [
             "s[v] = vnext(base[v], base[v + 1], 1);",
             "corr2d c",
         ),
+        isa="avx512",
     ),
     *faults(
         "csrc/kernels/box_tmpl.h",
@@ -392,4 +375,12 @@ CYTHON = [
     ),
 ]
 
-FAULTS = [*POOL, *MEMORY, *STRIDES, *CORR, *LAYERS, *MATCH, *KERNELS, *CYTHON]
+PYTHON = [
+    *faults(
+        "fastconv/nn/bfloat16.py",
+        ("float32 is asked for in vain", "            return known\n", "            return own\n", "bfloat16"),
+        ("bfloat16 is made anew beside out", "as_out(options.out, y.shape, dtype))", "None)", "bfloat16"),
+    ),
+]
+
+FAULTS = [*POOL, *MEMORY, *STRIDES, *CORR, *LAYERS, *MATCH, *KERNELS, *CYTHON, *PYTHON]

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import only_deep
 
+import fastconv
 from fastconv.arguments import boundaries
 from fastconv.arguments.boundaries import BY_NAME, CODES, NAMES, source_index
 
@@ -46,3 +48,17 @@ def test_elements_beyond_an_end_are_there_once(name):
         once = BY_NAME[name].once(n)
         before, behind = source_index(np.arange(-once, 0), n, name), source_index(n + np.arange(once), n, name)
         assert len(set(before)) == len(set(behind)) == once
+
+
+@pytest.mark.parametrize("boundary", ["wrap", *only_deep("constant")])
+def test_rows_of_millions_are_gathered_in_parts(rng, boundary):
+    """Parts follow each other, also where they lie beyond an edge."""
+    taps = 8_400_000
+    x, k, at = rng.integers(0, 9, taps + 11).astype("u1"), np.zeros(taps, "f4"), rng.choice(taps, 50, replace=False)
+    k[at] = 1
+    first = len(x) // 2
+    seen = first + np.arange(9)[:, None] + at - (taps - 1) // 2
+    there = (seen >= 0) & (seen < len(x)) if boundary == "constant" else True
+    expected = np.where(there, x[seen % len(x)], 0).sum(1)
+    result = fastconv.corr1d(x, k, "same", boundary, method="direct", window=(slice(first, first + 9),))
+    np.testing.assert_array_equal(result, expected)
