@@ -154,7 +154,8 @@ cdef int heard() except -1:
     return -1 if fc_gave_up() else 0
 
 
-os.register_at_fork(after_in_child=this_is_main)
+if hasattr(os, "register_at_fork"):  # where processes fork: not on Windows
+    os.register_at_fork(after_in_child=this_is_main)
 fc_listen(listen)
 
 # ----

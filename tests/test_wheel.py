@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,21 @@ def test_functions_with_arrays_look_after_their_ends():
     assert "__stack_chk_fail" in symbols
     exported = {line.split()[-1] for line in symbols.splitlines() if re.search(r" (?:FUNC|OBJECT) .* \d+ \w+$", line)}
     assert exported == {"PyInit__core"}
+
+
+def test_what_windows_lacks_is_not_needed():
+    """An import there failed once, for want of os.register_at_fork."""
+    program = """
+        import os
+        for name in ("fork", "register_at_fork", "sched_getaffinity", "sched_setaffinity", "sysconf"):
+            if hasattr(os, name):
+                delattr(os, name)
+        import fastconv
+        print(fastconv.corr1d([1, 2, 3], [1, 1]))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[3", "5]"]
 
 
 @pytest.mark.deep
