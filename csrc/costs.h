@@ -48,9 +48,6 @@ static const double FFT_FAR_US[2] = {8e-5, 2.6e-4}, FFT_FAR_BYTES[2] = {1 << 23,
 /* ---- folded tiles (fft_sizes.c): Zen 4. How many times as long as such a tile one takes; us: a row that is gathered */
 static const double FOLDED_TIMES = 1.8, FOLDED_ROW_US = 0.04;
 
-/* ---- sums of boxes (box.c): CPU unknown. Outputs of a block, at least; a block sums its first rows anew */
-enum { BOX_ROWS = 64, BOX_COLS = 256 };
-
 /* ---- template matching (match.c): CPU unknown */
 enum {
     MATCH_ROWS = 96, MATCH_COLS = 512, /* outputs of a tile, where windows are correlated directly; */
@@ -245,7 +242,7 @@ enum {
     LINES_TALL = 96,             /* rows of a tile whose rows are summed in blocks, about */
     CORR_DEEP = 4,               /* planes of it */
     GATHER_AHEAD = 2,            /* rows that are fetched before they are gathered */
-    GATHER_NARROW = 32,          /* columns that are picked one by one */
+    GATHER_NARROW = 32,          /* columns that are picked one by one, if most lie beyond x */
     GATHER_FEW = 4,              /* Zen 4. Columns that are turned element by element, rather than in squares */
     /* separable.c: Zen 4. Outputs of a block between whose passes sums stay in cache: rows and columns, at least; all; and bytes
      * of x that the rows look at, at most */
@@ -261,6 +258,9 @@ enum {
     /* threes.c: Zen 4. Rows of outputs that a vector walks down, of which two more are summed twice: at least, at most, and bytes of
      * them that stay in L1 */
     THREES_ROWS = 4, THREES_MOST = 32, THREES_BYTES = 32 << 10,
+    /* box.c: Intel Xeon (AVX-512, AMX). Bytes of the tails of a block, in L2; columns of a strip, and heights of a box
+     * in a band of rows, at least */
+    BOX_TAILS = 256 << 10, BOX_COLS = 256, BOX_BAND = 4,
     COLUMNS_BLOCK = 2048,        /* columns.c: Zen 4. Outputs of a row whose sums so far stay in L1 */
     PRODUCTS_AHEAD = 4,          /* channels that are fetched before they are packed */
     LANES_STRIP = 96,            /* outputs turned back at a time, at least */
@@ -279,6 +279,8 @@ enum {
 /* ---- memory kept for the next call (kept.c): Intel Xeon with AMX. Blocks, and bytes of all of them, at most; bytes beyond what was
  * in use at a time; and of a result that may be kept, and begins at a line, at least */
 enum { KEPT_BLOCKS = 4, KEPT_SCRATCH = 32 << 20, KEPT_RESULTS = 64 << 20, KEPT_BEYOND = 2 << 20, KEPT_RESULT_LEAST = 1 << 16 };
+/* A result may take a block that is larger by such a part of it: an eighth */
+enum { KEPT_SPARE = 8 };
 /* Bytes from which on memory begins at a huge page, and is asked to be in such */
 enum { KEPT_HUGE = 2 << 20 };
 

@@ -268,8 +268,9 @@ CORR = [
     ),
     *faults(
         "csrc/corr/box.c",
-        ("blocks begin at the window", "row = axis[ROWS].start + p->row + i", "row = p->row + i", "box c"),
-        ("what is not finite is not told", "s->doubtful && !c->op->finite(out, cols))", "s->doubtful && 0)", "box c"),
+        ("blocks begin at the window", "past = (rows->start + p->row) % rows->k", "past = p->row % rows->k", "box c"),
+        ("sums go on behind a block", "resets |= 1u << (first - i - 1);", "resets |= 0u << (first - i - 1);", "box c"),
+        ("what is not finite is not told", "if (s->doubtful && !finite)", "if (s->doubtful && 0)", "box c"),
     ),
     *faults(
         "csrc/corr/lines.c",

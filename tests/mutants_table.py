@@ -258,7 +258,8 @@ KERNELS = [
     ),
     *faults(
         "csrc/kernels/box_tmpl.h",
-        ("a window lacks a row", "taken < past + t; taken++)", "taken < past + t - 1; taken++)", "box c"),
+        ("a window lacks a row", "taken < past + t; taken++)", "taken < past + t - 1; taken++)", "ndimage c"),
+        ("tails are those of the last block", "vstore(coming + back, tail);", "vstore(tails + back, tail);", "box c"),
     ),
     *faults(
         "csrc/kernels/finish_tmpl.h",

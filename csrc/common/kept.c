@@ -98,7 +98,7 @@ void *fc_borrow(size_t bytes) { return shelf_take(&scratch, bytes, SIZE_MAX); }
 void fc_return(void *borrowed) { shelf_put(&scratch, (char *)borrowed - LINE); }
 
 /* Of a block, not much is left over: the result may stay for long. */
-void *fc_result_alloc(size_t bytes) { return shelf_take(&results, bytes, bytes + bytes / 8); }
+void *fc_result_alloc(size_t bytes) { return shelf_take(&results, bytes, bytes + bytes / KEPT_SPARE); }
 
 void fc_result_free(void *result)
 {

@@ -1,85 +1,119 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Sums over boxes at a cost that does not grow with the box, without subtraction (box_tmpl.h): so without drift, and a
- * value that is not finite stays in its windows. Columns are summed side by side; for the other axis the sums are
- * transposed. Blocks begin at output 0 of the whole result, so that a window of it has the same bits.
+ * value that is not finite stays in its windows. Blocks begin at output 0 of the whole result, so that a window of it has the same bits.
+ *
+ *      rows of a block           a vector of rows of the next               out
+ *      +--------------------+    +--------------------+  turned            +---------------+    a row beyond an edge is the one that
+ *      |      x, tails      |    |      x, heads      |  ------> across    |               |    the boundary names; a column beyond an
+ *      |                    |    +--------------------+          ------>   +---------------+    edge has the sums of the one that it
+ *      +--------------------+                                   turned back                     names: nothing is gathered
+ *
+ * Strips of columns are so wide that the tails of a block stay in L2. Rows and columns are found as by columns.c.
  */
 #include "corr/call.h"
+#include <string.h>
 
-/* ---- along rows --------------------------------------------------------------------------------- */
-
-static ptrdiff_t box_squares(ptrdiff_t n) { return round_up(n, FC_SQUARE); }
-static ptrdiff_t box_strip(const call *c) /* rows that are summed at once: vectors of a strip, once transposed */
+static ptrdiff_t box_wide(const call *c) { return reach(&c->g->axis[COLS], c->columns.strip); }
+static ptrdiff_t box_row(const call *c) /* elements from tails to those of the next row */
 {
-    return FC_SUMS_BYTES / c->size;
+    return odd_lines(plus(box_wide(c), c->x.lanes), c->size);
 }
-
-void fc_across_parts(const call *c, fc_room *r, scratch *s, ptrdiff_t w, ptrdiff_t cols)
-{
-    ptrdiff_t row = odd_lines(box_strip(c), c->size);
-    s->turned = fc_part(r, "turned", times(box_squares(plus(cols, w - 1)), row), c->size);
-    s->across = fc_part(r, "across", times(box_squares(cols), row), c->size);
-}
-
-/* out[i][j] = x[i][j] + ... + x[i][j+w-1]; the first output is number `at` of the whole. Of x up to box_squares(rows) rows of
- * box_squares(cols + w - 1) elements are read, of out as many of box_squares(cols) are written. */
-void fc_sums_across(const call *c, const scratch *s, const char *x, ptrdiff_t xs, ptrdiff_t w, ptrdiff_t at, char *out,
-                    ptrdiff_t os, ptrdiff_t rows, ptrdiff_t cols)
-{
-    ptrdiff_t strip = box_strip(c), row = odd_lines(strip, c->size), wide = box_squares(cols + w - 1);
-    for (ptrdiff_t i = 0; i < rows; i += strip) {
-        ptrdiff_t n = box_squares(min(strip, rows - i));
-        fc_sums g = {.height = w, .at = at, .rows = cols, .cols = n};
-        c->x.moves->transpose(s->turned, row, x + i * xs * c->size, xs, n, wide);
-        c->op->sums(s->turned, row, &g, s->across, row, s->ring);
-        c->x.moves->transpose(out + i * os * c->size, os, s->across, row, box_squares(cols), n);
-    }
-}
-
-/* ---- boxes -------------------------------------------------------------------------------------- */
+/* Rows whose tails are there: of a block, and those of outputs of the last one that are made with the first of this one */
+static ptrdiff_t box_ring(const call *c) { return plus(c->g->axis[ROWS].k, c->x.lanes); }
+/* Columns behind those of a strip that box_across reads, and a vector of them before it */
+static ptrdiff_t box_behind(const call *c) { return plus(times(2, c->g->axis[COLS].k), 2 * c->x.lanes); }
 
 static int box_prepare(call *c)
 {
     const fc_axis *rows = &c->g->axis[ROWS], *cols = &c->g->axis[COLS];
+    const ptrdiff_t most = parts_of(cols->out, c->plan.parts[COLS]), strip = max(BOX_TAILS / c->size / rows->k, 2 * cols->k);
     c->tile_out[ROWS] = rows->k;
-    c->box.rows = box_squares(min(rows->out, max(rows->k, BOX_ROWS)));
-    c->box.cols = box_squares(min(cols->out, max(cols->k, BOX_COLS)));
-    c->box.down = odd_lines(box_squares(plus(c->box.cols, cols->k - 1)), c->size);
-    c->box.back = odd_lines(c->box.cols, c->size);
+    c->columns.rows = plus(reach(rows, parts_of(rows->out, c->plan.parts[ROWS])), 3 * c->x.lanes);
+    c->columns.cols = reach(cols, most);
+    c->columns.strip = clamp(strip, min(BOX_COLS, most), most);
     return 0;
 }
 
 static void box_parts(const call *c, fc_room *r, scratch *s)
 {
     const fc_axis *axis = c->g->axis;
-    s->down = fc_part(r, "sums", times(c->box.rows, c->box.down), c->size);
-    s->boxes = fc_part(r, "boxes", times(c->box.rows, c->box.back), c->size);
-    fc_across_parts(c, r, s, axis[COLS].k, c->box.cols);
-    s->ring = fc_part(r, "ring", max(axis[ROWS].k, axis[COLS].k), FC_SUMS_BYTES);
+    s->rows = fc_part(r, "rows", c->columns.rows, sizeof *s->rows);
+    s->tails = fc_part(r, "rows of tails", c->columns.rows, sizeof *s->tails);
+    s->at = fc_part(r, "columns beyond x", c->columns.cols, sizeof *s->at);
+    s->fills = fc_part(r, "fill values", axis[ROWS].boundary == FC_CONSTANT ? c->columns.cols : 0, c->x.size);
+    s->down = fc_part(r, "tails", times(box_ring(c), box_row(c)), c->size);
+    s->sums = fc_part(r, "heads", box_row(c), c->size);
+    s->turned = fc_part(r, "turned", times(plus(plus(c->x.lanes, box_wide(c)), box_behind(c)), c->x.lanes), c->size);
+    s->ring = fc_part(r, "tails of columns", times(2 * axis[COLS].k, c->x.lanes), c->size);
 }
 
-/* A block of outputs of p, from (i, j) on. Kernels are told their place in the whole result. */
-static void box_block(const call *c, const scratch *s, const patch *p, ptrdiff_t i, ptrdiff_t j)
+/* What comes before the first output, number `past` of its block, of n columns: tails of this block, and heads of the next one */
+static void box_begin(const call *c, const scratch *s, ptrdiff_t past, ptrdiff_t n)
 {
-    const fc_axis *axis = c->g->axis;
-    ptrdiff_t rows = min(c->box.rows, p->rows - i), cols = min(c->box.cols, p->cols - j), down = c->box.down;
-    ptrdiff_t row = axis[ROWS].start + p->row + i, col = axis[COLS].start + p->col + j;
-    fc_sums g = {.height = axis[ROWS].k, .at = row, .rows = rows, .cols = cols + axis[COLS].k - 1};
-    c->op->sums(p->src + (i * p->r->row + j) * c->size, p->r->row, &g, s->down, down, s->ring);
-    fc_sums_across(c, s, s->down, down, axis[COLS].k, col, s->boxes, c->box.back, rows, cols);
-    for (ptrdiff_t m = 0; m < rows; m++) {
-        char *out = p->out + ((i + m) * p->out_row + j) * c->size;
-        c->op->scale(out, s->boxes + m * c->box.back * c->size, c->g->k, cols);
-        if (c->op->finite && s->doubtful && !c->op->finite(out, cols))
+    const ptrdiff_t h = c->g->axis[ROWS].k;
+    memset(s->sums, 0, (size_t)(box_row(c) * c->size));
+    c->op->box_tails(s->rows, 1, s->tails, 1, h - past, n);
+    if (past > 0) /* the sum of its first rows, from the first on */
+        c->op->box_tails(s->rows + h - 1, -1, (char *const *)&s->sums, 0, past, n);
+}
+
+/* Turned sums of columns low ... high of a vector of rows, those from number i on, and of those that s->at names; begun: the tails of how
+ * many rows there are, as yet; returns it */
+static ptrdiff_t box_down(const call *c, const scratch *s, ptrdiff_t i, ptrdiff_t rows, ptrdiff_t begun, ptrdiff_t low,
+                          ptrdiff_t high, ptrdiff_t wide, char *turned)
+{
+    const ptrdiff_t h = c->g->axis[ROWS].k, lanes = c->x.lanes, line = lanes * c->size;
+    unsigned resets = 0;
+    for (; begun < min(i + lanes, rows); begun += h)
+        c->op->box_tails(s->rows + begun, 1, s->tails + begun, 1, h, high - low);
+    for (ptrdiff_t first = begun <= i + lanes ? begun : begun - h; first > i; first -= h) /* of a block */
+        resets |= 1u << (first - i - 1);
+    c->op->box_heads(s->rows + i + h, s->tails + i, resets, s->sums, turned + low * line, high - low);
+    const ptrdiff_t *at = s->at;
+    for (ptrdiff_t q = outside(0, low, high); q < wide; q = outside(q + 1, low, high), at++) {
+        if (*at < 0)
+            memset(turned + q * line, 0, (size_t)line);
+        else
+            memcpy(turned + q * line, turned + *at * line, (size_t)line);
+    }
+    return begun;
+}
+
+static void box_band(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, const patch *p)
+{
+    const fc_axis *rows = &c->g->axis[ROWS], *cols = &c->g->axis[COLS];
+    const ptrdiff_t lanes = c->x.lanes, line = lanes * c->size, seen = reach(rows, p->rows), wide = reach(cols, p->cols);
+    const ptrdiff_t past = (rows->start + p->row) % rows->k, ring = box_ring(c), row = box_row(c) * c->size;
+    char *const turned = s->turned + lanes * line;
+    fc_sums across = {.height = cols->k, .at = cols->start + p->col, .cols = p->cols};
+    for (ptrdiff_t t = seen; t < seen + 2 * lanes; t++) /* of rows behind the last, which are summed, and not looked at */
+        s->rows[t] = s->rows[seen - 1];
+    for (ptrdiff_t t = 0; t < seen + lanes; t++)
+        s->tails[t] = s->down + t % ring * row;
+    memset(s->turned, 0, (size_t)(lanes * line)), memset(turned + wide * line, 0, (size_t)(box_behind(c) * line));
+    box_begin(c, s, past, high - low);
+    for (ptrdiff_t i = 0, begun = rows->k - past; i < p->rows; i += lanes) {
+        begun = box_down(c, s, i, p->rows, begun, low, high, wide, turned);
+        across.rows = min(lanes, p->rows - i);
+        const char *const *ahead = c->is_far ? s->rows + i + rows->k + lanes : NULL;
+        const int finite =
+            c->op->box_across(turned, &across, c->g->k, ahead, p->out + i * p->out_row * c->size, p->out_row, s->ring);
+        if (s->doubtful && !finite)
             __atomic_store_n(s->doubtful, 1, __ATOMIC_RELAXED);
     }
 }
 
-static void box_compute(const call *c, const scratch *s, const patch *p)
+/* Columns beyond an edge whose sums are not 0, and not those of others, are gathered. */
+static void box_chunk(const job *j, ptrdiff_t index)
 {
-    for (ptrdiff_t i = 0; i < p->rows; i += c->box.rows)
-        for (ptrdiff_t j = 0; j < p->cols; j += c->box.cols)
-            box_block(c, s, p, i, j);
+    static const char nothing[sizeof j->c->x.fill];
+    const source *x = &j->c->x;
+    if (x->axis[COLS].boundary == FC_CONSTANT && memcmp(x->fill, nothing, (size_t)x->size) != 0)
+        fc_boxes(j, index);
+    else
+        fc_columns_chunk(j, index);
 }
 
-const method fc_box = {.prepare = box_prepare, .parts = box_parts, .compute = box_compute};
+const method fc_box = {
+    .prepare = box_prepare, .parts = box_parts, .compute = fc_columns_compute, .chunk = box_chunk, .band = box_band};

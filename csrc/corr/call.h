@@ -38,21 +38,19 @@ typedef struct {
 typedef struct {
     gather_room gather;
     char *tile, *out, *stored, *strip, *strip_sums;
-    ptrdiff_t *at;                                         /* im2col.c, separable.c, bytes.c, columns.c */
-    const char **rows;                                     /* columns.c: where rows of x lie; */
-    char *fills;                                           /* a row of fill values */
-    char *narrow, *results;                                /* threes.c */
-    char *panel, *sums, *planes, *turned_sums;             /* the first is im2col.c's */
-    char *down, *turned, *across, *boxes, *ring, *between; /* box.c, lines.c; the second is separable.c's, too */
-    char *second, *transforms;                             /* overlap.c: the other tile of a pair */
-    int *doubtful;                                         /* fastconv.h */
+    ptrdiff_t *at;                                                  /* im2col.c, separable.c, bytes.c, columns.c */
+    const char **rows;                                              /* columns.c: where rows of x lie; */
+    char *fills;                                                    /* a row of fill values */
+    char *narrow, *results;                                         /* threes.c */
+    char *panel, *sums, *planes, *turned_sums;                      /* the first is im2col.c's */
+    char **tails, *down, *turned, *across, *boxes, *ring, *between; /* box.c, lines.c; the third is separable.c's, too */
+    char *second, *transforms;                                      /* overlap.c: the other tile of a pair */
+    int *doubtful;                                                  /* fastconv.h */
 } scratch;
 
-/* Outputs of the rows of x that s->rows holds, from `out` on, `out_row` bytes from row to row, and
- * `out_result` from result to result. Columns low ... high of those that they
- * look at are there; of the others s->at names those that stand for them, or -1 for fill values, from left to right */
-typedef void fc_band_fn(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, char *out, ptrdiff_t out_row,
-                        ptrdiff_t out_result, ptrdiff_t rows, ptrdiff_t cols);
+/* Outputs of p, whose rows of x s->rows holds. Columns low ... high of those that they look at are there; of the others s->at names
+ * those that stand for them, or -1 for fill values, from left to right */
+typedef void fc_band_fn(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, const patch *p);
 
 /* A method. What is NULL has nothing to do. */
 typedef struct {
@@ -110,11 +108,9 @@ struct call {
         fc_order ordered, lines[2][FC_AXES];             /* of lines, for each term */
         struct { ptrdiff_t rows, cols, row; } separable; /* bytes.c, too: outputs of a block; elements of a row of their sums */
         struct {
-            ptrdiff_t rows, cols, block, phase;
-        } columns; /* pixels.c, too: that a chunk looks at; outputs of a row whose sums so far stay in L1; from phase to phase of sums */
-        struct {
-            ptrdiff_t rows, cols, down, back;
-        } box; /* outputs of a block; rows of sums down, and of both: elements apart */
+            ptrdiff_t rows, cols, strip, block, phase;
+        } columns; /* pixels.c, threes.c, box.c, too: that a chunk looks at; columns of outputs computed at a time, or 0 for all; outputs of a
+                      row whose sums so far stay in L1; from phase to phase of sums */
     };
     struct {
         fc_fft *fft;
@@ -190,11 +186,5 @@ FC_API int fc_direct_prepare(call *c);
 FC_API void fc_direct_tables(call *c, fc_room *r);
 FC_API void fc_direct_retap(call *c, char *unused);
 FC_API void fc_direct_compute(const call *c, const scratch *s, const patch *p);
-
-/* box.c, for lines.c, too: sums of `w` neighbours along rows by way of s->sums, which read and write whole squares */
-enum { FC_SQUARE = 16 };
-FC_API void fc_across_parts(const call *c, fc_room *r, scratch *s, ptrdiff_t w, ptrdiff_t cols);
-FC_API void fc_sums_across(const call *c, const scratch *s, const char *x, ptrdiff_t xs, ptrdiff_t w, ptrdiff_t at, char *out,
-                           ptrdiff_t os, ptrdiff_t rows, ptrdiff_t cols);
 
 #endif

@@ -59,34 +59,42 @@ static void columns_beyond(const call *c, const scratch *s, ptrdiff_t low, ptrdi
 #undef FC_NAMED
 }
 
-/* Outputs of the rows of x that s->rows holds, whose columns low ... high, of those that they look at, are there */
-static void columns_band(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, char *out, ptrdiff_t out_row,
-                         ptrdiff_t out_result, ptrdiff_t rows, ptrdiff_t cols)
+static void columns_band(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, const patch *p)
 {
-    (void)out_result; /* there is one */
     const fc_axis *across = &c->g->axis[COLS];
-    const ptrdiff_t h = c->g->axis[ROWS].k, size = columns_size(c), wide = reach(across, cols);
+    const ptrdiff_t h = c->g->axis[ROWS].k, size = columns_size(c), wide = reach(across, p->cols);
     const ptrdiff_t apart = across->k > 1 ? across->dilation : 1;
     fc_column_fn *const column = c->fc->op[size == 2 ? FC_I16 : FC_I32]->column;
     char *const there = s->sums + low * size;
     memset(s->sums, 0, (size_t)(wide * size));
     for (ptrdiff_t t = 0; t < h - 1; t++)
         column(there, s->rows[t], NULL, high - low);
-    for (ptrdiff_t i = 0; i < rows; i++, out += out_row) {
+    for (ptrdiff_t i = 0; i < p->rows; i++) {
+        char *const out = p->out + i * p->out_row * c->made_size;
         column(there, s->rows[i + h - 1], i > 0 ? s->rows[i - 1] : NULL, high - low);
         columns_beyond(c, s, low, high, wide);
-        for (ptrdiff_t j = 0; j < cols; j += c->columns.block)
+        for (ptrdiff_t j = 0; j < p->cols; j += c->columns.block)
             c->op->windows(out + j * c->made_size, c->made, s->sums + j * size, across->k, apart,
-                           min(c->columns.block, cols - j), (unsigned)c->divisor, s->boxes);
+                           min(c->columns.block, p->cols - j), (unsigned)c->divisor, s->boxes);
     }
+}
+
+/* Columns of outputs that are computed at a time, of so many */
+static ptrdiff_t columns_strip(const call *c, ptrdiff_t cols)
+{
+    return c->columns.strip ? parts_of(cols, parts_of(cols, c->columns.strip)) : cols;
 }
 
 void fc_columns_compute(const call *c, const scratch *s, const patch *p)
 {
-    const ptrdiff_t wide = reach(&c->g->axis[COLS], p->cols);
-    for (ptrdiff_t t = 0; t < reach(&c->g->axis[ROWS], p->rows); t++)
-        s->rows[t] = p->src + t * p->r->row * c->x.size;
-    c->method->band(c, s, 0, wide, p->out, p->out_row * c->made_size, p->out_result, p->rows, p->cols);
+    const ptrdiff_t strip = columns_strip(c, p->cols);
+    for (ptrdiff_t m = 0; m < p->cols; m += strip) {
+        patch part = *p;
+        part.src += m * c->x.size, part.col += m, part.out += m * c->made_size, part.cols = min(strip, p->cols - m);
+        for (ptrdiff_t t = 0; t < reach(&c->g->axis[ROWS], p->rows); t++)
+            s->rows[t] = part.src + t * p->r->row * c->x.size;
+        c->method->band(c, s, 0, reach(&c->g->axis[COLS], part.cols), &part);
+    }
 }
 
 int fc_columns_find(const call *c, const scratch *s, ptrdiff_t first, ptrdiff_t low, ptrdiff_t high, ptrdiff_t wide)
@@ -101,31 +109,47 @@ int fc_columns_find(const call *c, const scratch *s, ptrdiff_t first, ptrdiff_t 
     return 1;
 }
 
+/* Of the columns that outputs from number k on look at, low ... high are there, and s->at names the others. 0: not all are among these */
+static int columns_of(const job *j, ptrdiff_t k, ptrdiff_t cols, ptrdiff_t *low, ptrdiff_t *high)
+{
+    const fc_axis *across = &j->c->g->axis[COLS];
+    const ptrdiff_t first = k - across->lead, wide = reach(across, cols);
+    inside(across->n, 1, first, wide, low, high);
+    return fc_columns_find(j->c, &j->s, first, *low, *high, wide);
+}
+
 void fc_columns_chunk(const job *j, ptrdiff_t index)
 {
     const call *c = j->c;
     const scratch *s = &j->s;
     const fc_axis *axis = c->g->axis;
     const box b = fc_share(c, index);
-    const ptrdiff_t rows = b.to[ROWS] - b.from[ROWS], cols = b.to[COLS] - b.from[COLS];
-    const ptrdiff_t first = b.from[COLS] - axis[COLS].lead, wide = reach(&axis[COLS], cols);
+    const ptrdiff_t cols = b.to[COLS] - b.from[COLS], strip = columns_strip(c, cols);
+    patch p = {.row = b.from[ROWS],
+               .rows = b.to[ROWS] - b.from[ROWS],
+               .out_row = axis[ROWS].out_step / c->made_size,
+               .out_result = c->g->result_step};
     ptrdiff_t low, high;
-    inside(axis[COLS].n, 1, first, wide, &low, &high);
-    if (!c->x_adjacent || !c->out_adjacent || !fc_columns_find(c, s, first, low, high, wide)) {
+    int found = c->x_adjacent && c->out_adjacent;
+    for (ptrdiff_t m = 0; m < cols; m += strip)
+        found = found && columns_of(j, b.from[COLS] + m, min(strip, cols - m), &low, &high);
+    if (!found) {
         fc_boxes(j, index);
         return;
     }
     if (axis[ROWS].boundary == FC_CONSTANT)
-        fc_copy_row(s->fills, c->x.size, c->x.fill, 0, high - low, c->x.size);
-    for (ptrdiff_t z = b.from[DEPTH]; z < b.to[DEPTH]; z++) {
-        for (ptrdiff_t t = 0; t < reach(&axis[ROWS], rows); t++) {
-            const ptrdiff_t i = fc_source_index(b.from[ROWS] - axis[ROWS].lead + t, axis[ROWS].n, axis[ROWS].boundary);
-            const char *row = j->x + (z - axis[DEPTH].lead) * axis[DEPTH].x_step + i * axis[ROWS].x_step;
-            s->rows[t] = i < 0 ? s->fills : row + (first + low) * c->x.size;
+        fc_copy_row(s->fills, c->x.size, c->x.fill, 0, min(c->columns.cols, axis[COLS].n), c->x.size);
+    for (ptrdiff_t z = b.from[DEPTH]; z < b.to[DEPTH]; z++)
+        for (ptrdiff_t m = 0; m < cols; m += strip) {
+            p.col = b.from[COLS] + m, p.cols = min(strip, cols - m), p.out = out_at(j, z, p.row, p.col);
+            columns_of(j, p.col, p.cols, &low, &high);
+            for (ptrdiff_t t = 0; t < reach(&axis[ROWS], p.rows); t++) {
+                const ptrdiff_t i = fc_source_index(p.row - axis[ROWS].lead + t, axis[ROWS].n, axis[ROWS].boundary);
+                const char *row = j->x + (z - axis[DEPTH].lead) * axis[DEPTH].x_step + i * axis[ROWS].x_step;
+                s->rows[t] = i < 0 ? s->fills : row + (p.col - axis[COLS].lead + low) * c->x.size;
+            }
+            c->method->band(c, s, low, high, &p);
         }
-        c->method->band(c, s, low, high, out_at(j, z, b.from[ROWS], b.from[COLS]), axis[ROWS].out_step, c->g->result_step, rows,
-                        cols);
-    }
 }
 
 const method fc_columns = {.as_stored = 1,

@@ -52,9 +52,9 @@ static void corr_plan_boxes(int vector_bytes, const fc_corr *g, fc_plan *plan)
     double slabs = plan->planes ? plan->serial_us / CORR_CHUNK_US / (double)plan->planes : 1;
     plan->parts[DEPTH] = slabs < (double)depth->out ? max((ptrdiff_t)slabs, 1) : depth->out;
     ptrdiff_t planes = plan->planes * plan->parts[DEPTH] * (rows->out == 1 ? plan->parts[COLS] : 1), threads = plan->threads;
-    int wide_halo = g->method == FC_BOX || g->method == FC_LINES;
+    const ptrdiff_t halo = g->method == FC_BOX ? BOX_BAND * rows->k : g->method == FC_LINES ? rows->k : 0;
     const ptrdiff_t band = band_rows;
-    plan->parts[ROWS] = parts_of(rows->out, wide_halo ? max(rows->k, band) : band);
+    plan->parts[ROWS] = parts_of(rows->out, max(halo, band));
     if (threads > 1 && planes < 2 * threads) {
         ptrdiff_t even = parts_of(max(plan->parts[ROWS], 2 * threads), threads) * threads;
         plan->parts[ROWS] = clamp(rows->out / CORR_LEAST_ROWS, plan->parts[ROWS], even);

@@ -78,17 +78,24 @@ static void gather_named(const source *x, char *to, const char *row, const ptrdi
 #undef PICK
 }
 
+/* Which of n columns from `first` on are copied as they lie in x, from ... end; of few, of which most lie beyond it, none */
+static void gather_whole(const fc_axis *cols, ptrdiff_t first, ptrdiff_t n, ptrdiff_t *from, ptrdiff_t *end)
+{
+    inside(cols->n, 1, first, n, from, end);
+    if (n <= GATHER_NARROW && 2 * (*end - *from) < n && cols->boundary != FC_CONSTANT)
+        *from = *end = n;
+}
+
 /* n elements from `first` on of a row of the continued x; row NULL: of fill values */
 static void gather_piece(const source *x, const gather_room *s, char *to, const char *row, ptrdiff_t first, ptrdiff_t n)
 {
     const fc_axis *cols = &x->axis[COLS];
-    ptrdiff_t from = n, end = n;
+    ptrdiff_t from, end;
     if (!row) {
         fc_copy_row(to, x->size, x->fill, 0, n, x->size);
         return;
     }
-    if (n > GATHER_NARROW || cols->boundary == FC_CONSTANT) /* unlike most rows of a tile at the left or right edge */
-        inside(cols->n, 1, first, n, &from, &end);
+    gather_whole(cols, first, n, &from, &end);
     if (cols->boundary == FC_CONSTANT)
         fc_put_fill(x, to, first, n);
     else
@@ -148,9 +155,10 @@ void fc_gather(const source *x, const gather_room *s, char *tile, const rows_of 
     }
     int is_inside = from[COLS] >= 0 && from[COLS] + count[COLS] <= cols->n;
     ptrdiff_t phases = min(cols->stride, count[COLS]); /* the others are empty, and may be many */
-    for (ptrdiff_t q = 0; q < count[COLS] && cols->boundary != FC_CONSTANT; q++)
-        if (from[COLS] + q < 0 || from[COLS] + q >= cols->n || count[COLS] <= GATHER_NARROW)
-            s->column[q] = fc_source_column(cols, from[COLS] + q);
+    ptrdiff_t low, high;
+    gather_whole(cols, from[COLS], count[COLS], &low, &high);
+    for (ptrdiff_t q = outside(0, low, high); q < count[COLS] && cols->boundary != FC_CONSTANT; q = outside(q + 1, low, high))
+        s->column[q] = fc_source_column(cols, from[COLS] + q);
     ptrdiff_t since = 0;
     for (ptrdiff_t z = 0; z < count[DEPTH]; z++) {
         ptrdiff_t from_z = fc_source_index(from[DEPTH] + z, axis[DEPTH].n, axis[DEPTH].boundary);

@@ -22,6 +22,8 @@
 #include "corr/call.h"
 #include <string.h>
 
+enum { LINES_SQUARE = 16 }; /* transposed rows and columns are a multiple of it */
+
 /* Whether taps are their mirror image (+1) or its negative (-1), up to rounding; scipy.ndimage asks for 2^-52 */
 static int lines_symmetry(const call *c, const char *w, ptrdiff_t taps)
 {
@@ -62,7 +64,7 @@ static int lines_prepare(call *c)
         tall = round_up(max(tall, LINES_TALL), k); /* whole blocks of sums */
     c->tile_out[ROWS] = tall;
     c->tile_out[COLS] = max(tall > 1024 ? 32 : CORR_WIDE, times(3, reach(&g->axis[COLS], 1)));
-    c->more = FC_SQUARE;
+    c->more = LINES_SQUARE;
     c->divisor = g->line[last].divisor != 0 ? g->line[last].divisor : 1;
     c->out_adjacent &= c->divisor == 1 && (last == ROWS || g->line[last].w); /* sums along rows write whole squares */
     return 0;
@@ -96,6 +98,19 @@ static ptrdiff_t lines_middle_row(const call *c)
     return odd_lines(plus(c->tile_out[COLS] + c->more, c->g->columns_first ? 0 : lines_halo(c, COLS)), c->size);
 }
 
+static ptrdiff_t lines_squares(ptrdiff_t n) { return round_up(n, LINES_SQUARE); }
+static ptrdiff_t lines_strip(const call *c) /* rows that are summed at once: vectors of a strip, once transposed */
+{
+    return FC_SUMS_BYTES / c->size;
+}
+
+static void lines_across_parts(const call *c, fc_room *r, scratch *s, ptrdiff_t w, ptrdiff_t cols)
+{
+    ptrdiff_t row = odd_lines(lines_strip(c), c->size);
+    s->turned = fc_part(r, "turned", times(lines_squares(plus(cols, w - 1)), row), c->size);
+    s->across = fc_part(r, "across", times(lines_squares(cols), row), c->size);
+}
+
 static void lines_parts(const call *c, fc_room *r, scratch *s)
 {
     const fc_corr *g = c->g;
@@ -109,11 +124,26 @@ static void lines_parts(const call *c, fc_room *r, scratch *s)
     if (lines_terms(c) > 1)
         s->across = fc_part(r, "second term", times(c->tile_out[ROWS], lines_middle_row(c)), c->size);
     if (sums_across)
-        fc_across_parts(c, r, s, g->axis[COLS].k, c->tile_out[COLS]);
+        lines_across_parts(c, r, s, g->axis[COLS].k, c->tile_out[COLS]);
     s->ring = fc_part(r, "ring", max(sums_down ? g->axis[ROWS].k : 0, sums_across ? g->axis[COLS].k : 0), FC_SUMS_BYTES);
 }
 
 /* ---- passes ------------------------------------------------------------------------------------ */
+
+/* out[i][j] = x[i][j] + ... + x[i][j+w-1]; the first output is number `at` of the whole. Of x up to lines_squares(rows) rows of
+ * lines_squares(cols + w - 1) elements are read, of out as many of lines_squares(cols) are written. */
+static void lines_sums_across(const call *c, const scratch *s, const char *x, ptrdiff_t xs, ptrdiff_t w, ptrdiff_t at,
+                              char *out, ptrdiff_t os, ptrdiff_t rows, ptrdiff_t cols)
+{
+    ptrdiff_t strip = lines_strip(c), row = odd_lines(strip, c->size), wide = lines_squares(cols + w - 1);
+    for (ptrdiff_t i = 0; i < rows; i += strip) {
+        ptrdiff_t n = lines_squares(min(strip, rows - i));
+        fc_sums g = {.height = w, .at = at, .rows = cols, .cols = n};
+        c->x.moves->transpose(s->turned, row, x + i * xs * c->size, xs, n, wide);
+        c->op->sums(s->turned, row, &g, s->across, row, s->ring);
+        c->x.moves->transpose(out + i * os * c->size, os, s->across, row, lines_squares(cols), n);
+    }
+}
 
 /* rows x cols results of the pass along `axis`, from x on; the first is number `at` of the whole */
 static void lines_pass(const call *c, const scratch *s, int term, int axis, const char *x, ptrdiff_t xs, ptrdiff_t at,
@@ -128,7 +158,7 @@ static void lines_pass(const call *c, const scratch *s, int term, int axis, cons
         fc_sums g = {.height = k, .at = at, .rows = rows, .cols = cols};
         c->op->sums(x, xs, &g, out, os, s->ring);
     } else {
-        fc_sums_across(c, s, x, xs, k, at, out, os, rows, cols);
+        lines_sums_across(c, s, x, xs, k, at, out, os, rows, cols);
     }
 }
 

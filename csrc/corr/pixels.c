@@ -96,11 +96,11 @@ static void pixels_beyond(const call *c, const scratch *s, const fc_pixels *g, p
             *pixels_sum(c, g, i, first + q, s->sums) = *at < 0 ? fill : *pixels_sum(c, g, i, first + *at, s->sums);
 }
 
-static void pixels_band(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, char *out, ptrdiff_t out_row,
-                        ptrdiff_t out_result, ptrdiff_t rows, ptrdiff_t cols)
+static void pixels_band(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, const patch *p)
 {
-    (void)out_result; /* there is one */
     const fc_axis *axis = c->g->axis;
+    const ptrdiff_t rows = p->rows, cols = p->cols, out_row = p->out_row * c->made_size;
+    char *out = p->out;
     const ptrdiff_t seen = reach(&axis[ROWS], rows), first = -low & (c->fc->vector_bytes - 1); /* so that vectors are aligned */
     fc_pixels down = {.stored = c->g->x_type, .phase = c->columns.phase, .row = 4 / c->x.size * c->columns.phase};
     fc_pixels across = down;

@@ -112,25 +112,25 @@ static void threes_rows(const threes *t, ptrdiff_t cols)
 }
 
 /* A dilation of rows makes as many interleaved images. */
-static void threes_band(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, char *out, ptrdiff_t out_row,
-                        ptrdiff_t out_result, ptrdiff_t rows, ptrdiff_t cols)
+static void threes_band(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, const patch *p)
 {
     const fc_corr *g = c->g;
+    const ptrdiff_t out_row = p->out_row * c->made_size;
     const ptrdiff_t images = g->axis[ROWS].dilation, block = c->columns.block;
     threes t = {.c = c, .s = s, .low = low, .high = high, .out_row = images * out_row};
     t.taps = (fc_threes){.apart = g->axis[COLS].dilation,
-                         .out_result = out_result,
+                         .out_result = p->out_result,
                          .terms = (int)g->terms,
                          .combine = g->combine,
                          .divisor = (unsigned)c->divisor,
                          .down = g->factor[ROWS],
                          .across = g->factor[COLS]};
-    for (ptrdiff_t q = 0; q < images && q < rows; q++)
-        for (ptrdiff_t i = q, left = parts_of(rows - q, images); left > 0; left -= t.rows, i += t.rows * images) {
-            t.rows = min(left, block), t.out = out + i * out_row;
+    for (ptrdiff_t q = 0; q < images && q < p->rows; q++)
+        for (ptrdiff_t i = q, left = parts_of(p->rows - q, images); left > 0; left -= t.rows, i += t.rows * images) {
+            t.rows = min(left, block), t.out = p->out + i * out_row;
             for (ptrdiff_t a = 0; a < t.rows + 2; a++)
                 t.row[a] = s->rows[i + a * images];
-            threes_rows(&t, cols);
+            threes_rows(&t, p->cols);
         }
 }
 

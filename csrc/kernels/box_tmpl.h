@@ -9,6 +9,13 @@
  *          |       |############|#######|            |         each row whatever h is (van Herk 1992; Gil and Werman
  *          +--------------------+--------------------+         1993, for maxima)
  *   scale  to = a * factor        add  to = a + b, of floats (fold.c)
+ *
+ * The same in bands of VLEN rows, for boxes. Suffixes (tails) and prefixes (heads) of columns are in L1 and L2; their sums are stored
+ * turned, a vector for each column, so that a window slides over vectors, and its sums are turned back:
+ *
+ *   box_tails    suffixes of all rows of a block
+ *   box_heads    VLEN rows: sums of columns, turned, and how far prefixes have come
+ *   box_across   sums of windows of these; while prefixes of a block meet suffixes of the last one, its own are made
  */
 
 #ifndef FC_INTEGER
@@ -78,4 +85,148 @@ static void NAME(scale)(void *to, const void *a, const void *factor, ptrdiff_t n
     VT by = vsplat(one);
     for (ptrdiff_t i = 0; i < n; i += VLEN)
         vstoren((T *)to + i, vfma(vloadn((const T *)a + i, n - i), by, vzero()), n - i); /* no -0 */
+}
+
+/* ---- bands of rows */
+
+/* A strip of V vectors from column j on; more: behind these rows are others, whose sums are there */
+FC_INLINE void NAME(tails_strip)(const int V, const char *const *from, ptrdiff_t step, char *const *to, ptrdiff_t to_step,
+                                 ptrdiff_t rows, int more, ptrdiff_t j, ptrdiff_t lanes)
+{
+    VT sum[4];
+    EACH(v, V)
+        sum[v] = more ? vload((const T *)to[rows * to_step] + j + v * VLEN) : vzero();
+    for (ptrdiff_t t = rows - 1; t >= 0; t--) {
+        const T *x = (const T *)from[t * step] + j;
+        T *out = (T *)to[t * to_step] + j;
+        EACH(v, V) {
+            sum[v] = vloadn(x + v * VLEN, lanes) + sum[v];
+            vstore(out + v * VLEN, sum[v]);
+        }
+    }
+}
+
+static void NAME(box_tails)(const char *const *from, ptrdiff_t step, char *const *to, ptrdiff_t to_step, ptrdiff_t rows,
+                            ptrdiff_t n)
+{
+    enum { FEW = 16 }; /* rows at a time: as many streams */
+    for (ptrdiff_t end = rows, begin; end > 0; end = begin) {
+        begin = end > FEW ? end - FEW : 0;
+        const char *const *x = from + begin * step;
+        char *const *out = to + begin * to_step;
+        ptrdiff_t j = 0;
+        for (; n - j >= 4 * VLEN; j += 4 * VLEN)
+            NAME(tails_strip)(4, x, step, out, to_step, end - begin, end < rows, j, VLEN);
+        for (; j < n; j += VLEN)
+            NAME(tails_strip)(1, x, step, out, to_step, end - begin, end < rows, j, n - j);
+    }
+}
+
+/* Whole vectors of columns, from number `first` on; from[r] + j is column first + j */
+static void NAME(heads_square)(const char *const *from, char *const *tails, unsigned resets, ptrdiff_t first, T *heads, T *out,
+                               ptrdiff_t n)
+{
+    for (ptrdiff_t j = 0; j < n; j += VLEN) {
+        VT head = vload(heads + first + j), row[FC_VLEN];
+        EACH(r, VLEN) {
+            row[r] = vload((const T *)tails[r] + first + j) + head;
+            head = head + vload((const T *)from[r] + j);
+            if (resets >> r & 1)
+                head = vzero();
+        }
+        vstore(heads + first + j, head);
+        NAME(exchange)(row);
+        EACH(i, VLEN)
+            vstore(out + (first + j + i) * VLEN, row[i]);
+    }
+}
+
+static void NAME(box_heads)(const char *const *from, char *const *tails, unsigned resets, void *heads, void *out, ptrdiff_t n)
+{
+    const ptrdiff_t whole = n / VLEN * VLEN;
+    NAME(heads_square)(from, tails, resets, 0, heads, out, whole);
+    if (whole < n) {
+        T rest[FC_VLEN][FC_VLEN];
+        const char *row[FC_VLEN];
+        for (ptrdiff_t r = 0; r < VLEN; r++) {
+            vstore(rest[r], vloadn((const T *)from[r] + whole, n - whole));
+            row[r] = (const char *)rest[r];
+        }
+        NAME(heads_square)(row, tails, resets, whole, heads, out, VLEN);
+    }
+}
+
+/* n columns of a square from lane `first` on, to as many rows of out */
+static void NAME(across_some)(const VT row[FC_VLEN], ptrdiff_t first, ptrdiff_t n, T *out, ptrdiff_t os, ptrdiff_t rows,
+                              VT *sane)
+{
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        T *const to = out + r * os + first;
+        __builtin_memcpy(to, (const T *)&row[r] + first, (size_t)n * sizeof(T));
+        *sane = vfma(vloadn(to, n), vzero(), *sane);
+    }
+}
+
+static int NAME(box_across)(const void *xv, const fc_sums *g, const void *factor, const char *const *ahead, void *outv,
+                            ptrdiff_t os, void *room)
+{
+    enum { AHEAD = 8 }; /* vectors of out that are fetched */
+    /* where all rows are alike, groups of columns begin at a line: of the first one some are not stored */
+    const ptrdiff_t before = os % VLEN || g->cols < 4 * VLEN ? 0 : (ptrdiff_t)((uintptr_t)outv % FC_VECTOR_BYTES / FC_SIZE);
+    const ptrdiff_t w = g->height, n = g->cols + before, last = (w - 1) * VLEN;
+    const ptrdiff_t past = (g->at + (before + w - 1) / w * w - before) % w; /* columns of the first block before the window */
+    const T *x = (const T *)xv - before * VLEN, *next = x + (w - past) * VLEN;
+    T one, *out = (T *)outv - before, *tails = room, *coming = tails + w * VLEN;
+    __builtin_memcpy(&one, factor, sizeof one); /* of the user's kernel: aligned or not */
+    const VT by = vsplat(one);
+    VT head = vzero(), tail = vzero(), sane[4] = {vzero(), vzero(), vzero(), vzero()}; /* 0, or NaN */
+    for (ptrdiff_t t = w - 1; t >= past; t--)
+        vstore(tails + t * VLEN, tail = vload(x + (t - past) * VLEN) + tail);
+    ptrdiff_t t = 0, back = last; /* from the begin of a block, and to its end */
+    tail = vzero();
+/* the next column of a block, from both ends */
+#define FC_STEP                                                                                                          \
+    head = head + vload(next + t);                                                                                       \
+    tail = vload(next + back) + tail;                                                                                    \
+    vstore(coming + back, tail);                                                                                         \
+    t += VLEN, back -= VLEN;                                                                                             \
+    if (back < 0) {                                                                                                      \
+        T *const done = tails;                                                                                           \
+        tails = coming, coming = done, next += t;                                                                        \
+        head = tail = vzero(), t = 0, back = last;                                                                       \
+    }
+    while (t < past * VLEN) {
+        FC_STEP
+    }
+    for (ptrdiff_t j = 0; j < n; j += VLEN, out += VLEN) {
+        VT row[FC_VLEN];
+        EACH(i, VLEN) {
+            row[i] = vfma(vload(tails + t) + head, by, vzero()); /* no -0 */
+            FC_STEP
+        }
+        NAME(exchange)(row);
+        if (ahead)
+            EACH(r, VLEN) {
+                __builtin_prefetch((const T *)ahead[r] + j, 0, 2);
+                __builtin_prefetch(out + r * os + AHEAD * VLEN, 1, 3);
+            }
+        if (g->rows == VLEN && n - j >= VLEN && (j > 0 || before == 0)) {
+            T *to = out;
+            EACH(r, VLEN) {
+                sane[r % 4] = vfma(row[r], vzero(), sane[r % 4]);
+                vstore(to, row[r]);
+                to += os;
+                __asm__("" : "+r"(to));
+            }
+        } else {
+            const ptrdiff_t first = j == 0 ? before : 0;
+            NAME(across_some)(row, first, (n - j < VLEN ? n - j : VLEN) - first, out, os, g->rows, sane);
+        }
+    }
+#undef FC_STEP
+#ifndef FC_INTEGER
+    return !vbelow(sane[0] + sane[1] + sane[2] + sane[3], vzero());
+#else
+    return (void)sane, 1;
+#endif
 }

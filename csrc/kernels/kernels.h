@@ -14,7 +14,7 @@
 #define FC_OPS(X) X(corr) X(widen)
 #define FC_SHORT_OPS(X) X(across) X(down) X(threes)
 #define FC_WINDOW_OPS(X) X(column) X(windows)
-#define FC_WIDE_OPS(X) X(sums) X(scale)
+#define FC_WIDE_OPS(X) X(sums) X(scale) X(box_tails) X(box_heads) X(box_across)
 #define FC_FLOAT_OPS(X)                                                  \
     X(gemm) X(dot) X(pack)                                               \
     X(lanes_in) X(lanes_rows) X(lanes_grad) X(lanes_out) X(plane) X(finish) \
@@ -421,6 +421,19 @@ typedef void fc_sums_fn(const void *x, ptrdiff_t xs, const fc_sums *g, void *out
 /* Rows of n elements (box_tmpl.h): to = a + b, to = a * *factor + 0 */
 typedef void fc_add_fn(void *to, const void *a, const void *b, ptrdiff_t n);
 typedef void fc_scale_fn(void *to, const void *a, const void *factor, ptrdiff_t n);
+
+/* Boxes (box_tmpl.h), of blocks of rows that are taken from pointers, n columns of each.
+ * box_tails: to[t * to_step] = from[t * step] + from[(t + 1) * step] + ... + from[(rows - 1) * step], t < rows, from the last on.
+ * box_heads, of VLEN rows: out[j * VLEN + r] = tails[r][j] + heads[j], and then heads[j] += from[r][j], but 0 where bit r of resets is
+ * set. Of tails and heads whole vectors are read and written, of out whole squares. */
+typedef void fc_box_tails_fn(const char *const *from, ptrdiff_t step, char *const *to, ptrdiff_t to_step, ptrdiff_t rows,
+                             ptrdiff_t n);
+typedef void fc_box_heads_fn(const char *const *from, char *const *tails, unsigned resets, void *heads, void *out, ptrdiff_t n);
+/* out[i][j] = factor * sum_{t < g->height} x[(j + t) * VLEN + i] + 0,  i < g->rows <= VLEN, j < g->cols; the first j is number g->at of the
+ * whole. Of x up to VLEN columns before, and 2 * height + VLEN behind these are read, which decide nothing. ahead: NULL, or VLEN rows
+ * that are fetched meanwhile, as is out. room: 2 * height vectors. Returns whether all results are finite. */
+typedef int fc_box_across_fn(const void *x, const fc_sums *g, const void *factor, const char *const *ahead, void *out,
+                             ptrdiff_t os, void *room);
 
 /* Whether n elements are all finite (fft_tmpl.h) */
 typedef int fc_finite_fn(const void *x, ptrdiff_t n);

@@ -19,6 +19,7 @@ FC_INLINE void NAME(exchange)(VT row[FC_VLEN])
 #undef FC_EXCHANGE
 }
 
+#ifndef FC_INTEGER
 static void NAME(transpose)(void *to, ptrdiff_t ts, const void *from, ptrdiff_t fs, ptrdiff_t rows, ptrdiff_t cols)
 {
     for (ptrdiff_t j = 0; j < cols; j += VLEN)
@@ -31,3 +32,4 @@ static void NAME(transpose)(void *to, ptrdiff_t ts, const void *from, ptrdiff_t 
                 vstore((T *)to + (j + r) * ts + i, row[r]);
         }
 }
+#endif

@@ -9,6 +9,7 @@
 #if FC_SIZE == 2
 #include "kernels/across_tmpl.h"
 #else
+#include "kernels/transpose_tmpl.h"
 #include "kernels/box_tmpl.h"
 #endif
 #if defined FC_INTEGER && FC_SIZE <= 4
@@ -27,7 +28,6 @@
 #include "kernels/finish_tmpl.h"
 #include "kernels/split_tmpl.h"
 #include "kernels/pooling_tmpl.h"
-#include "kernels/transpose_tmpl.h"
 #include "kernels/fft_tmpl.h"
 #include "kernels/match_tmpl.h"
 #include "kernels/norms_tmpl.h"

@@ -102,7 +102,7 @@ view lay(char *area, int layout, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t col
 void verify_as(int out_type, view out, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols);
 void verify(view out, ptrdiff_t planes, ptrdiff_t rows, ptrdiff_t cols);
 
-/* sliding.c, shorts.c, rows.c, finish.c, dots.c, missing.c, lanes.c, fft.c, match.c, winograd.c: one check for each kernel of the lists */
+/* sliding.c, shorts.c, rows.c, boxes.c, finish.c, dots.c, missing.c, lanes.c, fft.c, match.c, winograd.c: one check for each kernel of the lists */
 #define CHECK(op) void check_##op(fc_##op##_fn *op);
 FC_OPS(CHECK) FC_SHORT_OPS(CHECK) FC_WINDOW_OPS(CHECK) FC_WIDE_OPS(CHECK) FC_FLOAT_OPS(CHECK)
 FC_SINGLE_OPS(CHECK) FC_DOUBLE_OPS(CHECK)
