@@ -217,8 +217,7 @@ class LinesPlan(CorrPlan):
         between: str,
         narrow: bool,
         threads: int,
-        band: int = -1,
-        start: int = 0,
+        starts: Sequence[int] | None = None,
     ) -> None: ...
 
 class OrderedPlan(CorrPlan):

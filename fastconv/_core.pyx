@@ -211,7 +211,7 @@ cdef void describe_batch(fc_corr *g, int rank, int batches, const cnp.npy_intp *
 
 
 cdef int describe_filter(fc_corr *g, cnp.ndarray x, cnp.ndarray out, int method, double fill, int threads) except -1:
-    """Everything of g but its axes and the arrays, for `out` of the shape of x."""
+    """Everything of g but its axes and the arrays, for `out` of as many axes as x."""
     cdef int i
     g.type, g.x_type, g.out_type = FC_F64, stored(x), stored(out)
     g.method, g.threads, g.terms, g.batches, g.fill, g.integer_fill = method, threads, 0, 0, fill, 0

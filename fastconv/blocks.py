@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fastconv import methods, ndimage
 from fastconv.arguments.axes import Axis, as_users
 from fastconv.arguments.correlation import Options, OuterProduct, correlation_arguments
-from fastconv.arguments.filters import Pass, seen, within
+from fastconv.arguments.filters import Part, Pass, seen, within
 from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import as_word, real_dtype, unrepeated
 from fastconv.plans import Answer
@@ -43,7 +43,6 @@ class Work(NamedTuple):
     # if that is an array
     compute: Any
     dropped: int | None = None  # an axis of the result, of one element, that the user's has not
-    spills: bool = False  # where a part has as many outputs as elements, all are made as fast as those in the window
 
 
 class Slid(NamedTuple):
@@ -121,18 +120,14 @@ class Filtered(NamedTuple):
         skips = [-low % n for low, n in zip(begin, self.multiples, strict=True)]
         x = x[tuple(slice(skip, None) for skip in skips)]
         begin = [low + skip for low, skip in zip(begin, skips, strict=True)]
-        is_all = list(window) == [(low, low + n) for low, n in zip(begin, x.shape, strict=True)]
-        more = {"output": out} if out is not None and is_all else {}
-        answer = within.set(list(zip(begin, self.shape, strict=True)))
+        more = {} if out is None else {"output": out}
+        places = zip(begin, self.shape, window, strict=True)
+        answer = within.set([Part(low, n, first - low, end - low) for low, n, (first, end) in places])
         try:
             made = unplanned(self.filter)(input=x, **self.asked | more)
         finally:
             within.reset(answer)
-        made = made.result if type(made) is Answer else made
-        if made is out:
-            return out
-        made = made[tuple(slice(first - low, end - low) for low, (first, end) in zip(begin, window, strict=True))]
-        return placed_in(out, made)
+        return made.result if type(made) is Answer else made
 
 
 def placed_in(out: Any, made: NDArray[Any]) -> NDArray[Any]:
@@ -174,7 +169,7 @@ def _filtered(function: Callable[..., Any]) -> Callable[[dict[str, Any]], Work]:
             axes.append(Axis(n, before + behind + 1, n, before, 1, 1, boundaries[0], 0, n))
             multiples.append(math.lcm(*(p.taps for some in along for p in some if p.weights is None)))
         compute = Filtered(function, asked, x.shape, tuple(multiples))
-        return Work(x.shape, tuple(axes), made.dtype, None, None, tuple(multiples), compute, spills=True)
+        return Work(x.shape, tuple(axes), made.dtype, None, None, tuple(multiples), compute)
 
     return work
 

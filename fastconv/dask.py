@@ -85,6 +85,7 @@ class _Along:
             if max(before, behind) > min(chunks):
                 raise ValueError(_too_small(number, chunks, max(before, behind)))
         self.depth = before, behind
+        self.pieces = [self._pieces(i) for i in range(len(chunks))]
 
     def neighbour(self, i: int, side: int) -> int | None:
         """The chunk before chunk i, or behind it, or i, if anything of it is needed."""
@@ -93,17 +94,13 @@ class _Along:
             return None
         return at % count if self.goes_round or 0 <= at < count else None
 
-    def strip(self, side: int) -> slice:
-        """What a chunk on that side has for this one."""
-        return slice(-self.depth[0], None) if side < 0 else slice(self.depth[1] if side else None)
-
     def sees(self, window: tuple[int, int]) -> tuple[int, int]:
         """Elements that outputs look at, from one at which parts may begin."""
         part = self.axis.part(*window)
         low, high = part.reach() if self.goes_round else part.needed()
         return low - low % self.multiple, high
 
-    def pieces(self, i: int) -> list[tuple[int, int]]:
+    def _pieces(self, i: int) -> list[tuple[int, int]]:
         """Outputs of chunk i: those before, of, and behind those that look at no other chunk."""
         (first, last), (start, end), a = self.outputs[i], self.edges[i : i + 2], self.axis
         low, high = first, last
@@ -147,15 +144,12 @@ class _Block:
     def _outputs(self, index: Sequence[int], x: _Parts, mask: _Parts | None) -> Any:
         starts = [a.edges[i] for a, i in zip(self.along, index, strict=True)]
         window: Window = tuple(a.outputs[i] for a, i in zip(self.along, index, strict=True))
-        pieces = [a.pieces(i) for a, i in zip(self.along, index, strict=True)]
+        pieces = [a.pieces[i] for a, i in zip(self.along, index, strict=True)]
         inner: Window = tuple(middle for _, middle, _ in pieces)
         if self.work.weight is not None or any(first == end for first, end in inner):
             return self._assembled(starts, x, mask, window)
         out = np.empty([end - first for first, end in window], self.work.dtype)
-        whole = window == tuple((s, s + n) for s, n in zip(starts, x.middle.shape, strict=True))
-        spills = self.work.spills and whole and not any(s % m for s, m in zip(starts, self.work.multiples, strict=True))
-        made = window if spills else inner
-        self.work.compute(x.middle, mask and mask.middle, starts, made, _within(out, window, made))
+        self.work.compute(x.middle, mask and mask.middle, starts, inner, _within(out, window, inner))
         for i, (before, _, behind) in enumerate(pieces):
             for side in before, behind:
                 if side[0] < side[1]:
@@ -196,9 +190,9 @@ class _Parts:
         return made
 
 
-def _strip(x: NDArray[Any], at: tuple[slice, ...]) -> NDArray[Any]:
+def _strip(x: NDArray[Any], axis: int, at: slice) -> NDArray[Any]:
     """A copy, so that x need not stay."""
-    return x[at].copy()
+    return x[(slice(None),) * axis + (at,)].copy()
 
 
 def _computed(
@@ -294,7 +288,8 @@ def _mapped(name: str, x: Any, work: Work, threads: int) -> Any:
 
 
 def _graph(name: str, block: _Block, sources: Sequence[Any]) -> dict[Any, Any]:
-    """A task for each chunk that has outputs, and one for each copy of a strip that goes to a neighbour."""
+    """A task for each chunk that has outputs, and one for each copy of a strip that goes to neighbours: from one edge of a
+    chunk to the other, so that corners are parts of them."""
     along, known = block.along, f"block-{name}"
     graph: dict[Any, Any] = {known: block}
     every = [s for s in itertools.product((-1, 0, 1), repeat=len(along)) if any(s)]
@@ -307,9 +302,10 @@ def _graph(name: str, block: _Block, sources: Sequence[Any]) -> dict[Any, Any]:
         for source in sources:
             keys = []
             for sides, at in around.items():
-                key = (f"strip-{source.name}-{name}", *at, *sides)
-                cut = functools.partial(_strip, at=tuple(a.strip(s) for a, s in zip(along, sides, strict=True)))
-                graph[key] = cut, (source.name, *at)
+                axis, side = next((i, s) for i, s in enumerate(sides) if s)
+                key = (f"strip-{source.name}-{name}", *at, axis, side)
+                before, behind = along[axis].depth
+                graph[key] = _strip, (source.name, *at), axis, slice(-before, None) if side < 0 else slice(behind)
                 keys.append(key)
             given.append([(source.name, *index), *keys])
         task = functools.partial(_computed, index=index, sides=tuple(around))

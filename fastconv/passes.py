@@ -18,7 +18,7 @@ from fastconv import costs, methods
 from fastconv.arguments.boundaries import BY_NAME
 from fastconv.arguments.conversion import cast, cast_magnitude
 from fastconv.arguments.correlation import placed
-from fastconv.arguments.filters import ONES, Pass, not_supported, real, seen, within
+from fastconv.arguments.filters import ONES, Part, Pass, not_supported, real, seen, within
 from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import is_finite, native
 from fastconv.plans import Answer
@@ -31,7 +31,7 @@ _WIDE = np.dtype(np.float64)
 
 
 Step = tuple[Pass, Pass | None]
-Band = tuple[int, int]  # the axis of a band of results, and the first of them
+Starts = Sequence[int]  # the output that comes first, along each axis
 
 
 def passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any) -> Answer:
@@ -40,7 +40,7 @@ def passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any
     if chains is not None:
         chains.append(passes)
     if not passes:
-        out[...] = x
+        out[...] = _looked_at(x, ())[0]
     elif x.dtype.kind == "c":
         if out.dtype.kind != "c":
             raise RuntimeError("output must have complex dtype")
@@ -56,10 +56,20 @@ def passed(x: NDArray[Any], passes: Sequence[Pass], out: NDArray[Any], cval: Any
             dtype = np.dtype(np.uint8)
         elif not dtype.isnative:
             dtype = dtype.newbyteorder("=")
+        x, starts = _looked_at(x, passes)
         steps, fill = _steps(passes, x, out), real(cval, "cval")
-        _banded(x, steps, out, dtype, fill)
+        _banded(x, steps, out, dtype, fill, starts)
         return Answer(out, _plan(x, steps, out, dtype, fill))
     return Answer(out)
+
+
+def _looked_at(x: NDArray[Any], passes: Sequence[Pass]) -> tuple[NDArray[Any], Starts]:
+    """What passes look at, and which output of it comes first: all of x, but in `blocks`."""
+    part, slides = within.get(), {one.axis for one in passes}
+    if part is None:
+        return x, [0] * x.ndim
+    at = tuple(slice(None) if a in slides else slice(p.first, p.end) for a, p in enumerate(part))
+    return x[at], [p.first if a in slides else 0 for a, p in enumerate(part)]
 
 
 def magnitude(x: NDArray[Any], chains: Sequence[Sequence[Pass]], out: NDArray[Any], cval: Any) -> Answer | None:
@@ -80,13 +90,13 @@ def magnitude(x: NDArray[Any], chains: Sequence[Sequence[Pass]], out: NDArray[An
     if not _go_together(both[0], both[1], x, out, True):
         return None
     steps, fill = [(both[0], both[1])], real(cval, "cval")
-    _banded(x, steps, out, out.dtype, fill)
+    _banded(x, steps, out, out.dtype, fill, _looked_at(x, both)[1])
     return Answer(out, _plan(x, steps, out, out.dtype, fill))
 
 
 def _plan(x: NDArray[Any], steps: Sequence[Step], out: NDArray[Any], between: np.dtype[Any], fill: float) -> Any:
     """That of calls with arrays like x and out; None: they go another way."""
-    if _core is None or checking.get() or not x.size or out.size > costs.PASSES_BAND:
+    if _core is None or checking.get() or not x.size or out.size > costs.PASSES_BAND or within.get() is not None:
         return None
     if not (x.dtype.isnative and out.dtype.isnative) or out.dtype.kind == "b":
         return None
@@ -100,30 +110,30 @@ def _plan(x: NDArray[Any], steps: Sequence[Step], out: NDArray[Any], between: np
     return _core.FilterPlan("chain", parts, between, out)
 
 
-def _banded(x: NDArray[Any], steps: Sequence[Step], out: NDArray[Any], between: np.dtype[Any], fill: float) -> None:
+def _banded(
+    x: NDArray[Any], steps: Sequence[Step], out: NDArray[Any], between: np.dtype[Any], fill: float, starts: Starts
+) -> None:
     """All steps for one band of the results after the other, so that what is in between stays small.
 
     The bands lie along an axis that only the first step may slide along: it reads x beyond its band. Python looks at
     signals between bands.
     """
     if out.size <= costs.PASSES_BAND or _core is None or checking.get():
-        _all_steps(x, steps, out, between, fill)
+        _all_steps(x, steps, out, between, fill, starts)
         return
     axis, size = _bands(steps, out.shape)
     n = out.shape[axis]
     if size < n and np.may_share_memory(x, out):
         whole = np.empty(out.shape, between)
-        _banded(x, steps, whole, between, fill)
+        _banded(x, steps, whole, between, fill, starts)
         out[...] = whole
         return
     x = native(x)
     slides = any(one is not None and one.axis == axis for one in steps[0])
     for first in range(0, n, size):
         at = (slice(None),) * axis + (slice(first, first + size),)
-        if slides:
-            _all_steps(x, steps, out[at], between, fill, (axis, first))
-        else:
-            _all_steps(x[at], steps, out[at], between, fill)
+        begin = [s + first if a == axis and slides else s for a, s in enumerate(starts)]
+        _all_steps(x if slides else x[at], steps, out[at], between, fill, begin)
 
 
 def _all_steps(
@@ -132,11 +142,19 @@ def _all_steps(
     out: NDArray[Any],
     between: np.dtype[Any],
     fill: float,
-    band: Band | None = None,
+    starts: Starts,
 ) -> None:
-    for step in steps[:-1]:
-        x, band = _step(x, step, np.empty(out.shape, between), between, fill, band), None
-    _step(x, steps[-1], out, between, fill, band)
+    """Along an axis that later steps slide along there are results for all elements of x, else those that out has."""
+    whole = _core is None or checking.get()  # and what out has of it
+    for i, step in enumerate(steps):
+        later = range(x.ndim) if whole else {one.axis for more in steps[i + 1 :] for one in more if one is not None}
+        own = {one.axis for one in step if one is not None}
+        begin = [s if a in own and a not in later else 0 for a, s in enumerate(starts)]
+        shape = tuple(n if a in later else m for a, (n, m) in enumerate(zip(x.shape, out.shape, strict=True)))
+        to = out if step is steps[-1] and shape == out.shape else np.empty(shape, between)
+        x = _step(x, step, to, between, fill, begin)
+    if x is not out:
+        out[...] = x[tuple(slice(s, s + n) for s, n in zip(starts, out.shape, strict=True))]
 
 
 def _bands(steps: Sequence[Step], shape: tuple[int, ...]) -> tuple[int, int]:
@@ -186,7 +204,7 @@ def _is_wide(one: Pass, shape: tuple[int, ...]) -> bool:
 
 
 def _wide_mean(
-    x: NDArray[Any], one: Pass, out: NDArray[Any], between: np.dtype[Any], fill: float, band: Band | None
+    x: NDArray[Any], one: Pass, out: NDArray[Any], between: np.dtype[Any], fill: float, starts: Starts
 ) -> NDArray[Any]:
     """Means over windows that are much longer than the line: of whole periods the sum is known."""
     line = np.ascontiguousarray(np.moveaxis(x, one.axis, -1), _WIDE)  # sums do not depend on the layout
@@ -209,7 +227,7 @@ def _wide_mean(
             taps, lead = taps - repeats * period, lead % period
         weights = ONES[taps] if taps < len(ONES) else None
         reduced = Pass(one.axis, weights, taps, lead, boundary)
-        sums = _step(x, (reduced, None), np.empty(out.shape), _WIDE, fill, band)
+        sums = _step(x, (reduced, None), np.empty(out.shape), _WIDE, fill, starts)
         sums += np.moveaxis(more, -1, one.axis)
         sums /= one.divisor
     out[...] = cast(sums, out.dtype)
@@ -222,11 +240,11 @@ def _step(
     out: NDArray[Any],
     between: np.dtype[Any],
     fill: float,
-    band: Band | None = None,
+    starts: Starts,
 ) -> NDArray[Any]:
-    """One or two passes over x; out has the results of a band, if there is one."""
+    """One or two passes over x."""
     if x.size and _is_wide(step[0], x.shape):
-        return _wide_mean(x, step[0], out, between, fill, band)
+        return _wide_mean(x, step[0], out, between, fill, starts)
     if _core is None or checking.get():
         x = x.copy() if np.may_share_memory(x, out) else x  # to be compared with afterwards
         expected = _reference_step(x, step, between, fill)
@@ -235,7 +253,7 @@ def _step(
             return out
     to = _apart(x, out)
     x = native(x)
-    _lines(x, to, step, between, fill, *(band or ()))(x, to)
+    _lines(x, to, step, between, fill, starts)(x, to)
     if to is not out:
         out[...] = to
     if checking.get():  # one pass at a time
@@ -243,12 +261,14 @@ def _step(
     return out
 
 
-def _lines(x: NDArray[Any], to: NDArray[Any], step: Step, between: np.dtype[Any], fill: float, *band: int) -> Any:
+def _lines(
+    x: NDArray[Any], to: NDArray[Any], step: Step, between: np.dtype[Any], fill: float, starts: Starts | None = None
+) -> Any:
     """One or two passes over x, by compiled code."""
     assert _core is not None
     narrow = x.size >= costs.FLOAT32_FROM and _fits_float32(x.dtype, step, between, fill)
     stored = between.str[1:] if step[1] else "f8"
-    return _core.LinesPlan(x, to, *step, fill, stored, narrow, get_num_threads(), *band)
+    return _core.LinesPlan(x, to, *step, fill, stored, narrow, get_num_threads(), starts)
 
 
 def _fits_float32(dtype: np.dtype[Any], step: tuple[Pass, Pass | None], between: np.dtype[Any], fill: float) -> bool:
@@ -342,7 +362,8 @@ def slid(
         out[...] = 0
         return Answer(out)
     part = within.get()
-    size = x.size if part is None else math.prod(n for _, n in part)
+    size = x.size if part is None else math.prod(p.total for p in part)
+    leads = [lead - p.first for lead, p in zip(leads, part, strict=True)] if part else leads
     exact = always = out.dtype.kind != "f" or w.size <= costs.ORDERED_TAPS or size * w.size <= costs.ORDERED_PRODUCTS
     mirrored = out.dtype.kind == "u" and out.dtype.itemsize == 8
     sums = np.empty(out.shape, _WIDE) if mirrored else _apart(x, out)
@@ -350,7 +371,7 @@ def slid(
         read = native(x)
         plan = _core.OrderedPlan(read, w, sums, leads, boundary, fill, get_num_threads())
         plan(read, sums)
-        if always and sums is out and read is x:
+        if always and sums is out and read is x and part is None:
             return Answer(out, _core.FilterPlan("chain", [plan], out.dtype, out))
     else:
         sums = _slid_otherwise(x, w, sums, leads, boundary, fill, exact, part)
@@ -373,7 +394,7 @@ def _slid_otherwise(
     boundary: str,
     fill: float,
     exact: bool,
-    part: Sequence[tuple[int, int]] | None,
+    part: Sequence[Part] | None,
 ) -> NDArray[Any]:
     """The same in more dimensions, by faster methods, by NumPy, or compared with that; `sums`, or others to be cast."""
     slides = [a for a, n in enumerate(w.shape) if n > 1] or list(range(x.ndim))[-1:]
@@ -385,14 +406,15 @@ def _slid_otherwise(
         x.transpose(order),
         w.reshape([w.shape[a] for a in slides]),
         [leads[a] for a in slides],
-        [x.shape[a] for a in slides],
+        [sums.shape[a] for a in slides],
         _WIDE,
         (boundary,) * len(slides),
         fill,
     )
     if part is not None:
-        axes = zip(c.axes, (part[a] for a in slides), strict=True)
-        c = c._replace(axes=tuple(a._replace(begin=at, total=n, start=at, whole=n) for a, (at, n) in axes))
+        of = [part[a] for a in slides]
+        where = [{"begin": p.begin, "total": p.total, "start": p.begin + p.first, "whole": p.total} for p in of]
+        c = c._replace(axes=tuple(a._replace(**w) for a, w in zip(c.axes, where, strict=True)))
     if _core is None or len(slides) > 3 or not x.size:
         in_order: NDArray[Any] = _in_order(c).transpose(np.argsort(order))
         return in_order

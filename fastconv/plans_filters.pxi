@@ -46,17 +46,18 @@ cdef (int, int) lie(cnp.ndarray x, cnp.ndarray out, first, second, ptrdiff_t *un
 
 @cython.auto_pickle(False)
 cdef class LinesPlan(CorrPlan):
-    """One pass along an axis, or two one after the other, over x into out of the same shape; see FC_LINES in fastconv.h.
+    """One pass along an axis, or two one after the other, over x into out; see FC_LINES in fastconv.h.
 
     A pass is (axis, weights, taps, lead, boundary, divisor): weights are adjacent float64, as many as taps, or None where
     all are 1; divisor 0 divides by nothing. Weights of two terms, (2, taps) in both passes, ask for a magnitude. Of two
     passes one is along the last axis, or along one whose elements are pixels of few elements side by side. between: the
     dtype, as in STORED, of the first one's results. narrow: all sums are integers that float32 holds, and arithmetic is in
-    that. x and out do not overlap. band: an axis of a pass along which out has only the outputs from `start` on.
+    that. x and out do not overlap. starts: the output that out has first, along each axis; out may be shorter than x along
+    the axes of the passes.
     """
 
     def __init__(self, cnp.ndarray x, cnp.ndarray out, first, second, double fill, between, bint narrow, int threads,
-                 int band=-1, ptrdiff_t start=0):
+                 starts=None):
         cdef fc_corr *g = &self.g
         cdef int i, rows, cols, slot
         cdef ptrdiff_t unit = 1
@@ -88,9 +89,9 @@ cdef class LinesPlan(CorrPlan):
             if i == rows or i == cols:
                 slot = 2 if i == cols else 1
                 spans(&g.axis[slot], x, out, i)
-                if i == band:
-                    g.axis[slot].start = start
-                    g.axis[slot].lead -= start
+                if starts is not None:
+                    g.axis[slot].start = starts[i]
+                    g.axis[slot].lead -= g.axis[slot].start
             elif i < cols or unit == 1:
                 g.batch[g.batches].n = cnp.PyArray_DIM(x, i)
                 g.batch[g.batches].x_step = cnp.PyArray_STRIDE(x, i)
@@ -113,7 +114,7 @@ cdef class LinesPlan(CorrPlan):
 
 @cython.auto_pickle(False)
 cdef class OrderedPlan(CorrPlan):
-    """Correlation of x with float64 w of as many dimensions, three at most, into out of the shape of x, by method ordered.
+    """Correlation of x with float64 w of as many dimensions, three at most, into out, by method ordered.
 
     x and out are of types that may be stored, and do not overlap.
     """

@@ -35,8 +35,21 @@ class Pass(NamedTuple):
 
 
 seen: ContextVar[list[Sequence[Pass]] | None] = ContextVar("seen", default=None)  # what filters do; see `blocks`
-# Where x begins in an array of which it is a part, and how long that is, along each axis; None: it is no part
-within: ContextVar[Sequence[tuple[int, int]] | None] = ContextVar("within", default=None)
+class Part(NamedTuple):
+    """What x is of an array, along an axis, and which outputs there are to be."""
+
+    begin: int  # where x begins
+    total: int  # elements of the array
+    first: int  # output, counted from the first element of x
+    end: int
+
+
+within: ContextVar[Sequence[Part] | None] = ContextVar("within", default=None)  # for each axis; None: x is no part
+
+
+def shape_of_result(x: NDArray[Any]) -> tuple[int, ...]:
+    part = within.get()
+    return x.shape if part is None else tuple(p.end - p.first for p in part)
 
 
 def weighted(w: NDArray[Any], axis: Any, ndim: int, boundary: str, origin: Any = 0) -> Pass:
@@ -204,14 +217,14 @@ def output_of(output: Any, x: NDArray[Any], *, is_complex: bool = False) -> NDAr
             raise RuntimeError(f"output must have numeric dtype; got {output!r}")
     else:
         given = as_array(output, "output")
-        if given.shape != x.shape:
+        if given.shape != shape_of_result(x):
             raise RuntimeError(f"output shape not correct: it has shape {given.shape}, input has {x.shape}")
         if is_complex and given.dtype.kind != "c":
             raise RuntimeError(f"output must have complex dtype; got {given.dtype}")
         if not given.flags.writeable:
             raise ValueError("output array is read-only")
         return given
-    return np.empty(x.shape, dtype)
+    return np.empty(shape_of_result(x), dtype)
 
 
 def not_supported(dtype: np.dtype[Any], name: str) -> RuntimeError:
