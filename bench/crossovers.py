@@ -44,9 +44,6 @@ FACTORS = (0.5, 1, 2)
 TABLES = (ROOT / "csrc/costs.h", ROOT / "fastconv/costs.py")
 
 
-# ---- what is called ------------------------------------------------------------------------------
-
-
 def floats(*shape: int) -> Any:
     return np.random.default_rng(1).random(shape, dtype=np.float32)
 
@@ -201,10 +198,14 @@ def matches() -> Calls:
 
 
 def filters() -> Calls:
+    import dask.array
+
     nd, k, x, small, lost = fastconv.ndimage, floats(7, 7), floats(1080, 1920), floats(40, 40), floats(512, 512)
     lost[::7, ::5] = np.nan
+    lazy = dask.array.from_array(floats(4096, 4096), chunks=1024)
     return {
         "gaussian_filter": partial(nd.gaussian_filter, x, 2),
+        "gaussian_filter in chunks": partial(nd.gaussian_filter(lazy, 2).compute, scheduler="sync"),
         "uniform_filter 31": partial(nd.uniform_filter, x, 31),
         "uniform_filter 63": partial(nd.uniform_filter, x, 63),
         "gaussian_filter, small": partial(nd.gaussian_filter, small, 1),
@@ -236,12 +237,11 @@ def threads() -> Calls:
 
 
 def pools() -> Calls:
+    pool = fastconv.nn.max_pool2d
     shapes = {"3x3, small": (256, 14, 3, 1, 1), "3x3": (64, 56, 3, 1, 1), "2x2, by two": (64, 112, 2, 2, 0)}
     shapes |= {f"{name}, indices": shape for name, shape in shapes.items()}
     return {
-        f"max_pool2d {k}": partial(
-            fastconv.nn.max_pool2d, floats(1, *s[:2], s[1]), *s[2:], return_indices="indices" in k
-        )
+        f"max_pool2d {k}": partial(pool, floats(1, *s[:2], s[1]), *s[2:], return_indices="indices" in k)
         for k, s in shapes.items()
     }
 
@@ -256,7 +256,7 @@ GROUPS: dict[str, Callable[[], Calls]] = {
     "RATE_INTEGERS": choices, "GATHER_*_US": choices, "MATCH_*": matches, "RATE_MATCH": matches, "LINES_*": filters,
     "ORDERED_*": filters, "PASSES_*": filters, "WIDE_MEAN": filters, "SHORT_LINE": filters, "PIXELS_*": colours,
     "PLAIN_BELOW": filters, "LAGS_PRODUCTS": lags, "MISSING_BAND": filters, "FLOAT32_FROM": filters, "FAR": filters,
-    "FC_THREADS_FROM_US": threads, "KEEP_GIL_BELOW": threads, "*_CHUNK_US": threads,
+    "FC_THREADS_FROM_US": threads, "KEEP_GIL_BELOW": threads, "*_CHUNK_US": threads, "CHUNK_*": filters,
     "RATE_*": threads, "FC_*": pictures, "CORR_*": pictures, "GATHER_*": pictures, "SEPARABLE_*": pictures,
     "STRIP_*": pictures, "KEPT_*": pictures, "BYTES_*": images_of_bytes, "THREES_*": images_of_bytes,
     "COLUMNS_*": averages, "ACROSS_*": products, "DOTS_*": layers_of_bytes, "SPIN_US": threads, "LISTEN_US": threads,

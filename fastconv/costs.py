@@ -60,3 +60,4 @@ SHORT_LINE = 32  # elements of a line of a filter: shorter ones lie across colum
 FAR = 4  # times as long as what outputs look at has what lies between to be, for that to be copied instead
 PIXELS_HALO = 1 << 15  # elements beside a tile of pixels that is gathered, at most,
 PIXELS_NARROW = 128  # or where outputs or windows reach beyond the row
+CHUNK_APART = 8 << 20  # bytes of a chunk (Intel Xeon): copying a smaller one takes less than making its edges apart

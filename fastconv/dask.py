@@ -10,8 +10,9 @@ scores are made about the means of tiles, and layers choose their way by the siz
 the bound of the method; ``method="direct"`` keeps the bits of correlations, and chunks of whole images those of layers.
 A task has one thread; ``threads=`` asks for more.
 
-A task reads its chunk where it lies, and copies of strips of the chunks around, so that memory is that of the chunks
-that wait for their neighbours: two and a result, where they are bands of rows.
+A task reads a large chunk where it lies, and copies of strips of the chunks around, so that memory is that of the
+chunks that wait for their neighbours: two and a result, where they are bands of rows; a row of chunks and five more,
+where they are squares, and dask stores the result as it comes.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ except ImportError as error:
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv import feature, ndimage, nn, signal
+from fastconv import costs, feature, ndimage, nn, signal
 from fastconv.arguments.axes import Axis
 from fastconv.arguments.filters import axes_of, each, output_of
 from fastconv.blocks import Window, Work, asked_of, is_known, name_of, outputs_of, work_of
@@ -128,7 +129,7 @@ def _too_small(number: int, chunks: Sequence[int], depth: int) -> str:
 
 
 class _Block:
-    """What is done in a task: outputs that look at one chunk are made of it where it lies, others of copies."""
+    """What is done in a task: outputs that look at one large chunk are made of it where it lies, others of copies."""
 
     def __init__(self, work: Work, along: Sequence[_Along], threads: int) -> None:
         self.work, self.along, self.threads = work, along, threads
@@ -146,9 +147,10 @@ class _Block:
         window: Window = tuple(a.outputs[i] for a, i in zip(self.along, index, strict=True))
         pieces = [a.pieces[i] for a, i in zip(self.along, index, strict=True)]
         inner: Window = tuple(middle for _, middle, _ in pieces)
-        if self.work.weight is not None or any(first == end for first, end in inner):
+        is_small = x.middle.nbytes < costs.CHUNK_APART and bool(x.strips)
+        if self.work.weight is not None or is_small or any(first == end for first, end in inner):
             return self._assembled(starts, x, mask, window)
-        out = np.empty([end - first for first, end in window], self.work.dtype)
+        out = _room(tuple(end - first for first, end in window), self.work.dtype)
         self.work.compute(x.middle, mask and mask.middle, starts, inner, _within(out, window, inner))
         for i, (before, _, behind) in enumerate(pieces):
             for side in before, behind:
@@ -162,6 +164,12 @@ class _Block:
         seen = [a.sees(w) for a, w in zip(self.along, window, strict=True)]
         at = [(low - start, high - start) for (low, high), start in zip(seen, starts, strict=True)]
         return self.work.compute(x.cut(at), mask and mask.cut(at), [low for low, _ in seen], window, out)
+
+
+def _room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array with nothing in it yet, whose pages are not new in each task."""
+    nbytes = math.prod(shape) * dtype.itemsize
+    return np.ndarray(shape, dtype, _core.block(nbytes)) if _core else np.empty(shape, dtype)
 
 
 def _within(out: NDArray[Any], window: Window, piece: Window) -> NDArray[Any]:
@@ -190,16 +198,16 @@ class _Parts:
         return made
 
 
-def _strip(x: NDArray[Any], axis: int, at: slice) -> NDArray[Any]:
-    """A copy, so that x need not stay."""
-    return x[(slice(None),) * axis + (at,)].copy()
+def _strips(x: NDArray[Any], cuts: dict[tuple[int, int], slice]) -> dict[tuple[int, int], NDArray[Any]]:
+    """Copies, so that x need not stay. With all of a chunk in one task, dask finds an order that holds few chunks."""
+    return {(axis, side): x[(slice(None),) * axis + (at,)].copy() for (axis, side), at in cuts.items()}
 
 
-def _computed(
-    block: _Block, *chunks: list[NDArray[Any]], index: Sequence[int], sides: Sequence[tuple[int, ...]]
-) -> Any:
-    """A task. chunks: of x, and of mask if there is one: those around, and the one in the middle."""
-    x, *mask = (_Parts(middle, dict(zip(sides, strips, strict=True))) for middle, *strips in chunks)
+def _computed(block: _Block, *chunks: list[Any], index: Sequence[int], sides: Sequence[tuple[int, ...]]) -> Any:
+    """A task. chunks: of x, and of mask if there is one: the one in the middle, and strips of those around."""
+    first = [next((i, side) for i, side in enumerate(s) if side) for s in sides]  # a corner is the end of such a strip
+    around = [[strips[at] for strips, at in zip(some, first, strict=True)] for _, *some in chunks]
+    x, *mask = (_Parts(c[0], dict(zip(sides, strips, strict=True))) for c, strips in zip(chunks, around, strict=True))
     return block(index, x, mask[0] if mask else None)
 
 
@@ -288,11 +296,17 @@ def _mapped(name: str, x: Any, work: Work, threads: int) -> Any:
 
 
 def _graph(name: str, block: _Block, sources: Sequence[Any]) -> dict[Any, Any]:
-    """A task for each chunk that has outputs, and one for each copy of a strip that goes to neighbours: from one edge of a
-    chunk to the other, so that corners are parts of them."""
+    """A task for each chunk that has outputs, and one for the copies of its strips that go to neighbours."""
     along, known = block.along, f"block-{name}"
     graph: dict[Any, Any] = {known: block}
     every = [s for s in itertools.product((-1, 0, 1), repeat=len(along)) if any(s)]
+    cuts = {
+        (axis, side): slice(-n, None) if side < 0 else slice(n)
+        for axis, a in enumerate(along)
+        for side, n in zip((-1, 1), a.depth, strict=True)
+        if n
+    }
+    of_strips = functools.partial(_strips, cuts=cuts)
     with_outputs = [[i for i, (first, end) in enumerate(a.outputs) if first < end] or [0] for a in along]
     for place in itertools.product(*(enumerate(some) for some in with_outputs)):
         index = tuple(i for _, i in place)
@@ -300,13 +314,8 @@ def _graph(name: str, block: _Block, sources: Sequence[Any]) -> dict[Any, Any]:
         around = {sides: at for sides, at in around.items() if None not in at}
         given = []
         for source in sources:
-            keys = []
-            for sides, at in around.items():
-                axis, side = next((i, s) for i, s in enumerate(sides) if s)
-                key = (f"strip-{source.name}-{name}", *at, axis, side)
-                before, behind = along[axis].depth
-                graph[key] = _strip, (source.name, *at), axis, slice(-before, None) if side < 0 else slice(behind)
-                keys.append(key)
+            keys = [(f"strips-{source.name}-{name}", *at) for at in around.values()]
+            graph |= {key: (of_strips, (source.name, *key[1:])) for key in keys}
             given.append([(source.name, *index), *keys])
         task = functools.partial(_computed, index=index, sides=tuple(around))
         graph[(name, *(to for to, _ in place))] = task, known, *given

@@ -413,8 +413,12 @@ def _slid_otherwise(
     )
     if part is not None:
         of = [part[a] for a in slides]
-        where = [{"begin": p.begin, "total": p.total, "start": p.begin + p.first, "whole": p.total} for p in of]
-        c = c._replace(axes=tuple(a._replace(**w) for a, w in zip(c.axes, where, strict=True)))
+        c = c._replace(
+            axes=tuple(
+                a._replace(begin=p.begin, total=p.total, start=p.begin + p.first, whole=p.total)
+                for a, p in zip(c.axes, of, strict=True)
+            )
+        )
     if _core is None or len(slides) > 3 or not x.size:
         in_order: NDArray[Any] = _in_order(c).transpose(np.argsort(order))
         return in_order

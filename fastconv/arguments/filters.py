@@ -35,6 +35,8 @@ class Pass(NamedTuple):
 
 
 seen: ContextVar[list[Sequence[Pass]] | None] = ContextVar("seen", default=None)  # what filters do; see `blocks`
+
+
 class Part(NamedTuple):
     """What x is of an array, along an axis, and which outputs there are to be."""
 
