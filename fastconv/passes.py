@@ -2,7 +2,7 @@
 """What `ndimage` is made of: passes along one axis after the other, and kernels of several dimensions.
 
 Everything is summed in float64 (or, with the same result, in float32) and cast as C casts it, by the methods of
-`csrc/corr/`; without the extension, and to compare with, by NumPy.
+`csrc/corr/`; without the extension, and to compare with, by `passes_reference`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from fastconv.arguments.boundaries import BY_NAME
 from fastconv.arguments.conversion import cast, cast_magnitude
 from fastconv.arguments.correlation import placed
 from fastconv.arguments.filters import ONES, Part, Pass, not_supported, real, seen, within
-from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import is_finite, native
+from fastconv.passes_reference import check_step, compare, in_order, reference_step
 from fastconv.plans import Answer
-from fastconv.reference.correlation import extended, slide
 from fastconv.reference.rounding import error_bound
-from fastconv.runtime import _core, check_result, checking, get_num_threads
+from fastconv.runtime import _core, checking, get_num_threads
 from fastconv.sums import run_into
 
 _WIDE = np.dtype(np.float64)
@@ -247,7 +246,7 @@ def _step(
         return _wide_mean(x, step[0], out, between, fill, starts)
     if _core is None or checking.get():
         x = x.copy() if np.may_share_memory(x, out) else x  # to be compared with afterwards
-        expected = _reference_step(x, step, between, fill)
+        expected = reference_step(x, step, between, fill)
         if _core is None:
             out[...] = cast(expected, out.dtype)
             return out
@@ -257,7 +256,7 @@ def _step(
     if to is not out:
         out[...] = to
     if checking.get():  # one pass at a time
-        _check_step(x, step[0], to, expected, fill)
+        check_step(x, step[0], to, expected, fill)
     return out
 
 
@@ -289,49 +288,6 @@ def _fits_float32(dtype: np.dtype[Any], step: tuple[Pass, Pass | None], between:
         if between.itemsize <= 2:
             most = max(min(most, 65535.0), abs(fill))
     return True
-
-
-def _reference_pass(x: NDArray[Any], one: Pass, fill: float) -> Correlation:
-    return placed(
-        np.moveaxis(x, one.axis, -1),
-        np.ones(one.taps) if one.weights is None else one.weights,
-        (one.lead,),
-        (x.shape[one.axis],),
-        _WIDE,
-        (one.boundary,),
-        fill,
-    )
-
-
-def _reference_step(
-    x: NDArray[Any], step: tuple[Pass, Pass | None], between: np.dtype[Any], fill: float
-) -> NDArray[np.float64]:
-    """Sums of the last pass, by NumPy."""
-    first, second = step
-    sums: NDArray[np.float64] = np.moveaxis(_reference(_reference_pass(x, first, fill)), -1, first.axis)
-    sums = sums / (first.divisor or 1)
-    return sums if second is None else _reference_step(cast(sums, between), (second, None), between, fill)
-
-
-def _check_step(x: NDArray[Any], one: Pass, out: NDArray[Any], expected: NDArray[np.float64], fill: float) -> None:
-    """Compare a pass with the reference, whose order of sums is another: integers may be cut off to the one beside."""
-    weight = one.taps if one.weights is None else float(np.abs(one.weights).sum())
-    largest = float(np.abs(np.where(np.isfinite(x), x, 0).astype(float)).max(initial=abs(fill)))
-    error = 2 * (one.taps + 4) * float(np.finfo(_WIDE).eps) * weight * largest
-    _compare(out, expected, np.full(expected.shape, error))
-
-
-def _compare(out: NDArray[Any], expected: NDArray[np.float64], error: NDArray[np.float64]) -> None:
-    """Raise if `out` is not what sums that are off by `error` are cast to."""
-    if out.dtype.kind == "f":
-        bound = np.abs(expected) * float(np.finfo(out.dtype).eps) + error
-        check_result(out, cast(expected, out.dtype), bound, "ndimage")
-    elif out.dtype.kind in "iu":
-        width = f"i{out.dtype.itemsize}"
-        with np.errstate(over="ignore"):
-            off = (out.astype(width) - cast(expected, out.dtype).astype(width)).astype(float)
-        in_range = np.abs(expected) < 2.0 ** (63 if out.dtype.itemsize == 8 else 31) - error - 1
-        check_result(np.where(in_range, off, 0), np.zeros(out.shape), error + 1, "ndimage")
 
 
 def _supported(a: NDArray[Any], name: str) -> None:
@@ -420,8 +376,8 @@ def _slid_otherwise(
             )
         )
     if _core is None or len(slides) > 3 or not x.size:
-        in_order: NDArray[Any] = _in_order(c).transpose(np.argsort(order))
-        return in_order
+        made: NDArray[Any] = in_order(c).transpose(np.argsort(order))
+        return made
     to = sums.transpose(order)
     if not exact:
         run_into(c._replace(out=to), methods.choose(c._replace(out=to), "auto"), "ndimage")
@@ -433,22 +389,5 @@ def _slid_otherwise(
         checking.reset(check)
     if checking.get():
         finite = c._replace(x=np.where(np.isfinite(c.x), c.x, 0).astype(c.x.dtype))
-        _compare(to, _in_order(c), error_bound(finite))
+        compare(to, in_order(c), error_bound(finite))
     return sums
-
-
-def _in_order(c: Correlation) -> NDArray[np.float64]:
-    """Sums in float64 by NumPy, in SciPy's order and without taps of zero."""
-    beyond, sums = extended(c, c.x.astype(_WIDE)), np.zeros(c.shape)
-    with np.errstate(all="ignore"):
-        for at in zip(*np.nonzero(c.k), strict=True):
-            under: tuple[Any, ...] = (..., *(slice(t, t + a.out) for t, a in zip(at, c.axes, strict=True)))
-            sums += c.k[at] * beyond[under]
-    return sums
-
-
-def _reference(c: Correlation) -> NDArray[np.float64]:
-    """Sums in float64, by NumPy."""
-    with np.errstate(all="ignore"):
-        sums: NDArray[np.float64] = slide(c, c.x.astype(_WIDE), c.k, _WIDE)
-        return sums
