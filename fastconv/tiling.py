@@ -48,7 +48,7 @@ def tiled(
     ----------
     src : sliceable
         What has a shape and a dtype, and gives arrays when it is sliced: a memmap, an array of zarr, a dataset of h5py,
-        what zarr makes of `tifffile.imread(..., aszarr=True)`, an array.
+        what zarr makes of `tifffile.imread(..., aszarr=True)`, a `tensorstore.TensorStore`, an array.
     what : ndarray, function, or sequence of these
         A kernel, for `corr1d`, `corr2d` or `corr3d` with mode "same"; one of fastconv's functions (those that
         `fastconv.dask` takes, if their result has the axes of x), or a `functools.partial` of one with its other
@@ -107,6 +107,7 @@ def tiled(
     >>> half = np.empty((2, 2))  # the next level of a pyramid
     >>> half = fastconv.tiled(picture, fastconv.kernels.gaussian(3), half, stride=2)
     """
+    src, dst, given = _known(src), _known(dst), dst
     for name, value, needed in ("src", src, "__getitem__"), ("dst", dst, "__setitem__"):
         if not all(hasattr(value, attribute) for attribute in ("shape", "dtype", needed)):
             raise TypeError(f"{name} must be an array, or what is sliced like one; got {type(value).__name__}")
@@ -130,10 +131,29 @@ def tiled(
     _all_blocks(run, left, threads, progress, len(windows))
     if notes is not None:
         notes.remove()
-    return dst
+    return given
 
 
 # ---- what is asked --------------------------------------------------------------------------------
+
+
+class _TensorStore:
+    """What tensorstore has, by the names that others give it."""
+
+    def __init__(self, a: Any) -> None:
+        self.a, self.shape, self.dtype = a, tuple(a.shape), np.dtype(a.dtype.numpy_dtype)
+        self.chunks, self.root = a.chunk_layout.write_chunk.shape, a.kvstore.url.removeprefix("file://")
+        self.store = self
+
+    def __getitem__(self, at: Any) -> NDArray[Any]:
+        return np.asarray(self.a[at])
+
+    def __setitem__(self, at: Any, made: NDArray[Any]) -> None:
+        self.a[at] = made
+
+
+def _known(a: Any) -> Any:
+    return _TensorStore(a) if hasattr(a, "chunk_layout") else a
 
 
 class _Unread(NamedTuple):

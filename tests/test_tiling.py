@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from fastconv import ndimage
 
 part = functools.partial
 BLOCKS = ((13, 17), (100, 100))
+SOFT = part(ndimage.gaussian_filter, sigma=1)
 
 
 def compare(src, what, right, **how):
@@ -126,6 +128,41 @@ def test_hdf5(rng, tmp_path):
         dst = file.create_dataset("y", shape=x.shape, chunks=(16, 32), dtype=x.dtype)
         fastconv.tiled(src, part(ndimage.laplace, mode="wrap"), dst, workers=2)
         np.testing.assert_array_equal(dst[...], ndimage.laplace(x, mode="wrap"))
+
+
+class OfTensorStore:
+    """An array by the names of tensorstore."""
+
+    def __init__(self, a, path):
+        self.a, self.shape, self.dtype = a, a.shape, SimpleNamespace(numpy_dtype=a.dtype)
+        self.chunk_layout = SimpleNamespace(write_chunk=SimpleNamespace(shape=(16, 20)))
+        self.kvstore = SimpleNamespace(url=f"file://{path}")
+
+    def __getitem__(self, at):
+        return self.a[at]
+
+    def __setitem__(self, at, made):
+        assert all(s.start % n == 0 for s, n in zip(at, (16, 20), strict=True))
+        self.a[at] = made
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_tensorstore(rng, tmp_path, real):
+    x = rng.standard_normal((60, 50)).astype("f4")
+    if real:
+        ts = pytest.importorskip("tensorstore")
+        layout = ts.ChunkLayout(chunk_shape=[16, 20])
+        how = {"create": True, "dtype": ts.float32, "shape": x.shape, "chunk_layout": layout}
+        spec = [{"driver": "zarr", "kvstore": {"driver": "file", "path": str(tmp_path / name)}} for name in "xy"]
+        src, dst = (ts.open(s, **how).result() for s in spec)
+        src[...] = x
+    else:
+        src, dst = OfTensorStore(x, tmp_path / "x"), OfTensorStore(np.zeros_like(x), tmp_path / "y")
+    assert fastconv.tiled(src, SOFT, dst, workers=2, max_memory=10**5) is dst
+    np.testing.assert_array_equal(dst[...], SOFT(x))
+    assert not (tmp_path / "y.blocks").exists()
+    with pytest.raises(ValueError, match="dst must not be src"):
+        fastconv.tiled(src, SOFT, src)
 
 
 def test_tiff(rng, tmp_path):
