@@ -22,7 +22,7 @@ def _reference_pass(x: NDArray[Any], one: Pass, fill: float) -> Correlation:
         np.ones(one.taps) if one.weights is None else one.weights,
         (one.lead,),
         (x.shape[one.axis],),
-        np.float64,
+        np.dtype(np.float64),
         (one.boundary,),
         fill,
     )

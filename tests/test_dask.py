@@ -408,12 +408,26 @@ import dask, dask.array as da
 import fastconv, fastconv.dask
 from dask.distributed import Client, LocalCluster
 
+def layer(x):
+    return fastconv.nn.conv2d(x[None, None], np.ones((2, 1, 3, 3)), padding=1, activation="relu")
+
 def die_once(block, folder=None):
     try:
         os.close(os.open(os.path.join(folder, "died"), os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return block
     os.kill(os.getpid(), signal.SIGKILL)
+
+def spilled(dask_worker):
+    return len(dask_worker.data.slow)
+
+k = np.random.default_rng(1).standard_normal((5, 4))
+OTHERS = [
+    (fastconv.gradient, (), {"norm": "l2"}, True),
+    (fastconv.signal.correlate2d, (k,), {"mode": "same"}, True),
+    (fastconv.feature.match_template, (np.abs(k),), {}, False),
+    (layer, (), {}, False),
+]
 
 if __name__ == "__main__":
     dask.config.set({"distributed.worker.memory.target": 0.2, "distributed.worker.memory.spill": 0.3})
@@ -430,6 +444,14 @@ if __name__ == "__main__":
             large = da.random.random((6000, 6000), chunks=1000).persist()  # 288 MB: more than both keep in memory
             total = fastconv.ndimage.uniform_filter(large, 9).sum().compute()
             assert abs(total / 36e6 - 0.5) < 1e-3
+            assert sum(client.run(spilled).values()) > 0
+            part = large[:1500, :1500].rechunk(500)
+            image = part.compute()
+            for function, args, how, exact in OTHERS:
+                got = function(part, *args, **how).compute()
+                right = function(image, *args, **how)
+                assert got.shape == right.shape
+                assert np.array_equal(got, right) if exact else np.allclose(got, right, 1e-10, 1e-12), function
             assert os.path.exists(os.path.join(sys.argv[1], "died"))
             print("done")
 """
