@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Rows of sums, above all for the box method (box.c):
+ * Rows of sums, of floats (lines.c, pooling_parts.c, fold.c):
  *
  *   sums   out[i] = x[i] + x[i+1] + ... + x[i+h-1], without subtraction:
  *
@@ -8,7 +8,7 @@
  *          +--------------------+--------------------+         prefix of the next, in registers: two additions for
  *          |       |############|#######|            |         each row whatever h is (van Herk 1992; Gil and Werman
  *          +--------------------+--------------------+         1993, for maxima)
- *   scale  to = a * factor        add  to = a + b, of floats (fold.c)
+ *   scale  to = a * factor        add  to = a + b
  *
  * The same in bands of VLEN rows, for boxes. Suffixes (tails) and prefixes (heads) of columns are in L1 and L2; their sums are stored
  * turned, a vector for each column, so that a window slides over vectors, and its sums are turned back:
@@ -26,7 +26,6 @@ static void NAME(add)(void *to, const void *a, const void *b, ptrdiff_t n)
         vstoren((T *)to + i, sum, n - i);
     }
 }
-#endif
 
 /* A strip of V vectors, or of one that has `lanes`; VLEN, a constant, where they are whole */
 FC_INLINE void NAME(sums_strip)(const int V, const T *x, ptrdiff_t xs, const fc_sums *g, T *out, ptrdiff_t os, T *room,
@@ -86,6 +85,7 @@ static void NAME(scale)(void *to, const void *a, const void *factor, ptrdiff_t n
     for (ptrdiff_t i = 0; i < n; i += VLEN)
         vstoren((T *)to + i, vfma(vloadn((const T *)a + i, n - i), by, vzero()), n - i); /* no -0 */
 }
+#endif
 
 /* ---- bands of rows */
 

@@ -14,11 +14,11 @@
 #define FC_OPS(X) X(corr) X(widen)
 #define FC_SHORT_OPS(X) X(across) X(down) X(threes)
 #define FC_WINDOW_OPS(X) X(column) X(windows)
-#define FC_WIDE_OPS(X) X(sums) X(scale) X(box_tails) X(box_heads) X(box_across)
+#define FC_WIDE_OPS(X) X(box_tails) X(box_heads) X(box_across)
 #define FC_FLOAT_OPS(X)                                                  \
     X(gemm) X(dot) X(pack)                                               \
     X(lanes_in) X(lanes_rows) X(lanes_grad) X(lanes_out) X(plane) X(finish) \
-    X(fft) X(ifft) X(fftmul) X(fftsum) X(transpose) X(add) X(finite)     \
+    X(fft) X(ifft) X(fftmul) X(fftsum) X(transpose) X(sums) X(scale) X(add) X(finite)     \
     X(split) X(join) X(pool_max) X(pool_sum) X(pool_find) X(pool_whole)  \
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
     X(norms) X(passes) X(turn) X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
