@@ -245,6 +245,12 @@ KERNELS = [
         ("last vectors overlap too little", "? j : cols - apiece,", "? j : cols - apiece + 1,", "corr2d memory c"),
     ),
     *faults(
+        "csrc/kernels/corr_rolling_tmpl.h",
+        ("the last outputs meet the wrong tap row", "H + (q) - 2)", "H + (q) - 3)", "corr2d c"),
+        ("the last band overlaps too little", "? i : rows - band;", "? i : rows - band + 1;", "corr2d memory c"),
+        isa="avx512",
+    ),
+    *faults(
         "csrc/kernels/corr_rows_tmpl.h",
         ("a column is met twice", "FC_COLUMN(2)", "FC_COLUMN(1)", "corr2d c"),
         ("a tap is taken for a kept one", "if (at < FC_KEPT)", "if (at < FC_KEPT + 1)", "corr2d c"),

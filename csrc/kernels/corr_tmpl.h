@@ -116,6 +116,19 @@ FC_INLINE void NAME(corr_sums)(const int R, const int M, const int W, const int 
 #undef FC_OPAQUE
 }
 
+/* Whether all columns adjoin */
+static int NAME(corr_is_dense)(const fc_taps *taps)
+{
+    ptrdiff_t dense = 0;
+    while (dense < taps->full && taps->at[dense] == dense)
+        dense++;
+    return dense == taps->full && taps->part == 0 && !taps->apart;
+}
+
+#if FC_HAS & FC_MASK_REGISTERS && !defined FC_INTEGER
+#include "kernels/corr_rolling_tmpl.h"
+#endif
+
 /* Ask for rows that the block below meets first: all of them are more streams than a CPU follows by itself. */
 static __attribute__((noinline, cold)) void NAME(corr_ahead)(ptrdiff_t rows, ptrdiff_t vectors, const T *x, ptrdiff_t xs,
                                                              ptrdiff_t h)
@@ -190,8 +203,8 @@ typedef void NAME(corr_fn)(const T *x, ptrdiff_t xs, const fc_taps *taps, T *out
 FC_BLOCKS(FC_SWEEPS)
 FC_SMALLS(FC_SMALL_SWEEP)
 
-static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *outv, ptrdiff_t os, ptrdiff_t rows,
-                       ptrdiff_t cols)
+static void NAME(corr_blocks)(const T *x, ptrdiff_t xs, const fc_taps *taps, T *out, ptrdiff_t os, ptrdiff_t rows,
+                              ptrdiff_t cols)
 {
     static const ptrdiff_t tall[] = {FC_TALLEST, FC_LOW, 1, 0};
     static const struct {
@@ -201,11 +214,7 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
         FC_BLOCKS(FC_ROW)
 #undef FC_ROW
     };
-    const T *x = xv;
-    T *out = outv;
-    ptrdiff_t columns = taps->full + taps->part, dense = 0;
-    while (taps->part == 0 && !taps->apart && dense < columns && taps->at[dense] == dense)
-        dense++;
+    const ptrdiff_t columns = taps->full + taps->part, dense = NAME(corr_is_dense)(taps) ? columns : 0;
     /* The columns before the first aligned one, where results go past the caches */
     const ptrdiff_t skew =
         taps->stream && dense == columns && (uintptr_t)os * sizeof(T) % FC_VECTOR_BYTES == 0 && cols >= 2 * VLEN
@@ -252,6 +261,17 @@ static void NAME(corr)(const void *xv, ptrdiff_t xs, const fc_taps *taps, void *
     }
     if (taps->stream)
         vfence();
+}
+
+static void NAME(corr)(const void *x, ptrdiff_t xs, const fc_taps *taps, void *out, ptrdiff_t os, ptrdiff_t rows,
+                       ptrdiff_t cols)
+{
+    ptrdiff_t done = 0;
+#if FC_HAS & FC_MASK_REGISTERS && !defined FC_INTEGER
+    done = NAME(corr_bands)(x, xs, taps, out, os, rows, cols);
+#endif
+    if (done < cols)
+        NAME(corr_blocks)((const T *)x + done, xs, taps, (T *)out + done, os, rows, cols - done);
 }
 
 #undef FC_BLOCKS

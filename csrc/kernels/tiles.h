@@ -6,7 +6,9 @@
  *            kernels of one column and FC_LOW_FROM rows or more take FC_LOW;
  *            signals of FC_FOLD_FROM vectors of taps and more are folded;
  *            kernels of FC_SMALL rows and columns have blocks of their own (behind them: rows), without loops, where
- *            FC_KEPT taps stay in registers. AVX2 gains nothing from more of them.
+ *            FC_KEPT taps stay in registers. AVX2 gains nothing from more of them;
+ *            where columns are made from others, kernels of FC_ROLLED rows, of so many vectors, and FC_ROLLED_FROM columns have blocks of
+ *            as many rows that roll down FC_BAND rows: no more streams of memory than a CPU follows by itself, if they come from far
  *   K1       M <= FC_ROWS rows, of FC_COLS_OF(M) vectors
  *   K4       products of FC_PRODUCT_ROWS rows x FC_PANEL_VECTORS, and as many sums of parts; of twice the rows x a vector
  *   K2       4 rows x FC_DOT_COLS
@@ -30,6 +32,10 @@
 #define FC_DENSE_WIDE(R) (FC_HAS & FC_MASK_REGISTERS && (R) == 8 ? 3 : FC_WIDE(R)) /* 24, 6 of the row and the tap */
 #define FC_KEPT 12 /* beside 16 accumulators, 2 vectors of the row and a tap */
 #define FC_SMALL(X) X(3, 3, 8) X(5, 5, 8)
+#define FC_BAND(far) ((far) ? 16 : 64)
+#define FC_ROLLED(X) X(6, 3) X(7, 3) X(8, 3) X(9, 2) X(10, 2) X(11, 2)
+#define FC_ROLLED_MOST 11
+#define FC_ROLLED_FROM 4
 #else /* 12 accumulators, 3 vectors of the row and the tap; 8 where the row is alone, and four taps */
 #define FC_ROWS 4
 #define FC_COLS_OF(H) ((H) <= 1 ? 6 : (H) <= 2 ? 4 : (H) <= 4 ? 3 : 2)

@@ -15,7 +15,7 @@ static ptrdiff_t next_width(ptrdiff_t n, ptrdiff_t lanes)
 static void check_dense(fc_corr_fn *corr, ptrdiff_t h, ptrdiff_t w)
 {
     static ptrdiff_t side_by_side[33];
-    ptrdiff_t lanes = table->vector_bytes / size, widest = min(9 * lanes + 1, WIDE - w + 1), tallest = 20, rows = 0;
+    ptrdiff_t lanes = table->vector_bytes / size, widest = min(9 * lanes + 1, WIDE - w + 1), tallest = 26, rows = 0; /* two bands */
     double start = is_float(type) && up_to(2) == 1 ? k[1][0][0] : 0;
     EACH(t, w)
         side_by_side[t] = t;
