@@ -31,10 +31,22 @@ mutants.COPY = mutants.ROOT / "build" / "covered"
 os.environ["CC"] = os.environ.get("CC", "cc") + " --coverage -fprofile-update=atomic"
 
 
-# Words of a file, words of a function of it, and why no quick test reaches what is not reached of them.
+# Words of a file, words of a function or a line of it, and why no quick test reaches what is not reached of them.
 REASONS = [
     ("common/pool.c", "pool_forget", FORKED := "forked children end by os._exit, which writes no counters"),
     ("common/pool.c", "fc_pool_run", FORKED),
+    ("common/platform.c", "fc_lock_init", FORKED),
+    ("common/platform.c", "fc_bell_init", FORKED),
+    ("common/platform.c", "    return NULL;", "workers never end"),
+    ("common/platform.c", "fc_keep_off_cpu", "no system here has so many CPUs, or hides which a process may have"),
+    ("common/platform.c", "kilobytes = 0;", "Linux tells the size of a cache in kilobytes"),
+    ("corr/direct.c", "direct_folded", LEAST := "the least instruction set has no code for it, or never gains by it"),
+    ("corr/separable.c", "separable_turn", LEAST),
+    ("corr/separable.c", "separable_rows", LEAST),
+    ("corr/separable.c", "separable_columns", LEAST),
+    ("corr/separable.c", "separable_share", LEAST),
+    ("corr/separable.c", "separable_strip", LEAST),
+    ("corr/separable.c", "separable_band", LEAST),
     ("corr/boxes.c", "boxes_sum", LONG := "sums of millions of taps take too long: deep tests of Ctrl-C make them"),
     ("corr/direct.c", "direct_gives_up", LONG),
     ("corr/gather.c", "fc_gather", LONG),
@@ -70,9 +82,9 @@ def reached() -> dict[str, dict[int, Line]]:
     return found
 
 
-def why(file: str, function: str) -> str:
-    """The reason that is known for what is not reached of a function, or nothing."""
-    return next((reason for of, word, reason in REASONS if of in file and word in function), "")
+def why(file: str, function: str, line: str) -> str:
+    """The reason that is known for what is not reached of a function, or for a line, or nothing."""
+    return next((reason for of, word, reason in REASONS if of in file and (word in function or word in line)), "")
 
 
 def ranges(numbers: list[int]) -> str:
@@ -92,7 +104,8 @@ def table(only: list[str]) -> None:
         all_lines += ran
         all_branches += taken
         print(f"{name:44} {len(ran):6} {share(ran):>8} {len(taken):9} {share(taken):>7}")
-        never = {n: why(name, line.function) for n, line in sorted(lines.items()) if not line.ran}
+        text = ["", *(mutants.COPY / name).read_text().splitlines()]
+        never = {n: why(name, line.function, text[n]) for n, line in sorted(lines.items()) if not line.ran}
         missed += [(reason, name, ranges([n for n in never if never[n] == reason])) for reason in {*never.values()}]
     print(f"{'all':44} {len(all_lines):6} {share(all_lines):>8} {len(all_branches):9} {share(all_branches):>7}")
     for reason, of_reason in groupby(sorted(missed), lambda one: one[0]):

@@ -162,10 +162,10 @@ def make_copy() -> None:
 
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=line"]
 PYTEST += ["-k", " and ".join(f"not {word}" for word in BUT)]
-PYTEST += ["-o", f"faulthandler_timeout={HANGS}", "-o", "faulthandler_exit_on_timeout=true"]
+LIMITED = ["-o", f"faulthandler_timeout={HANGS}", "-o", "faulthandler_exit_on_timeout=true"]
 
 
-def run(command: list[str], *, whole: bool = False) -> str | None:
+def run(command: list[str], *, whole: bool = False, limit: int = SECONDS) -> str | None:
     """None if it ends well, or how it does not; whole: all that it says."""
     variables = {"PYTHONPATH": f"{COPY}{os.pathsep}{COPY / 'tests'}", "FASTCONV_TEST_SEED": SEED, "CI": "1"}
     program = subprocess.Popen(
@@ -173,7 +173,7 @@ def run(command: list[str], *, whole: bool = False) -> str | None:
         start_new_session=True,
     )  # fmt: skip
     try:
-        said, _ = program.communicate(timeout=SECONDS if "pytest" in command else HANGS)
+        said, _ = program.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
         return "it hangs"
     finally:
@@ -200,7 +200,12 @@ def pytest(files: list[str], *, shared: bool = False) -> str | None:
     """All quick tests of some files, until one fails; shared: among CPUs, if pytest-xdist is there"""
     split = ["-n", "2"] if shared and importlib.util.find_spec("xdist") else []
     deselected = [word for test in unsound(files) for word in ("--deselect", test)]
-    return run([*PYTEST, *split, *deselected, *(f"tests/test_{name}.py" for name in files), "-x"])
+    return run([*PYTEST, *LIMITED, *split, *deselected, *(f"tests/test_{name}.py" for name in files), "-x"])
+
+
+def checked() -> str | None:
+    """The checks of the C core"""
+    return run([str(COPY / "check"), SEED], limit=HANGS)
 
 
 def unsound(files: list[str]) -> list[str]:
@@ -225,12 +230,12 @@ def first_to_see(fault: Fault, *, own: bool) -> str | None:
     """The test that sees it, or None. own: only those that should know are asked."""
     named = list(fault.tests)
     for name in named:
-        seen = run([str(COPY / "check"), SEED]) if name == "c" else pytest([name])
+        seen = checked() if name == "c" else pytest([name])
         if seen:
             return seen
     if own:
         return None
-    if "c" not in named and (seen := run([str(COPY / "check"), SEED])):
+    if "c" not in named and (seen := checked()):
         return seen
     return pytest([name for name in all_files() if name not in named], shared=True)
 
