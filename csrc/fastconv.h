@@ -211,6 +211,8 @@ FC_API int fc_conv_run(const fc_conv *g); /* 1: `last` cannot be done for this l
 
 /* activate.c: out[i] = f(x[i]), i < n, of FC_F32 or FC_F64; out may be x */
 FC_API int fc_activate(int type, char *out, const char *x, ptrdiff_t n, int activation, double low, double high, int threads);
+/* The upper halves of n elements of FC_F32, rounded to the nearest, half to even; NaN stays one */
+FC_API void fc_round_bfloat16(char *out, const char *x, ptrdiff_t n);
 
 /* winograd.c: pairs of points of its tiles, which are twice as many outputs a side; 0: the layer is computed otherwise */
 FC_API int fc_winograd_pairs(const fc_conv *g);

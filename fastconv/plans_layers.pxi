@@ -125,6 +125,7 @@ cdef extern from "fastconv.h" nogil:
 
     int FC_CLAMP, FC_LEAKY_RELU, FC_HARDSIGMOID, FC_HARDSWISH, FC_SIGMOID, FC_SILU, FC_TANH, FC_GELU, FC_GELU_TANH
     int fc_activate(int type, char *out, const char *x, ptrdiff_t n, int activation, double low, double high, int threads)
+    void fc_round_bfloat16(char *out, const char *x, ptrdiff_t n)
 
 ACTIVATIONS = {"clamp": FC_CLAMP, "leaky_relu": FC_LEAKY_RELU, "hardsigmoid": FC_HARDSIGMOID, "hardswish": FC_HARDSWISH,
                "sigmoid": FC_SIGMOID, "silu": FC_SILU, "tanh": FC_TANH, "gelu": FC_GELU, "gelu_tanh": FC_GELU_TANH}
@@ -289,6 +290,16 @@ cdef class ActivationPlan(ArraysPlan):
 
     cdef int start(self, const char **read, char *out, int threads) noexcept nogil:
         return fc_activate(self.type, out, read[0], self.count, self.activation, self.low, self.high, threads)
+
+
+def round_bfloat16(cnp.ndarray x, cnp.ndarray bits):
+    """Write the bits of bfloat16 that are nearest to elements of x, float32; both are C-contiguous."""
+    cdef char *to = cnp.PyArray_BYTES(bits)
+    cdef const char *from_ = <const char *> cnp.PyArray_DATA(x)
+    cdef ptrdiff_t n = cnp.PyArray_SIZE(x)
+    with nogil:
+        fc_round_bfloat16(to, from_, n)
+    heard()
 
 
 @cython.auto_pickle(False)

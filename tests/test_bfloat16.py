@@ -10,6 +10,7 @@ import pytest
 
 import fastconv
 from fastconv import nn
+from fastconv.runtime import _core
 
 BRAIN = pytest.importorskip("ml_dtypes").bfloat16
 CONV = {1: nn.conv1d, 2: nn.conv2d, 3: nn.conv3d}
@@ -46,6 +47,18 @@ def test_whole_numbers_are_exact(rng, case):
         result = CONV[rank](x, w, bias, *how, padding_mode=mode, activation="relu", method=method)
         assert result.dtype == BRAIN
         np.testing.assert_array_equal(result, np.maximum(wide, 0).astype(np.float32).astype(BRAIN))
+
+
+def test_every_upper_half_is_rounded_to_even(isa):
+    """Numbers, infinities, NaN and subnormal ones, below, at and above the middle between two."""
+    upper, lower = (
+        np.arange(2**16, dtype=np.uint32)[:, None],
+        np.array([0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF], np.uint32),
+    )
+    x, bits = ((upper << 16) + lower).view(np.float32), np.empty((2**16, 6), np.uint16)
+    _core.round_bfloat16(x, bits)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(bits, x.astype(BRAIN).view(np.uint16))
 
 
 @pytest.mark.parametrize("case", CASES[:5], ids=str)

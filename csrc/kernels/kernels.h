@@ -29,9 +29,9 @@
 #define FC_DOUBLE_OPS(X) X(match_window) X(match_grow) X(match_merge) X(match_spread) X(match_join) X(magnitude)
 
 /* How elements are stored; arithmetic is done in the first five. Integers wrap. FC_F16 is of layers alone, which are
- * computed in FC_F32. */
+ * computed in FC_F32; FC_BF16, its upper half, is only written. */
 enum { FC_F32, FC_F64, FC_I32, FC_I64, FC_I16, FC_TYPES, FC_U8 = FC_TYPES, FC_I8, FC_U16, FC_U32, FC_U64, FC_STORED_TYPES };
-enum { FC_F16 = FC_STORED_TYPES };
+enum { FC_F16 = FC_STORED_TYPES, FC_BF16 };
 
 /* Strides count elements. Pointers need the alignment of one element only. */
 
@@ -320,8 +320,8 @@ typedef void fc_finish_fn(const fc_finishing *g);
 typedef void fc_widen_fn(void *to, int stored, const void *from, ptrdiff_t n);
 
 /* The other way, from floats that are divided before (narrow_tmpl.h); to need not be aligned. Returns whether a sum does not
- * fit: is NaN, or if FC_CHECKED, too large. All but FC_TRUNCATED are for integers of up to 16 bits; FC_F16, from
- * FC_F32, is the nearest, half to even. */
+ * fit: is NaN, or if FC_CHECKED, too large. All but FC_TRUNCATED are for integers of up to 16 bits; FC_F16 and
+ * FC_BF16, from FC_F32, are the nearest, half to even. */
 enum { FC_TRUNCATED /* as C casts */, FC_SATURATED /* nearest, half to even */, FC_CHECKED /* likewise */ };
 typedef int fc_narrow_fn(void *to, int stored, const void *from, ptrdiff_t n, double divisor, int rounding);
 /* Of sums of so many bits, 16 or 32 (quotient_tmpl.h): a quotient is (sum + add) * inverse / 2^(bits + shift); or by a power of two,

@@ -58,6 +58,16 @@ FC_INLINE int NAME(narrow_is_unfit)(NAME(narrow_seen) seen, T low, T high)
     return unfit;
 }
 
+#if FC_SIZE == 4 && !defined(FC_INTEGER)
+/* The upper halves of lanes, rounded to even, as integers; of NaN a quiet one */
+FC_INLINE NAME(of_int32_t) NAME(narrow_bfloat16)(VT v)
+{
+    const VBITS bits = (VBITS)v, nan = (VBITS)(v != v), upper = bits >> 16;
+    const VBITS nearest = (bits + 0x7fff + (upper & 1)) >> 16;
+    return (NAME(of_int32_t))((nan & (upper | 0x7fff) & ~63) | (~nan & nearest));
+}
+#endif
+
 /* One case of the switch. WHOLE: v as integers of 32 bits, or as it is. SHRINK: these as F. */
 #define FC_NARROW_ALL(F, WHOLE, SHRINK)                                                                                  \
     for (; n > 0; n -= VLEN, from += VLEN, to += VLEN * (ptrdiff_t)sizeof(F)) {                                          \
@@ -101,6 +111,9 @@ static int NAME(narrow)(void *tov, int stored, const void *fromv, ptrdiff_t n, d
         FC_NARROW_INTEGERS(FC_I8, FC_U8, uint8_t)
         FC_NARROW_INTEGERS(FC_I16, FC_U16, uint16_t)
         FC_NARROW(FC_I32, int32_t, FC_CONVERT(NAME(narrow_clamp)(v), int32_t))
+#if FC_SIZE == 4 && !defined(FC_INTEGER)
+    case FC_BF16: FC_NARROW_ALL(uint16_t, NAME(narrow_bfloat16)(v), vshrink_uint16_t) return 0;
+#endif
 #ifdef vhalve
     case FC_F16: /* results of layers, which nothing divides */
         for (; n >= VLEN && !divides; n -= VLEN, from += VLEN, to += 2 * VLEN)

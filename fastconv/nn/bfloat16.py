@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastconv.arguments.layer_geometry import Options
 from fastconv.arguments.layers import delivered
 from fastconv.arguments.values import as_out
+from fastconv.runtime import _core
 
 NAME = "bfloat16"
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -31,7 +32,17 @@ def of_floats(call: Callable[..., Any], x: NDArray[Any], out: NDArray[Any] | Non
     """What a layer makes of x of bfloat16: computed in float32, and rounded once. how: of float32, or bfloat16, too."""
     given = {name: a.astype(np.float32) if is_bfloat16(a) else a for name, a in how.items()}
     y = call(x.astype(np.float32), **given)
-    return None if y is None else delivered(y, x.dtype, as_out(out, y.shape, x.dtype))
+    return None if y is None else _delivered(y, x.dtype, out)
+
+
+def _delivered(y: NDArray[Any], dtype: np.dtype[Any], out: NDArray[Any] | None) -> NDArray[Any]:
+    """y, of float32, in this dtype, and in `out` when there is one."""
+    result, to = np.ascontiguousarray(y), as_out(out, y.shape, dtype)
+    if _core is not None and dtype.name == NAME:
+        bits = np.empty(y.shape, np.uint16)
+        _core.round_bfloat16(result, bits)
+        result = bits.view(dtype)
+    return delivered(result, dtype, to)
 
 
 def takes_bfloat16(method: Method) -> Method:
@@ -60,7 +71,7 @@ def rounded(call: Callable[..., Any], named: Mapping[str, ArrayLike], options: O
     """What a function makes of these arrays of bfloat16: computed in float32, and rounded once."""
     wide, dtype = widened(named, options.dtype)
     y = call(*wide)
-    return delivered(y, dtype, as_out(options.out, y.shape, dtype))
+    return _delivered(y, dtype, options.out)
 
 
 def of_rank(rank: int, *calls: Any) -> Any:

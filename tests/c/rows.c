@@ -283,13 +283,35 @@ static void check_half_out(fc_narrow_fn *narrow)
     }
 }
 
+static void check_bfloat16_out(fc_narrow_fn *narrow)
+{
+    for (ptrdiff_t n = 1; n <= 70; n++) {
+        randomize(1, type);
+        EACH(j, n) {
+            const float v = ldexpf(1 + (float)(random64() % 0x800000) / 0x800000, (int)(random64() % 270) - 140);
+            uint32_t bits;
+            memcpy(&bits, &v, sizeof bits);
+            const int upper = (int)(bits >> 16), left = (int)(bits & 0xffff), minus = up_to(2) == 1;
+            const int h = upper + (left > 0x8000 || (left == 0x8000 && upper % 2 == 1));
+            x[0][0][j] = minus ? -(double)v : (double)v;
+            want[0][0][j] = (cell){.sum = minus ? h - 32768 : h, .wrapped = (uint64_t)(minus ? h - 32768 : h)};
+        }
+        view from = lay(source[0], ADJACENT, 1, 1, n, x), to = lay_as(FC_I16, dest, ADJACENT, 1, 1, n, NULL);
+        say_case("to bfloat16, %td elements", n);
+        narrow(to.p, FC_BF16, from.p, n, 1, FC_TRUNCATED);
+        type = FC_I16, size = 2; /* their bits */
+        verify(to, 1, 1, n);
+        type = FC_F32, size = 4;
+    }
+}
+
 void check_narrow(fc_narrow_fn *narrow)
 {
     if (type == FC_I16)
         check_quotients(narrow);
     else {
         if (type == FC_F32)
-            check_half_out(narrow);
+            check_half_out(narrow), check_bfloat16_out(narrow);
         check_casts(narrow, NULL);
         check_nearest(narrow);
     }
