@@ -39,6 +39,9 @@ DRIVERS = re.compile(
 )
 # clang and zig refuse some of these
 ONLY_GCC = {*OF_CYTHON, "-fno-tree-loop-im", "-fno-move-loop-invariants", "-fno-schedule-insns2"}
+# clang unrolls and repeats more than gcc, and zig keeps frame pointers. Without, kernels (of float32's correlations and
+# products) are 16 % smaller when compressed, and products of three vectors take half the time, that of gcc's.
+OF_CLANG = ["-fno-unroll-loops", "-fomit-frame-pointer", "-falign-loops=1", "-Xclang", "-fmerge-functions"]
 # By system: how a wheel is compiled, how the extension is linked, and how that of a wheel is.
 OF_SYSTEM = {
     "linux": (
@@ -104,7 +107,7 @@ class BuildFilesAtOnce(build_ext):
         compile_all = self.compiler.compile
         version = [*self.compiler.compiler_so, "--version"]
         is_clang = "clang" in subprocess.run(version, capture_output=True, text=True, check=False).stdout
-        unknown = ONLY_GCC if is_clang else set()
+        unknown, known = (ONLY_GCC, OF_CLANG) if is_clang else (set(), [])
 
         def compile_each(sources, extra_postargs, **how):
             def compile_one(source):
@@ -112,7 +115,7 @@ class BuildFilesAtOnce(build_ext):
                 own = OF_KERNELS if "isa" in parts else [*HARDENED, *([] if "csrc" in parts else OF_CYTHON)]
                 is_driver = DRIVERS.fullmatch("/".join(parts[1:]))
                 instead = OF_LEAST if parts[-1] == "base.c" else OF_DRIVERS if is_driver else {}
-                flags = [*own, *chain.from_iterable(instead.get(flag, [flag]) for flag in extra_postargs)]
+                flags = [*own, *known, *chain.from_iterable(instead.get(flag, [flag]) for flag in extra_postargs)]
                 flags = [flag for flag in flags if flag not in unknown]
                 return compile_all([source], extra_postargs=flags, **how)
 
