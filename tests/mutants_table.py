@@ -386,7 +386,12 @@ PYTHON = [
     *faults(
         "fastconv/nn/bfloat16.py",
         ("float32 is asked for in vain", "            return known\n", "            return own\n", "bfloat16"),
-        ("bfloat16 is made anew beside out", "as_out(options.out, y.shape, dtype))", "None)", "bfloat16"),
+        (
+            "bfloat16 is made anew beside out",
+            "return delivered(result, dtype, to)",
+            "return delivered(result, dtype, None)",
+            "bfloat16",
+        ),
     ),
 ]
 
