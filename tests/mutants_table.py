@@ -246,7 +246,7 @@ KERNELS = [
     ),
     *faults(
         "csrc/kernels/corr_rolling_tmpl.h",
-        ("the last outputs meet the wrong tap row", "H + (q) - 2)", "H + (q) - 3)", "corr2d c"),
+        ("the last outputs meet the wrong tap row", "H + (q) - 2,", "H + (q) - 3,", "corr2d c"),
         ("the last band overlaps too little", "? i : rows - band;", "? i : rows - band + 1;", "corr2d memory c"),
         isa="avx512",
     ),

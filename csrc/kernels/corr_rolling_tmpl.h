@@ -30,13 +30,14 @@ FC_INLINE void NAME(corr_roll)(const int H, const int V, const T *x, ptrdiff_t x
         EACH(v, V)
             acc[r][v] = vsplat(start);
 
-#define FC_MEET(first, last, tap)                                                                      \
-    {                                                                                                  \
-        EACH(line, (V * FC_VECTOR_BYTES + 63) / 64)                                                    \
-            __builtin_prefetch((const char *)(x + next) - 64 * line - 1, 0, 3);                        \
-        NAME(corr_row)(acc, 0, first, last, V, 1, 1, x, VLEN, NULL, k + (tap), H, vlanes(VLEN), full); \
-        x += xs;                                                                                       \
-        __asm__("" : "+r"(x), "+r"(k));                                                                \
+/* most: rows in the middle of a band, which most are; of the others, columns are loaded, which is shorter */
+#define FC_MEET(first, last, tap, most)                                                                   \
+    {                                                                                                     \
+        EACH(line, (V * FC_VECTOR_BYTES + 63) / 64)                                                       \
+            __builtin_prefetch((const char *)(x + next) - 64 * line - 1, 0, 3);                           \
+        NAME(corr_row)(acc, 0, first, last, V, most, 1, x, VLEN, NULL, k + (tap), H, vlanes(VLEN), full); \
+        x += xs;                                                                                          \
+        __asm__("" : "+r"(x), "+r"(k));                                                                   \
     }
 #define FC_BEGUN                                                     \
     {                                                                \
@@ -45,19 +46,19 @@ FC_INLINE void NAME(corr_roll)(const int H, const int V, const T *x, ptrdiff_t x
         ahead += os;                                                 \
         __asm__("" : "+r"(ahead));                                   \
     }
-#define FC_DONE(r)                                                      \
-    {                                                                   \
-        NAME(corr_store)(acc[r], V, 1, 0, out, VLEN, vlanes(VLEN));     \
-        out += os;                                                      \
-        __asm__("" : "+r"(out));                                        \
+#define FC_DONE(r)                                                  \
+    {                                                               \
+        NAME(corr_store)(acc[r], V, 1, 0, out, VLEN, vlanes(VLEN)); \
+        out += os;                                                  \
+        __asm__("" : "+r"(out));                                    \
     }
 #define FC_MOVE(to, from) __asm__("vmovaps %1, %0" : "=&v"(to) : "v"(from)) /* gcc would spill them on its way */
-#define FC_BEFORE(q) if ((q) < H) { FC_BEGUN FC_MEET(0, (q) - 1, (q) - 1) }
-#define FC_BEHIND(q) if ((q) < H) { FC_MEET((q) - 1, H - 2, H + (q) - 2) FC_DONE((q) - 1) }
-    FC_UP_TO_10(FC_BEFORE)
+#define FC_BEFORE(q) if ((q) < H) { FC_BEGUN FC_MEET(0, (q) - 1, (q) - 1, 0) }
+#define FC_BEHIND(q) if ((q) < H) { FC_MEET((q) - 1, H - 2, H + (q) - 2, 0) FC_DONE((q) - 1) }
+    FC_UP_TO_8(FC_BEFORE)
     for (ptrdiff_t more = rows - H;; more--) {
         FC_BEGUN
-        FC_MEET(0, H - 1, H - 1)
+        FC_MEET(0, H - 1, H - 1, 1)
         FC_DONE(0)
         EACH(r, H - 1)
             EACH(v, V)
@@ -68,7 +69,7 @@ FC_INLINE void NAME(corr_roll)(const int H, const int V, const T *x, ptrdiff_t x
         EACH(v, V)
             acc[H - 1][v] = vsplat(*begin);
     }
-    FC_UP_TO_10(FC_BEHIND)
+    FC_UP_TO_8(FC_BEHIND)
 #undef FC_BEHIND
 #undef FC_BEFORE
 #undef FC_MOVE
@@ -77,14 +78,14 @@ FC_INLINE void NAME(corr_roll)(const int H, const int V, const T *x, ptrdiff_t x
 #undef FC_MEET
 }
 
-#define FC_ROLL(H, V)                                                                                                \
+#define FC_ROLL(H, V)                                                                                                    \
     static void NAME(corr_roll_##H)(const T *x, ptrdiff_t xs, const fc_taps *taps, T *out, ptrdiff_t os, ptrdiff_t rows, \
-                                    ptrdiff_t cols)                                                                  \
-    {                                                                                                                \
-        for (ptrdiff_t j = 0; j < cols; j += (V)*VLEN) {                                                             \
-            j = j < cols - (V)*VLEN ? j : cols - (V)*VLEN;                                                           \
-            NAME(corr_roll)(H, V, x + j, xs, taps, out + j, os, rows);                                               \
-        }                                                                                                            \
+                                    ptrdiff_t cols)                                                                      \
+    {                                                                                                                    \
+        for (ptrdiff_t j = 0; j < cols; j += (V)*VLEN) {                                                                 \
+            j = j < cols - (V)*VLEN ? j : cols - (V)*VLEN;                                                               \
+            NAME(corr_roll)(H, V, x + j, xs, taps, out + j, os, rows);                                                   \
+        }                                                                                                                \
     }
 FC_ROLLED(FC_ROLL)
 #undef FC_ROLL

@@ -33,8 +33,8 @@
 #define FC_KEPT 12 /* beside 16 accumulators, 2 vectors of the row and a tap */
 #define FC_SMALL(X) X(3, 3, 8) X(5, 5, 8)
 #define FC_BAND(far) ((far) ? 16 : 64)
-#define FC_ROLLED(X) X(6, 3) X(7, 3) X(8, 3) X(9, 2) X(10, 2) X(11, 2)
-#define FC_ROLLED_MOST 11
+#define FC_ROLLED(X) X(6, 3) X(7, 3) X(8, 3) X(9, 2)
+#define FC_ROLLED_MOST 9
 #define FC_ROLLED_FROM 4
 #else /* 12 accumulators, 3 vectors of the row and the tap; 8 where the row is alone, and four taps */
 #define FC_ROWS 4
