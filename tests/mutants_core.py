@@ -238,8 +238,8 @@ CORR = [
         "csrc/corr/separable.c",
         (
             "what lies beyond an edge is the first column",
-            "(*at < 0 ? wide : *at) * line",
-            "(*at < 0 ? 0 : *at) * line",
+            "s->sums + wide * line);",
+            "s->sums);",
             "separable",
         ),
         (

@@ -196,10 +196,13 @@ LAYERS = [
     *faults(
         "csrc/layers/pooling_find.c",
         ("indices of a part begin at the row", "k.cols, j * f.col);", "k.cols, 0);", "pooling"),
+    ),
+    *faults(
+        "csrc/layers/pooling.h",
         (
             "parts of a row are found in the first",
-            "k.x = (const char *)k.x + wide * k.step",
-            "k.x = (const char *)k.x + 0 * k.step",
+            "part.x = (const char *)k->x + j * k->step",
+            "part.x = (const char *)k->x + 0 * k->step",
             "pooling",
         ),
     ),

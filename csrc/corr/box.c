@@ -70,13 +70,7 @@ static ptrdiff_t box_down(const call *c, const scratch *s, ptrdiff_t i, ptrdiff_
     for (ptrdiff_t first = begun <= i + lanes ? begun : begun - h; first > i; first -= h) /* of a block */
         resets |= 1u << (first - i - 1);
     c->op->box_heads(s->rows + i + h, s->tails + i, resets, s->sums, turned + low * line, high - low);
-    const ptrdiff_t *at = s->at;
-    for (ptrdiff_t q = outside(0, low, high); q < wide; q = outside(q + 1, low, high), at++) {
-        if (*at < 0)
-            memset(turned + q * line, 0, (size_t)line);
-        else
-            memcpy(turned + q * line, turned + *at * line, (size_t)line);
-    }
+    fc_columns_turned(s, turned, line, low, high, wide, turned - line); /* what lies before them is 0 */
     return begun;
 }
 

@@ -176,6 +176,9 @@ FC_API void fc_columns_compute(const call *c, const scratch *s, const patch *p);
 FC_API void fc_columns_chunk(const job *j, ptrdiff_t index);
 /* Which columns stand for those beyond x, of `wide` from `first` on, into s->at; whether they are among low ... high */
 FC_API int fc_columns_find(const call *c, const scratch *s, ptrdiff_t first, ptrdiff_t low, ptrdiff_t high, ptrdiff_t wide);
+/* Turned sums, lines of so many bytes: of columns beyond low ... high, those of the columns that s->at names, or `fill` */
+FC_API void fc_columns_turned(const scratch *s, char *sums, ptrdiff_t line, ptrdiff_t low, ptrdiff_t high, ptrdiff_t wide,
+                              const char *fill);
 
 /* pixels.c, threes.c: whether these are for it */
 FC_API int fc_pixels_suit(const fc_corr *g, int vector_bytes);

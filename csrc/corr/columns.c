@@ -109,6 +109,14 @@ int fc_columns_find(const call *c, const scratch *s, ptrdiff_t first, ptrdiff_t 
     return 1;
 }
 
+void fc_columns_turned(const scratch *s, char *sums, ptrdiff_t line, ptrdiff_t low, ptrdiff_t high, ptrdiff_t wide,
+                       const char *fill)
+{
+    const ptrdiff_t *at = s->at;
+    for (ptrdiff_t q = outside(0, low, high); q < wide; q = outside(q + 1, low, high), at++)
+        memcpy(sums + q * line, *at < 0 ? fill : sums + *at * line, (size_t)line);
+}
+
 /* Of the columns that outputs from number k on look at, low ... high are there, and s->at names the others. 0: not all are among these */
 static int columns_of(const job *j, ptrdiff_t k, ptrdiff_t cols, ptrdiff_t *low, ptrdiff_t *high)
 {

@@ -173,13 +173,12 @@ static int separable_turn(const call *c, const scratch *s, const char *x, ptrdif
                           char *out, ptrdiff_t out_row, ptrdiff_t cols)
 {
     const fc_axis *axis = c->g->axis;
-    const ptrdiff_t wide = reach(&axis[COLS], cols), line = FC_TURN * c->size, *at = s->at;
+    const ptrdiff_t wide = reach(&axis[COLS], cols), line = FC_TURN * c->size;
     const fc_taps down = {.h = axis[ROWS].k, .k = c->g->factor[ROWS], .far = c->is_far},
                   across = {.h = axis[COLS].k, .k = c->g->factor[COLS]};
     if (!c->op->turn(x, row, &down, s->sums + low * line, FC_TURN, FC_TURN, high - low))
         return 0;
-    for (ptrdiff_t q = outside(0, low, high); q < wide; q = outside(q + 1, low, high), at++)
-        memcpy(s->sums + q * line, s->sums + (*at < 0 ? wide : *at) * line, (size_t)line);
+    fc_columns_turned(s, s->sums, line, low, high, wide, s->sums + wide * line);
     return c->op->turn(s->sums, FC_TURN, &across, out, out_row, cols, FC_TURN);
 }
 

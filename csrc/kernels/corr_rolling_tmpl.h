@@ -33,24 +33,23 @@ FC_INLINE void NAME(corr_roll)(const int H, const int V, const T *x, ptrdiff_t x
 /* most: rows in the middle of a band, which most are; of the others, columns are loaded, which is shorter */
 #define FC_MEET(first, last, tap, most)                                                                   \
     {                                                                                                     \
-        EACH(line, (V * FC_VECTOR_BYTES + 63) / 64)                                                       \
-            __builtin_prefetch((const char *)(x + next) - 64 * line - 1, 0, 3);                           \
+        FC_PREFETCH(x + next, 0)                                                                          \
         NAME(corr_row)(acc, 0, first, last, V, most, 1, x, VLEN, NULL, k + (tap), H, vlanes(VLEN), full); \
         x += xs;                                                                                          \
-        __asm__("" : "+r"(x), "+r"(k));                                                                   \
+        FC_OPAQUE(x);                                                                                     \
+        FC_OPAQUE(k);                                                                                     \
     }
-#define FC_BEGUN                                                     \
-    {                                                                \
-        EACH(line, (V * FC_VECTOR_BYTES + 63) / 64)                  \
-            __builtin_prefetch((char *)ahead - 64 * line - 1, 1, 3); \
-        ahead += os;                                                 \
-        __asm__("" : "+r"(ahead));                                   \
+#define FC_BEGUN                    \
+    {                               \
+        FC_PREFETCH(ahead, 1)       \
+        ahead += os;                \
+        FC_OPAQUE(ahead);           \
     }
 #define FC_DONE(r)                                                  \
     {                                                               \
         NAME(corr_store)(acc[r], V, 1, 0, out, VLEN, vlanes(VLEN)); \
         out += os;                                                  \
-        __asm__("" : "+r"(out));                                    \
+        FC_OPAQUE(out);                                             \
     }
 #define FC_MOVE(to, from) __asm__("vmovaps %1, %0" : "=&v"(to) : "v"(from)) /* gcc would spill them on its way */
 #define FC_BEFORE(q) if ((q) < H) { FC_BEGUN FC_MEET(0, (q) - 1, (q) - 1, 0) }
@@ -65,7 +64,7 @@ FC_INLINE void NAME(corr_roll)(const int H, const int V, const T *x, ptrdiff_t x
                 FC_MOVE(acc[r][v], acc[r + 1][v]);
         if (more == 0)
             break;
-        __asm__("" : "+r"(begin)); /* no register for what a sum begins with */
+        FC_OPAQUE(begin); /* no register for what a sum begins with */
         EACH(v, V)
             acc[H - 1][v] = vsplat(*begin);
     }

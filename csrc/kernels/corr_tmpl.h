@@ -28,6 +28,13 @@
  */
 #include "kernels/corr_rows_tmpl.h"
 
+/* Vectors of a row that end at `end`, of memory that is read, or written if 1 */
+#define FC_PREFETCH(end, write)                          \
+    EACH(line, (V * FC_VECTOR_BYTES + 63) / 64)          \
+        __builtin_prefetch((const char *)(end) - 64 * line - 1, write, 3);
+/* gcc would keep every multiple of the strides, and spill */
+#define FC_OPAQUE(pointer) __asm__("" : "+r"(pointer))
+
 /* One row of results. stream: past the caches */
 FC_INLINE void NAME(corr_store)(const VT sum[], const int V, const int whole, const int stream, T *out, ptrdiff_t step,
                                 VMASK lanes)
@@ -43,8 +50,7 @@ FC_INLINE void NAME(corr_store)(const VT sum[], const int V, const int whole, co
 
 /* R output rows x V vectors, `lanes` of the last one. M: min(R, h). W: 0, or kernels of M x W taps. The last tap row lacks the last
  * `part` columns. Each row goes to out as soon as it is complete: all at the end, they fill the queue of stores. Most of them cross
- * cache lines, which are fetched one after another unless the CPU is told before. only: sums of but one column, which stay in acc.
- * (FC_OPAQUE: gcc would keep every multiple of the strides, and spill.) */
+ * cache lines, which are fetched one after another unless the CPU is told before. only: sums of but one column, which stay in acc. */
 FC_INLINE void NAME(corr_sums)(const int R, const int M, const int W, const int V, const int whole, const int dense,
                                const int only, const T *x, ptrdiff_t xs, const fc_taps *taps, const VT kept[], ptrdiff_t step,
                                VMASK lanes, VT acc[][NAME(CORR_MOST)], T *out, ptrdiff_t os)
@@ -59,13 +65,11 @@ FC_INLINE void NAME(corr_sums)(const int R, const int M, const int W, const int 
         EACH(v, V)
             acc[r][v] = start;
 
-#define FC_OPAQUE(pointer) __asm__("" : "+r"(pointer))
-#define FC_FETCH                                                                  \
-    if (R > 1 && !only && dense && !stream) {                                     \
-        EACH(line, (V * FC_VECTOR_BYTES + 63) / 64)                               \
-            __builtin_prefetch((char *)(ahead + V * VLEN) - 64 * line - 1, 1, 3); \
-        ahead += os;                                                              \
-        FC_OPAQUE(ahead);                                                         \
+#define FC_FETCH                                  \
+    if (R > 1 && !only && dense && !stream) {     \
+        FC_PREFETCH(ahead + V * VLEN, 1)          \
+        ahead += os;                              \
+        FC_OPAQUE(ahead);                         \
     }
 #define FC_INPUT_ROW(q, first, last, ends)                                                                                      \
     {                                                                                                                           \
@@ -113,16 +117,15 @@ FC_INLINE void NAME(corr_sums)(const int R, const int M, const int W, const int 
 #undef FC_BEFORE
 #undef FC_INPUT_ROW
 #undef FC_FETCH
-#undef FC_OPAQUE
 }
 
 /* Whether all columns adjoin */
 static int NAME(corr_is_dense)(const fc_taps *taps)
 {
     ptrdiff_t dense = 0;
-    while (dense < taps->full && taps->at[dense] == dense)
+    while (taps->part == 0 && !taps->apart && dense < taps->full && taps->at[dense] == dense)
         dense++;
-    return dense == taps->full && taps->part == 0 && !taps->apart;
+    return dense == taps->full;
 }
 
 #if FC_HAS & FC_MASK_REGISTERS && !defined FC_INTEGER
@@ -274,6 +277,8 @@ static void NAME(corr)(const void *x, ptrdiff_t xs, const fc_taps *taps, void *o
         NAME(corr_blocks)((const T *)x + done, xs, taps, (T *)out + done, os, rows, cols - done);
 }
 
+#undef FC_PREFETCH
+#undef FC_OPAQUE
 #undef FC_BLOCKS
 #undef FC_TALLEST
 #undef FC_SWEEPS

@@ -52,16 +52,25 @@ FC_API window fc_pooling_window(const pooling *d, int axis, ptrdiff_t o);
 FC_API ptrdiff_t fc_pooling_most_taps(const pooling *d, int axis);
 /* What lies beyond rows in buffers, where the taps of columns meet these, and how many elements columns have */
 FC_API void fc_pooling_begin(const pooling *d, parts *p);
-/* Divisors of a row of n outputs, whose windows have so many elements in a column */
 /* Columns that are met at a time: all, if not so many that the call could not be given up in time */
 static inline ptrdiff_t fc_pooling_at_once(const fc_pool *k)
 {
     const double each = (double)k->rows * (double)k->taps;
     return each * (double)k->cols <= POOL_AT_ONCE ? k->cols : max((ptrdiff_t)(POOL_AT_ONCE / each), 1024);
 }
+/* Of k, so many columns from number j on */
+static inline fc_pool fc_pooling_piece(const pooling *d, const fc_pool *k, ptrdiff_t j, ptrdiff_t wide)
+{
+    fc_pool part = *k;
+    part.x = (const char *)k->x + j * k->step * d->size, part.to = (char *)k->to + j * d->size;
+    part.by = k->by ? (const char *)k->by + j * k->by_col * d->size : NULL;
+    part.cols = min(wide, k->cols - j);
+    return part;
+}
 /* So many columns at a time. Rows of the buffer, as one, to the phases of a stride, `phase` elements apart; likewise */
 FC_API void fc_pooling_reduce(const pooling *d, const fc_pool *k);
 FC_API void fc_pooling_split(const pooling *d, const parts *p, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t phase);
+/* Divisors of a row of n outputs, whose windows have so many elements in a column */
 FC_API void fc_pooling_count(const pooling *d, parts *p, double counted, ptrdiff_t n);
 FC_API void fc_pooling_put(const pooling *d, char *to, ptrdiff_t i, double v); /* to[i] = v */
 FC_API void fc_pooling_fill(const pooling *d, char *to, ptrdiff_t n);          /* with what lies beyond x */

@@ -94,15 +94,12 @@ static void raise(const pooling *d, void *which, ptrdiff_t n, ptrdiff_t by)
 static void find(const pooling *d, const fc_pool *g, const fc_pool_find *found)
 {
     const ptrdiff_t wide = fc_pooling_at_once(g), size = d->size;
-    fc_pool k = *g;
     fc_pool_find f = *found;
     for (ptrdiff_t j = 0; j < g->cols && !(j > 0 && fc_gives_up()); j += wide) {
-        k.cols = min(wide, g->cols - j);
+        const fc_pool k = fc_pooling_piece(d, g, j, wide);
         d->op->pool_find(&k, &f);
         for (ptrdiff_t i = 0; i < k.rows && j * f.col > 0; i++)
             raise(d, (char *)f.which + i * f.ws * size, k.cols, j * f.col);
-        k.x = (const char *)k.x + wide * k.step * size, k.to = (char *)k.to + wide * size;
-        k.by = k.by ? (const char *)k.by + wide * k.by_col * size : NULL;
         f.from = f.from ? (const char *)f.from + wide * size : NULL, f.which = (char *)f.which + wide * size;
     }
 }

@@ -129,15 +129,8 @@ void fc_pooling_reduce(const pooling *d, const fc_pool *k)
 {
     void (*const reduce)(const fc_pool *) = d->g->average ? d->op->pool_sum : d->op->pool_max;
     const ptrdiff_t wide = fc_pooling_at_once(k);
-    if (wide == k->cols) {
-        reduce(k);
-        return;
-    }
-    fc_pool part = *k;
     for (ptrdiff_t j = 0; j < k->cols && !(j > 0 && fc_gives_up()); j += wide) {
-        part.x = (const char *)k->x + j * k->step * d->size, part.to = (char *)k->to + j * d->size;
-        part.by = k->by ? (const char *)k->by + j * k->by_col * d->size : NULL;
-        part.cols = min(wide, k->cols - j);
+        const fc_pool part = fc_pooling_piece(d, k, j, wide);
         reduce(&part);
     }
 }

@@ -263,42 +263,37 @@ static void check_nearest(fc_narrow_fn *narrow)
             }
 }
 
-static void check_half_out(fc_narrow_fn *narrow)
+/* The bits of a number of 16 bits, but for its sign, and one that is rounded to it */
+static int half_of(double *v)
+{
+    *v = (double)(float)ldexp(1 + (double)(random64() % 0x4000) / 0x4000, (int)(random64() % 45) - 27);
+    const int e = *v < 0x1p-14 ? -14 : ilogb(*v), q = (int)rint(ldexp(*v, 10 - e)) + ((e + 14) << 10);
+    return q < 0x7c00 ? q : 0x7c00;
+}
+
+static int bfloat16_of(double *v)
+{
+    const float value = ldexpf(1 + (float)(random64() % 0x800000) / 0x800000, (int)(random64() % 270) - 140);
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    *v = (double)value;
+    const int upper = (int)(bits >> 16), left = (int)(bits & 0xffff);
+    return upper + (left > 0x8000 || (left == 0x8000 && upper % 2 == 1));
+}
+
+static void check_floats_of_16_bits(fc_narrow_fn *narrow, int stored, const char *name, int (*of)(double *v))
 {
     for (ptrdiff_t n = 1; n <= 70; n++) {
         randomize(1, type);
         EACH(j, n) {
-            const double v = (double)(float)ldexp(1 + (double)(random64() % 0x4000) / 0x4000, (int)(random64() % 45) - 27);
-            const int e = v < 0x1p-14 ? -14 : ilogb(v), q = (int)rint(ldexp(v, 10 - e)) + ((e + 14) << 10);
-            const int h = q < 0x7c00 ? q : 0x7c00, minus = up_to(2) == 1;
+            double v;
+            const int h = of(&v), minus = up_to(2) == 1;
             x[0][0][j] = minus ? -v : v;
             want[0][0][j] = (cell){.sum = minus ? h - 32768 : h, .wrapped = (uint64_t)(minus ? h - 32768 : h)};
         }
         view from = lay(source[0], ADJACENT, 1, 1, n, x), to = lay_as(FC_I16, dest, ADJACENT, 1, 1, n, NULL);
-        say_case("to float16, %td elements", n);
-        narrow(to.p, FC_F16, from.p, n, 1, FC_TRUNCATED);
-        type = FC_I16, size = 2; /* their bits */
-        verify(to, 1, 1, n);
-        type = FC_F32, size = 4;
-    }
-}
-
-static void check_bfloat16_out(fc_narrow_fn *narrow)
-{
-    for (ptrdiff_t n = 1; n <= 70; n++) {
-        randomize(1, type);
-        EACH(j, n) {
-            const float v = ldexpf(1 + (float)(random64() % 0x800000) / 0x800000, (int)(random64() % 270) - 140);
-            uint32_t bits;
-            memcpy(&bits, &v, sizeof bits);
-            const int upper = (int)(bits >> 16), left = (int)(bits & 0xffff), minus = up_to(2) == 1;
-            const int h = upper + (left > 0x8000 || (left == 0x8000 && upper % 2 == 1));
-            x[0][0][j] = minus ? -(double)v : (double)v;
-            want[0][0][j] = (cell){.sum = minus ? h - 32768 : h, .wrapped = (uint64_t)(minus ? h - 32768 : h)};
-        }
-        view from = lay(source[0], ADJACENT, 1, 1, n, x), to = lay_as(FC_I16, dest, ADJACENT, 1, 1, n, NULL);
-        say_case("to bfloat16, %td elements", n);
-        narrow(to.p, FC_BF16, from.p, n, 1, FC_TRUNCATED);
+        say_case("to %s, %td elements", name, n);
+        narrow(to.p, stored, from.p, n, 1, FC_TRUNCATED);
         type = FC_I16, size = 2; /* their bits */
         verify(to, 1, 1, n);
         type = FC_F32, size = 4;
@@ -310,8 +305,10 @@ void check_narrow(fc_narrow_fn *narrow)
     if (type == FC_I16)
         check_quotients(narrow);
     else {
-        if (type == FC_F32)
-            check_half_out(narrow), check_bfloat16_out(narrow);
+        if (type == FC_F32) {
+            check_floats_of_16_bits(narrow, FC_F16, "float16", half_of);
+            check_floats_of_16_bits(narrow, FC_BF16, "bfloat16", bfloat16_of);
+        }
         check_casts(narrow, NULL);
         check_nearest(narrow);
     }
@@ -333,7 +330,8 @@ void check_magnitude(fc_magnitude_fn *magnitude)
             want[0][0][j] = (cell){.sum = sqrt(sum), .wide = sqrt(sum)};
         }
         view va = lay(inside ? dest : source[0], ADJACENT, 1, 1, n, x), vb = lay(source[1], ADJACENT, 1, 1, n, NULL);
-        EACH(j, n) put(vb.p + j * size, k[0][j / 7][j % 7], type);
+        EACH(j, n)
+            put(vb.p + j * size, k[0][j / 7][j % 7], type);
         view to = inside ? va : lay(dest, ADJACENT, 1, 1, n, NULL);
         say_case("%td elements as type %d, %s", n, stored, inside ? "in place" : "apart");
         magnitude(to.p, va.p, vb.p, n, stored);
