@@ -41,10 +41,10 @@ COPY = ROOT / "build" / "mutants"
 SEEN = COPY / "seen.json"  # which test saw a fault, of the last runs
 UNSOUND = "unsound.json"  # in a copy: tests that fail there without any fault: they see nothing
 ISA = ""  # the best instruction set that the copy is built for; the least one
-# A fault that makes a test hang is seen: pytest ends with a test that takes so many seconds, and so do the checks in C.
-# Quick tests take some; those of several processes, beside others' load, may take many.
+# A fault that makes a test hang is seen: pytest ends with a test that takes so many seconds, and the checks in C with as
+# many of CPU time. Quick tests take some; those of several processes, beside others' load, may take many.
 HANGS = 100
-SECONDS = 1800  # that all tests of a run may take
+SECONDS = 1800  # that all tests of a run may take, or the checks, which beside others' load take minutes
 SEED = "20261129"  # of all random data: a fault is seen always, or never
 # What the build of a copy with one instruction set cannot pass, and tests of files that are no part of it
 WITHOUT = (
@@ -165,21 +165,27 @@ PYTEST += ["-k", " and ".join(f"not {word}" for word in BUT)]
 LIMITED = ["-o", f"faulthandler_timeout={HANGS}", "-o", "faulthandler_exit_on_timeout=true"]
 
 
-def run(command: list[str], *, whole: bool = False, limit: int = SECONDS) -> str | None:
-    """None if it ends well, or how it does not; whole: all that it says."""
+def run(command: list[str], *, whole: bool = False, cpu: int | None = None) -> str | None:
+    """None if it ends well, or how it does not; whole: all that it says; cpu: seconds of CPU time that it may take."""
     variables = {"PYTHONPATH": f"{COPY}{os.pathsep}{COPY / 'tests'}", "FASTCONV_TEST_SEED": SEED, "CI": "1"}
     program = subprocess.Popen(
         command, cwd=COPY, env=os.environ | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     )  # fmt: skip
+    if cpu is not None:
+        import resource  # which Windows has not
+
+        resource.prlimit(program.pid, resource.RLIMIT_CPU, (cpu, cpu))
     try:
-        said, _ = program.communicate(timeout=limit)
+        said, _ = program.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:
         return "it hangs"
     finally:
         end_all_of(program)
     if program.returncode == 0:
         return None
+    if cpu is not None and program.returncode == -signal.SIGKILL:
+        return "it hangs"
     if whole:
         return said
     lines = [line for line in said.splitlines() if line.startswith(("FAILED", "ERROR", "FAIL", "Fatal"))]
@@ -205,7 +211,7 @@ def pytest(files: list[str], *, shared: bool = False) -> str | None:
 
 def checked() -> str | None:
     """The checks of the C core"""
-    return run([str(COPY / "check"), SEED], limit=HANGS)
+    return run([str(COPY / "check"), SEED], cpu=HANGS)
 
 
 def unsound(files: list[str]) -> list[str]:
