@@ -83,14 +83,7 @@ Table = dict[str, Callable[[], Ready]]
 
 def correlations(a: Arrays) -> Table:
     """Of correlations"""
-    n = a.n
-    one = a.one
-    some = a.some
-    taps = a.taps
-    rng = a.rng
-    picture = a.picture
-    pixels = a.pixels
-    volume = a.volume
+    n, one, some, taps, rng, picture, pixels, volume = a.n, a.one, a.some, a.taps, a.rng, a.picture, a.pixels, a.volume
     f4 = np.float32
     u1 = np.uint8
     corr2d = fastconv.corr2d
@@ -165,9 +158,7 @@ def correlations(a: Arrays) -> Table:
 
 def signals(a: Arrays) -> Table:
     """Of correlations along lines"""
-    n = a.n
-    one = a.one
-    some = a.some
+    n, one, some = a.n, a.one, a.some
     return {
         "corr1d of many taps": lambda: part(fastconv.corr1d, one(n(1 << 23, 99)), some(n(1 << 20, 9)), method="direct"),
         "corr1d of a long line": lambda: part(
@@ -189,13 +180,7 @@ def signals(a: Arrays) -> Table:
 
 def filters(a: Arrays) -> Table:
     """Of drop-ins, and template matching"""
-    n = a.n
-    one = a.one
-    some = a.some
-    taps = a.taps
-    picture = a.picture
-    line = a.line
-    volume = a.volume
+    n, one, some, taps, picture, line, volume = a.n, a.one, a.some, a.taps, a.picture, a.line, a.volume
     f4 = np.float32
     f8 = np.float64
     u1 = np.uint8
@@ -229,11 +214,7 @@ def filters(a: Arrays) -> Table:
 
 def forward(a: Arrays) -> Table:
     """Of layers"""
-    n = a.n
-    one = a.one
-    some = a.some
-    deep = a.deep
-    c = a.c
+    n, one, some, deep, c = a.n, a.one, a.some, a.deep, a.c
     many = a.n(64, 3)
     return {
         "conv2d, products": lambda: part(nn.conv2d, deep(), some(n(4096, 5), c, 3, 3), accuracy="exact"),
@@ -297,9 +278,7 @@ def forward(a: Arrays) -> Table:
 
 def small_numbers(a: Arrays) -> Table:
     """Of layers of bytes, and of several layers in one pass"""
-    n = a.n
-    one = a.one
-    c = a.c
+    n, one, c = a.n, a.one, a.c
     u1 = np.uint8
     i1 = np.int8
 
@@ -331,14 +310,8 @@ def small_numbers(a: Arrays) -> Table:
 
 
 def backward(a: Arrays) -> Table:
-    """Of gradients, windows and activations"""
-    n = a.n
-    one = a.one
-    some = a.some
-    images = a.images
-    deep = a.deep
-    line = a.line
-    c = a.c
+    """Of gradients and windows"""
+    n, one, some, images, deep, line, c = a.n, a.one, a.some, a.images, a.deep, a.line, a.c
     return {
         "conv_transpose2d": lambda: part(nn.conv_transpose2d, deep(), some(c, n(2048, 4), 4, 4), stride=2),
         "conv2d_input": lambda: part(
@@ -380,6 +353,13 @@ def backward(a: Arrays) -> Table:
             (n(142, 6), n(142, 6)),
             3,
         ),
+    }
+
+
+def pooling(a: Arrays) -> Table:
+    """Of pooling and its gradients, and activations"""
+    n, one, images = a.n, a.one, a.images
+    return {
         "max_pool2d": lambda: again(n(9, 1), nn.max_pool2d, images(), n(101, 3), 1),
         "max_pool2d, indices": lambda: again(n(9, 1), nn.max_pool2d, images(), n(31, 3), 1, return_indices=True),
         "avg_pool2d": lambda: again(n(99, 1), nn.avg_pool2d, images(), n(101, 3), 1),
@@ -405,6 +385,26 @@ def backward(a: Arrays) -> Table:
         "max_pool2d_backward": lambda: again(
             n(99, 1), nn.max_pool2d_backward, one(n(4, 1), n(16, 2), n(1490, 18), n(1490, 18)), images(), n(11, 3), 1
         ),
+        "max_pool1d, channels last": lambda: part(
+            nn.max_pool1d, one(1, n(1 << 20, 40), 16), n(1 << 16, 5), 1, layout="NWC", return_indices=True
+        ),
+        "avg_pool1d_backward of long steps": lambda: again(
+            n(99, 1), nn.avg_pool1d_backward, one(1, 1, n(1 << 16, 9)), (1, 1, n(1 << 28, 41)), 9, n(4096, 4)
+        ),
+        "avg_pool1d_backward, channels last": lambda: part(
+            nn.avg_pool1d_backward,
+            one(1, n(1 << 19, 6), 16),
+            (1, n((1 << 20) - 1, 11), 16),
+            n(1 << 19, 6),
+            1,
+            layout="NWC",
+        ),
+        "max_pool1d_backward of long steps": lambda: again(
+            n(99, 1), nn.max_pool1d_backward, one(1, 1, n(1 << 16, 9)), one(1, 1, n(1 << 28, 41)), 9, n(4096, 4)
+        ),
+        "adaptive_avg_pool1d_backward": lambda: again(
+            n(99, 1), nn.adaptive_avg_pool1d_backward, one(1, 1, 1), (1, 1, n(1 << 28, 99)), 1
+        ),
         "adaptive_avg_pool2d": lambda: again(n(999, 1), nn.adaptive_avg_pool2d, images(), 1),
         "adaptive_max_pool2d": lambda: again(n(999, 1), nn.adaptive_max_pool2d, images(), 7),
         "activate": lambda: again(n(999, 1), nn.activate, images(), "gelu"),
@@ -414,4 +414,4 @@ def backward(a: Arrays) -> Table:
 def calls(*, small: bool = False) -> Table:
     """Functions that make arrays, and then the call of them"""
     a = Arrays(small=small)
-    return correlations(a) | signals(a) | filters(a) | forward(a) | small_numbers(a) | backward(a)
+    return correlations(a) | signals(a) | filters(a) | forward(a) | small_numbers(a) | backward(a) | pooling(a)

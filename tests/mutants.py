@@ -41,8 +41,8 @@ COPY = ROOT / "build" / "mutants"
 SEEN = COPY / "seen.json"  # which test saw a fault, of the last runs
 UNSOUND = "unsound.json"  # in a copy: tests that fail there without any fault: they see nothing
 ISA = ""  # the best instruction set that the copy is built for; the least one
-# A fault that makes a test hang is seen: pytest ends with a test that takes so many seconds, and the checks in C with as
-# many of CPU time. Quick tests take some; those of several processes, beside others' load, may take many.
+# A fault that makes a test hang is seen: pytest ends with a test that takes so many seconds, and the checks in C with
+# so many of CPU time. Quick tests take some; those of several processes, beside others' load, may take many.
 HANGS = 100
 SECONDS = 1800  # that all tests of a run may take, or the checks, which beside others' load take minutes
 SEED = "20261129"  # of all random data: a fault is seen always, or never

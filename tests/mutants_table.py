@@ -195,7 +195,7 @@ LAYERS = [
     ),
     *faults(
         "csrc/layers/pooling_find.c",
-        ("indices of a part begin at the row", "k.cols, j * f.col);", "k.cols, 0);", "pooling"),
+        ("indices of a part begin at the row", "k.cols, by);", "k.cols, 0);", "pooling"),
     ),
     *faults(
         "csrc/layers/pooling.h",
@@ -205,6 +205,7 @@ LAYERS = [
             "part.x = (const char *)k->x + 0 * k->step",
             "pooling",
         ),
+        ("rows of a part are the first", "+ i * k->xs * d->size;", "+ 0 * k->xs * d->size;", "pooling"),
     ),
     *faults(
         "csrc/layers/pooling_means.c",

@@ -520,3 +520,22 @@ def test_indices_of_rows_that_are_found_in_parts(rng):
         at = slice(first + 49, first + 49 + there.shape[-1])
         np.testing.assert_array_equal(values[..., at], there)
         np.testing.assert_array_equal(indices[..., at], where + first)
+
+
+def test_long_windows_of_pixels_are_met_in_parts(rng):
+    """Of few channels, channels last, and thousands of taps, some rows of outputs are met at a time."""
+    x, taps = rng.integers(0, 9, (1, 6600, 16)).astype("f4"), 6000
+    x[0, :, 0] = np.arange(6600)  # of which each window has its largest last
+    values, indices = nn.max_pool1d(x, taps, 1, layout="NWC", return_indices=True)
+    outs = np.arange(6600 - taps + 1)
+    np.testing.assert_array_equal(values[0, :, 0], outs + taps - 1)
+    np.testing.assert_array_equal(indices[0, :, 0], outs + taps - 1)
+    np.testing.assert_array_equal(np.take_along_axis(x, indices, 1), values)
+    assert (indices >= outs[:, None]).all()
+    means = nn.avg_pool1d(x, taps, 1, divisor_override=1, layout="NWC")
+    sums = np.cumsum(np.pad(x[0], ((1, 0), (0, 0))), 0, dtype=float)
+    np.testing.assert_allclose(means[0], sums[taps:] - sums[:-taps], rtol=1e-4)
+    back = nn.avg_pool1d_backward(x[:, : outs.size], x.shape, taps, 1, divisor_override=1, layout="NWC")
+    first = np.clip(np.arange(6600) - taps + 1, 0, None)
+    whole = np.cumsum(np.pad(x[0, : outs.size], ((1, taps - 1), (0, 0))), 0, dtype=float)
+    np.testing.assert_allclose(back[0], whole[np.arange(6600) + 1] - whole[first], rtol=1e-4)

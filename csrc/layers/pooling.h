@@ -55,16 +55,36 @@ FC_API void fc_pooling_begin(const pooling *d, parts *p);
 /* Columns that are met at a time: all, if not so many that the call could not be given up in time */
 static inline ptrdiff_t fc_pooling_at_once(const fc_pool *k)
 {
-    const double each = (double)k->rows * (double)k->taps;
+    const double each = (double)k->rows * (double)max(k->taps, 1);
     return each * (double)k->cols <= POOL_AT_ONCE ? k->cols : max((ptrdiff_t)(POOL_AT_ONCE / each), 1024);
 }
-/* Of k, so many columns from number j on */
-static inline fc_pool fc_pooling_piece(const pooling *d, const fc_pool *k, ptrdiff_t j, ptrdiff_t wide)
+/* Of a loop over columns, whether to end before number j */
+static inline int asks_at(ptrdiff_t j) { return j % POOL_BLOCK == POOL_BLOCK - 1 && fc_gives_up(); }
+/* Whether to end, asked after every so many elements: *done of them since it was asked, and n now */
+static inline int asks_after(ptrdiff_t *done, ptrdiff_t n)
+{
+    if ((*done += n) < POOL_AT_ONCE / 8) /* each may be far from the others */
+        return 0;
+    *done = 0;
+    return fc_gives_up();
+}
+/* Zeros, millions at a time */
+FC_API void fc_pooling_clear(char *to, ptrdiff_t bytes);
+/* And of these, rows */
+static inline ptrdiff_t fc_pooling_rows_at_once(const fc_pool *k, ptrdiff_t wide)
+{
+    const double each = (double)max(k->taps, 1) * (double)min(wide, k->cols);
+    return each * (double)k->rows <= POOL_AT_ONCE ? k->rows : max((ptrdiff_t)(POOL_AT_ONCE / each), 1);
+}
+/* Of k, so many rows from number i on, and of these so many columns from number j on */
+static inline fc_pool fc_pooling_piece(const pooling *d, const fc_pool *k, ptrdiff_t i, ptrdiff_t tall, ptrdiff_t j,
+                                       ptrdiff_t wide)
 {
     fc_pool part = *k;
-    part.x = (const char *)k->x + j * k->step * d->size, part.to = (char *)k->to + j * d->size;
-    part.by = k->by ? (const char *)k->by + j * k->by_col * d->size : NULL;
-    part.cols = min(wide, k->cols - j);
+    part.x = (const char *)k->x + j * k->step * d->size + i * k->xs * d->size;
+    part.to = (char *)k->to + (i * k->os + j) * d->size;
+    part.by = k->by ? (const char *)k->by + (i * k->by_row + j * k->by_col) * d->size : NULL;
+    part.rows = min(tall, k->rows - i), part.cols = min(wide, k->cols - j);
     return part;
 }
 /* So many columns at a time. Rows of the buffer, as one, to the phases of a stride, `phase` elements apart; likewise */

@@ -37,12 +37,23 @@ static inline __attribute__((always_inline)) int scatter_as(int size, char *to, 
     }
     return !fits;
 }
-static int scatter(const pooling *d, char *to, const char *dy, const int64_t *index, ptrdiff_t n)
+static int scatter_some(const pooling *d, char *to, const char *dy, const int64_t *index, ptrdiff_t n)
 {
     const uint64_t all = (uint64_t)(d->axis[DEPTH].n * d->height * d->width), step = (uint64_t)d->g->channels;
     if (d->g->last)
         return d->size == 4 ? scatter_as(4, to, dy, index, n, step, 1, all) : scatter_as(8, to, dy, index, n, step, 1, all);
     return d->size == 4 ? scatter_as(4, to, dy, index, n, 1, 0, all) : scatter_as(8, to, dy, index, n, 1, 0, all);
+}
+/* Of many, some at a time */
+static int scatter(const pooling *d, char *to, const char *dy, const int64_t *index, ptrdiff_t n)
+{
+    const ptrdiff_t lane = d->g->last ? d->size : 0;
+    ptrdiff_t beyond = 0, done = 0;
+    for (ptrdiff_t i = 0, some = 0; i < n && !asks_after(&done, some); i += some) {
+        some = min(POOL_AT_ONCE / 8, n - i);
+        beyond |= scatter_some(d, to + i * lane, dy + i * d->size, index + i, some);
+    }
+    return beyond != 0;
 }
 
 /* What a chunk has of x: planes, one below the other as d->axis has them, or channels of pixels, or planes that are turned */
@@ -61,7 +72,7 @@ static int largest_known(const pooling *d, const part *k)
     for (ptrdiff_t i = 0; i < k->planes && !d->g->last; i++)
         beyond |=
             scatter(d, k->to + i * k->all * d->size, k->dy + i * k->outputs * d->size, k->index + i * k->outputs, k->outputs);
-    for (ptrdiff_t o = 0; o < k->outputs && d->g->last; o++)
+    for (ptrdiff_t o = 0; o < k->outputs && d->g->last && !asks_at(o); o++)
         beyond |= scatter(d, k->to, k->dy + o * k->pixel * d->size, k->index + o * k->pixel, k->lanes);
     return beyond;
 }
@@ -75,7 +86,7 @@ static void largest_rows(const pooling *d, const parts *p, fc_pooling_found f, c
     const char *dy = k->dy + (depth * d->axis[ROWS].out + row - k->row) * outs * k->pixel * size;
     f.step = d->g->last ? k->lanes : 1, f.lane = d->turned ? n : 1, f.lanes = k->lanes;
     fc_pooling_find(d, p, k->x, &z, row, rows, &f);
-    for (ptrdiff_t o = 0; o < n && d->g->last; o++)
+    for (ptrdiff_t o = 0; o < n && d->g->last && !asks_at(o); o++)
         scatter(d, k->to, dy + o * k->pixel * size, f.index + o * k->lanes, k->lanes);
     for (ptrdiff_t l = 0; l < k->lanes && d->turned; l++)
         scatter(d, k->to + l * k->all * size, dy + l * k->outputs * size, f.index + l * n, n);
@@ -117,12 +128,12 @@ static void largest_chunk(void *context, ptrdiff_t index, int slot)
         k.x = g->x + image * g->x_image + channel * g->x_channel, k.dy = g->dy + out * d->size;
         k.to = g->out + (plane * k.all * k.pixel + within) * d->size, k.index = g->indices + out;
         const ptrdiff_t apart = g->last && k.lanes < k.pixel, zeros = apart ? k.lanes : k.planes * k.all * k.pixel;
-        for (ptrdiff_t i = 0; i < (apart ? k.all : 1); i++)
-            memset(k.to + i * k.pixel * d->size, 0, (size_t)(zeros * d->size));
+        for (ptrdiff_t i = 0; i < (apart ? k.all : 1) && !asks_at(i); i++)
+            fc_pooling_clear(k.to + i * k.pixel * d->size, zeros * d->size);
         if (g->indices && largest_known(d, &k))
             atomic_store(b->beyond, 1);
         for (ptrdiff_t z = 0; z < axis[DEPTH].out && !g->indices; z++)
-            for (ptrdiff_t row = k.row; row < k.row + k.rows; row += d->rows)
+            for (ptrdiff_t row = k.row; row < k.row + k.rows && !(row > k.row && fc_gives_up()); row += d->rows)
                 largest_rows(d, &p, f, &k, z, row, min(d->rows, k.row + k.rows - row));
     }
     fc_close(&room);

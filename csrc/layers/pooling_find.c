@@ -68,7 +68,7 @@ static void enter(block *b)
         else
             for (ptrdiff_t j = 0; j < b->count; j++) {
                 k.rows = d->inside, k.cols = d->lanes, k.xs = b->pixel, k.os = d->lanes;
-                d->op->pool_max(&k);
+                fc_pooling_reduce(d, &k);
                 k.x = (const char *)k.x + b->row * d->size, k.to = (char *)k.to + pitch * d->size;
             }
     }
@@ -90,18 +90,21 @@ static void raise(const pooling *d, void *which, ptrdiff_t n, ptrdiff_t by)
             ((int64_t *)which)[i] += by;
 }
 
-/* So many columns at a time */
+/* So many rows and columns at a time */
 static void find(const pooling *d, const fc_pool *g, const fc_pool_find *found)
 {
-    const ptrdiff_t wide = fc_pooling_at_once(g), size = d->size;
-    fc_pool_find f = *found;
-    for (ptrdiff_t j = 0; j < g->cols && !(j > 0 && fc_gives_up()); j += wide) {
-        const fc_pool k = fc_pooling_piece(d, g, j, wide);
-        d->op->pool_find(&k, &f);
-        for (ptrdiff_t i = 0; i < k.rows && j * f.col > 0; i++)
-            raise(d, (char *)f.which + i * f.ws * size, k.cols, j * f.col);
-        f.from = f.from ? (const char *)f.from + wide * size : NULL, f.which = (char *)f.which + wide * size;
-    }
+    const ptrdiff_t wide = fc_pooling_at_once(g), tall = fc_pooling_rows_at_once(g, wide), size = d->size;
+    for (ptrdiff_t i = 0; i < g->rows; i += tall)
+        for (ptrdiff_t j = 0; j < g->cols && !(i + j > 0 && fc_gives_up()); j += wide) {
+            const fc_pool k = fc_pooling_piece(d, g, i, tall, j, wide);
+            const ptrdiff_t by = i * found->row + j * found->col;
+            fc_pool_find f = *found;
+            f.from = f.from ? (const char *)f.from + (i * g->xs + j) * size : NULL;
+            f.which = (char *)f.which + (i * f.ws + j) * size;
+            d->op->pool_find(&k, &f);
+            for (ptrdiff_t r = 0; r < k.rows && by > 0; r++)
+                raise(d, (char *)f.which + r * f.ws * size, k.cols, by);
+        }
 }
 
 /* `rows` rows of x, whose results are those from row `first` on */
@@ -129,7 +132,7 @@ static void across(const block *b, const char *x, ptrdiff_t rows, ptrdiff_t firs
     if (!d->g->adaptive) {
         k.rows = outs, k.xs = s * b->pixel, k.os = f.ws = d->lanes, f.row = s, k.by_row = k.by != NULL;
         for (ptrdiff_t i = 0; i < rows; i++) {
-            d->op->pool_find(&k, &f);
+            find(d, &k, &f);
             k.x = (const char *)k.x + b->row * d->size, k.to = (char *)k.to + wide * d->size;
             f.which = (char *)f.which + wide * d->size;
         }
@@ -141,7 +144,7 @@ static void across(const block *b, const char *x, ptrdiff_t rows, ptrdiff_t firs
         for (ptrdiff_t t = 0; t < w.count; t++)
             p->across[t] = (w.first + t) * b->pixel, p->place[t] = w.first + t;
         k.taps = w.count;
-        d->op->pool_find(&k, &f);
+        find(d, &k, &f);
         k.by = (const char *)k.by + d->size, k.to = (char *)k.to + d->lanes * d->size;
         f.which = (char *)f.which + d->lanes * d->size;
     }
@@ -173,8 +176,9 @@ static void down(const block *b, const window *y, ptrdiff_t r, ptrdiff_t rows)
 static void grow(const pooling *d, int64_t *to, ptrdiff_t step, const char *from, ptrdiff_t from_step, ptrdiff_t n,
                  int64_t base)
 {
-    for (ptrdiff_t i = 0, end; i < n && !(i > 0 && fc_gives_up()); i = end) {
-        end = min(i + POOL_AT_ONCE, n);
+    ptrdiff_t done = 0;
+    for (ptrdiff_t i = 0, end; i < n && !(i > 0 && asks_after(&done, POOL_AT_ONCE / 8)); i = end) {
+        end = min(i + POOL_AT_ONCE / 8, n);
         for (ptrdiff_t j = i; j < end; j++)
             to[j * step] = base + (d->size == 4 ? ((const int32_t *)(const void *)from)[j * from_step]
                                                 : ((const int64_t *)(const void *)from)[j * from_step]);
@@ -223,7 +227,8 @@ void fc_pooling_find(const pooling *d, const parts *p, const char *x, const wind
         enter(&b);
     for (ptrdiff_t i = 0; i < (d->framed ? min(b.rows, 1) : b.z.count) && b.count > 0; i++)
         across(&b, b.x + i * plane, d->framed ? b.rows : b.count, i * b.count);
-    for (ptrdiff_t r = 0, same; r < rows; r += same) {
+    const int many = rows * d->axis[COLS].out * d->lanes >= POOL_AT_ONCE / 64;
+    for (ptrdiff_t r = 0, same; r < rows && !(many && fc_gives_up()); r += same) {
         const window y = fc_pooling_window(d, ROWS, row + r);
         same = !d->turned && f->step > d->lanes ? 1 : fc_pooling_alike(d, &y, rows - r);
         const int sees = z->count > 0 && y.count > 0;

@@ -76,7 +76,7 @@ static void lay_parts(const back *b, fc_room *r, parts *p)
 static void tabulate(const pooling *d, int axis, ptrdiff_t i, ptrdiff_t n, ptrdiff_t *first)
 {
     const ptrdiff_t frame = seen_by(d, axis, i).first;
-    for (ptrdiff_t j = 0; j < n; j++) {
+    for (ptrdiff_t j = 0; j < n && !asks_at(j); j++) {
         const window w = seen_by(d, axis, i + j);
         first[j] = w.first - frame, first[n + j] = w.count;
     }
@@ -99,12 +99,12 @@ static void divide(back *b, parts *p, const char *dy, const box *x)
     const ptrdiff_t top = max(x->down.first, 0), end = min(x->down.first + x->down.all, rows->out);
     const ptrdiff_t left = max(x->across.first, 0), right = min(x->across.first + x->across.all, cols->out);
     if (b->left != left || b->right != right) {
-        for (ptrdiff_t j = left; j < right; j++)
+        for (ptrdiff_t j = left; j < right && !asks_at(j - left); j++)
             fc_pooling_put(d, p->count, j - left, g->divisor != 0 ? g->divisor : (double)fc_pooling_window(d, COLS, j).all);
         b->left = left, b->right = right, p->counted = 0;
     }
     if (right - left < x->across.all || end - top < x->down.all)
-        memset(p->plane, 0, (size_t)(x->depth.count * x->down.all * pitch * d->size));
+        fc_pooling_clear(p->plane, x->depth.count * x->down.all * pitch * d->size);
     fc_pool k = {.by = p->by, .at = p->at, .taps = 1, .step = 1};
     p->at[0] = 0;
     for (ptrdiff_t i = 0; i < x->depth.count; i++) {
@@ -118,12 +118,12 @@ static void divide(back *b, parts *p, const char *dy, const box *x)
             k.to = p->plane + ((i * x->down.all + o - x->down.first) * pitch + (left - x->across.first) * lanes) * d->size;
             if (!g->last) {
                 k.rows = same, k.cols = right - left, k.xs = cols->out, k.os = pitch, k.by_col = 1;
-                d->op->pool_sum(&k);
+                fc_pooling_reduce(d, &k);
                 continue;
             }
             k.rows = right - left, k.cols = lanes, k.xs = pixel, k.os = lanes, k.by_row = 1;
             for (ptrdiff_t j = 0; j < same; j++) {
-                d->op->pool_sum(&k);
+                fc_pooling_reduce(d, &k);
                 k.x = (const char *)k.x + cols->out * pixel * d->size, k.to = (char *)k.to + pitch * d->size;
             }
         }
@@ -155,7 +155,7 @@ static void down(const back *b, const parts *p, const box *x)
         k.x = k.taps ? p->plane + (w.first - x->down.first) * pitch * size : p->plane;
         k.to = p->buffer + i * pitch * size;
         k.rows = parts_of(x->rows - i, step), k.xs = pitch, k.os = step * pitch;
-        d->op->pool_sum(&k);
+        fc_pooling_reduce(d, &k);
     }
 }
 
@@ -179,7 +179,7 @@ static void across_listed(const back *b, const parts *p, char *to, const box *x)
         k.taps = w.count, k.to = to + j * step * d->size;
         for (ptrdiff_t t = 0; t < w.count; t++)
             p->across[t] = (w.first - x->across.first + t) * lanes;
-        d->op->pool_sum(&k);
+        fc_pooling_reduce(d, &k);
     }
 }
 
@@ -191,7 +191,8 @@ static void across(const back *b, const parts *p, char *to, const box *x)
     const ptrdiff_t channels = d->g->channels, row = cols->n, wide = parts_of(x->cols, s);
     ptrdiff_t *phase = p->across, *phase_row = phase + steps;
     fc_pool k = {.at = phase_row + steps, .step = 1};
-    for (ptrdiff_t i = 0; i < steps; i++) {
+    ptrdiff_t done = 0;
+    for (ptrdiff_t i = 0; i < steps && !asks_after(&done, x->rows * wide * lanes * max(k.taps, 1)); i++) {
         const ptrdiff_t at = x->col + i + cols->lead;
         k.taps = seen_in_phase(cols, at % s);
         for (ptrdiff_t t = 0; t < k.taps; t++)
@@ -202,7 +203,7 @@ static void across(const back *b, const parts *p, char *to, const box *x)
             k.rows = parts_of(x->cols - i, s), k.cols = lanes, k.xs = lanes, k.os = s * channels;
             k.to = to + i * channels * size;
             for (ptrdiff_t j = 0; j < x->rows; j++) {
-                d->op->pool_sum(&k);
+                fc_pooling_reduce(d, &k);
                 k.x = (const char *)k.x + pitch * size, k.to = (char *)k.to + row * channels * size;
             }
             continue;
@@ -212,11 +213,11 @@ static void across(const back *b, const parts *p, char *to, const box *x)
         const int as_is = s > 1 && k.taps == 1;
         phase[i] = as_is ? from - p->buffer : (char *)k.to - p->phases, phase_row[i] = as_is ? pitch : -wide;
         if (!as_is)
-            d->op->pool_sum(&k);
+            fc_pooling_reduce(d, &k);
     }
     for (ptrdiff_t j = 0; j < x->rows && s > 1 && !d->g->last; j++, to += row * size) {
         const char *of[2];
-        for (ptrdiff_t i = 0; i < steps; i++) {
+        for (ptrdiff_t i = 0; i < steps && !(s > 2 && asks_after(&done, wide)); i++) {
             const char *from =
                 (phase_row[i] > 0 ? p->buffer : p->phases) + phase[i] + j * (phase_row[i] > 0 ? pitch : wide) * size;
             of[i % 2] = from;
@@ -242,8 +243,10 @@ static void repeat(const pooling *d, char *to, ptrdiff_t n, const void *value, c
         for (ptrdiff_t i = 0; i < first; i++)
             ((double *)(void *)to)[i] = v;
     }
-    for (ptrdiff_t done = first * d->size; done < all; done *= 2)
-        memcpy(to + done, to, (size_t)min(done, all - done));
+    for (ptrdiff_t done = first * d->size, more; done < all && !(done > POOL_AT_ONCE && fc_gives_up()); done += more) {
+        more = min(min(done, POOL_AT_ONCE), all - done);
+        memcpy(to + done, to, (size_t)more);
+    }
 }
 
 /* Rows of one output, that of the columns that see it; zeros elsewhere */
@@ -254,9 +257,9 @@ static void across_lone(const back *b, const parts *p, char *to, const box *x)
     const ptrdiff_t from = max(0, -cols->lead) - x->col, end = min(cols->n, cols->k - cols->lead) - x->col;
     const ptrdiff_t left = clamp(from, 0, x->cols), right = clamp(end, left, x->cols);
     for (ptrdiff_t i = 0; i < x->rows; i++, to += cols->n * d->size) {
-        memset(to, 0, (size_t)(left * d->size));
+        fc_pooling_clear(to, left * d->size);
         repeat(d, to + left * d->size, right - left, p->buffer + i * d->size, NULL);
-        memset(to + right * d->size, 0, (size_t)((x->cols - right) * d->size));
+        fc_pooling_clear(to + right * d->size, (x->cols - right) * d->size);
     }
 }
 

@@ -78,11 +78,17 @@ void fc_pooling_fill(const pooling *d, char *to, ptrdiff_t n)
         fc_pooling_put(d, to, i, d->g->average ? 0 : -INFINITY);
 }
 
+void fc_pooling_clear(char *to, ptrdiff_t bytes)
+{
+    for (ptrdiff_t i = 0; i < bytes && !(i > 0 && fc_gives_up()); i += POOL_AT_ONCE)
+        memset(to + i, 0, (size_t)min(POOL_AT_ONCE, bytes - i));
+}
+
 void fc_pooling_begin(const pooling *d, parts *p)
 {
     const fc_axis *cols = &d->axis[COLS];
     const ptrdiff_t s = cols->stride, phase = d->rows * d->pitch / s;
-    for (ptrdiff_t j = 0; j < cols->out && d->finds && !(j % POOL_BLOCK == POOL_BLOCK - 1 && fc_gives_up()); j++) {
+    for (ptrdiff_t j = 0; j < cols->out && d->finds && !asks_at(j); j++) {
         const ptrdiff_t first = fc_pooling_window(d, COLS, j).first - (d->g->adaptive ? 0 : j * s);
         if (d->size == 4)
             ((int32_t *)(void *)p->none)[j] = (int32_t)first;
@@ -92,11 +98,11 @@ void fc_pooling_begin(const pooling *d, parts *p)
     for (ptrdiff_t t = 0; t < cols->k && !d->g->adaptive; t++)
         p->across[t] =
             d->g->last || s <= 2 ? t * cols->dilation * d->lanes : t * cols->dilation % s * phase + t * cols->dilation / s;
-    for (ptrdiff_t j = 0; j < cols->out && d->g->adaptive && !d->g->last; j++) {
+    for (ptrdiff_t j = 0; j < cols->out && d->g->adaptive && !d->g->last && !asks_at(j); j++) {
         const window w = fc_pooling_window(d, COLS, j);
         p->across[j] = w.first, p->across[cols->out + j] = w.count;
     }
-    for (ptrdiff_t j = 0; j < cols->out && d->g->average && !(j % POOL_BLOCK == POOL_BLOCK - 1 && fc_gives_up()); j++) {
+    for (ptrdiff_t j = 0; j < cols->out && d->g->average && !asks_at(j); j++) {
         const ptrdiff_t start = j * s - cols->lead,
                         inside_x = !d->g->adaptive && start >= 0 && start + cols->k <= cols->n && cols->k == d->g->axis[COLS].k;
         const ptrdiff_t all = inside_x ? cols->k : fc_pooling_window(d, COLS, j).all;
@@ -128,11 +134,12 @@ void fc_pooling_count(const pooling *d, parts *p, double counted, ptrdiff_t n)
 void fc_pooling_reduce(const pooling *d, const fc_pool *k)
 {
     void (*const reduce)(const fc_pool *) = d->g->average ? d->op->pool_sum : d->op->pool_max;
-    const ptrdiff_t wide = fc_pooling_at_once(k);
-    for (ptrdiff_t j = 0; j < k->cols && !(j > 0 && fc_gives_up()); j += wide) {
-        const fc_pool part = fc_pooling_piece(d, k, j, wide);
-        reduce(&part);
-    }
+    const ptrdiff_t wide = fc_pooling_at_once(k), tall = fc_pooling_rows_at_once(k, wide);
+    for (ptrdiff_t i = 0; i < k->rows; i += tall)
+        for (ptrdiff_t j = 0; j < k->cols && !(i + j > 0 && fc_gives_up()); j += wide) {
+            const fc_pool part = fc_pooling_piece(d, k, i, tall, j, wide);
+            reduce(&part);
+        }
 }
 
 void fc_pooling_split(const pooling *d, const parts *p, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t phase)
@@ -146,13 +153,19 @@ void fc_pooling_split(const pooling *d, const parts *p, ptrdiff_t n, ptrdiff_t s
 #define POOLING_PIECES(T)                                                                                                \
     static void pieces_##T(const pieces *k, int average)                                                                 \
     {                                                                                                                    \
-        for (ptrdiff_t i = 0; i < k->rows; i++)                                                                          \
+        ptrdiff_t done = 0; \
+        for (ptrdiff_t row = 0; row < k->rows; row++)                                                                          \
             for (ptrdiff_t j = 0; j < k->cols; j++) {                                                                    \
-                const T *x = (const T *)(const void *)k->x + i * k->xs + k->first[j] * k->step;                                    \
+                const T *x = (const T *)(const void *)k->x + row * k->xs + k->first[j] * k->step;                                    \
                 T r = average ? 0 : (T)-INFINITY;                                                                        \
-                for (ptrdiff_t t = 0; t < k->count[j]; t++, x += k->step)                                                              \
-                    r = average ? r + *x : *x > r || *x != *x ? *x : r;                                        \
-                ((T *)(void *)k->to)[i * k->os + j * k->to_step] = k->by ? r / ((const T *)(const void *)k->by)[j] : r;               \
+                for (ptrdiff_t t = 0, end; t < k->count[j] && !(t > 0 && fc_gives_up()); t = end) {                                    \
+                    end = min(t + POOL_AT_ONCE, k->count[j]);                                                         \
+                    for (ptrdiff_t i = t; i < end; i++, x += k->step) \
+                        r = average ? r + *x : *x > r || *x != *x ? *x : r;                                        \
+                } \
+                if (asks_after(&done, k->count[j] + 1)) \
+                    return; \
+                ((T *)(void *)k->to)[row * k->os + j * k->to_step] = k->by ? r / ((const T *)(const void *)k->by)[j] : r;               \
             }                                                                                                            \
     }
 POOLING_PIECES(float)
@@ -160,6 +173,8 @@ POOLING_PIECES(double)
 
 void fc_pooling_pieces(const pooling *d, const pieces *k)
 {
+    if (k->cols >= POOL_BLOCK && fc_gives_up())
+        return; /* the places of their columns may not be complete */
     if (d->size == 4)
         d->g->average ? pieces_float(k, 1) : pieces_float(k, 0);
     else

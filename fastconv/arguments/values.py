@@ -10,7 +10,7 @@ from operator import index
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 FLOATS = ("float16", "float32", "float64")
 
@@ -98,11 +98,12 @@ def native(a: NDArray[Any]) -> NDArray[Any]:
 AT_ONCE = 1 << 24  # elements
 
 
-def contiguous(a: NDArray[Any]) -> NDArray[Any]:
-    """a in C order; many elements are copied some at a time, so that Python hears Ctrl-C."""
-    if a.size <= AT_ONCE or a.flags.c_contiguous:
-        return np.ascontiguousarray(a)
-    copy = np.empty(a.shape, a.dtype)
+def contiguous(a: NDArray[Any], dtype: DTypeLike = None) -> NDArray[Any]:
+    """a in C order, of this dtype or its own; many elements are copied some at a time, so that Python hears Ctrl-C."""
+    dtype = a.dtype if dtype is None else dtype
+    if a.size <= AT_ONCE or (a.flags.c_contiguous and a.dtype == dtype):
+        return np.ascontiguousarray(a, dtype)
+    copy = np.empty(a.shape, dtype)
     axis = int(np.argmax(a.shape))
     step = max(AT_ONCE * a.shape[axis] // a.size, 1)
     for first in range(0, a.shape[axis], step):

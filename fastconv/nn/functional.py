@@ -23,7 +23,7 @@ from fastconv.arguments.layers import (
     layer_arguments,
 )
 from fastconv.arguments.pooling import Pool, PoolGradient
-from fastconv.arguments.values import as_numbers, as_out, as_word
+from fastconv.arguments.values import as_numbers, as_out, as_word, contiguous
 from fastconv.nn.bfloat16 import floats, is_bfloat16, of_rank, rounded
 from fastconv.plans import Answer, planned
 from fastconv.reference import layers as exact
@@ -529,16 +529,16 @@ def _direct(layer: Layer, engine: Engine, asked: tuple[Any, ...]) -> Answer:
         if made and not layer.batched:
             made.then(operator.itemgetter(0))
         return Answer(np.moveaxis(result, -1, 1), made, done=True)
-    x = np.ascontiguousarray(x) if layer.channels_last else x
+    x = contiguous(x) if layer.channels_last else x
     plan, add = engine.plan(x, w, layer, layer.axes), None if layer.add is None else readable(layer.add)
     return carried_out(plan, (x, w, bias, add, learnt), room_for(layer), layer.out, asked)
 
 
 def readable(a: NDArray[Any], dense: bool = True) -> NDArray[Any]:
     """a as the extension reads it: aligned, and C-contiguous if it is to be dense."""
-    if a.flags.aligned and (a.flags.c_contiguous or not dense):
-        return a
-    return np.require(a, None, ["C", "A"] if dense else ["A"])
+    if dense and not a.flags.c_contiguous:
+        return contiguous(a)
+    return a if a.flags.aligned else np.require(a, None, ["A"])
 
 
 def room_for(layer: Layer | Pool | PoolGradient, last: bool = False) -> NDArray[Any]:

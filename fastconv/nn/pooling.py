@@ -631,7 +631,7 @@ def _moved(c: Pool) -> tuple[int, ...]:
 def readable_x(c: Pool) -> NDArray[Any]:
     """x as the extension reads it: aligned, with columns or channels that adjoin; of whole windows, all of it."""
     x = np.moveaxis(c.x, 1, -1) if c.channels_last else c.x
-    x = readable(x.astype(c.compute_dtype, copy=False), dense=False)
+    x = readable(x if x.dtype == c.compute_dtype else contiguous(x, c.compute_dtype), dense=False)
     size = x.itemsize
     adjoins = x.flags.c_contiguous or (
         not c.whole and x.strides[-1] == size and all(step % size == 0 for step in x.strides)

@@ -23,6 +23,7 @@ from fastconv.arguments.pooling import (
     gradient_arguments,
     max_pool_arguments,
 )
+from fastconv.arguments.values import contiguous
 from fastconv.nn.functional import Ways, as_engine, carried_out, computed, readable, room_for
 from fastconv.nn.pooling import METHODS, readable_x
 from fastconv.plans import Answer, planned
@@ -589,7 +590,7 @@ def _direct(c: PoolGradient, threads: int, asked: tuple[Any, ...]) -> Answer:
     assert _core is not None
     pool, last = c.pool, c.channels_last
     grad = np.moveaxis(c.grad_output, 1, -1) if last else c.grad_output
-    grad = readable(grad.astype(c.compute_dtype, copy=False))
+    grad = readable(contiguous(grad, c.compute_dtype))
     indices = None if c.indices is None else readable(np.moveaxis(c.indices, 1, -1) if last else c.indices)
     reads = not pool.average and indices is None
     x = readable_x(pool) if reads else np.broadcast_to(np.zeros((), c.compute_dtype), c.shape)

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv.arguments.layer_geometry import Options
 from fastconv.arguments.layers import Layer, transposed_arguments
+from fastconv.arguments.values import contiguous
 from fastconv.nn.bfloat16 import floats, is_bfloat16, of_rank, rounded
 from fastconv.nn.functional import Engine, Ways, as_engine, carried_out, computed, readable, room_for, words_of
 from fastconv.plans import Answer, planned
@@ -277,7 +278,7 @@ def _direct(layer: Layer, engine: Engine, asked: tuple[Any, ...], slots: tuple[i
     """With images first and channels second."""
     whole = whole_of(layer)
     cut = whole is layer
-    x = np.ascontiguousarray(whole.x) if layer.channels_last else whole.x
+    x = contiguous(whole.x) if layer.channels_last else whole.x
     w, bias = readable(whole.w), None if whole.bias is None else readable(whole.bias)
     result = room_for(layer) if cut else np.empty(whole.shape, whole.dtype)
     plan = engine.plan(x, w, whole, whole.axes, adjoint=True)
