@@ -55,7 +55,7 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
         return Choice("numpy", "asked for")
     if _core is None:
         return Choice("numpy", "the compiled extension cannot be imported")
-    few = min(CROSSOVERS["fft taps"], CROSSOVERS["box taps"])
+    few = min(CROSSOVERS["fft taps"], _box_taps(c))
     if method == "auto" and c.sum_dtype.kind in "fc" and c.k.size < few and _has_few_taps(c) and not _is_of_pixels(c):
         return Choice("direct", f"the fastest here; {c.k.size} taps are few", any_taps=True)
     asked, c = c, c.whole()
@@ -302,8 +302,15 @@ def plan(c: Correlation, choice: Choice, threads: int, vector_bytes: int = 0) ->
 # ---- boxes ------------------------------------------------------------------------------------------
 
 
+def _box_taps(c: Correlation) -> float:
+    """Taps from which running sums are faster than what else there is."""
+    if c.dtype.kind in "iu" and c.dtype.itemsize <= 2:
+        return CROSSOVERS["box taps, small results"]
+    return CROSSOVERS["box taps, integers" if c.sum_dtype.kind in "iu" else "box taps"]
+
+
 def _why_not_box(c: Correlation, only_if_faster: bool) -> str:
-    if only_if_faster and c.k.size < CROSSOVERS["box taps"]:
+    if only_if_faster and c.k.size < _box_taps(c):
         return f"{c.k.size} taps are few"
     if (
         only_if_faster
@@ -417,7 +424,7 @@ def _may_have_structure(c: Correlation) -> bool:
         return True
     kernels = kernels.reshape(-1, *kernels.shape[kernels.ndim - c.rank :])
     flat = kernels.reshape(len(kernels), -1)
-    if c.taps >= CROSSOVERS["box taps"] and (flat == flat[:, :1]).all(1).any():
+    if c.taps >= _box_taps(c) and (flat == flat[:, :1]).all(1).any():
         return True
     first = c.with_kernel((0,) * len(c.kernel_axes()))
     if c.rank == 1 or c.sum_dtype.kind != "f" or (_has_few_taps(first) and not _is_of_pixels(first)):

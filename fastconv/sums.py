@@ -234,7 +234,11 @@ def _as_rows(c: Correlation, choice: methods.Choice, x: NDArray[Any], result: ND
 
     if (
         channels == 1
-        or not (choice.method in ("direct", "separable") or choice.divisor > 0)
+        or not (
+            choice.method in ("direct", "separable")
+            or choice.divisor > 0
+            or (choice.method == "box" and c.sum_dtype.kind == "f")
+        )
         or c.axes[-1].stride > 1
         or (choice.method != "box" and not _gathers_few(c.axes[-1], channels))
         or not (lies_so(x) and lies_so(result))

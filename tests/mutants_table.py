@@ -270,6 +270,7 @@ KERNELS = [
         "csrc/kernels/box_tmpl.h",
         ("a window lacks a row", "taken < past + t; taken++)", "taken < past + t - 1; taken++)", "ndimage c"),
         ("tails are those of the last block", "vstore(coming + back, tail);", "vstore(tails + back, tail);", "box c"),
+        ("heads of pixels are those of neighbours", "vload(heads + t), sum", "vload(heads + t + VLEN), sum", "box c"),
     ),
     *faults(
         "csrc/kernels/finish_tmpl.h",

@@ -70,6 +70,32 @@ def test_bits(isa, tiny_chunks, rng, shape, kernel):
         cases.assert_same_bits(y, whole[(..., *window)], window)
 
 
+@pytest.mark.parametrize("dtype", cases.FLOATS)
+def test_pixels_have_the_bits_of_planes(isa, rng, dtype):
+    """Of channels side by side, in and beyond whole vectors of rows and columns, and whatever lies beyond the edges."""
+    for channels, shape, kernel in (
+        (2, (40, 50), (3, 5)),
+        (3, (35, 311), (16, 15)),
+        (4, (50, 9), (4, 9)),
+        (5, (7, 3), (5, 3)),
+    ):
+        x, k = cases.reals(rng, (*shape, channels), dtype), np.full(kernel, 0.37, dtype)
+        x[3, 2, 1] = np.nan if channels == 4 else 3e30
+        for mode, pad, fill in (
+            ("valid", "wrap", 0),
+            ("same", "reflect", 0),
+            ("full", "constant", 0),
+            ("same", "constant", 2),
+        ):
+            y = fastconv.corr2d(x, k, mode, pad, fill, axes=(0, 1), method="box")
+            for c in range(channels):
+                plane = fastconv.corr2d(x[..., c].copy(), k, mode, pad, fill, method="box")
+                cases.assert_same_bits(y[..., c], plane, (channels, mode, pad))
+        window = slice(2, 6), slice(1, 3)
+        part = fastconv.corr2d(x, k, "same", "edge", axes=(0, 1), method="box", window=window)
+        cases.assert_same_bits(part, fastconv.corr2d(x, k, "same", "edge", axes=(0, 1), method="box")[window])
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_non_finite_values_stay_in_their_windows(isa, rng, value):
     x, k = cases.reals(rng, (200, 300), "float32"), np.full((15, 31), 0.5, "float32")
@@ -81,11 +107,13 @@ def test_non_finite_values_stay_in_their_windows(isa, rng, value):
 
 
 def test_chosen_where_it_is_faster():
-    def method(kernel, **how):
-        x, k = np.zeros((500, 500), "float32"), np.full(kernel, 0.2, "float32")
+    def method(kernel, of="float32", **how):
+        x, k = np.zeros((500, 500), of), np.full(kernel, 2, of)
         return methods.choose(correlation_arguments(2, x, k, Options(**how)), "auto").method
 
-    assert (method((61, 61)), method((9, 9)), method((3, 3))) == ("box", "separable", "direct")
+    assert (method((13, 13)), method((9, 9)), method((3, 3))) == ("box", "separable", "direct")
+    assert (method((5, 5), "int16"), method((3, 3), "int16")) == ("box", "direct")  # sums of integers take longer
+    assert method((5, 5), "int16", dtype=np.dtype("int16")) == "separable"  # unless they are made in floats
     assert method((61, 61), stride=2) == "direct"
     with fastconv.checked():
         fastconv.corr2d(np.random.default_rng(0).random((90, 95)), np.full((40, 40), 0.1), "same")

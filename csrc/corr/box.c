@@ -21,13 +21,17 @@ static ptrdiff_t box_row(const call *c) /* elements from tails to those of the n
 }
 /* Rows whose tails are there: of a block, and those of outputs of the last one that are made with the first of this one */
 static ptrdiff_t box_ring(const call *c) { return plus(c->g->axis[ROWS].k, c->x.lanes); }
-/* Columns behind those of a strip that box_across reads, and a vector of them before it */
-static ptrdiff_t box_behind(const call *c) { return plus(times(2, c->g->axis[COLS].k), 2 * c->x.lanes); }
+/* Columns of a block, of all channels; those before and behind a strip that sums across may overwrite, or read */
+static ptrdiff_t box_apart(const call *c) { return max(c->g->axis[COLS].unit, 1); }
+static ptrdiff_t box_length(const call *c) { return times(c->g->axis[COLS].k, box_apart(c)); }
+static ptrdiff_t box_before(const call *c) { return max(box_length(c), c->x.lanes); }
+static ptrdiff_t box_behind(const call *c) { return plus(times(2, box_length(c)), 2 * c->x.lanes); }
 
 static int box_prepare(call *c)
 {
     const fc_axis *rows = &c->g->axis[ROWS], *cols = &c->g->axis[COLS];
-    const ptrdiff_t most = parts_of(cols->out, c->plan.parts[COLS]), strip = max(BOX_TAILS / c->size / rows->k, 2 * cols->k);
+    const ptrdiff_t most = parts_of(cols->out, c->plan.parts[COLS]),
+                    strip = max(BOX_TAILS / c->size / rows->k, times(2, box_length(c)));
     c->tile_out[ROWS] = rows->k;
     c->columns.rows = plus(reach(rows, parts_of(rows->out, c->plan.parts[ROWS])), 3 * c->x.lanes);
     c->columns.cols = reach(cols, most);
@@ -44,8 +48,8 @@ static void box_parts(const call *c, fc_room *r, scratch *s)
     s->fills = fc_part(r, "fill values", axis[ROWS].boundary == FC_CONSTANT ? c->columns.cols : 0, c->x.size);
     s->down = fc_part(r, "tails", times(box_ring(c), box_row(c)), c->size);
     s->sums = fc_part(r, "heads", box_row(c), c->size);
-    s->turned = fc_part(r, "turned", times(plus(plus(c->x.lanes, box_wide(c)), box_behind(c)), c->x.lanes), c->size);
-    s->ring = fc_part(r, "tails of columns", times(2 * axis[COLS].k, c->x.lanes), c->size);
+    s->turned = fc_part(r, "turned", times(plus(plus(box_before(c), box_wide(c)), box_behind(c)), c->x.lanes), c->size);
+    s->ring = fc_part(r, "tails of columns", times(3 * plus(box_length(c), box_apart(c)), c->x.lanes), c->size);
 }
 
 /* What comes before the first output, number `past` of its block, of n columns: tails of this block, and heads of the next one */
@@ -70,8 +74,32 @@ static ptrdiff_t box_down(const call *c, const scratch *s, ptrdiff_t i, ptrdiff_
     for (ptrdiff_t first = begun <= i + lanes ? begun : begun - h; first > i; first -= h) /* of a block */
         resets |= 1u << (first - i - 1);
     c->op->box_heads(s->rows + i + h, s->tails + i, resets, s->sums, turned + low * line, high - low);
-    fc_columns_turned(s, turned, line, low, high, wide, turned - line); /* what lies before them is 0 */
+    fc_columns_turned(s, turned, line, low, high, wide, turned + wide * line); /* what lies behind them is 0 */
     return begun;
+}
+
+/* Sums of a vector of rows, a vector for each of n columns, to so many rows of out. ahead: as in box_across */
+static void box_back(const call *c, const char *turned, const char *const *ahead, char *out, ptrdiff_t out_row, ptrdiff_t rows,
+                     ptrdiff_t n)
+{
+    enum { AT_ONCE = 4, AHEAD = 8 }; /* vectors of a row; from these to those that are fetched */
+    const ptrdiff_t lanes = c->x.lanes, line = lanes * c->size, row = out_row * c->size,
+                    whole = rows == lanes ? n - n % lanes : 0;
+    _Alignas(LINE) char square[LINE * LINE];
+    for (ptrdiff_t j = 0; j < whole; j += AT_ONCE * lanes) {
+        const ptrdiff_t at_once = min(AT_ONCE * lanes, whole - j);
+        for (ptrdiff_t r = 0; ahead && r < lanes; r++)
+            for (ptrdiff_t i = 0; i < at_once * c->size; i += LINE) {
+                __builtin_prefetch(ahead[r] + j * c->size + i, 0, 2);
+                __builtin_prefetch(out + r * row + j * c->size + AHEAD * line + i, 1, 3);
+            }
+        c->op->transpose(out + j * c->size, out_row, turned + j * line, lanes, at_once, lanes);
+    }
+    for (ptrdiff_t j = whole; j < n; j += lanes) {
+        c->op->transpose(square, lanes, turned + j * line, lanes, lanes, lanes);
+        for (ptrdiff_t r = 0; r < rows; r++)
+            memcpy(out + r * row + j * c->size, square + r * line, (size_t)(min(lanes, n - j) * c->size));
+    }
 }
 
 static void box_band(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, const patch *p)
@@ -79,20 +107,25 @@ static void box_band(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t h
     const fc_axis *rows = &c->g->axis[ROWS], *cols = &c->g->axis[COLS];
     const ptrdiff_t lanes = c->x.lanes, line = lanes * c->size, seen = reach(rows, p->rows), wide = reach(cols, p->cols);
     const ptrdiff_t past = (rows->start + p->row) % rows->k, ring = box_ring(c), row = box_row(c) * c->size;
-    char *const turned = s->turned + lanes * line;
-    fc_sums across = {.height = cols->k, .at = cols->start + p->col, .cols = p->cols};
+    char *const turned = s->turned + box_before(c) * line;
+    fc_sums across = {.height = box_length(c), .at = cols->start + p->col, .cols = p->cols, .apart = box_apart(c)};
     for (ptrdiff_t t = seen; t < seen + 2 * lanes; t++) /* of rows behind the last, which are summed, and not looked at */
         s->rows[t] = s->rows[seen - 1];
     for (ptrdiff_t t = 0; t < seen + lanes; t++)
         s->tails[t] = s->down + t % ring * row;
-    memset(s->turned, 0, (size_t)(lanes * line)), memset(turned + wide * line, 0, (size_t)(box_behind(c) * line));
+    memset(turned - lanes * line, 0, (size_t)(lanes * line)), memset(turned + wide * line, 0, (size_t)(box_behind(c) * line));
     box_begin(c, s, past, high - low);
     for (ptrdiff_t i = 0, begun = rows->k - past; i < p->rows; i += lanes) {
         begun = box_down(c, s, i, p->rows, begun, low, high, wide, turned);
         across.rows = min(lanes, p->rows - i);
         const char *const *ahead = c->is_far ? s->rows + i + rows->k + lanes : NULL;
-        const int finite =
-            c->op->box_across(turned, &across, c->g->k, ahead, p->out + i * p->out_row * c->size, p->out_row, s->ring);
+        char *const out = p->out + i * p->out_row * c->size;
+        int finite;
+        if (across.apart > 1) {
+            finite = c->op->box_pixels(turned, &across, c->g->k, s->ring);
+            box_back(c, turned, ahead, out, p->out_row, across.rows, p->cols);
+        } else
+            finite = c->op->box_across(turned, &across, c->g->k, ahead, out, p->out_row, s->ring);
         if (s->doubtful && !finite)
             __atomic_store_n(s->doubtful, 1, __ATOMIC_RELAXED);
     }

@@ -16,6 +16,7 @@
  *   box_tails    suffixes of all rows of a block
  *   box_heads    VLEN rows: sums of columns, turned, and how far prefixes have come
  *   box_across   sums of windows of these; while prefixes of a block meet suffixes of the last one, its own are made
+ *   box_pixels   the same where columns are channels of pixels, in place, and not yet turned back
  */
 
 #ifndef FC_INTEGER
@@ -230,3 +231,35 @@ static int NAME(box_across)(const void *xv, const fc_sums *g, const void *factor
     return (void)sane, 1;
 #endif
 }
+
+#ifndef FC_INTEGER
+/* Blocks of pixels: sums of windows, from tails of the last block and heads, take its place, since nobody looks at it any more. Behind
+ * tails, and before heads, is a pixel of 0. */
+static int NAME(box_pixels)(void *xv, const fc_sums *g, const void *factor, void *room)
+{
+    const ptrdiff_t length = g->height * VLEN, apart = g->apart * VLEN, n = g->cols * VLEN, past = g->at % g->height * VLEN;
+    T one, *x = xv, *tails = room, *coming = tails + length + apart, *const heads = coming + length + apart;
+    __builtin_memcpy(&one, factor, sizeof one); /* of the user's kernel: aligned or not */
+    const VT by = vsplat(one);
+    VT sane = vzero(); /* 0, or NaN */
+    for (ptrdiff_t t = 0; t < apart; t += VLEN)
+        vstore(heads + t, vzero()), vstore(tails + length + t, vzero()), vstore(coming + length + t, vzero());
+    for (ptrdiff_t t = length - VLEN; t >= past; t -= VLEN)
+        vstore(tails + t, vload(x + t - past) + vload(tails + t + apart));
+    for (ptrdiff_t t = 0; t < past; t += VLEN) /* before x */
+        vstore(tails + t, vzero());
+    x += length - past;
+    for (ptrdiff_t made = -past; made < n; made += length, x += length) {
+        for (ptrdiff_t t = 0, back = length - VLEN; t < length && t < n - made; t += VLEN, back -= VLEN) {
+            const VT head = vload(heads + t), sum = vfma(vload(tails + t) + head, by, vzero()); /* no -0 */
+            sane = vfma(sum, vzero(), sane);
+            vstore(x - length + t, sum);
+            vstore(heads + t + apart, head + vload(x + t));
+            vstore(coming + back, vload(x + back) + vload(coming + back + apart));
+        }
+        T *const done = tails;
+        tails = coming, coming = done;
+    }
+    return !vbelow(sane, vzero());
+}
+#endif

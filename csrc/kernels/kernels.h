@@ -18,7 +18,7 @@
 #define FC_FLOAT_OPS(X)                                                  \
     X(gemm) X(dot) X(pack)                                               \
     X(lanes_in) X(lanes_rows) X(lanes_grad) X(lanes_out) X(plane) X(finish) \
-    X(fft) X(ifft) X(fftmul) X(fftsum) X(transpose) X(sums) X(scale) X(add) X(finite)     \
+    X(fft) X(ifft) X(fftmul) X(fftsum) X(transpose) X(box_pixels) X(sums) X(scale) X(add) X(finite)     \
     X(split) X(join) X(pool_max) X(pool_sum) X(pool_find) X(pool_whole)  \
     X(match_look) X(match_shift) X(match_add) X(match_score)             \
     X(norms) X(passes) X(turn) X(ordered) X(narrow) X(settle) X(present) X(make_up) X(peak)
@@ -416,7 +416,7 @@ typedef void fc_transpose_fn(void *to, ptrdiff_t ts, const void *from, ptrdiff_t
 /* Sums of `height` rows of x (box_tmpl.h):  out[i][j] = sum_{t < height} x[i + t][j],  i < rows, j < cols. The first output is
  * number `at` of the whole. room: height rows of FC_SUMS_BYTES */
 enum { FC_SUMS_BYTES = 256 };
-typedef struct { ptrdiff_t height, at, rows, cols; } fc_sums;
+typedef struct { ptrdiff_t height, at, rows, cols, apart; } fc_sums; /* apart: of box_pixels */
 typedef void fc_sums_fn(const void *x, ptrdiff_t xs, const fc_sums *g, void *out, ptrdiff_t os, void *room);
 /* Rows of n elements (box_tmpl.h): to = a + b, to = a * *factor + 0 */
 typedef void fc_add_fn(void *to, const void *a, const void *b, ptrdiff_t n);
@@ -434,6 +434,9 @@ typedef void fc_box_heads_fn(const char *const *from, char *const *tails, unsign
  * that are fetched meanwhile, as is out. room: 2 * height vectors. Returns whether all results are finite. */
 typedef int fc_box_across_fn(const void *x, const fc_sums *g, const void *factor, const char *const *ahead, void *out,
                              ptrdiff_t os, void *room);
+/* x[j * VLEN + i] = factor * sum_t x[(j + t) * VLEN + i] + 0,  i < VLEN, j < g->cols, t = 0, g->apart ... < g->height. Up to height columns
+ * before x are overwritten, and twice as many behind these are read. room: 3 * (height + apart) vectors. The rest as box_across. */
+typedef int fc_box_pixels_fn(void *x, const fc_sums *g, const void *factor, void *room);
 
 /* Whether n elements are all finite (fft_tmpl.h) */
 typedef int fc_finite_fn(const void *x, ptrdiff_t n);

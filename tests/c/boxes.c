@@ -2,8 +2,9 @@
  * Checks of the passes of boxes: tails, heads that are stored turned, and windows of these. */
 #include "check.h"
 
-enum { LANES = 32, MOST = 40 };
-static _Alignas(64) char scratch[4 * TALL * 8], turned[4 * TALL * 64], room[2 * MOST * 64];
+enum { LANES = 32, MOST = 40, CHANNELS = 4 };
+static _Alignas(64) char scratch[4 * TALL * 8], turned[(4 * TALL + 3 * CHANNELS * MOST) * 64],
+    room[3 * (MOST + 1) * CHANNELS * 64];
 
 static ptrdiff_t lanes_of(void) { return table->vector_bytes / size; }
 static ptrdiff_t whole_vectors(ptrdiff_t n) { return (n + lanes_of() - 1) / lanes_of() * lanes_of(); }
@@ -71,9 +72,10 @@ void check_box_across(fc_box_across_fn *box_across)
 {
     EACH(trial, 300) {
         const ptrdiff_t lanes = lanes_of(), w = up_to(trial % 3 ? 9 : 20), first = trial % 4 ? 0 : up_to(lanes) - 1;
-        const ptrdiff_t rows = trial % 2 ? lanes : up_to(lanes), wide = trial % 4 ? 1 + up_to(TALL) : whole_vectors(up_to(TALL));
+        const ptrdiff_t rows = trial % 2 ? lanes : up_to(lanes),
+                        wide = trial % 4 ? 1 + up_to(TALL) : whole_vectors(up_to(TALL));
         const ptrdiff_t cols = wide - first, odd = up_to(lanes) - 1;
-        const fc_sums g = {w, up_to(3 * w) - 1, rows, cols};
+        const fc_sums g = {w, up_to(3 * w) - 1, rows, cols, 1};
         char *const from = turned + lanes * table->vector_bytes;
         randomize(1, type); /* whole numbers: no rounding */
         memset(turned, 0, sizeof turned);
@@ -102,5 +104,37 @@ void check_box_across(fc_box_across_fn *box_across)
             const int some = box_across(from, &g, factor.p, NULL, out.p, out.row / size, room);
             verdict(some == (odd >= rows) ? "" : "whether they are finite");
         }
+    }
+}
+
+void check_box_pixels(fc_box_pixels_fn *box_pixels)
+{
+    EACH(trial, 300) {
+        const ptrdiff_t lanes = lanes_of(), line = table->vector_bytes, apart = up_to(CHANNELS), w = up_to(trial % 3 ? 9 : 20);
+        const ptrdiff_t length = w * apart, cols = up_to(TALL), odd = up_to(lanes) - 1;
+        const fc_sums g = {length, up_to(3 * length) - 1, lanes, cols, apart};
+        char *const from = turned + length * line;
+        randomize(1, type); /* whole numbers: no rounding */
+        memset(turned, 0, sizeof turned);
+        EACH(j, cols + length - apart)
+            EACH(i, lanes)
+                put(from + (j * lanes + i) * size, x[0][i][j], type);
+        EACH(j, cols)
+            EACH(i, lanes) {
+                double sum = 0;
+                EACH(t, w)
+                    sum += x[0][i][j + t * apart];
+                want[0][j][i] = (cell){.sum = sum * k[0][0][0] + 0.0, .wide = sum * k[0][0][0] + 0.0}; /* no -0 */
+            }
+        view factor = lay(source[1], ADJACENT, 1, 1, 1, k), out = lay(dest, ADJACENT, 1, cols, lanes, NULL);
+        say_case("width %td of %td channels, number %td, cols %td", w, apart, g.at, cols);
+        const int finite = box_pixels(from, &g, factor.p, room);
+        EACH(j, cols)
+            memcpy(element(out, 0, j, 0), from + j * line, (size_t)line);
+        verify(out, 1, cols, lanes);
+        verdict(finite ? "" : "they are finite");
+        memset(from + cols * line, 0, (size_t)(2 * length * line)); /* sums, seen as columns */
+        put(from + ((up_to(cols) - 1) * lanes + odd) * size, (double)NAN, type);
+        verdict(box_pixels(from, &g, factor.p, room) ? "what is not finite is not told" : "");
     }
 }

@@ -117,7 +117,7 @@ void check_sums(fc_sums_fn *sums)
     static _Alignas(64) char room[48 * FC_SUMS_BYTES];
     EACH(trial, 150) {
         ptrdiff_t h = up_to(trial % 3 ? 9 : 48), rows = up_to(TALL - h + 1), cols = up_to(9 * table->vector_bytes / size);
-        fc_sums g = {h, up_to(3 * h) - 1, rows, cols};
+        fc_sums g = {h, up_to(3 * h) - 1, rows, cols, 1};
         randomize(1, type);
         EACH(i, rows)
             EACH(j, cols) {
