@@ -192,7 +192,9 @@ static void across(const back *b, const parts *p, char *to, const box *x)
     ptrdiff_t *phase = p->across, *phase_row = phase + steps;
     fc_pool k = {.at = phase_row + steps, .step = 1};
     ptrdiff_t done = 0;
-    for (ptrdiff_t i = 0; i < steps && !asks_after(&done, x->rows * wide * lanes * max(k.taps, 1)); i++) {
+    for (ptrdiff_t i = 0; i < steps; i++) {
+        if (asks_after(&done, x->rows * wide * lanes * max(k.taps, 1)))
+            return; /* where the other phases are is not known */
         const ptrdiff_t at = x->col + i + cols->lead;
         k.taps = seen_in_phase(cols, at % s);
         for (ptrdiff_t t = 0; t < k.taps; t++)
