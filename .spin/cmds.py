@@ -78,6 +78,13 @@ def coverage(*, arguments: tuple[str, ...]) -> None:
 
 @click.command(context_settings=anything)
 @click.argument("arguments", nargs=-1)
+def guided(*, arguments: tuple[str, ...]) -> None:
+    """Check a million cases that are led by what they reach in csrc/, under sanitizers: spin guided --only driver"""
+    python("tests/guided.py", *arguments)
+
+
+@click.command(context_settings=anything)
+@click.argument("arguments", nargs=-1)
 def interrupts(*, arguments: tuple[str, ...]) -> None:
     """How long after a signal each operation ends: spin interrupts winograd --threads 2"""
     python("tests/interrupts.py", *arguments)

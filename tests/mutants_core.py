@@ -279,12 +279,12 @@ CORR = [
     ),
     *faults(
         "csrc/corr/each.c",
-        ("shares overlap", "share * size + min(share, rest)", "share * size", "ranks c"),
+        ("shares overlap", "share * size + min(share, rest)", "share * size", "own_kernels c"),
         (
             "all elements have one kernel",
             "t->g.k += at * e->axis[a].k_step",
             "t->g.k += 0 * e->axis[a].k_step",
-            "ranks c",
+            "own_kernels c",
         ),
     ),
     *faults(

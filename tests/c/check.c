@@ -35,6 +35,7 @@ void verdict(const char *wrong) /* "": all is well */
         passed++;
     else if (failed++ < 20)
         printf("FAIL %s: %s\n", what, wrong);
+    guide();
 }
 
 void stopped(int signal) /* in a kernel or driver, not within stdio */
@@ -58,7 +59,7 @@ uint64_t random64(void) /* splitmix64 */
     uint64_t z = seed += 0x9E3779B97F4A7C15;
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
     z = (z ^ z >> 27) * 0x94D049BB133111EB;
-    return z ^ z >> 31;
+    return guided(z ^ z >> 31);
 }
 ptrdiff_t up_to(ptrdiff_t n) /* 1 ... n */
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Words for checks of the C core by itself, without Python. main.c runs them:  check [seed [part of a unit's name]]
+ * Words for checks of the C core by itself, without Python. main.c runs them:  check [seed [part of a unit's name [cases, at least]]]
  *
  *   corr_f32 ...     every kernel of the lists in kernels.h, in every table this CPU can run, against a plain loop
  *   fftcorr_f32 ...  correlation by FFT, for one, two and three axes, one tile and two
@@ -85,6 +85,16 @@ void verdict(const char *wrong); /* "": all is well */
 void stopped(int signal); /* in a kernel or driver, not within stdio */
 extern uint64_t seed;
 uint64_t random64(void); /* splitmix64 */
+/* guided.c, in builds that are guided: what a case takes for a number that it has drawn; and the end of a case, and of all */
+#ifdef FC_GUIDED
+uint64_t guided(uint64_t drawn);
+void guide(void);
+void tell_guided(void);
+#else
+static inline uint64_t guided(uint64_t drawn) { return drawn; }
+static inline void guide(void) {}
+static inline void tell_guided(void) {}
+#endif
 ptrdiff_t up_to(ptrdiff_t n); /* 1 ... n */
 int is_float(int t);
 void put(char *p, double value, int t);
