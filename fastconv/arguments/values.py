@@ -98,7 +98,7 @@ def native(a: NDArray[Any]) -> NDArray[Any]:
 AT_ONCE = 1 << 24  # elements
 
 
-def contiguous(a: NDArray[Any], dtype: DTypeLike = None) -> NDArray[Any]:
+def contiguous(a: NDArray[Any], dtype: DTypeLike | None = None) -> NDArray[Any]:
     """a in C order, of this dtype or its own; many elements are copied some at a time, so that Python hears Ctrl-C."""
     dtype = a.dtype if dtype is None else dtype
     if a.size <= AT_ONCE or (a.flags.c_contiguous and a.dtype == dtype):
