@@ -79,6 +79,10 @@ PYCONFIG = """
 """
 
 
+# Functions in the order of their names, as setup.py asks of GNU's linker: that of zig takes it from a script only.
+ORDER = "SECTIONS { .text.named : { *(SORT_BY_NAME(.text.*)) } } INSERT AFTER .plt;"
+
+
 def python_headers(target: Target, folder: Path) -> Path:
     """A copy of Python's headers, as this system's Python would have them."""
     to = folder / "python"
@@ -132,6 +136,9 @@ def build(name: str, dist: Path) -> Path:
         if target.is_windows:
             import_library(zig, target, folder)
             variables["SETUPTOOLS_EXT_SUFFIX"] = ".pyd"
+        elif target.python.startswith("linux"):
+            (folder / "order.ld").write_text(ORDER)
+            variables["LDSHARED"] += f" -Wl,-T,{folder}/order.ld"
         command = [sys.executable, "setup.py", "-q", "bdist_wheel", "--plat-name", target.wheel, "-d", str(dist)]
         subprocess.run(command, cwd=source, env=os.environ | variables, check=True)
     return max(dist.glob(f"*{target.wheel}.whl"), key=lambda p: p.stat().st_mtime)

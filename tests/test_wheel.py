@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
@@ -72,6 +74,50 @@ def test_what_windows_lacks_is_not_needed():
     command = [sys.executable, "-c", textwrap.dedent(program)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["[3", "5]"]
+
+
+@pytest.fixture
+def packer():
+    """The module .spin/pack.py, where it is and has what it needs."""
+    pytest.importorskip("deflate")
+    spec = importlib.util.spec_from_file_location("pack", ROOT / ".spin" / "pack.py")
+    if not (ROOT / ".spin" / "pack.py").exists():
+        pytest.skip("no checkout")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def members(wheel):
+    with ZipFile(wheel) as archive:
+        return [(i.filename, i.date_time, i.external_attr, i.CRC, archive.read(i)) for i in archive.infolist()]
+
+
+def test_a_packed_wheel_has_the_same_files(packer, tmp_path):
+    """Their order, times and modes, too; whoever reads it needs nothing but zlib. Packed again, it is the same."""
+    wheel = tmp_path / "a-1-py3-none-any.whl"
+    with ZipFile(wheel, "w", ZIP_DEFLATED) as archive:
+        for path in (Path(__file__), Path(pytest.__file__), Path(__file__).with_name("conftest.py")):
+            archive.write(path, path.name)
+            archive.infolist()[-1].external_attr = 0o100755 << 16
+        archive.writestr("empty", b"")
+    before, size = members(wheel), wheel.stat().st_size
+    packer.main([str(wheel)])
+    assert members(wheel) == before
+    assert wheel.stat().st_size < size
+    packed = wheel.read_bytes()
+    packer.main([str(wheel)])
+    assert wheel.read_bytes() == packed
+    assert [p.name for p in tmp_path.iterdir()] == [wheel.name]
+
+
+def test_a_wheel_that_is_too_large_is_refused(packer, tmp_path, monkeypatch):
+    monkeypatch.setattr(packer, "LIMIT", 9_000)
+    wheel = tmp_path / "a-1-py3-none-any.whl"
+    with ZipFile(wheel, "w") as archive:
+        archive.writestr("noise", os.urandom(9_000))
+    with pytest.raises(SystemExit, match=r"below 9,000 bytes: a-1-py3-none-any\.whl"):
+        packer.main([str(wheel)])
 
 
 @pytest.mark.deep
