@@ -248,7 +248,7 @@ enum {
      * of x that the rows look at, at most */
     SEPARABLE_ROWS = 8, SEPARABLE_COLS = 1024, SEPARABLE_AREA = 1 << 15, SEPARABLE_BYTES = 1 << 19,
     /* Intel Xeon (AVX-512). Taps, from which on sums are stored turned, and outputs of a row whose sums stay in L2 meanwhile */
-    SEPARABLE_TURNED = 8, SEPARABLE_STRIP = 512,
+    SEPARABLE_TURNED = 8, SEPARABLE_STRIP = 1024,
     /* corr.c: Zen 4. Bytes of a result from which rows of x are asked for ahead, of so many
      * tap rows or more, or of one (Intel Xeon, AVX-512); where results go past the caches, of any */
     CORR_AHEAD = 6 << 20, CORR_AHEAD_ROWS = 5,

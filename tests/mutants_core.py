@@ -242,6 +242,7 @@ CORR = [
             "s->sums);",
             "separable",
         ),
+        ("channels of the last pixel are lost", "cols * FC_TURN - whole * row", "FC_TURN", "separable c"),
         (
             "strips begin before their first column",
             "(k - across->lead + low) * c->size",

@@ -20,7 +20,7 @@ x31 = np.linspace(-1, 1, 31)
 HILL = np.exp(-4 * x31**2)
 RANK_ONE = {
     "gaussian": np.outer(HILL, HILL) / np.outer(HILL, HILL).sum(),
-    "box": np.full((15, 17), 1 / 255),
+    "box": np.full((11, 13), 1 / 143),
     "signed": np.outer(x31, HILL),
     "with zeros": np.outer([0, 1, 0, -2, 0, 3, 0, 0, 1, 1, 1, 1], np.arange(12) % 3),
     "rank 3": np.multiply.outer(np.outer(HILL[::4], HILL[::4]), -HILL[::4]),
@@ -194,6 +194,23 @@ def test_bits_of_large_pictures(isa, rng, dtype):
         for at in (slice(0, 40), slice(230, 263 - size + 1)):
             piece = fastconv.sepcorr2d(x[at.start : at.stop + size - 1], k, k, method="separable")
             cases.assert_same_bits(piece, y[at], size)
+
+
+@pytest.mark.parametrize("dtype", cases.FLOATS)
+def test_pixels_have_the_bits_of_planes(isa, rng, dtype):
+    """Of channels side by side: by turned sums, whose columns are channels, in bands and strips, and otherwise."""
+    for channels, shape in ((2, (40, 50)), (3, (35, 411)), (4, (16, 4)), (17, (19, 5))):
+        x, k = cases.reals(rng, (*shape, channels), dtype), np.outer(*cases.reals(rng, (2, 9), dtype))
+        x[3, 2, 1] = np.nan
+        for mode, pad, fill in (("full", "wrap", 0), ("same", "symmetric", 0), ("same", "constant", 2)):
+            y = fastconv.corr2d(x, k, mode, pad, fill, axes=(0, 1), method="separable")
+            planes = np.moveaxis(x, -1, 0).copy()
+            if isa != "base":  # without fma, how passes follow each other shows
+                cases.assert_same_bits(
+                    np.moveaxis(y, -1, 0), fastconv.corr2d(planes, k, mode, pad, fill, method="separable")
+                )
+            expected = fastconv.corr2d(planes, k, mode, pad, fill, method="direct")
+            np.testing.assert_allclose(np.moveaxis(y, -1, 0), expected, 1e-3, 1e-3)
 
 
 def test_non_finite_values_stay_in_their_windows(rng):

@@ -78,30 +78,6 @@ static ptrdiff_t box_down(const call *c, const scratch *s, ptrdiff_t i, ptrdiff_
     return begun;
 }
 
-/* Sums of a vector of rows, a vector for each of n columns, to so many rows of out. ahead: as in box_across */
-static void box_back(const call *c, const char *turned, const char *const *ahead, char *out, ptrdiff_t out_row, ptrdiff_t rows,
-                     ptrdiff_t n)
-{
-    enum { AT_ONCE = 4, AHEAD = 8 }; /* vectors of a row; from these to those that are fetched */
-    const ptrdiff_t lanes = c->x.lanes, line = lanes * c->size, row = out_row * c->size,
-                    whole = rows == lanes ? n - n % lanes : 0;
-    _Alignas(LINE) char square[LINE * LINE];
-    for (ptrdiff_t j = 0; j < whole; j += AT_ONCE * lanes) {
-        const ptrdiff_t at_once = min(AT_ONCE * lanes, whole - j);
-        for (ptrdiff_t r = 0; ahead && r < lanes; r++)
-            for (ptrdiff_t i = 0; i < at_once * c->size; i += LINE) {
-                __builtin_prefetch(ahead[r] + j * c->size + i, 0, 2);
-                __builtin_prefetch(out + r * row + j * c->size + AHEAD * line + i, 1, 3);
-            }
-        c->op->transpose(out + j * c->size, out_row, turned + j * line, lanes, at_once, lanes);
-    }
-    for (ptrdiff_t j = whole; j < n; j += lanes) {
-        c->op->transpose(square, lanes, turned + j * line, lanes, lanes, lanes);
-        for (ptrdiff_t r = 0; r < rows; r++)
-            memcpy(out + r * row + j * c->size, square + r * line, (size_t)(min(lanes, n - j) * c->size));
-    }
-}
-
 static void box_band(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t high, const patch *p)
 {
     const fc_axis *rows = &c->g->axis[ROWS], *cols = &c->g->axis[COLS];
@@ -123,7 +99,7 @@ static void box_band(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_t h
         int finite;
         if (across.apart > 1) {
             finite = c->op->box_pixels(turned, &across, c->g->k, s->ring);
-            box_back(c, turned, ahead, out, p->out_row, across.rows, p->cols);
+            fc_columns_back(c, turned, lanes, ahead, out, p->out_row, across.rows, p->cols);
         } else
             finite = c->op->box_across(turned, &across, c->g->k, ahead, out, p->out_row, s->ring);
         if (s->doubtful && !finite)

@@ -38,14 +38,15 @@ typedef struct {
 typedef struct {
     gather_room gather;
     char *tile, *out, *stored, *strip, *strip_sums;
-    ptrdiff_t *at;                                                  /* im2col.c, separable.c, bytes.c, columns.c */
-    const char **rows;                                              /* columns.c: where rows of x lie; */
-    char *fills;                                                    /* a row of fill values */
-    char *narrow, *results;                                         /* threes.c */
-    char *panel, *sums, *planes, *turned_sums;                      /* the first is im2col.c's */
-    char **tails, *down, *turned, *across, *boxes, *ring, *between; /* box.c, lines.c; the third is separable.c's, too */
-    char *second, *transforms;                                      /* overlap.c: the other tile of a pair */
-    int *doubtful;                                                  /* fastconv.h */
+    ptrdiff_t *at;                             /* im2col.c, separable.c, bytes.c, columns.c */
+    const char **rows;                         /* columns.c: where rows of x lie; */
+    char *fills;                               /* a row of fill values */
+    char *narrow, *results;                    /* threes.c */
+    char *panel, *sums, *planes, *turned_sums; /* the first is im2col.c's */
+    char **tails, *down, *turned, *across, *boxes, *ring,
+        *between;              /* box.c, lines.c; the third and fourth are separable.c's, too */
+    char *second, *transforms; /* overlap.c: the other tile of a pair */
+    int *doubtful;             /* fastconv.h */
 } scratch;
 
 /* Outputs of p, whose rows of x s->rows holds. Columns low ... high of those that they look at are there; of the others s->at names
@@ -179,6 +180,10 @@ FC_API int fc_columns_find(const call *c, const scratch *s, ptrdiff_t first, ptr
 /* Turned sums, lines of so many bytes: of columns beyond low ... high, those of the columns that s->at names, or `fill` */
 FC_API void fc_columns_turned(const scratch *s, char *sums, ptrdiff_t line, ptrdiff_t low, ptrdiff_t high, ptrdiff_t wide,
                               const char *fill);
+/* Turned sums, `tall` for each of n columns, to so many rows of out; whole vectors of columns are read. ahead: NULL, or as many rows of x
+ * that are fetched, if out is far */
+FC_API void fc_columns_back(const call *c, const char *turned, ptrdiff_t tall, const char *const *ahead, char *out,
+                            ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t n);
 
 /* pixels.c, threes.c: whether these are for it */
 FC_API int fc_pixels_suit(const fc_corr *g, int vector_bytes);

@@ -117,6 +117,30 @@ void fc_columns_turned(const scratch *s, char *sums, ptrdiff_t line, ptrdiff_t l
         memcpy(sums + q * line, *at < 0 ? fill : sums + *at * line, (size_t)line);
 }
 
+void fc_columns_back(const call *c, const char *turned, ptrdiff_t tall, const char *const *ahead, char *out, ptrdiff_t out_row,
+                     ptrdiff_t rows, ptrdiff_t n)
+{
+    enum { AT_ONCE = 4, AHEAD = 8 }; /* vectors of a row; from these to those that are fetched */
+    const ptrdiff_t lanes = c->x.lanes, line = tall * c->size, row = out_row * c->size,
+                    whole = rows == tall ? n - n % lanes : 0;
+    _Alignas(LINE) char square[LINE * LINE];
+    for (ptrdiff_t j = 0; j < whole; j += AT_ONCE * lanes) {
+        const ptrdiff_t at_once = min(AT_ONCE * lanes, whole - j);
+        for (ptrdiff_t r = 0; c->is_far && r < tall; r++)
+            for (ptrdiff_t i = j * c->size; i < (j + at_once) * c->size; i += LINE) {
+                __builtin_prefetch(out + r * row + AHEAD * lanes * c->size + i, 1, 3);
+                if (ahead)
+                    __builtin_prefetch(ahead[r] + i, 0, 2);
+            }
+        c->op->transpose(out + j * c->size, out_row, turned + j * line, tall, at_once, tall);
+    }
+    for (ptrdiff_t j = whole; j < n; j += lanes) {
+        c->op->transpose(square, lanes, turned + j * line, tall, lanes, tall);
+        for (ptrdiff_t r = 0; r < rows; r++)
+            memcpy(out + r * row + j * c->size, square + r * lanes * c->size, (size_t)(min(lanes, n - j) * c->size));
+    }
+}
+
 /* Of the columns that outputs from number k on look at, low ... high are there, and s->at names the others. 0: not all are among these */
 static int columns_of(const job *j, ptrdiff_t k, ptrdiff_t cols, ptrdiff_t *low, ptrdiff_t *high)
 {

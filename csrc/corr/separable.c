@@ -41,8 +41,8 @@ static int separable_turns(const call *c)
 {
     const fc_axis *axis = c->g->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
     return c->op->turn && c->g->terms == 1 && axis[DEPTH].k == 1 && axis[DEPTH].lead == 0 && axis[DEPTH].out <= axis[DEPTH].n &&
-           rows->k >= SEPARABLE_TURNED && cols->k >= SEPARABLE_TURNED && rows->dilation == 1 && cols->dilation == 1 &&
-           rows->stride == 1 && cols->stride == 1;
+           rows->k >= SEPARABLE_TURNED && cols->k >= SEPARABLE_TURNED && rows->dilation == 1 &&
+           cols->dilation == max(cols->unit, 1) && rows->stride == 1 && cols->stride == 1;
 }
 /* Rows of x that a band looks at; columns of a strip of it, of so many */
 static ptrdiff_t separable_band(const call *c) { return reach(&c->g->axis[ROWS], FC_TURN); }
@@ -59,6 +59,8 @@ static void separable_parts(const call *c, fc_room *r, scratch *s)
     s->sums = fc_part(r, "sums", max(times(times(terms, rows), row), times(FC_TURN, strip)), c->size);
     if (axis[DEPTH].k > 1)
         s->planes = fc_part(r, "planes", times(reach(&axis[ROWS], rows), row), c->size);
+    if (strip > 0 && axis[COLS].unit > 1)
+        s->across = fc_part(r, "sums across pixels", times(FC_TURN, strip), c->size);
     if (strip > 0)
         s->planes = fc_part(r, "rows of a band", times(separable_band(c), odd_lines(strip, c->size)), c->size);
     if (c->strip_out[COLS] > 0) {
@@ -167,6 +169,20 @@ static void separable_turned(const call *c, const scratch *s, const patch *p)
     }
 }
 
+/* Outputs of a band from its turned sums, where columns are channels: a pixel of a band is a row of a picture, whose taps lie in rows */
+static void separable_pixels(const call *c, const scratch *s, char *out, ptrdiff_t out_row, ptrdiff_t cols)
+{
+    static const ptrdiff_t here[] = {0};
+    const fc_axis *across = &c->g->axis[COLS];
+    const fc_taps taps = {.h = across->k, .full = 1, .at = here, .k = c->g->factor[COLS]};
+    const ptrdiff_t row = across->unit * FC_TURN, whole = cols / across->unit, end = whole * row * c->size;
+    if (whole > 0)
+        c->op->corr(s->sums, row, &taps, s->across, row, whole, row);
+    if (whole * across->unit < cols)
+        c->op->corr(s->sums + end, row, &taps, s->across + end, row, 1, cols * FC_TURN - whole * row);
+    fc_columns_back(c, s->across, FC_TURN, NULL, out, out_row, FC_TURN, cols);
+}
+
 /* FC_TURN rows of outputs, from the rows under them, whose columns low ... high, of those that the outputs look at, are there; the sums
  * of the others are those that s->at names, or behind the last. 0: there is no code for it */
 static int separable_turn(const call *c, const scratch *s, const char *x, ptrdiff_t row, ptrdiff_t low, ptrdiff_t high,
@@ -179,7 +195,10 @@ static int separable_turn(const call *c, const scratch *s, const char *x, ptrdif
     if (!c->op->turn(x, row, &down, s->sums + low * line, FC_TURN, FC_TURN, high - low))
         return 0;
     fc_columns_turned(s, s->sums, line, low, high, wide, s->sums + wide * line);
-    return c->op->turn(s->sums, FC_TURN, &across, out, out_row, cols, FC_TURN);
+    if (axis[COLS].unit <= 1)
+        return c->op->turn(s->sums, FC_TURN, &across, out, out_row, cols, FC_TURN);
+    separable_pixels(c, s, out, out_row, cols);
+    return 1;
 }
 
 /* The rows that a band looks at, from number i of x on, and high - low columns of them; those that the boundary names, in scratch */
