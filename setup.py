@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Builds the one extension, fastconv._core, as an abi3 module; everything else is in pyproject.toml."""
 
+import gzip
 import os
 import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
 # One wheel serves CPython 3.11 and later. Free-threaded builds have no limited API: theirs is their own.
 ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
@@ -129,8 +132,32 @@ class BuildFilesAtOnce(build_ext):
             library.unlink()
 
 
+class SameBytesAgain(sdist):
+    """With SOURCE_DATE_EPOCH, the same files make the same archive, whoever owns them, of whatever time."""
+
+    def make_archive(self, base_name, format, root_dir=None, base_dir=None, owner=None, group=None):
+        if "SOURCE_DATE_EPOCH" not in os.environ or format != "gztar":
+            return super().make_archive(base_name, format, root_dir, base_dir, owner, group)
+        epoch = int(os.environ["SOURCE_DATE_EPOCH"])
+
+        def without_history(info):
+            info.mtime, info.uid, info.gid, info.uname, info.gname = epoch, 0, 0, "", ""
+            info.mode = 0o755 if info.isdir() or info.mode & 0o100 else 0o644
+            return info
+
+        path = f"{base_name}.tar.gz"
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with (
+            open(path, "wb") as file,
+            gzip.GzipFile("", "wb", fileobj=file, mtime=epoch) as packed,
+            tarfile.open(fileobj=packed, mode="w") as archive,
+        ):
+            archive.add(base_dir, filter=without_history)
+        return path
+
+
 setup(
-    cmdclass={"build_ext": BuildFilesAtOnce},
+    cmdclass={"build_ext": BuildFilesAtOnce, "sdist": SameBytesAgain},
     ext_modules=cythonize([core], compiler_directives={"embedsignature": True, "freethreading_compatible": True}),
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if ABI3 else {},
 )

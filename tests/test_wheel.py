@@ -123,18 +123,17 @@ def test_a_wheel_that_is_too_large_is_refused(packer, tmp_path, monkeypatch):
 @pytest.mark.deep
 @pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="no checkout")
 def test_two_builds_are_the_same_bytes(tmp_path):
-    """In folders of other names, with other files' times."""
+    """The wheel and the source distribution, in folders of other names, with other files' times."""
     sums = set()
     for name in ("first", "the second"):
         folder = tmp_path / name
         ignored = shutil.ignore_patterns(".git", "build", "dist", "*.egg-info", "_core.c", "*.so", "__pycache__")
         shutil.copytree(ROOT, folder, ignore=ignored, copy_function=shutil.copyfile)
         variables = {"SOURCE_DATE_EPOCH": "946684800", "FASTCONV_CFLAGS": "-O0 -U_FORTIFY_SOURCE"}  # soon built
-        command = [sys.executable, "setup.py", "-q", "bdist_wheel"]
+        command = [sys.executable, "setup.py", "-q", "bdist_wheel", "sdist"]
         done = subprocess.run(
             command, cwd=folder, env=os.environ | variables, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr[-3000:]
-        (wheel,) = (folder / "dist").glob("*.whl")
-        sums.add((wheel.name, hashlib.sha256(wheel.read_bytes()).hexdigest()))
-    assert len(sums) == 1
+        sums |= {(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in (folder / "dist").iterdir()}
+    assert len(sums) == 2
