@@ -157,8 +157,10 @@ def test_workers_are_patched(run, tmp_path):
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-@pytest.mark.parametrize("form", [["program.py"], ["-m", "program"]])
+@pytest.mark.parametrize(
+    ("form", "method"),
+    [(["program.py"], method) for method in multiprocessing.get_all_start_methods()] + [(["-m", "program"], "spawn")],
+)
 def test_workers_are_patched_as_the_program_is(run, tmp_path, method, form):
     """They could not be sent a replaced function, and ran SciPy's."""
     (tmp_path / "program.py").write_text(WORKERS)
