@@ -30,34 +30,13 @@ mutants.COPY = mutants.ROOT / "build" / "covered"
 # Counts of several threads may lose some, but none is 0 where one of them was. Atomic ones take ten times as long.
 os.environ["CC"] = os.environ.get("CC", "cc") + " --coverage"
 # Tests of Python: what they reach of csrc/, others do
-OF_PYTHON = (
-    *(
-        "bench",
-        "command_line",
-        "dask",
-        "exit_codes",
-        "explain_layers",
-        "files",
-        "from_torch",
-        "interop",
-        "large",
-        "lecture",
-    ),
-    *(
-        "learning",
-        "main",
-        "messages",
-        "networks",
-        "onnx",
-        "onnx_models",
-        "patching",
-        "plot",
-        "running",
-        "tiling",
-        "torch",
-    ),
-    *("torch_derivatives", "torch_models", "tour", "wheel"),
-)
+# fmt: off
+OF_PYTHON = {
+    "bench", "command_line", "dask", "exit_codes", "explain_layers", "files", "from_torch", "interop", "large",
+    "learning", "lecture", "main", "messages", "networks", "onnx", "onnx_models", "patching", "plot", "running",
+    "tiling", "torch", "torch_derivatives", "torch_models", "tour", "wheel",
+}
+# fmt: on
 
 
 # Words of a file, words of a function or a line of it, and why no quick test reaches what is not reached of them.
@@ -149,10 +128,6 @@ def share(which: list[bool]) -> str:
     return f"{100 * sum(which) / len(which):.1f} %" if which else ""
 
 
-def tests_of_csrc() -> list[str]:
-    return [name for name in mutants.all_files() if name not in OF_PYTHON]
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("tests", nargs="*", help='files without test_; "c": the checks of the C core; default: all')
@@ -168,7 +143,9 @@ def main() -> int:
             counts.unlink()
         if "c" in asked.tests or not asked.tests:
             print(mutants.run([str(mutants.COPY / "check"), mutants.SEED]) or "the C core's checks pass")
-        files = [name for name in asked.tests if name != "c"] or ([] if asked.tests else tests_of_csrc())
+        files = [name for name in asked.tests or mutants.all_files() if name != "c"]
+        if not asked.tests:
+            files = [name for name in files if name not in OF_PYTHON]
         split = ["-n", str(os.cpu_count())] if len(files) > 1 and mutants.importlib.util.find_spec("xdist") else []
         if files:
             print(mutants.run([*mutants.PYTEST, *split, *(f"tests/test_{name}.py" for name in files)]) or "tests pass")

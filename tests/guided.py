@@ -41,9 +41,8 @@ def built() -> Path:
             run(*compiler, *flags, *FLAGS, *([GUIDE] if guides else []), "-c", source, "-o", to)
         return to
 
-    sources = [p for p in sorted(CSRC.rglob("*.c")) if not p.stem.startswith("avx")]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compiled, [*sources, *CHECKS]))
+        objects = list(pool.map(compiled, [*sorted(CSRC.rglob("*.c")), *CHECKS]))
     run(*compiler, *FLAGS, *objects, "-o", FOLDER / "check", "-pthread", "-lm")
     return FOLDER / "check"
 
