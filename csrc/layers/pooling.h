@@ -52,12 +52,6 @@ FC_API window fc_pooling_window(const pooling *d, int axis, ptrdiff_t o);
 FC_API ptrdiff_t fc_pooling_most_taps(const pooling *d, int axis);
 /* What lies beyond rows in buffers, where the taps of columns meet these, and how many elements columns have */
 FC_API void fc_pooling_begin(const pooling *d, parts *p);
-/* Columns that are met at a time: all, if not so many that the call could not be given up in time */
-static inline ptrdiff_t fc_pooling_at_once(const fc_pool *k)
-{
-    const double each = (double)k->rows * (double)max(k->taps, 1);
-    return each * (double)k->cols <= POOL_AT_ONCE ? k->cols : max((ptrdiff_t)(POOL_AT_ONCE / each), 1024);
-}
 /* Of a loop over columns, whether to end before number j */
 static inline int asks_at(ptrdiff_t j) { return j % POOL_BLOCK == POOL_BLOCK - 1 && fc_gives_up(); }
 /* Whether to end, asked after every so many elements: *done of them since it was asked, and n now */
@@ -70,7 +64,17 @@ static inline int asks_after(ptrdiff_t *done, ptrdiff_t n)
 }
 /* Zeros, millions at a time */
 FC_API void fc_pooling_clear(char *to, ptrdiff_t bytes);
-/* And of these, rows */
+/* Whether a call of a kernel with these is over in time, should the whole be given up */
+static inline int fc_pooling_is_short(const fc_pool *k)
+{
+    return (double)k->rows * (double)max(k->taps, 1) * (double)k->cols <= POOL_AT_ONCE;
+}
+/* Columns that are met at a time, where it is not short */
+static inline ptrdiff_t fc_pooling_at_once(const fc_pool *k)
+{
+    return max((ptrdiff_t)(POOL_AT_ONCE / ((double)k->rows * (double)max(k->taps, 1))), 1024);
+}
+/* Rows of so many columns, likewise */
 static inline ptrdiff_t fc_pooling_rows_at_once(const fc_pool *k, ptrdiff_t wide)
 {
     const double each = (double)max(k->taps, 1) * (double)min(wide, k->cols);
@@ -87,7 +91,7 @@ static inline fc_pool fc_pooling_piece(const pooling *d, const fc_pool *k, ptrdi
     part.rows = min(tall, k->rows - i), part.cols = min(wide, k->cols - j);
     return part;
 }
-/* So many columns at a time. Rows of the buffer, as one, to the phases of a stride, `phase` elements apart; likewise */
+/* So many rows and columns at a time. Rows of the buffer, as one, to the phases of a stride, `phase` elements apart; likewise */
 FC_API void fc_pooling_reduce(const pooling *d, const fc_pool *k);
 FC_API void fc_pooling_split(const pooling *d, const parts *p, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t phase);
 /* Divisors of a row of n outputs, whose windows have so many elements in a column */

@@ -48,12 +48,10 @@ static int scatter_some(const pooling *d, char *to, const char *dy, const int64_
 static int scatter(const pooling *d, char *to, const char *dy, const int64_t *index, ptrdiff_t n)
 {
     const ptrdiff_t lane = d->g->last ? d->size : 0;
-    ptrdiff_t beyond = 0, done = 0;
-    for (ptrdiff_t i = 0, some = 0; i < n && !asks_after(&done, some); i += some) {
-        some = min(POOL_AT_ONCE / 8, n - i);
-        beyond |= scatter_some(d, to + i * lane, dy + i * d->size, index + i, some);
-    }
-    return beyond != 0;
+    int beyond = 0;
+    for (ptrdiff_t i = 0; i < n && !(i > 0 && fc_gives_up()); i += POOL_AT_ONCE / 8)
+        beyond |= scatter_some(d, to + i * lane, dy + i * d->size, index + i, min(POOL_AT_ONCE / 8, n - i));
+    return beyond;
 }
 
 /* What a chunk has of x: planes, one below the other as d->axis has them, or channels of pixels, or planes that are turned */

@@ -93,6 +93,10 @@ static void raise(const pooling *d, void *which, ptrdiff_t n, ptrdiff_t by)
 /* So many rows and columns at a time */
 static void find(const pooling *d, const fc_pool *g, const fc_pool_find *found)
 {
+    if (fc_pooling_is_short(g)) {
+        d->op->pool_find(g, found);
+        return;
+    }
     const ptrdiff_t wide = fc_pooling_at_once(g), tall = fc_pooling_rows_at_once(g, wide), size = d->size;
     for (ptrdiff_t i = 0; i < g->rows; i += tall)
         for (ptrdiff_t j = 0; j < g->cols && !(i + j > 0 && fc_gives_up()); j += wide) {
@@ -176,12 +180,12 @@ static void down(const block *b, const window *y, ptrdiff_t r, ptrdiff_t rows)
 static void grow(const pooling *d, int64_t *to, ptrdiff_t step, const char *from, ptrdiff_t from_step, ptrdiff_t n,
                  int64_t base)
 {
-    ptrdiff_t done = 0;
-    for (ptrdiff_t i = 0, end; i < n && !(i > 0 && asks_after(&done, POOL_AT_ONCE / 8)); i = end) {
+    const int narrow = d->size == 4;
+    for (ptrdiff_t i = 0, end; i < n && !(i > 0 && fc_gives_up()); i = end) {
         end = min(i + POOL_AT_ONCE / 8, n);
         for (ptrdiff_t j = i; j < end; j++)
-            to[j * step] = base + (d->size == 4 ? ((const int32_t *)(const void *)from)[j * from_step]
-                                                : ((const int64_t *)(const void *)from)[j * from_step]);
+            to[j * step] = base + (narrow ? ((const int32_t *)(const void *)from)[j * from_step]
+                                          : ((const int64_t *)(const void *)from)[j * from_step]);
     }
 }
 

@@ -134,6 +134,10 @@ void fc_pooling_count(const pooling *d, parts *p, double counted, ptrdiff_t n)
 void fc_pooling_reduce(const pooling *d, const fc_pool *k)
 {
     void (*const reduce)(const fc_pool *) = d->g->average ? d->op->pool_sum : d->op->pool_max;
+    if (fc_pooling_is_short(k)) {
+        reduce(k);
+        return;
+    }
     const ptrdiff_t wide = fc_pooling_at_once(k), tall = fc_pooling_rows_at_once(k, wide);
     for (ptrdiff_t i = 0; i < k->rows; i += tall)
         for (ptrdiff_t j = 0; j < k->cols && !(i + j > 0 && fc_gives_up()); j += wide) {
