@@ -19,11 +19,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from test_c_level import CHECKS, CSRC, ROOT, extension_flags, run
+from test_c_level import CHECKS, CSRC, ROOT, SANITIZED, extension_flags, run
 
 FOLDER = ROOT / "build" / "guided"
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover", "-fno-omit-frame-pointer")
-FLAGS = ("-O1", "-w", *SANITIZERS, "-fno-wrapv", "-DFASTCONV_CANARIES", "-DFASTCONV_LEAST", "-DFC_GUIDED", f"-I{CSRC}")
+FLAGS = (*SANITIZED.split(), "-w", "-DFASTCONV_LEAST", "-DFC_GUIDED", f"-I{CSRC}")
 GUIDE = "-fsanitize-coverage=trace-pc,trace-cmp"
 
 

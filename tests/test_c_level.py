@@ -27,6 +27,11 @@ CHECKS = sorted((ROOT / "tests/c").glob("*.c"))
 NATIVE = "neon" if platform.machine() in ("aarch64", "arm64") else "base"
 
 
+SANITIZERS = "-fsanitize=address,undefined"
+# -O1: at -O2 the unrolled kernels take many minutes to compile with these
+SANITIZED = f"-O1 {SANITIZERS} -fno-sanitize-recover -fno-omit-frame-pointer -fno-wrapv -DFASTCONV_CANARIES"
+
+
 class Build(NamedTuple):
     """A compiler, its flags, and how what it builds is run."""
 

@@ -17,16 +17,13 @@ from pathlib import Path
 import fuzz
 import pytest
 from conftest import SEED
-from test_c_level import CHECKS, NATIVE, Build, checked, run
+from test_c_level import CHECKS, NATIVE, SANITIZED, SANITIZERS, Build, checked, run
 
 import fastconv
 
 ROOT = Path(__file__).parents[1]
-SANITIZERS = "-fsanitize=address,undefined"
-# -O1: at -O2 the unrolled kernels take many minutes to compile with these. So they do where each access is looked at in
-# place: by a call, those of AVX-512 take a quarter of the time.
-COMPILE = f"-O1 {SANITIZERS} --param asan-instrumentation-with-call-threshold=0"
-COMPILE += " -fno-sanitize-recover -fno-omit-frame-pointer -fno-wrapv -DFASTCONV_CANARIES"
+# By a call at each access, the kernels of AVX-512 take a quarter of the time to compile.
+COMPILE = f"{SANITIZED} --param asan-instrumentation-with-call-threshold=0"
 # One text makes the kernels of all instruction sets. Undefined behaviour is looked for in those of the least one alone,
 # without which the others take half as long to compile.
 COMPILER = """#!/bin/sh

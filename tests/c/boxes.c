@@ -68,6 +68,16 @@ void check_box_heads(fc_box_heads_fn *box_heads)
     }
 }
 
+/* Numbers to so many turned columns, and zeros beside them */
+static void lay_turned(char *from, ptrdiff_t cols)
+{
+    randomize(1, type); /* whole numbers: no rounding */
+    memset(turned, 0, sizeof turned);
+    EACH(j, cols)
+        EACH(i, lanes_of())
+            put(from + (j * lanes_of() + i) * size, x[0][i][j], type);
+}
+
 void check_box_across(fc_box_across_fn *box_across)
 {
     EACH(trial, 300) {
@@ -77,11 +87,7 @@ void check_box_across(fc_box_across_fn *box_across)
         const ptrdiff_t cols = wide - first, odd = up_to(lanes) - 1;
         const fc_sums g = {w, up_to(3 * w) - 1, rows, cols, 1};
         char *const from = turned + lanes * table->vector_bytes;
-        randomize(1, type); /* whole numbers: no rounding */
-        memset(turned, 0, sizeof turned);
-        EACH(j, cols + w - 1)
-            EACH(i, lanes)
-                put(from + (j * lanes + i) * size, x[0][i][j], type);
+        lay_turned(from, cols + w - 1);
         EACH(i, rows)
             EACH(j, cols) {
                 double sum = 0;
@@ -114,11 +120,7 @@ void check_box_pixels(fc_box_pixels_fn *box_pixels)
         const ptrdiff_t length = w * apart, cols = up_to(TALL), odd = up_to(lanes) - 1;
         const fc_sums g = {length, up_to(3 * length) - 1, lanes, cols, apart};
         char *const from = turned + length * line;
-        randomize(1, type); /* whole numbers: no rounding */
-        memset(turned, 0, sizeof turned);
-        EACH(j, cols + length - apart)
-            EACH(i, lanes)
-                put(from + (j * lanes + i) * size, x[0][i][j], type);
+        lay_turned(from, cols + length - apart);
         EACH(j, cols)
             EACH(i, lanes) {
                 double sum = 0;
