@@ -352,6 +352,15 @@ def test_filters(rng, name, mode):
         assert compare(function, (x + 1j * x[::-1]).astype("c8"), (60, 32), mode=mode, **FILTERS[name])
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_filters_of_many_taps(rng, mode):
+    """Methods that are faster for them count their blocks from where the whole begins."""
+    x, w = rng.standard_normal((120, 90)), rng.integers(-4, 5, (15, 15)).astype(float)
+    assert compare(fastconv.ndimage.correlate, x.astype("f4"), (40, 35), np.ones((15, 15)), mode=mode)
+    lazy = fastconv.ndimage.correlate(da.from_array(np.rint(x * 9), chunks=(40, 35)), w, mode=mode)
+    np.testing.assert_allclose(lazy, fastconv.ndimage.correlate(np.rint(x * 9), w, mode=mode), 0, 1e-9)
+
+
 def test_filters_of_what_is_not_finite(rng):
     """A kernel with zeros, which SciPy leaves out, whatever they meet: windows decide, not arrays."""
     w = rng.standard_normal((9, 9))
