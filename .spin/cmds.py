@@ -17,6 +17,7 @@ from cross import TARGETS  # noqa: E402
 from cross import build as cross_build  # noqa: E402
 
 REPORTS = sorted(p.stem for p in (ROOT / "bench").glob("*.py") if "def main" in p.read_text())
+PROPERTIES = ["tests/test_properties.py", "tests/test_ranks.py"]
 anything = {"ignore_unknown_options": True}
 
 
@@ -52,13 +53,15 @@ def build(*, clang: bool, debug: bool) -> None:
 @click.command(context_settings=anything)
 @click.option("--deep", is_flag=True, help="What takes long, and only that.")
 @click.option("--sanitize", is_flag=True, help="A copy that is built with AddressSanitizer and UBSan; takes minutes.")
+@click.option("--release", is_flag=True, help="Those of all properties, with 15 000 examples each; takes minutes.")
 @click.option("--isa", metavar="NAME", help="At most this instruction set, such as avx2.")
 @click.argument("pytest_args", nargs=-1)
-def test(*, deep: bool, sanitize: bool, isa: str | None, pytest_args: tuple[str, ...]) -> None:
+def test(*, deep: bool, sanitize: bool, release: bool, isa: str | None, pytest_args: tuple[str, ...]) -> None:
     """Run the quick tests, or those named: spin test --isa avx2 tests/test_nn.py -k stride"""
     variables = {"FASTCONV_MAX_ISA": isa} if isa else {}
     which = ["-m", "deep"] if deep or sanitize else []
     which += ["tests/test_sanitizers.py"] if sanitize else []
+    which += ["-m", "", "--hypothesis-profile", "release", *PROPERTIES] if release else []
     python("-m", "pytest", *which, *pytest_args, **variables)
 
 

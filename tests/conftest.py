@@ -43,6 +43,7 @@ for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.
 
 settings.register_profile("local", deadline=None, max_examples=40)
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
+settings.register_profile("release", deadline=None, max_examples=15_000)
 settings.load_profile("ci" if "CI" in os.environ else "local")
 
 SEED = int(os.environ.get("FASTCONV_TEST_SEED") or np.random.SeedSequence().generate_state(1)[0])

@@ -97,6 +97,7 @@ LAYERS = {  # what computes the sums
     "channels last": ((2, 9, 8, 20), (20, 1, 3, 3), {"groups": 20, "layout": "NHWC"}),
     "one tap, last": ((2, 9, 8, 20), (33, 20, 1, 1), {"layout": "NHWC"}),
     "one output": ((3, 8, 4, 4), (9, 8, 4, 4), {}),
+    "one output of many images": ((20, 8, 3, 3), (24, 8, 3, 3), {}),
 }
 
 

@@ -25,8 +25,10 @@ WINDOWS = {
     "13x13": ((1, 3, 13, 13), 13, {"stride": 1, "padding": 6}),
     "5x4, by three and five": ((1, 5, 35, 41), (5, 4), {"stride": (3, 5), "padding": (2, 1)}),
     "gaps": ((1, 2, 20, 90), 2, {"stride": (4, 7)}),
+    "gaps of rows": ((1, 2, 60, 20), 2, {"stride": (9, 1)}),
     "one side": ((1, 3, 9, 11), 3, {"stride": 2, "padding": ((1, 0), (0, 1))}),
     "all": ((2, 18, 7, 7), 7, {}),
+    "channels of long rows": ((1, 40, 3, 300), 3, {"stride": 1, "padding": 1}),
     "rows": ((1, 3, 9, 21), (2, 21), {"stride": 1}),
     "beyond, ceil": ((1, 3, 5, 6), (7, 8), {"stride": (3, 3), "ceil_mode": True}),
     "beyond one row, ceil": ((1, 3, 1, 7), (2, 1), {"stride": 2, "ceil_mode": True}),
@@ -44,6 +46,7 @@ DILATED = {
     "dilated": ((1, 3, 15, 40), 3, {"dilation": (2, 3), "stride": (1, 2), "padding": 1}),
     "dilated, by three": ((1, 2, 15, 40), (2, 4), {"dilation": (4, 2), "stride": 3, "padding": (1, 2)}),
     "nothing seen": ((1, 2, 3, 9), (2, 1), {"dilation": (4, 1), "padding": (1, 0)}),
+    "nothing seen in a column": ((1, 18, 3, 9), (1, 2), {"dilation": (1, 10), "padding": (0, 1), "stride": 1}),
     "1-D, dilated": ((1, 2, 90), (5,), {"dilation": 4, "stride": 2, "padding": 1}),
 }
 SIZES = {
@@ -333,7 +336,7 @@ def backward(function, x, grad, *args, **how):
     return getattr(nn, f"{function}_backward")(grad, second, *args, **how)
 
 
-LEFT_OUT = ("one side", "no channel", "nothing seen", "none")  # by PyTorch
+LEFT_OUT = ("one side", "no channel", "nothing seen", "nothing seen in a column", "none")  # by PyTorch
 
 
 @pytest.mark.parametrize("dtype", ["float32", *only_deep("float64", "float16")])

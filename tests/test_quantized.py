@@ -103,6 +103,15 @@ def test_sums_become_bytes(isa, native, rng, dtype):
         np.testing.assert_array_equal(nn.QConv2d(w, None, 1, 1, **how)(x), result)
 
 
+@pytest.mark.parametrize("size", [(3, 1), (1, 1), (2, 2), (1, 17)], ids=str)
+def test_few_pixels_of_kernels_of_their_own(isa, rng, size):
+    x, w = integers(rng, np.uint8, 2, 20, *size), integers(rng, np.int8, 20, 1, 3, 3)
+    sums = expected(x, w, pad=1, groups=20, x_zero=3)
+    np.testing.assert_array_equal(nn.qconv2d(x, w, None, 1, 1, groups=20, x_zero=3), sums)
+    want = np.clip(np.rint(sums.astype(np.float32) * np.float32(0.1)), 0, 255)
+    np.testing.assert_array_equal(nn.qconv2d(x, w, None, 1, 1, groups=20, x_zero=3, scale=0.1), want)
+
+
 @pytest.mark.parametrize("groups", [1, 40])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("batched", [True, False])

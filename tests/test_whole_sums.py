@@ -107,6 +107,9 @@ def test_layouts(isa, rng, tiny_chunks):
         part = slice(3, 30), slice(5, 9)
         window = fastconv.corr2d(image[..., c], k / divisor, "same", "reflect", window=part, **how)
         np.testing.assert_array_equal(window, plane[part])
+    x, k3 = pixels(rng, (7, 9, 70)), KERNELS["binomial 3"]
+    smooth = fastconv.corr2d(x, k3[0] / k3[1], "same", "reflect", axes=(0, 1), **how)
+    np.testing.assert_array_equal(np.moveaxis(smooth, -1, 0), [exact(x[..., c], *k3, "reflect") for c in range(70)])
     for channels in (2, 3, 4, 5):
         many, box = pixels(rng, (24, 70, channels)), np.ones((5, 9), int)
         average = fastconv.corr2d(many, box / 45, "same", "symmetric", axes=(0, 1), **how)
