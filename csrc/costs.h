@@ -270,7 +270,7 @@ enum {
     POOL_FIND = 32 << 10,        /* pooling_parts.c: likewise, if indices are found (Intel Xeon with AMX); */
     POOL_TURNED = 2,             /* vectors of a row of outputs: longer ones are not turned to pixels (Intel Xeon with AMX); */
     POOL_FRAME = 4 << 10,        /* of a plane that is copied amid what lies beyond; */
-    POOL_CHUNK = 1 << 16,        /* of x that a chunk reads, about; */
+    POOL_CHUNK = 1 << 18,        /* of x that a chunk reads, about (Intel Xeon with AMX); */
     POOL_AT_ONCE = 1 << 25,      /* elements under taps, after which a call may be given up: less than 0.1 s; */
     POOL_PIXELS = 8,             /* taps of a whole window in one go, channels last; */
     POOL_NARROW = 16,            /* outputs of a row of uneven windows, whose gradients are summed one by one */

@@ -74,8 +74,11 @@ void fc_pooling_put(const pooling *d, char *to, ptrdiff_t i, double v)
 }
 void fc_pooling_fill(const pooling *d, char *to, ptrdiff_t n)
 {
-    for (ptrdiff_t i = 0; i < n; i++)
-        fc_pooling_put(d, to, i, d->g->average ? 0 : -INFINITY);
+    const double none = d->g->average ? 0 : -INFINITY;
+    for (ptrdiff_t i = 0; i < n && d->size == 4; i++)
+        ((float *)(void *)to)[i] = (float)none;
+    for (ptrdiff_t i = 0; i < n && d->size == 8; i++)
+        ((double *)(void *)to)[i] = none;
 }
 
 void fc_pooling_clear(char *to, ptrdiff_t bytes)
@@ -254,8 +257,8 @@ int fc_pooling_start(pooling *d, fc_task *run, void *context, double bytes)
 {
     if (d->units == 0)
         return 0;
-    d->share = clamp((ptrdiff_t)(POOL_CHUNK / (bytes / (double)d->units + 1)), 1, d->units);
     const int threads = fc_threads_for(fc_time_us(RATE_POOLS, 0, 1, bytes), d->g->threads);
+    d->share = clamp((ptrdiff_t)(POOL_CHUNK / (bytes / (double)d->units + 1)), 1, parts_of(d->units, threads));
     d->scratch = fc_borrow((size_t)times(threads, d->thread_bytes));
     if (d->scratch == NULL)
         return -1;
