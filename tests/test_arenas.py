@@ -85,6 +85,18 @@ def test_a_layer_of_one_s_own_may_keep_what_it_was_given():
         np.testing.assert_array_equal(now, then)
 
 
+def test_what_is_flattened_may_have_been_a_copy_in_the_call_before():
+    """Joined arrays whose channels come last in memory lie as these do, and are copied by what flattens them; in the
+    block they would not be."""
+    steps = {"cat": (nn.Cat(), "x", "x"), "flat": (nn.Flatten(1, 2), "cat")}
+    steps |= {name: (nn.Conv1d(64, 64, 1, seed=i), "flat") for i, name in enumerate("ab")}
+    network = nn.Graph(steps | {"end": (nn.Add(), "a", "b")})
+    x = reals(np.random.default_rng(2), (1, 16, 16, 2), np.float32)
+    for lain in (np.moveaxis(x, -1, 1), np.moveaxis(x, -1, 1).copy(), x.reshape(1, 2, 16, 16)):
+        for _ in range(2):
+            np.testing.assert_array_equal(network(lain), apart(network, lain))
+
+
 def chain(**how):
     """Some layers whose outputs are large enough for places."""
     return nn.Sequential(

@@ -33,6 +33,7 @@ class Output(NamedTuple):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     takes: tuple[str, ...]  # those of its inputs that share memory with it
+    is_dense: bool = False  # C-contiguous, as its place would be: what shares memory with it does so there, too
 
     @classmethod
     def of(cls, y: Any, inputs: Sequence[str] = (), arrays: Sequence[Array] = ()) -> Output:
@@ -40,7 +41,7 @@ class Output(NamedTuple):
         if not isinstance(y, np.ndarray):  # of a layer that others have written
             return cls((), np.dtype(object), tuple(inputs))
         takes = (name for name, a in zip(inputs, arrays, strict=True) if np.may_share_memory(y, a))
-        return cls(y.shape, y.dtype, tuple(takes))
+        return cls(y.shape, y.dtype, tuple(takes), y.flags.c_contiguous)
 
     @property
     def nbytes(self) -> int:
@@ -68,7 +69,7 @@ def arena_of(steps: Steps, made: Mapping[str, Output]) -> Arena:
     left |= {i for layer, inputs in steps.values() if not is_known(layer) for i in inputs}  # or may be kept
     left |= set(list(steps)[-1:])
     fills = (name for name, (layer, _) in steps.items() if _core and name not in left and _fills(layer))
-    sizes = {name: made[name].nbytes for name in fills if made[name].nbytes >= LEAST}
+    sizes = {name: made[name].nbytes for name in fills if made[name].is_dense and made[name].nbytes >= LEAST}
     within = _within(steps, made, sizes)
     lives = _lives(steps, sizes, within)
     at = _packed({name: (sizes[name], life) for name, life in lives.items()})
