@@ -137,6 +137,17 @@ def test_same_bits_of_several_channels(rng):
     assert np.isnan(spoilt).sum() == 4 * 121
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_spectra_that_a_layer_keeps_are_of_an_instruction_set(rng, groups):
+    """By others they are made anew: each lays them out in its own way."""
+    x, w, bias = layer_of(rng, reals, (1, 2, 64, 60), (2, 2 // groups, 15, 15))
+    layer = nn.Conv2d.from_weights(w, bias, padding=7, groups=groups)
+    assert layer.explain(x.shape).kind == "fft"
+    for isa in fastconv.isas() * 2:
+        with fastconv.use_isa(isa):
+            cases.assert_same_bits(layer(x), nn.Conv2d.from_weights(w, bias, padding=7, groups=groups)(x))
+
+
 @pytest.mark.parametrize("odd", [np.inf, np.nan])
 def test_what_is_not_finite_stays_in_its_windows(isa, rng, odd):
     """And the planes beside it have the bits that they have alone."""

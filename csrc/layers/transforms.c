@@ -103,6 +103,18 @@ static int transforms_plan(transforms *d, const layer *l)
 
 /* ---- step 1 ------------------------------------------------------------------------------------- */
 
+/* Bytes of all spectra. Behind those that are kept is the table of kernels that made them: others lay them out otherwise. */
+static ptrdiff_t transforms_all(const transforms *d) { return times(d->kernels * d->l->g->channels, d->spectrum); }
+
+/* Those that were made before, if it was by this instruction set; else NULL */
+static const char *transforms_learnt(const transforms *d)
+{
+    const fc_kernels *by = NULL;
+    if (d->l->g->learnt)
+        memcpy(&by, d->l->g->learnt + transforms_all(d), sizeof by);
+    return by == d->l->fc ? d->l->g->learnt : NULL;
+}
+
 /* Of all kernels and channels */
 static void transforms_learn_all(const transforms *d, char *tile, char *scratch, char *spectra)
 {
@@ -164,14 +176,17 @@ ptrdiff_t fc_transforms_learn(const layer *l, char *to)
     transforms d;
     if (!transforms_plan(&d, l))
         return 0;
-    const ptrdiff_t spectra = d.kernels * l->g->channels, bytes = times(spectra, d.spectrum);
+    const ptrdiff_t all = transforms_all(&d), bytes = plus(all, sizeof l->fc);
     if (!to)
         return bytes;
-    d.fft = l->op->finite(l->g->w, spectra * l->taps) ? fc_fft_new_folded(l->fc, l->g->type, d.n[ROWS], d.n[COLS]) : NULL;
+    d.fft = l->op->finite(l->g->w, d.kernels * l->g->channels * l->taps)
+                ? fc_fft_new_folded(l->fc, l->g->type, d.n[ROWS], d.n[COLS])
+                : NULL;
     const size_t scratch_bytes = d.fft ? fc_fft_scratch(d.fft) : 0;
     char *scratch = d.fft ? fc_borrow(scratch_bytes + (size_t)d.spectrum) : NULL;
     if (scratch) {
         transforms_learn_all(&d, scratch + scratch_bytes, scratch, to);
+        memcpy(to + all, &l->fc, sizeof l->fc);
         fc_return(scratch);
     }
     fc_fft_free(d.fft);
@@ -196,10 +211,10 @@ int fc_transforms_run(const layer *l)
     if (!d.fft)
         return -1;
     fc_room parts = {0}, tables = {0};
-    d.spectra = g->learnt;
+    d.spectra = transforms_learnt(&d);
     fc_transforms_lay_parts(&d, &parts, &(tiles){0});
     d.thread_bytes = parts.bytes;
-    const ptrdiff_t planes = g->images * d.kernels, spectra = g->channels > 1 && !g->learnt ? d.kernels * g->channels : 0;
+    const ptrdiff_t planes = g->images * d.kernels, spectra = g->channels > 1 && !d.spectra ? d.kernels * g->channels : 0;
     fc_part(&tables, "doubtful planes", planes, sizeof *d.doubtful);
     fc_part(&tables, "spectra of kernels", spectra, d.spectrum);
     fc_conv one = transforms_exact(&d, 0, 0);
