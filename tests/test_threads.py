@@ -6,6 +6,7 @@ On a free-threaded CPython nothing but fastconv's own lock keeps them apart.
 
 from __future__ import annotations
 
+import re
 import sysconfig
 
 import pytest
@@ -115,5 +116,5 @@ def test_a_subinterpreter_is_refused_by_name_or_computes(python):
     """NumPy refuses; where it did not, the extension would, and the reference compute. The main interpreter goes on."""
     done = python(SUBINTERPRETER)
     assert done.returncode == 0, done.stderr
-    first, last = done.stdout.splitlines()
-    assert (first == "[3, 5]" or "more than once per process" in first) and last == "[3, 5]"
+    first, last = done.stdout.rstrip().rsplit("\n", 1)
+    assert last == "[3, 5]" and re.search(r"^\[3, 5\]$|more than once per process|not support loading in subint", first)
