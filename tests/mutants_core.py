@@ -204,7 +204,6 @@ CORR = [
             "c ranks",
         ),
         ("a strip forgets the dilation", "at[t] = a * axis[ROWS].dilation + z", "at[t] = a + z", "bits c"),
-        ("a fold lacks its end", "if (cols > rows * fold)", "if (cols > rows * fold + 1)", "ranks c"),
         (
             "rows of a dilation are lost",
             "images * p->out_row, parts_of(p->rows - i, images), p->cols);",
@@ -250,6 +249,11 @@ CORR = [
             "separable",
         ),
         ("the last band is the one before", "min(n, rows - FC_TURN), k", "min(n, rows - 2 * FC_TURN), k", "separable"),
+        isa="avx512",
+    ),
+    *faults(
+        "csrc/corr/direct.c",
+        ("a fold lacks its end", "if (cols > rows * fold)", "if (cols > rows * fold + 1)", "ranks c"),
         isa="avx512",
     ),
     *faults(

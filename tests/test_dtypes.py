@@ -121,6 +121,21 @@ def test_fillvalue_counts_for_the_limits(isa):
 # results in another dtype -------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
+@pytest.mark.parametrize("taps", ["float32", "float64"])
+def test_sums_half_beyond(isa, dtype, taps):
+    """Half to even: above the largest number, which is odd, is too large; below the smallest, it is that."""
+    info, k, kind = np.iinfo(dtype), np.ones(1, taps), np.dtype(taps).type
+    high, low = kind(info.max + 0.5), kind(info.min - 0.5)
+    for at in 0, 7, 38:
+        x = np.zeros(39, taps)
+        for x[at], nearest in (np.nextafter(high, kind(0)), info.max), (low, info.min):
+            assert fastconv.corr1d(x, k, dtype=dtype)[at] == nearest
+        for x[at] in high, np.nextafter(low, kind(-np.inf)):
+            with pytest.raises(OverflowError, match="does not fit"):
+                fastconv.corr1d(x, k, dtype=dtype)
+
+
 def test_floats_become_integers_by_rounding_half_to_even():
     x = np.array([0.5, 1.5, 2.5, -0.5, -1.5, 254.5, 255.4])
     assert fastconv.corr1d(x, [1.0], dtype=np.int8, overflow="saturate").tolist() == [0, 2, 2, 0, -2, 127, 127]

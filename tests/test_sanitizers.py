@@ -17,7 +17,7 @@ from pathlib import Path
 import fuzz
 import pytest
 from conftest import SEED
-from test_c_level import CHECKS, NATIVE, SANITIZED, SANITIZERS, Build, checked, run
+from test_c_level import CHECKS, NATIVE, SANITIZED, SANITIZERS, THIRD, Build, checked, run
 
 import fastconv
 
@@ -106,5 +106,5 @@ def test_tests(python, names):
 
 def test_checks(copy, tmp_path):
     objects = copy.glob("build/temp*/csrc/**/*.o")
-    report = checked(Build("gcc", tuple(COMPILE.split())), tmp_path, CHECKS, objects)
+    report = checked(Build("gcc", (*COMPILE.split(), THIRD)), tmp_path, CHECKS, objects)
     assert f"\n{NATIVE} corr_f32: " in report and report.endswith(" passed, 0 failed\n")

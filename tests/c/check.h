@@ -57,6 +57,10 @@
 enum { AREA = 1 << 17 /* bytes; a multiple of any page size */, POISON = 0xFF };
 enum { TIMEOUT = 60 };                      /* seconds in which something is checked, even under emulation */
 enum { PLANES = 5, TALL = 64, WIDE = 320 }; /* no array here is larger */
+#ifndef FC_SHARE /* of random calls, as builds that are slow make */
+#define FC_SHARE 1
+#endif
+#define TRIALS(n) ((n) / FC_SHARE)
 #define EACH(i, n) for (ptrdiff_t i = 0; i < (n); i++)
 
 typedef double grid[PLANES][TALL][WIDE];

@@ -5,7 +5,7 @@
 /* Rows of bytes of poison but for n of them, `step` apart, woven one by one */
 void check_weave(fc_weave_fn *weave)
 {
-    for (int trial = 0; trial < 400; trial++) {
+    for (int trial = 0; trial < TRIALS(400); trial++) {
         const int kind = trial % 2 ? FC_DOT_QUAD : FC_DOT_PAIR, most = kind == FC_DOT_QUAD ? 4 : 2;
         const ptrdiff_t n = up_to(70), step = up_to(3);
         const int parts = (int)up_to(most), bits = kind == FC_DOT_QUAD ? 8 : 16;
@@ -38,7 +38,7 @@ void check_weave(fc_weave_fn *weave)
 void check_requantize(fc_requantize_fn *requantize)
 {
     static const int stored[] = {FC_I32, FC_U8, FC_I8};
-    for (int trial = 0; trial < 300; trial++) {
+    for (int trial = 0; trial < TRIALS(300); trial++) {
         const int to_type = stored[trial % 3], corrects = trial % 2, least = to_type == FC_I8 ? -128 : 0;
         const ptrdiff_t n = up_to(70), bytes = fc_stored_size(to_type), whole = round_up(n, 16);
         char *from = place(0, 4 * whole), *of_x = place(1, 4 * whole), *to = place(2, n * bytes);
@@ -65,7 +65,7 @@ void check_requantize(fc_requantize_fn *requantize)
 void check_bytes_in(fc_bytes_in_fn *bytes_in)
 {
     const ptrdiff_t all = table->vector_bytes;
-    for (int trial = 0; trial < 60; trial++) {
+    for (int trial = 0; trial < TRIALS(60); trial++) {
         const ptrdiff_t n = 15 + up_to(40), apart = n + up_to(20) - 1, step = trial % 2 ? 1 : n - 1;
         ptrdiff_t at[64];
         fc_turning g = {.at = at, .apart = apart, .count = up_to(all), .n = n, .flip = up_to(2) == 1 ? 128 : 0};
@@ -86,7 +86,7 @@ void check_bytes_in(fc_bytes_in_fn *bytes_in)
 void check_bytes_out(fc_bytes_out_fn *bytes_out)
 {
     const ptrdiff_t all = table->vector_bytes;
-    for (int trial = 0; trial < 60; trial++) {
+    for (int trial = 0; trial < TRIALS(60); trial++) {
         const ptrdiff_t n = 15 + up_to(40), apart = n + up_to(20) - 1;
         fc_turning g = {.apart = apart, .count = up_to(all), .n = n};
         char *from = place(0, n * all);
@@ -108,7 +108,7 @@ void check_bytes_out(fc_bytes_out_fn *bytes_out)
 void check_rescale(fc_rescale_fn *rescale)
 {
     const ptrdiff_t all = table->vector_bytes;
-    for (int trial = 0; trial < 100; trial++) {
+    for (int trial = 0; trial < TRIALS(100); trial++) {
         const int stored = trial % 2 ? FC_U8 : FC_I8, least = stored == FC_I8 ? -128 : 0;
         const ptrdiff_t n = up_to(20), count = trial % 3 ? up_to(all) : all, step = count + up_to(9) - 1;
         char *sums = place(0, 4 * n * all), *scale = place(1, 4 * all), *to = place(2, (n - 1) * step + count);
@@ -144,7 +144,7 @@ void check_dots(void)
 {
     fc_tune(8, 0, 0);
     static const int kinds[] = {FC_U8, FC_I8};
-    for (int trial = 0; trial < 300; trial++) {
+    for (int trial = 0; trial < TRIALS(300); trial++) {
         const int x_type = kinds[trial % 2], w_type = kinds[up_to(2) - 1];
         fc_dots d = {.x_type = x_type, .w_type = w_type, .out_type = FC_I32, .x_zero = (int)up_to(100)};
         fc_conv *g = &d.layer;

@@ -354,7 +354,7 @@ static fc_fft *plan_for(const fft_case *t)
 void check_fftcorr(void)
 {
     static const ptrdiff_t most_taps[] = {300, 24, 5}, most_out[][3] = {{1, 1, 400}, {1, 40, 40}, {5, 10, 10}};
-    for (int trial = 0; trial < 240; trial++) {
+    for (int trial = 0; trial < TRIALS(240); trial++) {
         int rank = 1 + trial % 3;
         fft_case t = {0};
         ptrdiff_t most[3];

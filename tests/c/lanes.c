@@ -29,7 +29,7 @@ void check_gemm(fc_gemm_fn *gemm)
 {
     enum { MOST = 2 };
     ptrdiff_t lanes = table->vector_bytes / size, at[9], a_at[9];
-    for (int trial = 0; trial < 600; trial++) {
+    for (int trial = 0; trial < TRIALS(600); trial++) {
         randomize(trial % 2, type);
         ptrdiff_t rows = up_to(17), depth = up_to(9), tiles = (rows + table->rows - 1) / table->rows, vectors = 0, cols = 0;
         int widest = table->cols_of[(rows + tiles - 1) / tiles];
@@ -77,7 +77,7 @@ void check_gemm(fc_gemm_fn *gemm)
 void check_dot(fc_dot_fn *dot)
 {
     ptrdiff_t lanes = table->vector_bytes / size, at[9];
-    for (int trial = 0; trial < 600; trial++) {
+    for (int trial = 0; trial < TRIALS(600); trial++) {
         randomize(trial % 2, type);
         ptrdiff_t rows = up_to(40), cols = up_to(9), depth = up_to(50), part = up_to(2 * depth);
         view a = lay(source[0], ADJACENT, 1, rows, depth, k), c = lay(dest, ADJACENT, 1, rows, 2 * cols, NULL);
@@ -153,7 +153,7 @@ void check_pack(fc_pack_fn *pack)
 {
     enum { RUNS = 2 };
     ptrdiff_t lanes = table->vector_bytes / size;
-    for (int trial = 0; trial < 600; trial++) {
+    for (int trial = 0; trial < TRIALS(600); trial++) {
         ptrdiff_t n = up_to(5 * lanes), ts = n + up_to(3) - 1, step = up_to(5), wrong = 0, to_rows = 0;
         ptrdiff_t from = up_to(3) == 1 ? up_to(n + 1) - 1 : 0, end = up_to(3) == 1 ? up_to(n + 1) - 1 : n;
         ptrdiff_t seen = end > from ? (end - from - 1) * step + 1 : 1;
@@ -198,7 +198,7 @@ void check_lanes_in(fc_lanes_in_fn *in)
     enum { SET = 4096 };
     const double *flat = (const double *)x;
     ptrdiff_t most = table->vector_bytes / size;
-    for (int trial = 0; trial < 600; trial++) {
+    for (int trial = 0; trial < TRIALS(600); trial++) {
         ptrdiff_t lanes = up_to(2) == 1 ? most : up_to(most), rows = up_to(7), cols = up_to(20), adjacent = up_to(3) == 1;
         ptrdiff_t gap = up_to(2) == 1 ? 0 : up_to(3), xs = cols + gap, seen = (rows - 1) * xs + cols;
         ptrdiff_t pixel = up_to(2) == 1 ? most : lanes + up_to(most - lanes + 1) - 1;
@@ -225,7 +225,7 @@ void check_plane(fc_plane_fn *correlate)
 {
     const double *weights = (const double *)k;
     const ptrdiff_t lanes = table->vector_bytes / size;
-    for (int trial = 0; trial < 600; trial++) {
+    for (int trial = 0; trial < TRIALS(600); trial++) {
         const ptrdiff_t rows = up_to(16), cols = up_to(WIDE), row_lead = up_to(3) - 1, col_lead = up_to(3) - 1;
         const int half = type == FC_F32 && trial % 4 == 1, out_half = half && up_to(2) == 1;
         const ptrdiff_t stored = half ? 2 : size, out_size = out_half ? 2 : size;
@@ -266,7 +266,7 @@ void check_lanes_rows(fc_lanes_rows_fn *correlate)
     const double *flat = (const double *)x, *weights = (const double *)k;
     ptrdiff_t lanes = table->vector_bytes / size, first[ROWS + 1];
     fc_tap_row tap[ROWS * TAP_ROWS];
-    for (int trial = 0; trial < 900; trial++) {
+    for (int trial = 0; trial < TRIALS(900); trial++) {
         ptrdiff_t rows = up_to(ROWS), cols = up_to(18), taps = up_to(9), kernel_rows = up_to(TAP_ROWS), step = up_to(3);
         ptrdiff_t dilation = up_to(2) == 1 ? 1 : up_to(3), seen = (cols - 1) * step + (taps - 1) * dilation + 1, n = 0;
         ptrdiff_t row_of[ROWS * TAP_ROWS], kernel_row_of[ROWS * TAP_ROWS];
@@ -331,7 +331,7 @@ void check_lanes_grad(fc_lanes_grad_fn *grad)
 {
     const double *flat = (const double *)x, *slopes = (const double *)k;
     ptrdiff_t lanes = table->vector_bytes / size;
-    for (int trial = 0; trial < 600; trial++) {
+    for (int trial = 0; trial < TRIALS(600); trial++) {
         ptrdiff_t rows = up_to(3), cols = up_to(5), step = up_to(3), down = up_to(3), tap_rows = up_to(7), taps = up_to(11);
         ptrdiff_t dilation = up_to(2), seen = (cols - 1) * step + (taps - 1) * dilation + 1;
         if (seen * lanes > WIDE || tap_rows * taps * lanes > TALL * WIDE / 2)
@@ -365,7 +365,7 @@ void check_lanes_out(fc_lanes_out_fn *out)
 {
     const double *flat = (const double *)x;
     ptrdiff_t most = table->vector_bytes / size;
-    for (int trial = 0; trial < 300; trial++) {
+    for (int trial = 0; trial < TRIALS(300); trial++) {
         ptrdiff_t lanes = up_to(2) == 1 ? most : up_to(most), n = up_to(TALL);
         const int half = type == FC_F32 && up_to(2) == 1;
         const ptrdiff_t stored = half ? 2 : size;

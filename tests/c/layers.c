@@ -80,7 +80,7 @@ static void verify_sums(char *out, ptrdiff_t count, const double *sums)
 void check_conv(void)
 {
     fc_tune(8, 0, 0); /* threads, however small the call */
-    for (int trial = 0; trial < 300; trial++) {
+    for (int trial = 0; trial < TRIALS(300); trial++) {
         ptrdiff_t n[3], o[3];
         fc_conv g = random_layer(trial, n, o);
         ptrdiff_t volume = o[0] * o[1] * o[2], c_all = g.groups * g.channels;
@@ -183,7 +183,7 @@ void check_gradients(void)
 {
     static double dx[1 << 18], dw[1 << 16];
     fc_tune(8, 0, 0);
-    for (int trial = 0; trial < 300; trial++) {
+    for (int trial = 0; trial < TRIALS(300); trial++) {
         ptrdiff_t n[3], o[3];
         fc_conv g = random_layer(trial, n, o);
         const int of_weights = trial / 6 % 2;
@@ -251,7 +251,7 @@ void check_folds(void)
 {
     static double want[1 << 16];
     fc_tune(8, 0, 0);
-    for (int trial = 0; trial < 300; trial++) {
+    for (int trial = 0; trial < TRIALS(300); trial++) {
         ptrdiff_t n[3], o[3];
         const fc_conv random = random_layer(trial, n, o);
         fc_fold g = {.folds = trial / 6 % 2, .size = size, .images = random.images, .channels = random.channels};

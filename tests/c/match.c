@@ -249,7 +249,7 @@ void check_match(void)
     static double t[PLANES * TALL * TALL], weights[PLANES * TALL * TALL], stored[2][PLANES * TALL * TALL];
     static grid scores;
     fc_tune(8, 0, 0);
-    for (int trial = 0; trial < 70; trial++) {
+    for (int trial = 0; trial < TRIALS(70); trial++) {
         int deep = trial % 5 == 4, layout = trial % LAYOUTS, large = trial % 4 == 3 && !deep, masked = trial % 3 == 2;
         fc_match g = {.x_type = trial % 2 ? FC_U8 : type, .out_type = trial % 7 ? type : FC_F32, .measure = trial / 3 % 3,
                       .normed = trial / 9 % 2, .boundary = (int)up_to(5) - 1, .fill = 2, .scale = 0.5};

@@ -103,7 +103,7 @@ void check_corr(fc_corr_fn *corr)
                 randomize((int)small, type);
                 check_dense(corr, h, w);
             }
-        for (int trial = 0; trial < 300; trial++) {
+        for (int trial = 0; trial < TRIALS(300); trial++) {
             if (trial % 30 == 0)
                 randomize((int)small, type);
             check_scattered(corr);
