@@ -186,7 +186,13 @@ def volumes(dtypes: list[str]) -> Iterator[Case]:
 
 
 def steps(dtypes: list[str]) -> Iterator[Case]:
-    """Strides and dilations, float32, one channel."""
+    """Strides and dilations, float32, one channel; and the next level of a pyramid, which OpenCV has a function for."""
+    line = np.float32([1, 4, 6, 4, 1]) / 16
+    for dtype, how in (("float32", {}), ("uint8", {"dtype": "uint8", "overflow": "saturate"})):
+        x, how = _data(cases.PICTURE, dtype), {"mode": "same", "boundary": "reflect", "stride": 2, **how}
+        ours: Call = lambda x=x, how=how: fastconv.corr2d(x, np.outer(line, line), **how)  # noqa: E731
+        peers = _only(cv2_pyrDown=(cv2, lambda x=x: cv2.pyrDown(x)))
+        yield Case(f"{dtype} pyramid 5x5", ours, peers, tolerance=0.01)  # of halves, OpenCV takes the upper ones
     for size in (3, 5, 7):
         for name in ("stride", "dilation"):
             for step in (2, 3, 4):
@@ -198,7 +204,7 @@ def steps(dtypes: list[str]) -> Iterator[Case]:
                     peers["torch.conv2d"] = lambda tx=tx, tk=tk, h=how: torch.nn.functional.conv2d(tx, tk, **h).numpy()[
                         0, 0
                     ]
-                ours: Call = lambda x=x, k=k, h={name: step}: fastconv.corr2d(x, k, **h)  # noqa: E731
+                ours = lambda x=x, k=k, h={name: step}: fastconv.corr2d(x, k, **h)  # noqa: E731
                 yield Case(f"{size}x{size} {name} {step}", ours, peers)
 
 

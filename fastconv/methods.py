@@ -21,6 +21,7 @@ from fastconv.runtime import _core
 from fastconv.typing import Method
 
 METHODS: tuple[str, ...] = get_args(Method)
+MOST_STRIDE = 4  # of columns of outer products: rows of sums are taken apart into so many phases by vectors
 
 
 class Choice(NamedTuple):
@@ -378,19 +379,20 @@ def _is_exact_transformed(c: Correlation) -> bool:
 
 
 def _has_few_taps(c: Correlation) -> bool:
-    """Whether factors would save nothing."""
-    sizes = [n for n in c.k.shape if n > 1]
+    """Whether factors would save nothing. Along an axis, sums are made for all elements of the axes behind it."""
+    strides = [a.stride // a.step for a in c.axes]
+    sizes = [n * math.prod(strides[i + 1 :]) for i, n in enumerate(c.k.shape[-c.rank :]) if n > 1]
     return len(sizes) < 2 or c.k.size < CROSSOVERS["separable"] * sum(sizes)
 
 
 def _is_of_pixels(c: Correlation) -> bool:
     """Whether small integers are read and stored around the passes of two factors (pixels.c).
 
-    Then these are faster whatever the number of taps. It decides bits, so it is asked of dtypes and taps alone.
+    Then these are faster whatever the number of taps. It decides bits, so dtypes, taps and strides alone tell.
     """
     small = all(d.kind == "u" and d.itemsize == c.dtype.itemsize < 3 for d in (c.x.dtype, c.dtype))
     two = len(c.k.shape) > 1 and min(c.k.shape[-2:]) > 2 and all(n == 1 for n in c.k.shape[:-2])
-    return small and two and c.sum_dtype == np.float32
+    return small and two and c.sum_dtype == np.float32 and all(a.stride == a.step for a in c.axes)
 
 
 def _separable(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tuple[str, Factors]:
@@ -401,8 +403,8 @@ def _separable(c: Correlation, only_if_faster: bool, any_kernel: bool) -> tuple[
         return "it has one axis", ()
     if c.sum_dtype.kind == "c":
         return "the kernel is complex", ()
-    if any(a.stride > 1 for a in c.axes):
-        return "the stride is not 1", ()
+    if c.axes[-1].stride > MOST_STRIDE:
+        return f"the stride of columns is more than {MOST_STRIDE}", ()
     dtype = c.compute_dtype
     if c.factors:
         if not np.isfinite(c.k).all():  # a factor of 0 would hide an infinite one, and what comes between may be finite

@@ -154,7 +154,8 @@ def summed(
     OverflowError
         A sum that is to be stored as an integer does not fit. c.out is overwritten.
     """
-    if choice.method not in ("direct", "im2col") and any(a.step > 1 for a in c.axes):
+    strided = choice.method == "separable" and c.axes[-1].stride <= methods.MOST_STRIDE
+    if choice.method not in ("direct", "im2col") and not strided and any(a.step > 1 for a in c.axes):
         dense = _sums(c.without_steps(), choice, threads)
         every: tuple[Any, ...] = (..., *(slice(None, None, a.step) for a in c.axes))
         part: NDArray[Any] = dense[every]

@@ -216,8 +216,8 @@ CORR = [
         "csrc/corr/separable.c",
         (
             "columns forget the dilation",
-            "t / w * term + t % w * c->g->axis[COLS].dilation;",
-            "t / w * term + t % w;",
+            "column = t % w * axis->dilation;",
+            "column = t % w;",
             "separable c",
         ),
         (
@@ -228,10 +228,13 @@ CORR = [
         ),
         (
             "a block lacks its halo",
-            "broad = cols + reach(&axis[COLS], 1) - 1;",
-            "broad = cols + reach(&axis[COLS], 1) - 2;",
+            "broad = reach(&axis[COLS], cols),",
+            "broad = reach(&axis[COLS], cols) - 1,",
             "separable c",
         ),
+        ("phases of sums are one", "column % stride * c->separable.phase +", "0 +", "separable c"),
+        ("rows forget the stride", "from, stride * row, s->sums", "from, row, s->sums", "separable c"),
+        ("terms have the first one's phases", "row = t * c->separable.rows + i;", "row = i;", "separable c"),
     ),
     *faults(
         "csrc/corr/separable.c",

@@ -10,6 +10,7 @@ import cases
 import numpy as np
 import pytest
 import scipy.signal
+from conftest import only_deep
 
 import fastconv
 import fastconv.signal
@@ -88,6 +89,54 @@ def test_plain_calls_choose_alike(rng, dtype):
                 plain, asked = fastconv.corr2d(x, k, "same"), fastconv.corr2d(x, k, "same", method=method)
                 cases.assert_same_bits(plain, asked, (h, w, exponent, method))
     assert few > 20
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("dtype", ["float32", *only_deep("float64", "int32", "int64")])
+def test_strides(isa, rng, rank, dtype):
+    """The bits of every so many outputs, of whatever boundary, and of windows that leave some out."""
+    corr, made = getattr(fastconv, f"corr{rank}d"), 0
+    while made < 24:
+        x = rng.integers(-20, 21, rng.integers(1, 44 if rank == 2 else 13, rank))
+        factors = [rng.integers(1, 4, n) * rng.choice([-1, 1], n) for n in rng.integers(1, 8, rank)]
+        k = functools.reduce(np.multiply.outer, factors)
+        stride, dilation = (tuple(rng.integers(1, most, rank).tolist()) for most in (5, 3))
+        how = {"boundary": str(rng.choice(["constant", "edge", "symmetric", "wrap"])), "dilation": dilation}
+        how |= {"mode": str(rng.choice(["same", "full"])), "method": "separable"}
+        every = tuple(slice(None, None, s) for s in stride)
+        x, k = x.astype(dtype), k.astype(dtype)
+        exact = corr(x, k, **how | {"method": "numpy"})[every]
+        np.testing.assert_array_equal(corr(x, k, **how, stride=stride), exact, f"{x.shape} {k.shape} {stride} {how}")
+        if np.dtype(dtype).kind == "f":
+            x, k = rng.standard_normal(x.shape).astype(dtype), k * np.dtype(dtype).type(0.37)
+        dense = corr(x, k, **how)
+        cases.assert_same_bits(corr(x, k, **how, stride=stride), dense[every])
+        cases.assert_same_bits(corr(x, k, **how, window=every), dense[every])
+        made += 1
+
+
+def test_strides_of_pictures(isa, rng):
+    """Blocks of outputs, chunks, batches, colours, bytes; and which way is chosen."""
+    g = kernels.gaussian(11)
+    x = rng.random((2, 70, 1100), np.float32)
+    assert choice(g, stride=(2, 2)).method == "separable"
+    assert choice(kernels.gaussian(5), stride=(2, 2)).method == "direct"
+    for stride in (2, 1), (1, 2), (3, 4):
+        every = (..., slice(None, None, stride[0]), slice(None, None, stride[1]))
+        for threads in 1, 3:
+            y = fastconv.corr2d(x, g, "same", "reflect", stride=stride, threads=threads, method="separable")
+            cases.assert_same_bits(y, fastconv.corr2d(x, g, "same", "reflect")[every])
+    colours = np.moveaxis(rng.random((3, 40, 50), np.float32), 0, -1).copy()
+    y = fastconv.corr2d(colours, g, "same", "wrap", axes=(0, 1), stride=2)
+    for c in range(3):
+        cases.assert_same_bits(y[..., c], fastconv.corr2d(colours[..., c].copy(), g, "same", "wrap")[::2, ::2])
+    pixels = rng.integers(0, 256, (50, 90), np.uint8)
+    how = {"dtype": np.uint8, "overflow": "saturate"}
+    y = fastconv.corr2d(pixels, g, "same", "edge", stride=(3, 2), **how)
+    off = y.astype(int) - np.rint(fastconv.corr2d(pixels, g.astype("f8"), "same", "edge")[::3, ::2])
+    assert np.abs(off).max() <= 1 and (off != 0).mean() < 0.01  # halves, but for rounding
+    with pytest.raises(ValueError, match="the stride of columns is more than 4"):
+        fastconv.corr2d(x, g, stride=(1, 5), method="separable")
 
 
 def test_integers_are_found_exactly():

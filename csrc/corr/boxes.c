@@ -85,8 +85,9 @@ void fc_lay_boxes(call *c)
         boxes_size_tile(c);
     c->out_row = c->more > 0 ? odd_lines(plus(c->tile_out[COLS], c->more), c->made_size) : c->tile_out[COLS];
     ptrdiff_t cols = reach(&axis[COLS], c->tile_out[COLS]), phases = min(axis[COLS].stride, cols);
-    c->tile.phase = whole_lines(times(parts_of(cols, phases), c->x.size)) / c->x.size;
-    c->tile.row = odd_lines(times(phases, c->tile.phase), c->x.size);
+    if (!c->method->takes_strides)
+        c->tile.phase = whole_lines(times(parts_of(cols, phases), c->x.size)) / c->x.size;
+    c->tile.row = odd_lines(c->tile.phase > 0 ? times(phases, c->tile.phase) : cols, c->x.size);
     c->tile.plane = times(c->tile.row, reach(&axis[ROWS], c->tile_out[ROWS]));
     boxes_lay_strips(c);
 }

@@ -38,11 +38,11 @@ typedef struct {
 typedef struct {
     gather_room gather;
     char *tile, *out, *stored, *strip, *strip_sums;
-    ptrdiff_t *at;                             /* im2col.c, separable.c, bytes.c, columns.c */
-    const char **rows;                         /* columns.c: where rows of x lie; */
-    char *fills;                               /* a row of fill values */
-    char *narrow, *results;                    /* threes.c */
-    char *panel, *sums, *planes, *turned_sums; /* the first is im2col.c's */
+    ptrdiff_t *at;                                      /* im2col.c, separable.c, bytes.c, columns.c */
+    const char **rows;                                  /* columns.c: where rows of x lie; */
+    char *fills;                                        /* a row of fill values */
+    char *narrow, *results;                             /* threes.c */
+    char *panel, *sums, *phases, *planes, *turned_sums; /* the first is im2col.c's */
     char **tails, *down, *turned, *across, *boxes, *ring,
         *between;              /* box.c, lines.c; the third and fourth are separable.c's, too */
     char *second, *transforms; /* overlap.c: the other tile of a pair */
@@ -57,6 +57,7 @@ typedef void fc_band_fn(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_
 typedef struct {
     int reads_tiles;                                      /* only: x is gathered throughout */
     int as_stored;                                        /* it reads x, and writes out, in the types that they have */
+    int takes_strides;                                    /* it reads columns as they lie, not by the phases of their stride */
     int (*prepare)(call *c);                              /* what sizes depend on; 0, or -1 */
     void (*tables)(call *c, fc_room *r);                  /* of taps: counted, or placed and filled */
     void (*parts)(const call *c, fc_room *r, scratch *s); /* its part of scratch */
@@ -106,8 +107,10 @@ struct call {
             fc_taps taps, turned;
             ptrdiff_t fold;
         } direct; /* turned: of turned tiles; fold: columns of a row that a signal is folded into, or 0 */
-        fc_order ordered, lines[2][FC_AXES];             /* of lines, for each term */
-        struct { ptrdiff_t rows, cols, row; } separable; /* bytes.c, too: outputs of a block; elements of a row of their sums */
+        fc_order ordered, lines[2][FC_AXES]; /* of lines, for each term */
+        struct {
+            ptrdiff_t rows, cols, row, phase;
+        } separable; /* bytes.c, too: outputs of a block; elements of a row of their sums, and of a phase of it, if there are several */
         struct {
             ptrdiff_t rows, cols, strip, block, phase;
         } columns; /* pixels.c, threes.c, box.c, too: that a chunk looks at; columns of outputs computed at a time, or 0 for all; outputs of a

@@ -165,7 +165,7 @@ int fc_call_prepare(call *c, const fc_corr *g, const fc_kernels *fc, char *small
     const int64_t fill = c->method == &fc_by_pixels ? (int64_t)g->fill : g->integer_fill;
     fc_describe_source(&c->x, c->fc, g->axis, read, g->x_type, g->fill, fill);
     c->x.readable = corr_is_adjacent(g, g->x, 1, read);
-    c->x_adjacent = c->x.readable && g->axis[COLS].stride == 1 && !c->method->reads_tiles;
+    c->x_adjacent = c->x.readable && (g->axis[COLS].stride == 1 || c->method->takes_strides) && !c->method->reads_tiles;
     c->out_adjacent = corr_is_adjacent(g, g->out, 0, c->made) && (c->method->as_stored || c->divisor == 1);
     c->results = g->combine == FC_APART ? g->terms : 1;
     double bytes = (double)c->plan.planes * (double)c->size * (double)c->results;

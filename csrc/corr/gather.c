@@ -177,7 +177,7 @@ void fc_gather(const source *x, const gather_room *s, char *tile, const rows_of 
                 row = NULL;
             else if (is_inside && cols->x_step == x->stored && from_i + GATHER_AHEAD < axis[ROWS].n)
                 gather_prefetch(row + GATHER_AHEAD * axis[ROWS].x_step + from[COLS] * cols->x_step, count[COLS] * x->stored);
-            if (cols->stride == 1) {
+            if (cols->stride == 1 || layout->phase == 0) {
                 gather_row(x, s, to, row, from[COLS], count[COLS]);
             } else if (row && is_inside && x->readable) {
                 x->moves->split(to, layout->phase, row + from[COLS] * cols->x_step, count[COLS], phases);

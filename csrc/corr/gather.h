@@ -20,8 +20,9 @@ typedef struct {
 
 /* Rows that a micro-kernel can read. Counts elements. */
 typedef struct {
-    ptrdiff_t plane, row, phase; /* from one depth, row, phase of a column stride (in tiles) to the next */
-    const ptrdiff_t *at;         /* where tap columns lie, from the first; methods */
+    ptrdiff_t plane, row,
+        phase;           /* from one depth, row, phase of a column stride (in tiles; 0: columns are as in x) to the next */
+    const ptrdiff_t *at; /* where tap columns lie, from the first; methods */
 } rows_of;
 
 /* One thread's. raw: a row as stored; row: one not yet taken apart into phases; column: where the columns of the tile lie in x */

@@ -43,7 +43,7 @@ int fc_pixels_suit(const fc_corr *g, int vector_bytes)
     if (g->type != FC_F32 || g->method != FC_SEPARABLE || g->terms != 1 || g->combine != FC_ADDED || g->divisor > 1)
         return 0;
     if (g->out_type != g->x_type || !(of_bytes || g->x_type == FC_U16) || g->axis[DEPTH].k > 1 || rows->k < 3 ||
-        rows->dilation > 1)
+        rows->dilation > 1 || rows->stride > 1 || cols->stride > 1)
         return 0;
     const double high = of_bytes ? 255 : 65535;
     return min(cols->n, cols->out) >= 2 * vector_bytes && g->fill >= 0 && g->fill <= high && g->fill == (double)(int)g->fill &&

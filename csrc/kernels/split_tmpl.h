@@ -18,8 +18,9 @@
 
 FC_INLINE ptrdiff_t NAME(split_vectors)(const int s, const VBITS pick[4][3], T *to, ptrdiff_t phase, const T *from, ptrdiff_t n)
 {
-    ptrdiff_t i = 0;
-    for (; (i + VLEN) * s <= n; i += VLEN)
+    const ptrdiff_t whole = n / s;
+    for (ptrdiff_t j = 0; j < whole && whole >= VLEN; j += VLEN) {
+        const ptrdiff_t i = j + VLEN <= whole ? j : whole - VLEN; /* some of the last ones are there already */
         EACH(p, s) {
             VT picked = vload(from + i * s);
 #pragma GCC unroll 4
@@ -27,7 +28,8 @@ FC_INLINE ptrdiff_t NAME(split_vectors)(const int s, const VBITS pick[4][3], T *
                 picked = vpick(picked, pick[p][v - 1], vload(from + i * s + v * VLEN));
             vstore(to + p * phase + i, picked);
         }
-    return i;
+    }
+    return whole >= VLEN ? whole : 0;
 }
 
 static ptrdiff_t NAME(split_by_picks)(T *to, ptrdiff_t phase, const T *from, ptrdiff_t n, ptrdiff_t s)

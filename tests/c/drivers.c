@@ -99,13 +99,13 @@ void check_driver(void)
     static double factor[FC_AXES][8];
     static char stored[FC_AXES][8 * 8];
     fc_tune(8, 0, 0); /* bands of 8 rows; threads and stores past the caches, however small the call */
-    for (int trial = 0; trial < 400; trial++) {
+    for (int trial = 0; trial < TRIALS(400); trial++) {
         int layout = trial % LAYOUTS, out_layout = trial / LAYOUTS % LAYOUTS, small = trial % 2, deep = trial / 2 % 2;
         fc_corr g = {.type = type, .x_type = stored_types[type][trial / 4 % 4], .fill = 0.75, .integer_fill = 3};
         g.out_type = type == FC_I32 && trial % 3 ? FC_I64 : type;
         small |= g.x_type != type;
         const int method = g.method = random_method(&g, trial, small);
-        int dense = type == FC_I16 || (method != FC_DIRECT && method != FC_IM2COL), flat = method == FC_BOX;
+        int dense = type == FC_I16 || method == FC_FFT || method == FC_BOX, flat = method == FC_BOX;
         fc_axis one = {.n = 1, .k = 1, .out = 1, .whole = 1, .stride = 1, .dilation = 1, .boundary = FC_EDGE};
         g.axis[DEPTH] = one;
         if (deep)
@@ -220,7 +220,7 @@ void check_combined(void)
 void check_each(void)
 {
     fc_tune(8, 0, 0);
-    for (int trial = 0; trial < 200; trial++) {
+    for (int trial = 0; trial < TRIALS(200); trial++) {
         const int signals = trial % 2, layout = trial / 2 % 2 ? MIRRORED : ADJACENT, out_layout = trial / 4 % 2 ? MIRRORED : ADJACENT;
         const int method = !is_float(type) ? FC_DIRECT : trial % 5 == 0 ? FC_IM2COL : trial % 5 < 3 ? FC_FFT : FC_DIRECT;
         const ptrdiff_t planes = up_to(PLANES), rows = up_to(24);
@@ -310,7 +310,7 @@ void check_lines(void)
     static grid middle, result, weights;
     static char image[AREA];
     fc_tune(8, 0, 0);
-    for (int trial = 0; trial < 300; trial++) {
+    for (int trial = 0; trial < TRIALS(300); trial++) {
         const int *types = type == FC_F32 ? narrow_types : wide_types;
         int sums = up_to(2) == 1, layout = trial % LAYOUTS, out_layout = trial / LAYOUTS % LAYOUTS;
         fc_corr g = {.type = type, .x_type = types[up_to(5) - 1], .out_type = types[up_to(5) - 1], .method = FC_LINES, .fill = 3};
