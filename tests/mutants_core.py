@@ -222,8 +222,8 @@ CORR = [
         ),
         (
             "every term has the first one's rows",
-            ".k = c->g->factor[ROWS] + t * h * c->size, .far",
-            ".k = c->g->factor[ROWS], .far",
+            "w = c->g->factor[ROWS] + term * k * c->size;",
+            "w = c->g->factor[ROWS];",
             "separable c",
         ),
         (
@@ -233,6 +233,7 @@ CORR = [
             "separable c",
         ),
         ("phases of sums are one", "column % stride * c->separable.phase +", "0 +", "separable c"),
+        ("a long row lacks its last tap", "q < k; q += columns)", "q < k - 1; q += columns)", "separable c"),
         ("rows forget the stride", "from, stride * row, s->sums", "from, row, s->sums", "separable c"),
         ("terms have the first one's phases", "row = t * c->separable.rows + i;", "row = i;", "separable c"),
     ),

@@ -44,7 +44,7 @@ typedef struct {
     char *narrow, *results;                             /* threes.c */
     char *panel, *sums, *phases, *planes, *turned_sums; /* the first is im2col.c's */
     char **tails, *down, *turned, *across, *boxes, *ring,
-        *between;              /* box.c, lines.c; the third and fourth are separable.c's, too */
+        *between;              /* box.c, lines.c; the second to fourth are separable.c's, too */
     char *second, *transforms; /* overlap.c: the other tile of a pair */
     int *doubtful;             /* fastconv.h */
 } scratch;

@@ -65,6 +65,8 @@ static void separable_parts(const call *c, fc_room *r, scratch *s)
     const ptrdiff_t strip = separable_turns(c) ? reach(&axis[COLS], SEPARABLE_STRIP) + c->x.lanes : 0;
     s->at = fc_part(r, "taps", max(max(times(terms, axis[COLS].k), strip), max(axis[DEPTH].k, axis[ROWS].k)), sizeof *s->at);
     s->sums = fc_part(r, "sums", max(times(times(terms, rows), row), times(FC_TURN, strip)), c->size);
+    if (axis[ROWS].stride > 1)
+        s->down = fc_part(r, "taps of a long row", plus(axis[ROWS].k, axis[ROWS].stride), c->size);
     if (axis[COLS].stride > 1)
         s->phases = fc_part(r, "phases of sums", times(times(terms, rows), separable_phases(c)), c->size);
     if (axis[DEPTH].k > 1)
@@ -101,6 +103,28 @@ static void separable_pass(const call *c, int axis, const fc_taps *taps, const c
                     parts_of(rows - i, images), cols);
 }
 
+/* Taps of a term along rows. Of a stride, the rows from one window to the next are one long row, as in direct.c: their taps are laid by
+ * its columns */
+static fc_taps separable_down(const call *c, const scratch *s, ptrdiff_t term, ptrdiff_t row)
+{
+    static const ptrdiff_t here[] = {0};
+    const fc_axis *axis = &c->g->axis[ROWS];
+    const ptrdiff_t k = axis->k, stride = axis->stride;
+    const char *const w = c->g->factor[ROWS] + term * k * c->size;
+    fc_taps down = {.h = k, .full = 1, .at = here, .k = w, .far = k >= c->fetches_from};
+    if (stride == 1)
+        return down;
+    const ptrdiff_t columns = axis->dilation == 1 ? min(stride, k) : k, h = parts_of(k, columns);
+    for (ptrdiff_t p = 0; p < columns; p++) {
+        s->at[p] = p * axis->dilation * row;
+        for (ptrdiff_t q = p; q < k; q += columns)
+            memcpy(s->down + (p * h + q / columns) * c->size, w + q * c->size, (size_t)c->size);
+    }
+    down.h = h, down.full = k - (h - 1) * columns, down.part = columns - down.full;
+    down.at = s->at, down.k = s->down;
+    return down;
+}
+
 /* The pass across, from sums of all terms; out_result: as in patch */
 static void separable_across(const call *c, const scratch *s, char *out, ptrdiff_t out_row, ptrdiff_t out_result,
                              ptrdiff_t rows, ptrdiff_t cols)
@@ -131,9 +155,8 @@ static void separable_across(const call *c, const scratch *s, char *out, ptrdiff
 /* A block of outputs of p, from (i, j) on */
 static void separable_block(const call *c, const scratch *s, const patch *p, ptrdiff_t i, ptrdiff_t j)
 {
-    static const ptrdiff_t here[] = {0};
     const fc_axis *axis = c->g->axis;
-    ptrdiff_t depth = axis[DEPTH].k, h = axis[ROWS].k, work = c->separable.row, term = c->separable.rows * work;
+    ptrdiff_t depth = axis[DEPTH].k, work = c->separable.row, term = c->separable.rows * work;
     ptrdiff_t rows = min(c->separable.rows, p->rows - i), cols = min(c->separable.cols, p->cols - j), row = p->r->row;
     const ptrdiff_t tall = reach(&axis[ROWS], rows), broad = reach(&axis[COLS], cols), stride = axis[ROWS].stride;
     const char *src = p->src + (i * stride * row + j * axis[COLS].stride) * c->size, *from = src;
@@ -145,11 +168,7 @@ static void separable_block(const call *c, const scratch *s, const patch *p, ptr
             separable_pass(c, ROWS, &deep, src, p->r->row, s->planes, work, tall, broad);
             from = s->planes, row = work;
         }
-        fc_taps down = {.h = h, .full = 1, .at = here, .k = c->g->factor[ROWS] + t * h * c->size, .far = h >= c->fetches_from};
-        for (ptrdiff_t a = 0; a < h && stride > 1; a++)
-            s->at[a] = a * axis[ROWS].dilation * row;
-        if (stride > 1)
-            down.h = 1, down.full = h, down.at = s->at;
+        const fc_taps down = separable_down(c, s, t, row);
         separable_pass(c, ROWS, &down, from, stride * row, s->sums + t * term * c->size, work, rows, broad);
     }
     separable_across(c, s, p->out + (i * p->out_row + j) * c->size, p->out_row, p->out_result, rows, cols);
