@@ -96,6 +96,18 @@ def test_pixels_have_the_bits_of_planes(isa, rng, dtype):
         cases.assert_same_bits(part, fastconv.corr2d(x, k, "same", "edge", axes=(0, 1), method="box")[window])
 
 
+def test_what_a_former_call_has_left_in_scratch_is_no_doubt(isa, rng):
+    """Vectors have more rows than there are at the end of a picture."""
+    k, how = np.full((5, 40), 0.37, np.float32), {"axes": (0, 1), "method": "box", "threads": 1}
+    for rows in range(2, 12):
+        x, y = cases.reals(rng, (rows + 4, 100, 3), np.float32), np.empty((rows, 61, 3), np.float32)
+        for given in (x, x, np.full_like(x, np.nan), np.full_like(x, np.nan)):
+            fastconv.corr2d(given, k, **how, out=y)
+        before = fastconv.cache_info().hits
+        fastconv.corr2d(x, k, **how, out=y)
+        assert fastconv.cache_info().hits == before + 1, rows  # which those whose sums are in doubt are not
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_non_finite_values_stay_in_their_windows(isa, rng, value):
     x, k = cases.reals(rng, (200, 300), "float32"), np.full((15, 31), 0.5, "float32")

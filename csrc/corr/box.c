@@ -71,6 +71,8 @@ static ptrdiff_t box_down(const call *c, const scratch *s, ptrdiff_t i, ptrdiff_
     unsigned resets = 0;
     for (; begun < min(i + lanes, rows); begun += h)
         c->op->box_tails(s->rows + begun, 1, s->tails + begun, 1, h, high - low);
+    for (ptrdiff_t t = begun; t < i + lanes; t++) /* of rows behind the last: not whatever was in scratch, which may be NaN */
+        s->tails[t] = s->tails[begun - 1];
     for (ptrdiff_t first = begun <= i + lanes ? begun : begun - h; first > i; first -= h) /* of a block */
         resets |= 1u << (first - i - 1);
     c->op->box_heads(s->rows + i + h, s->tails + i, resets, s->sums, turned + low * line, high - low);
