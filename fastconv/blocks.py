@@ -22,7 +22,7 @@ from fastconv.arguments.axes import Axis, as_users
 from fastconv.arguments.correlation import Options, OuterProduct, correlation_arguments
 from fastconv.arguments.filters import Part, Pass, seen, within
 from fastconv.arguments.prepared import Correlation
-from fastconv.arguments.values import as_word, real_dtype, unrepeated
+from fastconv.arguments.values import as_array, as_word, real_dtype, unrepeated
 from fastconv.plans import Answer
 from fastconv.runtime import checking
 from fastconv.sums import run
@@ -83,9 +83,11 @@ def _slid(rank: int, convolve: bool, what: str) -> Callable[[dict[str, Any]], Wo
         x = a["x"]
         k = OuterProduct(a["ky"], a["kx"]) if "ky" in a else a["k"]
         mask = a["mask"]
+        if mask is not None and (isinstance(mask, np.ndarray | np.generic) or not hasattr(mask, "dtype")):
+            mask = as_array(mask, "mask")
         known = "mode", "boundary", "fillvalue", "stride", "dilation", "window", "dtype", "overflow", "nan"
         options = Options(axes=a["axis" if rank == 1 else "axes"], **{name: a[name] for name in known})
-        there = None if mask is None else np.broadcast_to(np.True_, x.shape)
+        there = None if mask is None else np.broadcast_to(np.ones((), mask.dtype), mask.shape)
         options = options._replace(mask=there, return_weight=a["return_weight"])
         c = correlation_arguments(rank, x, k, options, convolve=convolve)
         as_word(a["method"], methods.METHODS, "method")

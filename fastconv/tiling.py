@@ -192,9 +192,18 @@ def _chain(src: Any, what: Any, dst: Any, how: dict[str, Any]) -> list[Work]:
             raise ValueError("return_weight must be False: there is one dst")
         if work.x_shape != x.shape or work.dropped is not None:
             raise ValueError(f"what must make an array with the axes of x, of shape {x.shape}; got {work.x_shape}")
-        chain.append(work)
+        chain.append(work._replace(mask=_lain(work.mask, x.shape)))
         x = _Unread(tuple(a.out for a in work.axes), work.dtype)
     return chain
+
+
+def _lain(mask: Any, shape: tuple[int, ...]) -> Any:
+    """A mask with the axes of x, which it broadcasts to."""
+    if isinstance(mask, np.ndarray):
+        return np.broadcast_to(mask, shape)
+    if mask is not None and len(mask.shape) != len(shape):
+        raise ValueError(f"mask must have the {len(shape)} axes of x, as it is no NumPy array; got shape {mask.shape}")
+    return mask
 
 
 def _check(src: Any, last: Work, dst: Any) -> None:
@@ -232,14 +241,24 @@ def _beside(dst: Any) -> Path | None:
 
 def _fingerprint(chain: list[Work], src: Any, dst: Any, sizes: Sequence[int]) -> str:
     """What makes a call the same as one that ended early."""
-    says = hashlib.sha256(repr([_told(tuple(work)[:3]) + _told((work.compute,)) for work in chain]).encode())
-    return json.dumps([list(src.shape), str(src.dtype), list(dst.shape), str(dst.dtype), list(sizes), says.hexdigest()])
+    told = [_told(tuple(work)[:3]) + _told((work.compute,)) + [_told_of(work.mask)] for work in chain]
+    says = hashlib.sha256(repr(told).encode())
+    arrays = list(src.shape), str(src.dtype), _place(src), list(dst.shape), str(dst.dtype)
+    return json.dumps([*arrays, list(sizes), says.hexdigest()])
+
+
+def _told_of(mask: Any) -> Any:
+    """Of a mask; of one that is larger than memory, where it lies."""
+    return _told(mask) if mask is None or isinstance(mask, np.ndarray) else [*mask.shape, mask.dtype.name, _place(mask)]
 
 
 def _told(value: Any) -> Any:
     """The same for the same arguments, in any process."""
     if isinstance(value, np.ndarray):
-        return value.shape, value.dtype.str, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        says = hashlib.sha256()
+        for part in value if value.ndim else [value]:  # no copy of all of it
+            says.update(part.tobytes())
+        return value.shape, value.dtype.str, says.hexdigest()
     if isinstance(value, dict):
         return sorted((name, _told(v)) for name, v in value.items())
     if isinstance(value, (tuple, list)):

@@ -258,6 +258,53 @@ def test_a_full_disk(rng, tmp_path):
     assert not (tmp_path / "record").exists()
 
 
+def test_a_call_with_another_mask_is_another_call(rng, tmp_path):
+    x, k, y = rng.standard_normal((40, 40)), np.ones((3, 3)), np.zeros((40, 40))
+    how = {"block": (10, 40), "workers": 1, "record": tmp_path / "record"}
+    masks = rng.random((2, 40, 40)) < 0.8
+    with pytest.raises(OSError):
+        fastconv.tiled(x, k, Full(y, 2), **how, mask=masks[0])
+    for other in (masks[1], None):
+        with pytest.raises(ValueError, match="is the record of another call"):
+            fastconv.tiled(x, k, y, **how, mask=other)
+    fastconv.tiled(x, k, y, **how, mask=masks[0])
+    np.testing.assert_array_equal(y, fastconv.corr2d(x, k, "same", mask=masks[0]))
+
+
+def test_a_call_of_another_file_is_another_call(rng, tmp_path):
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", rng.standard_normal((40, 40)))
+    files = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "aba"]
+    k, y, how = np.ones((3, 3)), np.zeros((40, 40)), {"block": (10, 40), "workers": 1, "record": tmp_path / "record"}
+    with pytest.raises(OSError):
+        fastconv.tiled(files[0], k, Full(y, 2), **how)
+    with pytest.raises(ValueError, match="is the record of another call"):
+        fastconv.tiled(files[1], k, y, **how)
+    fastconv.tiled(files[2], k, y, **how)
+    np.testing.assert_array_equal(y, fastconv.corr2d(files[0], k, "same"))
+
+
+def test_masks_are_as_in_memory(rng):
+    x, k, mask = rng.standard_normal((30, 31)), np.ones((3, 3)), rng.random((30, 31)) < 0.8
+    for lain in (mask[0], mask.tolist(), np.True_):
+        y = fastconv.tiled(x, k, np.zeros_like(x), block=(15, 31), mask=lain)
+        np.testing.assert_array_equal(y, fastconv.corr2d(x, k, "same", mask=lain))
+    for error, wrong in ((TypeError, mask.astype(int)), (ValueError, mask[:5, :5]), (ValueError, mask[None])):
+        for given in (wrong, Shaped(wrong)):
+            with pytest.raises(error, match=r"^mask "):
+                fastconv.tiled(x, k, np.zeros_like(x), mask=given)
+
+
+class Shaped:
+    """A mask that is sliced, and no array."""
+
+    def __init__(self, a):
+        self.a, self.shape, self.dtype = a, a.shape, a.dtype
+
+    def __getitem__(self, at):
+        return self.a[at]
+
+
 def test_a_line_without_an_end_does_not_count(rng, tmp_path):
     x, k, y = rng.standard_normal((40, 40)), np.ones((3, 3)), np.zeros((40, 40))
     record = tmp_path / "record"
