@@ -126,6 +126,9 @@ def test_strides_of_pictures(isa, rng):
         for threads in 1, 3:
             y = fastconv.corr2d(x, g, "same", "reflect", stride=stride, threads=threads, method="separable")
             cases.assert_same_bits(y, fastconv.corr2d(x, g, "same", "reflect")[every])
+    two = np.outer(HILL[::3], HILL[::3]) - np.outer(HILL[::3] ** 4, HILL[::3] ** 4)
+    y = fastconv.corr2d(x, two.astype("f4"), "same", "edge", stride=(3, 2), method="separable")
+    cases.assert_same_bits(y, fastconv.corr2d(x, two.astype("f4"), "same", "edge", method="separable")[:, ::3, ::2])
     colours = np.moveaxis(rng.random((3, 40, 50), np.float32), 0, -1).copy()
     y = fastconv.corr2d(colours, g, "same", "wrap", axes=(0, 1), stride=2)
     for c in range(3):

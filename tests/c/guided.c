@@ -4,14 +4,16 @@
  *
  * The numbers that a case draws are a tape. Where a case has reached a block, or has brought two numbers that are compared closer
  * together, as no case before, its tape is kept; half of the cases that follow begin with one that was kept, of which a few numbers are
- * drawn anew. A case ends with its verdict. gcc calls the functions below from each block and comparison of csrc/.
+ * drawn anew: of some, that which was taken least, so that what is new is followed up first. A case ends with its verdict. gcc calls the
+ * functions below from each block and comparison of csrc/.
  */
 #include "check.h"
 #ifdef FC_GUIDED
 
 enum { DRAWN = 96, KEPT = 1 << 13, FEATURES = 1 << 20 };
 typedef struct {
-    const char *of; /* the unit; and its length: */
+    const char *of; /* the unit; how often it was taken; and its length: */
+    long taken;
     int n;
     uint64_t drawn[DRAWN];
 } tape;
@@ -69,19 +71,22 @@ void guide(void)
     EACH(i, n) before[fresh[i]] = 1, seen[fresh[i]] = 0;
     reached += n, found = 0;
     if (n > 0 && now.n > 0) {
-        now.of = unit;
+        now.of = unit, now.taken = 0;
         kept[tapes++ % KEPT] = now;
     }
     now.n = used = 0;
-    for (int i = 0; i < 8 && tapes > 0 && draw(2); i++) {
-        const tape *t = &kept[draw((uint64_t)min(tapes, KEPT))];
-        if (strcmp(t->of, unit) != 0)
-            continue;
-        now = *t, used = now.n, now.n = 0;
-        for (uint64_t some = draw(3) + 1; some > 0 && used > 0; some--)
-            now.drawn[draw((uint64_t)used)] = draw(2) ? draw(400) : own * own;
-        break;
+    tape *least = NULL;
+    for (int i = tapes > 0 && draw(2) ? 32 : 0; i > 0; i--) {
+        tape *const t = &kept[draw((uint64_t)min(tapes, KEPT))];
+        if (strcmp(t->of, unit) == 0 && (!least || t->taken < least->taken))
+            least = t;
     }
+    if (!least)
+        return;
+    least->taken++;
+    now = *least, used = now.n, now.n = 0;
+    for (uint64_t some = draw(3) + 1; some > 0 && used > 0; some--)
+        now.drawn[draw((uint64_t)used)] = draw(2) ? draw(400) : own * own;
 }
 
 void tell_guided(void) { printf("%ld tapes were kept, %ld blocks and comparisons reached\n", tapes, reached); }
