@@ -113,6 +113,8 @@ def xcorr(
         return answer  # type: ignore[no-any-return]
     a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)  # whose sums have the same bits however they lay
     with np.errstate(all="ignore"):
+        if normalize != "none":
+            a, b = _scaled(a), _scaled(b)
         if normalize == "pearson":
             made = _pearson(a, b, lags, batch, ignores=nan == "ignore")
         else:
@@ -152,6 +154,15 @@ def _signals(x: Any, y: Any, axis: Any) -> tuple[NDArray[Any], NDArray[Any], int
     except ValueError:
         raise ValueError(f"x has shape {a.shape} and y {b.shape}: but for axis {axis}, they do not broadcast") from None
     return first, second, at, batch
+
+
+def _scaled(v: NDArray[Any]) -> NDArray[Any]:
+    """v, or by a power of two each signal of it, which coefficients do not see: one whose squares float64 holds."""
+    exponents = np.frexp(np.fmax.reduce(np.abs(v), -1, keepdims=True))[1]  # 0 of what is infinite
+    if np.abs(exponents).max(initial=0) < 250:
+        return v
+    scaled: NDArray[Any] = v * np.ldexp(1.0, -exponents.clip(-1000, 1000))
+    return scaled
 
 
 def _energy(v: NDArray[Any]) -> NDArray[np.float64]:

@@ -91,6 +91,15 @@ def test_means_that_dwarf_what_varies(rng):
         np.testing.assert_allclose(r[450 + lag], right, atol=3e-8 if abs(right) else 0)
 
 
+@pytest.mark.parametrize("normalize", ["coeff", "pearson"])
+def test_signals_whose_squares_float64_does_not_hold(rng, normalize):
+    x, y = rng.standard_normal((3, 50)), rng.standard_normal(60) + 1j
+    expected = fastconv.xcorr(x, y, 9, normalize=normalize)
+    for large, small in (700, -600), (-900, 0), (1000, 1000):
+        made = fastconv.xcorr(np.ldexp(x, large), y * 2.0**small, 9, normalize=normalize)
+        np.testing.assert_array_equal(made, expected)
+
+
 def test_constant_signals(rng):
     """0 / 0: no correlation is known, whatever rounding says."""
     x = rng.standard_normal(50)

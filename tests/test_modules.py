@@ -553,3 +553,11 @@ def test_integers_stay_exact(rng):
     layer.backward(np.ones_like(layer.forward(x)))
     nn.SGD(layer.parameters(), lr=1).step()
     np.testing.assert_array_equal(layer.weight, w - nn.conv2d_weight(x, w.shape, np.ones((1, 2, 4, 4), "f4")))
+
+
+def test_between_infinities_and_the_largest_numbers():
+    """As PyTorch has it: what lies between two infinities is infinite, and between the largest numbers, finite."""
+    up = nn.Upsample(scale_factor=2, mode="linear")
+    assert up(np.float32([[[np.inf, np.inf, 1]]]))[0, 0, 1:5].tolist() == [np.inf] * 4
+    largest = np.finfo(np.float32).max
+    np.testing.assert_allclose(up(np.float32([[[largest, -largest]]]))[0, 0], largest * np.array([1, 0.5, -0.5, -1]))

@@ -114,7 +114,8 @@ class Upsample(Module):
             if self.mode in LINEAR:
                 part = t.reshape(-1, *(1,) * (y.ndim - axis - 1))
                 first = y.take(low, axis)
-                y = first + part * (y.take(high, axis) - first)
+                with np.errstate(invalid="ignore"):  # of 0 times infinity
+                    y = (1 - part) * first + part * y.take(high, axis)
             else:
                 y = y.take(low, axis)
         return y.astype(dtype, copy=False)
