@@ -177,9 +177,9 @@ BAD_OPTIONS = {
         r"'separable' is not possible: .*complex",
     ),
     "separable strided": (
-        {"stride": 2, "method": "separable", "out": OUT[:2, :3]},
+        {"stride": (2, 5), "method": "separable", "out": OUT[:2, :1]},
         ValueError,
-        r"'separable' is not possible: the stride",
+        r"'separable' is not possible: the stride of columns is more than 4",
     ),
     "no threads": ({"threads": 0}, ValueError, r"threads must be at least 1; got 0"),
     "negative threads": ({"threads": -1}, ValueError, r"threads must be at least 1; got -1"),
