@@ -76,9 +76,9 @@ def program(python):
 
 
 def test_an_import_starts_no_thread(python):
-    """Nor does it bring anything but NumPy, and what costs nothing."""
+    """Nor does it bring anything but NumPy, and what costs nothing. (Old NumPys do not bring inspect by themselves.)"""
     code = """
-import os, sys, numpy
+import inspect, os, sys, numpy
 before, modules = os.listdir("/proc/self/task"), {*sys.modules}
 import fastconv
 more = {name for name in sys.modules if name.partition(".")[0] not in ("fastconv", "numpy")} - modules

@@ -155,7 +155,7 @@ class _BatchNorm(Weighted):
         return self._var.value
 
     def _affine(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        weight, bias, mean, var = (np.float64(p.value) for p in (*super().parameters(), self._mean, self._var))
+        weight, bias, mean, var = (p.value.astype(np.float64) for p in (*super().parameters(), self._mean, self._var))
         scale = weight / np.sqrt(var + self.eps)
         return scale, bias - mean * scale
 
