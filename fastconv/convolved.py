@@ -17,6 +17,7 @@ from fastconv.arguments.values import is_finite, real_dtype
 from fastconv.plans import Answer
 from fastconv.reference.correlation import slide
 from fastconv.runtime import _core, checking, get_num_threads
+from fastconv.small_results import as_floats
 from fastconv.sums import answered, run, summed
 
 
@@ -97,7 +98,7 @@ def partly_convolved(
     if not is_fast(dtype):
         return Answer(slide(c, x.astype(dtype), c.k.astype(dtype), dtype))
     may_be_direct = c.k.size < costs.CROSSOVERS["fft taps"] and dtype.kind in "iu" and not checking.get()
-    floats = methods.as_floats(c) if may_be_direct else None
+    floats = as_floats(c) if may_be_direct else None
     if floats is not None:
         floats = floats._replace(out=np.empty(c.shape, dtype))
         return Answer(*summed(floats, methods.Choice("direct", "", casts="cast"), get_num_threads(), asked, True))

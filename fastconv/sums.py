@@ -21,6 +21,7 @@ from fastconv.arguments.values import native, real_dtype
 from fastconv.plans import Answer
 from fastconv.reference.correlation import largest_element
 from fastconv.runtime import _core, check_result, checking, get_num_threads, thread_count
+from fastconv.small_results import stored
 
 
 def run(c: Correlation, method: str, threads: int | None, what: str) -> Any:
@@ -122,7 +123,7 @@ def _as_stored(
     c: Correlation, choice: methods.Choice, threads: int, asked: Any, default_threads: bool
 ) -> tuple[NDArray[Any], Any, methods.Choice]:
     """As `summed`; in the dtype of the result where compiled code can store it so, and every sum fits. And how."""
-    ways = methods.stored(c, choice)
+    ways = stored(c, choice)
     if ways is not None:
         if c.asked_out is not None and ways[0].out is not c.out:
             asked = None  # a plan would write to it before it is known whether all sums fit
@@ -132,7 +133,7 @@ def _as_stored(
     if choice.method == "fft" and sums.dtype.kind == "f" and c.dtype.kind in "iu":
         axes = tuple(Axis(a.out, 1, a.out, 0, 1, 1, "constant", 0, a.out) for a in c.axes)
         one = np.ones((1,) * c.rank, sums.dtype)
-        ways = methods.stored(c._replace(x=sums, k=one, axes=axes, sum_dtype=sums.dtype, fillvalue=0), methods.AS_IT_IS)
+        ways = stored(c._replace(x=sums, k=one, axes=axes, sum_dtype=sums.dtype, fillvalue=0), methods.AS_IT_IS)
         if ways is not None:
             with contextlib.suppress(OverflowError):
                 return summed(*ways, threads)[0], None, choice
