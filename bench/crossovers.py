@@ -229,6 +229,17 @@ def layers_of_bytes() -> Calls:
     return {f"{g} groups": partial(fastconv.nn.QConv2d(w[:, : 64 // g], None, 1, 1, groups=g), x) for g in (1, 64)}
 
 
+def pyramids() -> Calls:
+    line, how = np.float32([1, 4, 6, 4, 1]) / 16, {"mode": "same", "boundary": "reflect", "stride": 2, "axes": (0, 1)}
+    calls: Calls = {}
+    for name, shape in (("planes", (250, 333)), ("pixels", (250, 333, 3)), ("large planes", (1080, 1920))):
+        x = floats(*shape)
+        calls[f"float32 {name}"] = partial(fastconv.corr2d, x, np.outer(line, line), **how)
+        narrow = {"dtype": "uint8", "overflow": "saturate", **how}
+        calls[f"uint8 {name}"] = partial(fastconv.corr2d, (100 * x).astype("u1"), np.outer(line, line), **narrow)
+    return calls
+
+
 def threads() -> Calls:
     call = partial(fastconv.corr2d, k=floats(5, 5), threads=2)
     calls: Calls = {f"corr2d 5x5 of {n}x{n}, two threads": partial(call, floats(n, n)) for n in (64, 200, 400, 1000)}
@@ -259,7 +270,8 @@ GROUPS: dict[str, Callable[[], Calls]] = {
     "FC_THREADS_FROM_US": threads, "KEEP_GIL_BELOW": threads, "*_CHUNK_US": threads, "CHUNK_*": filters,
     "RATE_*": threads, "FC_*": pictures, "CORR_*": pictures, "GATHER_*": pictures, "SEPARABLE_*": pictures,
     "STRIP_*": pictures, "KEPT_*": pictures, "BYTES_*": images_of_bytes, "THREES_*": images_of_bytes,
-    "COLUMNS_*": averages, "ACROSS_*": products, "DOTS_*": layers_of_bytes, "SPIN_US": threads, "LISTEN_US": threads,
+    "COLUMNS_*": averages, "ACROSS_*": products, "STEPS_*": pyramids, "BYTE_STEPS_*": pyramids,
+    "DOTS_*": layers_of_bytes, "SPIN_US": threads, "LISTEN_US": threads,
 }  # fmt: skip
 
 

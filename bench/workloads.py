@@ -186,13 +186,16 @@ def volumes(dtypes: list[str]) -> Iterator[Case]:
 
 
 def steps(dtypes: list[str]) -> Iterator[Case]:
-    """Strides and dilations, float32, one channel; and the next level of a pyramid, which OpenCV has a function for."""
+    """Strides and dilations, float32, one channel; and levels of pyramids, which OpenCV has a function for."""
     line = np.float32([1, 4, 6, 4, 1]) / 16
-    for dtype, how in (("float32", {}), ("uint8", {"dtype": "uint8", "overflow": "saturate"})):
-        x, how = _data(cases.PICTURE, dtype), {"mode": "same", "boundary": "reflect", "stride": 2, **how}
+    narrow = {"dtype": "uint8", "overflow": "saturate"}
+    for (dtype, how), channels in product((("float32", {}), ("uint8", narrow)), ((), (3,))):
+        how = {"mode": "same", "boundary": "reflect", "stride": 2, "axes": (0, 1), **how}
+        x = _data(cases.PICTURE + channels, dtype)
         ours: Call = lambda x=x, how=how: fastconv.corr2d(x, np.outer(line, line), **how)  # noqa: E731
         peers = _only(cv2_pyrDown=(cv2, lambda x=x: cv2.pyrDown(x)))
-        yield Case(f"{dtype} pyramid 5x5", ours, peers, tolerance=0.01)  # of halves, OpenCV takes the upper ones
+        label = f"{dtype} pyramid 5x5" + (" of pixels" if channels else "")
+        yield Case(label, ours, peers, tolerance=0.01)  # of halves, OpenCV takes the upper ones
     for size in (3, 5, 7):
         for name in ("stride", "dilation"):
             for step in (2, 3, 4):

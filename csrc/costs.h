@@ -249,6 +249,9 @@ enum {
     SEPARABLE_ROWS = 8, SEPARABLE_COLS = 1024, SEPARABLE_AREA = 1 << 15, SEPARABLE_BYTES = 1 << 19,
     /* Intel Xeon (AVX-512). Taps, from which on sums are stored turned, and outputs of a row whose sums stay in L2 meanwhile */
     SEPARABLE_TURNED = 8, SEPARABLE_STRIP = 1024,
+    /* steps.c: Intel Xeon (AVX-512). Rows and columns of outputs whose sums stay in cache; rows of x under them, about */
+    STEPS_ROWS = 8, STEPS_COLS = 1024, STEPS_TALL = 32, STEPS_BYTES = 1 << 18,
+    BYTE_STEPS_ROWS = 16, BYTE_STEPS_COLS = 1024, BYTE_STEPS_TALL = 64, /* byte_steps.c, likewise */
     /* corr.c: Zen 4. Bytes of a result from which rows of x are asked for ahead, of so many
      * tap rows or more, or of one (Intel Xeon, AVX-512); where results go past the caches, of any */
     CORR_AHEAD = 6 << 20, CORR_AHEAD_ROWS = 5,

@@ -28,7 +28,8 @@ enum { FC_AXES = 3, FC_BATCHES = 64 };
  *    x . x . x              x                            meets no boundary. A lead below zero leaves the
  *    window of output 0: k = 3, dilation = 2             first elements of x out.
  *
- * Of columns, `unit` elements may be a pixel (if > 1): n, out, lead and dilation count elements, and the boundary continues pixels.
+ * Of columns, `unit` elements may be a pixel (if > 1): n, out, lead and dilation count elements, stride pixels, and the boundary
+ * continues pixels. With a stride only FC_SEPARABLE takes them.
  */
 typedef struct {
     ptrdiff_t n, k, out; /* elements of x, taps, outputs */
@@ -53,8 +54,8 @@ typedef struct {
  * columns; an axis that is not there has n = k = out = stride = dilation = 1 and lead = 0. */
 typedef struct {
     /* Of the arithmetic, and of k: one of the first FC_TYPES. As stored: out_type is type, or FC_I64 for FC_I32, or any for floats
-     * but with FC_FFT. For FC_I16, x is of bytes and out of up to 16 bits, with FC_DIRECT and FC_SEPARABLE without strides;
-     * norms are FC_L1, of FC_U8 by three by three taps. */
+     * but with FC_FFT. For FC_I16, x is of bytes and out of up to 16 bits, with FC_DIRECT without strides, and FC_SEPARABLE of one term with
+     * any of rows and columns, but for depth; norms are FC_L1, of FC_U8 by three by three taps. */
     int type, x_type, out_type;
     int method, threads; /* threads: at most; >= 1 */
     int batches;

@@ -8,7 +8,8 @@ Semantics (promotion, modes, errors) are Python's; nothing is checked here but w
 cimport cython
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport INFINITY
+from libc.float cimport DBL_EPSILON, FLT_EPSILON
+from libc.math cimport INFINITY, fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
@@ -166,13 +167,13 @@ cdef int stored(cnp.ndarray a) except -1:
 
 
 cdef void nothing_slides(fc_axis *a) noexcept:
-    a.n = a.k = a.out = a.stride = a.dilation = a.whole = 1
+    a.n = a.k = a.out = a.stride = a.dilation = a.whole = a.unit = 1
     a.lead = a.x_step = a.k_step = a.out_step = a.start = 0
     a.boundary = FC_CONSTANT
 
 
 cdef void of_pixels(fc_axis *a, ptrdiff_t unit) noexcept:
-    """Let every element of the axis, whose stride is 1, be a pixel of so many elements, side by side."""
+    """Let every element of the axis be a pixel of so many elements, side by side; the stride still counts pixels."""
     a.unit = unit
     if unit > 1:
         a.n, a.out, a.whole, a.lead, a.start = a.n * unit, a.out * unit, a.whole * unit, a.lead * unit, a.start * unit

@@ -32,7 +32,8 @@ class Choice(NamedTuple):
     points: int = 0  # of method "fft": transformed together, at most
     whole: bool = False  # of method "fft": by NumPy, in parts as large as the kernel needs them
     casts: str = ""  # sums go into `out` of any type: as C casts them, "cast", or rounded: "saturate", "raise"
-    any_taps: bool = False  # it is the same for other taps
+    any_taps: bool = False  # it is the same for other taps,
+    but_outer: bool = False  # unless they may be an outer product
     combine: str = "sum"  # what becomes of the terms of factors: a norm of them, or each is a result, "apart"
     divisor: int = 0  # of whole sums in 16 or 32 bits: results are these divided by it
 
@@ -58,6 +59,8 @@ def choose(c: Correlation, method: str, *, any_kernel: bool = False) -> Choice:
     few = min(CROSSOVERS["fft taps"], _box_taps(c))
     if method == "auto" and c.sum_dtype.kind in "fc" and c.k.size < few and _has_few_taps(c) and not _is_of_pixels(c):
         return Choice("direct", f"the fastest here; {c.k.size} taps are few", any_taps=True)
+    if method == "auto" and _steps_both_ways(c) and c.k.size < few and not any_kernel and not _may_be_outer(c):
+        return Choice("direct", "the fastest here; k is no outer product", any_taps=True, but_outer=True)
     asked, c = c, c.whole()
     if c.sum_dtype.kind in "iu":
         if method == "im2col":
@@ -248,9 +251,31 @@ def _is_exact_transformed(c: Correlation) -> bool:
 
 def _has_few_taps(c: Correlation) -> bool:
     """Whether factors would save nothing. Along an axis, sums are made for all elements of the axes behind it."""
-    strides = [a.stride // a.step for a in c.axes]
-    sizes = [n * math.prod(strides[i + 1 :]) for i, n in enumerate(c.k.shape[-c.rank :]) if n > 1]
+    if _steps_both_ways(c):
+        return False
+    strides, shape = [a.stride // a.step for a in c.axes], c.k.shape[-c.rank :]
+    sizes = [n * math.prod(strides[i + 1 :]) for i, n in enumerate(shape) if n > 1]
     return len(sizes) < 2 or c.k.size < CROSSOVERS["separable"] * sum(sizes)
+
+
+def _steps_both_ways(c: Correlation) -> bool:
+    """Whether a kernel of rows and columns has strides along both.
+
+    Two passes read x as it lies then (steps.c), where all taps at once need it taken apart into phases.
+    """
+    if c.rank < 2 or min(c.k.shape[-2:]) < 2 or any(n > 1 for n in c.k.shape[:-2]):
+        return False
+    rows, cols = (a.stride // a.step for a in c.axes[-2:])
+    return rows > 1 and 1 < cols <= MOST_STRIDE
+
+
+def _may_be_outer(c: Correlation) -> bool:
+    """Whether the kernel, of floats, may be an outer product; of others it is not asked."""
+    if c.sum_dtype.kind != "f":
+        return True
+    kernel = np.asarray(c.k).reshape(1, *c.k.shape[-2:])
+    with np.errstate(all="ignore"):
+        return bool(may_be_outer_products(kernel, c.compute_dtype)[0])
 
 
 def _is_of_pixels(c: Correlation) -> bool:

@@ -85,6 +85,30 @@ def make_up(cnp.ndarray sums, cnp.ndarray weight, double[::1] totals):
             op.make_up(to + part * size, by + part * size, each, totals[part])
 
 
+@cython.cdivision(True)
+cdef bint may_be_outer(const char *taps, int type, ptrdiff_t rows, ptrdiff_t cols) noexcept:
+    """Whether `factors.may_be_outer_products` could say so of this kernel: it allows for half as much rounding."""
+    cdef const float *narrow = <const float *> taps
+    cdef const double *wide = <const double *> taps
+    cdef bint is_narrow = type == FC_F32
+    cdef double eps = FLT_EPSILON if is_narrow else DBL_EPSILON, least = 1.5e-45 if is_narrow else 5e-324
+    cdef double tap, product, norm = 0, largest = 0
+    cdef ptrdiff_t i, row, column, at = 0
+    for i in range(rows * cols):
+        tap = narrow[i] if is_narrow else wide[i]
+        norm += tap * tap
+        if fabs(tap) > fabs(largest):
+            largest, at = tap, i
+    for i in range(rows * cols):
+        tap = narrow[i] if is_narrow else wide[i]
+        row, column = i // cols * cols + at % cols, at // cols * cols + i % cols
+        product = (narrow[row] if is_narrow else wide[row]) / largest
+        product *= narrow[column] if is_narrow else wide[column]
+        if not fabs(product - tap) <= 32 * (eps * fabs(tap) + eps * sqrt(norm) + least):
+            return False
+    return True
+
+
 @cython.auto_pickle(False)
 cdef class CorrPlan(Plan):
     """One correlation by compiled code, whatever the values of x.
@@ -127,7 +151,8 @@ cdef class CorrPlan(Plan):
     cdef ptrdiff_t first
     cdef int64_t most
     cdef cnp.ndarray taps  # as the user gave them, if they may be others the next time,
-    cdef bint flips, finite  # whether the plan has them from the last one; whether it holds for finite ones only
+    cdef bint flips, finite  # whether the plan has them from the last one; whether it holds for finite ones only,
+    cdef bint but_outer  # or for none that may be an outer product
 
     def __init__(self, cnp.ndarray x, cnp.ndarray k, cnp.ndarray out, axes, fill, int method, int threads, tuple factors=(),
                  int rounding=FC_TRUNCATED, int combine=FC_ADDED, ptrdiff_t result_step=0,
@@ -240,10 +265,10 @@ cdef class CorrPlan(Plan):
             raise MemoryError("no memory for the scratch tiles of a correlation")
         return doubtful
 
-    def with_any(self, cnp.ndarray taps, bint flips, bint finite=False):
+    def with_any(self, cnp.ndarray taps, bint flips, bint finite=False, bint but_outer=False):
         """Let it hold for other taps, too, laid out and of the type as these; flips: they are seen from the last one;
-        finite: if they are."""
-        self.taps, self.flips, self.finite = taps.copy(), flips, finite
+        finite: if they are; but_outer: unless they may be an outer product of two."""
+        self.taps, self.flips, self.finite, self.but_outer = taps.copy(), flips, finite, but_outer
         self.any_taps = True
         self.nbytes += self.taps.nbytes
         return self
@@ -300,6 +325,8 @@ cdef class CorrPlan(Plan):
             if memcmp(taps, cnp.PyArray_DATA(self.taps), cnp.PyArray_NBYTES(self.taps)) == 0:
                 taps = NULL
             elif self.finite and not fc_in_use().op[self.g.type].finite(taps, cnp.PyArray_SIZE(self.taps)):
+                return None
+            elif self.but_outer and may_be_outer(taps, self.g.type, self.g.axis[1].k, self.g.axis[2].k):
                 return None
         if self.cast >= 0:
             x = cnp.PyArray_FROMANY(x, self.cast, 0, 0, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)

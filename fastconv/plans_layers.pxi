@@ -142,7 +142,7 @@ cdef double describe_windows(fc_axis *axis, axes, cnp.ndarray x) except -1:
     for i, a in enumerate(axes, first):
         axis[i].n, axis[i].k, axis[i].out, axis[i].lead = a.n, a.k, a.out, a.lead
         axis[i].stride = a.stride if a.out > 1 else 1  # nothing is a step away, and it may be huge
-        axis[i].dilation = a.dilation if a.k > 1 else 1
+        axis[i].dilation, axis[i].unit = a.dilation if a.k > 1 else 1, 1
         axis[i].boundary = BOUNDARY[a.boundary]
         axis[i].x_step = cnp.PyArray_STRIDE(x, 2 + i - first)
         seen *= <double> axis[i].k * <double> axis[i].out

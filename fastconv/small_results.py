@@ -62,7 +62,8 @@ def _exactly(c: Correlation, choice: Choice, k: NDArray[np.int64], divisor: int)
     k, divisor: c.k, as `as_whole` has it.
     """
     combined = choice.combine in ("apart", "l1")
-    if _core is None or c.x.dtype.itemsize > 2 or any(a.stride > 1 for a in c.axes):
+    strided = any(a.stride > 1 for a in c.axes)
+    if _core is None or c.x.dtype.itemsize > 2 or (strided and not _takes_steps(c, choice)):
         return None
     if not (_is_plain(c, choice) or combined):
         return None
@@ -73,7 +74,7 @@ def _exactly(c: Correlation, choice: Choice, k: NDArray[np.int64], divisor: int)
     each = k.reshape(-1, c.taps)
     above, below = int(each.clip(0).sum(1).max()), int(each.clip(None, 0).sum(1).min())
     least, most = low * above + high * below, high * above + low * below
-    is_box = c.x.dtype.kind == "u" and bool((k == 1).all()) and _is_flat(c)
+    is_box = not strided and c.x.dtype.kind == "u" and bool((k == 1).all()) and _is_flat(c)
     of_bytes = c.x.dtype.itemsize == 1
     as_they_are = of_bytes and divisor == 1 and c.dtype.itemsize == 2 and fits.min <= least and most <= fits.max
     divided = of_bytes and least >= 0 and (divisor > 1 or c.dtype.itemsize == 1) and _core.divides(divisor, most)
@@ -91,11 +92,18 @@ def _exactly(c: Correlation, choice: Choice, k: NDArray[np.int64], divisor: int)
         dtype = np.dtype(np.int32)
     elif not (is_box or combined) and sum(n > 1 for n in k.shape) > 1:
         factors = factorize(k.tobytes(), k.dtype, k.shape, 1)
+    if strided and not factors:
+        return None
     if factors:
         method = "separable"
     out = c.room(c.dtype) if c.out is None else c.out
     sums = c._replace(k=k.astype(dtype), sum_dtype=dtype, fillvalue=fill, out=out)
     return sums, Choice(method, choice.why, factors, casts="saturate", combine=choice.combine, divisor=divisor)
+
+
+def _takes_steps(c: Correlation, choice: Choice) -> bool:
+    """Whether two passes of bytes take strides (byte_steps.c)."""
+    return choice.method == "separable" and _is_plain(c, choice) and c.rank == 2 and c.x.dtype.itemsize == 1
 
 
 def _sums_norms(c: Correlation, choice: Choice, high: int) -> bool:

@@ -62,7 +62,7 @@ def answered(
         plain = type(taps) is np.ndarray and taps.dtype == c.compute_dtype and taps.flags.c_contiguous
         any_taps = used.any_taps and (c.asked_out is None or c.dtype.kind == "f")  # into out only what can be stored
         if plan is not None and any_taps and c.sum_dtype.kind == "f" and plain and taps.flags.aligned:
-            plan.with_any(taps, flips, finite)
+            plan.with_any(taps, flips, finite, used.but_outer)
     result = c.deliver(sums)
     if check:
         check_result(result, right[0] if c.return_weight else right, bound, what)
@@ -226,6 +226,7 @@ class _Rows(NamedTuple):
 def _as_rows(c: Correlation, choice: methods.Choice, x: NDArray[Any], result: NDArray[Any]) -> _Rows:
     """Pixels whose channels lie side by side, in x and result, as rows of elements that the taps meet a pixel apart."""
     channels = x.shape[-c.rank - 1] if x.ndim > c.rank else 1
+    strided = choice.method == "separable" and any(a.stride > 1 for a in c.axes[-2:])
 
     def lies_so(a: NDArray[Any]) -> bool:
         return a.strides[-c.rank - 1] == a.itemsize and a.strides[-1] == channels * a.itemsize
@@ -241,8 +242,8 @@ def _as_rows(c: Correlation, choice: methods.Choice, x: NDArray[Any], result: ND
             or choice.divisor > 0
             or (choice.method == "box" and c.sum_dtype.kind == "f")
         )
-        or c.axes[-1].stride > 1
-        or (choice.method != "box" and not _gathers_few(c.axes[-1], channels))
+        or (c.axes[-1].stride > 1 and not strided)
+        or (choice.method != "box" and not strided and not _gathers_few(c.axes[-1], channels))
         or not (lies_so(x) and lies_so(result))
     ):
         return _Rows(x, result, c.axes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import math
+from itertools import product
 
 import cases
 import numpy as np
@@ -120,7 +121,8 @@ def test_strides_of_pictures(isa, rng):
     g = kernels.gaussian(11)
     x = rng.random((2, 70, 1100), np.float32)
     assert choice(g, stride=(2, 2)).method == "separable"
-    assert choice(kernels.gaussian(5), stride=(2, 2)).method == "direct"
+    assert choice(kernels.gaussian(3), stride=(2, 2)).method == "separable"
+    assert choice(kernels.gaussian(5), stride=(1, 2)).method == "direct"
     for stride in (2, 1), (1, 2), (3, 4):
         every = (..., slice(None, None, stride[0]), slice(None, None, stride[1]))
         for threads in 1, 3:
@@ -140,6 +142,78 @@ def test_strides_of_pictures(isa, rng):
     assert np.abs(off).max() <= 1 and (off != 0).mean() < 0.01  # halves, but for rounding
     with pytest.raises(ValueError, match="the stride of columns is more than 4"):
         fastconv.corr2d(x, g, stride=(1, 5), method="separable")
+
+
+@pytest.mark.parametrize("boundary", ["constant", "edge", "reflect", "symmetric", "wrap"])
+def test_strides_of_pixels(isa, rng, boundary):
+    """Pixels, whose channels lie side by side, have the bits of planes: blocks, chunks, narrow pictures, types."""
+    for channels, dtype in (1, "f4"), (2, "f8"), (3, "f4"), (3, "u1"), (4, "u2"), (7, "f4"):
+        shapes = ((5, 3), 2), ((40, 31), (2, 3)), ((33, 1500), (3, 2)), ((9, 60), (1, 4)), ((2, 9000), (2, 2))
+        for shape, stride in shapes:
+            x = (rng.random((*shape, channels)) * 200).astype(dtype)
+            k = np.outer(rng.random(rng.integers(2, 8)) + 0.1, rng.random(rng.integers(2, 8)) + 0.1)
+            k = (k / k.sum()).astype("f8" if dtype == "f8" else "f4")
+            how = {"mode": "full", "boundary": boundary, "stride": stride, "threads": int(rng.integers(1, 4))}
+            if dtype[0] == "u":
+                how |= {"dtype": dtype, "overflow": "saturate"}
+            y = fastconv.corr2d(x, k, axes=(0, 1), **how)
+            for c in range(channels):
+                plane = np.ascontiguousarray(x[..., c])
+                cases.assert_same_bits(y[..., c], fastconv.corr2d(plane, k, **how), (shape, channels, dtype, stride))
+                dense = fastconv.corr2d(plane, k, method="separable", **how | {"stride": 1})
+                every = tuple(slice(None, None, s) for s in np.broadcast_to(stride, 2))
+                if how["stride"] != (1, 4):  # which is direct, for its few taps
+                    cases.assert_same_bits(y[..., c], dense[every])
+
+
+@pytest.mark.parametrize("boundary", ["constant", "edge", "reflect", "symmetric", "wrap"])
+def test_strides_of_whole_sums(isa, rng, boundary):
+    """Bytes by whole numbers, divided by a power of two: planes and pixels, narrow and wide, of any results."""
+    binomial = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
+    shapes = ((5, 3), 2), ((40, 31), (2, 3)), ((23, 1300), (3, 2)), ((9, 60), (1, 4)), ((2, 5000), (2, 2)), ((1, 1), 2)
+    for channels, (shape, stride) in product((0, 1, 2, 3, 4, 5), shapes):
+        x = rng.integers(0, 256, shape + ((channels,) if channels else ()), np.uint8)
+        x = x.astype(np.int8) if rng.integers(4) == 0 else x
+        k = np.outer(rng.integers(1, 4, rng.integers(2, 6)), rng.integers(1, 4, rng.integers(2, 6))) / 16
+        k = binomial if rng.integers(2) else k.astype("f4") - (0.5 if x.dtype == np.int8 else 0)
+        how = {"mode": str(rng.choice(["same", "full"])), "boundary": boundary, "stride": stride}
+        how |= {"fillvalue": 7, "axes": (0, 1)} if boundary == "constant" else {"axes": (0, 1)}
+        right = fastconv.corr2d(x.astype("f8"), k, method="numpy", **how)
+        for dtype in (np.uint8, np.int16):
+            info = np.iinfo(dtype)
+            y = fastconv.corr2d(x, k, dtype=dtype, overflow="saturate", threads=int(rng.integers(1, 4)), **how)
+            np.testing.assert_array_equal(y, np.rint(right).clip(info.min, info.max), f"{x.shape} {k.shape} {how}")
+            out = np.full((*y.shape, 2), 9, dtype)[..., 1]
+            fastconv.corr2d(x, k, dtype=dtype, overflow="saturate", out=out, **how)
+            np.testing.assert_array_equal(y, out)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_strided_taps_that_change(rng, dtype):
+    """A plan for other taps, too, is none for outer products, nor for what comes near to one."""
+    x, eps = rng.random((20, 30)).astype(dtype), np.finfo(dtype).eps
+    ways = set()
+    for trial in range(200):
+        k = np.outer(rng.standard_normal(3), rng.standard_normal(4)).astype(dtype)
+        if trial % 4 == 0:
+            k = rng.standard_normal((3, 4)).astype(dtype)
+        if trial % 4 == 1:
+            k[1, 2] *= 1 + dtype_steps(rng) * eps
+        if trial % 40 == 2:
+            k[:] = 0
+        if trial % 40 == 6:
+            k[2, 0] = rng.choice([np.nan, np.inf])
+        method = fastconv.explain(x.shape, k, stride=2).method
+        ways.add(method)
+        with np.errstate(all="ignore"):
+            y = fastconv.corr2d(x, k, stride=2)
+        cases.assert_same_bits(y, fastconv.corr2d(x, k, stride=2, method=method), method)
+    assert ways == {"direct", "separable"}
+
+
+def dtype_steps(rng):
+    """So many units in the last place: few, as rounding leaves, some, and many."""
+    return float(rng.choice([1, 8, 20, 30, 60, 200, 1e4]))
 
 
 def test_integers_are_found_exactly():

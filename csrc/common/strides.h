@@ -70,10 +70,11 @@ static inline ptrdiff_t unravel(ptrdiff_t index, const ptrdiff_t n[FC_AXES], ptr
     return index;
 }
 
-/* Elements from the first to the last that n outputs look at. */
+/* Elements from the first to the last that n outputs look at. Pixels are `stride` pixels apart, their elements side by side. */
 static inline ptrdiff_t reach(const fc_axis *a, ptrdiff_t n)
 {
-    return plus(plus(times(n - 1, a->stride), times(a->k - 1, a->dilation)), 1);
+    const ptrdiff_t within = a->unit > 1 && a->stride > 1 ? (n - 1) % a->unit : 0;
+    return plus(plus(times(n - 1 - within, a->stride), times(a->k - 1, a->dilation)), plus(within, 1));
 }
 
 /* Of `count` elements, the first of them `first` and the others `step` apart, those that lie inside of n */

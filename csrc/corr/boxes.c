@@ -85,8 +85,7 @@ void fc_lay_boxes(call *c)
         boxes_size_tile(c);
     c->out_row = c->more > 0 ? odd_lines(plus(c->tile_out[COLS], c->more), c->made_size) : c->tile_out[COLS];
     ptrdiff_t cols = reach(&axis[COLS], c->tile_out[COLS]), phases = min(axis[COLS].stride, cols);
-    if (!c->method->takes_strides)
-        c->tile.phase = whole_lines(times(parts_of(cols, phases), c->x.size)) / c->x.size;
+    c->tile.phase = whole_lines(times(parts_of(cols, phases), c->x.size)) / c->x.size;
     c->tile.row = odd_lines(c->tile.phase > 0 ? times(phases, c->tile.phase) : cols, c->x.size);
     c->tile.plane = times(c->tile.row, reach(&axis[ROWS], c->tile_out[ROWS]));
     boxes_lay_strips(c);
@@ -170,18 +169,29 @@ static void boxes_sum(const job *j, const patch *p, int turned)
         }
 }
 
-/* A patch of depth z: to out, or by way of scratch */
-static void boxes_compute(const job *j, ptrdiff_t z, patch *p)
+void fc_boxes_place(const job *j, ptrdiff_t z, patch *p)
 {
     const call *c = j->c;
     p->out = c->out_adjacent ? out_at(j, z, p->row, p->col) : j->s.out;
     p->out_row = c->out_adjacent ? c->g->axis[ROWS].out_step / c->made_size : c->out_row;
     p->out_result = c->out_adjacent ? c->g->result_step : (c->tile_out[ROWS] + c->more) * c->out_row * c->made_size;
-    boxes_sum(j, p, 0);
+}
+
+void fc_boxes_store(const job *j, ptrdiff_t z, const patch *p)
+{
+    const call *c = j->c;
     for (ptrdiff_t r = 0; r < c->results && !c->out_adjacent; r++)
         for (ptrdiff_t i = 0; i < p->rows; i++)
             boxes_store(j, out_at(j, z, p->row + i, p->col) + r * c->g->result_step, c->g->axis[COLS].out_step,
                         p->out + r * p->out_result + i * p->out_row * c->made_size, p->cols);
+}
+
+/* A patch of depth z: to out, or by way of scratch */
+static void boxes_compute(const job *j, ptrdiff_t z, patch *p)
+{
+    fc_boxes_place(j, z, p);
+    boxes_sum(j, p, 0);
+    fc_boxes_store(j, z, p);
 }
 
 /* Likewise of a turned tile: rows of its sums are columns of out */
@@ -234,16 +244,16 @@ void fc_boxes_compute(const job *j, const box *b, int how)
             }
 }
 
-/* Number `index` of the shares of a plane, which are as even as can be; no product of sizes can wrap */
+/* Number `index` of the shares of a plane, of whole pixels, which are as even as can be; no product of sizes can wrap */
 box fc_share(const call *c, ptrdiff_t index)
 {
     box b;
     unravel(index, c->plan.parts, b.from);
     for (int a = 0; a < FC_AXES; a++) {
-        ptrdiff_t n = c->g->axis[a].out, parts = c->plan.parts[a], i = b.from[a], each = parts == 1 ? n : n / parts,
-                  rest = n - each * parts;
-        b.from[a] = i * each + min(i, rest);
-        b.to[a] = b.from[a] + each + (i < rest);
+        const ptrdiff_t unit = max(c->g->axis[a].unit, 1), n = c->g->axis[a].out / unit, parts = c->plan.parts[a],
+                        i = b.from[a], each = parts == 1 ? n : n / parts, rest = n - each * parts;
+        b.from[a] = (i * each + min(i, rest)) * unit;
+        b.to[a] = b.from[a] + (each + (i < rest)) * unit;
     }
     return b;
 }

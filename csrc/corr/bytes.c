@@ -42,7 +42,7 @@ static void bytes_block(const call *c, const scratch *s, ptrdiff_t term, const c
     for (ptrdiff_t i = 0; i < rows; i++) {
         if (i + halo >= summed) { /* a few rows at a time, which stay in L1 */
             ptrdiff_t n = min(summed > 0 ? BYTES_STEP : halo + BYTES_STEP, rows + halo - summed);
-            c->op->across(src + summed * row, c->g->x_type, row, &across, s->sums + summed * work * c->size, work, n, cols);
+            c->op->across(src + summed * row, c->g->x_type, row, 1, &across, s->sums + summed * work * c->size, work, n, cols);
             summed += n;
         }
         c->op->down(out + i * out_row * c->made_size, c->made, s->sums + i * work * c->size, down->dilation * work, k, down->k,

@@ -7,7 +7,7 @@
  *      overlap.c                                    pairs of tiles, transformed by fft.c
  *      boxes.c                                      boxes of outputs, in x or gathered, by the method of the call
  *      direct.c im2col.c separable.c bytes.c        methods: a patch of outputs from rows whose columns are adjacent
- *      threes.c columns.c pixels.c box.c lines.c
+ *      steps.c byte_steps.c threes.c columns.c pixels.c box.c lines.c
  *      gather.c, common/strides.c                   elements of x into scratch
  *
  * A call is constant while its chunks are computed. It may be begun again with other arrays of the same alignment: of fc_corr
@@ -38,11 +38,12 @@ typedef struct {
 typedef struct {
     gather_room gather;
     char *tile, *out, *stored, *strip, *strip_sums;
-    ptrdiff_t *at;                                      /* im2col.c, separable.c, bytes.c, columns.c */
-    const char **rows;                                  /* columns.c: where rows of x lie; */
-    char *fills;                                        /* a row of fill values */
-    char *narrow, *results;                             /* threes.c */
-    char *panel, *sums, *phases, *planes, *turned_sums; /* the first is im2col.c's */
+    ptrdiff_t *at;                             /* im2col.c, separable.c, bytes.c, columns.c */
+    const char **rows;                         /* columns.c: where rows of x lie; */
+    char *fills;                               /* a row of fill values */
+    char *narrow, *results;                    /* threes.c */
+    char *panel, *sums, *planes, *turned_sums; /* the first is im2col.c's */
+    char *phases, *deep;                       /* steps.c */
     char **tails, *down, *turned, *across, *boxes, *ring,
         *between;              /* box.c, lines.c; the second to fourth are separable.c's, too */
     char *second, *transforms; /* overlap.c: the other tile of a pair */
@@ -57,7 +58,7 @@ typedef void fc_band_fn(const call *c, const scratch *s, ptrdiff_t low, ptrdiff_
 typedef struct {
     int reads_tiles;                                      /* only: x is gathered throughout */
     int as_stored;                                        /* it reads x, and writes out, in the types that they have */
-    int takes_strides;                                    /* it reads columns as they lie, not by the phases of their stride */
+    int needs_no_boxes;                                   /* it computes chunks by itself, whatever x and out are */
     int (*prepare)(call *c);                              /* what sizes depend on; 0, or -1 */
     void (*tables)(call *c, fc_room *r);                  /* of taps: counted, or placed and filled */
     void (*parts)(const call *c, fc_room *r, scratch *s); /* its part of scratch */
@@ -110,7 +111,7 @@ struct call {
         fc_order ordered, lines[2][FC_AXES]; /* of lines, for each term */
         struct {
             ptrdiff_t rows, cols, row, phase;
-        } separable; /* bytes.c, too: outputs of a block; elements of a row of their sums, and of a phase of it, if there are several */
+        } separable; /* bytes.c, steps.c, too: outputs of a block; elements of a row of their sums, and of a phase of it, if there are several */
         struct {
             ptrdiff_t rows, cols, strip, block, phase;
         } columns; /* pixels.c, threes.c, box.c, too: that a chunk looks at; columns of outputs computed at a time, or 0 for all; outputs of a
@@ -169,7 +170,7 @@ static inline int is_empty(const box *b)
 }
 
 extern FC_API const method fc_direct, fc_im2col, fc_separable, fc_overlap, fc_box, fc_ordered, fc_lines, fc_bytes, fc_columns,
-    fc_by_pixels, fc_by_threes;
+    fc_by_pixels, fc_by_threes, fc_steps, fc_byte_steps;
 
 /* overlap.c */
 FC_API void fc_overlap_plan(int vector_bytes, const fc_corr *g, fc_plan *plan);
@@ -188,9 +189,22 @@ FC_API void fc_columns_turned(const scratch *s, char *sums, ptrdiff_t line, ptrd
 FC_API void fc_columns_back(const call *c, const char *turned, ptrdiff_t tall, const char *const *ahead, char *out,
                             ptrdiff_t out_row, ptrdiff_t rows, ptrdiff_t n);
 
-/* pixels.c, threes.c: whether these are for it */
+/* boxes.c, for steps.c, too: where p's results are made, of depth z; and how they come to out if that is scratch */
+FC_API void fc_boxes_place(const job *j, ptrdiff_t z, patch *p);
+FC_API void fc_boxes_store(const job *j, ptrdiff_t z, const patch *p);
+
+/* separable.c, for steps.c, too: the last pass, from sums of all terms, whose rows lie so many elements apart, and columns of taps where
+ * s->at says */
+FC_API void fc_separable_across(const call *c, const scratch *s, const char *sums, ptrdiff_t row, const patch *p);
+
+/* steps.c, for byte_steps.c, too: all bands of a share of a plane, of as many outputs as c->separable says */
+typedef void fc_steps_band_fn(const job *j, ptrdiff_t z, const patch *p);
+FC_API void fc_steps_bands(const job *j, ptrdiff_t index, fc_steps_band_fn *compute);
+
+/* pixels.c, threes.c, steps.c: whether these are for it */
 FC_API int fc_pixels_suit(const fc_corr *g, int vector_bytes);
 FC_API int fc_threes_suit(const fc_corr *g);
+FC_API int fc_steps_suit(const fc_corr *g);
 
 /* direct.c, for im2col.c and overlap.c */
 FC_API int fc_direct_prepare(call *c);

@@ -86,6 +86,8 @@ static const method *corr_method(const fc_corr *g, int vector_bytes)
         return &fc_columns;
     if (fc_pixels_suit(g, vector_bytes))
         return &fc_by_pixels;
+    if (fc_steps_suit(g))
+        return g->type == FC_I16 ? &fc_byte_steps : &fc_steps;
     if (fc_threes_suit(g))
         return &fc_by_threes;
     const int of_bytes = g->type == FC_I16 && g->method == FC_SEPARABLE && fc_stored_size(g->x_type) == 1;
@@ -165,7 +167,7 @@ int fc_call_prepare(call *c, const fc_corr *g, const fc_kernels *fc, char *small
     const int64_t fill = c->method == &fc_by_pixels ? (int64_t)g->fill : g->integer_fill;
     fc_describe_source(&c->x, c->fc, g->axis, read, g->x_type, g->fill, fill);
     c->x.readable = corr_is_adjacent(g, g->x, 1, read);
-    c->x_adjacent = c->x.readable && (g->axis[COLS].stride == 1 || c->method->takes_strides) && !c->method->reads_tiles;
+    c->x_adjacent = c->x.readable && g->axis[COLS].stride == 1 && !c->method->reads_tiles;
     c->out_adjacent = corr_is_adjacent(g, g->out, 0, c->made) && (c->method->as_stored || c->divisor == 1);
     c->results = g->combine == FC_APART ? g->terms : 1;
     double bytes = (double)c->plan.planes * (double)c->size * (double)c->results;
@@ -176,7 +178,8 @@ int fc_call_prepare(call *c, const fc_corr *g, const fc_kernels *fc, char *small
     c->fetches_from = c->streams ? 0 : bytes >= CORR_AHEAD ? CORR_AHEAD_ROWS : PTRDIFF_MAX;
     if (c->method->prepare && c->method->prepare(c) != 0)
         return -1;
-    fc_lay_boxes(c);
+    if (!c->method->needs_no_boxes)
+        fc_lay_boxes(c);
     fc_room r = {0};
     corr_parts(c, &r, &(scratch){0});
     c->thread_bytes = r.bytes;

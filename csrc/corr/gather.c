@@ -42,8 +42,7 @@ void fc_put_fill(const source *x, char *row, ptrdiff_t first, ptrdiff_t n)
     fc_copy_row(row + end * x->size, x->size, x->fill, 0, n - end, x->size);
 }
 
-/* n adjacent elements of the tile from elements of x `step` bytes apart */
-static void gather_adjacent(const source *x, const gather_room *s, char *to, const char *from, ptrdiff_t step, ptrdiff_t n)
+void fc_gather_adjacent(const source *x, const gather_room *s, char *to, const char *from, ptrdiff_t step, ptrdiff_t n)
 {
     const int converts = x->x_type != x->type;
     char *raw = converts ? s->raw : to;
@@ -101,7 +100,7 @@ static void gather_piece(const source *x, const gather_room *s, char *to, const 
     else
         gather_named(x, to, row, s->column, from);
     if (end > from)
-        gather_adjacent(x, s, to + from * x->size, row + (first + from) * cols->x_step, cols->x_step, end - from);
+        fc_gather_adjacent(x, s, to + from * x->size, row + (first + from) * cols->x_step, cols->x_step, end - from);
     if (cols->boundary != FC_CONSTANT)
         gather_named(x, to + end * x->size, row, s->column + end, n - end);
 }
@@ -180,10 +179,10 @@ void fc_gather(const source *x, const gather_room *s, char *tile, const rows_of 
             if (cols->stride == 1 || layout->phase == 0) {
                 gather_row(x, s, to, row, from[COLS], count[COLS]);
             } else if (row && is_inside && x->readable) {
-                x->moves->split(to, layout->phase, row + from[COLS] * cols->x_step, count[COLS], phases);
+                x->moves->split(to, layout->phase, row + from[COLS] * cols->x_step, count[COLS], phases, 1);
             } else {
                 gather_row(x, s, s->row, row, from[COLS], count[COLS]);
-                x->moves->split(to, layout->phase, s->row, count[COLS], phases);
+                x->moves->split(to, layout->phase, s->row, count[COLS], phases, 1);
             }
         }
     }

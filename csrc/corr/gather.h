@@ -38,6 +38,8 @@ FC_API void fc_describe_source(source *x, const fc_kernels *fc, const fc_axis *a
 FC_API ptrdiff_t fc_source_column(const fc_axis *cols, ptrdiff_t i);
 /* For tiles of so many columns at most */
 FC_API void fc_gather_parts(const source *x, fc_room *r, gather_room *s, ptrdiff_t cols);
+/* n adjacent elements of the type of the arithmetic, from elements of x `step` bytes apart */
+FC_API void fc_gather_adjacent(const source *x, const gather_room *s, char *to, const char *from, ptrdiff_t step, ptrdiff_t n);
 /* The fill value, where they lie beyond x, for n elements of a row, the first of them number `first` */
 FC_API void fc_put_fill(const source *x, char *row, ptrdiff_t first, ptrdiff_t n);
 /* Everything that `outputs` outputs from `first` on look at. plane: that of x */

@@ -15,7 +15,7 @@
  *
  * (Planes only where there is depth. In turned tiles the passes exchange their directions.) Terms may be something
  * else than parts of one sum: derivatives, of which the norm is asked for, or each by itself. Both are made of one look at x.
- * Of a stride, only rows that are asked for are summed down, and rows of sums are taken apart into the phases of columns.
+ * (With strides: steps.c.)
  */
 #include "corr/call.h"
 #include <string.h>
@@ -32,10 +32,7 @@ static int separable_prepare(call *c)
     if (c->separable.rows > SEPARABLE_ROWS) /* whole blocks of K3, rather than single rows behind them */
         c->separable.rows -= c->separable.rows % SEPARABLE_ROWS;
     c->separable.row = odd_lines(reach(cols, c->separable.cols), c->size);
-    if (cols->stride > 1)
-        c->separable.phase = odd_lines(parts_of(c->separable.row, cols->stride), c->size);
-    if (rows->stride == 1 && cols->stride == 1 && c->g->axis[DEPTH].k == 1 &&
-        c->g->terms <= (c->g->combine == FC_ADDED ? 1 : SEPARABLE_TERMS))
+    if (c->g->axis[DEPTH].k == 1 && c->g->terms <= (c->g->combine == FC_ADDED ? 1 : SEPARABLE_TERMS))
         /* down, of columns that only across sees, too */
         c->turned_taps = (double)c->g->terms * (3.0 * (double)rows->k + (double)cols->k);
     return 0;
@@ -47,14 +44,11 @@ static int separable_turns(const call *c)
     const fc_axis *axis = c->g->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
     return c->op->turn && c->g->terms == 1 && axis[DEPTH].k == 1 && axis[DEPTH].lead == 0 && axis[DEPTH].out <= axis[DEPTH].n &&
            rows->k >= SEPARABLE_TURNED && cols->k >= SEPARABLE_TURNED && rows->dilation == 1 &&
-           cols->dilation == max(cols->unit, 1) && rows->stride == 1 && cols->stride == 1;
+           cols->dilation == max(cols->unit, 1);
 }
 /* Rows of x that a band looks at; columns of a strip of it, of so many */
 static ptrdiff_t separable_band(const call *c) { return reach(&c->g->axis[ROWS], FC_TURN); }
 static ptrdiff_t separable_strip(ptrdiff_t cols) { return parts_of(cols, parts_of(cols, SEPARABLE_STRIP)); }
-
-/* Elements of a row of sums, taken apart */
-static ptrdiff_t separable_phases(const call *c) { return times(c->g->axis[COLS].stride, c->separable.phase); }
 
 static int separable_is_norm(const call *c) { return c->g->combine == FC_L1 || c->g->combine == FC_L2; }
 
@@ -65,10 +59,6 @@ static void separable_parts(const call *c, fc_room *r, scratch *s)
     const ptrdiff_t strip = separable_turns(c) ? reach(&axis[COLS], SEPARABLE_STRIP) + c->x.lanes : 0;
     s->at = fc_part(r, "taps", max(max(times(terms, axis[COLS].k), strip), max(axis[DEPTH].k, axis[ROWS].k)), sizeof *s->at);
     s->sums = fc_part(r, "sums", max(times(times(terms, rows), row), times(FC_TURN, strip)), c->size);
-    if (axis[ROWS].stride > 1)
-        s->down = fc_part(r, "taps of a long row", plus(axis[ROWS].k, axis[ROWS].stride), c->size);
-    if (axis[COLS].stride > 1)
-        s->phases = fc_part(r, "phases of sums", times(times(terms, rows), separable_phases(c)), c->size);
     if (axis[DEPTH].k > 1)
         s->planes = fc_part(r, "planes", times(reach(&axis[ROWS], rows), row), c->size);
     if (strip > 0 && axis[COLS].unit > 1)
@@ -79,17 +69,6 @@ static void separable_parts(const call *c, fc_room *r, scratch *s)
         s->turned = fc_part(r, "sums of a strip down", times(reach(&axis[COLS], c->strip_out[COLS]), c->strip.row), c->size);
         s->turned_sums = fc_part(r, "terms of a strip", separable_is_norm(c) ? times(terms, strip_bytes(c)) : 0, 1);
     }
-}
-
-/* Sums of all terms, n elements of so many rows, by phases: s->phases, of which tap columns are at s->at */
-static void separable_split(const call *c, const scratch *s, ptrdiff_t rows, ptrdiff_t n)
-{
-    const ptrdiff_t stride = c->g->axis[COLS].stride, work = c->separable.row, to = separable_phases(c);
-    for (ptrdiff_t t = 0; t < c->g->terms; t++)
-        for (ptrdiff_t i = 0; i < rows; i++) {
-            const ptrdiff_t row = t * c->separable.rows + i;
-            c->x.moves->split(s->phases + row * to * c->size, c->separable.phase, s->sums + row * work * c->size, n, stride);
-        }
 }
 
 /* A pass of K3. A dilation of the axis that is down, of which there is none where there is one tap row, makes as many interleaved
@@ -103,52 +82,20 @@ static void separable_pass(const call *c, int axis, const fc_taps *taps, const c
                     parts_of(rows - i, images), cols);
 }
 
-/* Taps of a term along rows. Of a stride, the rows from one window to the next are one long row, as in direct.c: their taps are laid by
- * its columns */
-static fc_taps separable_down(const call *c, const scratch *s, ptrdiff_t term, ptrdiff_t row)
+void fc_separable_across(const call *c, const scratch *s, const char *sums, ptrdiff_t row, const patch *p)
 {
-    static const ptrdiff_t here[] = {0};
-    const fc_axis *axis = &c->g->axis[ROWS];
-    const ptrdiff_t k = axis->k, stride = axis->stride;
-    const char *const w = c->g->factor[ROWS] + term * k * c->size;
-    fc_taps down = {.h = k, .full = 1, .at = here, .k = w, .far = k >= c->fetches_from};
-    if (stride == 1)
-        return down;
-    const ptrdiff_t columns = axis->dilation == 1 ? min(stride, k) : k, h = parts_of(k, columns);
-    for (ptrdiff_t p = 0; p < columns; p++) {
-        s->at[p] = p * axis->dilation * row;
-        for (ptrdiff_t q = p; q < k; q += columns)
-            memcpy(s->down + (p * h + q / columns) * c->size, w + q * c->size, (size_t)c->size);
-    }
-    down.h = h, down.full = k - (h - 1) * columns, down.part = columns - down.full;
-    down.at = s->at, down.k = s->down;
-    return down;
-}
-
-/* The pass across, from sums of all terms; out_result: as in patch */
-static void separable_across(const call *c, const scratch *s, char *out, ptrdiff_t out_row, ptrdiff_t out_result,
-                             ptrdiff_t rows, ptrdiff_t cols)
-{
-    const fc_axis *axis = &c->g->axis[COLS];
-    const ptrdiff_t w = axis->k, terms = c->g->terms, stride = axis->stride;
-    const char *const sums = stride > 1 ? s->phases : s->sums;
-    const ptrdiff_t work = stride > 1 ? separable_phases(c) : c->separable.row, term = c->separable.rows * work;
-    for (ptrdiff_t t = 0; t < terms * w; t++) {
-        const ptrdiff_t column = t % w * axis->dilation;
-        s->at[t] = t / w * term + (stride > 1 ? column % stride * c->separable.phase + column / stride : column);
-    }
-    if (stride > 1)
-        separable_split(c, s, rows, reach(axis, cols));
+    const ptrdiff_t w = c->g->axis[COLS].k, terms = c->g->terms, term = c->separable.rows * row;
     fc_taps across = {
         .h = 1, .full = c->g->combine == FC_ADDED ? terms * w : w, .at = s->at, .k = c->g->factor[COLS], .stream = c->streams};
     if (separable_is_norm(c)) {
         fc_norms norms = {c->g->combine, c->streams, terms, term, w, s->at, across.k};
-        c->op->norms(sums, work, &norms, out, out_row, rows, cols);
+        c->op->norms(sums, row, &norms, p->out, p->out_row, p->rows, p->cols);
         return;
     }
     for (ptrdiff_t t = 0; t < (c->g->combine == FC_ADDED ? 1 : terms); t++) {
         across.k = c->g->factor[COLS] + t * w * c->size;
-        separable_pass(c, ROWS, &across, sums + t * term * c->size, work, out + t * out_result, out_row, rows, cols);
+        separable_pass(c, ROWS, &across, sums + t * term * c->size, row, p->out + t * p->out_result, p->out_row, p->rows,
+                       p->cols);
     }
 }
 
@@ -158,8 +105,9 @@ static void separable_block(const call *c, const scratch *s, const patch *p, ptr
     const fc_axis *axis = c->g->axis;
     ptrdiff_t depth = axis[DEPTH].k, work = c->separable.row, term = c->separable.rows * work;
     ptrdiff_t rows = min(c->separable.rows, p->rows - i), cols = min(c->separable.cols, p->cols - j), row = p->r->row;
-    const ptrdiff_t tall = reach(&axis[ROWS], rows), broad = reach(&axis[COLS], cols), stride = axis[ROWS].stride;
-    const char *src = p->src + (i * stride * row + j * axis[COLS].stride) * c->size, *from = src;
+    const ptrdiff_t tall = reach(&axis[ROWS], rows), broad = reach(&axis[COLS], cols);
+    static const ptrdiff_t here[] = {0};
+    const char *src = p->src + (i * row + j) * c->size, *from = src;
     for (ptrdiff_t t = 0; t < c->g->terms; t++) {
         if (depth > 1) {
             for (ptrdiff_t z = 0; z < depth; z++)
@@ -168,10 +116,18 @@ static void separable_block(const call *c, const scratch *s, const patch *p, ptr
             separable_pass(c, ROWS, &deep, src, p->r->row, s->planes, work, tall, broad);
             from = s->planes, row = work;
         }
-        const fc_taps down = separable_down(c, s, t, row);
-        separable_pass(c, ROWS, &down, from, stride * row, s->sums + t * term * c->size, work, rows, broad);
+        const fc_taps down = {.h = axis[ROWS].k,
+                              .full = 1,
+                              .at = here,
+                              .k = c->g->factor[ROWS] + t * axis[ROWS].k * c->size,
+                              .far = axis[ROWS].k >= c->fetches_from};
+        separable_pass(c, ROWS, &down, from, row, s->sums + t * term * c->size, work, rows, broad);
     }
-    separable_across(c, s, p->out + (i * p->out_row + j) * c->size, p->out_row, p->out_result, rows, cols);
+    for (ptrdiff_t t = 0; t < c->g->terms * axis[COLS].k; t++)
+        s->at[t] = t / axis[COLS].k * term + t % axis[COLS].k * axis[COLS].dilation;
+    patch part = *p;
+    part.out += (i * p->out_row + j) * c->size, part.rows = rows, part.cols = cols;
+    fc_separable_across(c, s, s->sums, work, &part);
 }
 
 /* Both passes as one, without dilations. 0: it is to be done otherwise */
@@ -181,7 +137,7 @@ static int separable_at_once(const call *c, const patch *p)
     const fc_passes passes = {c->g->combine,           c->streams,         rows->k >= c->fetches_from, c->g->terms, rows->k,
                               p->out_result / c->size, c->g->factor[ROWS], c->g->factor[COLS]};
     if (!c->op->passes || c->g->axis[DEPTH].k > 1 || rows->k != cols->k || rows->dilation > 1 || cols->dilation > 1 ||
-        rows->stride > 1 || cols->stride > 1 || p->cols < SEPARABLE_AT_ONCE)
+        p->cols < SEPARABLE_AT_ONCE)
         return 0;
     return c->op->passes(p->src, p->r->row, &passes, p->out, p->out_row, p->rows, p->cols);
 }
@@ -322,8 +278,7 @@ static void separable_chunk(const job *j, ptrdiff_t index)
         fc_boxes(j, index);
 }
 
-const method fc_separable = {.takes_strides = 1,
-                             .prepare = separable_prepare,
+const method fc_separable = {.prepare = separable_prepare,
                              .parts = separable_parts,
                              .compute = separable_compute,
                              .turned = separable_turned,

@@ -98,10 +98,10 @@ typedef struct {
 } fc_pixels;
 typedef void fc_pixels_down_fn(void *s, ptrdiff_t to, const char *const *x, const fc_pixels *g, ptrdiff_t n);
 typedef void fc_pixels_across_fn(void *out, const void *s, ptrdiff_t from, const fc_pixels *g, ptrdiff_t n);
-/* Rows of FC_U8 or FC_I8, correlated in 16 bits (across_tmpl.h):  out[i][j] = sum_{t < full} x[i*xs + at[t] + j] * k[t]; of the
- * taps only these three count. */
-typedef void fc_across_fn(const void *x, int stored, ptrdiff_t xs, const fc_taps *taps, void *out, ptrdiff_t os, ptrdiff_t rows,
-                          ptrdiff_t cols);
+/* Rows of FC_U8 or FC_I8, correlated in 16 bits (across_tmpl.h):  out[i][j] = sum_{t < full} x[i*xs + at[t] + j*step] * k[t], step 1
+ * or 2; of the taps only these three count. Of step 2 one byte more is read than is summed, if there are enough for a vector. */
+typedef void fc_across_fn(const void *x, int stored, ptrdiff_t xs, ptrdiff_t step, const fc_taps *taps, void *out, ptrdiff_t os,
+                          ptrdiff_t rows, ptrdiff_t cols);
 /* A row of what they are down the columns, divided, and stored as any type of up to 16 bits (quotient_tmpl.h):
  *   to[j] = sum_{a < h} x[a*xs + j] * k[a] / divisor,  j < n, to the nearest, half to even
  * x is read up to the next whole two vectors. */
@@ -441,9 +441,9 @@ typedef int fc_box_pixels_fn(void *x, const fc_sums *g, const void *factor, void
 /* Whether n elements are all finite (fft_tmpl.h) */
 typedef int fc_finite_fn(const void *x, ptrdiff_t n);
 
-/* A row of n elements into the phases of a stride (split_tmpl.h): to[p*phase + i] = from[i*s + p]. By the size of
- * the elements, whatever their type. */
-typedef void fc_split_fn(void *to, ptrdiff_t phase, const void *from, ptrdiff_t n, ptrdiff_t s);
+/* A row of n elements, pixels of `unit` of them, into the phases of a stride (split_tmpl.h):
+ * to[p*phase + i*unit + e] = from[(i*s + p)*unit + e]. By the size of the elements, whatever their type. */
+typedef void fc_split_fn(void *to, ptrdiff_t phase, const void *from, ptrdiff_t n, ptrdiff_t s, ptrdiff_t unit);
 
 /* Two phases put together (split_tmpl.h): to[2i] = even[i], to[2i + 1] = odd[i], n elements in all */
 typedef void fc_join_fn(void *to, const void *even, const void *odd, ptrdiff_t n);

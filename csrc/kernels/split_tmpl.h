@@ -3,7 +3,8 @@
  * A row taken apart into the phases of a stride:  to[p * phase + i] = from[i * s + p],  0 <= p < s
  *
  * so that what neighbouring outputs of a strided correlation read lies side by side. Where lanes can be picked
- * from two vectors at will, s = 2, 3 or 4 vectors become one of each phase by s - 1 picks; else lane by lane. And back, for s = 2.
+ * from two vectors at will, s = 2, 3 or 4 vectors become one of each phase by s - 1 picks; else those of s = 2 are halves of two
+ * vectors, and others are taken lane by lane. Of pixels as many as two vectors hold are picked at a time. And back, for s = 2.
  */
 
 #ifdef vpick
@@ -32,6 +33,31 @@ FC_INLINE ptrdiff_t NAME(split_vectors)(const int s, const VBITS pick[4][3], T *
     return whole >= VLEN ? whole : 0;
 }
 
+/* Phases of pixels. As many elements are done of each. */
+static ptrdiff_t NAME(split_pixels)(T *to, ptrdiff_t phase, const T *from, ptrdiff_t n, ptrdiff_t s, ptrdiff_t unit)
+{
+    const ptrdiff_t two = 2 * VLEN, most = unit <= VLEN && s <= two ? (two / unit - 1) / s + 1 : 0,
+                    pixels = most < VLEN / unit ? most : VLEN / unit, step = pixels * s * unit;
+    ptrdiff_t i = 0;
+    VBITS lanes;
+    EACH(l, FC_VLEN)
+        lanes[l] = (FC_WITH(FC_BITS, FC_SIZE))((l / unit * s * unit + l % unit) % two);
+    if (pixels < 2)
+        return 0;
+    for (; n >= (s - 1) * unit + two; i += pixels * unit, from += step, n -= step)
+        for (ptrdiff_t p = 0; p < s; p++) {
+            const T *const x = from + p * unit;
+            vstorem(to + p * phase + i, vpick(vload(x), lanes, vload(x + VLEN)), vlanes(pixels * unit));
+        }
+    for (; n >= step; i += pixels * unit, from += step, n -= step) /* less than two vectors of the last phases are left */
+        for (ptrdiff_t p = 0; p < s; p++) {
+            const T *const x = from + p * unit;
+            const VT low = vloadm(x, vlanes(n - p * unit)), high = vloadm(x + VLEN, vlanes(n - p * unit - VLEN));
+            vstorem(to + p * phase + i, vpick(low, lanes, high), vlanes(pixels * unit));
+        }
+    return i;
+}
+
 static ptrdiff_t NAME(split_by_picks)(T *to, ptrdiff_t phase, const T *from, ptrdiff_t n, ptrdiff_t s)
 {
     static const VBITS picks[3][4][3] = {FC_STRIDE(2), FC_STRIDE(3), FC_STRIDE(4)};
@@ -45,20 +71,44 @@ static ptrdiff_t NAME(split_by_picks)(T *to, ptrdiff_t phase, const T *from, ptr
 #undef FC_PICK
 #undef FC_PHASE
 #undef FC_STRIDE
+#else
+static ptrdiff_t NAME(split_by_picks)(T *to, ptrdiff_t phase, const T *from, ptrdiff_t n, ptrdiff_t s)
+{
+    ptrdiff_t i = 0;
+    for (; s == 2 && n - 2 * i >= 2 * VLEN; i += VLEN) {
+        const VT first = vload(from + 2 * i), second = vload(from + 2 * i + VLEN);
+        vstore(to + i, veven(first, second));
+        vstore(to + phase + i, vodd(first, second));
+    }
+    return i;
+}
+
+static ptrdiff_t NAME(split_pixels)(T *to, ptrdiff_t phase, const T *from, ptrdiff_t n, ptrdiff_t s, ptrdiff_t unit)
+{
+    (void)to, (void)phase, (void)from, (void)n, (void)s, (void)unit;
+    return 0;
+}
 #endif
 
-static void NAME(split)(void *tov, ptrdiff_t phase, const void *fromv, ptrdiff_t n, ptrdiff_t s)
+/* All elements from number `done` of each phase on; of a stride beyond the row, most phases are empty */
+FC_INLINE void NAME(split_rest)(T *to, ptrdiff_t phase, const T *from, ptrdiff_t n, ptrdiff_t s, const ptrdiff_t unit,
+                                ptrdiff_t done)
+{
+    for (ptrdiff_t p = 0; p < s && p * unit < n; p++)
+        for (ptrdiff_t i = done, j = (done * s + p * unit); j < n; i += unit, j += s * unit)
+            __builtin_memcpy(to + p * phase + i, from + j, (size_t)(unit < n - j ? unit : n - j) * sizeof(T));
+}
+
+static void NAME(split)(void *tov, ptrdiff_t phase, const void *fromv, ptrdiff_t n, ptrdiff_t s, ptrdiff_t unit)
 {
     T *to = tov;
     const T *from = fromv;
-#ifdef vpick
-    ptrdiff_t done = NAME(split_by_picks)(to, phase, from, n, s);
-#else
-    ptrdiff_t done = 0;
-#endif
-    for (ptrdiff_t p = 0; p < s && p < n; p++) /* of a stride beyond the row, most phases are empty */
-        for (ptrdiff_t i = done; i * s + p < n; i++)
-            to[p * phase + i] = from[i * s + p];
+    const ptrdiff_t done =
+        unit == 1 ? NAME(split_by_picks)(to, phase, from, n, s) : NAME(split_pixels)(to, phase, from, n, s, unit);
+    if (unit == 1)
+        NAME(split_rest)(to, phase, from, n, s, 1, done);
+    else
+        NAME(split_rest)(to, phase, from, n, s, unit, done);
 }
 
 static void NAME(join)(void *tov, const void *evenv, const void *oddv, ptrdiff_t n)

@@ -154,7 +154,7 @@ void fc_pooling_split(const pooling *d, const parts *p, ptrdiff_t n, ptrdiff_t s
     const ptrdiff_t each = POOL_AT_ONCE / stride;
     for (ptrdiff_t i = 0; i * stride < n && !(i > 0 && fc_gives_up()); i += each)
         d->op->split(p->phases + i * d->size, phase, p->buffer + i * stride * d->size, min(each * stride, n - i * stride),
-                     stride);
+                     stride, 1);
 }
 
 #define POOLING_PIECES(T)                                                                                                \

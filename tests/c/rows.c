@@ -57,18 +57,20 @@ void check_join(fc_join_fn *join)
 
 void check_split(fc_split_fn *split)
 {
-    for (ptrdiff_t s = 1; s <= 6; s++)
+    for (ptrdiff_t each = 0; each < 30; each++)
         for (ptrdiff_t n = 1; n <= 150; n++) {
             randomize(1, type);
-            ptrdiff_t phase = (n + s - 1) / s;
+            static const ptrdiff_t units[] = {1, 2, 3, 4, 9};
+            const ptrdiff_t s = 1 + each % 6, unit = units[each / 6], phase = ((n + unit - 1) / unit + s - 1) / s * unit;
             view from = lay(source[0], ADJACENT, 1, 1, n, x), to = lay(dest, ADJACENT, 1, 1, s * phase, NULL);
-            say_case("stride %td, %td elements", s, n);
-            split(to.p, phase, from.p, n, s);
+            say_case("stride %td, %td elements, pixels of %td", s, n, unit);
+            split(to.p, phase, from.p, n, s, unit);
             const char *wrong = "";
             EACH(p, s)
                 EACH(i, phase) {
                     char *element = to.p + (p * phase + i) * size;
-                    if (i * s + p < n ? get(element, type) != x[0][0][i * s + p] : (unsigned char)*element != POISON)
+                    const ptrdiff_t there = (i / unit * s + p) * unit + i % unit;
+                    if (there < n ? get(element, type) != x[0][0][there] : (unsigned char)*element != POISON)
                         wrong = "an element is not where it belongs";
                     memset(element, POISON, (size_t)size);
                 }

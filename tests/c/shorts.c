@@ -7,22 +7,22 @@ void check_across(fc_across_fn *across)
 {
     EACH(trial, 300) {
         const int stored = trial % 2 ? FC_I8 : FC_U8;
-        ptrdiff_t taps = up_to(9), reach = up_to(2) == 1 ? taps : 60, rows = up_to(9), at[9];
-        ptrdiff_t cols = up_to(trial % 3 ? 40 : 6 * table->vector_bytes / size);
+        ptrdiff_t taps = up_to(9), reach = up_to(2) == 1 ? taps : 60, rows = up_to(9), at[9], step = up_to(2);
+        ptrdiff_t cols = up_to(trial % 3 ? 40 : 6 * table->vector_bytes / size / step);
         EACH(t, taps) at[t] = reach == taps ? t : up_to(reach) - 1;
         randomize(1, stored);
         EACH(i, rows) EACH(j, cols) {
             cell c = {0};
-            EACH(t, taps) add_product(&c, x[0][i][j + at[t]], k[0][0][t]);
+            EACH(t, taps) add_product(&c, x[0][i][j * step + at[t]], k[0][0][t]);
             want[0][i][j] = c;
         }
         ptrdiff_t end = 0;
-        EACH(t, taps) end = end > at[t] + cols ? end : at[t] + cols;
+        EACH(t, taps) end = max(end, at[t] + cols * step);
         view vx = lay_as(stored, source[0], ADJACENT, 1, rows, end, x), vk = lay(source[1], ADJACENT, 1, 1, taps, k);
         view out = lay(dest, ADJACENT, 1, rows, cols, NULL);
         fc_taps asked = {.full = taps, .at = at, .k = vk.p};
-        say_case("type %d, %td taps, rows %td, cols %td", stored, taps, rows, cols);
-        across(vx.p, stored, vx.row, &asked, out.p, out.row / size, rows, cols);
+        say_case("type %d, %td taps, step %td, rows %td, cols %td", stored, taps, step, rows, cols);
+        across(vx.p, stored, vx.row, step, &asked, out.p, out.row / size, rows, cols);
         verify(out, 1, rows, cols);
     }
 }
