@@ -2,6 +2,7 @@
 """``fastconv filter`` of files that are larger than memory."""
 
 import contextlib
+import glob
 import os
 import subprocess
 import sys
@@ -95,10 +96,8 @@ def test_the_bar_is_for_terminals(tmp_path, terminal):
     assert (b"100%" in told and b"block" in told) if terminal else told == b""
 
 
-def test_interrupted_and_resumed(rng, tmp_path, capsys, monkeypatch):
-    x = rng.standard_normal((200, 300))
-    np.save(tmp_path / "x.npy", x)
-    words = tmp_path / "x.npy", "-k", "gaussian:5", "-o", tmp_path / "y.npy", "--memory", "300KB", "--workers", 1
+def interrupt(monkeypatch, words):
+    """Ctrl-C after two blocks."""
     whole = fastconv.tiled
 
     def interrupted(*args, progress=None, **how):
@@ -108,14 +107,38 @@ def test_interrupted_and_resumed(rng, tmp_path, capsys, monkeypatch):
 
         return whole(*args, progress=tell, **how)
 
-    monkeypatch.setattr(fastconv, "tiled", interrupted)
-    assert run(*words) == 130 and "y.npy.part is not whole yet: --resume goes on" in capsys.readouterr().err
-    assert not (tmp_path / "y.npy").exists() and list(tmp_path.glob("y.npy.part*.blocks"))
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(fastconv, "tiled", interrupted)
+        assert run(*words) == 130
+
+
+def test_interrupted_and_resumed(rng, tmp_path, capsys, monkeypatch):
+    x = rng.standard_normal((200, 300))
+    np.save(tmp_path / "x.npy", x)
+    words = tmp_path / "x.npy", "-k", "gaussian:5", "-o", tmp_path / "y.npy", "--memory", "300KB", "--workers", 1
+    interrupt(monkeypatch, words)
+    assert "y.npy.part is not whole yet: --resume goes on" in capsys.readouterr().err
+    assert not (tmp_path / "y.npy").exists() and (tmp_path / "y.npy.part.blocks").exists()
     assert run(*words, "--resume") == 0
     right = fastconv.corr2d(x, K.astype(x.dtype), "same", "edge")
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), right, 1e-6)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.npy", "y.npy"]
+
+
+def test_without_resume_a_run_begins_anew(rng, tmp_path, monkeypatch):
+    x = rng.standard_normal((200, 300))
+    np.save(tmp_path / "x.npy", x)
+    words = [tmp_path / "x.npy", "-k", "gaussian:5", "--memory", "300KB", "--workers", 1]
+    others = tmp_path / "y1.npy.part.npy", tmp_path / "y[1].npy.part.npy"  # which these names match, or begin
+    for other in others:
+        interrupt(monkeypatch, [*words, "-o", other])
+    for name in ("y[1].npy", "y*.npy", "y?.npy")[: 1 if os.name == "nt" else 3]:
+        interrupt(monkeypatch, [*words, "-o", tmp_path / name])
+        assert run(*words, "-o", tmp_path / name) == 0
+        right = fastconv.corr2d(x, K.astype(x.dtype), "same", "edge")
+        np.testing.assert_allclose(np.load(tmp_path / name), right, 1e-6)
+    for other in others:
+        assert list(tmp_path.glob(f"{glob.escape(other.name)}.part.*blocks"))
 
 
 @pytest.mark.parametrize(

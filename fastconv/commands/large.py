@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace, step: functools.partial[Any], rule: str, 
         )
     source, target = Path(arguments.photo[0]), Path(arguments.output)
     part = target.with_name(f"{target.name}.part")
+    record = part.with_name(f"{part.name}.blocks")
     if target.exists() and source.resolve() == target.resolve():
         raise RequestError(f"cannot write {target}: it is the input")
     if target.is_dir():
@@ -60,11 +61,11 @@ def run(arguments: argparse.Namespace, step: functools.partial[Any], rule: str, 
         planes = src.shape if axes is None else (src.shape[2], *src.shape[:2])
         shape = fastconv.explain(planes, _taps(step), where["mode"]).shape
         shape = shape if axes is None else (*shape[1:], shape[0])
-        dst = _made(part, src, shape, arguments.resume)
+        dst = _made(part, record, src, shape, arguments.resume)
         check = fastconv.checked() if arguments.check else contextlib.nullcontext()
         with check, _bar() as tell:
             what = _steps(step, rule, np.dtype(src.dtype), axes)
-            fastconv.tiled(src, what, dst, workers=arguments.workers, max_memory=most, progress=tell)
+            fastconv.tiled(src, what, dst, workers=arguments.workers, max_memory=most, progress=tell, record=record)
     except KeyboardInterrupt:
         say(f"{part} is not whole yet: --resume goes on")
         raise
@@ -117,12 +118,12 @@ def _opened(path: Path) -> Any:
         raise RequestError(f"cannot read {path}: {error}") from error
 
 
-def _made(path: Path, src: Any, shape: tuple[int, ...], resume: bool) -> Any:
+def _made(path: Path, record: Path, src: Any, shape: tuple[int, ...], resume: bool) -> Any:
     """The array that is filled, in a file that has not its last name yet."""
     suffix = path.with_suffix("").suffix.lower()
     goes_on = resume and path.exists()
     if not goes_on:
-        for old in [path, *path.parent.glob(f"{path.name}*.blocks")]:
+        for old in (path, record):
             shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
     if suffix == ".npy":
         return np.lib.format.open_memmap(path, "r+" if goes_on else "w+", src.dtype, shape)
