@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from fastconv import correlation
 from fastconv.arguments.values import as_count, as_listed, as_numbers, is_lazy
 from fastconv.blocks import Window, Work, asked_of, is_known, name_of, work_of
+from fastconv.places import is_shared, place_of
 from fastconv.runtime import _core, get_num_threads, thread_count
 
 __all__ = ["tiled"]
@@ -214,25 +215,12 @@ def _check(src: Any, last: Work, dst: Any) -> None:
         )
     if np.dtype(dst.dtype).newbyteorder("=") != last.dtype:
         raise TypeError(f"dst has dtype {dst.dtype}; the result has dtype {last.dtype}")
-    shared = isinstance(src, np.ndarray) and isinstance(dst, np.ndarray) and np.may_share_memory(src, dst)
-    place = _place(src)
-    if src is dst or shared or (place is not None and place == _place(dst)):
+    if is_shared(src, dst):
         raise ValueError("dst must not be src: blocks are read again after their neighbours are written")
 
 
-def _place(a: Any) -> tuple[str, str] | None:
-    """The file or folder that an array lies in, and its name there; None: it is not known to lie in one."""
-    if isinstance(a, np.memmap) and a.filename is not None:
-        return os.path.realpath(a.filename), str(a.offset)
-    if hasattr(a, "file") and hasattr(a.file, "filename"):  # h5py
-        return os.path.realpath(a.file.filename), a.name
-    store = getattr(a, "store", None)
-    root = getattr(store, "root", None) or getattr(store, "path", None)  # zarr's
-    return None if root is None else (os.path.realpath(str(root)), str(getattr(a, "path", "")))
-
-
 def _beside(dst: Any) -> Path | None:
-    place = _place(dst)
+    place = place_of(dst)
     if place is None:
         return None
     name = place[1].strip("/").replace("/", ".")
@@ -243,13 +231,15 @@ def _fingerprint(chain: list[Work], src: Any, dst: Any, sizes: Sequence[int]) ->
     """What makes a call the same as one that ended early."""
     told = [_told(tuple(work)[:3]) + _told((work.compute,)) + [_told_of(work.mask)] for work in chain]
     says = hashlib.sha256(repr(told).encode())
-    arrays = list(src.shape), str(src.dtype), _place(src), list(dst.shape), str(dst.dtype)
+    arrays = list(src.shape), str(src.dtype), place_of(src), list(dst.shape), str(dst.dtype)
     return json.dumps([*arrays, list(sizes), says.hexdigest()])
 
 
 def _told_of(mask: Any) -> Any:
     """Of a mask; of one that is larger than memory, where it lies."""
-    return _told(mask) if mask is None or isinstance(mask, np.ndarray) else [*mask.shape, mask.dtype.name, _place(mask)]
+    return (
+        _told(mask) if mask is None or isinstance(mask, np.ndarray) else [*mask.shape, mask.dtype.name, place_of(mask)]
+    )
 
 
 def _told(value: Any) -> Any:

@@ -88,6 +88,32 @@ def test_memmaps(rng, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.npy", "y.npy"]
 
 
+@pytest.mark.parametrize("view", [np.asarray, np.lib.stride_tricks.as_strided, lambda a: a], ids=["array", "by", "map"])
+def test_parts_of_a_file(rng, tmp_path, view):
+    k, x = np.ones((3, 3)), rng.standard_normal((20, 20))
+    stack = np.lib.format.open_memmap(tmp_path / "stack.npy", "w+", "f8", (3, 20, 20))
+    stack[0] = x
+    records = set()
+    for i in 1, 2:
+        how = {"block": (10, 20), "workers": 1, "progress": lambda *_: records.update(tmp_path.glob("*.blocks"))}
+        fastconv.tiled(view(stack[0]), k, view(stack[i]), **how)
+        np.testing.assert_array_equal(stack[i], fastconv.corr2d(x, k, "same"))
+    assert len(records) == 2 and not list(tmp_path.glob("*.blocks"))
+    (tmp_path / "other.npy").hardlink_to(tmp_path / "stack.npy")
+    for name in "stack.npy", "other.npy":
+        flat = np.memmap(tmp_path / name, "f8", "r+", offset=stack.offset)
+        for first in 1, 399, 400, 800:
+            dst = flat[first : first + 400].reshape(20, 20)
+            again = np.memmap(tmp_path / name, "f8", "r+", stack.offset + 8 * first, (20, 20))
+            for some in dst, again:
+                if first < 400:
+                    with pytest.raises(ValueError, match="dst must not be src"):
+                        fastconv.tiled(view(stack[0]), k, view(some))
+                else:
+                    fastconv.tiled(view(stack[0]), k, view(some))
+    np.testing.assert_array_equal(stack[0], x)
+
+
 def test_zarr(rng, tmp_path):
     zarr = pytest.importorskip("zarr")
     x = rng.standard_normal((60, 70)).astype("f4")
