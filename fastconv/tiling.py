@@ -5,12 +5,9 @@ from __future__ import annotations
 
 import contextvars
 import functools
-import hashlib
 import itertools
-import json
 import math
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -21,8 +18,9 @@ from numpy.typing import NDArray
 
 from fastconv import correlation
 from fastconv.arguments.values import as_count, as_listed, as_numbers, is_lazy
-from fastconv.blocks import Window, Work, asked_of, is_known, name_of, work_of
-from fastconv.places import is_shared, place_of
+from fastconv.blocks import Window, Work, asked_of, is_known, work_of
+from fastconv.places import is_shared
+from fastconv.records import Record, beside, fingerprint
 from fastconv.runtime import _core, get_num_threads, thread_count
 
 __all__ = ["tiled"]
@@ -65,8 +63,8 @@ def tiled(
     progress : callable, optional
         Called with the numbers of blocks that are done, and of all.
     record : path, optional
-        Where finished blocks are written down, so that the same call goes on behind them if this one ends early. It is
-        removed when all is done. Default: beside dst, if that is in a file or a folder.
+        Where finished blocks are written down with their checksums, so that the same call goes on behind them if this
+        one ends early. It is removed when all is done. Default: beside dst, if that is in a file or a folder.
     **how
         Of a kernel: arguments of `corr2d`, as ``boundary="reflect"``. Its dtype is that of dst by default.
 
@@ -88,9 +86,14 @@ def tiled(
 
     Notes
     -----
-    A block is recorded once dst has taken it. What is killed in between is done again. Bits are those of the call in
-    memory but where that transforms (`explain` says so): tiles are other ones then, and results within the bound of the
-    method.
+    A block is recorded once dst has taken it. What is killed in between is done again. So is a block that dst no longer
+    holds as it was written, as where dst was made anew. The same call has the same src: an array in memory is known by
+    its elements (beyond 256 MB by those of evenly spread rows, along its longest axis), a memmap by the size of its
+    file and when that was changed, or as one in memory if dst is in that file, too. What else is sliced is known by
+    where it lies, not by what it holds.
+
+    Bits are those of the call in memory but where that transforms (`explain` says so): tiles are other ones then, and
+    results within the bound of the method.
 
     Examples
     --------
@@ -125,11 +128,9 @@ def tiled(
     windows = list(_windows(dst.shape, sizes))
     if record is not None and not isinstance(record, (str, os.PathLike)):
         raise TypeError(f"record must be a path; got {record!r}")
-    named = Path(record) if record is not None else _beside(dst)
-    notes = _Record(named, _fingerprint(chain, src, dst, sizes)) if named is not None else None
-    left = [i for i in range(len(windows)) if notes is None or i not in notes.done]
-    run = _Run(src, chain, dst, windows, notes)
-    _all_blocks(run, left, threads, progress, len(windows))
+    named = Path(record) if record is not None else beside(dst)
+    notes = Record(named, fingerprint(chain, src, dst, sizes)) if named is not None else None
+    _all_blocks(_Run(src, chain, dst, windows, notes), threads, progress)
     if notes is not None:
         notes.remove()
     return given
@@ -219,43 +220,6 @@ def _check(src: Any, last: Work, dst: Any) -> None:
         raise ValueError("dst must not be src: blocks are read again after their neighbours are written")
 
 
-def _beside(dst: Any) -> Path | None:
-    place = place_of(dst)
-    if place is None:
-        return None
-    name = place[1].strip("/").replace("/", ".")
-    return Path(f"{place[0]}{'.' if name else ''}{name}.blocks")
-
-
-def _fingerprint(chain: list[Work], src: Any, dst: Any, sizes: Sequence[int]) -> str:
-    """What makes a call the same as one that ended early."""
-    told = [_told(tuple(work)[:3]) + _told((work.compute,)) + [_told_of(work.mask)] for work in chain]
-    says = hashlib.sha256(repr(told).encode())
-    arrays = list(src.shape), str(src.dtype), place_of(src), list(dst.shape), str(dst.dtype)
-    return json.dumps([*arrays, list(sizes), says.hexdigest()])
-
-
-def _told_of(mask: Any) -> Any:
-    """Of a mask; of one that is larger than memory, where it lies."""
-    return (
-        _told(mask) if mask is None or isinstance(mask, np.ndarray) else [*mask.shape, mask.dtype.name, place_of(mask)]
-    )
-
-
-def _told(value: Any) -> Any:
-    """The same for the same arguments, in any process."""
-    if isinstance(value, np.ndarray):
-        says = hashlib.sha256()
-        for part in value if value.ndim else [value]:  # no copy of all of it
-            says.update(part.tobytes())
-        return value.shape, value.dtype.str, says.hexdigest()
-    if isinstance(value, dict):
-        return sorted((name, _told(v)) for name, v in value.items())
-    if isinstance(value, (tuple, list)):
-        return [_told(v) for v in value]
-    return name_of(value) if callable(value) and hasattr(value, "__qualname__") else repr(value)
-
-
 # ---- blocks ---------------------------------------------------------------------------------------
 
 
@@ -319,6 +283,10 @@ def _windows(shape: Sequence[int], sizes: Sequence[int]) -> Iterator[Window]:
         yield tuple((first, min(first + size, n)) for first, size, n in zip(at, sizes, shape, strict=True))
 
 
+def _at(window: Window) -> tuple[slice, ...]:
+    return tuple(slice(*w) for w in window)
+
+
 class _Run(NamedTuple):
     """Blocks that are computed."""
 
@@ -326,12 +294,14 @@ class _Run(NamedTuple):
     chain: list[Work]
     dst: Any
     windows: list[Window]
-    notes: _Record | None
+    notes: Record | None
 
     def block(self, i: int) -> None:
         window = self.windows[i]
+        at = _at(window)
+        if self.notes is not None and self.notes.has(i, self.dst, at):
+            return
         before = _core.threads_here(1) if _core else 0
-        at = tuple(slice(*w) for w in window)
         doing = "read"
         try:
             plain = isinstance(self.dst, np.ndarray) and self.dst.dtype.isnative
@@ -344,7 +314,7 @@ class _Run(NamedTuple):
             if flush is not None:
                 flush()
             if self.notes is not None:
-                self.notes.add(i)
+                self.notes.add(i, np.asarray(made, np.dtype(self.dst.dtype)))
         except OSError as error:
             raise OSError(error.errno, f"block {window} could not be {doing}: {error}") from error
         except Exception as error:
@@ -362,7 +332,7 @@ class _Run(NamedTuple):
             return _joined(pieces, [], lambda some: self.outputs(level, tuple(some)))
         inside: Window = tuple(p[0] for p in pieces)
         if level == 0:
-            return np.asarray(self.src[tuple(slice(*w) for w in inside)])
+            return np.asarray(self.src[_at(inside)])
         work = self.chain[level - 1]
         seen = []
         for a, w, multiple in zip(work.axes, inside, work.multiples, strict=True):
@@ -395,11 +365,10 @@ def _joined(pieces: list[list[Any]], some: list[Any], make: Callable[[list[Any]]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=len(some))
 
 
-def _all_blocks(
-    run: _Run, left: list[int], workers: int, progress: Callable[[int, int], None] | None, total: int
-) -> None:
-    """All blocks that are left, by so many threads. After an error, or Ctrl-C, those that have begun are finished."""
-    done, waiting = total - len(left), iter(left)
+def _all_blocks(run: _Run, workers: int, progress: Callable[[int, int], None] | None) -> None:
+    """All blocks, by so many threads. After an error, or Ctrl-C, those that have begun are finished."""
+    done, total = 0, len(run.windows)
+    waiting = iter(range(total))
     if progress is not None:
         progress(done, total)
     with ThreadPoolExecutor(workers, "fastconv-tiled") as pool:
@@ -416,25 +385,3 @@ def _all_blocks(
             running |= {
                 pool.submit(contextvars.copy_context().run, run.block, i) for i in itertools.islice(waiting, len(ended))
             }
-
-
-class _Record:
-    """Which blocks are done: a line that says of what, and one for each. A line without an end does not count."""
-
-    def __init__(self, path: Path, of: str) -> None:
-        self.path, self.lock, self.done = path, threading.Lock(), set[int]()
-        text = path.read_text() if path.exists() else ""
-        lines = text.split("\n")[:-1]
-        if lines and lines[0] != of:
-            raise ValueError(f"{path} is the record of another call, which ended early; remove it to begin anew")
-        self.done.update(int(line) for line in lines[1:])
-        whole = "".join(f"{line}\n" for line in lines or [of])
-        if whole != text:
-            path.write_text(whole)
-
-    def add(self, i: int) -> None:
-        with self.lock, self.path.open("a") as file:
-            file.write(f"{i}\n")
-
-    def remove(self) -> None:
-        self.path.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 
 import errno
 import functools
+import os
 import signal
 import subprocess
 import sys
@@ -265,6 +266,9 @@ class Full:
         self.left -= 1
         self.to[at] = value
 
+    def __getitem__(self, at):
+        return self.to[at]
+
 
 def test_a_full_disk(rng, tmp_path):
     x, k, y = rng.standard_normal((40, 40)), np.ones((3, 3)), np.zeros((40, 40))
@@ -276,11 +280,10 @@ def test_a_full_disk(rng, tmp_path):
     assert error.value.errno == errno.ENOSPC and not y[20:].any()
     with pytest.raises(ValueError, match="is the record of another call"):
         fastconv.tiled(x, 2 * k, y, **how)
-    y[:20] = 7  # these are done
-    again = Full(y, 2)
+    again = Full(y, 2)  # two are done
     fastconv.tiled(x, k, again, **how)
-    assert again.left == 0 and (y[:20] == 7).all()
-    np.testing.assert_array_equal(y[20:], fastconv.corr2d(x, k, "same")[20:])
+    assert again.left == 0
+    np.testing.assert_array_equal(y, fastconv.corr2d(x, k, "same"))
     assert not (tmp_path / "record").exists()
 
 
@@ -308,6 +311,112 @@ def test_a_call_of_another_file_is_another_call(rng, tmp_path):
         fastconv.tiled(files[1], k, y, **how)
     fastconv.tiled(files[2], k, y, **how)
     np.testing.assert_array_equal(y, fastconv.corr2d(files[0], k, "same"))
+
+
+def ended_early(x, k, dst, **how):
+    """After two of four blocks."""
+
+    def end(done, total):
+        assert total == 4
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fastconv.tiled(x, k, dst, block=(10, 40), workers=1, progress=end, **how)
+
+
+def goes_on(x, k, dst, blocks, record):
+    """Only so many blocks are written, and all are right then."""
+    counted = Full(dst, blocks)
+    fastconv.tiled(x, k, counted, block=(10, 40), workers=1, record=record)
+    assert counted.left == 0 and not record.exists()
+    np.testing.assert_array_equal(dst, fastconv.corr2d(x, k, "same"))
+
+
+@pytest.mark.parametrize("kind", ["npy", "zarr"])
+def test_what_is_made_anew_is_filled(rng, tmp_path, kind):
+    x, k = rng.standard_normal((40, 40)), np.ones((3, 3))
+    if kind == "npy":
+        make = part(np.lib.format.open_memmap, tmp_path / "y.npy", "w+", "f8", x.shape)
+    else:
+        create = pytest.importorskip("zarr").create_array
+        make = part(create, tmp_path / "y.zarr", shape=x.shape, chunks=(10, 40), dtype=x.dtype, overwrite=True)
+    ended_early(x, k, make())
+    assert len(list(tmp_path.glob("*.blocks"))) == 1
+    dst = fastconv.tiled(x, k, make(), block=(10, 40))
+    np.testing.assert_array_equal(dst[...], fastconv.corr2d(x, k, "same"))
+
+
+@pytest.mark.parametrize("dtype", ["f8", ">f8", "c16"])
+def test_what_dst_has_lost_is_made_again(rng, tmp_path, dtype):
+    x, k, record = rng.standard_normal((40, 40)), np.ones((3, 3)), tmp_path / "record"
+    x = x.astype(np.dtype(dtype).newbyteorder("="))
+    y = np.zeros((40, 80), dtype)[:, ::2]
+    for lost in 0, 1:
+        ended_early(x, k, y, record=record)
+        y[3, 17] += lost
+        goes_on(x, k, y, 2 + lost, record)
+
+
+def test_a_chunk_of_dst_that_is_damaged_is_made_again(rng, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    x, k = rng.standard_normal((40, 40)), np.ones((3, 3))
+    y = zarr.create_array(tmp_path / "y.zarr", shape=x.shape, chunks=(10, 40), dtype=x.dtype)
+    ended_early(x, k, y)
+    (tmp_path / "y.zarr" / "c" / "1" / "0").write_bytes(b"damaged")
+    fastconv.tiled(x, k, y, block=(10, 40))
+    np.testing.assert_array_equal(y[...], fastconv.corr2d(x, k, "same"))
+
+
+@pytest.mark.parametrize("checked", [2**28, 10 * 40 * 8])  # all rows, or every fourth
+def test_a_call_of_another_source_is_another_call(rng, tmp_path, monkeypatch, checked):
+    monkeypatch.setattr("fastconv.records.CHECKED", checked)
+    monkeypatch.setattr("fastconv.records.PIECE", 1000)
+    x, k, y, record = rng.standard_normal((40, 40)), np.ones((3, 3)), np.zeros((40, 40)), tmp_path / "record"
+    ended_early(x, k, y, record=record)
+    other = x.copy()
+    other[36, 39] += 1
+    for another in other, x[::-1]:
+        with pytest.raises(ValueError, match="is the record of another call"):
+            fastconv.tiled(another, k, y, block=(10, 40), record=record)
+    goes_on(x.copy(), k, y, 2, record)
+
+
+def test_a_file_that_was_changed_is_another_source(rng, tmp_path):
+    x, k, y, record = rng.standard_normal((40, 40)), np.ones((3, 3)), np.zeros((40, 40)), tmp_path / "record"
+    np.save(tmp_path / "x.npy", x)
+    src = np.load(tmp_path / "x.npy", mmap_mode="r")
+    ended_early(src, k, y, record=record)
+    then = os.stat(tmp_path / "x.npy").st_mtime_ns
+    for other, time in (src, then + 10**9), (src[::-1], then):
+        os.utime(tmp_path / "x.npy", ns=(time, time))
+        with pytest.raises(ValueError, match="is the record of another call"):
+            fastconv.tiled(other, k, y, block=(10, 40), record=record)
+    goes_on(np.load(tmp_path / "x.npy", mmap_mode="r"), k, y, 2, record)
+
+
+def test_memmaps_that_are_known_by_what_they_hold(rng, tmp_path):
+    """One whose file changes with dst, and one that shows what its file does not hold."""
+    x, k, path = rng.standard_normal((40, 40)), np.ones((3, 3)), tmp_path / "stack.npy"
+    stack = np.lib.format.open_memmap(path, "w+", "f8", (2, 40, 40))
+    own = np.load(path, mmap_mode="c")[0]
+    stack[0], own[...] = x, 2 * x
+    other = np.lib.format.open_memmap(tmp_path / "y.npy", "w+", "f8", x.shape)
+    for src, dst in (stack[0], stack[1]), (own, other):
+        ended_early(src, k, dst)
+        os.utime(path, ns=(1, 1))
+        src[0] = -src[0]
+        with pytest.raises(ValueError, match="is the record of another call"):
+            fastconv.tiled(src, k, dst, block=(10, 40))
+        src[0] = -src[0]
+        fastconv.tiled(src, k, dst, block=(10, 40))
+        np.testing.assert_array_equal(dst, fastconv.corr2d(src, k, "same"))
+
+
+def test_records_without_checksums_do_not_count(rng, tmp_path):
+    x, k, y, record = rng.standard_normal((40, 40)), np.ones((3, 3)), np.zeros((40, 40)), tmp_path / "record"
+    record.write_text('[[40, 40], "float64", null, [40, 40], "float64", [10, 40], "12ab"]\n0\n1\n')
+    goes_on(x, k, y, 4, record)
 
 
 def test_masks_are_as_in_memory(rng):
@@ -383,7 +492,8 @@ def test_what_is_killed_goes_on(rng, tmp_path, name):
             assert blocks <= len(lines) < 8
             made = np.load(tmp_path / "y.npy")
             for line in lines:
-                rows = slice(8 * int(line), 8 * int(line) + 8)
+                first = 8 * int(line.split()[0])
+                rows = slice(first, first + 8)
                 np.testing.assert_array_equal(made[rows], ndimage.gaussian_filter(x, 1)[rows])
     np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), ndimage.gaussian_filter(x, 1))
 
