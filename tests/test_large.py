@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import posix
 
 import fastconv
 from fastconv.__main__ import main
@@ -154,7 +155,51 @@ def test_without_resume_a_run_begins_anew(rng, tmp_path, monkeypatch):
 def test_what_is_refused(tmp_path, capsys, words, says):
     np.save(tmp_path / "x.npy", np.zeros((9, 9)))
     assert run(tmp_path / "x.npy", *words, "-o", tmp_path / "y.npy") == 2
-    assert says in capsys.readouterr().err and not (tmp_path / "y.npy").exists()
+    assert says in capsys.readouterr().err and [p.name for p in tmp_path.iterdir()] == ["x.npy"]
+
+
+@pytest.mark.parametrize(("suffix", "library"), [("npy", "numpy"), ("tif", "tifffile"), ("zarr", "zarr")])
+def test_a_request_that_is_refused_leaves_nothing(rng, tmp_path, capsys, suffix, library):
+    pytest.importorskip(library)
+    np.save(tmp_path / "x.npy", rng.random((20, 30)) < 0.5)
+    assert run(tmp_path / "x.npy", "-k", "box:3", "-o", tmp_path / f"y.{suffix}") == 2
+    assert "fastconv: error: " in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["x.npy"]
+
+
+def test_a_request_that_is_refused_leaves_what_can_be_gone_on_with(rng, tmp_path, monkeypatch):
+    np.save(tmp_path / "x.npy", rng.standard_normal((200, 300)))
+    words = [tmp_path / "x.npy", "-k", "gaussian:5", "-o", tmp_path / "y.npy", "--workers", 1, "--memory"]
+    interrupt(monkeypatch, [*words, "300KB"])
+    assert run(*words, "10", "--resume") == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.npy", "y.npy.part", "y.npy.part.blocks"]
+
+
+@posix
+def test_links_stay_links(rng, tmp_path, monkeypatch):
+    x = rng.standard_normal((200, 300))
+    np.save(tmp_path / "x.npy", x)
+    (tmp_path / "there").mkdir()
+    words = [tmp_path / "x.npy", "-k", "gaussian:5", "-o", tmp_path / "y.npy", "--memory", "300KB", "--workers", 1]
+    (tmp_path / "y.npy").symlink_to("there/data.bin")
+    for old in None, b"old":
+        if old:
+            (tmp_path / "there" / "data.bin").write_bytes(old)
+        interrupt(monkeypatch, words)
+        assert (tmp_path / "there" / "data.bin").exists() == bool(old)
+        assert run(*words, "--resume") == 0
+        right = fastconv.corr2d(x, K.astype(x.dtype), "same", "edge")
+        np.testing.assert_allclose(np.load(tmp_path / "there" / "data.bin"), right, 1e-6)
+        assert (tmp_path / "y.npy").is_symlink()
+    assert [p.name for p in (tmp_path / "there").iterdir()] == ["data.bin"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["there", "x.npy", "y.npy"]
+    (tmp_path / "y.npy").unlink()
+    (tmp_path / "y.npy").symlink_to("x.npy")
+    assert run(*words) == 2  # it is the input
+    (tmp_path / "y.npy").unlink()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "y.npy").symlink_to("pipe")
+    assert run(*words) == 2 and (tmp_path / "pipe").is_fifo()
 
 
 def test_files_that_do_not_do(tmp_path, capsys):

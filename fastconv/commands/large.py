@@ -39,7 +39,7 @@ def is_meant(arguments: argparse.Namespace) -> bool:
 
 
 def run(arguments: argparse.Namespace, step: functools.partial[Any], rule: str, where: dict[str, Any]) -> int:
-    """Filter one file into another, which has its name once it is whole."""
+    """Filter one file into another, which has its name once it is whole. A link stays a link to it."""
     if len(arguments.photo) != 1 or not arguments.output:
         raise RequestError("large files are filtered one at a time, into the file that -o names")
     if rule == "stretch" or arguments.compare:
@@ -48,12 +48,15 @@ def run(arguments: argparse.Namespace, step: functools.partial[Any], rule: str, 
             "accepted: --range auto, clip, abs"
         )
     source, target = Path(arguments.photo[0]), Path(arguments.output)
-    part = target.with_name(f"{target.name}.part")
+    whole, suffix = Path(os.path.realpath(target)), target.suffix.lower()
+    part = whole.with_name(f"{whole.name}.part")
     record = part.with_name(f"{part.name}.blocks")
-    if target.exists() and source.resolve() == target.resolve():
+    if target.exists() and source.resolve() == whole:
         raise RequestError(f"cannot write {target}: it is the input")
-    if target.is_dir():
+    if target.exists() and not target.is_file():
         raise RequestError(f"cannot write {target}: it is there already")
+    if suffix not in (*SUFFIXES, *TIFF):
+        raise RequestError(f"cannot write {target} block by block; accepted: .zarr, .npy, .tif")
     src = _opened(source)
     axes = (0, 1) if len(src.shape) == 3 and src.shape[-1] <= 4 else None
     most = None if arguments.memory is None else _bytes(arguments.memory)
@@ -61,7 +64,10 @@ def run(arguments: argparse.Namespace, step: functools.partial[Any], rule: str, 
         planes = src.shape if axes is None else (src.shape[2], *src.shape[:2])
         shape = fastconv.explain(planes, _taps(step), where["mode"]).shape
         shape = shape if axes is None else (*shape[1:], shape[0])
-        dst = _made(part, record, src, shape, arguments.resume)
+        goes_on = arguments.resume and part.exists()
+        if not goes_on:
+            _remove(part, record)
+        dst = _made(part, suffix, src, shape, goes_on)
         check = fastconv.checked() if arguments.check else contextlib.nullcontext()
         with check, _bar() as tell:
             what = _steps(step, rule, np.dtype(src.dtype), axes)
@@ -70,9 +76,12 @@ def run(arguments: argparse.Namespace, step: functools.partial[Any], rule: str, 
         say(f"{part} is not whole yet: --resume goes on")
         raise
     except (ValueError, TypeError, OSError) as error:
+        if not record.exists():  # no block has been begun: nothing is there to go on with
+            with contextlib.suppress(OSError):  # nor may there be anything
+                _remove(part)
         raise RequestError(str(error)) from error
     del dst
-    os.replace(part, target)
+    os.replace(part, whole)
     print(f"{source}: {src.dtype} {tuple(src.shape)} -> {target}: {shape}")
     return 0
 
@@ -118,13 +127,13 @@ def _opened(path: Path) -> Any:
         raise RequestError(f"cannot read {path}: {error}") from error
 
 
-def _made(path: Path, record: Path, src: Any, shape: tuple[int, ...], resume: bool) -> Any:
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _made(path: Path, suffix: str, src: Any, shape: tuple[int, ...], goes_on: bool) -> Any:
     """The array that is filled, in a file that has not its last name yet."""
-    suffix = path.with_suffix("").suffix.lower()
-    goes_on = resume and path.exists()
-    if not goes_on:
-        for old in (path, record):
-            shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
     if suffix == ".npy":
         return np.lib.format.open_memmap(path, "r+" if goes_on else "w+", src.dtype, shape)
     if suffix in TIFF:
@@ -134,13 +143,11 @@ def _made(path: Path, record: Path, src: Any, shape: tuple[int, ...], resume: bo
             if goes_on
             else tifffile.memmap(path, shape=shape, dtype=src.dtype, bigtiff=True)
         )
-    if suffix == ".zarr":
-        zarr = _needed("zarr", suffix)
-        if goes_on:
-            return zarr.open_array(path, mode="r+")
-        chunks = getattr(src, "chunks", None) or tuple(min(n, 1024) for n in shape)
-        return zarr.create_array(path, shape=shape, chunks=chunks, dtype=src.dtype)
-    raise RequestError(f"cannot write {path.with_suffix('')} block by block; accepted: .zarr, .npy, .tif")
+    zarr = _needed("zarr", suffix)
+    if goes_on:
+        return zarr.open_array(path, mode="r+")
+    chunks = getattr(src, "chunks", None) or tuple(min(n, 1024) for n in shape)
+    return zarr.create_array(path, shape=shape, chunks=chunks, dtype=src.dtype)
 
 
 def _bytes(text: str) -> int:
