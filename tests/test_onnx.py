@@ -69,6 +69,27 @@ def test_sums_of_bytes_beyond_those_of_float32(rng):
     np.testing.assert_array_equal(got, conv_integer(*feeds.values()))
 
 
+@pytest.mark.parametrize("op", ["ConvInteger", "QLinearConv"])
+def test_weights_that_are_inputs_and_change_in_place(op, rng):
+    arrays = {"x": np.full((1, 1, 3, 3), 7, np.uint8), "w": np.ones((2, 1, 2, 2), np.int8)}
+    zeros = {"x_zero": np.array(1, np.uint8), "w_zero": np.zeros(2, np.int8)}
+    x, w = {"x": arrays["x"]}, {"w": arrays["w"]}
+    if op == "QLinearConv":
+        scales = {name: np.array(1, np.float32) for name in ("x_scale", "w_scale", "y_scale")}
+        x, w = x | {"x_scale": scales["x_scale"]}, w | {"w_scale": scales["w_scale"]}
+        last = {"y_scale": scales["y_scale"], "y_zero": np.array(3, np.uint8), "b": np.ones(2, np.int32)}
+        arrays = x | {"x_zero": zeros["x_zero"]} | w | {"w_zero": zeros["w_zero"]} | last
+    else:
+        arrays = x | w | zeros
+    made, feeds = one_node(op, arrays)
+    session = fastconv.onnx.session(made)
+    for name in feeds:
+        before = session.run(None, feeds)[0]
+        feeds[name] += 1
+        close(session.run(None, feeds)[0], DEFINITIONS[op](*feeds.values()))
+        assert (session.run(None, feeds)[0] != before).any(), name
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 @pytest.mark.parametrize("op", ["Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "BatchNorm..."])
 def test_dtypes(op, dtype, rng):

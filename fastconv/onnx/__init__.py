@@ -36,7 +36,7 @@ from fastconv.onnx.layers import (
     ConvTransposeLayer,
     QLinearConv,
 )
-from fastconv.onnx.operators import Drop, Operator, what_of
+from fastconv.onnx.operators import DOMAIN, Drop, Operator, what_of
 from fastconv.onnx.pooling import AveragePool, Col2Im, GlobalAveragePool, GlobalMaxPool, MaxPool
 from fastconv.typing import Accuracy
 
@@ -183,6 +183,8 @@ def session(model: str | os.PathLike[str] | bytes | Any, *, accuracy: Accuracy =
         kept = rewrite(read)
         mine = {"accuracy": word, "kept": kept}
         ours = [type(c.__name__, (c,), mine) for c in (ConvLayer, ConvTransposeLayer, Conv, ConvTranspose)]
+        constant = {"op_domain": DOMAIN, "has_constants": True}
+        ours += [type(c.__name__, (c,), constant) for c in (ConvInteger, QLinearConv)]
         made = Session(read, new_ops=[*ours, *OPERATORS, Drop])
     except (ValueError, onnx.checker.ValidationError) as error:
         raise ValueError(f"{what}: {error}") from error

@@ -26,6 +26,7 @@ from fastconv.onnx.operators import DOMAIN, RANKS, Naming, what_of
 CURVES = {"Sigmoid": "sigmoid", "Tanh": "tanh", "HardSwish": "hardswish"}
 GATES = {"sigmoid": "silu", "hardsigmoid": "hardswish"}  # what x times an activation is
 LAYERS = {"Conv": "ConvLayer", "ConvTranspose": "ConvTransposeLayer"}
+OF_BYTES = "ConvInteger", "QLinearConv"
 
 
 def rewrite(model: Any) -> list[Kept]:
@@ -73,6 +74,8 @@ class _Rewriter:
                     layer, last = self.layer(number, node)
                 del nodes[number]
                 nodes[last] = layer
+            elif node.op_type in OF_BYTES and node.domain == "" and self.has_constants(node.input[1:]):
+                node.domain = DOMAIN  # where they know it
         _set(self.graph.node, [nodes[n] for n in sorted(nodes) if n not in self.taken or nodes[n].domain == DOMAIN])
         self.place_constants()
         _set(self.graph.node, self.with_drops())

@@ -160,29 +160,28 @@ class ConvTransposeLayer(ConvTranspose):
 class ConvInteger(Operator):
     """A layer of bytes, whose sums are exact int32: `nn.QConv1d`, `QConv2d` or `QConv3d`."""
 
-    made: tuple[Sequence[Any], Pads, Any] | None = None  # of which arrays, and padding, the last layer
+    made: tuple[Any, Any] | None = None  # what the last layer was made of, and that layer
+    has_constants: ClassVar[bool] = False  # whether all of its inputs but x are
 
     def computed(self, windows: Windows, attributes: dict[str, Any], *inputs: Any) -> tuple[Any, ...]:
         x, w, x_zero, w_zero = (*inputs, None, None)[:4]
         return (self.layer(windows, x, x_zero, w, None, w_zero)(x),)
 
     def layer(self, windows: Windows, x: NDArray[Any], x_zero: Any, *arrays: Any, **how: Any) -> Any:
-        """A layer of weights, bias and zeros. One that was made of the same arrays is kept: they are constants."""
+        """A layer of weights, bias and zeros. The last is kept for equal arrays, which may change in place."""
         w, bias, w_zero = arrays[:3]
         rank = rank_of(x, taps_of(w, windows))
         pads = windows.padding(x.shape[2:], w.shape[2:])
-        own = x_zero, *arrays
-        if (
-            self.made is not None
-            and self.made[1] == pads
-            and all(a is b for a, b in zip(self.made[0], own, strict=True))
-        ):
-            return self.made[2]
+        given = [np.asarray(a) for a in (x_zero, *arrays) if a is not None and not self.has_constants]
+        known = windows, pads, [(a.dtype, a.shape, a.tobytes()) for a in given]
+        made = self.made
+        if made is not None and made[0] == known:
+            return made[1]
         zero = 0 if x_zero is None else int(self.zero(x_zero, 1, "x_zero_point")[0])
         zeros = None if w_zero is None else self.zero(w_zero, len(w), "w_zero_point")
         steps = windows.steps(rank), pads, windows.spread(rank), windows.group
         layer = QLAYERS[rank](w, bias, *steps, x_zero=zero, w_zero=zeros, overflow="wrap", **how)
-        self.made = own, pads, layer
+        self.made = known, layer
         return layer
 
     def zero(self, point: Any, kernels: int, name: str) -> NDArray[np.int32]:
