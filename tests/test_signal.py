@@ -299,6 +299,26 @@ def test_sepfir2d(rng, dtype):
     assert signal.sepfir2d(x, [1] * 99, [1]).shape == x.shape  # SciPy writes out of bounds
 
 
+@pytest.mark.parametrize(
+    ("dtype", "scale", "row", "col"),
+    [
+        ("f8", 2.0**-999, [2.0**999], [2.0**999]),
+        ("f8", 2.0**-999, [2.0**999, -(2.0**998), 2.0**999], [2.0**990]),
+        ("f4", 2.0**-99, [2.0**99], [2.0**99]),
+        ("i4", 1, [1e300, 0, 1], [1e300]),
+        ("f8", 1, [np.nan, 1, 2], [1]),
+        ("f8", 1, [1, 0, 2], [np.inf]),
+        ("f4", 1, [1, np.nan, 2], [1, -np.inf, 2]),
+    ],
+)
+def test_sepfir2d_of_products_beyond_the_range(rng, dtype, scale, row, col):
+    x = (rng.integers(-4, 5, (6, 7)) * scale).astype(dtype)
+    row, col = (np.array(k, "f4" if dtype == "f4" else "f8") for k in (row, col))
+    signal.sepfir2d(x, np.ones_like(row), np.ones_like(col))  # whose plan is not theirs
+    with np.errstate(all="ignore"):
+        assert_alike("sepfir2d", x, row, col)
+
+
 def test_correlation_lags():
     for mode in ("full", "same", "valid"):
         for n in range(1, 9):
