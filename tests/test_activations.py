@@ -80,6 +80,26 @@ def test_arrays(isa, rng, word, dtype):
     cases.assert_same_bits(nn.activate(ahead[:-1], word, out=ahead[1:]), y)
 
 
+@words
+@pytest.mark.parametrize("dtype", ["float16", *cases.FLOATS])
+def test_arrays_of_no_axes(isa, word, dtype):
+    x = np.array([-0.5], dtype)
+    for activate in (nn.activate, reference.activate):
+        y = activate(x.reshape(()), word)
+        assert y.shape == ()
+        cases.assert_same_bits(y.reshape(1), activate(x, word))
+
+
+@pytest.mark.parametrize("layer", [nn.SiLU(), nn.GELU(), nn.ReLU(), nn.ReLU6(), nn.Hardtanh()], ids=repr)
+@pytest.mark.parametrize("dtype", ["float16", *cases.FLOATS])
+def test_layers_of_arrays_of_no_axes(layer, dtype):
+    x = np.array([0.5], dtype)
+    wanted = layer.forward(x), layer.backward(x)
+    got = layer.forward(x[0]), layer.backward(x[0])
+    for y, expected in zip(got, wanted, strict=True):
+        assert (y.shape, y.dtype) == ((), dtype) and y == expected
+
+
 @pytest.mark.parametrize("activate", [nn.activate, reference.activate])
 def test_none_is_a_copy(activate):
     """Into `out`, too, which may overlap x."""

@@ -220,6 +220,14 @@ def test_layers(rng, layer):
     assert layer.backward(grad, needs_input=False) is None or not isinstance(layer, nn.Conv2d)
 
 
+@pytest.mark.parametrize("layer", [nn.SiLU(), nn.ReLU(), nn.Hardtanh()], ids=repr)
+def test_arrays_of_no_axes(layer):
+    x = np.array([0.7], BRAIN)
+    for y, wanted in ((layer.forward(x.reshape(())), layer(x)), (layer.backward(x.reshape(())), None)):
+        assert (y.shape, y.dtype) == ((), BRAIN)
+        assert wanted is None or y == wanted[0]
+
+
 def test_layers_with_out_and_add(rng):
     x, w, bias = arrays(rng, CASES[2], whole=False)
     layer = nn.Conv2d.from_weights(w, bias, padding=1)

@@ -142,7 +142,7 @@ def real(value: Any, name: str) -> float:
 def float_weights(w: NDArray[Any]) -> NDArray[np.float64]:
     """w in float64, C-contiguous; itself if it is."""
     try:
-        return np.ascontiguousarray(w, _WIDE) if w.ndim else np.asarray(w, _WIDE)
+        return np.asarray(w, _WIDE, "C")
     except (TypeError, ValueError, OverflowError) as error:
         raise type(error)(f"weights must be numbers; got an array of dtype {w.dtype}: {error}") from None
 

@@ -169,7 +169,7 @@ class Columns(NamedTuple):
 def delivered(result: NDArray[Any], dtype: np.dtype[Any], out: NDArray[Any] | None) -> NDArray[Any]:
     """The result in its dtype, in `out` when there is one."""
     if out is None:
-        return np.ascontiguousarray(result, dtype)
+        return np.asarray(result, dtype, "C")  # of no axes, too
     if not np.may_share_memory(out, result):
         out[...] = result
     return out

@@ -186,7 +186,7 @@ def _weights(
     """Weights, and whether they are all 0 or 1; as in OpenCV, bool and uint8 only say which pixels count."""
     if mask is None:
         return None, True
-    array = np.ascontiguousarray(_real(mask, "mask"))
+    array = np.asarray(_real(mask, "mask"), order="C")
     of_channel = tuple(shape[axis] for axis in slid)
     if array.shape == of_channel and array.shape != shape:
         (channels,) = set(range(len(shape))) - {*slid}

@@ -102,7 +102,7 @@ def contiguous(a: NDArray[Any], dtype: DTypeLike | None = None) -> NDArray[Any]:
     """a in C order, of this dtype or its own; many elements are copied some at a time, so that Python hears Ctrl-C."""
     dtype = a.dtype if dtype is None else dtype
     if a.size <= AT_ONCE or (a.flags.c_contiguous and a.dtype == dtype):
-        return np.ascontiguousarray(a, dtype)
+        return np.asarray(a, dtype, "C")
     copy = np.empty(a.shape, dtype)
     axis = int(np.argmax(a.shape))
     step = max(AT_ONCE * a.shape[axis] // a.size, 1)

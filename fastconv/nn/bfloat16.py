@@ -37,7 +37,7 @@ def of_floats(call: Callable[..., Any], x: NDArray[Any], out: NDArray[Any] | Non
 
 def _delivered(y: NDArray[Any], dtype: np.dtype[Any], out: NDArray[Any] | None) -> NDArray[Any]:
     """y, of float32, in this dtype, and in `out` when there is one."""
-    result, to = np.ascontiguousarray(y), as_out(out, y.shape, dtype)
+    result, to = np.asarray(y, order="C"), as_out(out, y.shape, dtype)
     if _core is not None and dtype.name == NAME:
         bits = np.empty(y.shape, np.uint16)
         _core.round_bfloat16(result, bits)
@@ -84,7 +84,7 @@ def floats(bias: ArrayLike) -> NDArray[np.float32]:
     array = np.asarray(bias)
     if array.dtype.name not in (NAME, "float32"):
         raise TypeError(f"bias has dtype {array.dtype}; {NAME} and float32 are accepted for x of {NAME}")
-    return np.ascontiguousarray(array, np.float32)
+    return np.asarray(array, np.float32, "C")
 
 
 def _asked(dtype: Any, own: np.dtype[Any]) -> np.dtype[Any]:

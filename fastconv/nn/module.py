@@ -335,7 +335,7 @@ def like(old: Array, value: ArrayLike, name: str) -> Array:
 
 def passed(y: Array, low: float, high: float) -> NDArray[np.bool]:
     """Which outputs a clamp left alone: infinite bounds cut nothing off, and NaN is no more than NaN."""
-    cut = y <= low if low > -math.inf else np.zeros(y.shape, bool)
+    cut: NDArray[np.bool] = np.asarray(y <= low) if low > -math.inf else np.zeros(y.shape, bool)
     if high < math.inf:
         cut |= y >= high
     return np.logical_not(cut, cut)
