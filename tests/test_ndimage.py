@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage as original
 
 import fastconv
-from fastconv import costs, ndimage
+from fastconv import costs, ndimage, passes
 
 DTYPES = ("?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "F", "D", ">f4", ">i2")
 MODES = ("reflect", "mirror", "nearest", "wrap", "constant", "grid-mirror")
@@ -514,6 +514,19 @@ def test_reference(rng):
                 )
                 if np.dtype(x.dtype).kind != "c":
                     getattr(ndimage, name)(x, argument, **some_how(rng, x))
+
+
+@pytest.mark.parametrize("cval", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("mode", ["reflect", "constant"])
+def test_reference_beside_a_fill_that_is_not_finite(monkeypatch, rng, mode, cval):
+    x = rng.standard_normal((9, 11))
+    with fastconv.checked():
+        ndimage.gaussian_filter(x, 1, mode=mode, cval=cval)
+        ndimage.correlate(x, np.arange(9.0).reshape(3, 3), mode=mode, cval=cval)
+        wrong = lambda x, to, *how: lambda x, to: to.fill(0.5)  # noqa: E731
+        monkeypatch.setattr(passes, "_lines", wrong)
+        with pytest.raises(fastconv.CheckError, match="elements differ"):
+            ndimage.gaussian_filter(x, 1, mode=mode, cval=cval)
 
 
 WITHOUT = """
