@@ -17,6 +17,7 @@ where they are squares, and dask stores the result as it comes.
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import inspect
@@ -39,6 +40,7 @@ from numpy.typing import NDArray
 from fastconv import costs, feature, ndimage, nn, signal
 from fastconv.arguments.axes import Axis
 from fastconv.arguments.filters import axes_of, each, output_of
+from fastconv.arguments.values import unrepeated
 from fastconv.blocks import Window, Work, asked_of, is_known, name_of, outputs_of, work_of
 from fastconv.correlation import convolve1d, convolve2d, convolve3d, corr1d, corr2d, corr3d, sepcorr2d
 from fastconv.derivatives import gradient
@@ -271,8 +273,16 @@ def lazily(function: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> A
         if name in ("out", "output") and isinstance(value, np.ndarray):
             raise ValueError(f"{name} is an array; the result for a dask array is one, too, and to be stored by it")
     threads = asked.get("threads")
-    work = work_of(function, asked)
+    # dask itself copies a mask, chunk by chunk
+    work = work_of(function, {n: value if n == "mask" else _copied(value) for n, value in asked.items()})
     return _mapped(function.__name__, x, work, 1 if threads is None else thread_count(threads, "threads"))
+
+
+def _copied(value: Any) -> Any:
+    """An argument as it is now, whatever is written to it before it is needed."""
+    if type(value) is np.ndarray:
+        return np.broadcast_to(unrepeated(value).copy(), value.shape)
+    return copy.deepcopy(value)
 
 
 def _mapped(name: str, x: Any, work: Work, threads: int) -> Any:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """fastconv on dask arrays: the bits of the call in memory whatever the chunks, lazily, and what is refused."""
 
+import copy
 import importlib
 import os
 import subprocess
@@ -142,6 +143,37 @@ def test_nothing_is_computed_before_it_is_asked_for():
     assert made.chunks == x.chunks and len(made.__dask_graph__()) < 20 * x.npartitions
     names = {fastconv.corr2d(x, np.full((3, 3), tap), "same").name for tap in (1.0, 2.0, 1.0)}
     assert len(names) == 2 and made.name in names  # what is the same is computed once
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "how"),
+    [
+        (fastconv.corr2d, (9, 9), {"k": np.full((3, 3), 2.0), "mode": "same"}),
+        (fastconv.corr2d, (2, 9, 9), {"k": np.ones((2, 3, 3)), "boundary": "wrap"}),
+        (fastconv.corr2d, (9, 9), {"k": np.ones((3, 3)), "mask": np.ones((9, 9), bool)}),
+        (fastconv.sepcorr2d, (9, 9), {"ky": np.ones(3), "kx": np.ones(3), "method": "separable"}),
+        (fastconv.gradient, (9, 9), {"kernel": [np.arange(3.0), np.ones(3)]}),
+        (fastconv.ndimage.correlate, (9, 9), {"weights": np.full((3, 3), 2.0)}),
+        (fastconv.ndimage.correlate1d, (9, 9), {"weights": [1.0, 2, 3]}),
+        (fastconv.ndimage.gaussian_filter, (9, 9), {"sigma": [0.5, 0.7]}),
+        (fastconv.signal.convolve2d, (9, 9), {"in2": np.full((1, 1), 2.0)}),
+        (fastconv.feature.match_template, (9, 9), {"template": np.eye(3), "mask": np.ones((3, 3)), "method": "sqdiff"}),
+        (nn.conv1d, (2, 3, 9), {"w": np.ones((2, 3, 3)), "bias": np.ones(2), "add": np.ones((2, 2, 7))}),
+        (nn.conv2d, (1, 1, 9, 9), {"w": np.ones((1, 1, 3, 3)), "add": np.full((1, 1, 7, 7), 2.0)}),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_arguments_that_change_before_it_is_computed(function, x, how):
+    x, how = np.arange(float(np.prod(x))).reshape(x), copy.deepcopy(how)
+    right = function(x, **how)
+    lazy = function(da.from_array(x, chunks=(*x.shape[:-2], 3, 3) if function is not nn.conv1d else (2, 3, 3)), **how)
+    for value in how.values():
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, np.ndarray):
+                part[...] = 0
+        if isinstance(value, list):
+            value[:] = value[:1] * len(value)
+    np.testing.assert_allclose(lazy.compute(), right, 1e-12)
 
 
 def test_chunks_that_do_not_do():
