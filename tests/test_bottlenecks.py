@@ -201,7 +201,7 @@ def test_errors(rng):
         block(x[:, :7], add)
     with pytest.raises(ValueError, match="larger than the padded input"):
         block(x[..., :4], add)
-    with pytest.raises(ValueError, match="add must have shape"):
+    with pytest.raises(ValueError, match="xs must be of one shape, but for axes of one"):
         block(x, add[..., :4])
     with pytest.raises(TypeError, match="dtype"):
         block(x, add.astype(np.float64))

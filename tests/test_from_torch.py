@@ -294,6 +294,41 @@ class Forward(tnn.Module):
         return self.of(self, x)
 
 
+def from_sizes(s, x):
+    y = s.pool(x).view(x.shape[0], 4, 1, 1) + x
+    n, c, h, _ = y.shape
+    return y.view(n, c * h, -1)
+
+
+SUMS = {
+    "behind": lambda s, x: s.a(x) + s.pool(x),
+    "before": lambda s, x: s.pool(x) + s.a(x),
+    "narrow": lambda s, x: s.relu(s.b(s.pool(x)) + x),
+    "wide": lambda s, x: s.relu(s.a(x) + s.pool(x)),
+    "in between": lambda s, x: s.b(s.relu(s.a(x) + s.pool(x))),
+    "in between, narrow": lambda s, x: s.a(s.relu(s.b(s.pool(x)) + x)),
+    "both": lambda s, x: s.b(x.mean(2, keepdim=True)) + x.mean(3, keepdim=True),
+    "sizes": from_sizes,
+    "bottleneck": lambda s, x: s.project(s.relu6(s.slide(s.relu(s.expand(x))))) + s.pool(x),
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_sums_that_are_broadcast(name):
+    parts = {"a": tnn.Conv2d(4, 4, 3, padding=1), "b": tnn.Conv2d(4, 4, 1), "pool": tnn.AdaptiveAvgPool2d(1)}
+    parts |= {"relu": tnn.ReLU(), "relu6": tnn.ReLU6(), "expand": tnn.Conv2d(4, 24, 1)}
+    parts |= {"slide": tnn.Conv2d(24, 24, 3, padding=1, groups=24), "project": tnn.Conv2d(24, 4, 1)}
+    module, x = Forward(SUMS[name], **parts).eval(), torch.randn(2, 4, 32, 32)
+    with torch.no_grad():
+        expected = module(x).numpy()
+    network = nn.from_torch(module)
+    for n in network, network.folded():
+        for _ in range(4):  # from memory of an arena, too
+            y = n(x.numpy())
+            assert y.shape == expected.shape
+            np.testing.assert_allclose(y, expected, 1e-4, 1e-5)
+
+
 class Two(tnn.Module):
     def forward(self, x, y):
         return x + y

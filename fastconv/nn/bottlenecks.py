@@ -85,7 +85,10 @@ class Bottleneck(Merge):
         x, *add = (a.astype(weight.dtype) if a.dtype == SWAPPED[weight.dtype] else a for a in (x, *add))
         if any(a.dtype != weight.dtype for a in (x, *add)):
             return self._apart(x, *add)  # which says what is wrong
-        y = bottleneck(x, self._learn(x), add[0] if add else None, self._how)
+        try:
+            y = bottleneck(x, self._learn(x), add[0] if add else None, self._how)
+        except ValueError:
+            return self._apart(x, *add)  # where shapes may be broadcast
         return y
 
     def _apart(self, x: ArrayLike, *add: ArrayLike) -> Array:

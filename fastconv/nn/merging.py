@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from fastconv.arguments.values import as_real, compute_dtype
 from fastconv.nn.activations import as_axis
 from fastconv.nn.module import Activated, Module, options_of, restored
 from fastconv.nn.optim import Parameter
+from fastconv.nn.pointwise import activate
 
 __all__ = ["Add", "Cat", "Mul"]
 
@@ -32,7 +34,7 @@ class Merge(Module):
 
 
 class Add(Merge):
-    """The sum of arrays of one shape.
+    """The sum of arrays, of one shape or with axes that are broadcast.
 
     Examples
     --------
@@ -44,13 +46,11 @@ class Add(Merge):
 
     def __call__(self, *xs: ArrayLike) -> Array:
         """The sum."""
-        arrays = _several(xs)
-        if len({a.shape for a in arrays}) > 1:
-            raise ValueError(f"xs must be of one shape; got {', '.join(str(a.shape) for a in arrays)}")
-        return functools.reduce(operator.add, arrays)
+        return _broadcast(operator.add, xs)
 
     def gradient(self, x: Any, grad: Array, needs_input: bool) -> Any:
-        return (grad,) * len(x)
+        """Of each array: the gradient, summed where it was broadcast."""
+        return [_summed(grad, shape) for shape in x]
 
 
 class Mul(Merge):
@@ -68,12 +68,7 @@ class Mul(Merge):
 
     def __call__(self, *xs: ArrayLike) -> Array:
         """The product."""
-        arrays = _several(xs)
-        try:
-            return functools.reduce(operator.mul, arrays)
-        except ValueError:
-            shapes = ", ".join(str(a.shape) for a in arrays)
-            raise ValueError(f"xs must be of one shape, but for axes of one element; got {shapes}") from None
+        return _broadcast(operator.mul, xs)
 
     def forward(self, *xs: ArrayLike) -> Array:
         """The product, with the arrays remembered."""
@@ -173,11 +168,23 @@ class ConvAdd(Merge):
     def __call__(self, *xs: ArrayLike) -> Array:
         """The sum."""
         x, add = xs
-        return self.conv(x, add=add)
+        conv: Any = self.conv
+        try:
+            y: Array = conv(x, add=add)
+        except ValueError:  # shapes differ: they are broadcast, or Add says what is wrong
+            y = activate(Add()(conv._computed(x, None), add), self.activation)
+        return y
 
     def _into(self, out: Array, *xs: Any) -> Array:
         x, add = xs
-        return self.conv(x, out, add=add)
+        try:
+            return self.conv(x, out, add=add)
+        except ValueError:
+            y = self(x, add)
+            if y.shape != out.shape:
+                raise
+        out[...] = y
+        return out
 
     def parameters(self) -> list[Parameter]:
         """Those of the convolution."""
@@ -196,6 +203,16 @@ class ConvAdd(Merge):
 
     def __repr__(self) -> str:
         return f"{self.conv!r} + another"
+
+
+def _broadcast(operation: Callable[[Array, Array], Array], xs: tuple[ArrayLike, ...]) -> Array:
+    """What arrays come to, element by element."""
+    arrays = _several(xs)
+    try:
+        return functools.reduce(operation, arrays)
+    except ValueError:
+        shapes = ", ".join(str(a.shape) for a in arrays)
+        raise ValueError(f"xs must be of one shape, but for axes of one element; got {shapes}") from None
 
 
 def _several(xs: tuple[ArrayLike, ...]) -> list[Array]:

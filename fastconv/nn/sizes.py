@@ -19,7 +19,7 @@ MOST = 6  # axes that are looked at
 ALIKE = (  # layers whose outputs have the shape of x
     *(Activated, activations.Affine, activations.Identity, activations.Softmax),
     *(linear.BatchNorm1d, linear.BatchNorm2d, linear.BatchNorm3d),
-    *(merging.Add, reshaping.ChannelShuffle),
+    reshaping.ChannelShuffle,
 )
 
 
@@ -112,6 +112,12 @@ def view_of(input: Any, sizes: Sequence[Any]) -> reshaping.View:
     return reshaping.View([-1 if size is None else size for size in asked])  # a single one is what is left
 
 
+def _broadcast(sizes: Sequence[Product]) -> Product:
+    """The size of an axis that these are broadcast to: the first that is not known to be 1, numbers before others."""
+    wide = [size for size in sizes if size != Product(Fraction(1))] or [*sizes]
+    return min(wide, key=lambda size: bool(size.axes))
+
+
 def note(node: Any, layer: Module, inputs: Sequence[Any], sizes: Sequence[Any] = ()) -> None:
     """Remember what is known of the sizes of a layer's output. sizes: of a view."""
     x = shape_of(inputs[0])
@@ -136,6 +142,10 @@ def note(node: Any, layer: Module, inputs: Sequence[Any], sizes: Sequence[Any] =
         rank, known = len(layer.dims), {axis: x[of] for axis, of in enumerate(layer.dims)}
     elif isinstance(layer, (merging.Cat, reshaping.Chunk)) and layer.dim >= 0:
         known = x.some([axis for axis in range(MOST) if axis != layer.dim])
+    elif isinstance(layer, (merging.Add, merging.Mul)):
+        shapes = [shape_of(i) for i in inputs]
+        rank = x.rank if all(s.rank == x.rank for s in shapes) else None
+        known = {axis: _broadcast([s[axis] for s in shapes]) for axis in range(rank or MOST)}
     elif isinstance(layer, reshaping.Mean) and layer.dim and min(layer.dim) > 1:
         known = x.some((0, 1))
     node.meta["sizes"] = Shape(node, known, rank)
