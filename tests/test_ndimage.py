@@ -503,6 +503,16 @@ def test_short_of_memory_nothing_is_written(rng):
         _core.alloc_fail_after(-1)
 
 
+@pytest.mark.parametrize("axes", [2, -3, (2,), (0, -3)])
+@pytest.mark.parametrize("name", ["gaussian_filter", "laplace", "correlate", "gaussian_gradient_magnitude"])
+def test_axes_out_of_range(name, axes):
+    """SciPy raises an AxisError, an IndexError or a ValueError: the first is both others."""
+    args = {"laplace": (), "correlate": (np.ones(3),)}.get(name, (1,))
+    assert_alike(name, np.ones((3, 3)), *args, axes=axes)
+    with pytest.raises(np.exceptions.AxisError, match=r"axes=.*: axis (2|-3) is out of bounds"):
+        getattr(ndimage, name)(np.ones((3, 3)), *args, axes=axes)
+
+
 def test_reference(rng):
     """The same without the compiled extension, and checked against it."""
     with fastconv.checked():

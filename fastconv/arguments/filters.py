@@ -187,7 +187,7 @@ def axes_of(axes: Any, ndim: int) -> list[int]:
     numbers = [integer(a, "axes") for a in given]
     for a in numbers:
         if not -ndim <= a < ndim:
-            raise ValueError(f"specified axis: {a} is out of range for {ndim} dimensions; got axes={axes!r}")
+            raise AxisError(a, ndim, f"axes={axes!r}")
     numbers = [a % ndim for a in numbers]
     if len(set(numbers)) != len(numbers):
         raise ValueError(f"axes must be unique; got {axes!r}")
