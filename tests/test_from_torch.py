@@ -329,6 +329,21 @@ def test_sums_that_are_broadcast(name):
             np.testing.assert_allclose(y, expected, 1e-4, 1e-5)
 
 
+@pytest.mark.parametrize("factor", [1.2, 2.2, (1.2, 2.0), (2.1, 1.24), (1.3, 1.3), 0.9])
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
+def test_factors_that_come_to_one_or_two(mode, factor):
+    """PyTorch takes images for one or two times as large; others by the factor, but for their gradient."""
+    for rank in (1, 2, 3) if isinstance(factor, float) else (2,):
+        x = torch.randn(2, 3, *(4, 4, 3)[:rank], dtype=torch.float64, requires_grad=True)
+        theirs = tnn.Upsample(scale_factor=factor, mode=mode)
+        ours, expected = nn.from_torch(theirs), theirs(x)
+        y = ours.forward(x.detach().numpy())
+        np.testing.assert_array_equal(y, expected.detach().numpy())
+        if rank == 2:
+            expected.backward(torch.from_numpy(y))
+            np.testing.assert_allclose(ours.backward(y), x.grad.numpy(), 1e-12)
+
+
 class Two(tnn.Module):
     def forward(self, x, y):
         return x + y

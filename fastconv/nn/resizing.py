@@ -35,7 +35,8 @@ class Upsample(Module):
     scale_factor : float or tuple of float, optional
         How many times as large the outputs are, instead.
     mode : {"nearest", "nearest-exact", "linear", "bilinear", "trilinear"}
-        The nearest element; or means of the nearest 2, 4 or 8, of x with 3, 4 or 5 axes.
+        The nearest element; or means of the nearest 2, 4 or 8, of x with 3, 4 or 5 axes. For "nearest" images that stay
+        as large as they are, or become twice as large, a factor is 1 or 2, as in PyTorch.
     align_corners : bool, optional
         Whether the centres of the outermost elements are those of outputs, instead of their borders; of means.
     recompute_scale_factor : bool, optional
@@ -90,7 +91,11 @@ class Upsample(Module):
             raise ValueError(f"x of shape {shape} gives no outputs for {name}={given!r}")
         check_size((*shape[:2], *outs), f"the outputs of x by {name}")
         exact = self.scale_factor is None or self.recompute_scale_factor
-        steps = [n / out if exact else 1 / each[i] for i, (n, out) in enumerate(zip(shape[2:], outs, strict=True))]
+        is_picture = self.mode == "nearest" and rank == 2  # of which PyTorch takes 1 or 2 for factors that come to it
+        steps = [
+            n / out if exact or (is_picture and out in (n, 2 * n)) else 1 / each[i]
+            for i, (n, out) in enumerate(zip(shape[2:], outs, strict=True))
+        ]
         return [self._axis(n, out, step, dtype) for n, out, step in zip(shape[2:], outs, steps, strict=True)]
 
     def _axis(self, n: int, out: int, step: float, dtype: Any) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
