@@ -137,7 +137,7 @@ def pictures() -> Calls:
         calls |= {
             f"corr2d {n}x{n}": partial(fastconv.corr2d, x, k),
             f"corr2d {n}x{n} of every third column": partial(fastconv.corr2d, x[:, ::3], k, boundary="reflect"),
-            f"corr2d {n}x{n} stride 2": partial(fastconv.corr2d, x, k, stride=2),
+            f"corr2d {n}x{n} stride 2, separable": partial(fastconv.corr2d, x, outer, stride=2),
             f"corr2d {n}x{n} separable": partial(fastconv.corr2d, x, outer, method="separable"),
             f"corr2d {n}x{n} narrow": partial(fastconv.corr2d, x[:250, :200], k, "same", "reflect"),
             f"corr2d {n}x{n} small": partial(fastconv.corr2d, small, k, boundary="edge"),
@@ -148,10 +148,10 @@ def pictures() -> Calls:
 def images_of_bytes() -> Calls:
     calls: Calls = {}
     for taps in ([1, 2, 1], [1, 4, 6, 4, 1]):
-        k = np.outer(taps, taps) / sum(taps) ** 2
-        call = partial(fastconv.corr2d, k=k, mode="same", boundary="reflect", dtype=np.uint8, overflow="saturate")
+        call = partial(fastconv.corr2d, k=np.outer(taps, taps) / sum(taps) ** 2, dtype="u1", overflow="saturate")
         for shape in (250, 333), (512, 512), (1080, 1920), (2160, 3840):
-            calls[f"corr2d, binomial {len(taps)} of bytes {shape}"] = partial(call, np.zeros(shape, np.uint8))
+            name = f"corr2d, binomial {len(taps)} of bytes {shape}"
+            calls |= {f"{name}, {s}": partial(call, np.zeros(shape, "u1"), stride=s) for s in (1, 2)}
     return calls
 
 
@@ -229,17 +229,6 @@ def layers_of_bytes() -> Calls:
     return {f"{g} groups": partial(fastconv.nn.QConv2d(w[:, : 64 // g], None, 1, 1, groups=g), x) for g in (1, 64)}
 
 
-def pyramids() -> Calls:
-    line, how = np.float32([1, 4, 6, 4, 1]) / 16, {"mode": "same", "boundary": "reflect", "stride": 2, "axes": (0, 1)}
-    calls: Calls = {}
-    for name, shape in (("planes", (250, 333)), ("pixels", (250, 333, 3)), ("large planes", (1080, 1920))):
-        x = floats(*shape)
-        calls[f"float32 {name}"] = partial(fastconv.corr2d, x, np.outer(line, line), **how)
-        narrow = {"dtype": "uint8", "overflow": "saturate", **how}
-        calls[f"uint8 {name}"] = partial(fastconv.corr2d, (100 * x).astype("u1"), np.outer(line, line), **narrow)
-    return calls
-
-
 def threads() -> Calls:
     call = partial(fastconv.corr2d, k=floats(5, 5), threads=2)
     calls: Calls = {f"corr2d 5x5 of {n}x{n}, two threads": partial(call, floats(n, n)) for n in (64, 200, 400, 1000)}
@@ -269,9 +258,8 @@ GROUPS: dict[str, Callable[[], Calls]] = {
     "PLAIN_BELOW": filters, "LAGS_PRODUCTS": lags, "MISSING_BAND": filters, "FLOAT32_FROM": filters, "FAR": filters,
     "FC_THREADS_FROM_US": threads, "KEEP_GIL_BELOW": threads, "*_CHUNK_US": threads, "CHUNK_*": filters,
     "RATE_*": threads, "FC_*": pictures, "CORR_*": pictures, "GATHER_*": pictures, "SEPARABLE_*": pictures,
-    "STRIP_*": pictures, "KEPT_*": pictures, "BYTES_*": images_of_bytes, "THREES_*": images_of_bytes,
-    "COLUMNS_*": averages, "ACROSS_*": products, "STEPS_*": pyramids, "BYTE_STEPS_*": pyramids,
-    "DOTS_*": layers_of_bytes, "SPIN_US": threads, "LISTEN_US": threads,
+    "ST*P*_*": pictures, "KEPT_*": pictures, "BYTE*": images_of_bytes, "THREES_*": images_of_bytes,
+    "COLUMNS_*": averages, "ACROSS_*": products, "DOTS_*": layers_of_bytes, "SPIN_US": threads, "LISTEN_US": threads,
 }  # fmt: skip
 
 
