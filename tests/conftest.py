@@ -49,7 +49,7 @@ settings.load_profile("ci" if "CI" in os.environ else "local")
 SEED = int(os.environ.get("FASTCONV_TEST_SEED") or np.random.SeedSequence().generate_state(1)[0])
 
 
-LONG = ("test_c_level", "test_sanitizers", "test_wheel")  # they compile
+LONG = ("test_sanitizers", "test_c_level", "test_wheel")  # they compile: the first one as long as the others
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no fork, alarm, mprotect or getrusage")
 
@@ -70,12 +70,12 @@ def pytest_cmdline_main(config):
         options.numprocesses, options.dist = cpus, "worksteal"
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Leave to the quick tier what shows each value of each parameter on each instruction set and number of threads.
 
     The other cases of a test are deep: those in which no value is seen for the first time where it is. Which they are
-    depends on the test alone. Tests that take longest come first, so that no CPU is left with one of them in the end.
+    depends on the test alone.
     """
     tests = defaultdict(list)
     for item in items:
@@ -95,7 +95,24 @@ def pytest_collection_modifyitems(items):
                     quick.add(case)
         for case in set(cases) - quick:
             case.add_marker("deep")
-    items.sort(key=lambda item: item.path.stem not in LONG)
+    yield
+    begin_with_long(items)
+
+
+def begin_with_long(items):
+    """Put tests that take longest first in the equal parts that CPUs begin with, so that none is left in the end."""
+    cpus = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    parts = [[] for _ in range(cpus)]
+    for item in items:
+        if item.path.stem in LONG:
+            parts[min(LONG.index(item.path.stem), cpus - 1)].append(item)
+    short = [item for item in items if item.path.stem not in LONG]
+    each = -(-len(items) // cpus)
+    for part in parts:
+        more = max(each - len(part), 0)
+        part += short[:more]
+        short = short[more:]
+    items[:] = itertools.chain(*parts)
 
 
 def pytest_collection_finish():

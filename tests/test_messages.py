@@ -61,7 +61,7 @@ OF_NDIMAGE = [
     ("sobel", (X,), {"output": "f2"}, "output must be of bool, integers, float32 or float64"),
     ("sobel", (X, None), {}, "axis must be an integer; got None"),
     ("sobel", (X, 1.5), {}, "axis must be an integer; got 1.5"),
-    ("laplace", (X,), {"axes": 2}, "axes=2: axis 2 is out of bounds for array of dimension 2"),
+    ("laplace", (X,), {"axes": 2}, "axes=2: axis 2 is out of range for an array of 2 axes"),
 ]
 OF_SIGNAL = [
     ("convolve", ([1, 2, 3], ["a"]), {}, "in1 and in2 have dtypes int64 and <U1"),

@@ -187,7 +187,7 @@ def axes_of(axes: Any, ndim: int) -> list[int]:
     numbers = [integer(a, "axes") for a in given]
     for a in numbers:
         if not -ndim <= a < ndim:
-            raise AxisError(a, ndim, f"axes={axes!r}")
+            raise AxisError(f"axes={axes!r}: axis {a} is out of range for an array of {ndim} axes")
     numbers = [a % ndim for a in numbers]
     if len(set(numbers)) != len(numbers):
         raise ValueError(f"axes must be unique; got {axes!r}")
