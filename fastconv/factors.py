@@ -30,7 +30,7 @@ def factorize(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], most: i
     factors = _cross_factors(k)
     if factors:
         return _binary_factors(k) or factors
-    return _low_rank(k, most) if k.ndim == 2 and (most > 1 or _may_be_outer_product(k)) else ()
+    return _low_rank(k, most) if k.ndim == 2 and (most > 1 or may_be_outer_product(k)) else ()
 
 
 def _lines(k: NDArray[Any], pivot: tuple[int, ...]) -> list[NDArray[Any]]:
@@ -95,7 +95,7 @@ def _cross_factors(k: NDArray[Any]) -> Factors:
     return tuple(f[None] for f in rounded) if close and beyond.clip(0).sum() <= eps * np.abs(wide).sum() else ()
 
 
-def _may_be_outer_product(k: NDArray[Any]) -> bool:
+def may_be_outer_product(k: NDArray[Any]) -> bool:
     """False only where `_low_rank` finds no single term, which takes far longer to find out."""
     return bool(may_be_outer_products(k[None], k.dtype)[0])
 

@@ -13,7 +13,7 @@ from fastconv import costs, spectrum
 from fastconv.arguments.prepared import Correlation
 from fastconv.arguments.values import as_word, is_finite, real_dtype, unrepeated
 from fastconv.costs import CROSSOVERS
-from fastconv.factors import Factors, factorize, may_be_outer_products
+from fastconv.factors import Factors, factorize, may_be_outer_product, may_be_outer_products
 from fastconv.reference.correlation import largest_sum
 from fastconv.reference.rounding import TILE_POINTS
 from fastconv.runtime import _core
@@ -273,9 +273,8 @@ def _may_be_outer(c: Correlation) -> bool:
     """Whether the kernel, of floats, may be an outer product; of others it is not asked."""
     if c.sum_dtype.kind != "f":
         return True
-    kernel = np.asarray(c.k).reshape(1, *c.k.shape[-2:])
     with np.errstate(all="ignore"):
-        return bool(may_be_outer_products(kernel, c.compute_dtype)[0])
+        return may_be_outer_product(np.asarray(c.k, c.compute_dtype).reshape(c.k.shape[-2:]))
 
 
 def _is_of_pixels(c: Correlation) -> bool:

@@ -224,9 +224,10 @@ def sepfir2d(input: ArrayLike, hrow: ArrayLike, hcol: ArrayLike) -> Any:
     if not is_fast(dtype):
         raise (TypeError if dtype.kind == "c" else ValueError)(f"sepfir2d not available for this type, {x.dtype}")
     col, row = (factor.astype(dtype) for factor in factors)
+    at_once = dtype.kind == "f" and x.size > 0 and max(col.size, row.size) < costs.CROSSOVERS["fft taps"]
     with np.errstate(all="ignore"):  # one pass has the products of taps, which may be beyond the range
-        at_once = dtype.kind == "f" and bool(np.isfinite(np.outer(col, row)).all())
-    if at_once and x.size and max(col.size, row.size) < costs.CROSSOVERS["fft taps"]:
+        at_once = at_once and bool(np.isfinite(np.outer(col, row)).all())
+    if at_once:
         image = x.astype(dtype, copy=False) if x.dtype.kind == "f" else x
         options = Options("same", "symmetric")
         c = correlation_arguments(2, image, OuterProduct(col[::-1], row[::-1]), options)
