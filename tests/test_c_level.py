@@ -31,7 +31,7 @@ SANITIZERS = "-fsanitize=address,undefined"
 # -O1: at -O2 the unrolled kernels take many minutes to compile with these
 SANITIZED = f"-O1 {SANITIZERS} -fno-sanitize-recover -fno-omit-frame-pointer -fno-wrapv -DFASTCONV_CANARIES"
 
-THIRD = "-DFC_SHARE=3"  # of the random calls, where each is slow
+FEW = "-DFC_SHARE=8"  # an eighth of the random calls, where each is slow
 
 
 class Build(NamedTuple):
@@ -42,6 +42,7 @@ class Build(NamedTuple):
     launcher: tuple[str, ...] = ()
     isa: str = NATIVE
     unit: str = ""  # what is checked; "": everything
+    libraries: tuple[str, ...] = ()  # that objects need
 
 
 BUILDS = {
@@ -50,8 +51,8 @@ BUILDS = {
     "optimized": Build("cc"),
     "clang": Build("clang", ("-O0",)),  # with -O1 it takes minutes for each instruction set
     # Pool and driver; the kernels know of no threads, and are slow here. -R: else addresses may be too random for it.
-    "threads": Build("cc", ("-O1", "-fsanitize=thread", "-DFASTCONV_LEAST"), ("setarch", "-R"), unit="driver"),
-    "aarch64": Build("aarch64-linux-gnu-gcc", ("-static", THIRD), ("qemu-aarch64-static",), "neon"),
+    "threads": Build("cc", ("-O1", "-fsanitize=thread", "-DFASTCONV_LEAST", FEW), ("setarch", "-R"), unit="driver"),
+    "aarch64": Build("aarch64-linux-gnu-gcc", ("-static", FEW), ("qemu-aarch64-static",), "neon"),
 }
 
 
@@ -83,7 +84,7 @@ def checked(build, folder, sources, objects=()):
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = [*objects, *pool.map(compiled, sources)]
-    run(build.compiler, *flags, *objects, "-o", program, "-pthread", "-lm")
+    run(build.compiler, *flags, *objects, "-o", program, "-pthread", "-lm", *build.libraries)
     return run(*build.launcher, program, SEED, build.unit)
 
 

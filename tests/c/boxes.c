@@ -11,7 +11,7 @@ static ptrdiff_t whole_vectors(ptrdiff_t n) { return (n + lanes_of() - 1) / lane
 
 void check_box_tails(fc_box_tails_fn *box_tails)
 {
-    EACH(trial, 100) {
+    EACH(trial, TRIALS(100)) {
         const ptrdiff_t rows = up_to(MOST), cols = up_to(9 * lanes_of()), wide = whole_vectors(cols), step = trial % 2 ? 1 : -1;
         const char *from[MOST];
         char *to[MOST];
@@ -35,7 +35,7 @@ void check_box_tails(fc_box_tails_fn *box_tails)
 
 void check_box_heads(fc_box_heads_fn *box_heads)
 {
-    EACH(trial, 100) {
+    EACH(trial, TRIALS(100)) {
         const ptrdiff_t rows = lanes_of(), cols = up_to(TALL - rows), wide = whole_vectors(cols);
         const unsigned resets = trial % 2 ? (unsigned)up_to(1 << 16) - 1 : 0;
         const char *from[LANES];
@@ -80,7 +80,7 @@ static void lay_turned(char *from, ptrdiff_t cols)
 
 void check_box_across(fc_box_across_fn *box_across)
 {
-    EACH(trial, 300) {
+    EACH(trial, TRIALS(300)) {
         const ptrdiff_t lanes = lanes_of(), w = up_to(trial % 3 ? 9 : 20), first = trial % 4 ? 0 : up_to(lanes) - 1;
         const ptrdiff_t rows = trial % 2 ? lanes : up_to(lanes),
                         wide = trial % 4 ? 1 + up_to(TALL) : whole_vectors(up_to(TALL));
@@ -115,7 +115,7 @@ void check_box_across(fc_box_across_fn *box_across)
 
 void check_box_pixels(fc_box_pixels_fn *box_pixels)
 {
-    EACH(trial, 300) {
+    EACH(trial, TRIALS(300)) {
         const ptrdiff_t lanes = lanes_of(), line = table->vector_bytes, apart = up_to(CHANNELS), w = up_to(trial % 3 ? 9 : 20);
         const ptrdiff_t length = w * apart, cols = up_to(TALL), odd = up_to(lanes) - 1;
         const fc_sums g = {length, up_to(3 * length) - 1, lanes, cols, apart};

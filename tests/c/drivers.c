@@ -173,7 +173,7 @@ void check_combined(void)
     static double factor[FC_AXES][16];
     static char stored[FC_AXES][16 * 8];
     fc_tune(8, 0, 0);
-    EACH(trial, 200) {
+    EACH(trial, TRIALS(200)) {
         int out_layout = (int)up_to(LAYOUTS) - 1;
         fc_corr g = {.type = type, .x_type = trial % 2 ? FC_U8 : type, .out_type = type, .method = FC_SEPARABLE, .fill = 3, .terms = 2};
         g.combine = FC_L1 + (int)trial % 3;

@@ -164,7 +164,7 @@ void check_batch(void)
     fc_tune(8, 0, 0);
     const layer l = fc_describe(&g, in_use);
     const char *wrong = "";
-    EACH(trial, 200) {
+    EACH(trial, TRIALS(200)) {
         char *scratch = fc_borrow(16 * AREA);
         if (scratch) {
             memset(scratch, 0xff, 16 * AREA);

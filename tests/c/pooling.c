@@ -25,7 +25,7 @@ static void reduced(cell *c, double v, int sums)
 
 static void check_rows(void (*rows_of)(const fc_pool *), int sums)
 {
-    EACH(trial, 400) {
+    EACH(trial, TRIALS(400)) {
         const ptrdiff_t step = up_to(3) == 1 ? 2 : 1, taps = up_to(MOST), rows = up_to(9), cols = up_to(trial % 3 ? 9 : 140);
         const ptrdiff_t whole = step * cols + MOST + (step == 2 ? 2 * table->vector_bytes / size : 0);
         ptrdiff_t at[MOST], above[MOST];
@@ -88,7 +88,7 @@ static void put_integer(char *p, ptrdiff_t i, int64_t v)
 
 void check_pool_find(fc_pool_find_fn *pool_find)
 {
-    EACH(trial, 400) {
+    EACH(trial, TRIALS(400)) {
         const int from = (int)up_to(2) - 1, by = from ? 0 : (int)up_to(4) - 1; /* by: none, one, by rows, by columns */
         const ptrdiff_t step = from ? 1 : up_to(2), taps = up_to(MOST) - (from ? 0 : 1), rows = up_to(9);
         const ptrdiff_t cols = up_to(trial % 3 ? 9 : 140), whole = step * (cols - 1) + MOST, row = up_to(9) - 5,
@@ -144,7 +144,7 @@ void check_pool_find(fc_pool_find_fn *pool_find)
 
 void check_pool_whole(fc_pool_whole_fn *pool_whole)
 {
-    EACH(trial, 300) {
+    EACH(trial, TRIALS(300)) {
         const ptrdiff_t n = up_to(trial % 3 ? 40 : 300), rows = up_to(4);
         const int sums = trial % 2;
         randomize(trial % 4 > 1, type);

@@ -117,7 +117,7 @@ void check_add(fc_add_fn *add)
 void check_sums(fc_sums_fn *sums)
 {
     static _Alignas(64) char room[48 * FC_SUMS_BYTES];
-    EACH(trial, 150) {
+    EACH(trial, TRIALS(150)) {
         ptrdiff_t h = up_to(trial % 3 ? 9 : 48), rows = up_to(TALL - h + 1), cols = up_to(9 * table->vector_bytes / size);
         fc_sums g = {h, up_to(3 * h) - 1, rows, cols, 1};
         randomize(1, type);
@@ -140,7 +140,7 @@ double rounded(double v) { return type == FC_F32 ? (double)(float)v : v; }
 
 void check_ordered(fc_ordered_fn *ordered)
 {
-    EACH(trial, 300) {
+    EACH(trial, TRIALS(300)) {
         int fold = (int)up_to(3) - 2, down = up_to(2) == 1;
         ptrdiff_t taps = up_to(9), reach = 2 * taps + 1, at[9], rows = up_to(12), cols = up_to(10 * table->vector_bytes / size);
         ptrdiff_t high = rows + (down ? reach - 1 : 0), wide = cols + (down ? 0 : reach - 1);
@@ -319,7 +319,7 @@ void check_settle(fc_settle_fn *settle) { check_casts(NULL, settle); }
 
 void check_magnitude(fc_magnitude_fn *magnitude)
 {
-    EACH(trial, 300) {
+    EACH(trial, TRIALS(300)) {
         const int stored = trial % 2 ? FC_F32 : FC_F64, inside = (int)up_to(2) - 1;
         const ptrdiff_t n = up_to(70);
         randomize(0, type);

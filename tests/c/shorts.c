@@ -5,7 +5,7 @@
 
 void check_across(fc_across_fn *across)
 {
-    EACH(trial, 300) {
+    EACH(trial, TRIALS(300)) {
         const int stored = trial % 2 ? FC_I8 : FC_U8;
         ptrdiff_t taps = up_to(9), reach = up_to(2) == 1 ? taps : 60, rows = up_to(9), at[9], step = up_to(2);
         ptrdiff_t cols = up_to(trial % 3 ? 40 : 6 * table->vector_bytes / size / step);
@@ -48,7 +48,7 @@ unsigned divisor_for(unsigned most)
 void check_down(fc_down_fn *down)
 {
     static const int types[] = {FC_U8, FC_I8, FC_I16, FC_U16};
-    EACH(trial, 300) {
+    EACH(trial, TRIALS(300)) {
         const int stored = types[trial % 4];
         const unsigned divisor = divisor_for(9 * 8 * 8);
         ptrdiff_t h = up_to(9), cols = up_to(trial % 3 ? 40 : 9 * table->vector_bytes / size), room = 10 * table->vector_bytes / size;
@@ -71,7 +71,7 @@ void check_down(fc_down_fn *down)
 void check_threes(fc_threes_fn *threes)
 {
     static const int types[] = {FC_U8, FC_I8, FC_I16, FC_U16};
-    EACH(trial, 300) {
+    EACH(trial, TRIALS(300)) {
         const int stored = types[trial % 4], terms = 1 + trial / 4 % 2, norm = trial / 8 % 2;
         const int combine = terms == 1 ? FC_ADDED : norm || trial % 4 < 2 ? FC_L1 : FC_APART;
         const unsigned divisor = terms == 1 ? divisor_for(9 * 8 * 8 * 8) : 1;
@@ -107,7 +107,7 @@ void check_threes(fc_threes_fn *threes)
 
 void check_column(fc_column_fn *column)
 {
-    EACH(trial, 200) {
+    EACH(trial, TRIALS(200)) {
         const int leaves = trial % 2;
         const ptrdiff_t n = up_to(5 * table->vector_bytes / size), room = 6 * table->vector_bytes / size;
         const int stored = type == FC_I16 ? FC_U8 : FC_U16;
@@ -158,7 +158,7 @@ void check_windows(fc_windows_fn *windows)
     static _Alignas(64) char room[1 << 12];
     if (type == FC_I32)
         check_halves();
-    EACH(trial, 300) {
+    EACH(trial, TRIALS(300)) {
         const int stored = type == FC_I16 ? types[trial % 4] : trial % 2 ? FC_U8 : FC_U16;
         const int columns_are = type == FC_I16 || stored == FC_U8 ? FC_U16 : FC_I32;
         const ptrdiff_t h = 2 * up_to(trial % 3 ? 7 : 60) - trial / 4 % 2, w = 2 * up_to(trial % 3 ? 5 : 40) - trial / 4 % 2;
@@ -234,7 +234,7 @@ static ptrdiff_t phased(const fc_pixels *g, ptrdiff_t r, ptrdiff_t i)
 
 void check_pixels_down(fc_pixels_down_fn *down)
 {
-    EACH(trial, 200) {
+    EACH(trial, TRIALS(200)) {
         const ptrdiff_t h = 2 + up_to(trial % 3 ? 4 : 30), n = up_to(WIDE - 4), to = 4 * (up_to(3) - 1), rows = FC_PIXELS_ROWS;
         fc_pixels g = {.stored = trial % 2 ? FC_U8 : FC_U16, .phase = trial % 2 ? 96 : 176, .taps = h, .apart = 1};
         const char *row[40];
@@ -259,7 +259,7 @@ void check_pixels_down(fc_pixels_down_fn *down)
 
 void check_pixels_across(fc_pixels_across_fn *across)
 {
-    EACH(trial, 300) {
+    EACH(trial, TRIALS(300)) {
         const ptrdiff_t w = up_to(trial % 3 ? 5 : 20), apart = up_to(2) == 1 ? 1 : up_to(5), n = up_to(WIDE - 120), from = up_to(9) - 1;
         fc_pixels g = {.stored = trial % 2 ? FC_U8 : FC_U16, .phase = 400, .taps = w, .apart = apart};
         const double high = trial % 2 ? 255 : 65535;

@@ -2,9 +2,10 @@
 /* Checks of correlation kernels: every height and width of kernel, taps anywhere, rows that are far apart. */
 #include "check.h"
 
-/* Up to one vector every width, then those next to a whole number of vectors, and a few others. */
+/* Up to one vector every width, then those next to a whole number of vectors, and a few others; or a share of these */
 static ptrdiff_t next_width(ptrdiff_t n, ptrdiff_t lanes)
 {
+    n += up_to(2 * FC_SHARE - 1) - 1;
     do
         n++;
     while (n > lanes + 1 && (n + 1) % lanes > 2 && up_to(8) > 1);
@@ -133,7 +134,7 @@ cell combined(int norm, const cell *s, ptrdiff_t n)
 
 void check_norms(fc_norms_fn *norms)
 {
-    EACH(trial, 400) {
+    EACH(trial, TRIALS(400)) {
         ptrdiff_t lanes = table->vector_bytes / size, rows = up_to(5), cols = up_to(10 * lanes + 1), w = up_to(9);
         ptrdiff_t step = up_to(2) == 1 ? 1 : up_to(3), terms = up_to(3), at[9];
         fc_norms g = {up_to(2) == 1 ? FC_L1 : FC_L2, (int)up_to(2) - 1, terms, 0, w, at, NULL};
@@ -159,7 +160,7 @@ void check_norms(fc_norms_fn *norms)
 
 void check_passes(fc_passes_fn *passes)
 {
-    EACH(trial, 400) {
+    EACH(trial, TRIALS(400)) {
         const ptrdiff_t lanes = table->vector_bytes / size, rows = up_to(20), cols = up_to(18 * lanes + 1);
         const ptrdiff_t terms = up_to(2), taps = terms == 1 ? 1 + 2 * up_to(3) : 3, results = up_to(terms);
         fc_passes g = {terms == 1     ? FC_ADDED
@@ -202,7 +203,7 @@ void check_passes(fc_passes_fn *passes)
 
 void check_turn(fc_turn_fn *turn)
 {
-    EACH(trial, 200) {
+    EACH(trial, TRIALS(200)) {
         const ptrdiff_t lanes = table->vector_bytes / size, h = FC_TURN / 2 - 2 + up_to(20), rows = FC_TURN - 2 + up_to(24);
         const ptrdiff_t cols = up_to(3 * lanes + 1);
         fc_taps taps = {.h = h, .far = (int)up_to(2) - 1};

@@ -114,7 +114,7 @@ void check_winograd_in(fc_winograd_in_fn *transform)
 
 void check_winograd_out(fc_winograd_out_fn *transform)
 {
-    EACH(trial, 600) {
+    EACH(trial, TRIALS(600)) {
         const fc_points *p = &pairs_of[trial % ALL];
         const int r = values(p->rows), c = values(p->cols), mr = outputs(p->rows), mc = outputs(p->cols);
         const ptrdiff_t tiles = up_to(40), apart = whole(tiles) + 1, ts = whole(tiles) * mc + 2;
@@ -230,7 +230,7 @@ void check_winograd_weights(fc_winograd_weights_fn *transform)
 
 void check_winograd_products(fc_winograd_products_fn *products)
 {
-    EACH(trial, 800) {
+    EACH(trial, TRIALS(800)) {
         const ptrdiff_t rows = up_to(40), tiles = up_to(FC_PANEL_VECTORS * whole(1)), depth = up_to(70), part = up_to(40), width = whole(tiles);
         const ptrdiff_t as = (depth + up_to(3) - 1) * FC_QUAD, bs = width + up_to(5) - 1, cs = width + up_to(5) - 1;
         const float *a = floats(0, (rows - 1) / FC_QUAD * as + depth * FC_QUAD, 1), *b = floats(1, (depth - 1) * bs + width, 1);
