@@ -158,14 +158,10 @@ static void NAME(box_heads)(const char *const *from, char *const *tails, unsigne
 }
 
 /* n columns of a square from lane `first` on, to as many rows of out */
-static void NAME(across_some)(const VT row[FC_VLEN], ptrdiff_t first, ptrdiff_t n, T *out, ptrdiff_t os, ptrdiff_t rows,
-                              VT *sane)
+static void NAME(across_some)(const VT row[FC_VLEN], ptrdiff_t first, ptrdiff_t n, T *out, ptrdiff_t os, ptrdiff_t rows)
 {
-    for (ptrdiff_t r = 0; r < rows; r++) {
-        T *const to = out + r * os + first;
-        __builtin_memcpy(to, (const T *)&row[r] + first, (size_t)n * sizeof(T));
-        *sane = vfma(vloadn(to, n), vzero(), *sane);
-    }
+    for (ptrdiff_t r = 0; r < rows; r++)
+        __builtin_memcpy(out + r * os + first, (const T *)&row[r] + first, (size_t)n * sizeof(T));
 }
 
 static int NAME(box_across)(const void *xv, const fc_sums *g, const void *factor, const char *const *ahead, void *outv,
@@ -180,7 +176,7 @@ static int NAME(box_across)(const void *xv, const fc_sums *g, const void *factor
     T one, *out = (T *)outv - before, *tails = room, *coming = tails + w * VLEN;
     __builtin_memcpy(&one, factor, sizeof one); /* of the user's kernel: aligned or not */
     const VT by = vsplat(one);
-    VT head = vzero(), tail = vzero(), sane[4] = {vzero(), vzero(), vzero(), vzero()}; /* 0, or NaN */
+    VT head = vzero(), tail = vzero(), sane = vzero(); /* of each row 0, or NaN */
     for (ptrdiff_t t = w - 1; t >= past; t--)
         vstore(tails + t * VLEN, tail = vload(x + (t - past) * VLEN) + tail);
     ptrdiff_t t = 0, back = last; /* from the begin of a block, and to its end */
@@ -203,30 +199,32 @@ static int NAME(box_across)(const void *xv, const fc_sums *g, const void *factor
         VT row[FC_VLEN];
         EACH(i, VLEN) {
             row[i] = vfma(vload(tails + t) + head, by, vzero()); /* no -0 */
+            sane = vfma(row[i], vzero(), sane);
             FC_STEP
         }
         NAME(exchange)(row);
+        EACH(r, VLEN)
+            __builtin_prefetch(out + r * os + AHEAD * VLEN, 1, 3);
         if (ahead)
-            EACH(r, VLEN) {
+            EACH(r, VLEN)
                 __builtin_prefetch((const T *)ahead[r] + j, 0, 2);
-                __builtin_prefetch(out + r * os + AHEAD * VLEN, 1, 3);
-            }
         if (g->rows == VLEN && n - j >= VLEN && (j > 0 || before == 0)) {
             T *to = out;
             EACH(r, VLEN) {
-                sane[r % 4] = vfma(row[r], vzero(), sane[r % 4]);
                 vstore(to, row[r]);
                 to += os;
                 __asm__("" : "+r"(to));
             }
         } else {
             const ptrdiff_t first = j == 0 ? before : 0;
-            NAME(across_some)(row, first, (n - j < VLEN ? n - j : VLEN) - first, out, os, g->rows, sane);
+            NAME(across_some)(row, first, (n - j < VLEN ? n - j : VLEN) - first, out, os, g->rows);
         }
     }
 #undef FC_STEP
 #ifndef FC_INTEGER
-    return !vbelow(sane[0] + sane[1] + sane[2] + sane[3], vzero());
+    T of_rows[FC_VLEN];
+    vstore(of_rows, sane);
+    return !vbelow(vloadn(of_rows, g->rows), vzero());
 #else
     return (void)sane, 1;
 #endif
