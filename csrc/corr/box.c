@@ -22,7 +22,7 @@ static ptrdiff_t box_row(const call *c) /* elements from tails to those of the n
 /* Rows whose tails are there: of a block, and those of outputs of the last one that are made with the first of this one */
 static ptrdiff_t box_ring(const call *c) { return plus(c->g->axis[ROWS].k, c->x.lanes); }
 /* Columns of a block, of all channels; those before and behind a strip that sums across may overwrite, or read */
-static ptrdiff_t box_apart(const call *c) { return max(c->g->axis[COLS].unit, 1); }
+static ptrdiff_t box_apart(const call *c) { return unit_of(&c->g->axis[COLS]); }
 static ptrdiff_t box_length(const call *c) { return times(c->g->axis[COLS].k, box_apart(c)); }
 static ptrdiff_t box_before(const call *c) { return max(box_length(c), c->x.lanes); }
 static ptrdiff_t box_behind(const call *c) { return plus(times(2, box_length(c)), 2 * c->x.lanes); }

@@ -14,7 +14,7 @@
 #include "corr/call.h"
 #include <string.h>
 
-static ptrdiff_t byte_steps_unit(const call *c) { return max(c->g->axis[COLS].unit, 1); }
+static ptrdiff_t byte_steps_unit(const call *c) { return unit_of(&c->g->axis[COLS]); }
 static int byte_steps_splits(const call *c) { return c->g->axis[COLS].stride > (byte_steps_unit(c) == 1 ? 2 : 1); }
 
 static int byte_steps_prepare(call *c)

@@ -134,6 +134,9 @@ struct job {
     char *out;
 };
 
+/* Elements of a pixel */
+static inline ptrdiff_t unit_of(const fc_axis *axis) { return max(axis->unit, 1); }
+
 /* Of one result of a turned tile */
 static inline ptrdiff_t strip_bytes(const call *c) { return times(times(c->strip_out[COLS], c->strip.row), c->size); }
 

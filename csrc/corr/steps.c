@@ -19,7 +19,7 @@ int fc_steps_suit(const fc_corr *g)
     return g->method == FC_SEPARABLE && (g->axis[ROWS].stride > 1 || g->axis[COLS].stride > 1);
 }
 
-static ptrdiff_t steps_unit(const call *c) { return max(c->g->axis[COLS].unit, 1); }
+static ptrdiff_t steps_unit(const call *c) { return unit_of(&c->g->axis[COLS]); }
 
 static int steps_prepare(call *c)
 {
