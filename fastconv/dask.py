@@ -12,7 +12,8 @@ A task has one thread; ``threads=`` asks for more.
 
 A task reads a large chunk where it lies, and copies of strips of the chunks around, so that memory is that of the
 chunks that wait for their neighbours: two and a result, where they are bands of rows; a row of chunks and five more,
-where they are squares, and dask stores the result as it comes.
+where they are squares, and dask stores the result as it comes. Beyond ten squares a side it is three rows: dask begins
+with the name that sorts last, which is amid the others then.
 """
 
 from __future__ import annotations
