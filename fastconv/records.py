@@ -40,17 +40,28 @@ def fingerprint(chain: list[Work], src: Any, dst: Any, sizes: Sequence[int]) -> 
 
 
 def _told_of_source(src: Any, dst: Any) -> list[Any]:
-    """Where it lies, and of a file when it was changed, of what is in memory or changes with dst what it holds."""
+    """Where it lies; of a file, or a folder of chunks, when it was changed; what it holds, where it is in memory, or
+    changes with dst.
+    """
     whole, span, other = mapped(src), span_of(src), span_of(dst)
     alone = span is not None and os.path.exists(span.file) and not (other and is_same(span.file, other.file))
     if whole is not None and span is not None and alone and whole.mode != "c":
         now = os.stat(span.file)
         return [place_of(src), src.strides, now.st_size, now.st_mtime_ns]
     if not isinstance(src, np.ndarray):
-        return [place_of(src)]
+        return [place_of(src), *_told_of_folder(src, dst)]
     step = max(-(-src.nbytes // CHECKED), 1)
     along = int(np.argmax(src.shape))
     return [place_of(src), checksum(np.asarray(src)[(*[slice(None)] * along, slice(None, None, step))])]
+
+
+def _told_of_folder(src: Any, dst: Any) -> list[int]:
+    """How many files and bytes an array of chunks has, and when one was changed last; nothing if dst is among them."""
+    folder, other = (Path(p[0], p[1].strip("/")) if (p := place_of(a)) else None for a in (src, dst))
+    if folder is None or not folder.is_dir() or (other is not None and other.is_relative_to(folder)):
+        return []
+    files = [os.stat(Path(inside, name)) for inside, _, names in os.walk(folder) for name in names]
+    return [len(files), sum(f.st_size for f in files), max((f.st_mtime_ns for f in files), default=0)]
 
 
 def _told_of(mask: Any) -> Any:

@@ -75,8 +75,8 @@ def tiled(
     Raises
     ------
     ValueError, TypeError
-        A shape or dtype of dst that is not that of the result; dst that is src; blocks that are not made of chunks;
-        `max_memory` too small for one block; a record of another call.
+        Masked arrays; a shape or dtype of dst that is not that of the result; dst that is src; blocks that are not made
+        of chunks; `max_memory` too small for one block; a record of another call.
     OSError
         A block could not be read or written, which is named. Blocks that are done stay so.
 
@@ -89,8 +89,9 @@ def tiled(
     A block is recorded once dst has taken it. What is killed in between is done again. So is a block that dst no longer
     holds as it was written, as where dst was made anew. The same call has the same src: an array in memory is known by
     its elements (beyond 256 MB by those of evenly spread rows, along its longest axis), a memmap by the size of its
-    file and when that was changed, or as one in memory if dst is in that file, too. What else is sliced is known by
-    where it lies, not by what it holds.
+    file and when that was changed, or as one in memory if dst is in that file, too; an array of zarr in a folder by
+    the sizes of its files and the last change of one. What else is sliced is known by where it lies, not by what it
+    holds.
 
     Bits are those of the call in memory but where that transforms (`explain` says so): tiles are other ones then, and
     results within the bound of the method.
@@ -115,7 +116,7 @@ def tiled(
     for name, value, needed in ("src", src, "__getitem__"), ("dst", dst, "__setitem__"):
         if not all(hasattr(value, attribute) for attribute in ("shape", "dtype", needed)):
             raise TypeError(f"{name} must be an array, or what is sliced like one; got {type(value).__name__}")
-        as_numbers(np.empty(0, value.dtype), name)
+        as_numbers(value if isinstance(value, np.ndarray) else np.empty(0, value.dtype), name)
     if is_lazy(dst):
         raise TypeError("dst is a dask array, which cannot be written to: pass an array, as of dst.compute()")
     if progress is not None and not callable(progress):

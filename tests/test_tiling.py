@@ -395,6 +395,25 @@ def test_a_file_that_was_changed_is_another_source(rng, tmp_path):
     goes_on(np.load(tmp_path / "x.npy", mmap_mode="r"), k, y, 2, record)
 
 
+def test_a_folder_of_chunks_that_was_changed_is_another_source(rng, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    x, k, y, record = rng.standard_normal((40, 40)), np.ones((3, 3)), np.zeros((40, 40)), tmp_path / "record"
+    group = zarr.open_group(tmp_path / "both.zarr", mode="w")
+    src = group.create_array("x", shape=x.shape, dtype=x.dtype, chunks=(10, 40))
+    src[...] = x
+    ended_early(src, k, y, record=record)
+    then = (tmp_path / "both.zarr" / "x" / "c" / "2" / "0").stat().st_mtime_ns
+    src[25, 3] = 7
+    with pytest.raises(ValueError, match="is the record of another call"):
+        fastconv.tiled(src, k, y, block=(10, 40), record=record)
+    src[25, 3] = x[25, 3]
+    os.utime(tmp_path / "both.zarr" / "x" / "c" / "2" / "0", ns=(then, then))
+    goes_on(src, k, y, 2, record)
+    beside = group.create_array("y", shape=x.shape, dtype=x.dtype, chunks=(10, 40))
+    ended_early(src, k, beside, record=record)  # what dst changes beside it does not count
+    goes_on(src, k, beside, 2, record)
+
+
 def test_memmaps_that_are_known_by_what_they_hold(rng, tmp_path):
     """One whose file changes with dst, and one that shows what its file does not hold."""
     x, k, path = rng.standard_normal((40, 40)), np.ones((3, 3)), tmp_path / "stack.npy"
@@ -527,4 +546,8 @@ def test_arguments_that_do_not_do(rng):
             what = part(fastconv.corr2d, k=what, mode="same")
         with pytest.raises(error, match=message):
             fastconv.tiled(x, what, dst, **how)
+    masked = np.ma.masked_array(x, np.eye(20) > 0)
+    for src, dst, name in ((masked, y, "src"), (x, masked, "dst")):
+        with pytest.raises(TypeError, match=f"{name} is a masked array, whose mask would be ignored"):
+            fastconv.tiled(src, k, dst)
     assert not y.any()
