@@ -303,6 +303,16 @@ def test_bool_results_along_four_axes(rng):
             assert_alike("convolve", x, weights, output=np.zeros(x.shape, "?"))
 
 
+@pytest.mark.parametrize("number", [float, np.float64, np.float32, np.float16])
+def test_the_square_of_sigma_is_rounded_as_sigma_is(rng, number):
+    x = rng.standard_normal((30, 40))
+    for sigma in map(number, (1.5, 0.7, 3.3)):
+        for order in (0, 1, 3):
+            assert_alike("gaussian_filter1d", x, sigma, order=order)
+    assert_alike("gaussian_filter", x, np.array([1.1, 2.3], number))
+    assert_alike("gaussian_gradient_magnitude", x, number(1.1))
+
+
 def test_flat_areas_keep_their_value():
     """Weights that add up to a little less than 1 make 254 of 255 wherever the order of sums is not SciPy's."""
     x = np.full((40, 50), 255, np.uint8)

@@ -284,20 +284,21 @@ def gaussian_taps(sigma: float, order: int, truncate: float, radius: int | None)
     if derivative >= MOST_DERIVATIVES:
         raise ValueError(f"order must be less than {MOST_DERIVATIVES}; got {order!r}")
     try:
-        return _gaussian(deviation, derivative, int(reach))
+        rounded = isinstance(sigma, (np.float16, np.float32)) and sigma * sigma != 0  # SciPy squares it as it is
+        return _gaussian(deviation, derivative, int(reach), type(sigma) if rounded else float)
     except ZeroDivisionError as error:
         raise ZeroDivisionError(f"sigma must not be 0, nor its square; got {sigma!r}: {error}") from None
 
 
 @remembered(2**20)
-def _gaussian(sigma: float, order: int, radius: int) -> NDArray[np.float64]:
-    x = np.arange(-radius, radius + 1)
-    bell = np.exp(-0.5 / (sigma * sigma) * x**2)
+def _gaussian(sigma: float, order: int, radius: int, number: type[Any]) -> NDArray[np.float64]:
+    x, square = np.arange(-radius, radius + 1), number(sigma) * number(sigma)
+    bell = np.exp(-0.5 / square * x**2)
     bell = bell / bell.sum()
     q = np.zeros(order + 1)  # coefficients of powers of x
     q[0] = 1
     powers = np.arange(order + 1)
-    step = np.diag(powers[1:], 1) + np.diag(np.full(order, -1 / (sigma * sigma)), -1)
+    step = np.diag(powers[1:], 1) + np.diag(np.ones(order) / -square, -1)
     for _ in range(order):
         q = step.dot(q)
     taps = (x[:, None] ** powers).dot(q) * bell if order else bell
