@@ -250,8 +250,8 @@ box fc_share(const call *c, ptrdiff_t index)
     box b;
     unravel(index, c->plan.parts, b.from);
     for (int a = 0; a < FC_AXES; a++) {
-        const ptrdiff_t unit = unit_of(&c->g->axis[a]), n = c->g->axis[a].out / unit, parts = c->plan.parts[a],
-                        i = b.from[a], each = parts == 1 ? n : n / parts, rest = n - each * parts;
+        const ptrdiff_t unit = unit_of(&c->g->axis[a]), n = c->g->axis[a].out / unit, parts = c->plan.parts[a], i = b.from[a],
+                        each = parts == 1 ? n : n / parts, rest = n - each * parts;
         b.from[a] = (i * each + min(i, rest)) * unit;
         b.to[a] = b.from[a] + (each + (i < rest)) * unit;
     }

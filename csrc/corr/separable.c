@@ -43,8 +43,7 @@ static int separable_turns(const call *c)
 {
     const fc_axis *axis = c->g->axis, *rows = &axis[ROWS], *cols = &axis[COLS];
     return c->op->turn && c->g->terms == 1 && axis[DEPTH].k == 1 && axis[DEPTH].lead == 0 && axis[DEPTH].out <= axis[DEPTH].n &&
-           rows->k >= SEPARABLE_TURNED && cols->k >= SEPARABLE_TURNED && rows->dilation == 1 &&
-           cols->dilation == unit_of(cols);
+           rows->k >= SEPARABLE_TURNED && cols->k >= SEPARABLE_TURNED && rows->dilation == 1 && cols->dilation == unit_of(cols);
 }
 /* Rows of x that a band looks at; columns of a strip of it, of so many */
 static ptrdiff_t separable_band(const call *c) { return reach(&c->g->axis[ROWS], FC_TURN); }
