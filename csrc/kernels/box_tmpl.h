@@ -158,10 +158,14 @@ static void NAME(box_heads)(const char *const *from, char *const *tails, unsigne
 }
 
 /* n columns of a square from lane `first` on, to as many rows of out */
-static void NAME(across_some)(const VT row[FC_VLEN], ptrdiff_t first, ptrdiff_t n, T *out, ptrdiff_t os, ptrdiff_t rows)
+static void NAME(across_some)(const VT row[FC_VLEN], ptrdiff_t first, ptrdiff_t n, T *out, ptrdiff_t os, ptrdiff_t rows,
+                              VT *sane)
 {
-    for (ptrdiff_t r = 0; r < rows; r++)
-        __builtin_memcpy(out + r * os + first, (const T *)&row[r] + first, (size_t)n * sizeof(T));
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        T *const to = out + r * os + first;
+        __builtin_memcpy(to, (const T *)&row[r] + first, (size_t)n * sizeof(T));
+        *sane = vfma(vloadn(to, n), vzero(), *sane);
+    }
 }
 
 static int NAME(box_across)(const void *xv, const fc_sums *g, const void *factor, const char *const *ahead, void *outv,
@@ -176,7 +180,7 @@ static int NAME(box_across)(const void *xv, const fc_sums *g, const void *factor
     T one, *out = (T *)outv - before, *tails = room, *coming = tails + w * VLEN;
     __builtin_memcpy(&one, factor, sizeof one); /* of the user's kernel: aligned or not */
     const VT by = vsplat(one);
-    VT head = vzero(), tail = vzero(), sane = vzero(); /* of each row 0, or NaN */
+    VT head = vzero(), tail = vzero(), sane = vzero(), some = vzero(); /* 0, or NaN: of rows, of columns */
     for (ptrdiff_t t = w - 1; t >= past; t--)
         vstore(tails + t * VLEN, tail = vload(x + (t - past) * VLEN) + tail);
     ptrdiff_t t = 0, back = last; /* from the begin of a block, and to its end */
@@ -196,7 +200,11 @@ static int NAME(box_across)(const void *xv, const fc_sums *g, const void *factor
         FC_STEP
     }
     for (ptrdiff_t j = 0; j < n; j += VLEN, out += VLEN) {
+        const int is_whole = g->rows == VLEN && n - j >= VLEN && (j > 0 || before == 0);
         VT row[FC_VLEN];
+        T so_far[FC_VLEN]; /* (in memory: registers are few) */
+        if (!is_whole)
+            vstore(so_far, sane);
         EACH(i, VLEN) {
             row[i] = vfma(vload(tails + t) + head, by, vzero()); /* no -0 */
             sane = vfma(row[i], vzero(), sane);
@@ -208,7 +216,7 @@ static int NAME(box_across)(const void *xv, const fc_sums *g, const void *factor
         if (ahead)
             EACH(r, VLEN)
                 __builtin_prefetch((const T *)ahead[r] + j, 0, 2);
-        if (g->rows == VLEN && n - j >= VLEN && (j > 0 || before == 0)) {
+        if (is_whole) {
             T *to = out;
             EACH(r, VLEN) {
                 vstore(to, row[r]);
@@ -217,16 +225,15 @@ static int NAME(box_across)(const void *xv, const fc_sums *g, const void *factor
             }
         } else {
             const ptrdiff_t first = j == 0 ? before : 0;
-            NAME(across_some)(row, first, (n - j < VLEN ? n - j : VLEN) - first, out, os, g->rows);
+            sane = vload(so_far);
+            NAME(across_some)(row, first, (n - j < VLEN ? n - j : VLEN) - first, out, os, g->rows, &some);
         }
     }
 #undef FC_STEP
 #ifndef FC_INTEGER
-    T of_rows[FC_VLEN];
-    vstore(of_rows, sane);
-    return !vbelow(vloadn(of_rows, g->rows), vzero());
+    return !vbelow(sane + some, vzero());
 #else
-    return (void)sane, 1;
+    return (void)sane, (void)some, 1;
 #endif
 }
 

@@ -78,6 +78,25 @@ static void lay_turned(char *from, ptrdiff_t cols)
             put(from + (j * lanes_of() + i) * size, x[0][i][j], type);
 }
 
+/* Sums that are not asked for, of columns behind the last one, may overflow. */
+static void check_columns_behind(fc_box_across_fn *box_across)
+{
+    const ptrdiff_t lanes = lanes_of(), w = 3;
+    const double high = type == FC_F32 ? 3e38 : 1.5e308;
+    char factor[8], *const from = turned + lanes * table->vector_bytes;
+    put(factor, 0.5, type);
+    for (ptrdiff_t cols = 1; cols <= 3 * lanes; cols++) {
+        const fc_sums g = {w, 2 * (cols + 1) % w, lanes, cols, 1}; /* a block begins behind the first of these columns */
+        view out = lay(dest, ADJACENT, 1, lanes, cols, NULL);
+        memset(turned, 0, sizeof turned);
+        EACH(i, lanes)
+            EACH(t, w)
+                put(from + ((cols - 1 + t) * lanes + i) * size, t > 0 ? high : -high, type);
+        say_case("cols %td, and one more that overflows", cols);
+        verdict(box_across(from, &g, factor, NULL, out.p, out.row / size, room) ? "" : "they are finite");
+    }
+}
+
 void check_box_across(fc_box_across_fn *box_across)
 {
     EACH(trial, TRIALS(300)) {
@@ -111,6 +130,8 @@ void check_box_across(fc_box_across_fn *box_across)
             verdict(some == (odd >= rows) ? "" : "whether they are finite");
         }
     }
+    if (is_float(type))
+        check_columns_behind(box_across);
 }
 
 void check_box_pixels(fc_box_pixels_fn *box_pixels)
