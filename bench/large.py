@@ -58,7 +58,10 @@ def of_dask(options: argparse.Namespace) -> None:
     print(f"dask: {options.size} x {options.size} float32, chunks of {lazy.chunksize}, {options.threads} threads")
     for name, (function, theirs, arguments) in CASES.items():
         ours = functools.partial(function, **arguments)
-        assert np.array_equal(ours(lazy).compute(**how), ours(x)), name
+        expected = ours(x)
+        assert np.array_equal(ours(lazy).compute(**how), expected), name
+        np.testing.assert_allclose(theirs(lazy, **arguments).compute(**how), expected, 1e-4, 1e-4, err_msg=name)
+        del expected
         calls: dict[str, Callable[[], Any]] = {
             "in memory": lambda ours=ours: ours(x),
             "into": lambda ours=ours: ours(x, output=out),
@@ -94,7 +97,7 @@ def of_tiles(options: argparse.Namespace) -> None:
             src, dst = arrays
             src[:] = x
             tiled = functools.partial(fastconv.tiled, src, dst=dst, workers=options.threads)
-            fastconv.tiled(src, soft, dst, workers=options.threads)
+            tiled(soft)
             assert np.array_equal(dst[:], soft(x)), store
             copied, filtered = measuring.alternate(
                 [lambda tiled=tiled: tiled(np.ones((1, 1), x.dtype)), lambda tiled=tiled: tiled(soft)], options.seconds

@@ -106,5 +106,5 @@ def test_tests(python, names):
 def test_checks(copy, tmp_path):
     """The checks themselves, which compute what they expect, are as fast as elsewhere."""
     objects = copy.glob("build/temp*/csrc/**/*.o")
-    report = checked(Build("gcc", (FEW,), libraries=SANITIZERS.split()), tmp_path, CHECKS, objects)
+    report = checked(Build("gcc", (FEW,), libraries=tuple(SANITIZERS.split())), tmp_path, CHECKS, objects)
     assert f"\n{NATIVE} corr_f32: " in report and report.endswith(" passed, 0 failed\n")

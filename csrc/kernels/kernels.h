@@ -431,7 +431,7 @@ typedef void fc_box_tails_fn(const char *const *from, ptrdiff_t step, char *cons
 typedef void fc_box_heads_fn(const char *const *from, char *const *tails, unsigned resets, void *heads, void *out, ptrdiff_t n);
 /* out[i][j] = factor * sum_{t < g->height} x[(j + t) * VLEN + i] + 0,  i < g->rows <= VLEN, j < g->cols; the first j is number g->at of the
  * whole. Of x up to VLEN columns before, and 2 * height + VLEN behind these are read, which decide nothing. ahead: NULL, or VLEN rows
- * that are fetched meanwhile, as is out. room: 2 * height vectors. Returns whether all results are finite. */
+ * that are fetched meanwhile; out always is. room: 2 * height vectors. Returns whether all results are finite. */
 typedef int fc_box_across_fn(const void *x, const fc_sums *g, const void *factor, const char *const *ahead, void *out,
                              ptrdiff_t os, void *room);
 /* x[j * VLEN + i] = factor * sum_t x[(j + t) * VLEN + i] + 0,  i < VLEN, j < g->cols, t = 0, g->apart ... < g->height. Up to height columns
